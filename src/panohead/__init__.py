@@ -1,0 +1,1 @@
+"""PanoHead: whole 3D human heads, from a GAN that learned them from ordinary photos."""

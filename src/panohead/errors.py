@@ -1,0 +1,8 @@
+"""The one exception that means: the user can mend this."""
+
+
+class PanoHeadError(Exception):
+    """Bad input or a missing piece, told in one sentence that names the file and the remedy.
+
+    The command line prints the sentence and exits with 1; ``--debug`` shows the traceback.
+    """

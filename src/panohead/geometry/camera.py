@@ -1,0 +1,152 @@
+"""The camera, and every convention about it.
+
+* World: right-handed, y up, the face looks toward +z. One world unit is about 0.41 m (chin to crown 0.56 units).
+* Camera axes are OpenCV's: x right, y down, z forward. ``cam2world`` maps camera to world coordinates.
+* Intrinsics are divided by the image size: focal 4.2647, principal point 0.5.
+* ``yaw_deg``: 0 is the front, positive has the camera on the +x side, 180 is the back.
+  ``pitch_deg``: positive has the camera above the head. The camera looks at the world origin from a sphere of radius 2.7.
+* A *label* is the 25 numbers by which the networks are conditioned: 16 of ``cam2world`` and 9 of ``intrinsics``,
+  row-major. Only :meth:`Camera.to_label` and :meth:`Camera.from_label` cross that bridge.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+FOCAL = 4.2647
+"""Focal length of the official crop, in image sizes (a field of view of 13.4 degrees)."""
+
+RADIUS = 2.7
+"""Distance of the official cameras from the world origin, in world units."""
+
+_OPENCV_TO_OPENGL = (1.0, -1.0, -1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera or a batch of them (any leading dimensions, the same on both fields)."""
+
+    cam2world: Float[Tensor, "*batch 4 4"]
+    intrinsics: Float[Tensor, "*batch 3 3"]
+
+    @staticmethod
+    def orbit(
+        yaw_deg: float = 0.0,
+        pitch_deg: float = 0.0,
+        *,
+        radius: float = RADIUS,
+        target: Sequence[float] = (0.0, 0.0, 0.0),
+        focal: float = FOCAL,
+        device: torch.device | str = "cpu",
+    ) -> "Camera":
+        """One camera on a sphere around ``target``, looking at it. Angles in degrees, radius in world units."""
+        yaw, pitch = math.radians(yaw_deg), math.radians(pitch_deg)
+        direction = (math.cos(pitch) * math.sin(yaw), math.sin(pitch), math.cos(pitch) * math.cos(yaw))
+        position = [t + radius * d for t, d in zip(target, direction, strict=True)]
+        return Camera.look_at(
+            torch.tensor(position, device=device), torch.tensor([float(t) for t in target], device=device), focal=focal
+        )
+
+    @staticmethod
+    def look_at(
+        position: Float[Tensor, "*batch 3"], target: Float[Tensor, "*batch 3"], *, focal: float = FOCAL
+    ) -> "Camera":
+        """Cameras at ``position`` that look at ``target`` with the world's y axis up (world units)."""
+        cam2world = pose_looking(position, target - position)
+        return Camera(cam2world, default_intrinsics(focal, position.device).expand(*position.shape[:-1], 3, 3))
+
+    @staticmethod
+    def from_label(label: Float[Tensor, "*batch 25"]) -> "Camera":
+        """The camera of a 25-number conditioning label."""
+        return Camera(label[..., :16].unflatten(-1, (4, 4)), label[..., 16:25].unflatten(-1, (3, 3)))
+
+    def to_label(self) -> Float[Tensor, "*batch 25"]:
+        """The 25-number conditioning label of this camera."""
+        return torch.cat([self.cam2world.flatten(-2), self.intrinsics.flatten(-2)], dim=-1)
+
+    @property
+    def position(self) -> Float[Tensor, "*batch 3"]:
+        """Camera centre in world units."""
+        return self.cam2world[..., :3, 3]
+
+    def translated(self, offset: Float[Tensor, "*batch 3"]) -> "Camera":
+        """The camera moved by ``offset`` (world units), with the same orientation (paper section 3.3)."""
+        return Camera.from_label(translate_label(self.to_label(), offset))
+
+    def mirrored(self) -> "Camera":
+        """The camera that sees the mirrored world: what a horizontal flip of the image asks of its label."""
+        signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=self.cam2world.device, dtype=self.cam2world.dtype)
+        return Camera(signs[:, None] * self.cam2world * signs, self.intrinsics)
+
+    def angles_deg(self) -> Float[Tensor, "*batch 3"]:
+        """Yaw, pitch and roll in degrees, as the official dataset filter reads them (facts section 1).
+
+        At the front a camera above the head has positive pitch, behind the head negative; near a yaw of +-90 pitch is
+        badly conditioned (70 degrees for a mild elevation). That is kept: the original's filters and metrics use it.
+        """
+        return _official_angles_deg(self.cam2world)
+
+    def expand(self, batch: int) -> "Camera":
+        """A batch of ``batch`` equal cameras from one camera without batch dimensions or with one of size 1."""
+        return Camera(
+            self.cam2world.reshape(1, 4, 4).expand(batch, 4, 4), self.intrinsics.reshape(1, 3, 3).expand(batch, 3, 3)
+        )
+
+    def to(self, device: torch.device | str) -> "Camera":
+        """The same camera on another device."""
+        return Camera(self.cam2world.to(device), self.intrinsics.to(device))
+
+
+def translate_label(label: Float[Tensor, "*batch 25"], offset: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 25"]:
+    """Add ``offset`` to the translation entries (3, 7, 11) of conditioning labels."""
+    moved = label.clone()
+    moved[..., [3, 7, 11]] += offset
+    return moved
+
+
+def default_intrinsics(focal: float = FOCAL, device: torch.device | str = "cpu") -> Float[Tensor, "3 3"]:
+    """Intrinsics with the principal point in the image centre, divided by the image size."""
+    return torch.tensor([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0]], device=device)
+
+
+def focal_from_official_fov(fov_deg: float) -> float:
+    """Focal length from the official tools' "FOV", which is diagonal and uses rounded constants (facts section 1)."""
+    return 1.0 / (math.tan(fov_deg * 3.14159 / 360.0) * 1.414)
+
+
+def pose_looking(
+    position: Float[Tensor, "*batch 3"], direction: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 4 4"]:
+    """cam2world at ``position`` looking along ``direction``, with the world's y axis up."""
+    forward = torch.nn.functional.normalize(direction, dim=-1)
+    up = torch.zeros_like(forward)
+    up[..., 1] = 1.0
+    right = -torch.nn.functional.normalize(torch.linalg.cross(up, forward), dim=-1)
+    down = torch.nn.functional.normalize(torch.linalg.cross(forward, right), dim=-1)
+    upper = torch.stack([right, down, forward, position], dim=-1)
+    lower = torch.tensor([0.0, 0.0, 0.0, 1.0], device=upper.device, dtype=upper.dtype)
+    return torch.cat([upper, lower.expand(*upper.shape[:-2], 1, 4)], dim=-2)
+
+
+def _official_angles_deg(cam2world: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 3"]:
+    matrix = cam2world.double() * torch.tensor(_OPENCV_TO_OPENGL, device=cam2world.device, dtype=torch.float64)
+    q = torch.linalg.inv(matrix)[..., :3, :3]
+    sine = q[..., 2, 0]
+    side = sine.abs() > 0.998
+    yaw = torch.where(side, torch.sign(sine) * (math.pi / 2), torch.asin(sine.clamp(-1, 1)))
+    pitch = torch.where(
+        side,
+        torch.atan2(-torch.sign(sine) * q[..., 0, 1], -torch.sign(sine) * q[..., 0, 2]),
+        torch.atan2(q[..., 2, 1] / torch.cos(yaw), q[..., 2, 2] / torch.cos(yaw)),
+    )
+    # Beyond the side the arcsine folds the angle back; unfold it to the full circle and read the rest again.
+    unfolded = torch.where(yaw > 0, math.pi - yaw, -math.pi - yaw)
+    yaw = torch.where(pitch.abs() > math.pi / 2, unfolded, yaw)
+    cos = torch.cos(yaw)
+    pitch = torch.atan2(q[..., 2, 1] / cos, q[..., 2, 2] / cos)
+    roll = torch.atan2(q[..., 1, 0] / cos, q[..., 0, 0] / cos)
+    return torch.rad2deg(torch.stack([yaw, pitch, roll], dim=-1)).to(cam2world.dtype)

@@ -1,0 +1,73 @@
+"""The official samplers of training and video cameras (facts section 1), kept for parity with published paths.
+
+Their second coordinate is *not* an angle: the polar angle is arccos(1 - 2 v / pi), so only v = pi/2 is exact and near it
+an offset dv moves the camera by 0.637 dv. For anything new use :meth:`panohead.geometry.Camera.orbit`.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.geometry.camera import RADIUS, pose_looking
+
+
+def look_at_pose(
+    horizontal: Float[Tensor, " batch"] | float,
+    vertical: Float[Tensor, " batch"] | float,
+    *,
+    target: Float[Tensor, "*batch 3"] | None = None,
+    radius: Float[Tensor, " batch"] | float = RADIUS,
+) -> Float[Tensor, "batch 4 4"]:
+    """Camera poses on a sphere around the world origin, looking at ``target`` (default: the origin).
+
+    Args:
+        horizontal: radians; pi/2 is the front, larger moves the camera to +x, -pi/2 or 3 pi/2 is the back.
+        vertical: in [0, pi], clamped to 1e-5 from the ends; pi/2 is level, smaller is higher. Not an angle (above).
+        target: world point; changes the direction only, never the centre.
+        radius: world units.
+    """
+    h = torch.atleast_1d(torch.as_tensor(horizontal, dtype=torch.float32))
+    v = torch.atleast_1d(torch.as_tensor(vertical, dtype=torch.float32))
+    h, v = torch.broadcast_tensors(h, v)
+    phi = torch.arccos(1 - 2 * v.clamp(1e-5, math.pi - 1e-5) / math.pi)
+    centre = torch.stack(
+        [torch.sin(phi) * torch.cos(math.pi - h), torch.cos(phi), torch.sin(phi) * torch.sin(math.pi - h)], dim=-1
+    )
+    centre = centre * torch.as_tensor(radius, dtype=torch.float32).reshape(-1, 1)
+    aim = torch.zeros_like(centre) if target is None else target.expand_as(centre)
+    return pose_looking(centre, aim - centre)
+
+
+def sample_gaussian_pose(
+    horizontal_mean: float,
+    vertical_mean: float,
+    *,
+    horizontal_std: float = 0.0,
+    vertical_std: float = 0.0,
+    radius: float = RADIUS,
+    target: Float[Tensor, "3"] | None = None,
+    batch: int = 1,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "batch 4 4"]:
+    """Normally distributed poses; two draws of shape (batch, 1), horizontal first, made even where the spread is 0."""
+    h = torch.randn(batch, 1, generator=generator)[:, 0] * horizontal_std + horizontal_mean
+    v = torch.randn(batch, 1, generator=generator)[:, 0] * vertical_std + vertical_mean
+    return look_at_pose(h, v, target=target, radius=radius)
+
+
+def sample_uniform_pose(
+    horizontal_mean: float,
+    vertical_mean: float,
+    *,
+    horizontal_range: float = 0.0,
+    vertical_range: float = 0.0,
+    radius: float = RADIUS,
+    batch: int = 1,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "batch 4 4"]:
+    """Uniformly distributed poses within +- the ranges, looking at the origin; draws as in the Gaussian sampler."""
+    h = (torch.rand(batch, 1, generator=generator)[:, 0] * 2 - 1) * horizontal_range + horizontal_mean
+    v = (torch.rand(batch, 1, generator=generator)[:, 0] * 2 - 1) * vertical_range + vertical_mean
+    return look_at_pose(h, v, radius=radius)

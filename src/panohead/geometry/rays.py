@@ -1,0 +1,32 @@
+"""Pixels to rays (facts section 1)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.geometry.camera import Camera
+
+
+def rays_from_camera(
+    camera: Camera, resolution: int
+) -> tuple[Float[Tensor, "batch ray 3"], Float[Tensor, "batch ray 3"]]:
+    """World-space rays through the centres of a square image's pixels.
+
+    Args:
+        camera: batch of cameras, fields "batch 4 4" and "batch 3 3".
+        resolution: pixels per side; rays are flattened row by row.
+
+    Returns:
+        ray_origins in world units and ray_directions of unit length, so that a depth along a ray is a distance.
+    """
+    cam2world, k = camera.cam2world, camera.intrinsics
+    fx, fy, cx, cy, skew = (k[:, i, j, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2), (0, 1)))
+    steps = (torch.arange(resolution, device=k.device, dtype=k.dtype) + 0.5) / resolution
+    v, u = (grid.reshape(1, -1) for grid in torch.meshgrid(steps, steps, indexing="ij"))
+
+    x = (u - cx + cy * skew / fy - skew * v / fy) / fx
+    y = ((v - cy) / fy).expand_as(x)
+    in_camera = torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    in_world = in_camera @ cam2world[:, :3, :3].transpose(1, 2)
+    origins = cam2world[:, None, :3, 3].expand_as(in_world)
+    return origins, torch.nn.functional.normalize(in_world, dim=-1)

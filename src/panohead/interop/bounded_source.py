@@ -1,0 +1,93 @@
+"""Bytes of an untrusted file, and how it is refused: no announced length is believed before the file holds it."""
+
+import io
+from dataclasses import dataclass
+
+
+class Refusal(Exception):
+    """Why a file is not read, as the rest of a sentence that begins with the file's name."""
+
+
+def never(what: str) -> Refusal:
+    """The refusal of something that only a forged or foreign file does."""
+    return Refusal(f"{what}, which an official checkpoint never does; refusing to read it.")
+
+
+def clip(text: str) -> str:
+    """Text from an untrusted file, fit for a one-line message: printable ASCII, at most 80 characters."""
+    plain = text[:200].encode("ascii", "backslashreplace").decode("ascii")
+    plain = "".join(letter if letter.isprintable() else "?" for letter in plain)
+    return plain if len(plain) <= 80 else plain[:77] + "..."
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes of a pickle that were skipped, not read: where they lie in the file."""
+
+    offset: int
+    length: int
+
+
+class Source:
+    """A file read from its start to its end, each request checked against the bytes that are really there."""
+
+    def __init__(self, file: io.BufferedIOBase, size: int) -> None:
+        self.file = file
+        self.size = size
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        self.require(count)
+        data = self.file.read(count)
+        if len(data) != count:
+            raise Refusal("became shorter while it was read; copy it again.")
+        self.position += count
+        return data
+
+    def skip(self, count: int) -> Blob:
+        self.require(count)
+        blob = Blob(self.position, count)
+        self.position += count
+        self.file.seek(self.position)
+        return blob
+
+    def take_line(self, limit: int = 256) -> str:
+        start = self.position
+        line = self.file.readline(min(limit, self.size - start))
+        self.position += len(line)
+        if not line.endswith(b"\n"):
+            self.require(limit)
+            raise Refusal("is damaged: it holds a name without an end.")
+        return decode(line[:-1])
+
+    def read_blob(self, blob: Blob, limit: int) -> bytes:
+        """The first ``limit`` bytes of a blob at most; reading goes on where it was."""
+        self.file.seek(blob.offset)
+        data = self.file.read(min(limit, blob.length))
+        self.file.seek(self.position)
+        return data
+
+    def read_blob_into(self, blob: Blob, target: memoryview) -> None:
+        """Fill ``target`` with a blob of its size; reading goes on where it was."""
+        self.file.seek(blob.offset)
+        count = self.file.readinto(target) if blob.length else 0
+        self.file.seek(self.position)
+        if count != blob.length:
+            raise Refusal("became shorter while it was read; copy it again.")
+
+    def require(self, count: int) -> None:
+        if count > self.size - self.position:
+            raise Refusal("is cut off or damaged: it announces more bytes than it holds; download it again.")
+
+
+def source_of(data: bytes) -> Source:
+    """A source over bytes in memory."""
+    return Source(io.BytesIO(data), len(data))
+
+
+def decode(data: bytes) -> str:
+    """UTF-8 text, or a refusal."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refusal("is damaged: it holds text that is not UTF-8.") from None

@@ -1,0 +1,82 @@
+"""Official parameter names and ours. Only prefixes differ."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from panohead.errors import PanoHeadError
+from panohead.models.discriminator import Discriminator
+from panohead.models.generator import Generator
+
+_GENERATOR_PREFIXES = (
+    ("backbone.blocks.", "backbone.synthesis."),
+    ("mapping_network.layers.", "backbone.mapping."),
+    ("mapping_network.", "backbone.mapping."),
+    ("decoder.hidden.", "decoder.net.0."),
+    ("decoder.output.", "decoder.net.2."),
+    ("torgb_raw.", "torgb."),
+    ("background.synthesis.blocks.", "bcg_synthesis."),
+    ("camera_alignment.mapping.layers.", "t_mapping."),
+    ("camera_alignment.mapping.", "t_mapping."),
+)
+_DISCRIMINATOR_PREFIXES = (
+    ("blocks.", ""),
+    ("mask_blocks.", ""),
+    ("epilogue.", "b4."),
+    ("label_mapping.layers.", "mapping."),
+    ("label_mapping.", "mapping."),
+)
+_OPTIONAL = frozenset({"dataset_label_std"})
+
+
+def official_name(module: nn.Module, ours: str) -> str:
+    """The official name of one of our parameters or buffers."""
+    for prefix, official in _prefixes(module):
+        if ours.startswith(prefix):
+            return official + ours[len(prefix) :]
+    return ours
+
+
+def official_state_dict(module: nn.Module) -> dict[str, Tensor]:
+    """The module's values under the official names (see reference: names of G and D), sharing memory."""
+    return {official_name(module, name): value for name, value in module.state_dict().items()}
+
+
+def load_official_state_dict(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy values under official names into the module; every name and shape must match.
+
+    ``dataset_label_std`` may be missing (EG3D has none); it is then dropped from the module, so that what goes in is
+    exactly what :func:`official_state_dict` gives back.
+
+    Raises:
+        PanoHeadError: naming the tensors that are missing, unexpected or of another shape.
+    """
+    if isinstance(module, Generator):
+        _match_optional_buffer(module, state)
+    names = {official_name(module, name): name for name in module.state_dict()}
+    own = module.state_dict()
+    problems = [f"{name} is missing" for name in names.keys() - state.keys()]
+    problems += [f"{name} is unexpected" for name in state.keys() - names.keys()]
+    problems += [
+        f"{name} has shape {tuple(state[name].shape)} instead of {tuple(own[ours].shape)}"
+        for name, ours in names.items()
+        if name in state and state[name].shape != own[ours].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise PanoHeadError(f"the weights do not fit this network: {'; '.join(sorted(problems)[:3])}{more}")
+    module.load_state_dict({names[name]: value for name, value in state.items()}, strict=True)
+
+
+def _match_optional_buffer(module: Generator, state: Mapping[str, Tensor]) -> None:
+    for name in _OPTIONAL:
+        value = state.get(name)
+        setattr(module, name, None if value is None else value.detach().clone())
+
+
+def _prefixes(module: nn.Module) -> tuple[tuple[str, str], ...]:
+    if isinstance(module, Generator):
+        return _GENERATOR_PREFIXES
+    if isinstance(module, Discriminator):
+        return _DISCRIMINATOR_PREFIXES
+    raise TypeError(f"{type(module).__name__} has no official counterpart")

@@ -1,0 +1,51 @@
+"""Files appear whole or not at all: written under a hidden temporary name beside the target, then renamed."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from panohead.errors import PanoHeadError
+
+
+def temporary_name(path: Path) -> Path:
+    """A fresh hidden name in the folder of ``path``, with its suffix (encoders choose the format by it)."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+
+
+def prepare_folder(path: Path) -> None:
+    """Make the folder that will hold ``path``. Raises PanoHeadError where that is impossible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PanoHeadError(f"cannot make the folder {path.parent} ({_reason(error)}); choose another place") from error
+    if not os.access(path.parent, os.W_OK):
+        raise PanoHeadError(f"cannot write in the folder {path.parent} (no permission); choose another place")
+
+
+def unwritable(path: Path, error: OSError) -> PanoHeadError:
+    """The one-line error for a failed write."""
+    return PanoHeadError(f"cannot write {path} ({_reason(error)}); free the disk or choose another place")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path; renamed to ``path`` on success, removed on any exception.
+
+    Missing parent folders are made. An OSError inside, e.g. a full disk, becomes a PanoHeadError.
+    """
+    path = Path(path)
+    prepare_folder(path)
+    temporary = temporary_name(path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)

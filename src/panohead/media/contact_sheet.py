@@ -1,0 +1,73 @@
+"""A grid of pictures with labels: many heads or many views at one look."""
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from panohead.errors import PanoHeadError
+
+_BACKGROUND = "white"
+_INK = (40, 40, 40)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Image.Image | None]],
+    *,
+    row_labels: Sequence[str] = (),
+    column_labels: Sequence[str] = (),
+    title: str = "",
+    cell_size: int | None = None,
+    padding: int = 8,
+) -> Image.Image:
+    """Pictures in rows on white; rows may differ in length, None leaves a hole.
+
+    cell_size: longest side of a cell in pixels (default: the largest picture); pictures are fitted into it, centred,
+    transparent ones lie on white. Labels stand left of the rows and above the columns.
+    Raises PanoHeadError if there is no picture at all.
+    """
+    pictures = [picture for row in rows for picture in row if picture is not None]
+    if not pictures:
+        raise PanoHeadError("a contact sheet needs at least one picture; give some")
+    largest = (max(p.width for p in pictures), max(p.height for p in pictures))
+    scale = 1.0 if cell_size is None else cell_size / max(largest)
+    cell = (max(1, round(largest[0] * scale)), max(1, round(largest[1] * scale)))
+    font = ImageFont.load_default(size=max(11, min(cell) // 10))
+
+    left = padding + max((_text_size(label, font)[0] + padding for label in row_labels), default=0)
+    line = _text_size("Ag", font)[1] + padding
+    top = padding + (line if title else 0) + (line if any(column_labels) else 0)
+    columns = max(len(row) for row in rows)
+    width = max(left + columns * (cell[0] + padding), left + _text_size(title, font)[0] + padding)
+    sheet = Image.new("RGB", (width, top + len(rows) * (cell[1] + padding)), _BACKGROUND)
+
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            if picture is not None:
+                corner = (left + j * (cell[0] + padding), top + i * (cell[1] + padding))
+                _paste_fitted(sheet, picture, corner, cell)
+    draw = ImageDraw.Draw(sheet)
+    if title:
+        draw.text((left, padding), title, fill=_INK, font=font)
+    for j, label in enumerate(column_labels[:columns]):
+        centre = left + j * (cell[0] + padding) + cell[0] / 2
+        draw.text((centre, top - padding), label, fill=_INK, font=font, anchor="mb", align="center")
+    for i, label in enumerate(row_labels[: len(rows)]):
+        middle = top + i * (cell[1] + padding) + cell[1] / 2
+        draw.text((left - padding, middle), label, fill=_INK, font=font, anchor="rm")
+    return sheet
+
+
+def _text_size(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> tuple[int, int]:
+    box = font.getbbox(text)
+    return int(box[2] - min(box[0], 0)) + 1, int(box[3]) + 1
+
+
+def _paste_fitted(sheet: Image.Image, picture: Image.Image, corner: tuple[int, int], cell: tuple[int, int]) -> None:
+    """Paste, scaled to fit the cell (16-bit depth has no sensible grey here: pass a preview instead)."""
+    scale = min(cell[0] / picture.width, cell[1] / picture.height)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    picture = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    place = (corner[0] + (cell[0] - size[0]) // 2, corner[1] + (cell[1] - size[1]) // 2)
+    sheet.paste(picture, place, picture if picture.mode == "RGBA" else None)

@@ -1,0 +1,161 @@
+"""Pictures at the border of the package: float tensors in, files out, each marked as synthetic (see provenance).
+
+Inside, images are float in [-1, 1], masks in [0, 1], depths distances along unit rays in world units.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from panohead.errors import PanoHeadError
+from panohead.media.atomic import atomic_path
+from panohead.media.provenance import SourceType, image_metadata
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+DEPTH_SCALE = 1e-4
+"""World units per step of a 16-bit depth picture: 0 to 6.5535; the camera is at 2.7, official rays end at 3.3."""
+
+# Nine even samples of matplotlib's viridis (CC0): dark blue is near, yellow far.
+_VIRIDIS = np.array(
+    [
+        [68, 1, 84],
+        [71, 44, 122],
+        [59, 81, 139],
+        [44, 113, 142],
+        [33, 144, 141],
+        [39, 173, 129],
+        [92, 200, 99],
+        [170, 220, 50],
+        [253, 231, 37],
+    ],
+    dtype=np.float64,
+)
+
+
+def to_uint8(image: Float[Tensor, "channel height width"]) -> UInt8[np.ndarray, "height width channel"]:
+    """[-1, 1] to 0..255: x * 127.5 + 128, clamped and truncated (facts, section 7). Exact inverse of ``from_uint8``."""
+    pixels = (image.detach().float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def from_uint8(pixels: UInt8[np.ndarray, "height width channel"]) -> Float[Tensor, "channel height width"]:
+    """0..255 to [-1, 1]: x / 127.5 - 1."""
+    return torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1).permute(2, 0, 1).contiguous()
+
+
+def to_pil(image: Float[Tensor, "3 height width"]) -> Image.Image:
+    """An image in [-1, 1] as an RGB picture."""
+    return Image.fromarray(to_uint8(image))
+
+
+def mask_to_pil(mask: Float[Tensor, "1 height width"]) -> Image.Image:
+    """A mask in [0, 1] (slightly outside is clamped) as an 8-bit grey picture, rounded."""
+    return Image.fromarray((mask[0].detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
+
+
+def to_rgba(
+    image: Float[Tensor, "3 height width"], mask: Float[Tensor, "1 mask_height mask_width"]
+) -> UInt8[np.ndarray, "height width 4"]:
+    """Cut-out with straight (not premultiplied) alpha: colours stay as they are, the mask in [0, 1] becomes alpha.
+
+    A coarser mask is enlarged bilinearly. Where alpha is partial the colour still holds some background.
+    """
+    if mask.shape[1:] != image.shape[1:]:
+        size = (image.shape[1], image.shape[2])
+        mask = torch.nn.functional.interpolate(mask[None].float(), size, mode="bilinear", align_corners=False)[0]
+    return np.dstack([to_uint8(image), np.asarray(mask_to_pil(mask))])
+
+
+def depth_to_pil(
+    depth: Float[Tensor, "1 height width"], mask: Float[Tensor, "1 height width"] | None = None
+) -> Image.Image:
+    """16-bit picture of a depth map: steps of DEPTH_SCALE world units, 0 for none (not finite, or mask < 0.5)."""
+    steps = _visible(depth, mask) / DEPTH_SCALE
+    if np.nanmax(steps, initial=0) > 65535:
+        raise PanoHeadError(f"depth over {65535 * DEPTH_SCALE} world units does not fit 16 bits; clamp it first")
+    return Image.fromarray(np.nan_to_num(np.rint(steps), nan=0).astype(np.uint16))
+
+
+def _visible(
+    depth: Float[Tensor, "1 height width"], mask: Float[Tensor, "1 height width"] | None
+) -> Float[np.ndarray, "height width"]:
+    """Depth with NaN where nothing is seen."""
+    values = depth[0].detach().double().cpu().numpy()
+    seen = np.isfinite(values)
+    if mask is not None:
+        seen &= mask[0].detach().cpu().numpy() >= 0.5
+    return np.where(seen, values, np.nan)
+
+
+def depth_preview(
+    depth: Float[Tensor, "1 height width"],
+    mask: Float[Tensor, "1 height width"] | None = None,
+    *,
+    near: float | None = None,
+    far: float | None = None,
+) -> Image.Image:
+    """Colour picture of a depth map for people: near is dark blue, far yellow, nothing white.
+
+    near, far: world units; by default the range of the visible depths (fix them in a film, or it flickers).
+    """
+    values = _visible(depth, mask)
+    seen = ~np.isnan(values)
+    near = near if near is not None else float(np.nanmin(values, initial=np.inf)) if seen.any() else 0.0
+    far = far if far is not None else float(np.nanmax(values, initial=-np.inf)) if seen.any() else 1.0
+    position = np.nan_to_num((values - near) / max(far - near, 1e-9)).clip(0, 1) * (len(_VIRIDIS) - 1)
+    anchors = np.arange(len(_VIRIDIS))
+    colours = np.stack([np.interp(position, anchors, _VIRIDIS[:, k]) for k in range(3)], axis=-1)
+    return Image.fromarray(np.where(seen[..., None], np.rint(colours), 255).astype(np.uint8))
+
+
+def load_depth(path: str | Path) -> Float[Tensor, "1 height width"]:
+    """A depth picture written by ``save_depth``; +inf where there is no depth."""
+    with Image.open(path) as image:
+        scale = float(image.info.get("DepthScale", DEPTH_SCALE))
+        steps = np.asarray(image).astype(np.float32)
+    return torch.from_numpy(np.where(steps > 0, steps * np.float32(scale), np.float32(np.inf)))[None]
+
+
+def save_depth(
+    depth: Float[Tensor, "1 height width"], path: str | Path, *, mask: Float[Tensor, "1 height width"] | None = None
+) -> Path:
+    """Write a depth map as 16-bit PNG; the scale stands in its text chunks."""
+    if Path(path).suffix.lower() != ".png":
+        raise PanoHeadError(f"{path}: depth needs 16 bits a pixel; use a name ending in .png")
+    texts = {"DepthScale": repr(DEPTH_SCALE), "DepthUnit": "world units along the ray; 0 = nothing"}
+    return save_image(depth_to_pil(depth, mask), path, texts=texts)
+
+
+def save_image(
+    image: Image.Image | Float[Tensor, "3 height width"] | UInt8[np.ndarray, "height width channel"],
+    path: str | Path,
+    *,
+    source: SourceType | None = "trainedAlgorithmicMedia",
+    quality: int = 95,
+    texts: dict[str, str] | None = None,
+) -> Path:
+    """Write a picture, atomically, in the format of the suffix (.png .jpg .jpeg .webp), marked as synthetic.
+
+    image: a float tensor in [-1, 1], uint8 pixels (3 or 4 channels) or a PIL picture. source: IPTC term; None for
+    photographs, which are left unmarked. quality: of JPEG and WebP. texts: further PNG text chunks.
+    Raises PanoHeadError: unknown suffix, transparency in a JPEG, folder that cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        raise PanoHeadError(f"{path}: cannot write images of type '{suffix}'; use one of {', '.join(IMAGE_SUFFIXES)}")
+    if isinstance(image, Tensor):
+        image = to_pil(image)
+    elif isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    if suffix in (".jpg", ".jpeg") and "A" in image.getbands():
+        raise PanoHeadError(f"{path}: JPEG has no transparency; use .png or .webp")
+    options: dict[str, Any] = {} if suffix == ".png" else {"quality": quality}
+    with atomic_path(path) as temporary:
+        image.save(temporary, **options, **image_metadata(suffix, source, texts))
+    return path

@@ -1,0 +1,134 @@
+"""Every picture and film the package writes says that it is synthetic.
+
+The machine-readable mark is the IPTC "digital source type" (https://cv.iptc.org/newscodes/digitalsourcetype/) in an XMP
+packet, which picture agencies, search engines and social networks read; beside it stands a sentence for people.
+Pixels are not touched: a mark can be stripped, it is a declaration and not a watermark.
+"""
+
+import functools
+import importlib.metadata
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import ExifTags, Image, PngImagePlugin
+
+from panohead.errors import PanoHeadError
+from panohead.media.ffmpeg import run_ffmpeg
+
+SourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia"]
+"""Made by a trained model alone | a photograph altered by one | rendered by a program that learned from nothing."""
+
+NOTICE = "Synthetic media: made by a computer program (PanoHead), not a photograph."
+_VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_FILM_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
+_XMP_KEYWORD = "XML:com.adobe.xmp"
+# The begin attribute holds U+FEFF and the id is fixed by the XMP specification, part 1, section 7.3.2.
+_XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ Iptc4xmpExt:DigitalSourceType="{source}" xmp:CreatorTool="{software}">
+<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{notice}</rdf:li></rdf:Alt></dc:description>
+</rdf:Description></rdf:RDF></x:xmpmeta>
+<?xpacket end="r"?>"""
+
+
+@functools.cache
+def software() -> str:
+    """Name and version of this package, as written into files."""
+    try:
+        return f"PanoHead {importlib.metadata.version('panohead')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "PanoHead"
+
+
+def source_uri(source: SourceType) -> str:
+    """The IPTC term as a URI."""
+    return _VOCABULARY + source
+
+
+def xmp_packet(source: SourceType) -> bytes:
+    """The XMP packet, UTF-8."""
+    return _XMP.format(source=source_uri(source), software=software(), notice=NOTICE).encode()
+
+
+def _png_text(source: SourceType | None, extra: dict[str, str]) -> PngImagePlugin.PngInfo:
+    text = PngImagePlugin.PngInfo()
+    for key, value in {"Software": software(), **extra}.items():
+        text.add_text(key, value)
+    if source is not None:
+        text.add_text("Comment", NOTICE)
+        text.add_text("DigitalSourceType", source_uri(source))
+        text.add_itxt(_XMP_KEYWORD, xmp_packet(source).decode())
+    return text
+
+
+def image_metadata(suffix: str, source: SourceType | None, extra: dict[str, str] | None = None) -> dict[str, Any]:
+    """Keyword arguments for ``PIL.Image.save`` that carry the mark.
+
+    suffix: ".png", ".jpg", ".jpeg" or ".webp". source None: a photograph, nothing is claimed. extra: further PNG texts.
+    """
+    if suffix == ".png":
+        return {"pnginfo": _png_text(source, extra or {})}
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = software()
+    if source is None:
+        return {"exif": exif}
+    exif[ExifTags.Base.ImageDescription] = NOTICE
+    return {"exif": exif, "xmp": xmp_packet(source)}
+
+
+def video_metadata(source: SourceType | None) -> dict[str, str]:
+    """Container tags of a film."""
+    if source is None:
+        return {"encoded_by": software()}
+    return {
+        "title": f"{software()}, synthetic",
+        "comment": f"{NOTICE} {source_uri(source)}",
+        "encoded_by": software(),
+    }
+
+
+def append_gif_comment(path: Path, source: SourceType) -> None:
+    """Put a comment extension before the trailer of a GIF file (ffmpeg writes none)."""
+    comment = f"{NOTICE} {source_uri(source)}".encode("ascii")
+    blocks = b"".join(bytes([len(part)]) + part for part in (comment[i : i + 255] for i in range(0, len(comment), 255)))
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        if file.read(1) != b";":
+            raise PanoHeadError(f"{path} is not a complete GIF file; write it again")
+        file.seek(-1, 2)
+        file.write(b"!\xfe" + blocks + b"\x00;")
+
+
+def _image_texts(path: Path) -> str:
+    with Image.open(path) as image:
+        exif = image.getexif()
+        texts = [exif.get(ExifTags.Base.ImageDescription, "")]
+        for value in image.info.values():
+            texts.append(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
+    return "\n".join(texts)
+
+
+def _video_texts(path: Path) -> str:
+    return run_ffmpeg(path, ["-i", str(path), "-f", "ffmetadata", "-"]).decode("utf-8", "replace")
+
+
+def is_marked_synthetic(path: str | Path) -> bool:
+    """Whether an image, GIF or film carries one of the IPTC terms of ``SourceType`` (or the notice).
+
+    Raises PanoHeadError if the file is missing or is neither picture nor film.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PanoHeadError(f"{path} does not exist; give an image or a film")
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".gif":
+            texts = path.read_bytes()[-1024:].decode("latin-1")  # our comment is the last thing before the trailer
+        else:
+            texts = _video_texts(path) if suffix in _FILM_SUFFIXES else _image_texts(path)
+    except OSError as error:
+        raise PanoHeadError(f"cannot read {path} as an image; check that the file is whole") from error
+    return NOTICE in texts or re.search(r"digitalsourcetype/\w*[aA]lgorithmicMedia", texts) is not None

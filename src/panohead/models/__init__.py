@@ -1,0 +1,1 @@
+"""The networks of PanoHead. Start with :mod:`panohead.models.generator`."""

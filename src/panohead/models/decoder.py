@@ -1,0 +1,40 @@
+"""The decoder: what a tri-grid feature means (facts section 3)."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panohead.rendering.decoder import ColourActivation, DecoderWeights
+from panohead.stylegan.layers import FullyConnected
+
+
+class Decoder(nn.Module):
+    """A two-layer MLP from a tri-grid feature to raw density and colour features; the view direction is ignored."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        hidden_features: int = 64,
+        activation: ColourActivation = "none",
+        lr_multiplier: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.activation: ColourActivation = activation
+        self.hidden = FullyConnected(in_features, hidden_features, lr_multiplier=lr_multiplier)
+        self.output = FullyConnected(hidden_features, 1 + out_features, lr_multiplier=lr_multiplier)
+
+    def weights(self) -> DecoderWeights:
+        """The weights as the renderer uses them, gains applied."""
+        (hidden, hidden_bias), (output, output_bias) = self.hidden.scaled(), self.output.scaled()
+        assert hidden_bias is not None
+        assert output_bias is not None
+        return DecoderWeights(hidden, hidden_bias, output, output_bias, self.activation)
+
+    def forward(
+        self, features: Float[Tensor, "batch point channel"]
+    ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point colour"]]:
+        """Raw density and colour features."""
+        weights = self.weights()
+        hidden = weights.hidden(features)
+        return weights.density(hidden), weights.colour(hidden)

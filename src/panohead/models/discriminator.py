@@ -1,0 +1,160 @@
+"""The discriminators: PanoHead's foreground-aware tri-discriminator and its relatives (paper section 3.2; facts 4).
+
+The tri-discriminator sees seven channels: the picture, the raw picture enlarged to it, and the foreground mask. Because
+the mask is rendered from density, the adversary pulls the density toward the 2-D segmentation of real photos.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panohead.ops.resample import fir_filter
+from panohead.ops.resize import filtered_resizing
+from panohead.stylegan.discriminator_blocks import DiscriminatorBlock, DiscriminatorEpilogue
+from panohead.stylegan.mapping import MappingNetwork
+from panohead.stylegan.synthesis import Architecture
+
+DiscriminatorVariant = Literal["tri", "tri_two_trunks", "dual", "single"]
+
+_CHANNELS_SEEN: dict[str, int] = {"tri": 7, "tri_two_trunks": 6, "dual": 6, "single": 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorConfig:
+    """A discriminator. The defaults are the paper's 512-pixel tri-discriminator.
+
+    Attributes:
+        variant: "tri" judges picture, raw picture and mask together (the paper's); "tri_two_trunks" gives the mask a
+            trunk of its own (the first official version); "dual" is EG3D's without mask; "single" sees the picture only.
+        mask_resolution: of the mask's own trunk ("tri_two_trunks").
+        label_map_dim: width of the projected label; None takes the channels at 4x4.
+        label_noise: standard deviation, in units of the batch's, of noise on the label.
+    """
+
+    variant: DiscriminatorVariant = "tri"
+    resolution: int = 512
+    label_dim: int = 25
+    architecture: Architecture = "resnet"
+    channel_base: int = 32768
+    channel_max: int = 512
+    num_fp16_resolutions: int = 4
+    conv_clamp: float | None = 256.0
+    mask_resolution: int = 128
+    label_map_dim: int | None = None
+    label_noise: float = 0.0
+    mapping_layers: int = 8
+    mbstd_group_size: int | None = 4
+    mbstd_num_channels: int = 1
+
+
+class Discriminator(nn.Module):
+    """One of the four variants; they share trunk, epilogue and label projection."""
+
+    resample_filter: Tensor
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        seen = _CHANNELS_SEEN[config.variant]
+        self.blocks = self._trunk(config.resolution, seen, prefix="b")
+        self.mask_blocks = (
+            self._trunk(config.mask_resolution, 1, prefix="sb") if config.variant == "tri_two_trunks" else None
+        )
+        label_map_dim = config.label_map_dim if config.label_map_dim is not None else self._channels(4)
+        label_map_dim = label_map_dim if config.label_dim > 0 else 0
+        self.label_mapping = (
+            MappingNetwork(0, config.label_dim, label_map_dim, num_ws=None, num_layers=config.mapping_layers)
+            if config.label_dim > 0
+            else None
+        )
+        self.epilogue = DiscriminatorEpilogue(
+            self._channels(4),
+            label_map_dim=label_map_dim,
+            image_channels=seen,
+            architecture=config.architecture,
+            mbstd_group_size=config.mbstd_group_size,
+            mbstd_num_channels=config.mbstd_num_channels,
+            conv_clamp=config.conv_clamp,
+        )
+        if config.variant != "single":
+            self.register_buffer("resample_filter", fir_filter())
+
+    def _channels(self, resolution: int) -> int:
+        return min(self.config.channel_base // resolution, self.config.channel_max)
+
+    def _trunk(self, from_resolution: int, image_channels: int, *, prefix: str) -> nn.ModuleDict:
+        log2 = self.config.resolution.bit_length() - 1
+        fp16_from = max(2 ** (log2 + 1 - self.config.num_fp16_resolutions), 8)
+        blocks = nn.ModuleDict()
+        resolution = from_resolution
+        while resolution > 4:
+            blocks[f"{prefix}{resolution}"] = DiscriminatorBlock(
+                self._channels(resolution) if resolution < from_resolution else 0,
+                self._channels(resolution),
+                self._channels(resolution // 2),
+                image_channels=image_channels,
+                architecture=self.config.architecture,
+                conv_clamp=self.config.conv_clamp,
+                use_fp16=resolution >= fp16_from,
+            )
+            resolution //= 2
+        return blocks
+
+    def forward(
+        self,
+        image: Float[Tensor, "batch 3 out_height out_width"],
+        image_raw: Float[Tensor, "batch 3 height width"] | None = None,
+        mask: Float[Tensor, "batch 1 mask_height mask_width"] | None = None,
+        label: Float[Tensor, "batch label_dim"] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "batch 1"]:
+        """One logit per sample; larger is more real.
+
+        Args:
+            image, image_raw: about [-1, 1]; the raw picture is enlarged to the picture's size here.
+            mask: foreground weight, [0, 1]; enlarged and moved to [-1, 1] here.
+            label: conditioning camera.
+        """
+        x, seen = self._run(self.blocks, self._see(image, image_raw, mask))
+        if self.mask_blocks is not None:
+            x = x + self._run(self.mask_blocks, self._enlarge_mask(mask, self.config.mask_resolution))[0]
+        label_map = None
+        if self.label_mapping is not None:
+            label = self._need(label, "label")
+            if self.config.label_noise > 0:
+                noise = torch.randn(label.shape, device=label.device, generator=generator)
+                label = label + noise * label.std(dim=0) * self.config.label_noise
+            label_map = self.label_mapping(None, label)
+        return self.epilogue(x, seen, label_map)
+
+    def _see(self, image: Tensor, image_raw: Tensor | None, mask: Tensor | None) -> Tensor:
+        parts = [image]
+        if self.config.variant != "single":
+            parts.append(self._enlarge(self._need(image_raw, "image_raw"), image.shape[-1]))
+        if self.config.variant == "tri":
+            parts.append(self._enlarge_mask(mask, image.shape[-1]))
+        return torch.cat(parts, dim=1)
+
+    def _enlarge(self, x: Tensor, size: int) -> Tensor:
+        return filtered_resizing(x, size, resample_filter=self.resample_filter)
+
+    def _enlarge_mask(self, mask: Tensor | None, size: int) -> Tensor:
+        return self._enlarge(self._need(mask, "mask"), size) * 2 - 1
+
+    def _need(self, x: Tensor | None, name: str) -> Tensor:
+        if x is None:
+            raise ValueError(f"the discriminator variant {self.config.variant!r} needs {name}")
+        return x
+
+    @staticmethod
+    def _run(blocks: nn.ModuleDict, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        x: Tensor | None = None
+        seen: Tensor | None = image
+        for block in blocks.values():
+            x, seen = block(x, seen)
+        assert x is not None
+        return x, seen

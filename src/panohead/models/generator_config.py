@@ -1,0 +1,63 @@
+"""Every choice that makes a generator what it is: stored as JSON in its checkpoint."""
+
+from dataclasses import dataclass, field
+
+from panohead.models.superresolution import SuperResolutionConfig
+from panohead.rendering.decoder import ColourActivation
+from panohead.rendering.renderer import RenderConfig
+from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
+from panohead.stylegan.synthesis import BlockConfig, SynthesisConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """A generator. The defaults are the paper's 512-pixel model.
+
+    Attributes:
+        mapping_layers: of the mapping network and of the camera's self-adaptation.
+        conditioning_scale: the label is multiplied by it before conditioning; 0 for an unconditional generator.
+        trigrid_resolution, trigrid_depth, trigrid_channels: size of each of the three feature volumes.
+        plane_axes, interpolation: "bilinear" with EG3D's axes and depth 1 is the true tri-plane.
+        feature_channels: of the rendered feature image; the first three are the raw colours without ``use_torgb_raw``.
+        decoder_activation: of the colour features.
+        neural_rendering_resolution: rays per side unless a call says otherwise.
+        channel_base, channel_max: a block at resolution r has min(channel_base // r, channel_max) channels; the
+            background network has half the base.
+        conv_clamp, num_fp16_resolutions, fused_modconv, architecture: of backbone and background.
+    """
+
+    z_dim: int = 512
+    label_dim: int = 25
+    w_dim: int = 512
+    mapping_layers: int = 2
+    conditioning_scale: float = 1.0
+    trigrid_resolution: int = 256
+    trigrid_depth: int = 3
+    trigrid_channels: int = 32
+    plane_axes: PlaneAxes = PANOHEAD_AXES
+    interpolation: Interpolation = "trilinear"
+    feature_channels: int = 32
+    decoder_activation: ColourActivation = "none"
+    decoder_lr_multiplier: float = 1.0
+    neural_rendering_resolution: int = 64
+    channel_base: int = 32768
+    channel_max: int = 512
+    num_fp16_resolutions: int = 0
+    block: BlockConfig = field(default_factory=BlockConfig)
+    rendering: RenderConfig = field(default_factory=RenderConfig)
+    superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
+    use_torgb_raw: bool = True
+    use_background: bool = True
+    use_camera_alignment: bool = True
+
+    @property
+    def backbone(self) -> SynthesisConfig:
+        """The network that makes the tri-grid."""
+        return SynthesisConfig(
+            resolution=self.trigrid_resolution,
+            image_channels=3 * self.trigrid_channels * self.trigrid_depth,
+            channel_base=self.channel_base,
+            channel_max=self.channel_max,
+            num_fp16_resolutions=self.num_fp16_resolutions,
+            block=self.block,
+        )

@@ -1,0 +1,115 @@
+"""Super-resolution: feature image and raw image to the final picture (EG3D section 4.3; facts section 3)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panohead.ops.resample import fir_filter
+from panohead.ops.resize import resize_bilinear
+from panohead.stylegan.synthesis import BlockConfig, Fused, SynthesisBlock
+from panohead.stylegan.synthesis_layers import NoiseMode, PixelNoise
+
+SuperResolutionKind = Literal["2x", "4x", "8x", "8xdc"]
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Input resolution, channels of the two blocks, and whether the first block doubles the resolution."""
+
+    input_resolution: int
+    channels: tuple[int, int]
+    first_block_upsamples: bool
+
+
+_SHAPES: dict[str, _Shape] = {
+    "2x": _Shape(64, (128, 64), False),
+    "4x": _Shape(128, (128, 64), False),
+    "8x": _Shape(128, (128, 64), True),
+    "8xdc": _Shape(128, (256, 128), True),
+}
+
+
+def input_resolution(kind: SuperResolutionKind) -> int:
+    """Pixels per side that the kind works from; other sizes are resized to it."""
+    return _SHAPES[kind].input_resolution
+
+
+def output_resolution(kind: SuperResolutionKind) -> int:
+    """Pixels per side of the picture."""
+    shape = _SHAPES[kind]
+    return shape.input_resolution * (4 if shape.first_block_upsamples else 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperResolutionConfig:
+    """Attributes:
+    kind: by output: "2x" 128, "4x" 256, "8x" and the wider "8xdc" 512 pixels.
+    noise_mode: of the blocks, whatever the rest of the network does.
+    antialias: when resizing the input.
+    half_precision: fp16 on CUDA, and the clamp at 256 that goes with it on every device.
+    """
+
+    kind: SuperResolutionKind = "8xdc"
+    noise_mode: NoiseMode = "none"
+    antialias: bool = True
+    half_precision: bool = True
+    fused_modconv: Fused = "inference_only"
+    channels: tuple[int, int] | None = None
+
+
+class SuperResolution(nn.Module):
+    """Two synthesis blocks, all driven by the last row of ws."""
+
+    def __init__(self, config: SuperResolutionConfig, *, in_channels: int, w_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        shape = _SHAPES[config.kind]
+        first, second = config.channels or shape.channels
+        self.input_resolution = shape.input_resolution
+        first_resolution = self.input_resolution * (2 if shape.first_block_upsamples else 1)
+        block = BlockConfig(conv_clamp=256.0 if config.half_precision else None, fused_modconv=config.fused_modconv)
+        self.block0 = SynthesisBlock(
+            in_channels,
+            first,
+            w_dim=w_dim,
+            resolution=first_resolution,
+            image_channels=3,
+            config=block,
+            upsample=shape.first_block_upsamples,
+            use_fp16=config.half_precision,
+        )
+        self.block1 = SynthesisBlock(
+            first,
+            second,
+            w_dim=w_dim,
+            resolution=first_resolution * 2,
+            image_channels=3,
+            config=block,
+            is_last=True,
+            use_fp16=config.half_precision,
+        )
+        if config.kind != "8xdc":
+            # Never read; present in official checkpoints of these kinds.
+            self.register_buffer("resample_filter", fir_filter())
+
+    def forward(
+        self,
+        image_raw: Float[Tensor, "batch 3 height width"],
+        features: Float[Tensor, "batch channel height width"],
+        ws: Float[Tensor, "batch num_ws w_dim"],
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "batch 3 out_height out_width"]:
+        """The picture, about [-1, 1]. Unlike the original's 2x and 4x modules this leaves ``image_raw`` as it is."""
+        if features.shape[-1] != self.input_resolution:
+            features = resize_bilinear(features, self.input_resolution, antialias=self.config.antialias)
+            image_raw = resize_bilinear(image_raw, self.input_resolution, antialias=self.config.antialias)
+        rows = ws[:, -1:].expand(-1, 3, -1)
+        noise = PixelNoise(mode=self.config.noise_mode, generator=generator)
+        x, image = self.block0(features, image_raw, rows, noise=noise)
+        _, image = self.block1(x, image, rows, noise=noise)
+        assert image is not None
+        return image

@@ -1,0 +1,34 @@
+"""numba, when it is there: one decorator for the compiler-free CPU kernels.
+
+Nothing here is needed for correctness. Without numba ``available()`` is False and callers take their plain PyTorch path.
+"""
+
+import functools
+import importlib.util
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+
+@functools.cache
+def available() -> bool:
+    """True when compiled kernels can be used (numba installed, not switched off by PANOHEAD_NO_NUMBA=1)."""
+    return os.environ.get("PANOHEAD_NO_NUMBA", "") != "1" and importlib.util.find_spec("numba") is not None
+
+
+def jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``numba.njit`` with an on-disk cache; the function unchanged where numba is missing.
+
+    The runtime shape checker of the tests wraps functions at import; numba needs the function itself, so unwrap first.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        plain = inspect.unwrap(function)
+        if not available():
+            return plain
+        import numba
+
+        return numba.njit(cache=True, **options)(plain)  # type: ignore[no-any-return]
+
+    return decorate

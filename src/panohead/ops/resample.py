@@ -1,0 +1,164 @@
+"""FIR resampling: upfirdn and what is built on it (StyleGAN2 appendix B; facts section 2)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+_SEPARABLE_FROM = 8  # as in the original: shorter filters are applied as one 2-D kernel
+
+Filter = Float[Tensor, "tap_y tap_x"] | Float[Tensor, " tap"]
+Padding = tuple[int, int, int, int]
+"""Left, right, top, bottom; negative crops."""
+
+
+def fir_filter(taps: Sequence[float] = (1, 3, 3, 1)) -> Filter:
+    """A low-pass filter that sums to 1: 2-D (outer product) below eight taps, 1-D separable from there on."""
+    filter_1d = torch.as_tensor(taps, dtype=torch.float32)
+    result = filter_1d if len(taps) >= _SEPARABLE_FROM else torch.outer(filter_1d, filter_1d)
+    return result / result.sum()
+
+
+def filter_size(resample_filter: Filter | None) -> tuple[int, int]:
+    """Width and height of a filter in taps; (1, 1) for None."""
+    if resample_filter is None:
+        return 1, 1
+    return resample_filter.shape[-1], resample_filter.shape[0]
+
+
+def upfirdn2d(
+    x: Float[Tensor, "batch channel height width"],
+    resample_filter: Filter | None,
+    *,
+    up: int | tuple[int, int] = 1,
+    down: int | tuple[int, int] = 1,
+    padding: Padding = (0, 0, 0, 0),
+    flip_filter: bool = False,
+    gain: float = 1.0,
+) -> Float[Tensor, "batch channel out_height out_width"]:
+    """Insert ``up - 1`` zeros after every pixel, pad or crop, convolve, keep every ``down``-th pixel.
+
+    ``up`` and ``down`` are one factor for both axes or (x, y); ``flip_filter`` correlates instead of convolving.
+    """
+    batch, channels, height, width = x.shape
+    up_x, up_y = (up, up) if isinstance(up, int) else up
+    down_x, down_y = (down, down) if isinstance(down, int) else down
+    if up_x > 1 or up_y > 1:
+        x = x.reshape(batch, channels, height, 1, width, 1)
+        x = F.pad(x, (0, up_x - 1, 0, 0, 0, up_y - 1)).reshape(batch, channels, height * up_y, width * up_x)
+    x = F.pad(x, padding)
+    if resample_filter is not None:
+        x = _convolve_channels(x, resample_filter, flip_filter, gain)
+    elif gain != 1:
+        x = x * gain
+    return x[:, :, ::down_y, ::down_x]
+
+
+def _convolve_channels(
+    x: Float[Tensor, "batch channel height width"], resample_filter: Filter, flip_filter: bool, gain: float
+) -> Float[Tensor, "batch channel out_height out_width"]:
+    kernel = resample_filter.to(x.dtype) * gain ** (resample_filter.ndim / 2)
+    if not flip_filter:
+        kernel = kernel.flip(list(range(kernel.ndim)))
+    channels = x.shape[1]
+    if kernel.ndim == 2:
+        return F.conv2d(x, kernel.expand(channels, 1, *kernel.shape), groups=channels)
+    x = F.conv2d(x, kernel[:, None].expand(channels, 1, -1, 1), groups=channels)
+    return F.conv2d(x, kernel[None, :].expand(channels, 1, 1, -1), groups=channels)
+
+
+def upsample2d(
+    x: Float[Tensor, "batch channel height width"], resample_filter: Filter, factor: int = 2
+) -> Float[Tensor, "batch channel out_height out_width"]:
+    """Enlarge by ``factor``, keeping the mean; for the 4-tap filter the padding is 2 before and 1 after."""
+    taps_x, taps_y = filter_size(resample_filter)
+    padding = (
+        (taps_x + factor - 1) // 2,
+        (taps_x - factor) // 2,
+        (taps_y + factor - 1) // 2,
+        (taps_y - factor) // 2,
+    )
+    return upfirdn2d(x, resample_filter, up=factor, padding=padding, gain=factor * factor)
+
+
+def downsample2d(
+    x: Float[Tensor, "batch channel height width"],
+    resample_filter: Filter,
+    factor: int = 2,
+    *,
+    extra_padding: int = 0,
+) -> Float[Tensor, "batch channel out_height out_width"]:
+    """Shrink by ``factor``; for the 4-tap filter one pixel of zeros on all sides."""
+    taps_x, taps_y = filter_size(resample_filter)
+    padding = (
+        extra_padding + (taps_x - factor + 1) // 2,
+        extra_padding + (taps_x - factor) // 2,
+        extra_padding + (taps_y - factor + 1) // 2,
+        extra_padding + (taps_y - factor) // 2,
+    )
+    return upfirdn2d(x, resample_filter, down=factor, padding=padding)
+
+
+def filter2d(
+    x: Float[Tensor, "batch channel height width"], resample_filter: Filter
+) -> Float[Tensor, "batch channel height width"]:
+    """Low-pass without changing the size; the larger half of the padding comes first."""
+    taps_x, taps_y = filter_size(resample_filter)
+    return upfirdn2d(x, resample_filter, padding=(taps_x // 2, (taps_x - 1) // 2, taps_y // 2, (taps_y - 1) // 2))
+
+
+def conv2d_resample(
+    x: Float[Tensor, "batch in_channel height width"],
+    weight: Float[Tensor, "out_channel group_channel kernel_y kernel_x"],
+    resample_filter: Filter | None = None,
+    *,
+    up: int = 1,
+    down: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+    flip_weight: bool = True,
+) -> Float[Tensor, "batch out_channel out_height out_width"]:
+    """Convolution together with up- or downsampling by a factor; ``padding`` is that of the plain convolution.
+
+    ``flip_weight=True`` is PyTorch's correlation, False the textbook convolution. When upsampling, the strided
+    transposed convolution comes first and the low-pass after it; when downsampling, the low-pass comes first.
+    """
+    if up > 1 and down > 1:
+        raise ValueError("conv2d_resample goes up or down, not both")
+    if not flip_weight:
+        weight = weight.flip([2, 3])
+    kernel = weight.shape[-1]
+    taps_x, taps_y = filter_size(resample_filter)
+    if up > 1:
+        before_x, after_x = padding + (taps_x + up - 1) // 2, padding + (taps_x - up) // 2
+        before_y, after_y = padding + (taps_y + up - 1) // 2, padding + (taps_y - up) // 2
+        if kernel == 1:
+            x = F.conv2d(x, weight, groups=groups)
+            return upfirdn2d(x, resample_filter, up=up, padding=(before_x, after_x, before_y, after_y), gain=up * up)
+        x = _transposed_convolution(x, weight, up, groups)
+        shrink_before, shrink_after = kernel - 1, kernel - up
+        around = (before_x - shrink_before, after_x - shrink_after, before_y - shrink_before, after_y - shrink_after)
+        return upfirdn2d(x, resample_filter, padding=around, gain=up * up)
+    if down > 1:
+        before_x, after_x = padding + (taps_x - down + 1) // 2, padding + (taps_x - down) // 2
+        before_y, after_y = padding + (taps_y - down + 1) // 2, padding + (taps_y - down) // 2
+        around = (before_x, after_x, before_y, after_y)
+        if kernel == 1:
+            return F.conv2d(upfirdn2d(x, resample_filter, down=down, padding=around), weight, groups=groups)
+        return F.conv2d(upfirdn2d(x, resample_filter, padding=around), weight, stride=down, groups=groups)
+    return F.conv2d(x, weight, padding=padding, groups=groups)
+
+
+def _transposed_convolution(
+    x: Float[Tensor, "batch in_channel height width"],
+    weight: Float[Tensor, "out_channel group_channel kernel_y kernel_x"],
+    stride: int,
+    groups: int,
+) -> Float[Tensor, "batch out_channel out_height out_width"]:
+    """Convolve the zero-inserted image with ``weight`` as a correlation, in full: output stride * (n - 1) + kernel."""
+    out_channels, group_channels, ky, kx = weight.shape
+    weight = weight.flip([2, 3]).reshape(groups, out_channels // groups, group_channels, ky, kx).transpose(1, 2)
+    weight = weight.reshape(groups * group_channels, out_channels // groups, ky, kx)
+    return F.conv_transpose2d(x, weight, stride=stride, groups=groups)

@@ -1,0 +1,54 @@
+"""Resizing and blurring of whole images: what the discriminator and the losses do to their inputs (facts 4, 5)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.ops.resample import Filter, downsample2d, upfirdn2d, upsample2d
+
+ResizeMode = str | float
+""""antialiased", "none", "classic", or the share of the antialiased version in a blend (0..1)."""
+
+
+def resize_bilinear(
+    x: Float[Tensor, "batch channel height width"], size: int, *, antialias: bool
+) -> Float[Tensor, "batch channel size size"]:
+    """Bilinear resize to a square, pixel centres aligned (``align_corners=False``)."""
+    return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
+
+
+def filtered_resizing(
+    x: Float[Tensor, "batch channel height width"],
+    size: int,
+    *,
+    resample_filter: Filter,
+    mode: ResizeMode = "antialiased",
+) -> Float[Tensor, "batch channel size size"]:
+    """Resize an image for a discriminator.
+
+    Raises:
+        ValueError: for an unknown mode.
+    """
+    if mode == "antialiased":
+        return resize_bilinear(x, size, antialias=True)
+    if mode == "none":
+        return resize_bilinear(x, size, antialias=False)
+    if mode == "classic":
+        x = resize_bilinear(upsample2d(x, resample_filter), size * 2 + 2, antialias=False)
+        return downsample2d(x, resample_filter, extra_padding=-1)
+    if isinstance(mode, float) and 0 < mode < 1:
+        aliased, filtered = (resize_bilinear(x, size, antialias=antialias) for antialias in (False, True))
+        return (1 - mode) * aliased + mode * filtered
+    raise ValueError(f"unknown resize mode {mode!r}; use 'antialiased', 'none', 'classic' or a number between 0 and 1")
+
+
+def gaussian_blur(
+    x: Float[Tensor, "batch channel height width"], sigma: float
+) -> Float[Tensor, "batch channel height width"]:
+    """Separable blur with taps 2^-((i / sigma)^2), |i| <= floor(3 sigma), zeros outside; nothing for small sigma."""
+    radius = int(3 * sigma)
+    if radius <= 0:
+        return x
+    taps = torch.arange(-radius, radius + 1, device=x.device, dtype=torch.float32).div(sigma).square().neg().exp2()
+    return upfirdn2d(x, taps / taps.sum(), padding=(radius, radius, radius, radius))

@@ -1,0 +1,1 @@
+"""The tri-grid and the volume renderer. Nothing here knows a network."""

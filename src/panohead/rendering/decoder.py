@@ -1,0 +1,56 @@
+"""The arithmetic of the feature decoder: tri-grid features to density and colour features (facts section 3)."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+ColourActivation = Literal["none", "sigmoid", "lrelu"]
+
+
+@dataclass(frozen=True)
+class DecoderWeights:
+    """A two-layer MLP with its learning-rate gains already applied. Output row 0 is the density.
+
+    With the linear activation ("none") the second layer commutes with compositing, so the hidden units can be composited
+    along the ray and the colour layer applied once per ray: exact, and cheaper by the number of samples.
+    """
+
+    hidden_weight: Float[Tensor, "hidden channel"]
+    hidden_bias: Float[Tensor, " hidden"]
+    output_weight: Float[Tensor, "output hidden"]
+    output_bias: Float[Tensor, " output"]
+    activation: ColourActivation = "none"
+
+    def hidden(self, features: Float[Tensor, "*point channel"]) -> Float[Tensor, "*point hidden"]:
+        """Hidden units: softplus of the first layer."""
+        return F.softplus(F.linear(features, self.hidden_weight, self.hidden_bias))
+
+    def density(self, hidden: Float[Tensor, "*point hidden"]) -> Float[Tensor, "*point 1"]:
+        """Raw density (before the renderer's softplus), any real number."""
+        return F.linear(hidden, self.output_weight[:1], self.output_bias[:1])
+
+    def colour(self, hidden: Float[Tensor, "*point hidden"]) -> Float[Tensor, "*point colour"]:
+        """Colour features with their activation."""
+        return activate_colour(F.linear(hidden, self.output_weight[1:], self.output_bias[1:]), self.activation)
+
+    def colour_of_composite(
+        self, hidden: Float[Tensor, "*ray hidden"], weight_sum: Float[Tensor, "*ray 1"]
+    ) -> Float[Tensor, "*ray colour"]:
+        """Composited colour features from composited hidden units; the bias counts as often as there is weight."""
+        return F.linear(hidden, self.output_weight[1:]) + weight_sum * self.output_bias[1:]
+
+
+def activate_colour(
+    colour: Float[Tensor, "*point colour"], activation: ColourActivation
+) -> Float[Tensor, "*point colour"]:
+    """ "sigmoid" is stretched by a thousandth on both sides as in MipNeRF, "lrelu" has slope 0.2 and gain sqrt 2."""
+    if activation == "sigmoid":
+        return torch.sigmoid(colour) * 1.002 - 0.001
+    if activation == "lrelu":
+        return F.leaky_relu(colour, 0.2) * math.sqrt(2)
+    return colour

@@ -1,0 +1,88 @@
+"""The radiance field of one batch of heads: points to density and features."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, sample_trigrid
+
+
+class Field(Protocol):
+    """What the renderer needs: any callable from points to raw density and features. It knows no network.
+
+    A field may also offer ``evaluate`` (cheaper features of another width) with ``finish`` (composited features of that
+    kind to the real ones); see :class:`TriGridField`.
+    """
+
+    def __call__(
+        self, points: Float[Tensor, "batch point 3"]
+    ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point channel"]]: ...
+
+
+@dataclass(frozen=True)
+class TriGridField:
+    """A tri-grid with its decoder. ``box_warp`` is the side of the box that the grid spans, in world units."""
+
+    planes: Float[Tensor, "batch 3 channel depth height width"]
+    decoder: DecoderWeights
+    box_warp: float
+    axes: PlaneAxes = PANOHEAD_AXES
+    interpolation: Interpolation = "trilinear"
+
+    def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
+        """Hidden units of the decoder at the points (world units)."""
+        features = sample_trigrid(
+            self.planes, points, box_warp=self.box_warp, axes=self.axes, interpolation=self.interpolation
+        )
+        return self.decoder.hidden(features)
+
+    def __call__(
+        self, points: Float[Tensor, "batch point 3"]
+    ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point channel"]]:
+        """Raw density and colour features at the points."""
+        hidden = self.hidden(points)
+        return self.decoder.density(hidden), self.decoder.colour(hidden)
+
+    def density(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point 1"]:
+        """Raw density alone: all that a mesh needs."""
+        return self.decoder.density(self.hidden(points))
+
+    @property
+    def composites_hidden_units(self) -> bool:
+        """True when the colour layer can be applied after compositing (linear colour activation)."""
+        return self.decoder.activation == "none"
+
+    def evaluate(
+        self, points: Float[Tensor, "batch point 3"]
+    ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point latent"]]:
+        """Density and what is to be composited: hidden units where that is exact, else colour features."""
+        hidden = self.hidden(points)
+        return self.decoder.density(hidden), hidden if self.composites_hidden_units else self.decoder.colour(hidden)
+
+    def finish(
+        self, latent: Float[Tensor, "batch ray latent"], weight_sum: Float[Tensor, "batch ray 1"]
+    ) -> Float[Tensor, "batch ray channel"]:
+        """Colour features from the composite of what ``evaluate`` returned."""
+        return self.decoder.colour_of_composite(latent, weight_sum) if self.composites_hidden_units else latent
+
+
+def density_function(field: TriGridField, index: int = 0) -> "PointDensity":
+    """The density of one head of the batch as a plain function of points, without gradients."""
+    return PointDensity(
+        TriGridField(field.planes[index : index + 1], field.decoder, field.box_warp, field.axes, field.interpolation)
+    )
+
+
+@dataclass(frozen=True)
+class PointDensity:
+    """Points "n 3" (world units) to raw density " n"."""
+
+    field: TriGridField
+
+    @torch.no_grad()
+    def __call__(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
+        return self.field.density(points[None])[0, :, 0]

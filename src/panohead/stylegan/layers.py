@@ -1,0 +1,92 @@
+"""The layers of StyleGAN2 with equalised learning rates (Karras et al. 2020; facts section 2)."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panohead.ops.bias_act import Activation, bias_act, default_gain
+from panohead.ops.resample import conv2d_resample, fir_filter
+
+
+class FullyConnected(nn.Module):
+    """``activation(x W^T + b)`` whose weights are stored at unit variance and scaled at run time."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        activation: Activation = "linear",
+        lr_multiplier: float = 1.0,
+        bias_init: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.activation: Activation = activation
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((out_features,), float(bias_init))) if bias else None
+        self.weight_gain = lr_multiplier / math.sqrt(in_features)
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Float[Tensor, "batch in_features"]) -> Float[Tensor, "batch out_features"]:
+        weight, bias = self.scaled()
+        x = x @ weight.to(x.dtype).T
+        return bias_act(x, None if bias is None else bias.to(x.dtype), activation=self.activation)
+
+    def scaled(self) -> tuple[Float[Tensor, "out_features in_features"], Float[Tensor, " out_features"] | None]:
+        """Weight and bias with their run-time gains applied."""
+        return self.weight * self.weight_gain, None if self.bias is None else self.bias * self.bias_gain
+
+
+class Convolution(nn.Module):
+    """Convolution with optional resampling by 2, bias and activation: the discriminator's layer."""
+
+    resample_filter: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        bias: bool = True,
+        activation: Activation = "linear",
+        up: int = 1,
+        down: int = 1,
+        conv_clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.activation: Activation = activation
+        self.up, self.down, self.conv_clamp = up, down, conv_clamp
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.register_buffer("resample_filter", fir_filter())
+        self.weight_gain = 1 / math.sqrt(in_channels * kernel_size**2)
+
+    def forward(
+        self, x: Float[Tensor, "batch in_channels height width"], *, gain: float = 1.0
+    ) -> Float[Tensor, "batch out_channels out_height out_width"]:
+        """``gain`` scales the output and the clamp alike."""
+        x = conv2d_resample(
+            x,
+            (self.weight * self.weight_gain).to(x.dtype),
+            self.resample_filter,
+            up=self.up,
+            down=self.down,
+            padding=self.weight.shape[-1] // 2,
+            flip_weight=self.up == 1,
+        )
+        return bias_act(
+            x,
+            None if self.bias is None else self.bias.to(x.dtype),
+            activation=self.activation,
+            gain=default_gain(self.activation) * gain,
+            clamp=None if self.conv_clamp is None else self.conv_clamp * gain,
+        )
+
+
+def normalize_second_moment(x: Float[Tensor, "batch channel"]) -> Float[Tensor, "batch channel"]:
+    """Scale every row to a mean square of 1."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)

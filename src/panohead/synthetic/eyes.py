@@ -1,0 +1,108 @@
+"""Eyeballs with a corneal bulge, painted irises and gaze; teeth and tongue; eyelashes as strands."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
+
+from panohead.synthetic.basis import head_basis
+from panohead.synthetic.fields import CosineNoise, smoothstep
+from panohead.synthetic.mesh import Material, Part, Strands, compact, triangulate
+from panohead.synthetic.people import Person
+
+_IRIS = {
+    "brown": (0.10, 0.042, 0.018), "blue": (0.16, 0.28, 0.42), "green": (0.14, 0.20, 0.09),
+    "hazel": (0.20, 0.12, 0.045), "grey": (0.22, 0.25, 0.27),
+}  # fmt: skip
+_MOUTH = {
+    "helper-upper-teeth": (0.70, 0.65, 0.55),
+    "helper-lower-teeth": (0.66, 0.61, 0.52),
+    "helper-tongue": (0.42, 0.14, 0.13),
+}
+_AROUND = 48
+_FROM_POLE = np.concatenate([np.linspace(0, 0.62, 22), np.linspace(0.66, np.pi, 14)])  # dense over cornea and iris
+
+
+def eye_and_mouth_parts(person: Person, coarse: Float[np.ndarray, "vertex 3"]) -> list[Part]:
+    """Two eyeballs, upper and lower teeth, tongue."""
+    basis, rng = head_basis(), person.stream("eyes")
+    parts = []
+    for side, converge in (("l", -0.04), ("r", 0.04)):
+        shell = coarse[np.unique(basis.helpers[f"helper-{side}-eye"])]
+        centre = (shell.max(0) + shell.min(0)) / 2
+        radius = 0.985 * float(np.median(np.linalg.norm(shell - centre, axis=1)))
+        parts.append(_eyeball(centre, radius, (person.gaze[0] + converge, person.gaze[1]), person.iris, rng))
+    for name, colour in _MOUTH.items():
+        used, quads = compact(basis.helpers[name], coarse)
+        parts.append(Part(coarse[used], triangulate(quads), np.tile(colour, (len(used), 1)), Material.TEETH))
+    return parts
+
+
+def _eyeball(
+    centre: Float[np.ndarray, "3"], radius: float, gaze: tuple[float, float], iris: str, rng: np.random.Generator
+) -> Part:
+    """A sphere whose pole looks along the gaze; the cornea bulges by 7.5% of the radius inside .55 rad."""
+    polar, around = np.meshgrid(_FROM_POLE, np.linspace(0, 2 * np.pi, _AROUND, endpoint=False), indexing="ij")
+    bulge = 1 + 0.075 * smoothstep(0.55, 0.0, polar)
+    shape = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], -1)
+    shape = (shape * bulge[..., None]).reshape(-1, 3)
+    cy, sy, cp, sp = np.cos(gaze[0]), np.sin(gaze[0]), np.cos(gaze[1]), np.sin(gaze[1])
+    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    colour = _eye_colour(polar, around, np.array(_IRIS[iris]) * rng.uniform(0.7, 1.3), rng)
+    return Part(shape @ turn.T * radius + centre, _grid_triangles(len(_FROM_POLE), _AROUND), colour, Material.EYE)
+
+
+def _grid_triangles(rows: int, columns: int) -> Int[np.ndarray, "triangle 3"]:
+    column = np.arange(columns)
+    first = np.arange(rows - 1)[:, None] * columns
+    ahead = (column + 1) % columns
+    corners = [first + column, first + columns + column, first + columns + ahead, first + ahead]
+    return triangulate(np.stack(np.broadcast_arrays(*corners), -1).reshape(-1, 4))
+
+
+def _eye_colour(
+    polar: Float[np.ndarray, "row column"],
+    around: Float[np.ndarray, "row column"],
+    iris: Float[np.ndarray, "3"],
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "vertex 3"]:
+    ring = np.stack([np.cos(around), np.sin(around)], -1).reshape(-1, 2) * 2
+    fibres = CosineNoise(rng, 14.0, 40, 2)(ring).reshape(polar.shape)
+    white = np.array([0.74, 0.69, 0.66]) - np.array([0.02, 0.14, 0.14]) * smoothstep(0.6, 1.3, polar)[..., None]
+    coloured = (
+        iris * np.clip(1 + 0.3 * fibres, 0.2, 2)[..., None] * (1 - 0.55 * smoothstep(0.36, 0.5, polar))[..., None]
+    )
+    coloured = coloured * (1 + 0.5 * smoothstep(0.35, 0.2, polar))[..., None]
+    in_iris = smoothstep(0.53, 0.48, polar)[..., None]
+    colour = white * (1 - in_iris) + coloured * in_iris
+    pupil = smoothstep(0.235, 0.205, polar)[..., None]
+    return (colour * (1 - pupil) + 0.004 * pupil).reshape(-1, 3)
+
+
+def eyelashes(
+    person: Person, coarse: Float[np.ndarray, "vertex 3"], skin: Float[np.ndarray, "point 3"]
+) -> Strands | None:
+    """Lashes along the edges of the helper meshes that lead away from the skin."""
+    basis, rng = head_basis(), person.stream("lashes")
+    tree = cKDTree(skin)
+    strands = []
+    for name in sorted(basis.helpers):
+        if "eyelashes" not in name:
+            continue
+        used, quads = compact(basis.helpers[name], coarse)
+        points = coarse[used]
+        away, _ = tree.query(points)
+        edges = np.unique(np.sort(np.stack([quads, np.roll(quads, -1, 1)], -1).reshape(-1, 2), 1), axis=0)
+        edges = np.where((away[edges[:, :1]] > away[edges[:, 1:]]), edges[:, ::-1], edges)
+        edges = edges[away[edges[:, 1]] - away[edges[:, 0]] > 0.012]
+        if len(edges) == 0:
+            continue
+        count = 52 if name.endswith("1") else 30  # upper lid, lower lid
+        pick = edges[rng.integers(len(edges), size=count)]
+        root = points[pick[:, 0]] + rng.normal(size=(count, 3)) * 0.006
+        tip = points[pick[:, 1]] + rng.normal(size=(count, 3)) * 0.012
+        along = np.linspace(0, 1, 4)[None, :, None]
+        strands.append(root[:, None] * (1 - along) + tip[:, None] * along)
+    if not strands:
+        return None
+    joined = np.concatenate(strands)
+    return Strands(joined, 0.0030, np.tile([0.02, 0.014, 0.01], (len(joined), 1)), "lash")

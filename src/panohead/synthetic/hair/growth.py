@@ -1,0 +1,71 @@
+"""All the hair of one person, kept inside the frame and under the hat."""
+
+import numpy as np
+from jaxtyping import Float
+
+from panohead.synthetic.hair.facial import beard, brows
+from panohead.synthetic.hair.field import DistanceField, build_field
+from panohead.synthetic.hair.scalp import HAIR_RADIUS, Scalp, strand_colours
+from panohead.synthetic.hair.styles import STYLES
+from panohead.synthetic.mesh import Strands
+from panohead.synthetic.people import Person
+from panohead.synthetic.regions import scalp_mask
+
+# Where the official crop ends, in decimetres of the head frame: hair beyond is drawn back softly (see ``keep_in_frame``).
+_AXIS_Z, _SOFT_RADIUS, _HARD_RADIUS = 0.35, 1.05, 1.33
+_SOFT_TOP, _HARD_TOP = 8.55, 8.95
+_WITHOUT_FLYAWAYS = ("bald", "buzz", "afro", "locs", "braids")
+
+
+def hairline_density(person: Person) -> Float[np.ndarray, "fine"]:
+    """Where on the fine body this person's hair grows, [0, 1]."""
+    rng = person.stream("hairline")
+    if person.hair_style == "receding":
+        return scalp_mask(rng.uniform(0.5, 1.0), rng.uniform(0.3, 1.0))
+    if person.hair_style == "bald":
+        return scalp_mask(rng.uniform(0.3, 0.8))
+    recede = rng.uniform(0, 0.4) * (1.0 if person.age > 30 else 0.3) if person.is_male else rng.uniform(0, 0.12)
+    return scalp_mask(recede, 0.0, rng.uniform(-0.04, 0.05))
+
+
+def grow_hair(
+    person: Person,
+    vertices: Float[np.ndarray, "fine 3"],
+    normals: Float[np.ndarray, "fine 3"],
+    density: Float[np.ndarray, "fine"],
+) -> tuple[list[Strands], DistanceField]:
+    """Scalp hair, brows and beard, in decimetres of the head frame."""
+    rng = person.stream("hair")
+    field = build_field(vertices, normals)
+    part = rng.choice([-1, 1]) * rng.uniform(0.18, 0.42) if rng.random() < 0.6 else rng.normal() * 0.03
+    scalp = Scalp(person, vertices, normals, density, field, rng, float(part))
+    hair = []
+    for strands in STYLES[person.hair_style](scalp):
+        bounded = field.push_out(keep_in_frame(strands), 0.012)
+        hair.append(Strands(bounded, HAIR_RADIUS, strand_colours(person, len(bounded), rng), "hair"))
+    if hair and person.hair_style not in _WITHOUT_FLYAWAYS:
+        source = hair[0]
+        chosen = rng.choice(len(source.points), len(source.points) // 60, replace=False)
+        loose = source.points[chosen] + np.cumsum(rng.normal(size=source.points[chosen].shape) * 0.007, 1)
+        hair.append(Strands(loose, HAIR_RADIUS * 0.5, source.albedo[chosen], "hair"))
+    facial = [brows(scalp), beard(scalp)]
+    return hair + [strands for strands in facial if strands is not None], field
+
+
+def keep_in_frame(strands: Float[np.ndarray, "strand point 3"]) -> Float[np.ndarray, "strand point 3"]:
+    """Draw back softly what reaches beyond the sides or the top of the official crop; order along a strand is kept."""
+    out = strands.copy()
+    offset = out[..., [0, 2]] - np.array([0.0, _AXIS_Z])
+    radius = np.linalg.norm(offset, axis=-1)
+    out[..., [0, 2]] = (
+        np.array([0.0, _AXIS_Z])
+        + offset * (_soft(radius, _SOFT_RADIUS, _HARD_RADIUS) / np.maximum(radius, 1e-9))[..., None]
+    )
+    out[..., 1] = _soft(out[..., 1], _SOFT_TOP, _HARD_TOP)
+    return out
+
+
+def _soft(x: Float[np.ndarray, "*shape"], start: float, end: float) -> Float[np.ndarray, "*shape"]:
+    """The identity up to ``start``, then an exponential approach to ``end``."""
+    room = end - start
+    return np.where(x > start, start + room * (1 - np.exp(-np.maximum(x - start, 0) / room)), x)

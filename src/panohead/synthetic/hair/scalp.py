@@ -1,0 +1,63 @@
+"""What every hair style starts from: one person's scalp, parting, and colours of strands."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from panohead.synthetic.colour import hair_albedo
+from panohead.synthetic.fields import CosineNoise, normalized
+from panohead.synthetic.hair.field import DistanceField
+from panohead.synthetic.hair.strands import Roots, sample_roots
+from panohead.synthetic.people import Person
+
+HEAD_CENTRE = np.array([0.0, 7.55, 0.45])
+HAIR_RADIUS = 0.0056  # decimetres: about eight times a real hair, so that twelve thousand cover a head
+_WHITE = np.array([0.42, 0.41, 0.39])
+
+
+@dataclass(frozen=True)
+class Scalp:
+    """One head, ready for hair. ``part`` is where the parting lies (x, decimetres)."""
+
+    person: Person
+    vertices: Float[np.ndarray, "fine 3"]
+    normals: Float[np.ndarray, "fine 3"]
+    density: Float[np.ndarray, "fine"]
+    field: DistanceField
+    rng: np.random.Generator
+    part: float
+
+    def roots(self, count: int) -> Roots:
+        """Roots over the scalp."""
+        return sample_roots(self.vertices, self.normals, self.density, count, self.rng)
+
+    def side_of(self, roots: Roots) -> Float[np.ndarray, "strand"]:
+        """+1 or -1: to which side of the parting a strand falls."""
+        return np.where(roots.neutral[:, 0] - self.part >= 0, 1.0, -1.0)
+
+    def wander(self, points: Float[np.ndarray, "strand 3"]) -> Float[np.ndarray, "strand 3"]:
+        """A smooth random vector field, unit variance a component."""
+        return np.stack([CosineNoise(self.rng, 2.2)(points) for _ in range(3)], -1)
+
+
+def along_skin(
+    vectors: Float[np.ndarray, "strand 3"], normals: Float[np.ndarray, "strand 3"]
+) -> Float[np.ndarray, "strand 3"]:
+    """Unit vectors in the tangent plane."""
+    return normalized(vectors - (vectors * normals).sum(-1, keepdims=True) * normals)
+
+
+def strand_colours(
+    person: Person, count: int, rng: np.random.Generator, darker: float = 0.0
+) -> Float[np.ndarray, "strand 3"]:
+    """Albedo of each strand. Grey is mixed into every strand by a varying share: strands here are thicker than hair, and a
+    strict mixture of white and dark ones would look like salt and pepper."""
+    melanin = np.clip(person.hair_melanin + darker + rng.normal(size=count) * 0.04, 0.02, 1.1)
+    colour = hair_albedo(melanin, np.full(count, person.hair_red))
+    if person.dye is not None:
+        colour = colour * 0.3 + 0.7 * np.array(person.dye) * rng.uniform(0.75, 1.1, (count, 1))
+    if person.grey > 0:
+        share = np.clip(person.grey + rng.normal(size=(count, 1)) * 0.22 * (1.2 - person.grey), 0, 1) ** 1.3
+        colour = colour * (1 - share) + share * _WHITE * rng.uniform(0.85, 1.08, (count, 1))
+    return np.clip(colour, 0.003, 0.9)

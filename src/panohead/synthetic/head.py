@@ -1,0 +1,66 @@
+"""One person as geometry in world units: skin, eyes, clothes, things worn, hair."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from panohead.synthetic.basis import head_basis
+from panohead.synthetic.clothes import clothing
+from panohead.synthetic.eyes import eye_and_mouth_parts, eyelashes
+from panohead.synthetic.fields import normalized
+from panohead.synthetic.hair.growth import grow_hair, hairline_density
+from panohead.synthetic.mesh import Material, Part, Strands, compact, vertex_normals
+from panohead.synthetic.people import Person
+from panohead.synthetic.shape import head_vertices
+from panohead.synthetic.skin import skin_colour
+
+# The head frame (decimetres) in the world: found by `tools/calibrate_framing.py` so that face landmarks on frontal renders
+# ask for the very crop and camera that were used (centre, half-size 0.3166 world units, pitch 0).
+WORLD_ORIGIN = np.array([0.0, 7.25, 0.50])
+WORLD_SCALE = 0.2414
+WORLD_PITCH_DEG = 0.0
+_ALWAYS_HIDDEN = 0.055  # decimetres under a garment: skin deeper than this is not drawn
+
+
+@dataclass(frozen=True)
+class Head:
+    """Parts and strands in world units (y up, face toward +z, camera radius 2.7)."""
+
+    person: Person
+    parts: list[Part]
+    strands: list[Strands]
+
+
+def build_head(person: Person) -> Head:
+    """Everything of one person that does not depend on light or camera."""
+    basis = head_basis()
+    coarse = head_vertices(person)
+    skin = basis.subdivide(coarse)
+    normals = vertex_normals(skin, basis.fine_triangles)
+    density = hairline_density(person)
+    hair, _ = grow_hair(person, skin, normals, density)
+    lashes = eyelashes(person, coarse, skin)
+    colour = skin_colour(person, density)
+    garment, depth = clothing(person, skin, normals)
+    shown = basis.fine_triangles[depth[basis.fine_triangles].min(1) < 0.3]
+    used, triangles = compact(shown, skin)
+    # The normals of the coarse mesh, refined: light that scatters under skin does not see the finer relief.
+    coarse_normals = vertex_normals(coarse[: basis.body_count], basis.coarse_triangles)
+    soft = normalized(basis.refine @ coarse_normals)
+    parts = [Part(skin[used], triangles, colour[used], Material.SKIN, soft[used]), *eye_and_mouth_parts(person, coarse)]
+    parts += [garment] if garment is not None else []
+    strands = hair + ([lashes] if lashes is not None else [])
+    return Head(
+        person,
+        [replace(part, vertices=to_world(part.vertices)) for part in parts],
+        [replace(s, points=to_world(s.points), radius=s.radius * WORLD_SCALE) for s in strands],
+    )
+
+
+def to_world(points: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
+    """From decimetres of the head frame to world units."""
+    angle = np.radians(WORLD_PITCH_DEG)
+    c, s = np.cos(angle), np.sin(angle)
+    tilt = np.array([[1, 0, 0], [0, c, s], [0, -s, c]])  # positive: the face looks up
+    return (points - WORLD_ORIGIN) @ tilt.T * WORLD_SCALE

@@ -1,0 +1,134 @@
+"""One view of one scene: colour, mask, depth and normals from the same samples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from panohead.ops.jit import jit
+from panohead.synthetic.lighting import Lighting
+from panohead.synthetic.raster import (
+    empty_buffers,
+    interpolation,
+    mark_needed,
+    raster_strands,
+    raster_triangles,
+)
+from panohead.synthetic.scene import Scene
+from panohead.synthetic.shade import shade
+from panohead.synthetic.views import View
+
+SAMPLES_PER_SIDE = 3  # 9 samples a pixel; odd, so that the middle one is the pixel's centre
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """``colour`` is linear and premultiplied by ``mask``; depth along the ray and world normals of the pixel's centre, 0 where
+    nothing is hit there."""
+
+    colour: Float32[np.ndarray, "height width 3"]
+    mask: Float32[np.ndarray, "height width"]
+    depth: Float32[np.ndarray, "height width"]
+    normals: Float32[np.ndarray, "height width 3"]
+
+
+def render(scene: Scene, view: View, lighting: Lighting, resolution: int, focal: float) -> Rendered:
+    """A square image; ``focal`` is normalised by its side. Deterministic: no random numbers are drawn."""
+    size = resolution * SAMPLES_PER_SIDE
+    pose = view.cam2world()
+    vertex_screen = _project(scene.vertices, pose, focal * size, size)
+    point_screen = _project(scene.points, pose, focal * size, size)
+    nearness, hit = empty_buffers(size)
+    raster_triangles(vertex_screen, scene.triangles, nearness, hit)
+    radius = scene.radii * np.float32(focal * size) * point_screen[:, 2]
+    raster_strands(point_screen, radius, scene.follows, len(scene.triangles), nearness, hit)
+    needed = np.zeros(len(scene.vertices), bool), np.zeros(len(scene.points), bool)
+    mark_needed(hit, scene.triangles, needed)
+    vertex_colour, point_colour = shade(scene, lighting, pose[:3, 3], *needed)
+    colour, mask = np.zeros((resolution, resolution, 3), np.float32), np.zeros((resolution, resolution), np.float32)
+    _resolve(vertex_screen, scene.triangles, point_screen, hit, vertex_colour, point_colour, colour, mask)
+    depth, normals = np.zeros((resolution, resolution), np.float32), np.zeros((resolution, resolution, 3), np.float32)
+    _centre_geometry(
+        vertex_screen,
+        scene.triangles,
+        point_screen,
+        hit,
+        nearness,
+        scene.normals,
+        scene.tangents,
+        pose,
+        focal,
+        depth,
+        normals,
+    )
+    return Rendered(colour, mask, depth, normals)
+
+
+def _project(
+    points: Float32[np.ndarray, "point 3"], cam2world: Float[np.ndarray, "4 4"], scale: float, size: int
+) -> Float32[np.ndarray, "point 3"]:
+    """(column, row, 1/depth) in samples."""
+    local = (points - cam2world[:3, 3].astype(np.float32)) @ cam2world[:3, :3].astype(np.float32)
+    inverse = 1 / local[:, 2]
+    x = local[:, 0] * inverse * np.float32(scale) + np.float32(size / 2)
+    y = local[:, 1] * inverse * np.float32(scale) + np.float32(size / 2)
+    return np.ascontiguousarray(np.stack([x, y, inverse], 1))
+
+
+@jit()
+def _resolve(  # type: ignore[no-untyped-def]
+    screen, triangles, strand_screen, hit, vertex_colour, point_colour, colour, mask
+):
+    size, per_side = hit.shape[0], hit.shape[0] // colour.shape[0]
+    share = np.float32(1.0 / per_side**2)
+    weights, sample = np.empty(3), np.empty(3)
+    for row in range(size):
+        for column in range(size):
+            index = hit[row, column]
+            if index < 0:
+                continue
+            interpolation(screen, triangles, strand_screen, hit, row, column, weights)
+            sample[:] = 0.0
+            for k in range(3):
+                if index < len(triangles):
+                    sample += weights[k] * vertex_colour[triangles[index, k]]
+                elif k < 2:
+                    sample += weights[k] * point_colour[index - len(triangles) + k]
+            pixel = colour[row // per_side, column // per_side]
+            for k in range(3):
+                pixel[k] += share * min(sample[k], 4.0)
+            mask[row // per_side, column // per_side] += share
+
+
+@jit()
+def _centre_geometry(  # type: ignore[no-untyped-def]
+    screen, triangles, strand_screen, hit, nearness, vertex_normals, tangents, pose, focal, depth, normals
+):
+    resolution = depth.shape[0]
+    per_side = hit.shape[0] // resolution
+    weights, ray, normal = np.empty(3), np.empty(3), np.empty(3)
+    for i in range(resolution):
+        for j in range(resolution):
+            row, column = i * per_side + per_side // 2, j * per_side + per_side // 2
+            index = hit[row, column]
+            if index < 0:
+                continue
+            x, y = ((j + 0.5) / resolution - 0.5) / focal, ((i + 0.5) / resolution - 0.5) / focal
+            stretch = (1 + x * x + y * y) ** 0.5
+            depth[i, j] = stretch / nearness[row, column]
+            interpolation(screen, triangles, strand_screen, hit, row, column, weights)
+            for a in range(3):
+                ray[a] = (pose[a, 0] * x + pose[a, 1] * y + pose[a, 2]) / stretch
+            normal[:] = 0.0
+            if index < len(triangles):
+                for k in range(3):
+                    normal += weights[k] * vertex_normals[triangles[index, k]]
+            else:  # a hair shows the side that faces the camera
+                start = index - len(triangles)
+                tangent = weights[0] * tangents[start] + weights[1] * tangents[start + 1]
+                along = ray[0] * tangent[0] + ray[1] * tangent[1] + ray[2] * tangent[2]
+                squared = max(tangent[0] ** 2 + tangent[1] ** 2 + tangent[2] ** 2, 1e-12)
+                normal -= ray - tangent * (along / squared)
+            length = max((normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) ** 0.5, 1e-9)
+            for a in range(3):
+                normals[i, j, a] = normal[a] / length
