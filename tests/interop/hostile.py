@@ -94,7 +94,14 @@ def stream(
 ) -> bytes:
     """A storage as torch.save writes it in the old format; the keyword arguments spoil it."""
     if reference is None:
-        parts = (text("storage"), f"ctorch\n{kind}\n".encode(), text("94001"), text(location), number(numel), pickle.NONE)
+        parts = (
+            text("storage"),
+            f"ctorch\n{kind}\n".encode(),
+            text("94001"),
+            text(location),
+            number(numel),
+            pickle.NONE,
+        )
         reference = finish(several(*parts) + pickle.BINPERSID, protocol=2)
     system = {"protocol_version": 1001, "little_endian": little_endian, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     head = [pickle.dumps(value, protocol=2) for value in (magic, version, system)]
@@ -196,8 +203,14 @@ def official_modules() -> Iterator[types.SimpleNamespace]:
                 sys.modules[name] = module
 
 
-def official_pickle(content: Any, protocol: int = 4) -> bytes:
-    """The bytes of ``content`` (made inside ``official_modules``), written by Python's own pickler."""
+def official_pickle(content: Any, protocol: int = 4, framed: bool = True) -> bytes:
+    """The bytes of ``content`` (made inside ``official_modules``), written by Python's own pickler.
+
+    Without frames, whose lengths give most damage away at once, a reader has to notice it at its place.
+    """
     target = io.BytesIO()
-    pickle.Pickler(target, protocol=protocol).dump(content)
+    pickler = pickle.Pickler(target, protocol) if framed else pickle._Pickler(target, protocol)
+    if not framed:
+        pickler.framer.start_framing = lambda: None
+    pickler.dump(content)
     return target.getvalue()

@@ -232,7 +232,7 @@ def test_size_limit() -> None:
 # What the official writer makes.
 
 
-def written(protocol: int = 4) -> tuple[bytes, dict[str, torch.Tensor]]:
+def written(protocol: int = 4, framed: bool = True) -> tuple[bytes, dict[str, torch.Tensor]]:
     """An official-format file, and the state dict its network G must give."""
     draw = torch.Generator().manual_seed(0)
 
@@ -269,13 +269,13 @@ def written(protocol: int = 4) -> tuple[bytes, dict[str, torch.Tensor]]:
             _init_kwargs=official.EasyDict(z_dim=16, mapping_kwargs=official.EasyDict(num_layers=2), clamp=None),
         )
         content = {"training_set_kwargs": official.EasyDict(path="x"), "G": g, "D": None, "augment_pipe": None}
-        data = official_pickle(content, protocol)
+        data = official_pickle(content, protocol, framed)
     expected = {"const": g.meta["state"]["_parameters"]["const"].detach()}
     expected |= {name: buffer for name, buffer in buffers.items() if name != "scratch"}
     return data, expected | {"decoder.0.weight": weight.t()}
 
 
-@pytest.mark.parametrize("protocol", [3, 4, 5])
+@pytest.mark.parametrize("protocol", [4, 5])
 def test_file_of_the_official_writer_is_read_exactly(protocol: int) -> None:
     data, expected = written(protocol)
     content = read(data)
@@ -293,7 +293,7 @@ def test_file_of_the_official_writer_is_read_exactly(protocol: int) -> None:
 def test_everything_but_tensors_is_plain_data() -> None:
     content = read(written()[0])
     g = content["G"]
-    assert repr(g) == "OfficialModule('TriPlaneGenerator', 13 attributes)"
+    assert repr(g) == "OfficialModule('TriPlaneGenerator', 12 attributes)"
     assert g.state["weight_gain"] == 0.125
     assert type(g.state["weight_gain"]) is float
     assert g.state["count"] == -3
@@ -334,7 +334,7 @@ def test_storage_of_any_kind_and_place_becomes_a_cpu_tensor(kind: str, location:
 def test_hand_made_stream_is_what_torch_reads(location: str) -> None:
     raw = RAW["FloatStorage"]
     loaded = torch.load(io.BytesIO(stream(raw.tobytes(), 4, location=location)), map_location="cpu", weights_only=True)
-    np.testing.assert_array_equal(torch.tensor(loaded.tolist()).numpy(), raw)
+    assert bytes(loaded._untyped_storage.tolist()) == raw.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -358,6 +358,14 @@ def test_tensors_of_one_storage_share_memory() -> None:
     assert second.storage_offset() == 8
 
 
+def test_bytes_referred_to_twice_are_one_storage() -> None:
+    data = blob(stream(bytes(16), 4)) + pickle.MEMOIZE
+    load = "torch.storage", "_load_from_bytes"
+    value = several(tensor(call(*load, data)), tensor(call(*load, pickle.BINGET + b"\x00")))
+    first, second = read(checkpoint(value=value))["G"].state["value"]
+    assert first.data_ptr() == second.data_ptr()
+
+
 @pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"])
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -372,9 +380,9 @@ def test_numpy_numbers(module: str, dtype: str, order: str) -> None:
 # Damage.
 
 
-@pytest.mark.parametrize("protocol", [3, 4])  # 3 has no frames, whose length alone gives most cuts away
-def test_every_truncation_is_refused(protocol: int) -> None:
-    data, _ = written(protocol)
+@pytest.mark.parametrize("framed", [True, False])
+def test_every_truncation_is_refused(framed: bool) -> None:
+    data, _ = written(framed=framed)
     for length in [*range(12), *range(12, len(data), 61), len(data) - 1]:
         Path("model.pkl").write_bytes(data[:length])
         refuse("model.pkl", "")
@@ -382,10 +390,10 @@ def test_every_truncation_is_refused(protocol: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_damage_is_refused_or_read_but_never_worse(seed: int) -> None:
-    data, _ = written(protocol=3 + seed % 2)
+    data, _ = written(framed=seed % 2 == 0)
     draw = random.Random(seed)
     refused = read_whole = 0
-    for _ in range(100):
+    for _ in range(50):
         damaged = bytearray(data)
         for _ in range(draw.choice([1, 1, 1, 2, 10])):
             damaged[draw.randrange(len(damaged))] = draw.randrange(256)
@@ -398,6 +406,6 @@ def test_random_damage_is_refused_or_read_but_never_worse(seed: int) -> None:
             for module in content.values():
                 if isinstance(module, OfficialModule):
                     state_dict(module)
-    assert refused + read_whole == 100
-    assert refused > 20
+    assert refused + read_whole == 50
+    assert refused > 10
     assert not Path(CANARY).exists()

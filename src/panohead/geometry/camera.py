@@ -4,7 +4,7 @@
 * Camera axes are OpenCV's: x right, y down, z forward. ``cam2world`` maps camera to world coordinates.
 * Intrinsics are divided by the image size: focal 4.2647, principal point 0.5.
 * ``yaw_deg``: 0 is the front, positive has the camera on the +x side, 180 is the back.
-  ``pitch_deg``: positive has the camera above the head. The camera looks at the world origin from a sphere of radius 2.7.
+  ``pitch_deg``: positive has the camera above the head. It looks at the world origin from a sphere of radius 2.7.
 * A *label* is the 25 numbers by which the networks are conditioned: 16 of ``cam2world`` and 9 of ``intrinsics``,
   row-major. Only :meth:`Camera.to_label` and :meth:`Camera.from_label` cross that bridge.
 """

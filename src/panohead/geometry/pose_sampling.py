@@ -1,7 +1,7 @@
 """The official samplers of training and video cameras (facts section 1), kept for parity with published paths.
 
-Their second coordinate is *not* an angle: the polar angle is arccos(1 - 2 v / pi), so only v = pi/2 is exact and near it
-an offset dv moves the camera by 0.637 dv. For anything new use :meth:`panohead.geometry.Camera.orbit`.
+Their second coordinate is *not* an angle: the polar angle is arccos(1 - 2 v / pi), so only v = pi/2 is exact and near
+it an offset dv moves the camera by 0.637 dv. For anything new use :meth:`panohead.geometry.Camera.orbit`.
 """
 
 import math

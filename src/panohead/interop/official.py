@@ -5,7 +5,7 @@ Nothing in an official pickle is executed: see :mod:`panohead.interop.restricted
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _NETWORKS = ("G", "D", "G_ema")
+_Network = TypeVar("_Network", Generator, Discriminator)
 
 
 def generator_from_official(
@@ -116,7 +117,7 @@ def _plane_axes(module: OfficialModule) -> PlaneAxes | None:
     return (first, second, third)  # type: ignore[return-value]
 
 
-def _filled[Network: (Generator, Discriminator)](network: Network, state: Mapping[str, Tensor] | None) -> Network:
+def _filled(network: _Network, state: Mapping[str, Tensor] | None) -> _Network:
     if state is not None:
         load_official_state_dict(network, state)
     return network.eval().requires_grad_(False)

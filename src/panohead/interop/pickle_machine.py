@@ -230,7 +230,7 @@ class Machine:
         if type(arguments) is not tuple:
             raise Refusal("is damaged: it calls something without a tuple of arguments.")
         if type(target) is not StandIn or target.call is None:
-            raise never(f"calls {_name_of(target)}")
+            raise never(f"calls {_name_of(target)} as a function")
         self.push(target.call(arguments))
 
     def new_object(self) -> None:
@@ -250,7 +250,7 @@ class Machine:
 
 
 def _name_of(target: Any) -> str:
-    return target.name if type(target) is StandIn else f"a {type(target).__name__}"
+    return target.name if type(target) is StandIn else f"a value ({type(target).__name__})"
 
 
 def _check_key(key: Any) -> None:

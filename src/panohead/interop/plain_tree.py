@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Shaped
 from torch import Tensor
 
-from panohead.interop.bounded_source import Refusal, clip, never
+from panohead.interop.bounded_source import Refusal, never
 
 MAX_DEPTH = 200  # official checkpoints are about 20 deep
 MAX_PARTS = 2_000_000  # official checkpoints have about 20 thousand
@@ -98,7 +98,7 @@ def _children(node: Any) -> list[Any]:
         if type(value) in (dict, list, tuple, set, OfficialModule):
             children.append(value)
         elif value is not None and type(value) not in (bool, int, float, str, Tensor):
-            raise never(f"holds a bare {clip(type(value).__name__)} as a value")
+            raise never(f"holds a value that is not plain data ({type(value).__name__})")
     return children
 
 

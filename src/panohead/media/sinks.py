@@ -1,6 +1,7 @@
 """Where the frames of a film go: an ffmpeg process, a GIF made in two passes, a folder of PNG files.
 
-Every sink writes under a temporary name; ``finish`` makes the film appear, ``discard`` removes what is left.
+All three take frames by ``write`` and hold them under a temporary name; ``finish`` makes the film appear, ``discard``
+removes what is left and may follow anything.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,20 +27,12 @@ Frame = UInt8[np.ndarray, "height width channel"]
 _GIF_MAX_FPS = 50.0
 
 
-class Sink(Protocol):
-    """Where frames go. ``finish`` makes the film appear; ``discard`` removes every trace and may follow anything."""
-
-    def write(self, frame: Frame) -> None: ...
-
-    def finish(self) -> None: ...
-
-    def discard(self) -> None: ...
-
-
 class Encoder:
     """One ffmpeg process that reads raw frames from a pipe and writes a temporary file, renamed at the end."""
 
-    def __init__(self, path: Path, size: tuple[int, int], channels: int, fps: float, arguments: list[str]) -> None:
+    def __init__(
+        self, path: Path, size: tuple[int, int], channels: int, fps: int | float, arguments: list[str]
+    ) -> None:
         self.path, self.size = path, size
         self.temporary = temporary_name(path)
         pixels = {3: "rgb24", 4: "rgba"}[channels]
@@ -89,7 +82,9 @@ class Encoder:
 class Gif:
     """A lossless film first, then two passes over it (palette, picture), so that frames never pile up in memory."""
 
-    def __init__(self, path: Path, size: tuple[int, int], channels: int, fps: float, source: SourceType | None) -> None:
+    def __init__(
+        self, path: Path, size: tuple[int, int], channels: int, fps: int | float, source: SourceType | None
+    ) -> None:
         self.path, self.fps, self.source, self.transparent = path, fps, source, channels == 4
         self.temporary = temporary_name(path)
         self.palette = self.temporary.with_suffix(".png")

@@ -6,12 +6,11 @@ under its name only when it is whole: it is written beside it under a temporary 
 
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from panohead.errors import PanoHeadError
 from panohead.media.atomic import prepare_folder
 from panohead.media.provenance import SourceType, video_metadata
-from panohead.media.sinks import Encoder, Frame, Gif, PngFolder, Sink
+from panohead.media.sinks import Encoder, Frame, Gif, PngFolder
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".gif")
 # sRGB in, BT.709 matrix and limited range out, and say so: untagged films shift colour between players.
@@ -43,7 +42,7 @@ class VideoWriter:
     def __init__(
         self,
         path: str | Path,
-        fps: float,
+        fps: int | float,
         *,
         source: SourceType | None = "trainedAlgorithmicMedia",
         crf: int | None = None,
@@ -54,14 +53,14 @@ class VideoWriter:
         self._source: SourceType | None = source
         self._crf = crf
         self._shape: tuple[int, ...] = ()
-        self._sink: Sink | None = None
+        self._sink: Encoder | Gif | PngFolder | None = None
         if not fps > 0:
             raise PanoHeadError(f"{self.path}: frames per second must be above 0, not {fps}")
         if self.path.suffix.lower() not in ("", *VIDEO_SUFFIXES):
             known = f"{', '.join(VIDEO_SUFFIXES)}, or no suffix for a folder of PNG files"
             raise PanoHeadError(f"{self.path}: cannot write films of type '{self.path.suffix}'; use {known}")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "VideoWriter":
         prepare_folder(self.path)
         return self
 
@@ -91,7 +90,7 @@ class VideoWriter:
         finally:
             sink.discard()
 
-    def _open(self, frame: Frame) -> Sink:
+    def _open(self, frame: Frame) -> Encoder | Gif | PngFolder:
         height, width, channels = frame.shape
         suffix = self.path.suffix.lower()
         if channels not in (3, 4):

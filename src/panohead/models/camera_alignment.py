@@ -1,7 +1,7 @@
 """Camera self-adaptation, the second stage of PanoHead's two-stage alignment (paper section 3.3).
 
-Crops of heads seen from the side or from behind are aligned only coarsely. A small network may therefore move the camera
-of every generated head a little, from its latent and its label; a regulariser keeps the movement small on average.
+Crops of heads seen from the side or from behind are aligned only coarsely. A small network may therefore move the
+camera of every generated head a little, from its latent and its label; a regulariser keeps the mean movement small.
 """
 
 from jaxtyping import Float

@@ -28,7 +28,7 @@ class DiscriminatorConfig:
 
     Attributes:
         variant: "tri" judges picture, raw picture and mask together (the paper's); "tri_two_trunks" gives the mask a
-            trunk of its own (the first official version); "dual" is EG3D's without mask; "single" sees the picture only.
+            trunk of its own (the first official version); "dual" is EG3D's without mask; "single" sees the picture.
         mask_resolution: of the mask's own trunk ("tri_two_trunks").
         label_map_dim: width of the projected label; None takes the channels at 4x4.
         label_noise: standard deviation, in units of the batch's, of noise on the label.

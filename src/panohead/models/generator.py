@@ -1,7 +1,7 @@
 """The generator (paper section 3): from a latent and a camera to a picture of a whole head.
 
 Read :meth:`Generator.synthesis` for the method: w to tri-grid, tri-grid along rays to features, background behind
-them, super-resolution to the picture. :meth:`Generator.forward` puts the mapping and the camera's self-adaptation first.
+them, super-resolution to the picture. :meth:`Generator.forward` puts mapping and camera self-adaptation first.
 """
 
 from dataclasses import dataclass, replace
@@ -216,9 +216,13 @@ class Generator(nn.Module):
         background: Float[Tensor, "batch channel back_height back_width"] | None,
         ws: Float[Tensor, "batch num_ws w_dim"],
         *,
+        superresolve: bool = True,
         generator: torch.Generator | None = None,
     ) -> Rendering:
-        """Rays to pictures: put the background behind the head, read the raw picture, super-resolve it."""
+        """Rays to pictures: put the background behind the head, read the raw picture, super-resolve it.
+
+        Without ``superresolve`` (previews) the raw picture is returned as the picture.
+        """
         resolution = round(foreground.features.shape[1] ** 0.5)
         features, depth, weights = (
             rays.transpose(1, 2).unflatten(2, (resolution, resolution))
@@ -228,11 +232,8 @@ class Generator(nn.Module):
         composed = features * 2 - 1 if self.config.decoder_activation == "sigmoid" else features
         if background is not None:
             composed = put_behind(composed, weights, background, antialias=self.config.superresolution.antialias)
-        if self.torgb_raw is not None:
-            image_raw = self.torgb_raw(composed, ws[:, -1], fused=False)
-        else:
-            image_raw = composed[:, :3]
-        image = self.superresolution(image_raw, composed, ws, generator=generator)
+        image_raw = composed[:, :3] if self.torgb_raw is None else self.torgb_raw(composed, ws[:, -1], fused=False)
+        image = self.superresolution(image_raw, composed, ws, generator=generator) if superresolve else image_raw
         return Rendering(
             image=image,
             image_raw=image_raw,

@@ -1,6 +1,6 @@
 """numba, when it is there: one decorator for the compiler-free CPU kernels.
 
-Nothing here is needed for correctness. Without numba ``available()`` is False and callers take their plain PyTorch path.
+Nothing here is needed for correctness: without numba ``available()`` is False and callers take plain PyTorch.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Machine vectors inside numba kernels: a ``float32 x WIDTH`` type, its arithmetic, and a register-blocked matrix product.
+"""Machine vectors inside numba kernels: a ``float32 x WIDTH`` type, its arithmetic, a register-blocked matrix product.
 
 numba vectorises plain loops only where LLVM can prove that arrays do not overlap, which it cannot for the strided
 gathers of convolution kernels. Here a kernel says which vectors it wants; LLVM only allocates registers. Offsets are in
@@ -11,24 +11,26 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numba
+import numba.extending
 from llvmlite import binding, ir
 from numba.core import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import models, overload, register_model
 
-_FEATURES = binding.get_host_cpu_features()
+intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.extending.intrinsic
+
+_FEATURES = getattr(numba.config, "CPU_FEATURES", None) or binding.get_host_cpu_features().flatten()
 
 # Vector length, and the block of the matrix product: rows x vectors accumulators must fit the register file
 # (32 registers with AVX-512 and NEON, 16 with AVX2) beside one row of the right factor.
-WIDTH, ROWS, VECTORS = (
-    (16, 6, 4) if _FEATURES.get("avx512f", False) else (8, 6, 2) if _FEATURES.get("avx2", False) else (4, 6, 4)
-)
+WIDTH, ROWS, VECTORS = (16, 6, 4) if "+avx512f" in _FEATURES else (8, 6, 2) if "+avx2" in _FEATURES else (4, 6, 4)
 PANEL = WIDTH * VECTORS  # columns of the right factor packed side by side
 
 _INDEX = ir.IntType(64)
 _VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
 
 
-class _Vector(types.Type):  # type: ignore[misc]
+class _Vector(types.Type):
     """The numba type of one machine vector."""
 
     def __init__(self) -> None:
@@ -39,7 +41,7 @@ vector = _Vector()
 
 
 @register_model(_Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     """A vector is an LLVM vector: it lives in a register."""
 
     def __init__(self, manager: Any, numba_type: Any) -> None:
@@ -65,13 +67,13 @@ def _splat(builder: Any, scalar: Any) -> Any:
     return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
 
 
-def _call(builder: Any, name: str, arguments: list[Any]) -> Any:
-    """Call the LLVM vector intrinsic ``llvm.<name>``."""
-    full = f"llvm.{name}.v{WIDTH}f32"
-    function = builder.module.globals.get(full)
+def _multiply_add(builder: Any, values: list[Any]) -> Any:
+    """a * b + c: one fused instruction where the machine has it, else two."""
+    name = f"llvm.fmuladd.v{WIDTH}f32"
+    function = builder.module.globals.get(name)
     if function is None:
-        function = ir.Function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * len(arguments)), full)
-    return builder.call(function, arguments)
+        function = ir.Function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), name)
+    return builder.call(function, values)
 
 
 def _choose(builder: Any, relation: str, values: list[Any]) -> Any:
@@ -121,7 +123,7 @@ def _operation(arity: int, build: Callable[[Any, list[Any]], Any]) -> Any:
     return intrinsic(lambda typing_context, a, b, c: (vector(vector, vector, vector), emit))
 
 
-fma = _operation(3, lambda builder, values: _call(builder, "fma", values))  # a * b + c
+fma = _operation(3, lambda builder, values: _multiply_add(builder, values))  # a * b + c
 minimum = _operation(2, lambda builder, values: _choose(builder, "<", values))
 maximum = _operation(2, lambda builder, values: _choose(builder, ">", values))
 _add = _operation(2, lambda builder, values: builder.fadd(*values))
@@ -185,7 +187,7 @@ def _emit_products(builder: Any, rows: list[Any], panel: Any, depth: Any) -> lis
     updated = []
     for row in range(ROWS):
         factor = _splat(builder, builder.load(builder.gep(rows[row], [step]), align=4))
-        updated += [_call(builder, "fma", [factor, columns[v], sums[row * VECTORS + v]]) for v in range(VECTORS)]
+        updated += [_multiply_add(builder, [factor, columns[v], sums[row * VECTORS + v]]) for v in range(VECTORS)]
     for value, new in zip(sums, updated, strict=True):
         value.add_incoming(ir.Constant(_VECTOR, [0.0] * WIDTH), before)
         value.add_incoming(new, loop)

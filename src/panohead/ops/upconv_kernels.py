@@ -10,7 +10,7 @@ from typing import Any
 
 from panohead.ops.jit import jit
 from panohead.ops.simd import PANEL, WIDTH, fma, load, splat, store
-from panohead.ops.winograd_kernels import GROUP, TILE, _finish, _from_points, _locate, _multiply, _to_points
+from panohead.ops.winograd_kernels import GROUP, SKEW, TILE, _finish, _from_points, _locate, _multiply, _to_points
 
 
 @jit(nogil=True)
@@ -88,8 +88,8 @@ def _low_pass(a: Any, b: Any, c: Any, d: Any) -> Any:
 
 @jit(nogil=True)
 def _output_row(
-    ring: Any, base: Any, ring_rows: Any, row_pitch: Any, row: Any, out: Any, out_at: Any, columns: Any, outs: Any, noise: Any,
-    noise_at: Any, scale: Any, bias: Any, slope: Any, gain: Any, limit: Any,
+    ring: Any, base: Any, ring_rows: Any, row_pitch: Any, row: Any, out: Any, out_at: Any, columns: Any, outs: Any,
+    noise: Any, noise_at: Any, scale: Any, bias: Any, slope: Any, gain: Any, limit: Any,
 ) -> Any:  # fmt: skip
     """Low-pass of the ring rows row - 1 .. row + 2 in both directions, then the end of the layer; one vector."""
     r0, r1 = base + (row - 1 + ring_rows) % ring_rows * row_pitch, base + row % ring_rows * row_pitch
@@ -128,53 +128,123 @@ def _output_rows(
 
 
 @jit(nogil=True)
+def _tile(index: Any, rows: Any, columns: Any, whole_rows: Any, whole_columns: Any) -> Any:
+    """Row and column of a tile in the order: whole tiles, then those of the last row, then those of the last column.
+
+    Where a side is a multiple of TILE the last row (column) of tiles sees only the last row of samples: it is not
+    whole, and of its products only those of point 0 are not zero.
+    """
+    if index < whole_rows * whole_columns:
+        return index // whole_columns, index % whole_columns
+    if index < rows * whole_columns:
+        index -= whole_rows * whole_columns
+        return whole_rows + index // whole_columns, index % whole_columns
+    return index - rows * whole_columns, whole_columns
+
+
+@jit(nogil=True)
+def _count_needed(
+    start: Any, count: Any, rows: Any, columns: Any, whole_rows: Any, whole_columns: Any, needed: Any
+) -> Any:  # fmt: skip
+    """How many tiles of the block [start, start + count) need each of the 81 points, in the order of ``_tile``."""
+    inner = min(max(whole_rows * whole_columns - start, 0), count)
+    upper = min(max(rows * whole_columns - start, 0), count)
+    side = min(max(rows * whole_columns + (columns - whole_columns) * whole_rows - start, 0), count)
+    needed[:] = inner
+    needed[:9] = upper
+    needed[::9] = side
+    needed[0] = count
+
+
+@jit(nogil=True)
+def _clear_unneeded(sums: Any, at: Any, pitch: Any, needed: Any, t: Any) -> Any:
+    for point in range(needed.size):
+        if t >= needed[point]:
+            for c in range(0, GROUP, WIDTH):
+                store(sums, at + point * pitch + c, splat(0.0))
+
+
+@jit(nogil=True)
 def up_convolve(
-    x: Any, style: Any, weights: Any, order: Any, kinds: Any, scale: Any, bias: Any, noise: Any, noise_batch: Any,
-    out: Any, image: Any, height: Any, width: Any, channels: Any, outs: Any, first_row: Any, last_row: Any,
-    first_panel: Any, last_panel: Any, block: Any, strips: Any, slope: Any, gain: Any, limit: Any, data: Any,
-    sums: Any, patch: Any, work: Any, ring: Any,
+    x: Any, style: Any, weights: Any, kinds: Any, scale: Any, bias: Any, noise: Any, noise_batch: Any, out: Any,
+    image: Any, height: Any, width: Any, channels: Any, outs: Any, first_row: Any, last_row: Any, first_panel: Any,
+    last_panel: Any, block: Any, strips: Any, slope: Any, gain: Any, limit: Any, data: Any, sums: Any, patch: Any,
+    work: Any, needed: Any, ring: Any,
 ) -> Any:  # fmt: skip
     """Up-convolution of one image: tile rows [first, last), panels [first, last). ``scale`` includes the filter's 1/16.
 
     The ring (8 * strips + 3 rows) must come zeroed. Tile rows finish the output rows up to two before their last.
     """
-    across = width // TILE + 1
-    data_pitch, sums_pitch = block * (channels + 16) + 16, block * GROUP + 16
+    down, across = height // TILE + 1, width // TILE + 1
+    whole_columns = across - 1 if width % TILE == 0 else across
+    data_pitch, sums_pitch = block * (channels + SKEW) + SKEW, block * GROUP + SKEW
     row_pitch = (2 * TILE * across + 1) * GROUP
     ring_rows = 2 * TILE * strips + 3
     top = max(first_row - 1, 0)
     while top < last_row:
         # The row before the first is there only to fill the ring.
-        tile_rows = min(strips, last_row - top) if top >= first_row else 1
-        for start in range(0, tile_rows * across, block):
-            count = min(block, tile_rows * across - start)
+        rows = min(strips, last_row - top) if top >= first_row else 1
+        whole_rows = rows - 1 if top + rows == down and height % TILE == 0 else rows
+        for start in range(0, rows * across, block):
+            count = min(block, rows * across - start)
+            _count_needed(start, count, rows, across, whole_rows, whole_columns, needed)
             for t in range(count):
-                row = (top + (start + t) // across) * TILE - 1
-                column = (start + t) % across * TILE - 1
-                at = t * (channels + 16)
-                if _locate(x, image, row, column, height, width, channels, 5, patch):
-                    base = ((image * height + row) * width + column) * channels
-                    _data_tile(
-                        x, base, width * channels, channels, channels, style, image * channels, work, data,
-                        data_pitch, at,
-                    )  # fmt: skip
-                else:
-                    _data_tile(
-                        patch, 0, 5 * channels, channels, channels, style, image * channels, work, data, data_pitch, at
-                    )
+                tile_row, tile_column = _tile(start + t, rows, across, whole_rows, whole_columns)
+                row, column = (top + tile_row) * TILE - 1, tile_column * TILE - 1
+                inside = _locate(x, image, row, column, height, width, channels, 5, patch)
+                base = ((image * height + row) * width + column) * channels if inside else 0
+                row_step = width * channels if inside else 5 * channels
+                _data_tile(
+                    x if inside else patch, base, row_step, channels, channels, style, image * channels, work, data,
+                    data_pitch, t * (channels + SKEW),
+                )  # fmt: skip
             for panel in range(first_panel, last_panel, GROUP // PANEL):
                 panels = min(GROUP // PANEL, last_panel - panel)
-                _multiply(data, data_pitch, channels, weights, panel, order, kinds, count, sums, sums_pitch, panels)
+                _multiply(data, data_pitch, channels, weights, panel, kinds, needed, sums, sums_pitch, panels)
                 base = (panel - first_panel) * PANEL // GROUP * ring_rows * row_pitch
                 for t in range(count):
-                    row = (top + (start + t) // across) * 2 * TILE
-                    at = base + (2 * TILE * ((start + t) % across) + 1) * GROUP
+                    tile_row, tile_column = _tile(start + t, rows, across, whole_rows, whole_columns)
+                    _clear_unneeded(sums, t * GROUP, sums_pitch, needed, t)
+                    at = base + (2 * TILE * tile_column + 1) * GROUP
+                    row = 2 * TILE * (top + tile_row)
                     for c in range(0, panels * PANEL, WIDTH):
                         _ring_tile(sums, t * GROUP + c, sums_pitch, work, ring, at + c, ring_rows, row_pitch, row)
         if top >= first_row:
-            begin, end = max(2 * TILE * top - 2, 0), min(2 * TILE * (top + tile_rows) - 2, 2 * height)
+            begin, end = max(2 * TILE * top - 2, 0), min(2 * TILE * (top + rows) - 2, 2 * height)
             _output_rows(
                 ring, ring_rows, row_pitch, begin, end, out, image, 2 * height, 2 * width, outs, first_panel,
                 last_panel, noise, noise_batch, scale, bias, slope, gain, limit,
             )  # fmt: skip
-        top += tile_rows
+        top += rows
+
+
+@jit(nogil=True)
+def _add_pair(out: Any, at: Any, pixel_pitch: Any, a: Any, b: Any, c: Any) -> Any:
+    """Of three neighbours along a row, the two output pixels of the middle one, added to what is there."""
+    store(out, at, fma(splat(1 / 16), fma(splat(3.0), b, a), load(out, at)))
+    store(out, at + pixel_pitch, fma(splat(1 / 16), fma(splat(3.0), b, c), load(out, at + pixel_pitch)))
+
+
+@jit(nogil=True)
+def add_upsampled(
+    x: Any, out: Any, height: Any, width: Any, channels: Any, first_row: Any, last_row: Any
+) -> Any:  # fmt: skip
+    """Upsample by 2 the input rows [first, last), counted over the batch, and add them to ``out``."""
+    pitch = width * channels
+    for index in range(first_row, last_row):
+        row, middle = index % height, index * pitch
+        for half in range(2):
+            # The neighbour of the upper output row is the row above, that of the lower one the row below.
+            outside = row == 0 if half == 0 else row == height - 1
+            other, target = middle if outside else middle + (2 * half - 1) * pitch, (2 * index + half) * 2 * pitch
+            weight = splat(0.0) if outside else splat(1.0)
+            for c in range(0, channels, WIDTH):
+                a = splat(0.0)
+                b = fma(splat(3.0), load(x, middle + c), load(x, other + c) * weight)
+                for column in range(width):
+                    following = splat(0.0)
+                    if column + 1 < width:
+                        at = (column + 1) * channels + c
+                        following = fma(splat(3.0), load(x, middle + at), load(x, other + at) * weight)
+                    _add_pair(out, target + 2 * column * channels + c, channels, a, b, following)
+                    a, b = b, following

@@ -14,9 +14,11 @@ from panohead.ops.simd import PANEL, ROWS, WIDTH, fma, load, maximum, minimum, m
 # squares and cubes used below are exact in float32.
 A, B = 0.75, 1.5
 A2, B2, A3, B3 = A**2, B**2, A**3, B**3
+POINTS = (0.0, A, -A, B, -B)
 
 GROUP = max(64 // PANEL, 1) * PANEL
 TILE = 4  # outputs per tile and axis (inputs per tile in the up-convolution)
+SKEW = 16  # keeps the rows and points of a buffer from competing for the same lines of the cache
 
 
 @jit(nogil=True)
@@ -75,18 +77,17 @@ def _locate(
 
 @jit(nogil=True)
 def _multiply(
-    data: Any, data_pitch: Any, depth: Any, weights: Any, first: Any, order: Any, kinds: Any, rows: Any,
-    sums: Any, sums_pitch: Any, panels: Any,
+    data: Any, data_pitch: Any, depth: Any, weights: Any, first: Any, kinds: Any, rows: Any, sums: Any,
+    sums_pitch: Any, panels: Any,
 ) -> Any:  # fmt: skip
-    """``sums[point] = data[point] @ weights[kind of point]`` for ``panels`` panels starting at panel ``first``."""
+    """``sums[point] = data[point, :rows[point]] @ weights[kind of point]`` for the panels [first, first + panels)."""
     matrices = kinds.max() + 1
-    for index in range(order.size):
-        point = order[index]
+    for point in range(kinds.size):
         for panel in range(panels):
             right = ((first + panel) * matrices + kinds[point]) * depth * PANEL
-            for row in range(0, rows, ROWS):
+            for row in range(0, rows[point], ROWS):
                 multiply_block(
-                    data, point * data_pitch + row * (depth + 16), depth + 16, weights, right,
+                    data, point * data_pitch + row * (depth + SKEW), depth + SKEW, weights, right,
                     sums, point * sums_pitch + row * GROUP + panel * PANEL, GROUP, depth,
                 )  # fmt: skip
 
@@ -155,32 +156,31 @@ def _output_tile(
 
 @jit(nogil=True)
 def convolve(
-    x: Any, style: Any, weights: Any, order: Any, kinds: Any, scale: Any, bias: Any, noise: Any, noise_batch: Any,
+    x: Any, style: Any, weights: Any, kinds: Any, scale: Any, bias: Any, noise: Any, noise_batch: Any,
     out: Any, height: Any, width: Any, channels: Any, outs: Any, first_tile: Any, last_tile: Any, first_panel: Any,
     last_panel: Any, block: Any, slope: Any, gain: Any, limit: Any, data: Any, sums: Any, patch: Any, work: Any,
+    needed: Any,
 ) -> Any:  # fmt: skip
     """3 x 3 convolution of the tiles [first, last) (counted over the batch) to the panels [first, last)."""
     across = (width + TILE - 1) // TILE
     tiles = across * ((height + TILE - 1) // TILE)
-    data_pitch, sums_pitch = block * (channels + 16) + 16, block * GROUP + 16
+    data_pitch, sums_pitch = block * (channels + SKEW) + SKEW, block * GROUP + SKEW
     for start in range(first_tile, last_tile, block):
         count = min(block, last_tile - start)
+        needed[:] = count
         for t in range(count):
             image, rest = (start + t) // tiles, (start + t) % tiles
             row, column = rest // across * TILE - 1, rest % across * TILE - 1
-            at = t * (channels + 16)
-            if _locate(x, image, row, column, height, width, channels, 6, patch):
-                base = ((image * height + row) * width + column) * channels
-                _data_tile(
-                    x, base, width * channels, channels, channels, style, image * channels, work, data, data_pitch, at
-                )
-            else:
-                _data_tile(
-                    patch, 0, 6 * channels, channels, channels, style, image * channels, work, data, data_pitch, at
-                )
+            inside = _locate(x, image, row, column, height, width, channels, 6, patch)
+            base = ((image * height + row) * width + column) * channels if inside else 0
+            row_step = width * channels if inside else 6 * channels
+            _data_tile(
+                x if inside else patch, base, row_step, channels, channels, style, image * channels, work, data,
+                data_pitch, t * (channels + SKEW),
+            )  # fmt: skip
         for panel in range(first_panel, last_panel, GROUP // PANEL):
             panels = min(GROUP // PANEL, last_panel - panel)
-            _multiply(data, data_pitch, channels, weights, panel, order, kinds, count, sums, sums_pitch, panels)
+            _multiply(data, data_pitch, channels, weights, panel, kinds, needed, sums, sums_pitch, panels)
             end = min(panels * PANEL, outs - panel * PANEL)
             for t in range(count):
                 image, rest = (start + t) // tiles, (start + t) % tiles

@@ -16,8 +16,8 @@ ColourActivation = Literal["none", "sigmoid", "lrelu"]
 class DecoderWeights:
     """A two-layer MLP with its learning-rate gains already applied. Output row 0 is the density.
 
-    With the linear activation ("none") the second layer commutes with compositing, so the hidden units can be composited
-    along the ray and the colour layer applied once per ray: exact, and cheaper by the number of samples.
+    With the linear activation ("none") the second layer commutes with compositing, so the hidden units can be
+    composited along the ray and the colour layer applied once per ray: exact, and cheaper by the number of samples.
     """
 
     hidden_weight: Float[Tensor, "hidden channel"]

@@ -1,7 +1,7 @@
 """The radiance field of one batch of heads: points to density and features."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from panohead.rendering.decoder import DecoderWeights
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, sample_trigrid
 
 
+@runtime_checkable
 class Field(Protocol):
     """What the renderer needs: any callable from points to raw density and features. It knows no network.
 

@@ -11,7 +11,7 @@ from panohead.synthetic.people import Person
 
 # Collar height (decimetres of the neutral body) against azimuth from the front (degrees).
 _COLLARS = {
-    "turtle": ([0, 180], [6.12, 6.12]),
+    "turtle": ([0, 60, 180], [5.84, 6.0, 6.1]),
     "vneck": ([0, 8, 35, 90, 180], [4.9, 5.05, 5.65, 5.85, 5.92]),
     "tank": ([0, 20, 40, 80, 180], [4.8, 5.0, 5.5, 5.62, 5.6]),
     "shirt": ([0, 6, 30, 90, 180], [5.4, 5.6, 6.0, 6.02, 6.05]),

@@ -17,9 +17,9 @@ from panohead.synthetic.skin import skin_colour
 
 # The head frame (decimetres) in the world: found by `tools/calibrate_framing.py` so that face landmarks on frontal renders
 # ask for the very crop and camera that were used (centre, half-size 0.3166 world units, pitch 0).
-WORLD_ORIGIN = np.array([0.0, 7.25, 0.50])
-WORLD_SCALE = 0.2414
-WORLD_PITCH_DEG = 0.0
+WORLD_ORIGIN = np.array([0.0, 7.152, 0.40])
+WORLD_SCALE = 0.2525
+WORLD_PITCH_DEG = 6.8
 _ALWAYS_HIDDEN = 0.055  # decimetres under a garment: skin deeper than this is not drawn
 
 

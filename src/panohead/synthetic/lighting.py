@@ -1,6 +1,7 @@
 """Light and background of one view. All linear RGB."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +21,20 @@ class Lighting:
     colours: Float[np.ndarray, "light 3"]
     exposure: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, rounded to four digits."""
+
+        def rounded(values: Any) -> Any:
+            return np.round(np.asarray(values), 4).tolist()
+
+        lights = zip(self.directions, self.widths, self.colours, strict=True)
+        return {
+            "above": rounded(self.above),
+            "below": rounded(self.below),
+            "lights": [{"direction": rounded(d), "width": rounded(w), "colour": rounded(c)} for d, w, c in lights],
+            "exposure": rounded(self.exposure),
+        }
+
     def radiance(self, directions: Float[np.ndarray, "sample 3"]) -> Float[np.ndarray, "sample 3"]:
         """Light arriving from each unit direction."""
         up = (directions[:, 1:2] * 0.5 + 0.5).clip(0, 1)
@@ -31,7 +46,7 @@ class Lighting:
 
 def sample_lighting(rng: np.random.Generator) -> Lighting:
     """A room or a sky; the mean irradiance lies between .38 and .62."""
-    ambient, tint = rng.uniform(0.12, 0.5), 1 + rng.normal(size=3) * 0.06
+    ambient, tint = rng.uniform(0.10, 0.36), 1 + rng.normal(size=3) * 0.06
     above = ambient * np.array([0.95, 1.0, 1.1]) * tint
     below = ambient * np.array([0.5, 0.45, 0.4]) * rng.uniform(0.3, 1)
     directions, widths, colours = [], [], []

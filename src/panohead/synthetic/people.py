@@ -21,7 +21,7 @@ HAIR_STYLES = {
 }  # fmt: skip
 HAIR_COLOURS = {"black": 0.34, "brown": 0.34, "light_brown": 0.14, "blond": 0.12, "red": 0.06}
 _HAIR_PIGMENT = {  # ranges of eumelanin and pheomelanin
-    "black": (0.85, 1.0, 0.0, 0.2), "brown": (0.58, 0.85, 0.05, 0.35), "light_brown": (0.38, 0.58, 0.05, 0.4),
+    "black": (0.95, 1.25, 0.0, 0.2), "brown": (0.58, 0.9, 0.05, 0.35), "light_brown": (0.38, 0.58, 0.05, 0.4),
     "blond": (0.14, 0.36, 0.0, 0.2), "red": (0.22, 0.5, 0.5, 1.0),
 }  # fmt: skip
 BEARDS = {"none": 0.34, "stubble": 0.2, "short": 0.16, "full": 0.13, "goatee": 0.09, "moustache": 0.08}
@@ -103,7 +103,7 @@ def sample_person(seed: int, index: int) -> Person:
         age=age,
         tone=float(unit[2]),
         melanin=melanin_for_tone(float(unit[2])),
-        haemoglobin=float(rng.uniform(0.3, 0.9)),
+        haemoglobin=float(rng.uniform(0.2, 0.7)),
         ancestry=_triple(rng.dirichlet([0.6, 0.6, 0.6])),
         muscle=float(rng.beta(2.2, 2.2)),
         weight=float(rng.beta(2, 2)),

@@ -119,7 +119,7 @@ def _onto_neutral(
 
 def _turn_torso(vertices: Float[np.ndarray, "vertex 3"], rng: np.random.Generator) -> Float[np.ndarray, "vertex 3"]:
     """Turn the shoulders a little under the head, which stays canonical; blended along the neck."""
-    yaw, pitch = rng.normal() * 0.12, rng.normal() * 0.07 + 0.03
+    yaw, pitch = rng.normal() * 0.12, rng.normal() * 0.07 + 0.13
     cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     rotation = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     neutral = head_basis().vertices

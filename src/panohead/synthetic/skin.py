@@ -56,7 +56,9 @@ def _shadow_of_hair(
     amount, shade = np.zeros(len(colour)), hair * 0.6
     if person.beard != "none":
         kind = "full" if person.beard in ("stubble", "short") else person.beard
-        amount = np.clip(beard_mask(kind) * (0.45 + 0.1 * small), 0, 0.7) * (0.75 if person.beard == "stubble" else 0.9)
+        amount = np.clip(beard_mask(kind) * (0.45 + 0.04 * small), 0, 0.7) * (
+            0.75 if person.beard == "stubble" else 0.9
+        )
     elif person.is_male and person.age >= 18:
         amount, shade = beard_mask("full") * 0.10, hair * 0.5 + 0.03
     colour = colour * (1 - amount[:, None]) + amount[:, None] * (shade + 0.15 * colour)

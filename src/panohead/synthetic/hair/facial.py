@@ -13,8 +13,8 @@ from panohead.synthetic.regions import beard_mask, brow_mask
 def brows(scalp: Scalp) -> Strands:
     """Both brows, a shade darker than the hair."""
     rng, person = scalp.rng, scalp.person
-    thickness = rng.uniform(0.7, 1.15) * (1.0 if person.is_male else 0.85)
-    count = int(650 * rng.uniform(0.6, 1.1) * thickness)
+    thickness = rng.uniform(0.6, 1.05) * (1.0 if person.is_male and person.age > 14 else 0.8)
+    count = int(560 * rng.uniform(0.5, 1.0) * thickness)
     roots = sample_roots(scalp.vertices, scalp.normals, brow_mask(thickness), count, rng)
     along = np.clip((np.abs(roots.neutral[:, 0]) - 0.11) / 0.46, 0, 1)
     outward = np.sign(roots.neutral[:, 0]) * np.interp(along, [0, 0.3, 1], [0.35, 1, 1])
@@ -22,10 +22,10 @@ def brows(scalp: Scalp) -> Strands:
     flow = np.stack([outward, up, np.full(len(up), -0.25)], 1)
     flat = normalized(flow - (flow * roots.normals).sum(1, keepdims=True) * roots.normals)
     directions = flat + 0.18 * roots.normals + 0.15 * rng.normal(size=flat.shape)
-    lengths = rng.uniform(0.06, 0.09) * (1 + 0.2 * rng.normal(size=len(up)))
+    lengths = rng.uniform(0.05, 0.075) * (1 + 0.2 * rng.normal(size=len(up)))
     how = Growth(points=4, gravity=0.0, stiffness=0.9)
     strands = grow(roots, directions, lengths, flow, np.full(len(up), 0.004), scalp.field, how, rng)
-    return Strands(strands, 0.0030, strand_colours(person, len(strands), rng, 0.1), "brow")
+    return Strands(strands, 0.0026, strand_colours(person, len(strands), rng, 0.12, False, 0.55), "brow")
 
 
 def beard(scalp: Scalp) -> Strands | None:
@@ -48,7 +48,7 @@ def beard(scalp: Scalp) -> Strands | None:
     strands, member = clump(strands, rng, 500, 0.35)
     if person.beard == "full" or person.hair_style in ("afro", "curly", "locs", "braids"):
         strands = curl(strands, rng, 0.018, 2.5, member, grow_in=0.2)
-    colour = strand_colours(person, len(strands), rng) * 0.9
+    colour = strand_colours(person, len(strands), rng, dyed=False) * 0.9
     return Strands(scalp.field.push_out(strands, 0.005), HAIR_RADIUS * 0.8, colour, "beard")
 
 

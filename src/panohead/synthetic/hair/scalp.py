@@ -49,15 +49,15 @@ def along_skin(
 
 
 def strand_colours(
-    person: Person, count: int, rng: np.random.Generator, darker: float = 0.0
+    person: Person, count: int, rng: np.random.Generator, darker: float = 0.0, dyed: bool = True, greying: float = 1.0
 ) -> Float[np.ndarray, "strand 3"]:
     """Albedo of each strand. Grey is mixed into every strand by a varying share: strands here are thicker than hair, and a
     strict mixture of white and dark ones would look like salt and pepper."""
-    melanin = np.clip(person.hair_melanin + darker + rng.normal(size=count) * 0.04, 0.02, 1.1)
+    melanin = np.clip(person.hair_melanin + darker + rng.normal(size=count) * 0.04, 0.02, 1.3)
     colour = hair_albedo(melanin, np.full(count, person.hair_red))
-    if person.dye is not None:
+    if person.dye is not None and dyed:
         colour = colour * 0.3 + 0.7 * np.array(person.dye) * rng.uniform(0.75, 1.1, (count, 1))
     if person.grey > 0:
-        share = np.clip(person.grey + rng.normal(size=(count, 1)) * 0.22 * (1.2 - person.grey), 0, 1) ** 1.3
+        share = np.clip(greying * person.grey + rng.normal(size=(count, 1)) * 0.22 * (1.2 - person.grey), 0, 1) ** 1.3
         colour = colour * (1 - share) + share * _WHITE * rng.uniform(0.85, 1.08, (count, 1))
     return np.clip(colour, 0.003, 0.9)

@@ -118,7 +118,7 @@ def _falling(
     volume = rng.uniform(0.05, 0.2)
     how = Growth(
         points=18, gravity=rng.uniform(1.5, 2.2), stiffness=0.6, noise=0.04, comb_start=3.0,
-        face_push=(0.9, 0.0, 0.7), waves=waves, inward=1.0,
+        face_push=(1.6, 0.0, 0.9), waves=waves, inward=1.0,
     )  # fmt: skip
     margin = 0.02 + volume * rng.random(count) ** 0.7
     return grow(roots, directions, lengths, flow, margin, scalp.field, how, rng, side, on_face), side

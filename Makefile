@@ -1,0 +1,49 @@
+# Two commands for a fresh machine with Python 3.11 or newer, make and pip: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= demo_out
+# torch is asked for by itself first: a range would pull several GB of CUDA packages on some machines.
+TORCH ?= torch==2.13.0
+JOBS ?= 2
+
+.PHONY: demo test lint types layers unit env env-dev bench clean
+
+demo: env
+	$(BIN)/panohead demo --out $(OUT)
+
+test: env-dev lint types layers unit
+
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/mypy
+
+layers:
+	$(BIN)/lint-imports
+
+unit:
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q
+
+bench: env-dev
+	$(BIN)/python benchmarks/speed.py
+
+env: $(VENV)/.runtime
+env-dev: $(VENV)/.dev
+
+$(VENV)/.runtime: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("PanoHead needs Python 3.11 or newer; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,synthetic]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,187 @@
+"""Checkpoints: one ``.safetensors`` file with weights, resolved configuration and hash. Loading executes nothing.
+
+Tensor names are ``NETWORK.parameter`` (for example ``G_ema.backbone.blocks.b4.const``). The metadata holds JSON:
+``panohead`` (format version), ``networks`` (kind and configuration of each), ``kimg``, ``sha256`` and free ``notes``.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from panohead.config_json import from_plain
+from panohead.errors import PanoHeadError
+from panohead.models.discriminator import Discriminator, DiscriminatorConfig
+from panohead.models.generator import Generator
+from panohead.models.generator_config import GeneratorConfig
+
+FORMAT_VERSION = 1
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Networks by name ("G_ema", "G", "D"), in eval mode, with what was noted about them."""
+
+    networks: dict[str, nn.Module]
+    kimg: float | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+    def generator(self) -> Generator:
+        """The generator to show: the averaged one where there is one.
+
+        Raises:
+            PanoHeadError: when the checkpoint holds none.
+        """
+        for name in ("G_ema", "G"):
+            network = self.networks.get(name)
+            if isinstance(network, Generator):
+                return network
+        raise PanoHeadError(f"the checkpoint holds no generator, only {', '.join(self.networks) or 'nothing'}")
+
+
+def save_checkpoint(
+    path: str | Path,
+    networks: Mapping[str, nn.Module],
+    *,
+    kimg: float | None = None,
+    notes: Mapping[str, Any] | None = None,
+    dtype: Literal["float32", "float16"] = "float32",
+) -> str:
+    """Write networks to ``path`` all or nothing: a reader sees the old file or the new one.
+
+    Args:
+        dtype: of the stored floating-point weights; they are float32 again after loading.
+
+    Returns:
+        The SHA-256 of weights and configuration.
+
+    Raises:
+        PanoHeadError: when the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise PanoHeadError(f"{path} is not a name for a checkpoint; give it the suffix {SUFFIX}")
+    tensors: dict[str, Tensor] = {}
+    described: dict[str, Any] = {}
+    for name, network in networks.items():
+        described[name] = _describe(network)
+        for key, value in network.state_dict().items():
+            stored = value.detach().cpu()
+            tensors[f"{name}.{key}"] = stored.to(getattr(torch, dtype)) if stored.is_floating_point() else stored
+    tensors = {name: value.contiguous().clone() for name, value in tensors.items()}
+    networks_json = json.dumps(described, sort_keys=True)
+    digest = _digest(tensors, networks_json)
+    metadata = {
+        "panohead": str(FORMAT_VERSION),
+        "networks": networks_json,
+        "sha256": digest,
+        "kimg": json.dumps(kimg),
+        "notes": json.dumps(dict(notes or {})),
+    }
+    _write_atomically(path, tensors, metadata)
+    return digest
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint written by :func:`save_checkpoint` to the CPU and verify its hash.
+
+    Raises:
+        PanoHeadError: naming the file, for one that is missing, damaged, foreign or of a newer format.
+    """
+    path = Path(path)
+    tensors, metadata = _read(path)
+    if "panohead" not in metadata:
+        raise PanoHeadError(
+            f"{path} is a safetensors file but not a PanoHead checkpoint; convert official ones with "
+            "'panohead import-official'"
+        )
+    if int(metadata["panohead"]) > FORMAT_VERSION:
+        raise PanoHeadError(
+            f"{path} was written by a newer version of PanoHead; upgrade with 'pip install -U panohead'"
+        )
+    if _digest(tensors, metadata["networks"]) != metadata.get("sha256"):
+        raise PanoHeadError(f"{path} is damaged: its hash does not match; copy or download it again")
+    networks: dict[str, nn.Module] = {}
+    for name, description in json.loads(metadata["networks"]).items():
+        prefix = f"{name}."
+        state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+        networks[name] = _build(path, name, description, state)
+    return Checkpoint(
+        networks, json.loads(metadata.get("kimg", "null")), json.loads(metadata.get("notes", "{}")), metadata["sha256"]
+    )
+
+
+def _describe(network: nn.Module) -> dict[str, Any]:
+    if isinstance(network, Generator):
+        return {"kind": "generator", "config": asdict(network.config)}
+    if isinstance(network, Discriminator):
+        return {"kind": "discriminator", "config": asdict(network.config)}
+    raise TypeError(f"a checkpoint holds generators and discriminators, not {type(network).__name__}")
+
+
+def _build(path: Path, name: str, description: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
+    try:
+        network: Generator | Discriminator
+        if description["kind"] == "generator":
+            network = Generator(from_plain(GeneratorConfig, description["config"]))
+            if "dataset_label_std" not in state:
+                network.dataset_label_std = None
+        else:
+            network = Discriminator(from_plain(DiscriminatorConfig, description["config"]))
+        network.load_state_dict(state, strict=True)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise PanoHeadError(f"{path}: {name} does not fit this version of PanoHead ({reason})") from error
+    return network.eval().requires_grad_(False)
+
+
+def _digest(tensors: Mapping[str, Tensor], networks_json: str) -> str:
+    digest = hashlib.sha256(networks_json.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _write_atomically(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        save_file(tensors, temporary, metadata=metadata)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise PanoHeadError(
+            f"cannot write {path}: {error}; choose a folder you can write to with enough space"
+        ) from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise PanoHeadError(f"there is no checkpoint {path}; give a {SUFFIX} file or a bundled name such as 'demo'")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PanoHeadError(
+            f"{path} is not a readable safetensors file ({error}); copy or download it again"
+        ) from error

@@ -1,0 +1,121 @@
+"""What several commands share: how numbers, colours and folders are given, and how progress is shown."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from panohead.errors import PanoHeadError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from panohead.predictor import Predictor
+
+
+@dataclass(kw_only=True)
+class Model:
+    """Which generator, and where it runs."""
+
+    checkpoint: str = "demo"
+    """A bundled name ("demo"), a .safetensors file, or an official .pkl (read without executing it)."""
+    device: str = "cpu"
+    """cpu, cuda, cuda:1, mps."""
+
+    def load(self) -> "Predictor":
+        """Open the generator."""
+        from panohead.predictor import load
+
+        return load(self.checkpoint, self.device)
+
+
+Debug = Annotated[bool, tyro.conf.arg(help="Show the traceback of an error.")]
+
+
+def parse_numbers(text: str, what: str = "seeds") -> list[int]:
+    """ "0-3,8" to [0, 1, 2, 3, 8].
+
+    Raises:
+        PanoHeadError: for anything else, or more than 100,000 numbers.
+    """
+    numbers: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
+        if match is None:
+            raise PanoHeadError(f"{what} {text!r} are not understood; give numbers and ranges such as 0-7,12")
+        first = int(match[1])
+        last = first if match[2] is None else int(match[2])
+        if last < first or last - first > 100_000 or last >= 2**32:
+            raise PanoHeadError(f"{what} {part!r} is not a range of at most 100,000 numbers below 2^32")
+        numbers.extend(range(first, last + 1))
+    return numbers
+
+
+def parse_background(text: str) -> "tuple[int, int, int] | Image.Image":
+    """A colour ("white", "#aabbcc") or a picture's path.
+
+    Raises:
+        PanoHeadError: when it is neither.
+    """
+    from PIL import Image, ImageColor, UnidentifiedImageError
+
+    try:
+        return ImageColor.getcolor(text, "RGB")  # type: ignore[return-value]
+    except ValueError:
+        pass
+    try:
+        with Image.open(text) as picture:
+            return picture.convert("RGB")
+    except FileNotFoundError:
+        raise PanoHeadError(f"the background {text!r} is neither a colour such as #ffffff nor a picture") from None
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise PanoHeadError(f"the background {text} is not a readable picture ({error})") from error
+
+
+def output_folder(path: Path) -> Path:
+    """Make the folder that results go to.
+
+    Raises:
+        PanoHeadError: when that cannot be done.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PanoHeadError(f"cannot make the folder {path} ({error.strerror}); choose another with --out") from error
+    return path
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar with count and time left on standard error; yields what to call after each of ``total`` steps."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("spent"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+def say(text: str) -> None:
+    """One line of result on standard output."""
+    print(text, flush=True)

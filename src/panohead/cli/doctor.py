@@ -1,0 +1,26 @@
+"""``panohead doctor``: what is installed, which fast paths are on, and why not."""
+
+from dataclasses import dataclass
+
+from panohead.cli.common import Debug
+
+
+@dataclass(kw_only=True)
+class Doctor:
+    """What is installed here, which fast paths are on, and why not."""
+
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Print the report."""
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        from panohead.diagnosis import diagnose
+
+        table = Table("what", "state", "detail", title="PanoHead on this machine", title_justify="left")
+        for finding in diagnose():
+            colour = {"on": "green", "off": "yellow", "missing": "yellow"}.get(finding.state, "")
+            table.add_row(finding.name, f"[{colour}]{finding.state}[/]" if colour else finding.state, escape(finding.detail))
+        Console().print(table)

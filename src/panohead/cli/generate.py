@@ -1,0 +1,147 @@
+"""``panohead generate``: pictures, turntables and meshes of sampled heads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from panohead.cli.common import (
+    Debug,
+    Model,
+    counting,
+    output_folder,
+    parse_background,
+    parse_numbers,
+    say,
+)
+from panohead.errors import PanoHeadError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from panohead.gallery import Look
+    from panohead.head import Head
+    from panohead.predictor import Predictor
+
+_FILM_SUFFIX = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
+
+
+@dataclass(kw_only=True)
+class Generate(Model):
+    """Pictures, turntables and meshes of sampled heads."""
+
+    out: Path
+    """Folder for the results."""
+    seeds: str = "0-7"
+    """Which heads: numbers and ranges, such as 0-7,12."""
+    truncation_psi: float = 0.7
+    """1 for full variety, smaller for typical heads, 0 for the mean head."""
+    truncation_cutoff: int | None = None
+    """Truncate only this many first rows of ws."""
+    yaws: tuple[float, ...] = (0, 45, 90, 135, 180, 225, 270, 315)
+    """Views in degrees: 0 front, 90 the camera on the head's left side, 180 back."""
+    pitch: float = 0.0
+    """Height of the camera in degrees; positive looks down on the head."""
+    resolution: int | None = None
+    """Rays per side before super-resolution (the generator's own if not given)."""
+    contact_sheet: bool = True
+    """Also one sheet of all heads and views."""
+    cell_size: int = 192
+    """Pixels per picture on the contact sheet."""
+    turntable: bool = False
+    """Also a film of a full turn."""
+    turntable_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
+    """png: a folder of numbered files."""
+    frames: int = 48
+    """Frames of the turntable."""
+    fps: float = 24.0
+    """Frames per second of the turntable."""
+    mesh: tuple[Literal["glb", "obj", "ply", "stl", "mrc"], ...] = ()
+    """Also a mesh in these formats (mrc: the density volume)."""
+    mesh_resolution: int = 256
+    """Nodes per side of the mesh's grid."""
+    mesh_level: float = 10.0
+    """Density at the surface."""
+    depth: bool = False
+    """Also a 16-bit depth picture per view."""
+    masks: bool = False
+    """Also the foreground mask per view."""
+    transparent: bool = False
+    """Cut the heads out (PNG and webm)."""
+    background: str | None = None
+    """Behind every head: a colour (#ffffff), a picture's path, or seed:N for the background of another seed."""
+    mix_with: int | None = None
+    """Style mixing: take some rows of ws from this seed."""
+    mix_rows: str = "7-13"
+    """Which rows to take; low rows are shape, high rows colour."""
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Sample and write."""
+        from panohead.gallery import write_sheet
+
+        seeds = parse_numbers(self.seeds)
+        self._check()
+        predictor = self.load()
+        look = self._look(predictor)
+        out = output_folder(self.out)
+        rows = {}
+        per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
+        with counting("rendering", per_head * len(seeds)) as step:
+            for seed in seeds:
+                head = self._head(predictor, seed)
+                rows[f"seed {seed}"] = self._write_head(head, out, seed, look, step)
+        if self.contact_sheet:
+            write_sheet(rows, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
+        say(f"wrote {len(seeds)} heads to {out}")
+
+    def _check(self) -> None:
+        if self.transparent and self.turntable and self.turntable_format == "mp4":
+            raise PanoHeadError("mp4 knows no transparency; choose --turntable-format webm, gif or png")
+        if self.transparent and self.background is not None:
+            raise PanoHeadError("--transparent and --background exclude each other; choose one")
+        if not self.yaws:
+            raise PanoHeadError("give at least one view to --yaws")
+        if self.frames < 1 or self.fps <= 0 or self.cell_size < 16:
+            raise PanoHeadError("--frames and --fps must be positive and --cell-size at least 16")
+
+    def _look(self, predictor: "Predictor") -> "Look":
+        from panohead.gallery import Look
+
+        behind: Any = None
+        other = None
+        if self.background is not None and self.background.startswith("seed:"):
+            seed = parse_numbers(self.background.removeprefix("seed:"), "background seeds")[0]
+            other = predictor.sample(seed, truncation_psi=self.truncation_psi)
+        elif self.background is not None:
+            behind = parse_background(self.background)
+        return Look(
+            pitch_deg=self.pitch,
+            resolution=self.resolution,
+            background=behind,
+            background_head=other,
+            transparent=self.transparent,
+        )
+
+    def _head(self, predictor: "Predictor", seed: int) -> "Head":
+        def sample(seed: int) -> "Head":
+            return predictor.sample(seed, truncation_psi=self.truncation_psi, truncation_cutoff=self.truncation_cutoff)
+
+        if self.mix_with is None:
+            return sample(seed)
+        return predictor.mix(sample(seed), sample(self.mix_with), parse_numbers(self.mix_rows, "rows"))
+
+    def _write_head(self, head: "Head", out: Path, seed: int, look: "Look", step: Callable[[], None]) -> list["Image"]:
+        from panohead.gallery import write_meshes, write_turntable, write_views
+
+        name = f"seed{seed:04d}"
+        pictures = write_views(
+            head, out / name, self.yaws, look, depth=self.depth, mask=self.masks, step=step, thumbnail=self.cell_size
+        )
+        if self.turntable:
+            path = out / f"{name}_turntable{_FILM_SUFFIX[self.turntable_format]}"
+            write_turntable(head, path, frames=self.frames, fps=self.fps, look=look, step=step)
+        if self.mesh:
+            write_meshes(head, out / name, self.mesh, resolution=self.mesh_resolution, level=self.mesh_level)
+            step()
+        return pictures

@@ -1,0 +1,60 @@
+"""``panohead interpolate``: a film that walks from head to head."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from panohead.cli.common import Debug, Model, counting, output_folder, parse_numbers, say
+from panohead.errors import PanoHeadError
+
+_FILM_SUFFIX = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
+
+
+@dataclass(kw_only=True)
+class Interpolate(Model):
+    """A film that walks from head to head along a smooth curve in latent space."""
+
+    out: Path
+    """Folder for the film."""
+    seeds: str = "0-3"
+    """The heads on the way, in this order: numbers and ranges, such as 0-3,8."""
+    truncation_psi: float = 0.7
+    """1 for full variety, smaller for typical heads."""
+    count: int = 24
+    """Frames from one head to the next."""
+    fps: float = 24.0
+    """Frames per second."""
+    loop: bool = True
+    """Come back to the first head."""
+    yaw_sweep: float = 30.0
+    """The camera sways by this many degrees to both sides between two heads."""
+    pitch: float = 0.0
+    """Height of the camera in degrees."""
+    film_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
+    """png: a folder of numbered files."""
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Sample the heads and write the film."""
+        seeds = parse_numbers(self.seeds)
+        if len(seeds) < 2 or self.count < 1:
+            raise PanoHeadError("a walk needs at least two --seeds and one frame of --count")
+        from panohead.gallery import Look, write_walk
+
+        predictor = self.load()
+        heads = [predictor.sample(seed, truncation_psi=self.truncation_psi) for seed in seeds]
+        path = output_folder(self.out) / f"walk{_FILM_SUFFIX[self.film_format]}"
+        frames = len(heads) * self.count if self.loop else (len(heads) - 1) * self.count + 1
+        with counting("rendering", frames) as step:
+            write_walk(
+                predictor,
+                heads,
+                path,
+                count=self.count,
+                fps=self.fps,
+                loop=self.loop,
+                yaw_sweep_deg=self.yaw_sweep,
+                look=Look(pitch_deg=self.pitch),
+                step=step,
+            )
+        say(f"wrote {path}")

@@ -1,0 +1,56 @@
+"""The ``panohead`` command: finds the subcommand, runs it, and turns errors into one sentence and an exit code."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import tyro
+
+from panohead.cli.demo import Demo
+from panohead.cli.doctor import Doctor
+from panohead.cli.generate import Generate
+from panohead.cli.import_official import ImportOfficial
+from panohead.cli.interpolate import Interpolate
+from panohead.errors import PanoHeadError
+from panohead.ops.allocator import keep_large_buffers
+
+_DESCRIPTION = "Whole 3D human heads from a GAN: pictures, films and meshes. 'panohead COMMAND --help' tells the rest."
+
+Command = (
+    Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
+    | Annotated[ImportOfficial, tyro.conf.subcommand("import-official")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit code 0: done, 1: failed with a one-line reason, 2: wrong usage, 130: interrupted."""
+    keep_large_buffers()
+    command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)  # type: ignore[call-overload]
+    try:
+        command.run()
+    except KeyboardInterrupt:
+        print("panohead: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if command.debug:
+            traceback.print_exc()
+        print(f"panohead: {_reason(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PanoHeadError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "out of memory; try a smaller --resolution or --mesh-resolution"
+    text = " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}: {text}; run again with --debug to see where"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Configurations to plain JSON values and back, checked against the dataclass they belong to."""
+
+import dataclasses
+import types
+import typing
+from typing import Any, TypeVar
+
+_Config = TypeVar("_Config")
+
+
+def from_plain(cls: type[_Config], plain: dict[str, Any]) -> _Config:
+    """An instance of the dataclass ``cls`` from what :func:`dataclasses.asdict` and JSON made of one.
+
+    Missing fields take their defaults, so that old files stay readable.
+
+    Raises:
+        ValueError: naming a field the class does not know, or a value it does not allow.
+    """
+    hints = typing.get_type_hints(cls)
+    names = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    unknown = sorted(set(plain) - names)
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no setting {unknown[0]!r}")
+    return cls(**{name: _convert(hints[name], value, name) for name, value in plain.items()})
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_plain(typing.cast(type, hint), value)
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        if value not in typing.get_args(hint):
+            raise ValueError(f"{name} is {value!r}, not one of {typing.get_args(hint)}")
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(typing.get_args(hint), value, name)
+    if origin is tuple:
+        inner = typing.get_args(hint)
+        inner = (inner[0],) * len(value) if inner[-1] is Ellipsis else inner
+        if len(inner) != len(value):
+            raise ValueError(f"{name} needs {len(inner)} values, not {len(value)}")
+        return tuple(_convert(h, v, name) for h, v in zip(inner, value, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and not isinstance(value, hint):
+        raise ValueError(f"{name} is {value!r}, not a {hint.__name__}")
+    return value
+
+
+def _convert_union(options: tuple[Any, ...], value: Any, name: str) -> Any:
+    for option in options:
+        try:
+            return None if option is type(None) and value is None else _convert(option, value, name)
+        except (ValueError, TypeError):
+            continue
+    raise ValueError(f"{name} is {value!r}, which is none of {options}")

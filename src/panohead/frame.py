@@ -1,0 +1,68 @@
+"""One view of one head, and what to do with it: pictures, cut-outs, other backgrounds."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from panohead.errors import PanoHeadError
+from panohead.geometry import Camera
+from panohead.media.images import from_uint8, to_pil, to_rgba
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One rendered view.
+
+    Attributes:
+        image: the picture, about [-1, 1].
+        image_raw: the picture at neural rendering resolution, before super-resolution, about [-1, 1].
+        depth: distance along the unit ray in world units, at neural rendering resolution.
+        mask: foreground weight, about [0, 1], at neural rendering resolution.
+        camera: as rendered, without batch dimension.
+    """
+
+    image: Float[Tensor, "3 height width"]
+    image_raw: Float[Tensor, "3 raw_height raw_width"]
+    depth: Float[Tensor, "1 raw_height raw_width"]
+    mask: Float[Tensor, "1 raw_height raw_width"]
+    camera: Camera
+
+    def alpha(self) -> Float[Tensor, "1 height width"]:
+        """The mask at the picture's size, in [0, 1]."""
+        size = (self.image.shape[-2], self.image.shape[-1])
+        enlarged = F.interpolate(self.mask[None], size, mode="bicubic", align_corners=False, antialias=False)
+        return enlarged[0].clamp(0, 1)
+
+    def to_pil(self, *, transparent: bool = False) -> Image.Image:
+        """The picture as RGB, or as RGBA with everything but the head transparent."""
+        if transparent:
+            return Image.fromarray(to_rgba(self.image, self.alpha()))
+        return to_pil(self.image)
+
+    def on(self, background: "Colour | Image.Image") -> "Frame":
+        """The head in front of a colour (0..255) or a photo, which is scaled and cropped to fill the picture."""
+        height, width = self.image.shape[-2:]
+        behind = _backdrop(background, width, height).to(self.image.device)
+        alpha = self.alpha()
+        return replace(self, image=alpha * self.image + (1 - alpha) * behind)
+
+
+def _backdrop(background: "Colour | Image.Image", width: int, height: int) -> Float[Tensor, "3 height width"]:
+    if not isinstance(background, Image.Image):
+        colour = torch.tensor(background, dtype=torch.float32) / 127.5 - 1
+        return colour[:, None, None].expand(3, height, width)
+    picture = background.convert("RGB")
+    if min(picture.size) < 1:
+        raise PanoHeadError("the background picture is empty; give another")
+    scale = max(width / picture.width, height / picture.height)
+    size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return from_uint8(np.asarray(picture.crop((left, top, left + width, top + height))))

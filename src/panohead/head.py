@@ -1,0 +1,143 @@
+"""One head: its w, and everything about it that stays the same from view to view."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+import torch
+import trimesh
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.frame import Frame
+from panohead.geometry import Camera
+from panohead.mesh import OFFICIAL_LEVEL, Progress, extract_surface
+from panohead.mesh_export import View, colour_vertices, to_trimesh
+from panohead.models.generator import Generator, Rendering
+from panohead.rendering.field import PointDensity, TriGridField, density_function
+from panohead.rendering.renderer import RayRandomness
+from panohead.stylegan.synthesis_layers import PixelNoise
+
+_NOISE = PixelNoise(mode="const")
+_COLOURING_VIEWS = [(yaw, 0.0) for yaw in range(0, 360, 45)] + [(0.0, 40.0), (180.0, 40.0), (0.0, -30.0)]
+
+
+class Head:
+    """A head that can be looked at from anywhere.
+
+    The tri-grid and the background are computed at the first view and kept, so every further view costs only rays and
+    super-resolution. Pictures are reproducible: the renderer samples its rays evenly instead of at random.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        ws: Float[Tensor, "1 num_ws w_dim"],
+        camera_offset: Float[Tensor, "1 3"] | None = None,
+    ) -> None:
+        self.generator = generator
+        self.ws = ws
+        self.camera_offset = camera_offset
+        """What camera self-adaptation would add to a camera (world units); known for sampled heads, not applied."""
+
+    @cached_property
+    @torch.no_grad()
+    def field(self) -> TriGridField:
+        """The tri-grid with its decoder."""
+        return self.generator.field(self.ws, noise=_NOISE).prepared()
+
+    @cached_property
+    @torch.no_grad()
+    def background(self) -> Tensor | None:
+        """Features of the 2-D background, "1 channel height width"; None for a generator without one."""
+        return self.generator.background_features(self.ws, noise=_NOISE)
+
+    def render(self, camera: Camera, *, resolution: int | None = None, background: "Head | None" = None) -> Frame:
+        """The head from one camera.
+
+        Args:
+            camera: without batch dimensions, or with one of size 1.
+            resolution: rays per side; None takes the generator's (64 in the paper).
+            background: another head of the same generator whose background to put behind this one.
+        """
+        return _frame(self._render(camera, resolution, background), camera)
+
+    def preview(self, camera: Camera, *, resolution: int | None = None) -> Frame:
+        """The head without super-resolution, many times faster; ``image`` is the raw picture."""
+        return _frame(self._render(camera, resolution, None, superresolve=False), camera)
+
+    def turntable(
+        self, frames: int = 24, *, pitch_deg: float = 0.0, start_yaw_deg: float = 0.0, background: "Head | None" = None
+    ) -> Iterator[Frame]:
+        """Views all around the head at one height, evenly spaced; the last comes right before the first again."""
+        for i in range(frames):
+            yield self.render(Camera.orbit(start_yaw_deg + 360 * i / frames, pitch_deg), background=background)
+
+    @property
+    def density(self) -> PointDensity:
+        """Raw density at points "point 3" in world units, without gradients or crop."""
+        return density_function(self.field)
+
+    def mesh(
+        self,
+        resolution: int = 256,
+        *,
+        level: float = OFFICIAL_LEVEL,
+        colour: bool = True,
+        unit: str = "metre",
+        progress: Progress | None = None,
+    ) -> trimesh.Trimesh:
+        """The surface where the raw density is ``level``, largest piece, with vertex colours from rendered views.
+
+        Args:
+            resolution: nodes per side of the grid that spans the box.
+            unit: "metre" (life size) or "world"; y is up and the face looks toward +z. See ``mesh.metadata``.
+
+        Raises:
+            PanoHeadError: when there is no surface at this level.
+        """
+        surface = extract_surface(
+            self.density,
+            resolution=resolution,
+            box_warp=self.generator.config.rendering.box_warp,
+            level=level,
+            crop=self.generator.config.rendering.crop_margin,
+            device=self.ws.device,
+            progress=progress,
+        )
+        colours = None
+        if colour:
+            cameras = (Camera.orbit(yaw, pitch) for yaw, pitch in _COLOURING_VIEWS)
+            colours = colour_vertices(surface, self._views(cameras)).rgb
+        return to_trimesh(surface, colours, unit="world" if unit == "world" else "metre")
+
+    def _views(self, cameras: Iterable[Camera]) -> Iterator[View]:
+        for camera in cameras:
+            frame = self.render(camera)
+            yield View(frame.image, frame.depth, camera.cam2world, camera.intrinsics, frame.mask)
+
+    @torch.no_grad()
+    def _render(
+        self, camera: Camera, resolution: int | None, background: "Head | None", *, superresolve: bool = True
+    ) -> Rendering:
+        generator = self.generator
+        resolution = resolution or generator.config.neural_rendering_resolution
+        foreground = generator.render(
+            self.field, camera.expand(1).to(self.ws.device), resolution, self._even_samples(resolution)
+        )
+        behind = (self if background is None else background).background
+        return generator.finish(foreground, behind, self.ws, superresolve=superresolve)
+
+    def _even_samples(self, resolution: int) -> RayRandomness:
+        count = max(self.generator.config.rendering.importance_samples, 1)
+        quantiles = (torch.arange(count, device=self.ws.device) + 0.5) / count
+        return RayRandomness(ray_jitter=0.5, importance_u=quantiles.expand(resolution**2, count))
+
+
+def _frame(rendering: Rendering, camera: Camera) -> Frame:
+    return Frame(
+        image=rendering.image[0],
+        image_raw=rendering.image_raw[0],
+        depth=rendering.depth[0],
+        mask=rendering.mask[0],
+        camera=Camera(camera.cam2world.reshape(4, 4), camera.intrinsics.reshape(3, 3)),
+    )

@@ -1,0 +1,69 @@
+"""Weights of 3 x 3 convolutions, transformed and laid out for ``panohead.ops.winograd``."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PackedWeight:
+    """A transformed weight. The layout depends on this machine's vector length: make it anew, do not store it.
+
+    ``values`` is float32 and four times as large as the weight (more where ``out_channels`` does not fill a panel):
+    panels of output channels, 36 points, input channels, channels of the panel.
+    """
+
+    values: Float[Tensor, "panel point in_channel lane"]
+    in_channels: int
+    out_channels: int
+    up: bool
+
+
+def pack_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
+    """Transform a weight for :func:`panohead.ops.winograd.conv3x3_winograd`."""
+    from panohead.ops.winograd_kernels import POINTS
+
+    transform = torch.zeros(6, 3, dtype=torch.float64)
+    transform[:5] = torch.stack([_evaluation(POINTS, power) for power in range(3)], dim=1)
+    transform[5, 2] = 1  # the point at infinity
+    return _pack(weight, transform, up=False)
+
+
+def pack_up_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
+    """Transform a weight for :func:`panohead.ops.winograd.upconv3x3`.
+
+    Per axis, the even outputs of the transposed convolution see tap 2 of the sample before and tap 0 of their own:
+    five points; the odd outputs see tap 1.
+    """
+    from panohead.ops.winograd_kernels import POINTS
+
+    transform = torch.zeros(6, 3, dtype=torch.float64)
+    transform[:5, 2] = _evaluation(POINTS, 0)
+    transform[:5, 0] = _evaluation(POINTS, 1)
+    transform[5, 1] = 1
+    return _pack(weight, transform, up=True)
+
+
+def _evaluation(points: tuple[float, ...], power: int) -> Float64[Tensor, " point"]:
+    """``point**power`` over the product of the distances to the other points (Lagrange's denominators)."""
+    x = torch.tensor(points, dtype=torch.float64)
+    distances = x[:, None] - x[None, :]
+    return x**power / distances.fill_diagonal_(1).prod(dim=1)
+
+
+def _pack(
+    weight: Float[Tensor, "out_channel in_channel 3 3"], transform: Float64[Tensor, "6 3"], *, up: bool
+) -> PackedWeight:
+    """Apply ``transform`` to both axes of the kernels in float64, panel by panel to keep the intermediate small."""
+    from panohead.ops.simd import PANEL
+
+    outs, ins = weight.shape[:2]
+    both_axes = torch.kron(transform, transform)
+    taps = weight.detach().permute(2, 3, 1, 0).reshape(9, ins, outs)
+    values = torch.zeros(-(-outs // PANEL), 36, ins, PANEL)
+    for panel, first in enumerate(range(0, outs, PANEL)):
+        part = taps[:, :, first : first + PANEL].double()
+        values[panel, :, :, : part.shape[2]] = (both_axes @ part.reshape(9, -1)).reshape(36, ins, -1)
+    return PackedWeight(values, ins, outs, up)

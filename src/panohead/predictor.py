@@ -1,0 +1,121 @@
+"""From a checkpoint to heads: ``load("demo").sample(seed=0).render(Camera.orbit(yaw_deg=135)).to_pil()``."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.checkpoint import Checkpoint, load_checkpoint
+from panohead.errors import PanoHeadError
+from panohead.geometry import Camera
+from panohead.head import Head
+from panohead.interop.official import load_networks
+from panohead.models.generator import Generator
+
+BUNDLED = ("demo",)
+
+
+def load(name_or_path: str | Path, device: torch.device | str = "cpu") -> "Predictor":
+    """Open a generator: a bundled name ("demo"), a ``.safetensors`` checkpoint or an official ``.pkl``.
+
+    Raises:
+        PanoHeadError: when there is none, or it cannot be read, or the device is not there.
+    """
+    checkpoint = open_checkpoint(name_or_path)
+    try:
+        generator = checkpoint.generator().to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise PanoHeadError(f"the device {str(device)!r} cannot be used ({reason}); try device='cpu'") from error
+    return Predictor(generator, checkpoint)
+
+
+def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
+    """Read a checkpoint by bundled name or path, on the CPU. An official pickle is read without executing it."""
+    if str(name_or_path) in BUNDLED and not Path(name_or_path).exists():
+        asset = resources.files("panohead") / "assets" / f"{name_or_path}.safetensors"
+        with resources.as_file(asset) as path:
+            return load_checkpoint(path)
+    if Path(name_or_path).suffix == ".pkl":
+        return Checkpoint(load_networks(name_or_path), notes={"source": Path(name_or_path).name})
+    return load_checkpoint(name_or_path)
+
+
+class Predictor:
+    """A generator that makes heads. It is only read, so heads may be used side by side."""
+
+    def __init__(self, generator: Generator, checkpoint: Checkpoint | None = None) -> None:
+        self.generator = generator.eval().requires_grad_(False)
+        self.checkpoint = checkpoint
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.generator.parameters()).device
+
+    @torch.no_grad()
+    def sample(
+        self,
+        seed: int = 0,
+        *,
+        truncation_psi: float = 0.7,
+        truncation_cutoff: int | None = None,
+        conditioning_camera: Camera | None = None,
+    ) -> Head:
+        """The head of a seed; the same seed gives the same latent as the official tools.
+
+        Args:
+            truncation_psi: 1 for full variety, 0 for the mean head.
+            conditioning_camera: the camera the latent is conditioned on; None for the front.
+        """
+        z = torch.from_numpy(latent(seed, self.generator.config.z_dim)).to(self.device)
+        label = (conditioning_camera or Camera.orbit()).expand(1).to(self.device).to_label()
+        options = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
+        ws = self.generator.mapping(z, label, **options)
+        return Head(self.generator, ws, self.generator.align_camera(z, label, **options))
+
+    def from_w(self, ws: Tensor) -> Head:
+        """The head of given ws: "num_ws w_dim" or one row "w_dim" for all, with or without a batch dimension of 1.
+
+        Raises:
+            PanoHeadError: for any other shape.
+        """
+        rows, width = self.generator.backbone.num_ws, self.generator.config.w_dim
+        ws = ws.to(self.device, torch.float32)
+        flat = ws.reshape(-1, width) if ws.ndim > 0 and ws.shape[-1] == width else ws.new_zeros(0, width)
+        if len(flat) == 1:
+            flat = flat.expand(rows, width)
+        if len(flat) != rows:
+            raise PanoHeadError(
+                f"ws of shape {tuple(ws.shape)} do not fit this generator, which has {rows} rows of {width}"
+            )
+        return Head(self.generator, flat[None])
+
+    def mean_head(self) -> Head:
+        """The head of the mean w: what truncation moves toward."""
+        return self.from_w(self.generator.mapping_network.w_avg)
+
+    def interpolate(self, first: Head, second: Head, amount: float) -> Head:
+        """A head on the straight line between two in w: 0 gives the first, 1 the second."""
+        return Head(self.generator, torch.lerp(first.ws, second.ws, amount))
+
+    def mix(self, base: Head, style: Head, rows: Sequence[int]) -> Head:
+        """Style mixing: ``base`` with these rows of ``style``'s ws. Low rows are shape, high rows colour.
+
+        Raises:
+            PanoHeadError: for a row that does not exist.
+        """
+        ws = base.ws.clone()
+        if any(not 0 <= row < ws.shape[1] for row in rows):
+            raise PanoHeadError(f"rows of ws go from 0 to {ws.shape[1] - 1}; {list(rows)} leaves that range")
+        ws[:, list(rows)] = style.ws[:, list(rows)]
+        return Head(self.generator, ws)
+
+
+def latent(seed: int, z_dim: int) -> Float[np.ndarray, "1 z_dim"]:
+    """The official tools' z of a seed, float32."""
+    return np.random.RandomState(seed).randn(1, z_dim).astype(np.float32)

@@ -1,0 +1,127 @@
+"""The dataset on disk, written so that a kill at any moment loses no more than the person under way.
+
+::
+
+    OUT/images/00000/000012_03.webp     person 12, view 3 (folders of a hundred people)
+    OUT/images/dataset.json             {"labels": [[name, 25 floats], ...]}, the official layout
+    OUT/masks/00000/000012_03.png       8-bit coverage of the same pixels
+    OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's centre sees nothing
+    OUT/normals/00000/000012_03.npz     float16 ``normals``: world space, height x width x 3; 0 where nothing is seen
+    OUT/people.jsonl                    one line a person: all parameters, and camera and light of each view
+    OUT/synthesis.json                  the settings; resuming with others is refused
+
+While a dataset grows, a finished person is one file in ``OUT/parts``; at the end these become ``people.jsonl`` and ``dataset.json``.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from panohead.errors import PanoHeadError
+from panohead.synthetic.config import SynthesisConfig
+
+Record = dict[str, Any]
+
+
+def image_stem(person: int, view: int) -> str:
+    """Name of a view inside ``images``, without its suffix."""
+    return f"{person // 100:05d}/{person:06d}_{view:02d}"
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """A file that appears whole or not at all.
+
+    Raises:
+        PanoHeadError: it cannot be written (full disk, no permission); one sentence.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                write(file)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PanoHeadError(
+            f"cannot write {path} ({reason}); free the disk or mend the folder, then run the same command again to continue"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """One JSON value and a newline, atomically."""
+    write_atomic(path, lambda file: file.write((json.dumps(value) + "\n").encode()))
+
+
+def open_dataset(config: SynthesisConfig) -> dict[int, Record]:
+    """Begin or resume: check the settings, clear what a kill left half written, and return the finished people's records."""
+    settings = config.out / "synthesis.json"
+    _check_free(config)
+    if not settings.exists():
+        write_json(settings, config.decisive())
+    _check_settings(settings, config)
+    for leftover in config.out.rglob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+    finished: dict[int, Record] = {}
+    whole = config.out / "people.jsonl"
+    if whole.exists():
+        records = [json.loads(line) for line in whole.read_text().splitlines()]
+        finished.update({record["person"]: record for record in records})
+    for part in sorted((config.out / "parts").glob("*.json")):
+        record = json.loads(part.read_text())
+        finished[record["person"]] = record
+    kept = {person: record for person, record in finished.items() if person < config.people}
+    return {person: record for person, record in sorted(kept.items()) if _is_whole(record, config)}
+
+
+def save_record(config: SynthesisConfig, record: Record) -> None:
+    """Mark one person as finished."""
+    write_json(config.out / "parts" / f"{record['person']:06d}.json", record)
+
+
+def close_dataset(config: SynthesisConfig, records: dict[int, Record]) -> Path:
+    """Write ``people.jsonl`` and ``dataset.json`` in the order of people, then drop the parts. Returns ``dataset.json``."""
+    ordered = [records[person] for person in sorted(records)]
+    lines = "".join(json.dumps(record) + "\n" for record in ordered)
+    write_atomic(config.out / "people.jsonl", lambda file: file.write(lines.encode()))
+    labels = [[view["image"], view["label"]] for record in ordered for view in record["views"]]
+    index = config.out / "images" / "dataset.json"
+    write_json(index, {"labels": labels})
+    shutil.rmtree(config.out / "parts", ignore_errors=True)
+    return index
+
+
+def _check_free(config: SynthesisConfig) -> None:
+    """Refuse a folder that holds something else than a dataset of ours."""
+    out = config.out
+    if out.exists() and not out.is_dir():
+        raise PanoHeadError(f"{out} is a file; give a folder with --out")
+    if out.exists() and not (out / "synthesis.json").exists() and any(out.iterdir()):
+        raise PanoHeadError(f"{out} is not empty and holds no synthetic dataset; give a new folder with --out")
+
+
+def _check_settings(settings: Path, config: SynthesisConfig) -> None:
+    try:
+        stored = json.loads(settings.read_text())
+    except (OSError, ValueError) as error:
+        raise PanoHeadError(f"cannot read {settings} ({error}); delete the folder or give another --out") from error
+    different = [name for name, value in config.decisive().items() if stored.get(name) != value]
+    if different:
+        was = ", ".join(f"{name} {stored.get(name)}" for name in different)
+        raise PanoHeadError(f"{config.out} was begun with {was}; repeat those settings or give another --out")
+
+
+def _is_whole(record: Record, config: SynthesisConfig) -> bool:
+    kinds = [("masks", ".png")] + [("depth", ".npz")] * config.depth + [("normals", ".npz")] * config.normals
+    for view in record["views"]:
+        image = Path(view["image"])
+        if not (config.out / "images" / image).exists():
+            return False
+        if not all((config.out / folder / image.with_suffix(suffix)).exists() for folder, suffix in kinds):
+            return False
+    return True

@@ -1,0 +1,30 @@
+"""A contact sheet of people from evenly spaced yaws."""
+
+from PIL import Image
+
+from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.head import build_head
+from panohead.synthetic.people import sample_person
+from panohead.synthetic.person_images import photograph
+from panohead.synthetic.scene import build_scene
+from panohead.synthetic.views import PITCH_LIMIT_DEG, View
+
+
+def preview_rows(config: SynthesisConfig, people: int) -> tuple[list[list[Image.Image]], list[str], list[str]]:
+    """One row a person (with new light, background and pitch a view), the rows' labels and the columns' labels (yaws)."""
+    yaws = [360 * k / config.views for k in range(config.views)]
+    rows, labels = [], []
+    for index in range(people):
+        person = sample_person(config.seed, index)
+        scene = build_scene(build_head(person))
+        rng = person.stream("preview")
+        row = []
+        for k, yaw in enumerate(yaws):
+            pitch = min(max(rng.normal() * config.pitch_std_deg, -PITCH_LIMIT_DEG), PITCH_LIMIT_DEG)
+            view = View((yaw + 180) % 360 - 180, float(pitch))
+            _, pixels, _ = photograph(scene, person, view, f"preview {k}", config.resolution, config.focal)
+            row.append(Image.fromarray(pixels))
+        rows.append(row)
+        worn = [thing for thing in (person.glasses, person.headwear) if thing != "none"]
+        labels.append("\n".join([f"{index}: {person.age:.0f}", person.hair_style, *worn]))
+    return rows, labels, [f"{yaw:.0f}°" for yaw in yaws]

@@ -1,0 +1,111 @@
+"""Render a dataset with several worker processes, resumable at any point."""
+
+import contextlib
+import json
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from panohead.errors import PanoHeadError
+from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.layout_writer import close_dataset, open_dataset
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def synthesize(config: SynthesisConfig, workers: int = 1, image_options: dict[str, Any] | None = None) -> Iterator[int]:
+    """Render what is missing; yields the number of finished people at the start and after each one.
+
+    The files are the same bytes for any number of workers and any interruptions. ``image_options`` (picklable) go to PIL's
+    ``save`` of every image. Exhaust the iterator: the labels are written at its end.
+
+    Raises:
+        PanoHeadError: settings that do not fit the folder, a full disk, an unwritable folder, a worker that died.
+    """
+    if workers < 1:
+        raise PanoHeadError(f"--workers {workers} is out of range; give 1 or more")
+    finished = open_dataset(config)
+    missing = [index for index in range(config.people) if index not in finished]
+    yield len(finished)
+    for done, _ in enumerate(_rendered(config, missing, workers, image_options or {}), 1):
+        yield len(finished) + done
+    close_dataset(config, open_dataset(config))
+
+
+def dataset_index(config: SynthesisConfig) -> Path:
+    """Where the labels of a finished dataset lie."""
+    return config.out / "images" / "dataset.json"
+
+
+def _rendered(
+    config: SynthesisConfig, missing: list[int], workers: int, image_options: dict[str, Any]
+) -> Iterator[int]:
+    """Numbers of people as they are finished."""
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for index in missing:
+        waiting.put(index)
+    answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    processes = [_start_worker(config, image_options) for _ in range(min(workers, len(missing)))]
+    threads = [threading.Thread(target=_serve, args=(p, waiting, answers), daemon=True) for p in processes]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in missing:
+            answer = answers.get()
+            if "error" in answer:
+                raise PanoHeadError(answer["error"])
+            yield answer["person"]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+
+
+def _start_worker(config: SynthesisConfig, image_options: dict[str, Any]) -> "subprocess.Popen[str]":
+    # One thread each: workers fill the cores, and sums come out in one order everywhere.
+    environment = os.environ | dict.fromkeys(_ONE_THREAD, "1")
+    command = [sys.executable, "-m", "panohead.synthetic.worker"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps((config, image_options)).hex() + "\n")
+    process.stdin.flush()
+    return process
+
+
+def _serve(
+    process: "subprocess.Popen[str]", waiting: "queue.SimpleQueue[int]", answers: "queue.SimpleQueue[dict[str, Any]]"
+) -> None:
+    """Feed one worker until nothing waits; runs in a thread of its own."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    while True:
+        try:
+            index = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            process.stdin.write(f"{index}\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            answers.put(json.loads(line))
+        except (OSError, ValueError):
+            answers.put({"person": index, "error": _death(process, index)})
+            return
+
+
+def _death(process: "subprocess.Popen[str]", index: int) -> str:
+    code = process.wait()
+    return (
+        f"the worker rendering person {index} ended with code {code} (its message stands above; -9 means killed, often for "
+        "want of memory: use fewer --workers); run the same command again to continue"
+    )

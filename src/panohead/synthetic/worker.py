@@ -1,0 +1,30 @@
+"""One worker process: reads the numbers of people from standard input, renders them, answers one JSON line each.
+
+A process of its own rather than a fork: it holds nothing but numpy, and it ends by itself when the parent is gone.
+"""
+
+import json
+import pickle
+import sys
+
+from panohead.errors import PanoHeadError
+
+
+def main() -> None:
+    """Serve until the input ends. The first line is the pickled (config, image options), as hexadecimal."""
+    # Imported here so that `python -m` answers quickly and the heavy modules load once, after the settings have come.
+    from panohead.synthetic.person_images import make_person
+
+    config, image_options = pickle.loads(bytes.fromhex(sys.stdin.readline()))
+    for line in sys.stdin:
+        index = int(line)
+        try:
+            make_person(config, index, image_options)
+            answer = {"person": index}
+        except PanoHeadError as error:
+            answer = {"person": index, "error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

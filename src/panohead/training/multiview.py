@@ -1,0 +1,92 @@
+"""A dataset that knows which of its pictures show one person, held in memory as bytes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+from torch import Tensor
+
+from panohead.errors import PanoHeadError
+
+WHITE = 255.0
+
+
+@dataclass(frozen=True)
+class MultiViewData:
+    """Pictures of people from several sides.
+
+    Attributes:
+        images: 0..255, the person on white.
+        masks: 0..255, 255 for the person.
+        labels: cameras (25 numbers each).
+        person: index of the person shown, 0..people - 1.
+        names: file names without suffix.
+    """
+
+    images: UInt8[Tensor, "view 3 height width"]
+    masks: UInt8[Tensor, "view 1 height width"]
+    labels: Float[Tensor, "view 25"]
+    person: Int[Tensor, " view"]
+    names: tuple[str, ...] = ()
+
+    @property
+    def people(self) -> int:
+        """Number of people."""
+        return int(self.person.max()) + 1
+
+    def subset(self, keep: Int[Tensor, " kept"]) -> "MultiViewData":
+        """Some of the views; people keep their numbers."""
+        names = tuple(self.names[int(i)] for i in keep) if self.names else ()
+        return MultiViewData(self.images[keep], self.masks[keep], self.labels[keep], self.person[keep], names)
+
+
+def load_multiview(root: Path, resolution: int) -> MultiViewData:
+    """Read ``images/dataset.json`` (official labels), ``masks/`` and ``people.jsonl`` of a dataset with people.
+
+    Args:
+        root: the dataset's folder.
+        resolution: pixels per side to reduce the pictures to (box filter).
+
+    Raises:
+        PanoHeadError: when a file of the layout is missing.
+    """
+    labels_file, people_file = root / "images" / "dataset.json", root / "people.jsonl"
+    for file in (labels_file, people_file):
+        if not file.is_file():
+            raise PanoHeadError(f"{file} is missing; a multi-view dataset has images/dataset.json and people.jsonl")
+    rows = [json.loads(line) for line in people_file.read_text().splitlines() if line.strip()]
+    person_of = {row["name"]: row["person"] for row in rows}
+    number = {person: i for i, person in enumerate(sorted(set(person_of.values())))}
+    labels = {Path(name).stem: (name, label) for name, label in json.loads(labels_file.read_text())["labels"]}
+    names = tuple(sorted(labels.keys() & person_of.keys()))
+    if not names:
+        raise PanoHeadError(f"{labels_file} and {people_file} name no picture in common; check the dataset")
+
+    images = np.empty((len(names), resolution, resolution, 3), np.uint8)
+    masks = np.empty((len(names), resolution, resolution, 1), np.uint8)
+    for i, name in enumerate(names):
+        file = labels[name][0]
+        images[i], masks[i] = _on_white(root / "images" / file, root / "masks" / file, resolution)
+    return MultiViewData(
+        torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        torch.from_numpy(masks).permute(0, 3, 1, 2).contiguous(),
+        torch.tensor([labels[name][1] for name in names], dtype=torch.float32),
+        torch.tensor([number[person_of[name]] for name in names]),
+        names,
+    )
+
+
+def _on_white(image_file: Path, mask_file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    if not mask_file.is_file():
+        raise PanoHeadError(f"{mask_file} is missing; every picture needs a mask of the same name")
+    image = np.asarray(Image.open(image_file).convert("RGB"), np.float32)
+    mask = np.asarray(Image.open(mask_file).convert("L"), np.float32)[..., None] / WHITE
+    composed = image * mask + WHITE * (1 - mask)
+    size = (resolution, resolution)
+    small = Image.fromarray(composed.round().astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    small_mask = Image.fromarray((mask[..., 0] * WHITE).round().astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    return np.asarray(small), np.asarray(small_mask)[..., None]

@@ -1,0 +1,340 @@
+"""Multi-view warm start: fit a generator to people seen from several sides, before any adversary. Ours, not the paper's.
+
+Every person of a dataset has a latent code; its pictures are patches of rays through the head that this code makes.
+Colour (on white) and mask are compared with the pictures, coarse first. At the end the codes' distribution is folded into
+the mapping network, so that z ~ N(0, 1) draws people like those of the dataset, and w_avg is set for truncation.
+Codes are learnt with the weights (generative latent optimisation, Bojanowski et al. 2018), which converges faster than
+keeping the random codes that they start from.
+"""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from panohead.geometry import Camera, rays_from_camera
+from panohead.models.generator import Generator
+from panohead.models.generator_config import GeneratorConfig
+from panohead.rendering.compositing import composite, interval_weights
+from panohead.rendering.density import clean_density
+from panohead.rendering.renderer import RenderConfig, first_depths
+from panohead.rendering.sampling import importance_depths
+from panohead.stylegan.layers import normalize_second_moment
+from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.training.multiview import MultiViewData
+from panohead.training.trigrid_sampling import TrainingField
+
+_NOISE = PixelNoise(mode="none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStartConfig:
+    """One fit.
+
+    Attributes:
+        steps: length of the fit; the learning rates fall over its last ``decay_fraction``.
+        coarse_steps: first steps on whole pictures of ``patch`` pixels; then patches of the raw resolution.
+        patch: rays per side of a patch.
+        coarse_samples, fine_samples: depths per ray, without and with gradient.
+        learning_rate, code_learning_rate, mapping_learning_rate: Adam's, of the networks, codes and mapping network
+            (whose weights are stored a hundredfold, so that it needs more).
+        learn_codes: False keeps the random codes.
+        density_gain: scale of the density row of the decoder at the start: surfaces form sooner.
+        mask_weight, detail_weight, picture_weight: of the mask's cross-entropy, of the differences between
+            neighbouring pixels, and of the super-resolved picture; 1 for raw colours.
+    """
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    steps: int = 12000
+    coarse_steps: int = 2000
+    people_per_step: int = 4
+    views_per_person: int = 2
+    patch: int = 32
+    coarse_samples: int = 20
+    fine_samples: int = 12
+    learning_rate: float = 2e-3
+    code_learning_rate: float = 2e-2
+    mapping_learning_rate: float = 4e-2
+    learn_codes: bool = True
+    warmup_steps: int = 100
+    decay_fraction: float = 0.3
+    ema_decay: float = 0.998
+    density_gain: float = 30.0
+    mask_weight: float = 0.3
+    detail_weight: float = 1.0
+    picture_weight: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PatchBatch:
+    """What one step looks at: a patch of each of several views of several people (targets in [-1, 1] and [0, 1])."""
+
+    person: Int[Tensor, " people"]
+    labels: Float[Tensor, "people_view 25"]
+    offsets: Int[Tensor, "people_view 2"]
+    resolution: int
+    picture: Float[Tensor, "people_view 3 out_height out_width"]
+    mask: Float[Tensor, "people_view 1 out_height out_width"]
+
+
+@dataclass(frozen=True)
+class PatchRendering:
+    """A rendered batch of patches; ``picture`` is None while the super-resolution rests."""
+
+    raw: Float[Tensor, "people_view 3 height width"]
+    weights: Float[Tensor, "people_view 1 height width"]
+    picture: Float[Tensor, "people_view 3 out_height out_width"] | None
+
+
+class WarmStart:
+    """A fit in progress: generator, its running average, codes, optimisers and random numbers; resumable."""
+
+    def __init__(self, config: WarmStartConfig, people: int) -> None:
+        self.config = config
+        self.rng = torch.Generator().manual_seed(config.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.generator = Generator(config.generator)
+            self.codes = nn.Embedding(people, config.generator.z_dim, sparse=True)
+        _start_with_fog(self.generator, config.density_gain)
+        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        mapping = list(self.generator.mapping_network.parameters())
+        known = {id(p) for p in mapping}
+        others = [p for p in self.generator.parameters() if id(p) not in known]
+        self._rates = (config.learning_rate, config.mapping_learning_rate)
+        self.optimiser = torch.optim.Adam([{"params": others}, {"params": mapping}], betas=(0.9, 0.99))
+        self.code_optimiser = torch.optim.SparseAdam(list(self.codes.parameters()))
+        self.step_count = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next steps depend on."""
+        return {
+            "step_count": self.step_count,
+            "rng": self.rng.get_state(),
+            "generator": self.generator.state_dict(),
+            "average": self.average.state_dict(),
+            "codes": self.codes.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "code_optimiser": self.code_optimiser.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where ``state_dict`` was taken."""
+        self.step_count = state["step_count"]
+        self.rng.set_state(state["rng"])
+        for name in ("generator", "average", "codes", "optimiser", "code_optimiser"):
+            getattr(self, name).load_state_dict(state[name])
+
+    def step(self, data: MultiViewData) -> dict[str, float]:
+        """One step of gradient descent; returns the losses by name."""
+        self._set_rates()
+        batch = pick_patches(self.config, data, self.step_count, self.rng)
+        rendering = self.render(batch)
+        losses = patch_losses(self.config, batch, rendering)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.code_optimiser.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        self.optimiser.step()
+        if self.config.learn_codes:
+            self.code_optimiser.step()
+        self.step_count += 1
+        self._update_average()
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def render(self, batch: PatchBatch) -> PatchRendering:
+        """The generator's view of a batch of patches, with gradients."""
+        generator, people = self.generator, len(batch.person)
+        ws = generator.mapping(self.codes(batch.person), batch.labels[:: len(batch.labels) // people])
+        field = TrainingField.of(generator.field(ws, noise=_NOISE))
+        origins, directions = patch_rays(batch, self.config.patch)
+        features, weights = render_patches(
+            field,
+            origins.reshape(people, -1, 3),
+            directions.reshape(people, -1, 3),
+            self.config,
+            self.rng,
+        )
+        shape = (len(batch.labels), self.config.patch, self.config.patch, -1)
+        features, weights = (x.reshape(shape).permute(0, 3, 1, 2) for x in (features, weights))
+        rows = ws.repeat_interleave(len(batch.labels) // people, dim=0)
+        assert generator.torgb_raw is not None
+        raw = generator.torgb_raw(features, rows[:, -1], fused=False)
+        if batch.resolution < self.config.generator.neural_rendering_resolution:
+            return PatchRendering(raw, weights, None)
+        last = rows[:, -1:].expand(-1, 3, -1)
+        blocks = generator.superresolution
+        x, picture = blocks.block0(features, raw, last, noise=_NOISE)
+        _, picture = blocks.block1(x, picture, last, noise=_NOISE)
+        return PatchRendering(raw, weights, picture)
+
+    @torch.no_grad()
+    def finished(self) -> Generator:
+        """The averaged generator, ready to sample: z ~ N(0, 1) follows the codes, w_avg is the mean of w."""
+        generator = copy.deepcopy(self.average).eval()
+        if self.config.learn_codes:
+            fold_codes(generator, self.codes.weight.detach())
+        rng = torch.Generator().manual_seed(self.config.seed)
+        z = torch.randn(10_000, self.config.generator.z_dim, generator=rng)
+        ws = generator.mapping(z, torch.zeros(len(z), 25))
+        generator.mapping_network.w_avg.copy_(ws[:, 0].mean(dim=0))
+        return generator
+
+    def _set_rates(self) -> None:
+        factor = rate_factor(self.config, self.step_count)
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        for group in self.code_optimiser.param_groups:
+            group["lr"] = self.config.code_learning_rate * factor
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A young average would remember the random start: let it follow closely at first.
+        decay = min(self.config.ema_decay, 1 - 1 / self.step_count)
+        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
+        for mean, value in pairs:
+            mean.lerp_(value, 1 - decay)
+
+
+def rate_factor(config: WarmStartConfig, step: int) -> float:
+    """Share of the full learning rates at a step: warm-up, plateau, linear fall to a fiftieth."""
+    left = (config.steps - step) / (config.steps * config.decay_fraction)
+    return min(1.0, (step + 1) / config.warmup_steps, max(0.02, left))
+
+
+def pick_patches(config: WarmStartConfig, data: MultiViewData, step: int, rng: torch.Generator) -> PatchBatch:
+    """Random people, random views of each, a random patch of each view; whole small pictures in the coarse phase."""
+    person = torch.randperm(data.people, generator=rng)[: config.people_per_step]
+    views = torch.stack([_views_of(data, int(p), config.views_per_person, rng) for p in person]).flatten()
+    full = config.generator.neural_rendering_resolution
+    resolution = config.patch if step < config.coarse_steps else full
+    room = resolution - config.patch
+    # Beyond the rim and clamped: corners are covered as often as centres deserve it.
+    offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(views), 2), generator=rng).clamp(0, room)
+    pixels = data.images.shape[-1] // resolution
+    size = config.patch * pixels
+
+    def crop(stored: Tensor) -> Tensor:
+        corners = (offsets * pixels).tolist()
+        crops = [stored[v, :, y : y + size, x : x + size] for v, (y, x) in zip(views, corners, strict=True)]
+        return torch.stack(crops).float() / 255
+
+    return PatchBatch(
+        person, data.labels[views], offsets, resolution, crop(data.images) * 2 - 1, crop(data.masks)
+    )
+
+
+def _views_of(data: MultiViewData, person: int, count: int, rng: torch.Generator) -> Tensor:
+    views = torch.nonzero(data.person == person)[:, 0]
+    order = torch.randperm(len(views), generator=rng)
+    return views[order.repeat(-(-count // len(views)))[:count]]
+
+
+def patch_rays(
+    batch: PatchBatch, patch: int
+) -> tuple[Float[Tensor, "people_view ray 3"], Float[Tensor, "people_view ray 3"]]:
+    """Origins and directions of the rays through each view's patch, row by row."""
+    rays = []
+    for x in rays_from_camera(Camera.from_label(batch.labels), batch.resolution):
+        grid = x.unflatten(1, (batch.resolution, batch.resolution))
+        corners = batch.offsets.tolist()
+        rays.append(
+            torch.stack([g[y : y + patch, x0 : x0 + patch] for g, (y, x0) in zip(grid, corners, strict=True)])
+        )
+    return rays[0].flatten(1, 2), rays[1].flatten(1, 2)
+
+
+def render_patches(
+    field: TrainingField,
+    origins: Float[Tensor, "batch ray 3"],
+    directions: Float[Tensor, "batch ray 3"],
+    config: WarmStartConfig,
+    rng: torch.Generator,
+) -> tuple[Float[Tensor, "batch ray channel"], Float[Tensor, "batch ray 1"]]:
+    """Features and foreground weight along rays, from samples where a first pass without gradients found weight.
+
+    Cheaper than :func:`panohead.rendering.renderer.render_rays`, of which it is an estimate: only the second pass is
+    composited, and only it has gradients.
+    """
+    scene = config.generator.rendering
+
+    def points(depths: Tensor) -> Tensor:
+        return (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
+
+    with torch.no_grad():
+        jitter = torch.rand(*origins.shape[:2], config.coarse_samples, generator=rng)
+        coarse = first_depths(origins, directions, scene, jitter)
+        where = points(coarse)
+        weights = interval_weights(_clean(field.density(where), where, scene).reshape(coarse.shape), coarse)
+        steps = torch.arange(config.fine_samples)
+        u = (steps + torch.rand(*origins.shape[:2], config.fine_samples, generator=rng)) / config.fine_samples
+        fine = importance_depths(coarse, weights, u).sort(dim=-1).values
+    where = points(fine)
+    density, latent = field.evaluate(where)
+    density = _clean(density, where, scene).reshape(fine.shape)
+    result = composite(latent.reshape(*fine.shape, -1), density, fine)
+    return field.finish(result.features, result.weight_sum), result.weight_sum
+
+
+def _clean(density: Tensor, points: Tensor, scene: RenderConfig) -> Tensor:
+    return clean_density(density, points, box_warp=scene.box_warp, crop_margin=scene.crop_margin)
+
+
+def patch_losses(config: WarmStartConfig, batch: PatchBatch, rendering: PatchRendering) -> dict[str, Tensor]:
+    """Named losses and their weighted "total"."""
+    pixels = batch.picture.shape[-1] // config.patch
+    raw_target, mask_target = F.avg_pool2d(batch.picture, pixels), F.avg_pool2d(batch.mask, pixels)
+    weights = rendering.weights.clamp(1e-4, 1 - 1e-4)
+    losses = {
+        "colour": (rendering.raw - raw_target).abs().mean(),
+        "detail": detail_loss(rendering.raw, raw_target),
+        "mask": F.binary_cross_entropy(weights, mask_target),
+    }
+    total = losses["colour"] + config.detail_weight * losses["detail"] + config.mask_weight * losses["mask"]
+    if rendering.picture is not None:
+        pixels = batch.picture.shape[-1] // rendering.picture.shape[-1]
+        target = F.avg_pool2d(batch.picture, pixels)
+        losses["picture"] = (rendering.picture - target).abs().mean() + config.detail_weight * detail_loss(
+            rendering.picture, target
+        )
+        total = total + config.picture_weight * losses["picture"]
+    return losses | {"total": total}
+
+
+def detail_loss(
+    image: Float[Tensor, "batch 3 height width"], target: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, ""]:
+    """Mean absolute error of the differences between neighbours, at full and at half size."""
+    loss = image.new_zeros(())
+    for size in (1, 2):
+        error = F.avg_pool2d(image - target, size)
+        loss = loss + error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    return loss
+
+
+def _start_with_fog(generator: Generator, gain: float) -> None:
+    """White where there is nothing, and a density of thin fog that small changes of the hidden units turn solid."""
+    assert generator.torgb_raw is not None
+    with torch.no_grad():
+        row = generator.decoder.output.weight[0]
+        row.sub_(row.mean()).mul_(gain)
+        generator.torgb_raw.bias.fill_(1.0)
+
+
+def fold_codes(generator: Generator, codes: Float[Tensor, "person z_dim"]) -> None:
+    """Change the mapping network's first layer so that normal z there is what z of the codes' mean and covariance was."""
+    seen = normalize_second_moment(codes)
+    mean = seen.mean(dim=0)
+    values, vectors = torch.linalg.eigh(torch.cov(seen.T))
+    spread = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    layer = generator.mapping_network.layers["fc0"]
+    assert isinstance(layer.weight, Tensor)
+    assert isinstance(layer.bias, Tensor)
+    width = codes.shape[1]
+    old = layer.weight[:, :width].clone()
+    layer.weight[:, :width] = old @ spread
+    layer.bias += (old @ mean) * (layer.weight_gain / layer.bias_gain)

@@ -1,0 +1,48 @@
+"""A file is there whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from panohead.errors import PanoHeadError
+from panohead.media.atomic import atomic_path
+
+
+def test_appears_at_the_end_and_replaces(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file.txt"
+    with atomic_path(target) as temporary:
+        temporary.write_text("one")
+        assert temporary.suffix == ".txt"
+        assert not target.exists()
+    with atomic_path(target) as temporary:
+        temporary.write_text("two")
+        assert target.read_text() == "one"
+    assert target.read_text() == "two"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+
+    def stop_half_way() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        stop_half_way()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with (
+        pytest.raises(PanoHeadError, match=r"cannot write .*file\.txt \(No space left"),
+        atomic_path(tmp_path / "file.txt"),
+    ):
+        raise OSError(28, "No space left on device")
+    (tmp_path / "file").touch()
+    with pytest.raises(PanoHeadError, match="choose another place"), atomic_path(tmp_path / "file" / "x.txt"):
+        pass
