@@ -54,11 +54,19 @@ def fast(kind, x, weight, style, bias, noise, packed, energy, extra):
         return F.conv2d(x, (weight * style[0][None, :, None, None]).contiguous(memory_format=torch.channels_last), bias)
     d = torch.rsqrt(style.square() @ energy.T + 1e-8)
     ending = dict(style=style, demodulation=d, noise=noise, bias=bias, activation="lrelu", clamp=256)
-    if kind == "conv" and worthwhile(1, *x.shape[2:]):
+    if kind == "conv" and worthwhile(x, weight):
         return conv3x3_winograd(x, packed, **ending)
-    if kind == "up" and worthwhile(1, *x.shape[2:], up=True):
+    if kind == "up" and worthwhile(x, weight):
         return upconv3x3(x, packed, **ending)
-    return plain(kind, x, weight, style, bias, noise)
+    x = x * style[:, :, None, None]
+    if kind == "conv":
+        x = F.conv2d(x, packed, padding=1)
+    else:
+        x = F.conv_transpose2d(x, packed, stride=2)
+        c = x.shape[1]
+        x = F.conv2d(F.pad(x, (1, 1, 1, 1)), (fir_filter() * 4).expand(c, 1, 4, 4), groups=c)
+    x = x.mul_(d[:, :, None, None]).add_(noise).add_(bias[:, None, None])
+    return F.leaky_relu(x, 0.2).mul_(2**0.5).clamp_(-256, 256)
 
 
 def case(kind, ins, outs, size):
@@ -68,6 +76,9 @@ def case(kind, ins, outs, size):
     big = size * 2 if kind == "up" else size
     noise = torch.randn(big, big)
     packed = pack_weight(weight) if kind == "conv" else pack_up_weight(weight) if kind == "up" else None
+    if not worthwhile(x, weight):  # small: shared weight, kept channels-last
+        packed = weight.contiguous(memory_format=torch.channels_last)
+        packed = weight.transpose(0, 1).contiguous(memory_format=torch.channels_last) if kind == "up" else packed
     energy = weight.square().sum(dim=(2, 3))
     extra = torch.randn(1, outs, 2 * size, 2 * size).contiguous(memory_format=torch.channels_last)
     fast_x = x.contiguous(memory_format=torch.channels_last)

@@ -19,7 +19,8 @@ from numba.extending import models, overload, register_model
 
 intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.extending.intrinsic
 
-_FEATURES = getattr(numba.config, "CPU_FEATURES", None) or binding.get_host_cpu_features().flatten()
+_CHOSEN = getattr(numba.config, "CPU_FEATURES", None)  # the environment's NUMBA_CPU_FEATURES
+_FEATURES: str = binding.get_host_cpu_features().flatten() if _CHOSEN is None else _CHOSEN
 
 # Vector length, and the block of the matrix product: rows x vectors accumulators must fit the register file
 # (32 registers with AVX-512 and NEON, 16 with AVX2) beside one row of the right factor.

@@ -65,7 +65,7 @@ class DiscriminatorBlock(nn.Module):
             image = image.to(dtype)
             read = self.fromrgb(image)
             x = read if x is None else x + read
-            image = downsample2d(image, self.resample_filter) if self.architecture == "skip" else None
+        image = downsample2d(image, self.resample_filter) if self.architecture == "skip" and image is not None else None
         assert x is not None
         if self.skip is None:
             return self.conv1(self.conv0(x)), image

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from panohead.synthetic.basis import head_basis
-from panohead.synthetic.fields import CosineNoise
+from panohead.synthetic.fields import CosineNoise, smoothstep
 from panohead.synthetic.mesh import Material, Part, compact, triangulate
 from panohead.synthetic.people import Person
 
@@ -67,10 +67,10 @@ def fabric_colour(points: Float[np.ndarray, "point 3"], rng: np.random.Generator
     colour = np.tile(base, (len(points), 1))
     pattern = rng.random()
     if pattern < 0.25:
-        stripe = np.sin(points[:, 1] * rng.uniform(12, 30)) > 0
-        colour = np.where(stripe[:, None], colour, second)
+        stripe = smoothstep(-0.35, 0.35, np.sin(points[:, 1] * rng.uniform(10, 24)))[:, None]
+        colour = colour * stripe + second * (1 - stripe)
     elif pattern < 0.4:
-        check = (np.sin(points[:, 1] * 14) > 0) ^ (np.sin(points[:, 0] * 14) > 0)
-        colour = np.where(check[:, None], colour, colour * 0.6 + second * 0.4)
+        check = smoothstep(-0.25, 0.25, np.sin(points[:, 1] * 14) * np.sin(points[:, 0] * 14))[:, None]
+        colour = colour * (1 - 0.4 * check) + second * 0.4 * check
     weave = np.clip(1 + 0.06 * CosineNoise(rng, 60.0, 30)(points), 0.3, 2)
     return np.clip(colour * weave[:, None], 0.004, 0.8)

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-_SKIN = (np.array([0.70, 0.52, 0.42]), np.array([0.75, 0.93, 1.08]), np.array([0.06, 0.48, 0.40]))
+_SKIN = (np.array([0.70, 0.52, 0.42]), np.array([0.75, 0.95, 1.14]), np.array([0.06, 0.45, 0.43]))
 _HAIR = (np.array([0.85, 0.72, 0.55]), np.array([3.1, 4.0, 5.3]), np.array([0.12, 0.8, 1.7]))
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
 MELANIN_RANGE = (0.05, 2.5)

@@ -9,7 +9,9 @@ from panohead.synthetic.basis import head_basis
 from panohead.synthetic.clothes import clothing
 from panohead.synthetic.eyes import eye_and_mouth_parts, eyelashes
 from panohead.synthetic.fields import normalized
+from panohead.synthetic.glasses import glasses
 from panohead.synthetic.hair.growth import grow_hair, hairline_density
+from panohead.synthetic.headwear import headwear, hides_all_hair
 from panohead.synthetic.mesh import Material, Part, Strands, compact, vertex_normals
 from panohead.synthetic.people import Person
 from panohead.synthetic.shape import head_vertices
@@ -20,7 +22,6 @@ from panohead.synthetic.skin import skin_colour
 WORLD_ORIGIN = np.array([0.0, 7.152, 0.40])
 WORLD_SCALE = 0.2525
 WORLD_PITCH_DEG = 6.8
-_ALWAYS_HIDDEN = 0.055  # decimetres under a garment: skin deeper than this is not drawn
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,24 @@ def build_head(person: Person) -> Head:
     skin = basis.subdivide(coarse)
     normals = vertex_normals(skin, basis.fine_triangles)
     density = hairline_density(person)
-    hair, _ = grow_hair(person, skin, normals, density)
+    hat = headwear(person, skin, normals)
+    hair, field = grow_hair(person, skin, normals, density)
+    if hat is not None:
+        hair = [s for s in hair if s.kind != "hair" or not hides_all_hair(person)]
+        hair = [replace(s, points=hat.tuck(s.points, field)) if s.kind == "hair" else s for s in hair]
     lashes = eyelashes(person, coarse, skin)
     colour = skin_colour(person, density)
     garment, depth = clothing(person, skin, normals)
-    shown = basis.fine_triangles[depth[basis.fine_triangles].min(1) < 0.3]
+    hidden = (depth >= 0.3) if hat is None else (depth >= 0.3) | hat.covers
+    shown = basis.fine_triangles[~hidden[basis.fine_triangles].all(1)]
     used, triangles = compact(shown, skin)
     # The normals of the coarse mesh, refined: light that scatters under skin does not see the finer relief.
     coarse_normals = vertex_normals(coarse[: basis.body_count], basis.coarse_triangles)
     soft = normalized(basis.refine @ coarse_normals)
     parts = [Part(skin[used], triangles, colour[used], Material.SKIN, soft[used]), *eye_and_mouth_parts(person, coarse)]
     parts += [garment] if garment is not None else []
+    parts += [hat.part] if hat is not None else []
+    parts += glasses(person, coarse, skin, field)
     strands = hair + ([lashes] if lashes is not None else [])
     return Head(
         person,

@@ -3,7 +3,7 @@
 Gender, age, skin tone, ancestry of the face shape, hair style and hair colour are independent of each other. They are drawn
 by a Kronecker sequence (one irrational step an attribute), so that even sixteen people are spread over all of them. The
 only dependences are biological and documented in ``docs/synthetic-heads.md``: beards grow on men from 18, hair greys with
-age, a receding hairline starts at 18, lipstick is worn from 14.
+age, a receding hairline starts at 18, women wear lipstick from 14, and headscarves.
 """
 
 import zlib
@@ -28,7 +28,7 @@ BEARDS = {"none": 0.34, "stubble": 0.2, "short": 0.16, "full": 0.13, "goatee": 0
 IRISES = {"brown": 0.52, "blue": 0.18, "green": 0.1, "hazel": 0.12, "grey": 0.08}
 CLOTHES = {"crew": 0.36, "vneck": 0.18, "turtle": 0.14, "tank": 0.1, "shirt": 0.17, "none": 0.05}
 GLASSES = {"none": 0.86, "round": 0.04, "square": 0.05, "aviator": 0.02, "sunglasses": 0.03}
-HEADWEAR = {"none": 0.90, "beanie": 0.03, "cap": 0.02, "headscarf": 0.03, "wrap": 0.02}
+HEADWEAR = {"none": 0.90, "beanie": 0.03, "skullcap": 0.02, "headscarf": 0.03, "wrap": 0.02}
 AGES = (5.0, 85.0)
 
 
@@ -95,6 +95,8 @@ def sample_person(seed: int, index: int) -> Person:
     grey_onset = rng.uniform(35, 65)
     grey = float(np.clip((age - grey_onset) / rng.uniform(12, 30), 0, 1))
     headwear = _choose(HEADWEAR, unit[5])
+    if male and headwear == "headscarf":
+        headwear = "wrap"
     adult_man = bool(male and age >= 18)
     return Person(
         seed=seed,

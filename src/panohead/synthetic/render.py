@@ -81,23 +81,24 @@ def _resolve(  # type: ignore[no-untyped-def]
 ):
     size, per_side = hit.shape[0], hit.shape[0] // colour.shape[0]
     share = np.float32(1.0 / per_side**2)
-    weights, sample = np.empty(3), np.empty(3)
+    weights = np.empty(3)
     for row in range(size):
         for column in range(size):
             index = hit[row, column]
             if index < 0:
                 continue
             interpolation(screen, triangles, strand_screen, hit, row, column, weights)
-            sample[:] = 0.0
-            for k in range(3):
+            i, j = row // per_side, column // per_side
+            for channel in range(3):
+                value = 0.0
                 if index < len(triangles):
-                    sample += weights[k] * vertex_colour[triangles[index, k]]
-                elif k < 2:
-                    sample += weights[k] * point_colour[index - len(triangles) + k]
-            pixel = colour[row // per_side, column // per_side]
-            for k in range(3):
-                pixel[k] += share * min(sample[k], 4.0)
-            mask[row // per_side, column // per_side] += share
+                    for k in range(3):
+                        value += weights[k] * vertex_colour[triangles[index, k], channel]
+                else:
+                    for k in range(2):
+                        value += weights[k] * point_colour[index - len(triangles) + k, channel]
+                colour[i, j, channel] += share * min(value, 4.0)
+            mask[i, j] += share
 
 
 @jit()

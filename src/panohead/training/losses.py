@@ -173,7 +173,13 @@ def generator_loss(
     config: LossConfig | None = None,
     draws: Draws | None = None,
 ) -> GeneratorLoss:
-    """The generator's main loss: mean softplus(-D(fake)) plus the weighted camera offset penalty."""
+    """The generator's main loss: mean softplus(-D(fake)) plus the weighted camera offset penalty.
+
+    Args:
+        z: standard normal.
+        label: cameras of random items of the dataset, which render; the conditioning ones are drawn among them.
+        draws: the random numbers; None draws all.
+    """
     config, draws = config or LossConfig(), draws or Draws()
     rendering, offset = render_heads(generator, z, label, scheduled, config, draws)
     logits = seen_of_heads(rendering, label, scheduled).judged_by(discriminator)
@@ -215,7 +221,8 @@ def r1_loss(
 ) -> R1Loss:
     """R1: gamma / 2 times the squared gradient of the logit at real photos (Mescheder et al. 2018), mean over samples.
 
-    Picture, raw picture and mask are separate inputs: no gradient flows from the raw picture into the picture.
+    Run lazily: every k-th step, multiplied by k (official: 16), see :mod:`panohead.training.optimizers`. Picture, raw
+    picture and mask are separate inputs: no gradient flows from the raw picture into the picture.
     Kept: while the blur fades, the gradient is that at the *blurred* picture.
     """
     config = config or LossConfig()

@@ -115,7 +115,7 @@ def density_penalty(
     smooth_draws: PointDraws | None = None,
     monotonic_draws: PointDraws | None = None,
 ) -> DensityPenalty:
-    """The density regulariser at random points of random heads.
+    """The density regulariser at random points of random heads, to be run lazily (official: every 4th step, times 4).
 
     Kept: points fill [-1, 1] cubed whatever the box, so at a box of side 1 seven of eight lie outside it, where density
     is the decoder's constant; the two terms draw their own conditioning.

@@ -32,7 +32,7 @@ class ScheduleConfig:
 
     Attributes:
         blur_init_sigma: at the start, pixels. A resumed run of the original uses 0.
-        blur_fade_kimg: until the blur is gone; see :func:`blur_fade_kimg`.
+        blur_fade_kimg: until the blur is gone; :func:`blur_fade_kimg` gives the original's for another batch.
         density_noise_fade_kimg: until the density noise is gone; 0 for no noise at all.
         pose_swap_probability: what the swap probability falls to from 1 (facts: gpc_reg_prob); None hides the camera.
         pose_swap_fade_kimg: until it gets there; 0 for at once.
@@ -77,7 +77,7 @@ def blur_fade_kimg(batch: int) -> float:
 
 
 def pose_swap_probability(nimg: float, *, final: float | None, fade_kimg: float) -> float | None:
-    """From 1 (the camera tells the head nothing) down to ``final``. The original stays at 1 less its share of progress."""
+    """From 1 (a head never knows its camera) to ``final``, linearly; None stays None."""
     if final is None:
         return None
     alpha = progress(nimg, fade_kimg)

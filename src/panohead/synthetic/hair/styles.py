@@ -173,7 +173,8 @@ def curly(scalp: Scalp) -> list[StrandArray]:
     count, side = len(roots.points), scalp.side_of(roots)
     lengths = rng.uniform(0.6, 1.5) * np.interp(roots.neutral[:, 1], [6.6, 7.6, 8.3], [0.6, 0.9, 0.85])
     lengths = lengths * (1 + 0.1 * rng.normal(size=count))
-    flow = np.stack([side * 0.8, np.full(count, -0.4), np.full(count, -0.4)], 1)
+    behind = smoothstep(0.6, -0.2, roots.neutral[:, 2])
+    flow = np.stack([side * 0.8 * (1 - 0.85 * behind), np.full(count, -0.4), np.full(count, -0.4)], 1)
     directions = roots.normals * rng.uniform(0.5, 0.8) + 0.8 * along_skin(flow, roots.normals)
     directions = directions + 0.12 * rng.normal(size=directions.shape)
     how = Growth(

@@ -1,0 +1,1 @@
+"""Photos with masks and cameras, in the official layout: reading, filtering, order."""

@@ -1,0 +1,56 @@
+"""The cameras of a dataset: ``dataset.json`` in the official layout (facts section 6)."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from panohead.data.sources import FileSource
+from panohead.errors import PanoHeadError
+
+LABELS_FILE = "dataset.json"
+LABEL_DIM = 25
+SMALLEST_DETERMINANT = 1e-3
+"""Of a rotation that is one; its determinant is 1."""
+
+
+def read_labels(source: FileSource, names: Sequence[str]) -> Float[np.ndarray, "photo 25"]:
+    """The labels of the named photos from ``{"labels": [[name, [25 numbers or numeric strings]], ...]}``.
+
+    Raises:
+        PanoHeadError: when the file is missing or not of that form, or a photo has no label of 25 finite numbers.
+    """
+    file, form = source.describe(LABELS_FILE), '{"labels": [[file name, 25 numbers], ...]}'
+    if not source.has(LABELS_FILE):
+        raise PanoHeadError(f"{file} is missing; it must lie beside the pictures and hold {form}")
+    try:
+        listed = json.loads(source.read(LABELS_FILE))["labels"]
+        by_name = {str(name).replace("\\", "/"): values for name, values in listed}
+    except (ValueError, TypeError, KeyError) as error:
+        raise PanoHeadError(f"{file} is not of the form {form}; write it anew") from error
+    missing = [name for name in names if name not in by_name]
+    if missing:
+        raise PanoHeadError(f"{file} has no label for {_some(missing)}; add labels or remove those photos")
+    return np.stack([_label(by_name[name], name, file) for name in names])
+
+
+def _label(values: Any, name: str, file: str) -> np.ndarray:
+    what = f"the label of {name} in {file}"
+    try:
+        # Numbers beyond float32 become infinite here and are refused below.
+        with np.errstate(over="ignore"):
+            label = np.asarray([float(value) for value in values]).astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise PanoHeadError(f"{what} is not a list of numbers; correct it") from error
+    if label.shape != (LABEL_DIM,) or not np.isfinite(label).all():
+        raise PanoHeadError(f"{what} must be {LABEL_DIM} finite numbers; correct it")
+    if abs(np.linalg.det(label[:16].reshape(4, 4)[:3, :3].astype(np.float64))) < SMALLEST_DETERMINANT:
+        raise PanoHeadError(f"{what} is no camera: its first 16 numbers must be a cam2world matrix, row by row")
+    return label
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"

@@ -1,0 +1,209 @@
+"""Volume rendering on a CPU in one pass per ray: look up, decode, march, look again, composite, all in the cache.
+
+The plain formulation, :func:`panohead.rendering.renderer.render_rays`, writes every feature of every sample to memory
+several times; here only the composited ray leaves the kernel. Besides, samples that the crop empties and samples behind
+something opaque are never looked at, the second pass reuses what the first has seen, and with a linear decoder the
+colour layer is applied once per ray. Ask :func:`unsupported` before coming here.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from panohead.ops.jit import available
+from panohead.ops.winograd import cut, run
+from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.field import TriGridField
+
+_CHANNEL_MULTIPLE = 16
+_OPAQUE = 16.2
+"""Optical depth taken for opaque: e^-16.2 = 9e-8 of the light passes, less than float32 can tell from none."""
+
+_TILE = 8  # rays of an image per side that are rendered together, so that their texels stay in the cache
+_PIECES = 8  # parts of the work per thread: some rays end early
+
+
+def unsupported(field: TriGridField, *others: Tensor) -> str | None:
+    """Why this module cannot render the field, in a few words; None if it can. ``others``: rays, depths or points."""
+    if not available():
+        return "numba is not installed"
+    decoder = field.decoder
+    tensors = (
+        field.planes, decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight, decoder.output_bias, *others
+    )  # fmt: skip
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        return "not on a CPU"
+    if any(tensor.dtype != torch.float32 for tensor in tensors):
+        return "not float32"
+    if field.planes.shape[2] % _CHANNEL_MULTIPLE:
+        return f"channels are not a multiple of {_CHANNEL_MULTIPLE}"
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return "gradients are wanted"
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return "the model is being traced"
+    return None
+
+
+def texel_contiguous(
+    planes: Float[Tensor, "batch 3 channel depth height width"],
+) -> Float[Tensor, "batch 3 channel depth height width"]:
+    """The same tri-grid with the channels of a texel side by side in memory, as the kernel needs them.
+
+    Returns the argument itself where they are already so; a copy takes about as long as a render, so keep it.
+    """
+    if _texels_are_runs(planes):
+        return planes
+    return planes.permute(0, 1, 3, 4, 5, 2).contiguous().permute(0, 1, 5, 2, 3, 4)
+
+
+@torch.no_grad()
+def render_rays(
+    field: TriGridField,
+    ray_origins: Float32[Tensor, "batch ray 3"],
+    ray_directions: Float32[Tensor, "batch ray 3"],
+    depths: Float32[Tensor, "batch ray coarse"],
+    importance_u: Float32[Tensor, "batch ray fine"] | None,
+    *,
+    crop_margin: float = 0.1,
+) -> tuple[Float32[Tensor, "batch ray channel"], Float32[Tensor, "batch ray 1"], Float32[Tensor, "batch ray 1"]]:
+    """Features (premultiplied), depth (world units, clamped to the range of all samples) and weight of every ray.
+
+    Args:
+        depths: of the first pass, at least 4 per ray and not decreasing along it.
+        importance_u: quantiles of the second pass in [0, 1], in any order; None or no samples for one pass.
+        crop_margin: rim of the box (x and z) that is emptied, world units; 0 for none.
+
+    The result does not depend on the number of threads. It differs from the plain renderer by rounding: what lies
+    behind an optical depth of 16 is left out, and so is the colour of cropped samples, whose weight is zero as long as
+    no raw density beside them exceeds 800.
+    """
+    from panohead.rendering import fused_cpu_kernels as kernels
+
+    batch, count, coarse = depths.shape
+    if coarse < 4:
+        raise ValueError(f"the renderer needs at least 4 samples per ray, not {coarse}")
+    u = depths[..., :0] if importance_u is None else importance_u
+    activation = {"none": kernels.LINEAR, "sigmoid": kernels.SIGMOID, "lrelu": kernels.LEAKY}[field.decoder.activation]
+    first, colour_weight, colour_bias = _packed(field.decoder)
+    composites = torch.empty(batch, count, (first[1] if activation == kernels.LINEAR else colour_bias).size)
+    ray_depths, weight_sum = torch.empty(batch, count), torch.empty(batch, count)
+    limit = np.float32(field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf)
+    near, far = (np.float32(depth.item()) for depth in depths.aminmax())
+    planes, order = texel_contiguous(field.planes), _ray_order(count)
+
+    def work(part: tuple[int, tuple[int, int]]) -> None:
+        image, (start, end) = part
+        kernels.render(
+            order[start:end], *_texels(planes[image], field), np.float32(2 / field.box_warp), limit,
+            np.float32(_OPAQUE), near, far, *first, activation, colour_weight, colour_bias,
+            _array(ray_origins[image]), _array(ray_directions[image]), _array(depths[image]), _array(u[image]),
+            composites[image].numpy(), ray_depths[image].numpy(), weight_sum[image].numpy(),
+        )  # fmt: skip
+
+    run(work, [(image, part) for image in range(batch) for part in _pieces(count, _TILE**2)])
+    depth, weight_sum = ray_depths[..., None], weight_sum[..., None]
+    outputs = field.decoder.output_weight.shape[0] - 1
+    if activation == kernels.LINEAR:
+        hidden = composites[..., : field.decoder.hidden_bias.shape[0]]
+        return field.decoder.colour_of_composite(hidden, weight_sum), depth, weight_sum
+    return composites[..., :outputs].contiguous(), depth, weight_sum
+
+
+@torch.no_grad()
+def query_density(
+    field: TriGridField, points: Float32[Tensor, "batch point 3"]
+) -> Float32[Tensor, "batch point 1"]:
+    """Raw density at the points (world units), as ``field.density``; nothing is cropped.
+
+    Points that follow each other should be near each other: the tri-grid does not fit a cache.
+    """
+    from panohead.rendering import fused_cpu_kernels as kernels
+
+    first = _packed(field.decoder)[0]
+    batch, count, _ = points.shape
+    densities = torch.empty(batch, count)
+    planes = texel_contiguous(field.planes)
+
+    def work(part: tuple[int, tuple[int, int]]) -> None:
+        image, (start, end) = part
+        kernels.query(
+            _array(points[image]), start, end, *_texels(planes[image], field), np.float32(2 / field.box_warp), *first,
+            np.zeros((kernels.BLOCK, field.planes.shape[2]), np.float32),
+            np.empty((kernels.BLOCK, first[1].size), np.float32), densities[image].numpy(),
+        )  # fmt: skip
+
+    run(work, [(image, part) for image in range(batch) for part in _pieces(count, kernels.BLOCK)])
+    return densities[..., None]
+
+
+def _texels_are_runs(planes: Tensor) -> bool:
+    """Channels side by side, and nothing but the planes in their memory (so that it can be seen as one array)."""
+    strides = planes.stride()
+    order = sorted(range(1, 6), key=lambda axis: strides[axis])
+    size = 1
+    for axis in order:
+        if planes.shape[axis] > 1 and strides[axis] != size:
+            return False
+        size *= planes.shape[axis]
+    return strides[2] == 1
+
+
+def _texels(planes: Tensor, field: TriGridField) -> tuple[Any, Any]:
+    """One head's texels as a flat array, and the kernels' ``layout`` of it."""
+    plane, _, depth, row, column = planes.stride()
+    sizes = planes.shape[2:]
+    flat = field.interpolation == "bilinear"
+    layout = [plane, depth, row, column, *sizes, flat, *(axis for plane_axes in field.axes for axis in plane_axes)]
+    return planes.detach().as_strided((planes.numel(),), (1,)).numpy(), np.array(layout, np.int64)
+
+
+def _packed(decoder: DecoderWeights) -> tuple[tuple[Any, Any, Any, Any], Any, Any]:
+    """The decoder for the kernels: (first layer's weight and bias, density's weight and bias), colour weight and bias.
+
+    The mean over three planes is taken by the first layer. Its width is rounded up to whole panels with zeros.
+    """
+    from panohead.ops.simd import PANEL
+
+    hidden = decoder.hidden_bias.shape[0]
+    extra = -hidden % PANEL
+    output = F.pad(decoder.output_weight.detach(), (0, extra))
+    first = (
+        _panels(decoder.hidden_weight.detach() / 3),
+        _array(F.pad(decoder.hidden_bias.detach(), (0, extra))),
+        _array(output[0]),
+        np.float32(decoder.output_bias[0].item()),
+    )
+    colours = decoder.output_bias.shape[0] - 1
+    return first, _panels(output[1:]), _array(F.pad(decoder.output_bias.detach()[1:], (0, -colours % PANEL)))
+
+
+def _panels(weight: Float[Tensor, "output input"]) -> Float32[np.ndarray, "panel input lane"]:
+    """A layer's weight, laid out for ``multiply_block``."""
+    from panohead.ops.simd import PANEL
+
+    padded = F.pad(weight, (0, 0, 0, -weight.shape[0] % PANEL))
+    return _array(padded.unflatten(0, (-1, PANEL)).transpose(1, 2))
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()
+
+
+def _ray_order(count: int) -> Any:
+    """Rays by tiles if they may be those of a square image: then neighbours in both directions share texels."""
+    side = math.isqrt(count)
+    if side * side != count:
+        return np.arange(count)
+    row, column = np.divmod(np.arange(count), side)
+    return np.lexsort((column, row, column // _TILE, row // _TILE))
+
+
+def _pieces(count: int, least: int) -> list[tuple[int, int]]:
+    """Parts of the work for all threads, none much smaller than ``least``."""
+    threads = torch.get_num_threads()
+    return cut(count, 1 if threads == 1 else max(1, min(_PIECES * threads, count // least)))
