@@ -1,6 +1,6 @@
 """Fit the interim demo model by multi-view warm start.
 
-``python tools/fit_interim_demo.py DATASET WORK --steps 12000`` keeps its state in the folder WORK, continues from it
+``python tools/fit_interim_demo.py DATASET WORK --steps 8000`` keeps its state in the folder WORK, continues from it
 when called again (give other ``--steps`` to end sooner or later), and writes ``WORK/demo.safetensors`` and a contact
 sheet ``WORK/sheet.png`` every few minutes.
 """
@@ -112,18 +112,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--coarse-steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--people", type=int, default=144, help="fit this many people of the dataset")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--publish-minutes", type=float, default=8.0)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     arguments.work.mkdir(parents=True, exist_ok=True)
 
-    data, held_out = split(load_multiview(arguments.dataset, 128))
-    config = WarmStartConfig(
-        generator=interim_config(), steps=arguments.steps, coarse_steps=arguments.coarse_steps
-    )
+    data, held_out = split(load_multiview(arguments.dataset, 128, people=arguments.people))
+    config = WarmStartConfig(generator=interim_config(), steps=arguments.steps)
     fit, seconds = WarmStart(config, data.people), 0.0
     state_file = arguments.work / "state.pt"
     if state_file.exists():

@@ -225,14 +225,14 @@ def test_errors_name_the_file(root: Path, break_it: Callable[[Path], object], me
         opened(root).batch(range(10))
 
 
-def test_missing_or_odd_places_are_told(root: Path, tmp_path: Path) -> None:
+def test_missing_or_odd_places_are_told(root: Path) -> None:
     with pytest.raises(PanoHeadError, match="nowhere does not exist"):
         PhotoDataset(root / "nowhere", root / "masks")
-    with pytest.raises(PanoHeadError, match="neither a folder nor a .zip"):
+    with pytest.raises(PanoHeadError, match=r"neither a folder nor a \.zip"):
         PhotoDataset(root / THIRD, root / "masks")
-    with pytest.raises(PanoHeadError, match="masks holds no pictures|is missing"):
-        (tmp_path / "empty").mkdir()
-        PhotoDataset(tmp_path / "empty", root / "masks")
+    (root / "empty").mkdir()
+    with pytest.raises(PanoHeadError, match="empty holds no pictures"):
+        PhotoDataset(root / "empty", root / "masks")
     with pytest.raises(PanoHeadError, match=r"must hold images/ and masks/"):
         dataset_paths(root / "images")
     (root / "broken.zip").write_bytes(b"PK")
@@ -253,5 +253,5 @@ def test_a_damaged_archive_names_the_file(root: Path) -> None:
 
 
 def test_an_empty_selection_says_so(root: Path) -> None:
-    with pytest.raises(PanoHeadError, match="none of the 10 photos has .yaw. of 179.5 to 180"):
+    with pytest.raises(PanoHeadError, match=r"none of the 10 photos has \|yaw\| of 179\.5 to 180"):
         opened(root, min_yaw_deg=179.5)

@@ -2,7 +2,6 @@
 
 from functools import cache
 
-import torch
 from torch import Tensor, nn
 
 from panohead.interop.arguments import discriminator_config, generator_config

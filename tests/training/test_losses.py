@@ -113,9 +113,7 @@ def test_r1_of_what_is_not_looked_at_is_zero(variant: str) -> None:
     torch.manual_seed(0)
     config = DiscriminatorConfig(variant=variant, resolution=16, channel_base=64, channel_max=8)  # type: ignore[arg-type]
     discriminator = Discriminator(config)
-    photos = Photos(
-        torch.randn(2, 3, 16, 16), torch.rand(2, 1, 16, 16), golden.photos().label[:2].clone()
-    )
+    photos = Photos(torch.randn(2, 3, 16, 16), torch.rand(2, 1, 16, 16), golden.photos().label[:2].clone())
     result = r1_loss(discriminator, photos, PLAIN)
     result.loss.backward()
     assert result.mask_penalty.tolist() == [0, 0]

@@ -63,7 +63,7 @@ def test_density_penalty_is_golden(case: str, kind: DensityRegularizer) -> None:
 
 
 def linear_field(slope: float) -> TriGridField:
-    """Density about ``slope`` z + constant inside the box: one texel-wide ramp along z, read off by plane 0's slices."""
+    """Density ``slope`` z + constant inside the box: a ramp in the slices of plane 0."""
     depth = 64
     planes = torch.zeros(1, 3, 1, depth, 2, 2)
     centres = (torch.arange(depth) + 0.5) / depth - 0.5

@@ -1,7 +1,7 @@
 """Photos with foreground masks and cameras, read from the official layout (facts section 6).
 
-Pictures lie in a folder or zip archive together with ``dataset.json``; masks lie in a second one under the same names, of
-any image type. Everything stays in bytes; :class:`panohead.training.losses.Photos` brings it into the networks' ranges.
+Pictures lie in a folder or zip archive together with ``dataset.json``; masks lie in a second one under the same names,
+in any image format. Everything stays in bytes; :class:`panohead.training.losses.Photos` brings it into the networks' ranges.
 """
 
 import io
@@ -164,7 +164,9 @@ def _match_masks(names: Sequence[str], masks: FileSource) -> tuple[str, ...]:
     missing = [name for name in names if _stem(name) not in by_stem]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise PanoHeadError(f"{masks.path} has no mask for {missing[0]}{more}; every picture needs one of the same name")
+        raise PanoHeadError(
+            f"{masks.path} has no mask for {missing[0]}{more}; every picture needs one of the same name"
+        )
     return tuple(by_stem[_stem(name)] for name in names)
 
 

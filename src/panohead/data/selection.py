@@ -59,8 +59,8 @@ def select(labels: Float[np.ndarray, "photo 25"], config: SelectionConfig) -> Se
         photo = photo[np.sort(chosen)]
     if not len(photo):
         raise PanoHeadError(
-            f"none of the {len(labels)} photos has |yaw| of {config.min_yaw_deg:g} to {config.max_yaw_deg:g} degrees and "
-            f"|pitch| up to {config.max_pitch_deg:g}; widen the range or look at the labels in dataset.json"
+            f"none of the {len(labels)} photos has |yaw| of {config.min_yaw_deg:g} to {config.max_yaw_deg:g} degrees "
+            f"and |pitch| up to {config.max_pitch_deg:g}; widen the range or look at the labels in dataset.json"
         )
     flipped = np.zeros(len(photo), dtype=bool)
     if config.mirror:

@@ -84,7 +84,9 @@ class ZipSource(FileSource):
             try:
                 self._archive, self._owner = zipfile.ZipFile(self.path), os.getpid()
             except (OSError, zipfile.BadZipFile) as error:
-                raise PanoHeadError(f"cannot read {self.path} ({error}); give a folder or a whole zip archive") from error
+                raise PanoHeadError(
+                    f"cannot read {self.path} ({error}); give a folder or a whole zip archive"
+                ) from error
         return self._archive
 
     def __getstate__(self) -> dict[str, Any]:

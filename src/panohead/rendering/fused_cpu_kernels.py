@@ -39,7 +39,7 @@ _L3, _L4, _L5 = np.float32(-0.24495464), np.float32(0.17745243), np.float32(-0.1
 _L6, _L7 = np.float32(0.044089635), np.float32(-0.0085392077)
 
 
-@jit(nogil=True, fastmath=_FAST)
+@jit(nogil=True, fastmath=_FAST, forceinline=True)
 def _decay(x: Any) -> Any:
     """exp(-x) for x >= 0; exactly 1 at 0, about 1e-38 instead of anything smaller."""
     power = max(-x * _LOG2_E, np.float32(-126.0))
@@ -49,14 +49,14 @@ def _decay(x: Any) -> Any:
     return fraction * np.int32((whole + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@jit(nogil=True, fastmath=_FAST)
+@jit(nogil=True, fastmath=_FAST, forceinline=True)
 def _softplus(x: Any) -> Any:
     e = _decay(abs(x))
     log = _L0 + e * (_L1 + e * (_L2 + e * (_L3 + e * (_L4 + e * (_L5 + e * (_L6 + e * _L7))))))
     return max(x, _ZERO) + e * log
 
 
-@jit(nogil=True, fastmath=_FAST)
+@jit(nogil=True, fastmath=_FAST, forceinline=True)
 def _neighbours(coordinate: Any, size: Any) -> Any:
     """Both neighbours on an axis of ``size`` texels and their weights, zero for those outside (as grid_sample does)."""
     position = ((coordinate + _ONE) * np.float32(size) - _ONE) * _HALF
@@ -69,7 +69,7 @@ def _neighbours(coordinate: Any, size: Any) -> Any:
     return min(max(first, 0), size - 1), min(max(first + 1, 0), size - 1), low, high
 
 
-@jit(nogil=True, fastmath=_FAST)
+@jit(nogil=True, fastmath=_FAST, forceinline=True)
 def _corners(layout: Any, plane: Any, point: Any) -> Any:
     """Where in ``texels`` the eight texels around a point lie, and their weights."""
     axes = layout[8 + 3 * plane : 11 + 3 * plane]
@@ -89,7 +89,7 @@ def _corners(layout: Any, plane: Any, point: Any) -> Any:
     )  # fmt: skip
 
 
-@jit(nogil=True)
+@jit(nogil=True, forceinline=True)
 def _blend(texels: Any, corners: Any, weights: Any, channel: Any, total: Any) -> Any:
     """Add the weighted vectors of the eight corners."""
     total = fma(splat(weights[0]), load(texels, corners[0] + channel), total)
@@ -102,7 +102,7 @@ def _blend(texels: Any, corners: Any, weights: Any, channel: Any, total: Any) ->
     return fma(splat(weights[7]), load(texels, corners[7] + channel), total)
 
 
-@jit(nogil=True)
+@jit(nogil=True, forceinline=True)
 def _look_up(texels: Any, layout: Any, point: Any, features: Any, row: Any) -> None:
     """Sum of the three planes' features at a point (grid coordinates) to a row of ``features``."""
     channels = features.shape[1]

@@ -35,5 +35,5 @@ def update_ema(average: nn.Module, network: nn.Module, beta: float) -> None:
     """
     for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
         mean.copy_(parameter.lerp(mean, beta))
-    for mean, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        mean.copy_(buffer)
+    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(buffer)

@@ -227,10 +227,11 @@ def r1_loss(
     """
     config = config or LossConfig()
     seen = seen_of_photos(photos, scheduled, config)
-    inputs = [x.detach().requires_grad_() for x in (seen.image, seen.image_raw, seen.mask)]
-    logits = Seen(*inputs, seen.label).judged_by(discriminator)
+    image, raw, mask = inputs = [x.detach().requires_grad_() for x in (seen.image, seen.image_raw, seen.mask)]
+    logits = Seen(image, raw, mask, seen.label).judged_by(discriminator)
     # Discriminators that do not look at the raw picture or the mask have no gradient there.
     gradients = torch.autograd.grad(logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True)
-    image, raw, mask = (gradient.square().sum(dim=(1, 2, 3)) for gradient in gradients)
-    penalty = config.r1_gamma / 2 * (image + raw) + config.r1_gamma_mask / 2 * mask
-    return R1Loss(penalty.mean(), logits, image + raw, mask)
+    image_norm, raw_norm, mask_norm = (gradient.square().sum(dim=(1, 2, 3)) for gradient in gradients)
+    image_penalty = image_norm + raw_norm
+    penalty = config.r1_gamma / 2 * image_penalty + config.r1_gamma_mask / 2 * mask_norm
+    return R1Loss(penalty.mean(), logits, image_penalty, mask_norm)

@@ -44,12 +44,13 @@ class MultiViewData:
         return MultiViewData(self.images[keep], self.masks[keep], self.labels[keep], self.person[keep], names)
 
 
-def load_multiview(root: Path, resolution: int) -> MultiViewData:
+def load_multiview(root: Path, resolution: int, people: int | None = None) -> MultiViewData:
     """Read ``images/dataset.json`` (official labels), ``masks/`` and ``people.jsonl`` of a dataset with people.
 
     Args:
         root: the dataset's folder.
         resolution: pixels per side to reduce the pictures to (box filter).
+        people: take only the first so many people; None for all.
 
     Raises:
         PanoHeadError: when a file of the layout is missing.
@@ -60,9 +61,9 @@ def load_multiview(root: Path, resolution: int) -> MultiViewData:
             raise PanoHeadError(f"{file} is missing; a multi-view dataset has images/dataset.json and people.jsonl")
     rows = [json.loads(line) for line in people_file.read_text().splitlines() if line.strip()]
     person_of = {row["name"]: row["person"] for row in rows}
-    number = {person: i for i, person in enumerate(sorted(set(person_of.values())))}
+    number = {person: i for i, person in enumerate(sorted(set(person_of.values()))[:people])}
     labels = {Path(name).stem: (name, label) for name, label in json.loads(labels_file.read_text())["labels"]}
-    names = tuple(sorted(labels.keys() & person_of.keys()))
+    names = tuple(sorted(name for name in labels if person_of.get(name) in number))
     if not names:
         raise PanoHeadError(f"{labels_file} and {people_file} name no picture in common; check the dataset")
 

@@ -49,14 +49,14 @@ class WarmStartConfig:
     """
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    steps: int = 12000
-    coarse_steps: int = 2000
+    steps: int = 8000
+    coarse_steps: int = 1000
     people_per_step: int = 4
     views_per_person: int = 2
     patch: int = 32
-    coarse_samples: int = 20
-    fine_samples: int = 12
-    learning_rate: float = 2e-3
+    coarse_samples: int = 18
+    fine_samples: int = 10
+    learning_rate: float = 3e-3
     code_learning_rate: float = 2e-2
     mapping_learning_rate: float = 4e-2
     learn_codes: bool = True

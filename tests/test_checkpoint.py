@@ -1,0 +1,134 @@
+"""Checkpoints come back exactly, and what is wrong with a file is said in one sentence."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+
+from panohead import checkpoint as module
+from panohead.checkpoint import load_checkpoint, save_checkpoint
+from panohead.config_json import from_plain
+from panohead.errors import PanoHeadError
+from panohead.models.discriminator import Discriminator, DiscriminatorConfig
+from panohead.models.generator_config import GeneratorConfig
+from panohead.rendering.renderer import RenderConfig
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with a generator and a discriminator."""
+    path = tmp_path_factory.mktemp("checkpoints") / "model.safetensors"
+    discriminator = Discriminator(DiscriminatorConfig(resolution=16, channel_base=64, channel_max=4))
+    save_checkpoint(path, {"G_ema": tiny.generator(), "D": discriminator}, kimg=12.5, notes={"about": "a test"})
+    return path
+
+
+def test_comes_back_exactly(file: Path) -> None:
+    checkpoint = load_checkpoint(file)
+    assert (checkpoint.kimg, checkpoint.notes) == (12.5, {"about": "a test"})
+    assert set(checkpoint.networks) == {"G_ema", "D"}
+    generator, original = checkpoint.generator(), tiny.generator()
+    assert generator.config == tiny.CONFIG
+    assert not generator.training
+    for name, value in original.state_dict().items():
+        assert torch.equal(generator.state_dict()[name], value), name
+
+
+def test_half_precision_is_half_the_size_and_near(tmp_path: Path, file: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    save_checkpoint(path, load_checkpoint(file).networks, dtype="float16")
+    assert path.stat().st_size < 0.6 * file.stat().st_size
+    for name, value in load_checkpoint(path).generator().state_dict().items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, tiny.generator().state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def _damaged(file: Path, path: Path, damage: str) -> None:
+    data = bytearray(file.read_bytes())
+    tensors = load_file(file)
+    meta = {"panohead": "1", "networks": "{}", "sha256": "0"}
+    if damage == "flipped":
+        data[-5] ^= 1
+        path.write_bytes(data)
+    elif damage == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "text":
+        path.write_text("not a checkpoint")
+    elif damage == "foreign":
+        save_file(tensors, path)
+    elif damage == "newer":
+        save_file(tensors, path, metadata={**meta, "panohead": "99"})
+    elif damage == "unknown setting":
+        networks = json.dumps({"G": {"kind": "generator", "config": {**asdict(tiny.CONFIG), "magic": 1}}})
+        digest = module._digest(tensors, networks)
+        save_file(tensors, path, metadata={**meta, "networks": networks, "sha256": digest})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("flipped", "damaged"),
+        ("truncated", "not a readable safetensors file"),
+        ("empty", "not a readable safetensors file"),
+        ("text", "not a readable safetensors file"),
+        ("foreign", "not a PanoHead checkpoint"),
+        ("newer", "newer version"),
+        ("unknown setting", "no setting 'magic'"),
+        ("missing", "there is no checkpoint"),
+    ],
+)
+def test_what_is_wrong_is_said(file: Path, tmp_path: Path, damage: str, message: str) -> None:
+    path = tmp_path / "broken.safetensors"
+    _damaged(file, path, damage)
+    with pytest.raises(PanoHeadError, match=message) as error:
+        load_checkpoint(path)
+    assert "broken.safetensors" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_failed_write_leaves_the_old_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(file.read_bytes())
+
+    def fail(tensors: object, target: object, **_: object) -> None:
+        Path(str(target)).write_bytes(b"half a file")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "save_file", fail)
+    with pytest.raises(PanoHeadError, match="No space left"):
+        save_checkpoint(path, {"G": tiny.generator(1)})
+    assert path.read_bytes() == file.read_bytes()
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_suffix_and_missing_generator_are_named(tmp_path: Path) -> None:
+    with pytest.raises(PanoHeadError, match=r"give it the suffix \.safetensors"):
+        save_checkpoint(tmp_path / "model.pt", {"G": tiny.generator()})
+    save_checkpoint(tmp_path / "d.safetensors", {"D": Discriminator(DiscriminatorConfig(resolution=16, channel_max=4))})
+    with pytest.raises(PanoHeadError, match="holds no generator, only D"):
+        load_checkpoint(tmp_path / "d.safetensors").generator()
+
+
+def test_configurations_survive_json() -> None:
+    config = replace(tiny.CONFIG, rendering=RenderConfig(ray_start="auto", ray_end="auto", cull_clouds=0.5))
+    assert from_plain(GeneratorConfig, json.loads(json.dumps(asdict(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"z_dim": "many"}, "z_dim is 'many', not a int"),
+        ({"interpolation": "cubic"}, "interpolation is 'cubic', not one of"),
+        ({"plane_axes": [[0, 1, 2]]}, "plane_axes needs 3 values"),
+        ({"rendering": {"depth_sample": 3}}, "no setting 'depth_sample'"),
+    ],
+)
+def test_configurations_are_checked(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_plain(GeneratorConfig, {**asdict(tiny.CONFIG), **change})
