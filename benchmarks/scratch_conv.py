@@ -52,7 +52,7 @@ def fast(kind, x, weight, style, bias, noise, packed, energy, extra):
         return add_upsampled(x, extra)
     if kind == "rgb":
         return F.conv2d(x, (weight * style[0][None, :, None, None]).contiguous(memory_format=torch.channels_last), bias)
-    d = torch.rsqrt(style.square() @ energy.T + 1e-8)
+    d = torch.rsqrt(style.square() @ energy.T + 1e-8)  # = packed.demodulation(style)
     ending = dict(style=style, demodulation=d, noise=noise, bias=bias, activation="lrelu", clamp=256)
     if kind == "conv" and worthwhile(x, weight):
         return conv3x3_winograd(x, packed, **ending)

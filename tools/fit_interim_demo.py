@@ -1,6 +1,6 @@
 """Fit the interim demo model by multi-view warm start.
 
-``python tools/fit_interim_demo.py DATASET WORK --steps 8000`` keeps its state in the folder WORK, continues from it
+``python tools/fit_interim_demo.py DATASET WORK --steps 6000`` keeps its state in the folder WORK, continues from it
 when called again (give other ``--steps`` to end sooner or later), and writes ``WORK/demo.safetensors`` and a contact
 sheet ``WORK/sheet.png`` every few minutes.
 """
@@ -43,7 +43,7 @@ def interim_config() -> GeneratorConfig:
         channel_max=112,
         block=BlockConfig(use_noise=False),
         rendering=RenderConfig(
-            depth_samples=32, importance_samples=32, ray_start=2.2, ray_end=3.2, box_warp=0.8, crop_margin=0.02
+            depth_samples=32, importance_samples=32, ray_start=2.3, ray_end=3.1, box_warp=0.8, crop_margin=0.02
         ),
         superresolution=SuperResolutionConfig(kind="2x", half_precision=False, channels=(32, 16)),
         use_background=False,
@@ -112,8 +112,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--people", type=int, default=144, help="fit this many people of the dataset")
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--people", type=int, default=80, help="fit this many people of the dataset")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--publish-minutes", type=float, default=8.0)
     arguments = parser.parse_args()

@@ -1,13 +1,14 @@
-"""Measure a rendered dataset with face landmarks: are faces found, do yaw and pitch agree with the labels, does the crop?
+"""Measure a rendered dataset with face landmarks: are faces found, do yaw and pitch agree with the labels, does the
+crop?
 
-Needs mediapipe 0.10.14 (not the package itself, so it can run in an environment of its own) and MediaPipe's canonical face model
-(468 vertices as .npy, centimetres, x right, y up, z out of the face)::
+Needs mediapipe 0.10.14 (not the package itself, so it can run in an environment of its own) and MediaPipe's canonical
+face model (468 vertices as .npy, centimetres, x right, y up, z out of the face)::
 
     python tools/measure_faces.py DATASET --canonical canonical_face.npy --json faces.json
 
-The pose is the scaled-orthographic least-squares fit (soft L1) of the canonical model to the landmarks' x and y. The crop that the
-official alignment would cut has its centre at s R (0, -.02, -2.81) + t and the half-size 12.16 s (centimetres of the canonical
-model, fitted to four official crops; ``shared/reference/alignment.md``).
+The pose is the scaled-orthographic least-squares fit (soft L1) of the canonical model to the landmarks' x and y. The
+crop that the official alignment would cut has its centre at s R (0, -.02, -2.81) + t and the half-size 12.16 s
+(centimetres of the canonical model, fitted to four official crops; ``shared/reference/alignment.md``).
 """
 
 import argparse
@@ -26,7 +27,8 @@ HALF_SIZE = 12.16
 
 
 def fit_pose(landmarks: np.ndarray, canonical: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Scale, rotation (3 x 3) and offset (2) with ``scale * (R @ canonical)[:2] + offset`` nearest the landmarks' x and y."""
+    """Scale, rotation (3 x 3) and offset (2) with ``scale * (R @ canonical)[:2] + offset`` nearest the landmarks' x
+    and y."""
     centred, model = landmarks - landmarks.mean(0), canonical - canonical.mean(0)
     left, _, right = np.linalg.svd(centred.T @ model)
     start = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
@@ -44,7 +46,8 @@ def fit_pose(landmarks: np.ndarray, canonical: np.ndarray) -> tuple[float, np.nd
 
 
 def measure(image: np.ndarray, detector: Any, canonical: np.ndarray) -> dict[str, float] | None:
-    """Yaw and pitch of the camera (degrees), crop centre (share of the width from the middle; y up) and half-size (of half the width)."""
+    """Yaw and pitch of the camera (degrees), crop centre (share of the width from the middle; y up) and half-size (of
+    half the width)."""
     found = detector.process(image)
     if not found.multi_face_landmarks:
         return None

@@ -13,7 +13,8 @@ from panohead.geometry import Camera
 from panohead.mesh import OFFICIAL_LEVEL, Progress, extract_surface
 from panohead.mesh_export import View, colour_vertices, to_trimesh
 from panohead.models.generator import Generator, Rendering
-from panohead.rendering.field import PointDensity, TriGridField, density_function
+from panohead.rendering.dispatch import density, prepare
+from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness
 from panohead.stylegan.synthesis_layers import PixelNoise
 
@@ -43,13 +44,18 @@ class Head:
     @torch.no_grad()
     def field(self) -> TriGridField:
         """The tri-grid with its decoder."""
-        return self.generator.field(self.ws, noise=_NOISE).prepared()
+        return prepare(self.generator.field(self.ws, noise=_NOISE))
 
     @cached_property
     @torch.no_grad()
     def background(self) -> Tensor | None:
         """Features of the 2-D background, "1 channel height width"; None for a generator without one."""
         return self.generator.background_features(self.ws, noise=_NOISE)
+
+    def forget(self) -> None:
+        """Drop what is kept between views (75 MB at the paper's size); the next view computes it again."""
+        for cached in ("field", "background"):
+            self.__dict__.pop(cached, None)
 
     def render(self, camera: Camera, *, resolution: int | None = None, background: "Head | None" = None) -> Frame:
         """The head from one camera.
@@ -72,10 +78,9 @@ class Head:
         for i in range(frames):
             yield self.render(Camera.orbit(start_yaw_deg + 360 * i / frames, pitch_deg), background=background)
 
-    @property
-    def density(self) -> PointDensity:
-        """Raw density at points "point 3" in world units, without gradients or crop."""
-        return density_function(self.field)
+    def density(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
+        """Raw density at points in world units, without gradients or crop."""
+        return density(self.field, points[None])[0, :, 0]
 
     def mesh(
         self,

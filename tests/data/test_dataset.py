@@ -1,6 +1,7 @@
 """The dataset reader: golden order, pixels and labels; folder and zip alike; errors that name the file."""
 
 import json
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -147,11 +148,15 @@ def test_batches_stack_items(root: Path) -> None:
     assert torch.equal(next(iter(loader)).image, data.batch(range(4)).image)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forked workers")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_zips_survive_copies_to_other_processes(root: Path) -> None:
     data = PhotoDataset(zipped(root, "images"), zipped(root, "masks"))
     copy = pickle.loads(pickle.dumps(data))
     assert torch.equal(copy[7].image, data[7].image)
-    loader = torch.utils.data.DataLoader(data, batch_size=5, collate_fn=collate, num_workers=2)
+    loader = torch.utils.data.DataLoader(
+        data, batch_size=5, collate_fn=collate, num_workers=2, multiprocessing_context="fork"
+    )
     images = torch.cat([batch.image for batch in loader])
     assert torch.equal(images, data.batch(range(10)).image)
 

@@ -1,5 +1,8 @@
 """Whole generators against the original's numbers: four small ones, and the full-size network."""
 
+import contextlib
+from collections.abc import Iterator
+
 import pytest
 import torch
 from models.official_cases import NAMES, draws, golden_generator, mixed_ws, statistics
@@ -7,13 +10,19 @@ from parity import golden
 
 from panohead.geometry.camera import translate_label
 from panohead.models.generator import Generator, Rendering
+from panohead.ops import fast_paths
 from panohead.stylegan.synthesis_layers import PixelNoise
 
 
-@pytest.fixture(scope="module", params=list(NAMES))
-def case(request: pytest.FixtureRequest) -> tuple[str, Generator]:
-    """A golden generator by name."""
-    return request.param, golden_generator(request.param)
+PLAIN = ("gen_p2", "gen_p3", "gen_p4")
+
+
+@pytest.fixture(scope="module", params=[(name, True) for name in NAMES] + [(name, False) for name in PLAIN], ids=str)
+def case(request: pytest.FixtureRequest) -> Iterator[tuple[str, Generator]]:
+    """A golden generator by name, with the compiled fast paths and in plain PyTorch."""
+    name, fast = request.param
+    with contextlib.nullcontext() if fast else fast_paths.plain_only():
+        yield name, golden_generator(name)
 
 
 def _check(name: str, key: str, actual: torch.Tensor) -> None:

@@ -9,7 +9,8 @@ from rendering.analytic import RADIUS, Ball, chord, optical_depth
 from panohead.geometry import Camera, rays_from_camera
 from panohead.rendering.compositing import composite, interval_weights
 from panohead.rendering.decoder import DecoderWeights
-from panohead.rendering.field import TriGridField, density_function
+from panohead.rendering.dispatch import density
+from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RenderConfig, render_rays
 from panohead.rendering.sampling import ray_box_limits, stratified_depths
 from panohead.rendering.trigrid import EG3D_AXES, sample_trigrid
@@ -164,7 +165,7 @@ def _small_field(dtype: torch.dtype, *, activation: str = "none") -> tuple[torch
         return torch.randn(shape, generator=generator, dtype=dtype)
 
     decoder = DecoderWeights(normal(5, 2), normal(5), normal(4, 5), normal(4), activation)  # type: ignore[arg-type]
-    return normal(1, 3, 2, 2, 4, 4), decoder
+    return normal(1, 3, 2, 2, 3, 3), decoder
 
 
 @pytest.mark.parametrize("activation", ["none", "sigmoid", "lrelu"])
@@ -182,7 +183,8 @@ def test_gradients_through_the_renderer_agree_with_finite_differences(activation
         return result.features, result.weight_sum
 
     inputs = tuple(t.requires_grad_(True) for t in (planes, decoder.hidden_weight, decoder.output_weight))
-    assert torch.autograd.gradcheck(picture, inputs)
+    # The random projections of fast mode for the variants, every entry for the one that the paper uses.
+    assert torch.autograd.gradcheck(picture, inputs, fast_mode=activation != "none")
 
 
 def test_gradients_of_the_trigrid_agree_with_finite_differences() -> None:
@@ -213,4 +215,4 @@ def test_density_alone_is_the_density() -> None:
     planes, decoder = _small_field(torch.float32)
     field = TriGridField(planes, decoder, 1.0)
     points = torch.rand(1, 50, 3, generator=torch.Generator().manual_seed(6)) - 0.5
-    torch.testing.assert_close(density_function(field)(points[0]), field(points)[0][0, :, 0])
+    torch.testing.assert_close(density(field, points), field(points)[0])

@@ -73,7 +73,9 @@ def run(arguments: SynthesizeArguments, console: Console | None = None) -> None:
         raise PanoHeadError(f"stopped; run the same command again to continue {config.out}") from None
     seconds = time.monotonic() - began
     console.print(
-        f"wrote {last * config.views} images of {last} people to {config.out} in {seconds:.0f} s; labels: {dataset_index(config)}"
+        f"wrote {last * config.views} images of {last} people to {config.out} in {seconds:.0f} s; "
+        f"labels: {dataset_index(config)}",
+        soft_wrap=True,
     )
 
 

@@ -17,8 +17,9 @@ from panohead.models.camera_alignment import CameraAlignment
 from panohead.models.decoder import Decoder
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolution, input_resolution
+from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness, RayRendering, render_rays
+from panohead.rendering.renderer import RayRandomness, RayRendering
 from panohead.rendering.trigrid import unflatten_planes
 from panohead.stylegan.mapping import MappingNetwork
 from panohead.stylegan.synthesis import SynthesisConfig, SynthesisNetwork
@@ -202,7 +203,7 @@ class Generator(nn.Module):
         if density_noise is not None:
             config = replace(config, density_noise=density_noise)
         origins, directions = rays_from_camera(camera, resolution)
-        return render_rays(field, origins, directions, config, randomness)
+        return render(field, origins, directions, config, randomness)
 
     def background_features(
         self, ws: Float[Tensor, "batch num_ws_background w_dim"], *, noise: PixelNoise

@@ -97,7 +97,7 @@ def conv3x3_winograd(
 
     Returns:
         A channels-last tensor that carries no gradient. It does not depend on the number of threads. The rounding
-        error is about five times that of a direct float32 convolution: rms 1.5e-6, largest 2e-5 of the output's rms.
+        error, in units of the output's rms, is 1 to 2e-6 rms and 3e-5 at most (direct float32: 0.3e-6 and 2e-6).
     """
     from panohead.ops import winograd_kernels as kernels
 
@@ -189,7 +189,10 @@ def _or(x: Tensor | None, size: int, default: float) -> Any:
 
 
 def _zeros(size: int) -> Any:
-    return torch.zeros(size).numpy()  # torch aligns to 64 bytes
+    """Zeros on a cache-line boundary. numpy's, because torch would start a team of threads in every worker."""
+    spare = np.zeros(size + 16, np.float32)
+    first = -spare.ctypes.data % 64 // spare.itemsize
+    return spare[first : first + size]
 
 
 def _block(tiles: int) -> int:

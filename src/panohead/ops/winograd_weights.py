@@ -12,13 +12,19 @@ class PackedWeight:
     """A transformed weight. The layout depends on this machine's vector length: make it anew, do not store it.
 
     ``values`` is float32 and four times as large as the weight (more where ``out_channels`` does not fill a panel):
-    panels of output channels, 36 points, input channels, channels of the panel.
+    panels of output channels, 36 points, input channels, channels of the panel. ``energy`` is the sum of squares of
+    every 3 x 3 kernel.
     """
 
     values: Float[Tensor, "panel point in_channel lane"]
+    energy: Float[Tensor, "out_channel in_channel"]
     in_channels: int
     out_channels: int
     up: bool
+
+    def demodulation(self, style: Float[Tensor, "batch in_channel"]) -> Float[Tensor, "batch out_channel"]:
+        """1 / norm of every output filter after its input channels are scaled (StyleGAN2 equation 3)."""
+        return torch.rsqrt(style.square() @ self.energy.T + 1e-8)
 
 
 def pack_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
@@ -66,4 +72,4 @@ def _pack(
     for panel, first in enumerate(range(0, outs, PANEL)):
         part = taps[:, :, first : first + PANEL].double()
         values[panel, :, :, : part.shape[2]] = (both_axes @ part.reshape(9, -1)).reshape(36, ins, -1)
-    return PackedWeight(values, ins, outs, up)
+    return PackedWeight(values, weight.detach().square().sum(dim=(2, 3)), ins, outs, up)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -69,21 +68,3 @@ class TriGridField:
     ) -> Float[Tensor, "batch ray channel"]:
         """Colour features from the composite of what ``evaluate`` returned."""
         return self.decoder.colour_of_composite(latent, weight_sum) if self.composites_hidden_units else latent
-
-
-def density_function(field: TriGridField, index: int = 0) -> "PointDensity":
-    """The density of one head of the batch as a plain function of points, without gradients."""
-    return PointDensity(
-        TriGridField(field.planes[index : index + 1], field.decoder, field.box_warp, field.axes, field.interpolation)
-    )
-
-
-@dataclass(frozen=True)
-class PointDensity:
-    """Points "n 3" (world units) to raw density " n"."""
-
-    field: TriGridField
-
-    @torch.no_grad()
-    def __call__(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
-        return self.field.density(points[None])[0, :, 0]

@@ -133,8 +133,7 @@ def query_density(
         image, (start, end) = part
         kernels.query(
             _array(points[image]), start, end, *_texels(planes[image], field), np.float32(2 / field.box_warp), *first,
-            np.zeros((kernels.BLOCK, field.planes.shape[2]), np.float32),
-            np.empty((kernels.BLOCK, first[1].size), np.float32), densities[image].numpy(),
+            densities[image].numpy(),
         )  # fmt: skip
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, kernels.BLOCK)])
@@ -159,7 +158,7 @@ def _texels(planes: Tensor, field: TriGridField) -> tuple[Any, Any]:
     sizes = planes.shape[2:]
     flat = field.interpolation == "bilinear"
     layout = [plane, depth, row, column, *sizes, flat, *(axis for plane_axes in field.axes for axis in plane_axes)]
-    return planes.detach().as_strided((planes.numel(),), (1,)).numpy(), np.array(layout, np.int64)
+    return planes.detach().as_strided((planes.numel(),), (1,)).numpy(), tuple(int(entry) for entry in layout)
 
 
 def _packed(decoder: DecoderWeights) -> tuple[tuple[Any, Any, Any, Any], Any, Any]:

@@ -1,6 +1,6 @@
 """The compiled loops of ``panohead.rendering.fused_cpu``. Importing this module needs numba.
 
-All floats are float32. ``texels`` is flat, a texel is one run of channels; ``layout`` (int64) says where it is, see
+All floats are float32. ``texels`` is flat, a texel is one run of channels; ``layout`` (a tuple of int) says where it is, see
 ``LAYOUT``. ``hidden_weight`` is packed in panels for ``multiply_block``: [panel, channel, PANEL]. The samples of one
 ray are evaluated in blocks, each into the next free rows (*slots*) of ``hidden``.
 """
@@ -9,9 +9,11 @@ import math
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
 
 from panohead.ops.jit import jit
-from panohead.ops.simd import PANEL, ROWS, WIDTH, fma, load, multiply_block, splat, store
+from panohead.ops.simd import PANEL, ROWS, WIDTH, fma, intrinsic, load, multiply_block, splat, store
 
 LAYOUT = ("plane_stride", "slice_stride", "row_stride", "column_stride", "depth", "height", "width", "flat", "axes")
 """Entries of ``layout``; strides in elements, ``flat`` 1 for bilinear look-ups, and nine axes (width, height, slice)."""
@@ -24,6 +26,7 @@ LINEAR, SIGMOID, LEAKY = 0, 1, 2
 
 _EMPTY = np.float32(-1000.0)  # density.EMPTY
 _UNKNOWN, _CROPPED = -2, -1  # instead of a slot
+_LINE = 16  # elements per cache line
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 # No "nnan" and "ninf": a broken tri-grid must give NaN, not anything. The rest lets LLVM use vectors.
@@ -69,99 +72,129 @@ def _neighbours(coordinate: Any, size: Any) -> Any:
     return min(max(first, 0), size - 1), min(max(first + 1, 0), size - 1), low, high
 
 
+@intrinsic
+def _prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
+    """Ask for the cache line of an element, as far as the second-level cache."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        builder.call(function, [address, number(0), number(2), number(1)])  # to read, second level, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), emit
+
+
+@jit(nogil=True, forceinline=True)
+def _note(texels: Any, corners: Any, weights: Any, row: Any, at: Any, offset: Any, weight: Any) -> None:
+    """Note one texel of a sample with its weight, and fetch it (its first 32 channels)."""
+    corners[row, at], weights[row, at] = offset, weight
+    _prefetch(texels, offset)
+    _prefetch(texels, offset + _LINE)
+
+
 @jit(nogil=True, fastmath=_FAST, forceinline=True)
-def _corners(layout: Any, plane: Any, point: Any) -> Any:
-    """Where in ``texels`` the eight texels around a point lie, and their weights."""
-    axes = layout[8 + 3 * plane : 11 + 3 * plane]
-    x0, x1, left, right = _neighbours(point[axes[0]], layout[6])
-    y0, y1, lower, upper = _neighbours(point[axes[1]], layout[5])
-    z0, z1, front, back = _neighbours(point[axes[2]], layout[4])
+def _locate_in(
+    plane: Any, x: Any, y: Any, z: Any, texels: Any, layout: Any, corners: Any, weights: Any, row: Any
+) -> None:
+    """Note the eight texels of one plane around a point."""
+    u = x if layout[8 + 3 * plane] == 0 else y if layout[8 + 3 * plane] == 1 else z
+    v = x if layout[9 + 3 * plane] == 0 else y if layout[9 + 3 * plane] == 1 else z
+    w = x if layout[10 + 3 * plane] == 0 else y if layout[10 + 3 * plane] == 1 else z
+    x0, x1, left, right = _neighbours(u, layout[6])
+    y0, y1, lower, upper = _neighbours(v, layout[5])
+    z0, z1, front, back = _neighbours(w, layout[4])
     if layout[7] == 1:
         z0, z1, front, back = 0, 0, _ONE, _ZERO
-    origin = plane * layout[0]
-    x0, x1 = x0 * layout[3], x1 * layout[3]
-    y0, y1 = y0 * layout[2] + origin, y1 * layout[2] + origin
-    z0, z1 = z0 * layout[1], z1 * layout[1]
+    x0, x1 = x0 * layout[3] + plane * layout[0], x1 * layout[3] + plane * layout[0]
+    y0, y1, z0, z1 = y0 * layout[2], y1 * layout[2], z0 * layout[1], z1 * layout[1]
     a, b, c, d = left * lower, right * lower, left * upper, right * upper
-    return (
-        (y0 + x0 + z0, y0 + x1 + z0, y1 + x0 + z0, y1 + x1 + z0, y0 + x0 + z1, y0 + x1 + z1, y1 + x0 + z1, y1 + x1 + z1),
-        (a * front, b * front, c * front, d * front, a * back, b * back, c * back, d * back),
-    )  # fmt: skip
+    at = 8 * plane
+    _note(texels, corners, weights, row, at, x0 + y0 + z0, a * front)
+    _note(texels, corners, weights, row, at + 1, x1 + y0 + z0, b * front)
+    _note(texels, corners, weights, row, at + 2, x0 + y1 + z0, c * front)
+    _note(texels, corners, weights, row, at + 3, x1 + y1 + z0, d * front)
+    _note(texels, corners, weights, row, at + 4, x0 + y0 + z1, a * back)
+    _note(texels, corners, weights, row, at + 5, x1 + y0 + z1, b * back)
+    _note(texels, corners, weights, row, at + 6, x0 + y1 + z1, c * back)
+    _note(texels, corners, weights, row, at + 7, x1 + y1 + z1, d * back)
 
 
 @jit(nogil=True, forceinline=True)
-def _blend(texels: Any, corners: Any, weights: Any, channel: Any, total: Any) -> Any:
-    """Add the weighted vectors of the eight corners."""
-    total = fma(splat(weights[0]), load(texels, corners[0] + channel), total)
-    total = fma(splat(weights[1]), load(texels, corners[1] + channel), total)
-    total = fma(splat(weights[2]), load(texels, corners[2] + channel), total)
-    total = fma(splat(weights[3]), load(texels, corners[3] + channel), total)
-    total = fma(splat(weights[4]), load(texels, corners[4] + channel), total)
-    total = fma(splat(weights[5]), load(texels, corners[5] + channel), total)
-    total = fma(splat(weights[6]), load(texels, corners[6] + channel), total)
-    return fma(splat(weights[7]), load(texels, corners[7] + channel), total)
+def _locate(x: Any, y: Any, z: Any, texels: Any, layout: Any, corners: Any, weights: Any, row: Any) -> None:
+    """Note the 24 texels around a point (grid coordinates).
+
+    All samples of a block are located before the first is blended, so that memory answers in the meantime.
+    """
+    _locate_in(0, x, y, z, texels, layout, corners, weights, row)
+    _locate_in(1, x, y, z, texels, layout, corners, weights, row)
+    _locate_in(2, x, y, z, texels, layout, corners, weights, row)
 
 
 @jit(nogil=True, forceinline=True)
-def _look_up(texels: Any, layout: Any, point: Any, features: Any, row: Any) -> None:
-    """Sum of the three planes' features at a point (grid coordinates) to a row of ``features``."""
+def _blend(texels: Any, corners: Any, weights: Any, count: Any, features: Any) -> None:
+    """Sums of the three planes' features at the located points, to the rows of ``features``."""
     channels = features.shape[1]
-    c0, w0 = _corners(layout, 0, point)
-    c1, w1 = _corners(layout, 1, point)
-    c2, w2 = _corners(layout, 2, point)
-    for channel in range(0, channels, WIDTH):
-        total = _blend(texels, c0, w0, channel, splat(_ZERO))
-        total = _blend(texels, c1, w1, channel, total)
-        total = _blend(texels, c2, w2, channel, total)
-        store(features, row * channels + channel, total)
+    for row in range(count):
+        for channel in range(0, channels, WIDTH):
+            total = splat(_ZERO)
+            for i in range(24):
+                total = fma(splat(weights[row, i]), load(texels, corners[row, i] + channel), total)
+            store(features, row * channels + channel, total)
 
 
 @jit(nogil=True)
-def _multiply(rows: Any, first_row: Any, count: Any, weight: Any, products: Any, first: Any) -> None:
+def _multiply(rows: Any, count: Any, weight: Any, products: Any, first: Any) -> None:
     """Rows times a packed weight, to the rows of ``products`` from ``first`` on; up to ROWS - 1 more are written."""
     depth, width = rows.shape[1], products.shape[1]
     for row in range(0, count, ROWS):
         for panel in range(width // PANEL):
             multiply_block(
-                rows, (first_row + row) * depth, depth, weight, panel * depth * PANEL,
+                rows, row * depth, depth, weight, panel * depth * PANEL,
                 products, (first + row) * width + panel * PANEL, width, depth,
             )  # fmt: skip
 
 
-@jit(nogil=True, fastmath=_FAST)
-def _density(units: Any, bias: Any, weight: Any) -> Any:
-    """Hidden units in place, from the sums of the first layer; their density without its bias."""
+@jit(nogil=True, fastmath=_FAST, forceinline=True)
+def _density(hidden: Any, row: Any, bias: Any, weight: Any) -> Any:
+    """Hidden units of a sample, in place, from the sums of the first layer; their density without its bias."""
     density = _ZERO
-    for i in range(units.shape[0]):
-        units[i] = _softplus(units[i] + bias[i])
-        density += units[i] * weight[i]
+    for i in range(bias.shape[0]):
+        unit = _softplus(hidden[row, i] + bias[i])
+        hidden[row, i] = unit
+        density += unit * weight[i]
     return density
 
 
 @jit(nogil=True)
 def query(
     points: Any, first: Any, last: Any, texels: Any, layout: Any, scale: Any, hidden_weight: Any, hidden_bias: Any,
-    density_weight: Any, density_bias: Any, features: Any, hidden: Any, densities: Any,
+    density_weight: Any, density_bias: Any, densities: Any,
 ) -> None:  # fmt: skip
-    """Raw density at points[first:last] (world units). ``features`` and ``hidden`` hold a block."""
-    point = np.empty(3, np.float32)
+    """Raw density at points[first:last] (world units)."""
+    channels = hidden_weight.shape[1]
+    features, hidden = np.zeros((BLOCK, channels), np.float32), np.empty((BLOCK, hidden_bias.size), np.float32)
+    corners, weights = np.empty((BLOCK, 24), np.int64), np.empty((BLOCK, 24), np.float32)
     for start in range(first, last, BLOCK):
         count = min(BLOCK, last - start)
         for i in range(count):
-            for axis in range(3):
-                point[axis] = points[start + i, axis] * scale
-            _look_up(texels, layout, point, features, i)
-        _multiply(features, 0, count, hidden_weight, hidden, 0)
+            x, y, z = points[start + i, 0] * scale, points[start + i, 1] * scale, points[start + i, 2] * scale
+            _locate(x, y, z, texels, layout, corners, weights, i)
+        _blend(texels, corners, weights, count, features)
+        _multiply(features, count, hidden_weight, hidden, 0)
         for i in range(count):
-            densities[start + i] = _density(hidden[i], hidden_bias, density_weight) + density_bias
+            densities[start + i] = _density(hidden, i, hidden_bias, density_weight) + density_bias
 
 
 @jit(nogil=True)
 def _collect(
-    order: Any, position: Any, total: Any, origin: Any, direction: Any, limit: Any, scale: Any, texels: Any,
-    layout: Any, depth: Any, density: Any, slot: Any, used: Any, features: Any, pending: Any, point: Any,
+    order: Any, position: Any, total: Any, origins: Any, directions: Any, ray: Any, limit: Any, scale: Any,
+    texels: Any, layout: Any, depth: Any, density: Any, slot: Any, used: Any, corners: Any, weights: Any, pending: Any,
 ) -> Any:  # fmt: skip
-    """Look up the next unknown samples of a ray, a block at most; empty the cropped ones.
+    """Locate the next unknown samples of a ray, a block at most; empty the cropped ones.
 
     Returns the position behind the last sample dealt with, and how many await their density in ``pending``.
     """
@@ -171,17 +204,15 @@ def _collect(
         position += 1
         if slot[sample] != _UNKNOWN:
             continue
-        for axis in range(3):
-            point[axis] = origin[axis] + depth[sample] * direction[axis]
-        if abs(point[0]) > limit or abs(point[2]) > limit:
-            slot[sample] = _CROPPED
-            density[sample] = _EMPTY
+        # Not contracted to fused operations (no fast flags here): at the edge of the crop the last bit decides.
+        x = origins[ray, 0] + depth[sample] * directions[ray, 0]
+        y = origins[ray, 1] + depth[sample] * directions[ray, 1]
+        z = origins[ray, 2] + depth[sample] * directions[ray, 2]
+        if abs(x) > limit or abs(z) > limit:
+            slot[sample], density[sample] = _CROPPED, _EMPTY
             continue
-        for axis in range(3):
-            point[axis] *= scale
-        _look_up(texels, layout, point, features, count)
-        slot[sample] = used + count
-        pending[count] = sample
+        _locate(x * scale, y * scale, z * scale, texels, layout, corners, weights, count)
+        slot[sample], pending[count] = used + count, sample
         count += 1
     return position, count
 
@@ -299,7 +330,8 @@ def render(
     depth, density, weight = np.empty(samples, np.float32), np.empty(samples, np.float32), np.empty(samples, np.float32)
     thickness, shares, quantiles = np.empty_like(depth), np.empty_like(depth), np.empty(fine, np.float32)
     slot, order, pending = np.empty(samples, np.int64), np.empty(samples, np.int64), np.empty(BLOCK, np.int64)
-    features, point = np.zeros((BLOCK, channels), np.float32), np.empty(3, np.float32)
+    features, corners = np.zeros((BLOCK, channels), np.float32), np.empty((BLOCK, 24), np.int64)
+    weights = np.empty((BLOCK, 24), np.float32)
     hidden = np.empty((samples + ROWS, hidden_bias.size), np.float32)
     colours = np.empty((samples + ROWS if activation != LINEAR else 0, colour_bias.size), np.float32)
     for ray in rays:
@@ -322,13 +354,13 @@ def render(
             while count < total and absorbed < opaque:
                 start = max(count, 1)
                 count, waiting = _collect(
-                    order, count, total, origins[ray], directions[ray], limit, scale, texels, layout, depth, density,
-                    slot, used, features, pending, point,
+                    order, count, total, origins, directions, ray, limit, scale, texels, layout, depth, density,
+                    slot, used, corners, weights, pending,
                 )  # fmt: skip
-                _multiply(features, 0, waiting, hidden_weight, hidden, used)
+                _blend(texels, corners, weights, waiting, features)
+                _multiply(features, waiting, hidden_weight, hidden, used)
                 for i in range(waiting):
-                    units = hidden[used + i]
-                    density[pending[i]] = _density(units, hidden_bias, density_weight) + density_bias
+                    density[pending[i]] = _density(hidden, used + i, hidden_bias, density_weight) + density_bias
                 used += waiting
                 for i in range(start, count):
                     # A lower bound of the optical depth that costs no logarithm: softplus(x) >= max(x, 0).
@@ -338,7 +370,7 @@ def render(
         ray_depths[ray], ray_weights[ray] = _settle(order, count, depth, slot, weight, shares, used, near, far)
         values = hidden
         if activation != LINEAR:
-            _multiply(hidden, 0, used, colour_weight, colours, 0)
+            _multiply(hidden, used, colour_weight, colours, 0)
             _colour(colours, used, colour_bias, activation)
             values = colours
         for channel in range(0, values.shape[1], WIDTH):

@@ -9,7 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panohead.ops import fast_paths
 from panohead.ops.bias_act import Activation
+from panohead.ops.fast_upsample import add_upsampled
+from panohead.ops.inference_conv import is_default_filter
 from panohead.ops.resample import fir_filter, upsample2d
 from panohead.stylegan.layers import Convolution
 from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer, ToRGB
@@ -114,14 +117,22 @@ class SynthesisBlock(nn.Module):
             x = self.conv0(x.to(dtype), next(rows), noise=noise, fused=fused)
             x = self.conv1(x, next(rows), noise=noise, fused=fused)
 
-        if image is not None and self.upsample:
-            image = upsample2d(image, self.resample_filter)
-        if self.torgb is not None:
-            assert x is not None
-            mine = self.torgb(x, next(rows), fused=fused).float()
-            image = mine if image is None else image + mine
         assert x is not None
-        return x, image
+        if self.torgb is not None:
+            mine = self.torgb(x, next(rows), fused=fused).float()
+            return x, mine if image is None else self._enlarge_and_add(image, mine)
+        return x, image if image is None or not self.upsample else upsample2d(image, self.resample_filter)
+
+    def _enlarge_and_add(
+        self,
+        image: Float[Tensor, "batch image_channels in_height in_width"],
+        mine: Float[Tensor, "batch image_channels height width"],
+    ) -> Float[Tensor, "batch image_channels height width"]:
+        if not self.upsample:
+            return image + mine
+        if fast_paths.allowed() and not torch.is_grad_enabled() and is_default_filter(self.resample_filter):
+            return add_upsampled(image, mine)
+        return upsample2d(image, self.resample_filter) + mine
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.ops.bias_act import Activation, bias_act, default_gain
+from panohead.ops.inference_conv import PackedWeights, modulated_layer, pointwise
 from panohead.ops.modulated_conv import modulated_conv2d
 from panohead.ops.resample import fir_filter
 from panohead.stylegan.layers import FullyConnected
@@ -54,6 +55,7 @@ class SynthesisLayer(nn.Module):
             self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("resample_filter", fir_filter())
+        self._packed = PackedWeights()
 
     def forward(
         self,
@@ -65,11 +67,30 @@ class SynthesisLayer(nn.Module):
         fused: bool = True,
     ) -> Float[Tensor, "batch out_channels out_height out_width"]:
         """``gain`` scales the output and the clamp alike; ``fused`` as in :func:`modulated_conv2d`."""
+        styles, noise_map = self.affine(w), self._noise_map(x, noise)
+        clamp = None if self.conv_clamp is None else self.conv_clamp * gain
+        gain = default_gain(self.activation) * gain
+        if fused:
+            fast = modulated_layer(
+                x,
+                self.weight,
+                styles,
+                self._packed,
+                noise=noise_map,
+                bias=self.bias,
+                up=self.up,
+                resample_filter=self.resample_filter,
+                activation=self.activation,
+                gain=gain,
+                clamp=clamp,
+            )
+            if fast is not None:
+                return fast
         x = modulated_conv2d(
             x,
             self.weight,
-            self.affine(w),
-            noise=self._noise_map(x, noise),
+            styles,
+            noise=noise_map,
             up=self.up,
             padding=self.weight.shape[-1] // 2,
             resample_filter=self.resample_filter,
@@ -80,8 +101,8 @@ class SynthesisLayer(nn.Module):
             x,
             self.bias.to(x.dtype),
             activation=self.activation,
-            gain=default_gain(self.activation) * gain,
-            clamp=None if self.conv_clamp is None else self.conv_clamp * gain,
+            gain=gain,
+            clamp=clamp,
         )
 
     def _noise_map(self, x: Tensor, noise: PixelNoise) -> Tensor | None:
@@ -108,5 +129,8 @@ class ToRGB(nn.Module):
         self, x: Float[Tensor, "batch in_channels height width"], w: Float[Tensor, "batch w_dim"], *, fused: bool = True
     ) -> Float[Tensor, "batch out_channels height width"]:
         styles = self.affine(w) * self.weight_gain
+        fast = pointwise(x, self.weight, styles, self.bias, self.conv_clamp) if fused else None
+        if fast is not None:
+            return fast
         x = modulated_conv2d(x, self.weight, styles, demodulate=False, fused=fused)
         return bias_act(x, self.bias.to(x.dtype), clamp=self.conv_clamp)

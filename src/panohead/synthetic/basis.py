@@ -1,7 +1,7 @@
 """The head basis: one neutral head, the offsets that make it anyone, and where on it things are.
 
-MakeHuman's CC0 data, baked by ``tools/bake_head_basis.py``. Lengths are decimetres, y up, the face toward +z. All regions
-(scalp, beard, brows, clothes) are functions of the *neutral* positions, so they follow every identity.
+MakeHuman's CC0 data, baked by ``tools/bake_head_basis.py``. Lengths are decimetres, y up, the face toward +z. All
+regions (scalp, beard, brows, clothes) are functions of the *neutral* positions, so they follow every identity.
 """
 
 import functools
@@ -19,7 +19,8 @@ from panohead.synthetic.subdivision import catmull_clark
 
 @dataclass(frozen=True)
 class HeadBasis:
-    """``vertices`` and ``offsets`` are coarse (body first, then helpers); everything called fine is subdivided twice."""
+    """``vertices`` and ``offsets`` are coarse (body first, then helpers); everything called fine is subdivided
+    twice."""
 
     vertices: Float[np.ndarray, "vertex 3"]
     body_count: int

@@ -22,7 +22,8 @@ _COLLARS = {
 def clothing(
     person: Person, skin: Float[np.ndarray, "fine 3"], normals: Float[np.ndarray, "fine 3"]
 ) -> tuple[Part | None, Float[np.ndarray, "fine"]]:
-    """The garment (None for bare shoulders) and, per fine vertex, how far inside it lies (decimetres; negative outside)."""
+    """The garment (None for bare shoulders) and, per fine vertex, how far inside it lies (decimetres; negative
+    outside)."""
     basis, rng = head_basis(), person.stream("clothes")
     if person.clothes == "none":
         return None, np.full(len(skin), -1.0)

@@ -17,8 +17,8 @@ from panohead.synthetic.people import Person
 from panohead.synthetic.shape import head_vertices
 from panohead.synthetic.skin import skin_colour
 
-# The head frame (decimetres) in the world: found by `tools/calibrate_framing.py` so that face landmarks on frontal renders
-# ask for the very crop and camera that were used (centre, half-size 0.3166 world units, pitch 0).
+# The head frame (decimetres) in the world: found by `tools/measure_faces.py` so that face landmarks on frontal
+# renders ask for the very crop and camera that were used (centre, half-size 0.3166 world units, pitch 0).
 WORLD_ORIGIN = np.array([0.0, 7.127, 0.58])
 WORLD_SCALE = 0.2563
 WORLD_PITCH_DEG = 6.8

@@ -1,7 +1,7 @@
 """A headscarf: a cloth drawn over head, neck and shoulders, with an oval opening for the face.
 
-It is a radius over directions from the middle of the head: the outermost skin in each direction, hollows (ears, neck, below the
-chin) bridged by a morphological closing and smoothed, as cloth under tension does.
+It is a radius over directions from the middle of the head: the outermost skin in each direction, hollows (ears, neck,
+below the chin) bridged by a morphological closing and smoothed, as cloth under tension does.
 """
 
 import numpy as np
@@ -39,7 +39,8 @@ def headscarf(
 
 
 def _outermost(skin: Float[np.ndarray, "fine 3"], polar: Float[np.ndarray, "row"]) -> Float[np.ndarray, "row column"]:
-    """Largest distance of the skin from the middle of the head in each cell of directions, gaps filled from the nearest."""
+    """Largest distance of the skin from the middle of the head in each cell of directions, gaps filled from the
+    nearest."""
     offset = skin[head_basis().masks["inside-mouth"] < 0.3] - _CENTRE
     distance = np.linalg.norm(offset, axis=1)
     angle = np.arccos(np.clip(offset[:, 1] / distance, -1, 1))

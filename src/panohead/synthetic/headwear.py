@@ -13,7 +13,8 @@ from panohead.synthetic.headscarf import headscarf
 from panohead.synthetic.mesh import Material, Part, compact, triangulate
 from panohead.synthetic.people import Person
 
-# Height of the edge (decimetres of the neutral head) against azimuth from the front (degrees), and the lift off the skin.
+# Height of the edge (decimetres of the neutral head) against azimuth from the front (degrees), and the lift off the
+# skin.
 _EDGES = {
     "beanie": ([0, 40, 90, 130, 180], [7.92, 7.85, 7.45, 7.0, 6.85]),
     "skullcap": ([0, 60, 110, 180], [8.12, 8.02, 7.85, 7.6]),
@@ -25,7 +26,8 @@ _TUCKED = 0.035  # decimetres from the skin, how far hair may stand under a hat
 
 @dataclass(frozen=True)
 class Headwear:
-    """The mesh, and what is needed to tuck the hair under it. ``covers`` marks fine vertices of skin that nobody sees."""
+    """The mesh, and what is needed to tuck the hair under it. ``covers`` marks fine vertices of skin that nobody
+    sees."""
 
     kind: str
     part: Part

@@ -5,12 +5,14 @@
     OUT/images/00000/000012_03.webp     person 12, view 3 (folders of a hundred people)
     OUT/images/dataset.json             {"labels": [[name, 25 floats], ...]}, the official layout
     OUT/masks/00000/000012_03.png       8-bit coverage of the same pixels
-    OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's centre sees nothing
+    OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's centre sees
+    nothing
     OUT/normals/00000/000012_03.npz     float16 ``normals``: world space, height x width x 3; 0 where nothing is seen
     OUT/people.jsonl                    one line a person: all parameters, and camera and light of each view
     OUT/synthesis.json                  the settings; resuming with others is refused
 
-While a dataset grows, a finished person is one file in ``OUT/parts``; at the end these become ``people.jsonl`` and ``dataset.json``.
+While a dataset grows, a finished person is one file in ``OUT/parts``; at the end these become ``people.jsonl`` and
+``dataset.json``.
 """
 
 import json
@@ -49,7 +51,8 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise PanoHeadError(
-            f"cannot write {path} ({reason}); free the disk or mend the folder, then run the same command again to continue"
+            f"cannot write {path} ({reason}); free the disk or mend the folder, "
+            "then run the same command again to continue"
         ) from error
 
 
@@ -59,7 +62,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def open_dataset(config: SynthesisConfig) -> dict[int, Record]:
-    """Begin or resume: check the settings, clear what a kill left half written, and return the finished people's records."""
+    """Begin or resume: check the settings, clear what a kill left half written, and return the finished people's
+    records."""
     settings = config.out / "synthesis.json"
     _check_free(config)
     if not settings.exists():
@@ -85,7 +89,8 @@ def save_record(config: SynthesisConfig, record: Record) -> None:
 
 
 def close_dataset(config: SynthesisConfig, records: dict[int, Record]) -> Path:
-    """Write ``people.jsonl`` and ``dataset.json`` in the order of people, then drop the parts. Returns ``dataset.json``."""
+    """Write ``people.jsonl`` and ``dataset.json`` in the order of people, then drop the parts. Returns
+    ``dataset.json``."""
     ordered = [records[person] for person in sorted(records)]
     lines = "".join(json.dumps(record) + "\n" for record in ordered)
     write_atomic(config.out / "people.jsonl", lambda file: file.write(lines.encode()))

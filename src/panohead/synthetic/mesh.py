@@ -75,7 +75,8 @@ def vertex_normals(
 def tube(
     path: Float[np.ndarray, "point 3"], radii: tuple[float, float], closed: bool, sides: int = 8
 ) -> tuple[Float[np.ndarray, "vertex 3"], Int[np.ndarray, "triangle 3"]]:
-    """A tube of elliptic section along a path; ``radii`` across (in the x-y plane) and along z where the path lies flat."""
+    """A tube of elliptic section along a path; ``radii`` across (in the x-y plane) and along z where the path lies
+    flat."""
     ahead = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
     tangent = normalized(ahead)
     reference = np.where(np.abs(tangent[:, 2:3]) < 0.8, np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0]))

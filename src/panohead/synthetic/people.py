@@ -1,9 +1,9 @@
 """Random people: every attribute that can be named, drawn so that none teaches a correlation with another.
 
-Gender, age, skin tone, ancestry of the face shape, hair style and hair colour are independent of each other. They are drawn
-by a Kronecker sequence (one irrational step an attribute), so that even sixteen people are spread over all of them. The
-only dependences are biological and documented in ``docs/synthetic-heads.md``: beards grow on men from 18, hair greys with
-age, a receding hairline starts at 18, women wear lipstick from 14, and headscarves.
+Gender, age, skin tone, ancestry of the face shape, hair style and hair colour are independent of each other. They are
+drawn by a Kronecker sequence (one irrational step an attribute), so that even sixteen people are spread over all of
+them. The only dependences are biological and documented in ``docs/synthetic-heads.md``: beards grow on men from 18,
+hair greys with age, a receding hairline starts at 18, women wear lipstick from 14, and headscarves.
 """
 
 import zlib
@@ -39,7 +39,8 @@ def stream(seed: int, person: int, name: str) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Person:
-    """All parameters of one person; ``seed`` and ``index`` alone determine the rest and every detail of the rendering."""
+    """All parameters of one person; ``seed`` and ``index`` alone determine the rest and every detail of the
+    rendering."""
 
     seed: int
     index: int

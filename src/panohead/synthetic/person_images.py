@@ -1,5 +1,6 @@
 """All images of one person: sample, build, render, develop, write."""
 
+import functools
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -96,7 +97,8 @@ def _write_view(
         ("normals", config.normals, rendered.normals),
     ):
         if wanted:
-            write_atomic(config.out / folder / f"{stem}.npz", lambda file, n=folder, v=values: _save_half(file, n, v))
+            save = functools.partial(_save_half, name=folder, values=values)
+            write_atomic(config.out / folder / f"{stem}.npz", save)
 
 
 def _save_half(file: BinaryIO, name: str, values: Float[np.ndarray, "*shape"]) -> None:

@@ -11,7 +11,8 @@ from panohead.synthetic.views import PITCH_LIMIT_DEG, View
 
 
 def preview_rows(config: SynthesisConfig, people: int) -> tuple[list[list[Image.Image]], list[str], list[str]]:
-    """One row a person (with new light, background and pitch a view), the rows' labels and the columns' labels (yaws)."""
+    """One row a person (with new light, background and pitch a view), the rows' labels and the columns' labels
+    (yaws)."""
     yaws = [360 * k / config.views for k in range(config.views)]
     rows, labels = [], []
     for index in range(people):

@@ -1,8 +1,8 @@
 """Visibility by z-buffer: which triangle or strand lies nearest at each sample of a regular grid.
 
-One sample is one ray through its centre; depth, mask, normals and colour all come from the same samples. Points are given as
-(column, row, nearness) in samples, nearness being any measure that is linear on the screen and larger when nearer: 1/depth
-for a camera, -depth for parallel light. Strands are ribbons that face the viewer.
+One sample is one ray through its centre; depth, mask, normals and colour all come from the same samples. Points are
+given as (column, row, nearness) in samples, nearness being any measure that is linear on the screen and larger when
+nearer: 1/depth for a camera, -depth for parallel light. Strands are ribbons that face the viewer.
 """
 
 import numpy as np
@@ -49,7 +49,8 @@ def raster_triangles(screen, triangles, nearness, hit):  # type: ignore[no-untyp
 
 @jit()
 def raster_strands(screen, radius, follows, first, nearness, hit):  # type: ignore[no-untyped-def]
-    """Draw the ribbon from each point to the next where ``follows`` says so; ``hit`` gets ``first`` + the point's index.
+    """Draw the ribbon from each point to the next where ``follows`` says so; ``hit`` gets ``first`` + the point's
+    index.
 
     ``radius`` is in samples; below .5 a ribbon would slip between samples, so .5 is the least drawn.
     """
@@ -111,7 +112,8 @@ def mark_needed(hit, triangles, needed):  # type: ignore[no-untyped-def]
 
 @jit()
 def interpolation(screen, triangles, strand_screen, hit, row, column, weights):  # type: ignore[no-untyped-def]
-    """Perspective-correct weights of the (three or two) points that the hit at a sample lies between, into ``weights``."""
+    """Perspective-correct weights of the (three or two) points that the hit at a sample lies between, into
+    ``weights``."""
     x, y = column + 0.5, row + 0.5
     index = hit[row, column]
     if index < len(triangles):

@@ -23,8 +23,8 @@ SAMPLES_PER_SIDE = 3  # 9 samples a pixel; odd, so that the middle one is the pi
 
 @dataclass(frozen=True)
 class Rendered:
-    """``colour`` is linear and premultiplied by ``mask``; depth along the ray and world normals of the pixel's centre, 0 where
-    nothing is hit there."""
+    """``colour`` is linear and premultiplied by ``mask``; depth along the ray and world normals of the pixel's
+    centre, 0 where nothing is hit there."""
 
     colour: Float32[np.ndarray, "height width 3"]
     mask: Float32[np.ndarray, "height width"]

@@ -70,8 +70,8 @@ def build_scene(head: Head) -> Scene:
     vertex_light, point_light = _bake(*mesh, *hair, linked, directions)
     single = [np.concatenate(x).astype(np.float32) for x in (normals, soft, albedo, tangents, colours)]
     return Scene(
-        *mesh, single[0], single[1], single[2], np.concatenate(material), hair[0], single[3], hair[1], single[4], linked,
-        directions, vertex_light, point_light,
+        *mesh, single[0], single[1], single[2], np.concatenate(material), hair[0], single[3], hair[1], single[4],
+        linked, directions, vertex_light, point_light,
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Light that leaves each needed point toward the camera: wrapped diffuse and GGX for surfaces, three lobes for hair.
 
-Skin scatters: red light is lit by the soft normal and wraps far round the terminator, blue hardly (a per-channel stand-in
-for subsurface scattering). Hair follows Marschner et al. (2003) in simple Gaussian lobes: R white, TT and TRT coloured.
-Diffuse light comes from all baked directions, highlights from the eight brightest.
+Skin scatters: red light is lit by the soft normal and wraps far round the terminator, blue hardly (a per-channel
+stand-in for subsurface scattering). Hair follows Marschner et al. (2003) in simple Gaussian lobes: R white, TT and
+TRT coloured. Diffuse light comes from all baked directions, highlights from the eight brightest.
 """
 
 import numpy as np
@@ -49,11 +49,12 @@ def shade(
     vertices, points = np.nonzero(vertex_needed)[0], np.nonzero(point_needed)[0]
     _shade_surface(
         vertices, scene.vertices, scene.normals, scene.soft_normals, scene.albedo, scene.material,
-        np.ascontiguousarray(scene.vertex_light[:, vertices].T), scene.directions, light, brightest, eye, _ROUGHNESS, _REFLECTANCE, vertex_colour,
+        np.ascontiguousarray(scene.vertex_light[:, vertices].T), scene.directions, light, brightest, eye,
+        _ROUGHNESS, _REFLECTANCE, vertex_colour,
     )  # fmt: skip
     _shade_hair(
-        points, scene.points, scene.tangents, scene.strand_albedo, np.ascontiguousarray(scene.point_light[:, points].T),
-        scene.directions, light, brightest, eye, point_colour,
+        points, scene.points, scene.tangents, scene.strand_albedo,
+        np.ascontiguousarray(scene.point_light[:, points].T), scene.directions, light, brightest, eye, point_colour,
     )  # fmt: skip
     return vertex_colour, point_colour
 

@@ -1,4 +1,5 @@
-"""From a person's parameters to the vertices of the head: macro shapes, details, asymmetry, expression, pose of the torso."""
+"""From a person's parameters to the vertices of the head: macro shapes, details, asymmetry, expression, pose of the
+torso."""
 
 import numpy as np
 from jaxtyping import Float

@@ -22,8 +22,8 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NU
 def synthesize(config: SynthesisConfig, workers: int = 1, image_options: dict[str, Any] | None = None) -> Iterator[int]:
     """Render what is missing; yields the number of finished people at the start and after each one.
 
-    The files are the same bytes for any number of workers and any interruptions. ``image_options`` (picklable) go to PIL's
-    ``save`` of every image. Exhaust the iterator: the labels are written at its end.
+    The files are the same bytes for any number of workers and any interruptions. ``image_options`` (picklable) go to
+    PIL's ``save`` of every image. Exhaust the iterator: the labels are written at its end.
 
     Raises:
         PanoHeadError: settings that do not fit the folder, a full disk, an unwritable folder, a worker that died.
@@ -106,6 +106,6 @@ def _serve(
 def _death(process: "subprocess.Popen[str]", index: int) -> str:
     code = process.wait()
     return (
-        f"the worker rendering person {index} ended with code {code} (its message stands above; -9 means killed, often for "
-        "want of memory: use fewer --workers); run the same command again to continue"
+        f"the worker rendering person {index} ended with code {code} (its message stands above; -9 means "
+        "killed, often for want of memory: use fewer --workers); run the same command again to continue"
     )

@@ -20,7 +20,7 @@ def main() -> None:
         index = int(line)
         try:
             make_person(config, index, image_options)
-            answer = {"person": index}
+            answer: dict[str, int | str] = {"person": index}
         except PanoHeadError as error:
             answer = {"person": index, "error": str(error)}
         print(json.dumps(answer), flush=True)

@@ -110,13 +110,16 @@ class TrainingField(TriGridField):
         texels = field.planes.permute(0, 1, 3, 4, 5, 2).contiguous() if compiled else None
         return TrainingField(field.planes, field.decoder, field.box_warp, field.axes, field.interpolation, texels)
 
-    def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
-        """Hidden units of the decoder at the points (world units); no gradient to the points."""
+    def features(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point channel"]:
+        """Tri-grid features at the points (world units); no gradient to the points."""
         if self.texels is None:
-            features = sample_trigrid(
+            return sample_trigrid(
                 self.planes, points, box_warp=self.box_warp, axes=self.axes, interpolation=self.interpolation
             )
-        else:
-            axes = np.asarray(self.axes, dtype=np.int64)
-            features = _Sample.apply(self.texels, points.contiguous(), axes, 2 / self.box_warp)
-        return self.decoder.hidden(features)
+        axes = np.asarray(self.axes, dtype=np.int64)
+        sampled: Tensor = _Sample.apply(self.texels, points.contiguous(), axes, 2 / self.box_warp)
+        return sampled
+
+    def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
+        """Hidden units of the decoder at the points (world units)."""
+        return self.decoder.hidden(self.features(points))

@@ -1,10 +1,10 @@
-"""Multi-view warm start: fit a generator to people seen from several sides, before any adversary. Ours, not the paper's.
+"""Multi-view warm start: fit a generator to people seen from several sides, before any adversary.
 
-Every person of a dataset has a latent code; its pictures are patches of rays through the head that this code makes.
-Colour (on white) and mask are compared with the pictures, coarse first. At the end the codes' distribution is folded into
-the mapping network, so that z ~ N(0, 1) draws people like those of the dataset, and w_avg is set for truncation.
-Codes are learnt with the weights (generative latent optimisation, Bojanowski et al. 2018), which converges faster than
-keeping the random codes that they start from.
+Our own addition, not the paper's. Every person of a dataset has a latent code; its pictures are patches of rays through
+the head that this code makes. Colour (on white) and mask are compared with the pictures, coarse first. At the end the
+codes' distribution is folded into the mapping network, so that z ~ N(0, 1) draws people like those of the dataset, and
+w_avg is set for truncation. Codes are learnt with the weights (generative latent optimisation, Bojanowski et al. 2018),
+which converges faster than keeping the random codes that they start from.
 """
 
 import copy
@@ -12,20 +12,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from panohead.geometry import Camera, rays_from_camera
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.rendering.compositing import composite, interval_weights
-from panohead.rendering.density import clean_density
-from panohead.rendering.renderer import RenderConfig, first_depths
-from panohead.rendering.sampling import importance_depths
-from panohead.stylegan.layers import normalize_second_moment
+from panohead.stylegan.layers import FullyConnected, normalize_second_moment
 from panohead.stylegan.synthesis_layers import PixelNoise
 from panohead.training.multiview import MultiViewData
+from panohead.training.patches import (
+    PatchBatch,
+    PatchRendering,
+    patch_losses,
+    patch_rays,
+    pick_patches,
+    render_patches,
+)
 from panohead.training.trigrid_sampling import TrainingField
 
 _NOISE = PixelNoise(mode="none")
@@ -49,12 +51,12 @@ class WarmStartConfig:
     """
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    steps: int = 8000
-    coarse_steps: int = 1000
+    steps: int = 6000
+    coarse_steps: int = 800
     people_per_step: int = 4
     views_per_person: int = 2
     patch: int = 32
-    coarse_samples: int = 18
+    coarse_samples: int = 14
     fine_samples: int = 10
     learning_rate: float = 3e-3
     code_learning_rate: float = 2e-2
@@ -68,27 +70,6 @@ class WarmStartConfig:
     detail_weight: float = 1.0
     picture_weight: float = 1.0
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class PatchBatch:
-    """What one step looks at: a patch of each of several views of several people (targets in [-1, 1] and [0, 1])."""
-
-    person: Int[Tensor, " people"]
-    labels: Float[Tensor, "people_view 25"]
-    offsets: Int[Tensor, "people_view 2"]
-    resolution: int
-    picture: Float[Tensor, "people_view 3 out_height out_width"]
-    mask: Float[Tensor, "people_view 1 out_height out_width"]
-
-
-@dataclass(frozen=True)
-class PatchRendering:
-    """A rendered batch of patches; ``picture`` is None while the super-resolution rests."""
-
-    raw: Float[Tensor, "people_view 3 height width"]
-    weights: Float[Tensor, "people_view 1 height width"]
-    picture: Float[Tensor, "people_view 3 out_height out_width"] | None
 
 
 class WarmStart:
@@ -133,9 +114,23 @@ class WarmStart:
     def step(self, data: MultiViewData) -> dict[str, float]:
         """One step of gradient descent; returns the losses by name."""
         self._set_rates()
-        batch = pick_patches(self.config, data, self.step_count, self.rng)
-        rendering = self.render(batch)
-        losses = patch_losses(self.config, batch, rendering)
+        config = self.config
+        full = config.generator.neural_rendering_resolution
+        batch = pick_patches(
+            data,
+            people=config.people_per_step,
+            views=config.views_per_person,
+            patch=config.patch,
+            resolution=config.patch if self.step_count < config.coarse_steps else full,
+            rng=self.rng,
+        )
+        losses = patch_losses(
+            batch,
+            self.render(batch),
+            detail_weight=config.detail_weight,
+            mask_weight=config.mask_weight,
+            picture_weight=config.picture_weight,
+        )
         self.optimiser.zero_grad(set_to_none=True)
         self.code_optimiser.zero_grad(set_to_none=True)
         losses["total"].backward()
@@ -156,8 +151,10 @@ class WarmStart:
             field,
             origins.reshape(people, -1, 3),
             directions.reshape(people, -1, 3),
-            self.config,
-            self.rng,
+            self.config.generator.rendering,
+            coarse_samples=self.config.coarse_samples,
+            fine_samples=self.config.fine_samples,
+            rng=self.rng,
         )
         shape = (len(batch.labels), self.config.patch, self.config.patch, -1)
         features, weights = (x.reshape(shape).permute(0, 3, 1, 2) for x in (features, weights))
@@ -206,116 +203,6 @@ def rate_factor(config: WarmStartConfig, step: int) -> float:
     return min(1.0, (step + 1) / config.warmup_steps, max(0.02, left))
 
 
-def pick_patches(config: WarmStartConfig, data: MultiViewData, step: int, rng: torch.Generator) -> PatchBatch:
-    """Random people, random views of each, a random patch of each view; whole small pictures in the coarse phase."""
-    person = torch.randperm(data.people, generator=rng)[: config.people_per_step]
-    views = torch.stack([_views_of(data, int(p), config.views_per_person, rng) for p in person]).flatten()
-    full = config.generator.neural_rendering_resolution
-    resolution = config.patch if step < config.coarse_steps else full
-    room = resolution - config.patch
-    # Beyond the rim and clamped: corners are covered as often as centres deserve it.
-    offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(views), 2), generator=rng).clamp(0, room)
-    pixels = data.images.shape[-1] // resolution
-    size = config.patch * pixels
-
-    def crop(stored: Tensor) -> Tensor:
-        corners = (offsets * pixels).tolist()
-        crops = [stored[v, :, y : y + size, x : x + size] for v, (y, x) in zip(views, corners, strict=True)]
-        return torch.stack(crops).float() / 255
-
-    return PatchBatch(
-        person, data.labels[views], offsets, resolution, crop(data.images) * 2 - 1, crop(data.masks)
-    )
-
-
-def _views_of(data: MultiViewData, person: int, count: int, rng: torch.Generator) -> Tensor:
-    views = torch.nonzero(data.person == person)[:, 0]
-    order = torch.randperm(len(views), generator=rng)
-    return views[order.repeat(-(-count // len(views)))[:count]]
-
-
-def patch_rays(
-    batch: PatchBatch, patch: int
-) -> tuple[Float[Tensor, "people_view ray 3"], Float[Tensor, "people_view ray 3"]]:
-    """Origins and directions of the rays through each view's patch, row by row."""
-    rays = []
-    for x in rays_from_camera(Camera.from_label(batch.labels), batch.resolution):
-        grid = x.unflatten(1, (batch.resolution, batch.resolution))
-        corners = batch.offsets.tolist()
-        rays.append(
-            torch.stack([g[y : y + patch, x0 : x0 + patch] for g, (y, x0) in zip(grid, corners, strict=True)])
-        )
-    return rays[0].flatten(1, 2), rays[1].flatten(1, 2)
-
-
-def render_patches(
-    field: TrainingField,
-    origins: Float[Tensor, "batch ray 3"],
-    directions: Float[Tensor, "batch ray 3"],
-    config: WarmStartConfig,
-    rng: torch.Generator,
-) -> tuple[Float[Tensor, "batch ray channel"], Float[Tensor, "batch ray 1"]]:
-    """Features and foreground weight along rays, from samples where a first pass without gradients found weight.
-
-    Cheaper than :func:`panohead.rendering.renderer.render_rays`, of which it is an estimate: only the second pass is
-    composited, and only it has gradients.
-    """
-    scene = config.generator.rendering
-
-    def points(depths: Tensor) -> Tensor:
-        return (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
-
-    with torch.no_grad():
-        jitter = torch.rand(*origins.shape[:2], config.coarse_samples, generator=rng)
-        coarse = first_depths(origins, directions, scene, jitter)
-        where = points(coarse)
-        weights = interval_weights(_clean(field.density(where), where, scene).reshape(coarse.shape), coarse)
-        steps = torch.arange(config.fine_samples)
-        u = (steps + torch.rand(*origins.shape[:2], config.fine_samples, generator=rng)) / config.fine_samples
-        fine = importance_depths(coarse, weights, u).sort(dim=-1).values
-    where = points(fine)
-    density, latent = field.evaluate(where)
-    density = _clean(density, where, scene).reshape(fine.shape)
-    result = composite(latent.reshape(*fine.shape, -1), density, fine)
-    return field.finish(result.features, result.weight_sum), result.weight_sum
-
-
-def _clean(density: Tensor, points: Tensor, scene: RenderConfig) -> Tensor:
-    return clean_density(density, points, box_warp=scene.box_warp, crop_margin=scene.crop_margin)
-
-
-def patch_losses(config: WarmStartConfig, batch: PatchBatch, rendering: PatchRendering) -> dict[str, Tensor]:
-    """Named losses and their weighted "total"."""
-    pixels = batch.picture.shape[-1] // config.patch
-    raw_target, mask_target = F.avg_pool2d(batch.picture, pixels), F.avg_pool2d(batch.mask, pixels)
-    weights = rendering.weights.clamp(1e-4, 1 - 1e-4)
-    losses = {
-        "colour": (rendering.raw - raw_target).abs().mean(),
-        "detail": detail_loss(rendering.raw, raw_target),
-        "mask": F.binary_cross_entropy(weights, mask_target),
-    }
-    total = losses["colour"] + config.detail_weight * losses["detail"] + config.mask_weight * losses["mask"]
-    if rendering.picture is not None:
-        pixels = batch.picture.shape[-1] // rendering.picture.shape[-1]
-        target = F.avg_pool2d(batch.picture, pixels)
-        losses["picture"] = (rendering.picture - target).abs().mean() + config.detail_weight * detail_loss(
-            rendering.picture, target
-        )
-        total = total + config.picture_weight * losses["picture"]
-    return losses | {"total": total}
-
-
-def detail_loss(
-    image: Float[Tensor, "batch 3 height width"], target: Float[Tensor, "batch 3 height width"]
-) -> Float[Tensor, ""]:
-    """Mean absolute error of the differences between neighbours, at full and at half size."""
-    loss = image.new_zeros(())
-    for size in (1, 2):
-        error = F.avg_pool2d(image - target, size)
-        loss = loss + error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    return loss
-
-
 def _start_with_fog(generator: Generator, gain: float) -> None:
     """White where there is nothing, and a density of thin fog that small changes of the hidden units turn solid."""
     assert generator.torgb_raw is not None
@@ -326,14 +213,14 @@ def _start_with_fog(generator: Generator, gain: float) -> None:
 
 
 def fold_codes(generator: Generator, codes: Float[Tensor, "person z_dim"]) -> None:
-    """Change the mapping network's first layer so that normal z there is what z of the codes' mean and covariance was."""
+    """Change the mapping network's first layer so that normal z means what z of the codes' distribution meant."""
     seen = normalize_second_moment(codes)
     mean = seen.mean(dim=0)
     values, vectors = torch.linalg.eigh(torch.cov(seen.T))
     spread = vectors * values.clamp_min(0).sqrt() @ vectors.T
     layer = generator.mapping_network.layers["fc0"]
-    assert isinstance(layer.weight, Tensor)
-    assert isinstance(layer.bias, Tensor)
+    assert isinstance(layer, FullyConnected)
+    assert layer.bias is not None
     width = codes.shape[1]
     old = layer.weight[:, :width].clone()
     layer.weight[:, :width] = old @ spread

@@ -11,9 +11,11 @@ from panohead.synthetic.mesh import Strands
 from panohead.synthetic.people import Person
 from panohead.synthetic.regions import scalp_mask
 
-# Where the official crop ends, in decimetres of the head frame: hair beyond is drawn back softly (see ``keep_in_frame``).
-_AXIS_Z, _SOFT_RADIUS, _HARD_RADIUS = 0.35, 1.05, 1.33
-_SOFT_TOP, _HARD_TOP = 8.55, 8.95
+# Where the official crop ends, in decimetres of the head frame: hair beyond is drawn back softly (see
+# ``keep_in_frame``).
+_AXIS_Z, _DEPTH_TO_WIDTH = 0.58, 1.12
+_SOFT_RADIUS, _HARD_RADIUS = 1.08, 1.25
+_SOFT_TOP, _HARD_TOP = 8.50, 8.80
 _WITHOUT_FLYAWAYS = ("bald", "buzz", "afro", "locs", "braids")
 
 
@@ -55,13 +57,12 @@ def grow_hair(
 def keep_in_frame(strands: Float[np.ndarray, "strand point 3"]) -> Float[np.ndarray, "strand point 3"]:
     """Draw back softly what reaches beyond the sides or the top of the official crop; order along a strand is kept."""
     out = strands.copy()
-    offset = out[..., [0, 2]] - np.array([0.0, _AXIS_Z])
-    radius = np.linalg.norm(offset, axis=-1)
-    out[..., [0, 2]] = (
-        np.array([0.0, _AXIS_Z])
-        + offset * (_soft(radius, _SOFT_RADIUS, _HARD_RADIUS) / np.maximum(radius, 1e-9))[..., None]
-    )
-    out[..., 1] = _soft(out[..., 1], _SOFT_TOP, _HARD_TOP)
+    x, z = strands[..., 0], (strands[..., 2] - _AXIS_Z) / _DEPTH_TO_WIDTH
+    radius = np.hypot(x, z)
+    share = _soft(radius, _SOFT_RADIUS, _HARD_RADIUS) / np.maximum(radius, 1e-9)
+    out[..., 0] = x * share
+    out[..., 2] = _AXIS_Z + z * share * _DEPTH_TO_WIDTH
+    out[..., 1] = _soft(strands[..., 1], _SOFT_TOP, _HARD_TOP)
     return out
 
 

@@ -26,8 +26,8 @@ class Growth:
     """How strands grow, all of one style.
 
     A step turns the direction by ``1 - stiffness`` toward the sum of: the comb direction (``comb_start`` while near the
-    root, ``comb_all`` everywhere), a push off the face (sideways, up, back), waves, gravity, noise; ``inward`` draws long
-    hair to the neck. ``margin`` is the distance to the skin that a strand reaches, the volume of the hair.
+    root, ``comb_all`` everywhere), a push off the face (sideways, up, back), waves, gravity, noise; ``inward`` draws
+    long hair to the neck. ``margin`` is the distance to the skin that a strand reaches, the volume of the hair.
     """
 
     points: int
@@ -78,7 +78,8 @@ def grow(
     side: Float[np.ndarray, "strand"] | None = None,
     fringe: Bool[np.ndarray, "strand"] | None = None,
 ) -> Float[np.ndarray, "strand point 3"]:
-    """Strands of ``how.points`` points each. ``side`` (+-1) is where the parting sends a strand; a ``fringe`` stays on the face."""
+    """Strands of ``how.points`` points each. ``side`` (+-1) is where the parting sends a strand; a ``fringe`` stays
+    on the face."""
     count = len(roots.points)
     waves, phases = rng.normal(size=(3, 6, 3)), rng.uniform(0, 2 * np.pi, (3, 6))
     waves *= 2.2 * rng.uniform(0.5, 1.6, (3, 6, 1)) / np.linalg.norm(waves, axis=2, keepdims=True)
@@ -89,8 +90,8 @@ def grow(
     )
     on_face = np.zeros(count) if fringe is None else fringe.astype(np.float64)
     _grow_all(
-        np.ascontiguousarray(roots.points), normalized(directions), lengths, normalized(comb), margin, field.values, constants,
-        waves, phases, jitter, np.zeros(count) if side is None else side, on_face, out,
+        np.ascontiguousarray(roots.points), normalized(directions), lengths, normalized(comb), margin, field.values,
+        constants, waves, phases, jitter, np.zeros(count) if side is None else side, on_face, out,
     )  # fmt: skip
     return out
 
@@ -154,7 +155,8 @@ def clump(
     power: float = 1.2,
     side: Float[np.ndarray, "strand"] | None = None,
 ) -> tuple[Float[np.ndarray, "strand point 3"], Int[np.ndarray, "strand"]]:
-    """Draw strands toward the nearest of ``leaders`` strands, more to the tip; never across the parting. Also the clump of each."""
+    """Draw strands toward the nearest of ``leaders`` strands, more to the tip; never across the parting. Also the
+    clump of each."""
     count = len(strands)
     if count < 2 * leaders:
         return strands, np.zeros(count, np.int64)

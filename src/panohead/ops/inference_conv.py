@@ -1,0 +1,106 @@
+"""Modulated convolutions for inference on a CPU: the compiled kernels where they serve, or None.
+
+The weight stays shared: the style scales the input, the demodulation the output (equal up to rounding, facts section
+2). So a layer's transformed weight is made once and serves every head and frame.
+"""
+
+import weakref
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.ops import fast_paths, winograd
+from panohead.ops.bias_act import Activation
+from panohead.ops.modulated_conv import demodulation_factors
+from panohead.ops.resample import fir_filter
+from panohead.ops.winograd_weights import PackedWeight, pack_up_weight, pack_weight
+
+_KERNEL_ACTIVATIONS: dict[str, Literal["linear", "lrelu"]] = {"linear": "linear", "lrelu": "lrelu"}
+
+
+class PackedWeights:
+    """The transformed weight of one layer, made again when the weight changes. Not part of any state dict."""
+
+    def __init__(self) -> None:
+        self._packed: PackedWeight | None = None
+        self._source: weakref.ref[Tensor] | None = None
+        self._version = -1
+
+    def get(self, weight: Tensor, *, up: bool) -> PackedWeight:
+        """The transformed ``weight``, from memory if it is still the same."""
+        fresh = self._source is not None and self._source() is weight and self._version == weight._version
+        if self._packed is None or not fresh or self._packed.up != up:
+            self._packed = (pack_up_weight if up else pack_weight)(weight)
+            self._source, self._version = weakref.ref(weight), weight._version
+        return self._packed
+
+    def __deepcopy__(self, memo: object) -> "PackedWeights":
+        return PackedWeights()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return PackedWeights, ()
+
+
+def modulated_layer(
+    x: Float[Tensor, "batch in_channel height width"],
+    weight: Float[Tensor, "out_channel in_channel kernel kernel"],
+    styles: Float[Tensor, "batch in_channel"],
+    cache: PackedWeights,
+    *,
+    noise: Float[Tensor, "*noise_batch out_height out_width"] | None,
+    bias: Float[Tensor, " out_channel"],
+    up: int,
+    resample_filter: Tensor,
+    activation: Activation,
+    gain: float,
+    clamp: float | None,
+) -> Float[Tensor, "batch out_channel out_height out_width"] | None:
+    """A whole synthesis layer (3x3, demodulated, with noise, bias and activation); None where plain PyTorch must."""
+    if not (fast_paths.allowed() and activation in _KERNEL_ACTIVATIONS and not weight.is_inference()):
+        return None
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (styles, bias, *([] if noise is None else [noise]))):
+        return None
+    if winograd.unsupported(x, weight) is not None or not winograd.worthwhile(x, weight):
+        return None
+    if up == 2 and not is_default_filter(resample_filter):
+        return None
+    layer = winograd.upconv3x3 if up == 2 else winograd.conv3x3_winograd
+    return layer(
+        x,
+        cache.get(weight, up=up == 2),
+        style=styles,
+        demodulation=demodulation_factors(weight, styles),
+        noise=noise,
+        bias=bias,
+        activation=_KERNEL_ACTIVATIONS[activation],
+        gain=gain,
+        clamp=clamp,
+    )
+
+
+def pointwise(
+    x: Float[Tensor, "batch in_channel height width"],
+    weight: Float[Tensor, "out_channel in_channel 1 1"],
+    styles: Float[Tensor, "batch in_channel"],
+    bias: Float[Tensor, " out_channel"],
+    clamp: float | None,
+) -> Float[Tensor, "batch out_channel height width"] | None:
+    """A modulated 1x1 convolution as one matrix product per sample on channels-last memory; None where it must not."""
+    if not fast_paths.allowed() or torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
+        return None
+    rows = x.permute(0, 2, 3, 1)
+    if not rows.is_contiguous():
+        return None
+    weights = weight[:, :, 0, 0] * styles[:, None]
+    images = torch.stack([F.linear(row, w, bias) for row, w in zip(rows, weights, strict=True)])
+    if clamp is not None:
+        images = images.clamp_(-clamp, clamp)
+    return images.permute(0, 3, 1, 2)
+
+
+def is_default_filter(resample_filter: Tensor) -> bool:
+    """True for outer([1, 3, 3, 1]) / 64, which the kernels have built in."""
+    return resample_filter.shape == (4, 4) and torch.equal(resample_filter.cpu(), fir_filter())
