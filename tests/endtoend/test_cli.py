@@ -1,0 +1,156 @@
+"""The command line on the smallest model: every product, and one sentence for every mistake."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import trimesh
+from imageio_ffmpeg import count_frames_and_secs
+from PIL import Image
+
+from panohead.checkpoint import save_checkpoint
+from panohead.cli.common import parse_numbers
+from panohead.cli.main import main
+from panohead.errors import PanoHeadError
+from panohead.media import is_marked_synthetic
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A checkpoint of the tiny generator."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_checkpoint(path, {"G_ema": tiny.generator()}, notes={"about": "A test model."})
+    return str(path)
+
+
+def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["generate", "--checkpoint", model, "--out", str(out), "--seeds", "0,3", "--yaws", "0", "-45"]
+    arguments += ["--turntable", "--frames", "4", "--mesh", "glb", "ply", "mrc", "--mesh-resolution", "24"]
+    assert main([*arguments, "--mesh-level", "2", "--depth", "--masks"]) == 0
+    names = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+    per_seed = ["{0}.glb", "{0}.mrc", "{0}.ply", "{0}_turntable.mp4"]
+    per_view = ["{0}/yaw{1}.png", "{0}/yaw{1}_depth.png", "{0}/yaw{1}_mask.png"]
+    seeds, yaws = ("seed0000", "seed0003"), ("+000", "-045")
+    expected = [name.format(seed) for seed in seeds for name in per_seed]
+    expected += [name.format(seed, yaw) for seed in seeds for yaw in yaws for name in per_view]
+    assert names == sorted([*expected, "contact_sheet.png"])
+
+    with Image.open(out / "seed0000" / "yaw+000.png") as picture:
+        assert (picture.mode, picture.size) == ("RGB", (128, 128))
+    assert is_marked_synthetic(out / "seed0000" / "yaw+000.png")
+    assert is_marked_synthetic(out / "contact_sheet.png")
+    assert count_frames_and_secs(str(out / "seed0000_turntable.mp4"))[0] == 4
+    head = trimesh.load(out / "seed0000.glb", force="mesh")
+    assert 0.02 < head.extents.max() < 0.6, "life size in metres"
+    assert head.visual.vertex_colors.shape == (len(head.vertices), 4)
+    volume = (out / "seed0000.mrc").read_bytes()
+    assert struct.unpack("<4i", volume[:16]) == (24, 24, 24, 2)
+
+
+def test_generate_cut_out_mixing_and_backgrounds(model: str, tmp_path: Path) -> None:
+    common = ["generate", "--checkpoint", model, "--seeds", "0", "--yaws", "0", "--no-contact-sheet"]
+    pictures = {}
+    for name, options in {
+        "plain": [],
+        "transparent": ["--transparent", "--turntable", "--turntable-format", "png", "--frames", "2"],
+        "mixed": ["--mix-with", "1", "--mix-rows", "0-2"],
+        "white": ["--background", "#ffffff"],
+        "other": ["--background", "seed:1"],
+    }.items():
+        assert main([*common, "--out", str(tmp_path / name), *options]) == 0
+        with Image.open(tmp_path / name / "seed0000" / "yaw+000.png") as picture:
+            pictures[name] = np.asarray(picture)
+    assert pictures["transparent"].shape == (128, 128, 4)
+    frames = sorted((tmp_path / "transparent" / "seed0000_turntable").iterdir())
+    assert len(frames) == 2
+    for name in ("mixed", "white", "other"):
+        assert not np.array_equal(pictures[name], pictures["plain"]), name
+
+
+def test_interpolate(model: str, tmp_path: Path) -> None:
+    arguments = ["interpolate", "--checkpoint", model, "--out", str(tmp_path), "--seeds", "0-2", "--count", "2"]
+    assert main([*arguments, "--film-format", "gif"]) == 0
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert film.n_frames == 6
+    assert main([*arguments, "--film-format", "png", "--no-loop"]) == 0
+    assert len(list((tmp_path / "walk").iterdir())) == 5
+
+
+def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["doctor"]) == 0
+    report = capsys.readouterr().out
+    for word in ("torch", "compiled CPU kernels", "ffmpeg", "panohead[face]"):
+        assert word in report
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--checkpoint", "missing.safetensors"], "there is no checkpoint missing.safetensors"),
+        (["--seeds", "0-x"], "seeds '0-x' are not understood"),
+        (["--seeds", "5-1"], "'5-1' is not a range"),
+        (["--transparent", "--turntable"], "mp4 knows no transparency"),
+        (["--transparent", "--background", "red"], "exclude each other"),
+        (["--background", "no_such_thing"], "neither a colour such as #ffffff nor a picture"),
+        (["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
+        (["--mix-with", "1", "--mix-rows", "90"], "rows of ws go from 0 to 5"),
+        (["--mesh", "glb", "--mesh-level", "1e9", "--mesh-resolution", "16"], "no surface"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    given = ["generate", "--out", str(tmp_path / "out"), "--seeds", "0", "--yaws", "0"]
+    if "--checkpoint" not in arguments:
+        given += ["--checkpoint", model]
+    assert main([*given, *arguments]) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("panohead: ")
+    assert message in last
+
+
+def test_debug_shows_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "--out", str(tmp_path), "--checkpoint", "missing.safetensors", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_made(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(["generate", "--checkpoint", model, "--out", str(tmp_path / "file" / "out")]) == 1
+    assert "choose another with --out" in capsys.readouterr().err
+
+
+def test_wrong_usage_is_exit_code_two() -> None:
+    for arguments in ([], ["nonsense"], ["generate"], ["generate", "--out", "x", "--frames", "many"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+
+
+def test_numbers_and_ranges() -> None:
+    assert parse_numbers("0-3, 8") == [0, 1, 2, 3, 8]
+    for wrong in ("", "-1", "1-", "0-200000", "99999999999"):
+        with pytest.raises(PanoHeadError):
+            parse_numbers(wrong)
+
+
+def test_demo_page_shows_what_was_written(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from panohead.head import Head
+
+    whole = Head.mesh
+    monkeypatch.setattr(Head, "mesh", lambda self: whole(self, 24, level=2.0))
+    assert main(["demo", "--checkpoint", model, "--out", str(tmp_path), "--seeds", "1", "--frames", "2"]) == 0
+    page = (tmp_path / "index.html").read_text()
+    for name in ("turntable.mp4", "contact_sheet.png", "head.glb"):
+        assert (tmp_path / name).stat().st_size > 0
+        assert name in page
+    assert "A test model." in page
+    assert "http" not in page, "the page needs no network"
+    header = (tmp_path / "head.glb").read_bytes()
+    length = struct.unpack("<I", header[12:16])[0]
+    assert "asset" in json.loads(header[20 : 20 + length])
