@@ -5,10 +5,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
+import tiny
 from panohead import checkpoint as module
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.config_json import from_plain

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from PIL import Image
 
+import tiny
 from panohead import Camera, PanoHeadError, load
 from panohead.checkpoint import save_checkpoint
 from panohead.frame import Frame

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ class Predictor:
         """
         z = torch.from_numpy(latent(seed, self.generator.config.z_dim)).to(self.device)
         label = (conditioning_camera or Camera.orbit()).expand(1).to(self.device).to_label()
-        options = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
+        options: dict[str, Any] = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
         ws = self.generator.mapping(z, label, **options)
         return Head(self.generator, ws, self.generator.align_camera(z, label, **options))
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import trimesh
 from imageio_ffmpeg import count_frames_and_secs
 from PIL import Image
 
+import tiny
 from panohead.checkpoint import save_checkpoint
 from panohead.cli.common import parse_numbers
 from panohead.cli.main import main

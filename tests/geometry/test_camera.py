@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from parity import golden
 
 from panohead.geometry import RADIUS, Camera, look_at_pose, rays_from_camera, sample_gaussian_pose, sample_uniform_pose
 from panohead.geometry.camera import focal_from_official_fov
+from parity import golden
 
 
 def _random_cameras(count: int) -> Camera:
@@ -32,9 +32,7 @@ def test_label_round_trip_is_exact() -> None:
 def test_front_label_is_the_official_one() -> None:
     label = Camera.orbit().to_label()
     expected = torch.zeros(25)
-    expected[[0, 5, 10, 11, 15, 16, 18, 20, 21, 24]] = torch.tensor(
-        [1, -1, -1, RADIUS, 1, 4.2647, 0.5, 4.2647, 0.5, 1]
-    )
+    expected[[0, 5, 10, 11, 15, 16, 18, 20, 21, 24]] = torch.tensor([1, -1, -1, RADIUS, 1, 4.2647, 0.5, 4.2647, 0.5, 1])
     torch.testing.assert_close(label, expected)
 
 

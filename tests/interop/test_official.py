@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from interop.hostile import Persistent, official_modules, official_pickle
 from torch import Tensor, nn
 
+from interop.hostile import Persistent, official_modules, official_pickle
 from panohead.checkpoint import load_checkpoint
 from panohead.cli.main import main
 from panohead.errors import PanoHeadError
@@ -167,9 +167,7 @@ def test_eg3d_pickle_is_a_true_triplane(tmp_path: Path) -> None:
 def test_round_trip_of_any_values_is_exact() -> None:
     generator = generator_from_official(ARGUMENTS)
     random = torch.Generator().manual_seed(0)
-    state = {
-        name: torch.randn(value.shape, generator=random) for name, value in official_state_dict(generator).items()
-    }
+    state = {name: torch.randn(value.shape, generator=random) for name, value in official_state_dict(generator).items()}
     load_official_state_dict(generator, state)
     back = official_state_dict(generator)
     assert back.keys() == state.keys()

@@ -3,11 +3,11 @@
 from typing import Any
 
 import torch
-from parity import golden
 from torch import Tensor
 
 from panohead.interop.official import generator_from_official, official_state_dict
 from panohead.models.generator import Generator
+from parity import golden
 
 NAMES = {"gen_p1": "const", "gen_p2": "const", "gen_p3": "const", "gen_p4": "none"}
 """The golden generators and the noise mode of their renders."""

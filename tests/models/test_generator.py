@@ -6,9 +6,9 @@ import textwrap
 from dataclasses import replace
 
 import pytest
-import tiny
 import torch
 
+import tiny
 from panohead.geometry import Camera
 from panohead.models.background import put_behind
 from panohead.models.generator import Generator

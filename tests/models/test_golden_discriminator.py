@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from parity import golden
 
 from panohead.interop.official import discriminator_from_official, official_state_dict
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
+from parity import golden
 
 CASES = golden.load("disc")[1]["cases"]
 # The numbers come from a machine with AVX2. Wider vectors round differently, and a leaky relu whose input is a rounding

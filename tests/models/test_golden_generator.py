@@ -5,14 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from models.official_cases import NAMES, draws, golden_generator, mixed_ws, statistics
-from parity import golden
 
+from models.official_cases import NAMES, draws, golden_generator, mixed_ws, statistics
 from panohead.geometry.camera import translate_label
 from panohead.models.generator import Generator, Rendering
 from panohead.ops import fast_paths
 from panohead.stylegan.synthesis_layers import PixelNoise
-
+from parity import golden
 
 PLAIN = ("gen_p2", "gen_p3", "gen_p4")
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from parity import golden
 from torch import Tensor
 
 from panohead.ops.bias_act import bias_act
 from panohead.ops.modulated_conv import modulated_conv2d
 from panohead.ops.resample import conv2d_resample, downsample2d, filter2d, fir_filter, upfirdn2d, upsample2d
 from panohead.ops.resize import filtered_resizing, gaussian_blur
+from parity import golden
 
 _, META = golden.load("ops")
 CASES = META["cases"]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from parity import golden, recipe
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.rendering import renderer
@@ -17,6 +16,7 @@ from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RenderConfig, first_depths, render_rays
 from panohead.rendering.sampling import importance_depths, ray_box_limits, sample_pdf
 from panohead.rendering.trigrid import PANOHEAD_AXES, project_points, sample_planes, unflatten_planes
+from parity import golden, recipe
 
 _, META = golden.load("renderer")
 CASES: dict[str, Any] = META["cases"]

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from rendering.analytic import RADIUS, Ball, chord, optical_depth
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.rendering.compositing import composite, interval_weights
@@ -14,6 +13,7 @@ from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RenderConfig, render_rays
 from panohead.rendering.sampling import ray_box_limits, stratified_depths
 from panohead.rendering.trigrid import EG3D_AXES, sample_trigrid
+from rendering.analytic import RADIUS, Ball, chord, optical_depth
 
 FINE = RenderConfig(depth_samples=400, importance_samples=400, crop_margin=0.0)
 EVEN = RayRandomness(ray_jitter=0.5, importance_u=torch.linspace(0.001, 0.999, 400)[None])
@@ -62,9 +62,7 @@ def test_a_camera_sees_a_round_silhouette() -> None:
     assert torch.equal(mask, mask.T)
     seen_radius = 4.2647 * math.tan(math.asin(RADIUS / 2.7)) * 33
     # Sub-pixel agreement of the area; the silhouette is a circle whose radius exceeds the picture's half.
-    in_picture = sum(
-        math.hypot(i - 16, j - 16) < seen_radius for i in range(33) for j in range(33)
-    )
+    in_picture = sum(math.hypot(i - 16, j - 16) < seen_radius for i in range(33) for j in range(33))
     assert abs(int(mask.sum()) - in_picture) <= 24
 
 
@@ -202,7 +200,8 @@ def test_batch_equals_one_by_one_but_for_the_shared_depth_range() -> None:
     planes = torch.cat([planes, planes.flip(3)])
     camera = Camera.from_label(torch.stack([Camera.orbit(0).to_label(), Camera.orbit(120).to_label()]))
     origins, directions = rays_from_camera(camera, 4)
-    config, even = RenderConfig(depth_samples=12, importance_samples=12), RayRandomness(ray_jitter=0.5, importance_u=0.3)
+    config = RenderConfig(depth_samples=12, importance_samples=12)
+    even = RayRandomness(ray_jitter=0.5, importance_u=0.3)
     both = render_rays(TriGridField(planes, decoder, 1.0), origins, directions, config, even)
     for i in range(2):
         one = render_rays(

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from parity import golden
 from torch import Tensor, nn
 
 from panohead.stylegan.discriminator_blocks import DiscriminatorBlock, DiscriminatorEpilogue, MinibatchStd
@@ -12,6 +11,7 @@ from panohead.stylegan.layers import Convolution, FullyConnected, normalize_seco
 from panohead.stylegan.mapping import MappingNetwork
 from panohead.stylegan.synthesis import BlockConfig, SynthesisBlock
 from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer, ToRGB
+from parity import golden
 
 _, META = golden.load("ops")
 CONST, NONE = PixelNoise(mode="const"), PixelNoise(mode="none")
@@ -71,9 +71,7 @@ def test_to_rgb() -> None:
 def _block(in_channels: int, resolution: int, **options: object) -> SynthesisBlock:
     architecture = options.pop("architecture", "skip")
     config = BlockConfig(architecture=architecture)  # type: ignore[arg-type]
-    return SynthesisBlock(
-        in_channels, 6, w_dim=24, resolution=resolution, image_channels=3, config=config, **options
-    )
+    return SynthesisBlock(in_channels, 6, w_dim=24, resolution=resolution, image_channels=3, config=config, **options)
 
 
 def _assert_pair(key: str, result: tuple[Tensor, Tensor | None]) -> None:

@@ -112,7 +112,8 @@ def test_biological_exceptions(crowd: list[Person]) -> None:
 def test_equal_steps_of_tone_are_equal_steps_of_lightness() -> None:
     people = sorted((sample_person(1, i) for i in range(200)), key=lambda p: p.tone)
     tone = np.array([p.tone for p in people])
-    light = np.array([float(lightness(skin_albedo(np.array(p.melanin), np.array(0.6)))) for p in people])
+    melanin = np.array([p.melanin for p in people])
+    light = lightness(skin_albedo(melanin, np.full(len(melanin), 0.6)))
     fit = np.polyfit(tone, light, 1)
     np.testing.assert_allclose(np.polyval(fit, tone), light, atol=0.2)
     assert fit[0] < -30
@@ -122,7 +123,7 @@ def test_pigment_darkens() -> None:
     melanin = np.linspace(0, 1.2, 9)
     assert (np.diff(hair_albedo(melanin, np.zeros(9)), axis=0) < 0).all()
     assert (np.diff(skin_albedo(melanin, np.full(9, 0.5)), axis=0) < 0).all()
-    black = hair_albedo(np.array(1.1), np.array(0.1))
+    black = hair_albedo(np.array([1.1]), np.array([0.1]))
     assert black.max() < 0.03
 
 

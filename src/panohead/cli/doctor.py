@@ -22,5 +22,7 @@ class Doctor:
         table = Table("what", "state", "detail", title="PanoHead on this machine", title_justify="left")
         for finding in diagnose():
             colour = {"on": "green", "off": "yellow", "missing": "yellow"}.get(finding.state, "")
-            table.add_row(finding.name, f"[{colour}]{finding.state}[/]" if colour else finding.state, escape(finding.detail))
+            table.add_row(
+                finding.name, f"[{colour}]{finding.state}[/]" if colour else finding.state, escape(finding.detail)
+            )
         Console().print(table)

@@ -25,12 +25,14 @@ class ImportOfficial:
 
     def run(self) -> None:
         """Read, convert, write."""
+        from torch.nn import Module
+
         from panohead.checkpoint import save_checkpoint
         from panohead.errors import PanoHeadError
         from panohead.interop.official import load_networks
 
         found = load_networks(self.file)
-        wanted = {name: found[name] for name in self.networks if name in found}
+        wanted: dict[str, Module] = {name: found[name] for name in self.networks if name in found}
         if len(wanted) < len(self.networks):
             missing = ", ".join(name for name in self.networks if name not in found)
             raise PanoHeadError(f"{self.file} holds {', '.join(found)} but not {missing}; choose with --networks")

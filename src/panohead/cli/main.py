@@ -29,7 +29,7 @@ Command = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit code 0: done, 1: failed with a one-line reason, 2: wrong usage, 130: interrupted."""
     keep_large_buffers()
-    command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)  # type: ignore[call-overload]
+    command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
     try:
         command.run()
     except KeyboardInterrupt:

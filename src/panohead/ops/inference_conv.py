@@ -14,7 +14,6 @@ from torch import Tensor
 
 from panohead.ops import fast_paths, winograd
 from panohead.ops.bias_act import Activation
-from panohead.ops.modulated_conv import demodulation_factors
 from panohead.ops.resample import fir_filter
 from panohead.ops.winograd_weights import PackedWeight, pack_up_weight, pack_weight
 
@@ -67,12 +66,13 @@ def modulated_layer(
         return None
     if up == 2 and not is_default_filter(resample_filter):
         return None
+    packed = cache.get(weight, up=up == 2)
     layer = winograd.upconv3x3 if up == 2 else winograd.conv3x3_winograd
     return layer(
         x,
-        cache.get(weight, up=up == 2),
+        packed,
         style=styles,
-        demodulation=demodulation_factors(weight, styles),
+        demodulation=packed.demodulation(styles),
         noise=noise,
         bias=bias,
         activation=_KERNEL_ACTIVATIONS[activation],
@@ -88,17 +88,15 @@ def pointwise(
     bias: Float[Tensor, " out_channel"],
     clamp: float | None,
 ) -> Float[Tensor, "batch out_channel height width"] | None:
-    """A modulated 1x1 convolution as one matrix product per sample on channels-last memory; None where it must not."""
+    """A modulated 1x1 convolution without demodulation on channels-last memory; None where plain PyTorch must."""
     if not fast_paths.allowed() or torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
         return None
-    rows = x.permute(0, 2, 3, 1)
-    if not rows.is_contiguous():
+    if not x.is_contiguous(memory_format=torch.channels_last):
         return None
-    weights = weight[:, :, 0, 0] * styles[:, None]
-    images = torch.stack([F.linear(row, w, bias) for row, w in zip(rows, weights, strict=True)])
-    if clamp is not None:
-        images = images.clamp_(-clamp, clamp)
-    return images.permute(0, 3, 1, 2)
+    weights = weight * styles[:, None, :, None, None]
+    images = [F.conv2d(x[i : i + 1], w.to(memory_format=torch.channels_last), bias) for i, w in enumerate(weights)]
+    image = images[0] if len(images) == 1 else torch.cat(images)
+    return image if clamp is None else image.clamp_(-clamp, clamp)
 
 
 def is_default_filter(resample_filter: Tensor) -> bool:

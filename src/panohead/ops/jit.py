@@ -29,6 +29,6 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             return plain
         import numba
 
-        return numba.njit(cache=True, **options)(plain)  # type: ignore[no-any-return]
+        return numba.njit(cache=True, **options)(plain)
 
     return decorate

@@ -88,30 +88,29 @@ def render_rays(
     if coarse < 4:
         raise ValueError(f"the renderer needs at least 4 samples per ray, not {coarse}")
     u = depths[..., :0] if importance_u is None else importance_u
+    limit = field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf
+    near, far = depths.aminmax()
+    limits = tuple(np.float32(float(number)) for number in (limit, near, far, _OPAQUE))
     activation = {"none": kernels.LINEAR, "sigmoid": kernels.SIGMOID, "lrelu": kernels.LEAKY}[field.decoder.activation]
-    first, colour_weight, colour_bias = _packed(field.decoder)
-    composites = torch.empty(batch, count, (first[1] if activation == kernels.LINEAR else colour_bias).size)
+    layer, density, colour = _layers(field.decoder)
+    composites = torch.empty(batch, count, (layer if activation == kernels.LINEAR else colour).bias.size)
     ray_depths, weight_sum = torch.empty(batch, count), torch.empty(batch, count)
-    limit = np.float32(field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf)
-    near, far = (np.float32(depth.item()) for depth in depths.aminmax())
     planes, order = texel_contiguous(field.planes), _ray_order(count)
 
     def work(part: tuple[int, tuple[int, int]]) -> None:
         image, (start, end) = part
+        given = (_array(rays[image]) for rays in (ray_origins, ray_directions, depths, u))
         kernels.render(
-            order[start:end], *_texels(planes[image], field), np.float32(2 / field.box_warp), limit,
-            np.float32(_OPAQUE), near, far, *first, activation, colour_weight, colour_bias,
-            _array(ray_origins[image]), _array(ray_directions[image]), _array(depths[image]), _array(u[image]),
-            composites[image].numpy(), ray_depths[image].numpy(), weight_sum[image].numpy(),
+            order[start:end], kernels.Rays(*given, *limits), _grid(planes[image], field), layer, density, activation,
+            colour, composites[image].numpy(), ray_depths[image].numpy(), weight_sum[image].numpy(),
         )  # fmt: skip
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, _TILE**2)])
     depth, weight_sum = ray_depths[..., None], weight_sum[..., None]
-    outputs = field.decoder.output_weight.shape[0] - 1
     if activation == kernels.LINEAR:
         hidden = composites[..., : field.decoder.hidden_bias.shape[0]]
         return field.decoder.colour_of_composite(hidden, weight_sum), depth, weight_sum
-    return composites[..., :outputs].contiguous(), depth, weight_sum
+    return composites[..., : field.decoder.output_bias.shape[0] - 1].contiguous(), depth, weight_sum
 
 
 @torch.no_grad()
@@ -124,17 +123,15 @@ def query_density(
     """
     from panohead.rendering import fused_cpu_kernels as kernels
 
-    first = _packed(field.decoder)[0]
     batch, count, _ = points.shape
+    layer, density, _ = _layers(field.decoder)
     densities = torch.empty(batch, count)
     planes = texel_contiguous(field.planes)
 
     def work(part: tuple[int, tuple[int, int]]) -> None:
         image, (start, end) = part
-        kernels.query(
-            _array(points[image]), start, end, *_texels(planes[image], field), np.float32(2 / field.box_warp), *first,
-            densities[image].numpy(),
-        )  # fmt: skip
+        grid, target = _grid(planes[image], field), densities[image].numpy()
+        kernels.query(_array(points[image]), start, end, grid, layer, density, target)
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, kernels.BLOCK)])
     return densities[..., None]
@@ -152,33 +149,37 @@ def _texels_are_runs(planes: Tensor) -> bool:
     return strides[2] == 1
 
 
-def _texels(planes: Tensor, field: TriGridField) -> tuple[Any, Any]:
-    """One head's texels as a flat array, and the kernels' ``layout`` of it."""
-    plane, _, depth, row, column = planes.stride()
-    sizes = planes.shape[2:]
-    flat = field.interpolation == "bilinear"
-    layout = [plane, depth, row, column, *sizes, flat, *(axis for plane_axes in field.axes for axis in plane_axes)]
-    return planes.detach().as_strided((planes.numel(),), (1,)).numpy(), tuple(int(entry) for entry in layout)
+def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridField) -> Any:
+    """One head's texels for the kernels."""
+    from panohead.rendering.fused_cpu_kernels import Grid
+
+    strides = planes.stride()
+    return Grid(
+        texels=planes.detach().as_strided((planes.numel(),), (1,)).numpy(),
+        strides=(strides[0], *strides[2:]),
+        sizes=tuple(planes.shape[2:]),
+        axes=tuple(axis for plane in field.axes for axis in plane),
+        flat=field.interpolation == "bilinear",
+        scale=np.float32(2 / field.box_warp),
+    )
 
 
-def _packed(decoder: DecoderWeights) -> tuple[tuple[Any, Any, Any, Any], Any, Any]:
-    """The decoder for the kernels: (first layer's weight and bias, density's weight and bias), colour weight and bias.
+def _layers(decoder: DecoderWeights) -> tuple[Any, Any, Any]:
+    """The decoder for the kernels: first layer, density, colour layer.
 
-    The mean over three planes is taken by the first layer. Its width is rounded up to whole panels with zeros.
+    The first layer also takes the mean over the three planes. Widths are rounded up to whole panels with zeros.
     """
     from panohead.ops.simd import PANEL
+    from panohead.rendering.fused_cpu_kernels import Density, Layer
 
-    hidden = decoder.hidden_bias.shape[0]
-    extra = -hidden % PANEL
-    output = F.pad(decoder.output_weight.detach(), (0, extra))
-    first = (
-        _panels(decoder.hidden_weight.detach() / 3),
-        _array(F.pad(decoder.hidden_bias.detach(), (0, extra))),
-        _array(output[0]),
-        np.float32(decoder.output_bias[0].item()),
+    bias = decoder.hidden_bias
+    output_weight = F.pad(decoder.output_weight, (0, -bias.shape[0] % PANEL))
+    output_bias = decoder.output_bias
+    return (
+        Layer(_panels(decoder.hidden_weight / 3), _array(F.pad(bias, (0, -bias.shape[0] % PANEL)))),
+        Density(_array(output_weight[0]), np.float32(output_bias[0].item())),
+        Layer(_panels(output_weight[1:]), _array(F.pad(output_bias[1:], (0, -(output_bias.shape[0] - 1) % PANEL)))),
     )
-    colours = decoder.output_bias.shape[0] - 1
-    return first, _panels(output[1:]), _array(F.pad(decoder.output_bias.detach()[1:], (0, -colours % PANEL)))
 
 
 def _panels(weight: Float[Tensor, "output input"]) -> Float32[np.ndarray, "panel input lane"]:

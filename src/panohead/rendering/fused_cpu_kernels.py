@@ -1,12 +1,12 @@
 """The compiled loops of ``panohead.rendering.fused_cpu``. Importing this module needs numba.
 
-All floats are float32. ``texels`` is flat, a texel is one run of channels; ``layout`` (a tuple of int) says where it is, see
-``LAYOUT``. ``hidden_weight`` is packed in panels for ``multiply_block``: [panel, channel, PANEL]. The samples of one
-ray are evaluated in blocks, each into the next free rows (*slots*) of ``hidden``.
+All floats are float32. The samples of one ray are evaluated in blocks, each sample into the next free row of hidden
+units (its *slot*); the first pass has its samples in front, the second behind them.
 """
 
 import math
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -15,22 +15,80 @@ from numba.core import cgutils, types
 from panohead.ops.jit import jit
 from panohead.ops.simd import PANEL, ROWS, WIDTH, fma, intrinsic, load, multiply_block, splat, store
 
-LAYOUT = ("plane_stride", "slice_stride", "row_stride", "column_stride", "depth", "height", "width", "flat", "axes")
-"""Entries of ``layout``; strides in elements, ``flat`` 1 for bilinear look-ups, and nine axes (width, height, slice)."""
-
 BLOCK = 4 * ROWS
 """Samples evaluated together: enough to fill the matrix product, few enough to stop soon behind a surface."""
 
 LINEAR, SIGMOID, LEAKY = 0, 1, 2
 """Colour activations. With LINEAR the hidden units are composited, and the caller applies the colour layer."""
 
+
+class Grid(NamedTuple):
+    """The tri-grid of one head: ``texels`` is flat, a texel is one run of channels."""
+
+    texels: Any
+    strides: Any  # of planes, slices, rows, columns, in elements
+    sizes: Any  # slices, rows, columns
+    axes: Any  # world axes along width, height and slices: nine numbers
+    flat: Any  # look up in the first slice only (bilinear)
+    scale: Any  # world units to grid coordinates
+
+
+class Layer(NamedTuple):
+    """``weight`` is packed for ``multiply_block``: [panel, input, PANEL]; ``bias`` fills whole panels too."""
+
+    weight: Any
+    bias: Any
+
+
+class Density(NamedTuple):
+    """The decoder's output row for density."""
+
+    weight: Any
+    bias: Any
+
+
+class Rays(NamedTuple):
+    """Rays of one head, depths of their first pass, quantiles of the second; and the limits of the volume."""
+
+    origins: Any
+    directions: Any
+    depths: Any
+    u: Any
+    crop: Any  # samples with |x| or |z| above are empty
+    near: Any
+    far: Any  # limits of the resulting depths
+    opaque: Any  # optical depth behind which nothing is looked at any more
+
+
+class Samples(NamedTuple):
+    """Of one ray: ``order`` is by depth; weights (and ``thickness``, scratch) belong to the interval behind."""
+
+    depth: Any
+    density: Any
+    slot: Any
+    order: Any
+    weight: Any
+    thickness: Any
+    hidden: Any
+
+
+class Block(NamedTuple):
+    """Of one block of samples: the 24 texels around each (offsets, weights), features, and which samples they are."""
+
+    corners: Any
+    weights: Any
+    features: Any
+    members: Any
+
+
+_LINE = 16  # elements per cache line
 _EMPTY = np.float32(-1000.0)  # density.EMPTY
 _UNKNOWN, _CROPPED = -2, -1  # instead of a slot
-_LINE = 16  # elements per cache line
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 # No "nnan" and "ninf": a broken tri-grid must give NaN, not anything. The rest lets LLVM use vectors.
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
+_inner = partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by kernels only: compiles faster
 
 # Minimax polynomials: 2^f - 1 = f (E1 + E2 f + ...) on +-1/2 and log(1 + e) = e (L0 + L1 e + ...) on [0, 1], with
 # relative errors of 9e-8 and 2e-7. A machine's own exp and log are not vectorised.
@@ -42,7 +100,7 @@ _L3, _L4, _L5 = np.float32(-0.24495464), np.float32(0.17745243), np.float32(-0.1
 _L6, _L7 = np.float32(0.044089635), np.float32(-0.0085392077)
 
 
-@jit(nogil=True, fastmath=_FAST, forceinline=True)
+@_inner(fastmath=_FAST, forceinline=True)
 def _decay(x: Any) -> Any:
     """exp(-x) for x >= 0; exactly 1 at 0, about 1e-38 instead of anything smaller."""
     power = max(-x * _LOG2_E, np.float32(-126.0))
@@ -52,24 +110,11 @@ def _decay(x: Any) -> Any:
     return fraction * np.int32((whole + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@jit(nogil=True, fastmath=_FAST, forceinline=True)
+@_inner(fastmath=_FAST, forceinline=True)
 def _softplus(x: Any) -> Any:
     e = _decay(abs(x))
     log = _L0 + e * (_L1 + e * (_L2 + e * (_L3 + e * (_L4 + e * (_L5 + e * (_L6 + e * _L7))))))
     return max(x, _ZERO) + e * log
-
-
-@jit(nogil=True, fastmath=_FAST, forceinline=True)
-def _neighbours(coordinate: Any, size: Any) -> Any:
-    """Both neighbours on an axis of ``size`` texels and their weights, zero for those outside (as grid_sample does)."""
-    position = ((coordinate + _ONE) * np.float32(size) - _ONE) * _HALF
-    position = min(max(position, np.float32(-2.0)), np.float32(size + 1))
-    whole = np.floor(position)
-    part = position - whole
-    first = int(whole)
-    low = _ONE - part if 0 <= first < size else _ZERO
-    high = part if -1 <= first < size - 1 else _ZERO
-    return min(max(first, 0), size - 1), min(max(first + 1, 0), size - 1), low, high
 
 
 @intrinsic
@@ -88,53 +133,66 @@ def _prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
     return types.void(array, types.int64), emit
 
 
-@jit(nogil=True, forceinline=True)
-def _note(texels: Any, corners: Any, weights: Any, row: Any, at: Any, offset: Any, weight: Any) -> None:
+@_inner(fastmath=_FAST, forceinline=True)
+def _neighbours(coordinate: Any, size: Any) -> Any:
+    """Both neighbours on an axis of ``size`` texels and their weights, zero for those outside (as grid_sample does)."""
+    position = ((coordinate + _ONE) * np.float32(size) - _ONE) * _HALF
+    position = min(max(position, np.float32(-2.0)), np.float32(size + 1))
+    whole = np.floor(position)
+    part = position - whole
+    first = int(whole)
+    low = _ONE - part if 0 <= first < size else _ZERO
+    high = part if -1 <= first < size - 1 else _ZERO
+    return min(max(first, 0), size - 1), min(max(first + 1, 0), size - 1), low, high
+
+
+@_inner(forceinline=True)
+def _note(texels: Any, block: Any, row: Any, at: Any, offset: Any, weight: Any) -> None:
     """Note one texel of a sample with its weight, and fetch it (its first 32 channels)."""
-    corners[row, at], weights[row, at] = offset, weight
+    block.corners[row, at], block.weights[row, at] = offset, weight
     _prefetch(texels, offset)
     _prefetch(texels, offset + _LINE)
 
 
-@jit(nogil=True, fastmath=_FAST, forceinline=True)
-def _locate_in(
-    plane: Any, x: Any, y: Any, z: Any, texels: Any, layout: Any, corners: Any, weights: Any, row: Any
-) -> None:
+@_inner(fastmath=_FAST, forceinline=True)
+def _locate_in(plane: Any, x: Any, y: Any, z: Any, grid: Any, block: Any, row: Any) -> None:
     """Note the eight texels of one plane around a point."""
-    u = x if layout[8 + 3 * plane] == 0 else y if layout[8 + 3 * plane] == 1 else z
-    v = x if layout[9 + 3 * plane] == 0 else y if layout[9 + 3 * plane] == 1 else z
-    w = x if layout[10 + 3 * plane] == 0 else y if layout[10 + 3 * plane] == 1 else z
-    x0, x1, left, right = _neighbours(u, layout[6])
-    y0, y1, lower, upper = _neighbours(v, layout[5])
-    z0, z1, front, back = _neighbours(w, layout[4])
-    if layout[7] == 1:
+    axes, strides, texels = grid.axes, grid.strides, grid.texels
+    u = x if axes[3 * plane] == 0 else y if axes[3 * plane] == 1 else z
+    v = x if axes[3 * plane + 1] == 0 else y if axes[3 * plane + 1] == 1 else z
+    w = x if axes[3 * plane + 2] == 0 else y if axes[3 * plane + 2] == 1 else z
+    x0, x1, left, right = _neighbours(u, grid.sizes[2])
+    y0, y1, lower, upper = _neighbours(v, grid.sizes[1])
+    z0, z1, front, back = _neighbours(w, grid.sizes[0])
+    if grid.flat:
         z0, z1, front, back = 0, 0, _ONE, _ZERO
-    x0, x1 = x0 * layout[3] + plane * layout[0], x1 * layout[3] + plane * layout[0]
-    y0, y1, z0, z1 = y0 * layout[2], y1 * layout[2], z0 * layout[1], z1 * layout[1]
+    x0, x1 = x0 * strides[3] + plane * strides[0], x1 * strides[3] + plane * strides[0]
+    y0, y1, z0, z1 = y0 * strides[2], y1 * strides[2], z0 * strides[1], z1 * strides[1]
     a, b, c, d = left * lower, right * lower, left * upper, right * upper
     at = 8 * plane
-    _note(texels, corners, weights, row, at, x0 + y0 + z0, a * front)
-    _note(texels, corners, weights, row, at + 1, x1 + y0 + z0, b * front)
-    _note(texels, corners, weights, row, at + 2, x0 + y1 + z0, c * front)
-    _note(texels, corners, weights, row, at + 3, x1 + y1 + z0, d * front)
-    _note(texels, corners, weights, row, at + 4, x0 + y0 + z1, a * back)
-    _note(texels, corners, weights, row, at + 5, x1 + y0 + z1, b * back)
-    _note(texels, corners, weights, row, at + 6, x0 + y1 + z1, c * back)
-    _note(texels, corners, weights, row, at + 7, x1 + y1 + z1, d * back)
+    _note(texels, block, row, at, x0 + y0 + z0, a * front)
+    _note(texels, block, row, at + 1, x1 + y0 + z0, b * front)
+    _note(texels, block, row, at + 2, x0 + y1 + z0, c * front)
+    _note(texels, block, row, at + 3, x1 + y1 + z0, d * front)
+    _note(texels, block, row, at + 4, x0 + y0 + z1, a * back)
+    _note(texels, block, row, at + 5, x1 + y0 + z1, b * back)
+    _note(texels, block, row, at + 6, x0 + y1 + z1, c * back)
+    _note(texels, block, row, at + 7, x1 + y1 + z1, d * back)
 
 
-@jit(nogil=True, forceinline=True)
-def _locate(x: Any, y: Any, z: Any, texels: Any, layout: Any, corners: Any, weights: Any, row: Any) -> None:
-    """Note the 24 texels around a point (grid coordinates).
+@_inner(forceinline=True)
+def _locate(x: Any, y: Any, z: Any, grid: Any, block: Any, row: Any) -> None:
+    """Note the 24 texels around a point (world units).
 
     All samples of a block are located before the first is blended, so that memory answers in the meantime.
     """
-    _locate_in(0, x, y, z, texels, layout, corners, weights, row)
-    _locate_in(1, x, y, z, texels, layout, corners, weights, row)
-    _locate_in(2, x, y, z, texels, layout, corners, weights, row)
+    x, y, z = x * grid.scale, y * grid.scale, z * grid.scale
+    _locate_in(0, x, y, z, grid, block, row)
+    _locate_in(1, x, y, z, grid, block, row)
+    _locate_in(2, x, y, z, grid, block, row)
 
 
-@jit(nogil=True, forceinline=True)
+@_inner(forceinline=True)
 def _blend(texels: Any, corners: Any, weights: Any, count: Any, features: Any) -> None:
     """Sums of the three planes' features at the located points, to the rows of ``features``."""
     channels = features.shape[1]
@@ -146,7 +204,7 @@ def _blend(texels: Any, corners: Any, weights: Any, count: Any, features: Any) -
             store(features, row * channels + channel, total)
 
 
-@jit(nogil=True)
+@_inner()
 def _multiply(rows: Any, count: Any, weight: Any, products: Any, first: Any) -> None:
     """Rows times a packed weight, to the rows of ``products`` from ``first`` on; up to ROWS - 1 more are written."""
     depth, width = rows.shape[1], products.shape[1]
@@ -158,8 +216,8 @@ def _multiply(rows: Any, count: Any, weight: Any, products: Any, first: Any) -> 
             )  # fmt: skip
 
 
-@jit(nogil=True, fastmath=_FAST, forceinline=True)
-def _density(hidden: Any, row: Any, bias: Any, weight: Any) -> Any:
+@_inner(fastmath=_FAST, forceinline=True)
+def _activate(hidden: Any, row: Any, bias: Any, weight: Any) -> Any:
     """Hidden units of a sample, in place, from the sums of the first layer; their density without its bias."""
     density = _ZERO
     for i in range(bias.shape[0]):
@@ -169,61 +227,90 @@ def _density(hidden: Any, row: Any, bias: Any, weight: Any) -> Any:
     return density
 
 
+@_inner()
+def _new_block(channels: Any) -> Any:
+    return Block(
+        np.empty((BLOCK, 24), np.int64),
+        np.empty((BLOCK, 24), np.float32),
+        np.zeros((BLOCK, channels), np.float32),
+        np.empty(BLOCK, np.int64),
+    )
+
+
 @jit(nogil=True)
-def query(
-    points: Any, first: Any, last: Any, texels: Any, layout: Any, scale: Any, hidden_weight: Any, hidden_bias: Any,
-    density_weight: Any, density_bias: Any, densities: Any,
-) -> None:  # fmt: skip
+def query(points: Any, first: Any, last: Any, grid: Any, layer: Any, density: Any, densities: Any) -> None:
     """Raw density at points[first:last] (world units)."""
-    channels = hidden_weight.shape[1]
-    features, hidden = np.zeros((BLOCK, channels), np.float32), np.empty((BLOCK, hidden_bias.size), np.float32)
-    corners, weights = np.empty((BLOCK, 24), np.int64), np.empty((BLOCK, 24), np.float32)
+    block = _new_block(layer.weight.shape[1])
+    hidden = np.empty((BLOCK, layer.bias.size), np.float32)
     for start in range(first, last, BLOCK):
         count = min(BLOCK, last - start)
         for i in range(count):
-            x, y, z = points[start + i, 0] * scale, points[start + i, 1] * scale, points[start + i, 2] * scale
-            _locate(x, y, z, texels, layout, corners, weights, i)
-        _blend(texels, corners, weights, count, features)
-        _multiply(features, count, hidden_weight, hidden, 0)
+            _locate(points[start + i, 0], points[start + i, 1], points[start + i, 2], grid, block, i)
+        _blend(grid.texels, block.corners, block.weights, count, block.features)
+        _multiply(block.features, count, layer.weight, hidden, 0)
         for i in range(count):
-            densities[start + i] = _density(hidden, i, hidden_bias, density_weight) + density_bias
+            densities[start + i] = _activate(hidden, i, layer.bias, density.weight) + density.bias
 
 
-@jit(nogil=True)
-def _collect(
-    order: Any, position: Any, total: Any, origins: Any, directions: Any, ray: Any, limit: Any, scale: Any,
-    texels: Any, layout: Any, depth: Any, density: Any, slot: Any, used: Any, corners: Any, weights: Any, pending: Any,
-) -> Any:  # fmt: skip
-    """Locate the next unknown samples of a ray, a block at most; empty the cropped ones.
+@_inner()
+def _collect(rays: Any, ray: Any, samples: Any, position: Any, total: Any, used: Any, grid: Any, block: Any) -> Any:
+    """Locate the next unknown samples in order, a block at most; empty the cropped ones.
 
-    Returns the position behind the last sample dealt with, and how many await their density in ``pending``.
+    Returns the position behind the last sample dealt with, and how many are in the block.
     """
-    count = 0
+    depth, count = samples.depth, 0
     while position < total and count < BLOCK:
-        sample = order[position]
+        sample = samples.order[position]
         position += 1
-        if slot[sample] != _UNKNOWN:
+        if samples.slot[sample] != _UNKNOWN:
             continue
         # Not contracted to fused operations (no fast flags here): at the edge of the crop the last bit decides.
-        x = origins[ray, 0] + depth[sample] * directions[ray, 0]
-        y = origins[ray, 1] + depth[sample] * directions[ray, 1]
-        z = origins[ray, 2] + depth[sample] * directions[ray, 2]
-        if abs(x) > limit or abs(z) > limit:
-            slot[sample], density[sample] = _CROPPED, _EMPTY
+        x = rays.origins[ray, 0] + depth[sample] * rays.directions[ray, 0]
+        y = rays.origins[ray, 1] + depth[sample] * rays.directions[ray, 1]
+        z = rays.origins[ray, 2] + depth[sample] * rays.directions[ray, 2]
+        if abs(x) > rays.crop or abs(z) > rays.crop:
+            samples.slot[sample], samples.density[sample] = _CROPPED, _EMPTY
             continue
-        _locate(x * scale, y * scale, z * scale, texels, layout, corners, weights, count)
-        slot[sample], pending[count] = used + count, sample
+        _locate(x, y, z, grid, block, count)
+        samples.slot[sample], block.members[count] = used + count, sample
         count += 1
     return position, count
 
 
-@jit(nogil=True, fastmath=_FAST)
-def _march(order: Any, count: Any, depth: Any, density: Any, weight: Any, thickness: Any) -> None:
+@_inner()
+def _look(
+    rays: Any, ray: Any, samples: Any, total: Any, used: Any, grid: Any, layer: Any, density: Any, block: Any
+) -> Any:
+    """Evaluate the first ``total`` samples in order, front to back, until the ray is opaque.
+
+    Returns how many samples that were, and how many slots are in use now.
+    """
+    position, absorbed = 0, _ZERO
+    while position < total and absorbed < rays.opaque:
+        start = max(position, 1)
+        position, count = _collect(rays, ray, samples, position, total, used, grid, block)
+        _blend(grid.texels, block.corners, block.weights, count, block.features)
+        _multiply(block.features, count, layer.weight, samples.hidden, used)
+        for i in range(count):
+            units = _activate(samples.hidden, used + i, layer.bias, density.weight)
+            samples.density[block.members[i]] = units + density.bias
+        used += count
+        for i in range(start, position):
+            # A lower bound of the optical depth that costs no logarithm: softplus(x) >= max(x, 0).
+            here, there = samples.order[i - 1], samples.order[i]
+            mean = _HALF * (samples.density[here] + samples.density[there]) - _ONE
+            absorbed += max(mean, _ZERO) * (samples.depth[there] - samples.depth[here])
+    return position, used
+
+
+@_inner(fastmath=_FAST)
+def _march(samples: Any, count: Any) -> None:
     """Weights of the intervals between ``count`` samples in order (midpoint rule; compositing.interval_weights)."""
+    weight, thickness = samples.weight, samples.thickness
     for i in range(count - 1):
-        here, there = order[i], order[i + 1]
-        thickness[i] = _HALF * (density[here] + density[there]) - _ONE
-        weight[i] = depth[there] - depth[here]
+        here, there = samples.order[i], samples.order[i + 1]
+        thickness[i] = _HALF * (samples.density[here] + samples.density[there]) - _ONE
+        weight[i] = samples.depth[there] - samples.depth[here]
     for i in range(count - 1):
         weight[i] = _ONE - _decay(_softplus(thickness[i]) * weight[i])
     passed = _ONE
@@ -233,7 +320,7 @@ def _march(order: Any, count: Any, depth: Any, density: Any, weight: Any, thickn
         passed *= _ONE - opacity + np.float32(1e-10)
 
 
-@jit(nogil=True)
+@_inner()
 def _sort(values: Any, first: Any, last: Any) -> None:
     """Insertion sort: there are few values, often sorted already."""
     for i in range(first + 1, last):
@@ -245,7 +332,7 @@ def _sort(values: Any, first: Any, last: Any) -> None:
         values[j + 1] = value
 
 
-@jit(nogil=True)
+@_inner()
 def _importance(depth: Any, coarse: Any, weight: Any, u: Any, cumulated: Any) -> None:
     """Depths behind the coarse ones, from sorted ``u`` (sampling.importance_depths, whose quirks are kept)."""
     count = coarse - 3
@@ -271,7 +358,7 @@ def _importance(depth: Any, coarse: Any, weight: Any, u: Any, cumulated: Any) ->
         depth[coarse + i] = near + (u[i] - cumulated[low]) / width * (far - near)
 
 
-@jit(nogil=True)
+@_inner()
 def _merge(depth: Any, coarse: Any, order: Any) -> None:
     """The order of all samples by depth; both parts of ``depth`` are sorted."""
     i, j = 0, coarse
@@ -284,11 +371,38 @@ def _merge(depth: Any, coarse: Any, order: Any) -> None:
             j += 1
 
 
-@jit(nogil=True, fastmath=_FAST)
+@_inner()
+def _refine(samples: Any, coarse: Any, count: Any, u: Any) -> None:
+    """Place the second pass where the first, of which ``count`` samples were looked at, found weight."""
+    _march(samples, count)
+    samples.weight[max(count - 1, 0) : coarse] = _ZERO
+    _sort(u, 0, u.shape[0])
+    _importance(samples.depth, coarse, samples.weight, u, samples.thickness)
+    _sort(samples.depth, coarse, samples.depth.shape[0])  # rounding may swap neighbours
+    _merge(samples.depth, coarse, samples.order)
+
+
+@_inner()
+def _settle(samples: Any, count: Any, used: Any, shares: Any) -> Any:
+    """Share every interval's weight among its two samples (``shares``, by slot); mean depth and weight of the ray."""
+    shares[:used] = _ZERO
+    total, distance, before = _ZERO, _ZERO, _ZERO
+    for i in range(count):
+        sample = samples.order[i]
+        after = samples.weight[i] if i < count - 1 else _ZERO
+        total += after
+        distance += _HALF * (before + after) * samples.depth[sample]
+        if samples.slot[sample] >= 0:
+            shares[samples.slot[sample]] = _HALF * (before + after)
+        before = after
+    return distance / total if total > _ZERO else np.float32(np.inf), total
+
+
+@_inner(fastmath=_FAST)
 def _colour(rows: Any, count: Any, bias: Any, activation: Any) -> None:
     """Bias and activation of the colours of every sample (decoder.activate_colour), in place."""
     for row in range(count):
-        for i in range(rows.shape[1]):
+        for i in range(bias.shape[0]):
             value = rows[row, i] + bias[i]
             if activation == SIGMOID:
                 e = _decay(abs(value))
@@ -298,83 +412,46 @@ def _colour(rows: Any, count: Any, bias: Any, activation: Any) -> None:
             rows[row, i] = value
 
 
-@jit(nogil=True)
-def _settle(
-    order: Any, count: Any, depth: Any, slot: Any, weight: Any, shares: Any, used: Any, near: Any, far: Any
-) -> Any:
-    """Share every interval's weight among its two samples (``shares``, by slot); depth and weight of the ray."""
-    for i in range(used):
-        shares[i] = _ZERO
-    total, distance, before = _ZERO, _ZERO, _ZERO
-    for i in range(count):
-        after = weight[i] if i < count - 1 else _ZERO
-        total += after
-        distance += _HALF * (before + after) * depth[order[i]]
-        if slot[order[i]] >= 0:
-            shares[slot[order[i]]] = _HALF * (before + after)
-        before = after
-    if total > _ZERO:
-        return min(max(distance / total, near), far), total
-    return far, total
+@_inner()
+def _compose(rows: Any, shares: Any, used: Any, composites: Any, ray: Any) -> None:
+    """The weighted sum of the samples' rows."""
+    width = rows.shape[1]
+    for channel in range(0, width, WIDTH):
+        total = splat(_ZERO)
+        for i in range(used):
+            total = fma(splat(shares[i]), load(rows, i * width + channel), total)
+        store(composites, ray * width + channel, total)
 
 
 @jit(nogil=True)
 def render(
-    rays: Any, texels: Any, layout: Any, scale: Any, limit: Any, opaque: Any, near: Any, far: Any, hidden_weight: Any,
-    hidden_bias: Any, density_weight: Any, density_bias: Any, activation: Any, colour_weight: Any, colour_bias: Any,
-    origins: Any, directions: Any, depths: Any, u: Any, composites: Any, ray_depths: Any, ray_weights: Any,
+    which: Any, rays: Any, grid: Any, layer: Any, density: Any, activation: Any, colour: Any, composites: Any,
+    ray_depths: Any, ray_weights: Any,
 ) -> None:  # fmt: skip
-    """The given rays, in that order. ``opaque``: optical depth behind which nothing is looked at any more."""
-    coarse, fine = depths.shape[1], u.shape[1]
-    samples, channels = coarse + fine, hidden_weight.shape[1]
-    depth, density, weight = np.empty(samples, np.float32), np.empty(samples, np.float32), np.empty(samples, np.float32)
-    thickness, shares, quantiles = np.empty_like(depth), np.empty_like(depth), np.empty(fine, np.float32)
-    slot, order, pending = np.empty(samples, np.int64), np.empty(samples, np.int64), np.empty(BLOCK, np.int64)
-    features, corners = np.zeros((BLOCK, channels), np.float32), np.empty((BLOCK, 24), np.int64)
-    weights = np.empty((BLOCK, 24), np.float32)
-    hidden = np.empty((samples + ROWS, hidden_bias.size), np.float32)
-    colours = np.empty((samples + ROWS if activation != LINEAR else 0, colour_bias.size), np.float32)
-    for ray in rays:
-        slot[:] = _UNKNOWN
-        order[:coarse] = np.arange(coarse)
-        depth[:coarse] = depths[ray]
-        used = count = 0
-        for total in (coarse, samples):
-            if total > coarse:
-                _march(order, count, depth, density, weight, thickness)
-                weight[max(count - 1, 0) : coarse] = _ZERO
-                quantiles[:] = u[ray]
-                _sort(quantiles, 0, fine)
-                _importance(depth, coarse, weight, quantiles, cumulated=thickness)
-                _sort(depth, coarse, samples)  # rounding may swap neighbours
-                _merge(depth, coarse, order)
-            elif count > 0:
-                break
-            count, absorbed = 0, _ZERO
-            while count < total and absorbed < opaque:
-                start = max(count, 1)
-                count, waiting = _collect(
-                    order, count, total, origins, directions, ray, limit, scale, texels, layout, depth, density,
-                    slot, used, corners, weights, pending,
-                )  # fmt: skip
-                _blend(texels, corners, weights, waiting, features)
-                _multiply(features, waiting, hidden_weight, hidden, used)
-                for i in range(waiting):
-                    density[pending[i]] = _density(hidden, used + i, hidden_bias, density_weight) + density_bias
-                used += waiting
-                for i in range(start, count):
-                    # A lower bound of the optical depth that costs no logarithm: softplus(x) >= max(x, 0).
-                    mean = _HALF * (density[order[i - 1]] + density[order[i]]) - _ONE
-                    absorbed += max(mean, _ZERO) * (depth[order[i]] - depth[order[i - 1]])
-        _march(order, count, depth, density, weight, thickness)
-        ray_depths[ray], ray_weights[ray] = _settle(order, count, depth, slot, weight, shares, used, near, far)
-        values = hidden
-        if activation != LINEAR:
-            _multiply(hidden, used, colour_weight, colours, 0)
-            _colour(colours, used, colour_bias, activation)
-            values = colours
-        for channel in range(0, values.shape[1], WIDTH):
-            sums = splat(_ZERO)
-            for i in range(used):
-                sums = fma(splat(shares[i]), load(values, i * values.shape[1] + channel), sums)
-            store(composites, ray * values.shape[1] + channel, sums)
+    """The rays of the given numbers, in that order."""
+    coarse, fine = rays.depths.shape[1], rays.u.shape[1]
+    total, channels = coarse + fine, layer.weight.shape[1]
+    samples = Samples(
+        np.empty(total, np.float32), np.empty(total, np.float32), np.empty(total, np.int64), np.empty(total, np.int64),
+        np.empty(total, np.float32), np.empty(total, np.float32), np.empty((total + ROWS, layer.bias.size), np.float32),
+    )  # fmt: skip
+    colours = np.empty((total + ROWS if activation != LINEAR else 0, colour.bias.size), np.float32)
+    block, shares, u = _new_block(channels), np.empty(total, np.float32), np.empty(fine, np.float32)
+    for ray in which:
+        samples.slot[:] = _UNKNOWN
+        samples.order[:coarse] = np.arange(coarse)
+        samples.depth[:coarse] = rays.depths[ray]
+        count, used = _look(rays, ray, samples, coarse, 0, grid, layer, density, block)
+        if fine > 0:
+            u[:] = rays.u[ray]
+            _refine(samples, coarse, count, u)
+            count, used = _look(rays, ray, samples, total, used, grid, layer, density, block)
+        _march(samples, count)
+        distance, ray_weights[ray] = _settle(samples, count, used, shares)
+        ray_depths[ray] = min(max(distance, rays.near), rays.far)
+        if activation == LINEAR:
+            _compose(samples.hidden, shares, used, composites, ray)
+        else:
+            _multiply(samples.hidden, used, colour.weight, colours, 0)
+            _colour(colours, used, colour.bias, activation)
+            _compose(colours, shares, used, composites, ray)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -66,7 +66,7 @@ class SynthesisBlock(nn.Module):
         self.upsample = upsample and in_channels > 0
         self.register_buffer("resample_filter", fir_filter())
         up = 2 if self.upsample else 1
-        options = {
+        options: dict[str, Any] = {
             "w_dim": w_dim,
             "resolution": resolution,
             "use_noise": config.use_noise,
@@ -190,6 +190,7 @@ class SynthesisNetwork(nn.Module):
         x = image = None
         row = 0
         for block in self.blocks.values():
+            assert isinstance(block, SynthesisBlock)
             x, image = block(x, image, ws[:, row : row + block.num_conv + block.num_torgb], noise=noise)
             row += block.num_conv
         assert image is not None
