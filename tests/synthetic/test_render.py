@@ -1,7 +1,10 @@
 """Colour, mask, depth and normals of one view agree with each other, and two views with one surface."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from panohead.synthetic.head import Head
 from panohead.synthetic.lighting import Lighting, sample_lighting
@@ -38,8 +41,6 @@ def test_mask_and_depth_agree_but_at_edges(short_scene: Scene) -> None:
 
 def test_depth_is_the_distance_along_the_ray(short_scene: Scene) -> None:
     """The nearest vertex of the scene to the unprojected point lies on the same surface."""
-    from scipy.spatial import cKDTree
-
     view = View(-50.0, 12.0)
     points, _ = points_of(render(short_scene, view, lighting(), SIZE, FOCAL), view)
     away, _ = cKDTree(np.concatenate([short_scene.vertices, short_scene.points])).query(points)
@@ -47,18 +48,30 @@ def test_depth_is_the_distance_along_the_ray(short_scene: Scene) -> None:
     assert np.quantile(away, 0.99) < 0.02
 
 
-def test_two_views_see_one_surface(long_head: Head) -> None:
-    from scipy.spatial import cKDTree
+def seen_from(points: np.ndarray, view: View, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of points to a camera, and what its depth map holds at their pixels (0 outside)."""
+    pose = view.cam2world()
+    local = (points - pose[:3, 3]) @ pose[:3, :3]
+    pixel = np.floor((local[:, :2] / local[:, 2:] * FOCAL + 0.5) * SIZE).astype(int)
+    inside = ((pixel >= 0) & (pixel < SIZE)).all(1)
+    stored = np.zeros(len(points))
+    stored[inside] = depth[pixel[inside, 1], pixel[inside, 0]]
+    return np.linalg.norm(local, axis=1), stored
 
+
+def test_two_views_see_one_surface(long_head: Head) -> None:
     scene = build_scene(long_head)
-    clouds = []
-    for view in (View(0.0, 0.0), View(25.0, 8.0)):
-        points, _ = points_of(render(scene, view, lighting(), SIZE, FOCAL), view)
-        clouds.append(points)
-    away, _ = cKDTree(clouds[1]).query(clouds[0])
-    co_visible = away[away < 0.03]
-    assert len(co_visible) > 0.6 * len(away)
+    first, second = View(0.0, 0.0), View(25.0, 8.0)
+    points, _ = points_of(render(scene, first, lighting(), SIZE, FOCAL), first)
+    away, stored = seen_from(points, second, render(scene, second, lighting(), SIZE, FOCAL).depth)
+    difference = np.abs(away - stored)[stored > 0]
+    co_visible = difference[difference < 0.03]
+    assert len(co_visible) > 0.6 * len(difference)
     assert np.median(co_visible) < 0.004
+    # A camera that is only 2 degrees off must fail the same test.
+    away, stored = seen_from(points, View(27.0, 8.0), render(scene, second, lighting(), SIZE, FOCAL).depth)
+    wrong = np.abs(away - stored)[stored > 0]
+    assert np.median(wrong[wrong < 0.03]) > 0.0045
 
 
 def test_normals_have_unit_length_and_face_the_camera(short_scene: Scene) -> None:
@@ -124,8 +137,6 @@ def test_shadows_fall_away_from_the_light(short_scene: Scene) -> None:
 
 
 def test_twice_the_light_is_twice_the_colour(short_scene: Scene) -> None:
-    from dataclasses import replace
-
     light = lighting()
     double = replace(
         light,

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from panohead.rendering import trigrid_cpu
 from panohead.rendering.decoder import DecoderWeights
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, sample_trigrid
 
@@ -35,10 +36,15 @@ class TriGridField:
 
     def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
         """Hidden units of the decoder at the points (world units)."""
-        features = sample_trigrid(
+        return self.decoder.hidden(self.features(points))
+
+    def features(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point channel"]:
+        """Tri-grid features at the points, by the compiled sampler where it serves."""
+        if trigrid_cpu.unsupported(self.planes, points, self.interpolation) is None:
+            return trigrid_cpu.sample_trigrid_cpu(self.planes, points, box_warp=self.box_warp, axes=self.axes)
+        return sample_trigrid(
             self.planes, points, box_warp=self.box_warp, axes=self.axes, interpolation=self.interpolation
         )
-        return self.decoder.hidden(features)
 
     def __call__(
         self, points: Float[Tensor, "batch point 3"]

@@ -88,7 +88,8 @@ _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 # No "nnan" and "ninf": a broken tri-grid must give NaN, not anything. The rest lets LLVM use vectors.
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
-_inner = partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by kernels only: compiles faster
+# For functions called by kernels only. Hand them np.int64(0) instead of 0, or they are compiled for the number 0 anew.
+_inner = partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 # Minimax polynomials: 2^f - 1 = f (E1 + E2 f + ...) on +-1/2 and log(1 + e) = e (L0 + L1 e + ...) on [0, 1], with
 # relative errors of 9e-8 and 2e-7. A machine's own exp and log are not vectorised.
@@ -187,9 +188,9 @@ def _locate(x: Any, y: Any, z: Any, grid: Any, block: Any, row: Any) -> None:
     All samples of a block are located before the first is blended, so that memory answers in the meantime.
     """
     x, y, z = x * grid.scale, y * grid.scale, z * grid.scale
-    _locate_in(0, x, y, z, grid, block, row)
-    _locate_in(1, x, y, z, grid, block, row)
-    _locate_in(2, x, y, z, grid, block, row)
+    _locate_in(np.int64(0), x, y, z, grid, block, row)
+    _locate_in(np.int64(1), x, y, z, grid, block, row)
+    _locate_in(np.int64(2), x, y, z, grid, block, row)
 
 
 @_inner(forceinline=True)
@@ -247,7 +248,7 @@ def query(points: Any, first: Any, last: Any, grid: Any, layer: Any, density: An
         for i in range(count):
             _locate(points[start + i, 0], points[start + i, 1], points[start + i, 2], grid, block, i)
         _blend(grid.texels, block.corners, block.weights, count, block.features)
-        _multiply(block.features, count, layer.weight, hidden, 0)
+        _multiply(block.features, count, layer.weight, hidden, np.int64(0))
         for i in range(count):
             densities[start + i] = _activate(hidden, i, layer.bias, density.weight) + density.bias
 
@@ -258,7 +259,7 @@ def _collect(rays: Any, ray: Any, samples: Any, position: Any, total: Any, used:
 
     Returns the position behind the last sample dealt with, and how many are in the block.
     """
-    depth, count = samples.depth, 0
+    depth, count = samples.depth, np.int64(0)
     while position < total and count < BLOCK:
         sample = samples.order[position]
         position += 1
@@ -285,7 +286,7 @@ def _look(
 
     Returns how many samples that were, and how many slots are in use now.
     """
-    position, absorbed = 0, _ZERO
+    position, absorbed = np.int64(0), _ZERO
     while position < total and absorbed < rays.opaque:
         start = max(position, 1)
         position, count = _collect(rays, ray, samples, position, total, used, grid, block)
@@ -375,8 +376,9 @@ def _merge(depth: Any, coarse: Any, order: Any) -> None:
 def _refine(samples: Any, coarse: Any, count: Any, u: Any) -> None:
     """Place the second pass where the first, of which ``count`` samples were looked at, found weight."""
     _march(samples, count)
-    samples.weight[max(count - 1, 0) : coarse] = _ZERO
-    _sort(u, 0, u.shape[0])
+    for i in range(count - 1, coarse):
+        samples.weight[i] = _ZERO
+    _sort(u, np.int64(0), u.shape[0])
     _importance(samples.depth, coarse, samples.weight, u, samples.thickness)
     _sort(samples.depth, coarse, samples.depth.shape[0])  # rounding may swap neighbours
     _merge(samples.depth, coarse, samples.order)
@@ -385,7 +387,8 @@ def _refine(samples: Any, coarse: Any, count: Any, u: Any) -> None:
 @_inner()
 def _settle(samples: Any, count: Any, used: Any, shares: Any) -> Any:
     """Share every interval's weight among its two samples (``shares``, by slot); mean depth and weight of the ray."""
-    shares[:used] = _ZERO
+    for i in range(used):
+        shares[i] = _ZERO
     total, distance, before = _ZERO, _ZERO, _ZERO
     for i in range(count):
         sample = samples.order[i]
@@ -438,12 +441,14 @@ def render(
     colours = np.empty((total + ROWS if activation != LINEAR else 0, colour.bias.size), np.float32)
     block, shares, u = _new_block(channels), np.empty(total, np.float32), np.empty(fine, np.float32)
     for ray in which:
-        samples.slot[:] = _UNKNOWN
-        samples.order[:coarse] = np.arange(coarse)
-        samples.depth[:coarse] = rays.depths[ray]
-        count, used = _look(rays, ray, samples, coarse, 0, grid, layer, density, block)
+        for i in range(total):
+            samples.slot[i], samples.order[i] = _UNKNOWN, i
+        for i in range(coarse):
+            samples.depth[i] = rays.depths[ray, i]
+        count, used = _look(rays, ray, samples, coarse, np.int64(0), grid, layer, density, block)
         if fine > 0:
-            u[:] = rays.u[ray]
+            for i in range(fine):
+                u[i] = rays.u[ray, i]
             _refine(samples, coarse, count, u)
             count, used = _look(rays, ray, samples, total, used, grid, layer, density, block)
         _march(samples, count)
@@ -452,6 +457,6 @@ def render(
         if activation == LINEAR:
             _compose(samples.hidden, shares, used, composites, ray)
         else:
-            _multiply(samples.hidden, used, colour.weight, colours, 0)
+            _multiply(samples.hidden, used, colour.weight, colours, np.int64(0))
             _colour(colours, used, colour.bias, activation)
             _compose(colours, shares, used, composites, ray)

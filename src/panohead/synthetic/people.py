@@ -30,7 +30,7 @@ CLOTHES = {"crew": 0.36, "vneck": 0.18, "turtle": 0.14, "tank": 0.1, "shirt": 0.
 GLASSES = {"none": 0.86, "round": 0.04, "square": 0.05, "aviator": 0.02, "sunglasses": 0.03}
 HEADWEAR = {"none": 0.90, "beanie": 0.03, "skullcap": 0.02, "headscarf": 0.03, "wrap": 0.02}
 AGES = (5.0, 85.0)
-_STEP_SQUARES = (59.0, 67.0, 61.0, 37.0, 79.0, 89.0, 31.0)  # gender, age, tone, style, colour, headwear, glasses
+_STEP_SQUARES = (31.0, 11.0, 19.0, 37.0, 5.0, 71.0, 103.0)  # gender, age, tone, style, colour, headwear, glasses
 
 
 def stream(seed: int, person: int, name: str) -> np.random.Generator:

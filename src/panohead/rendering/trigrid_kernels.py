@@ -1,0 +1,92 @@
+"""The tri-grid's look-up and its gradients, texel by texel (see :mod:`panohead.rendering.trigrid_cpu`).
+
+``planes`` are (3, depth, height, width, channel), ``points`` (point, 3), ``axes`` (3, 3). The kernels work on a range, hold no
+lock and share nothing but what each of them alone writes.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from panohead.ops.jit import jit
+
+
+@jit(inline="always")
+def _cell(coordinate: Any, size: int) -> Any:
+    """Index of the texel below a coordinate in [-1, 1] and the way to the next one, in texels."""
+    position = ((coordinate + np.float32(1)) * size - np.float32(1)) * np.float32(0.5)
+    below = math.floor(position)
+    return int(below), np.float32(position - below)
+
+
+@jit(nogil=True, fastmath=True)
+def gather(planes: Any, points: Any, axes: Any, scale: Any, out: Any) -> None:
+    """Mean over the planes of the trilinear features at the points."""
+    _, depth, height, width, channels = planes.shape
+    total = np.zeros(channels, np.float32)
+    third = np.float32(1 / 3)
+    for n in range(points.shape[0]):
+        total[:] = 0
+        for k in range(3):
+            x0, fx = _cell(points[n, axes[k, 0]] * scale, width)
+            y0, fy = _cell(points[n, axes[k, 1]] * scale, height)
+            z0, fz = _cell(points[n, axes[k, 2]] * scale, depth)
+            for corner in range(8):
+                dx, dy, dz = corner & 1, (corner >> 1) & 1, corner >> 2
+                x, y, z = x0 + dx, y0 + dy, z0 + dz
+                if 0 <= x < width and 0 <= y < height and 0 <= z < depth:
+                    share = (fx if dx else 1 - fx) * (fy if dy else 1 - fy) * (fz if dz else 1 - fz)
+                    texel = planes[k, z, y, x]
+                    for c in range(channels):
+                        total[c] += np.float32(share) * texel[c]
+        for c in range(channels):
+            out[n, c] = total[c] * third
+
+
+@jit(nogil=True, fastmath=True)
+def scatter(grad_out: Any, points: Any, axes: Any, scale: Any, k: int, grad_plane: Any) -> None:
+    """Gradient of one plane: (depth, height, width, channel), added to."""
+    depth, height, width, channels = grad_plane.shape
+    third = np.float32(1 / 3)
+    for n in range(points.shape[0]):
+        x0, fx = _cell(points[n, axes[k, 0]] * scale, width)
+        y0, fy = _cell(points[n, axes[k, 1]] * scale, height)
+        z0, fz = _cell(points[n, axes[k, 2]] * scale, depth)
+        for corner in range(8):
+            dx, dy, dz = corner & 1, (corner >> 1) & 1, corner >> 2
+            x, y, z = x0 + dx, y0 + dy, z0 + dz
+            if 0 <= x < width and 0 <= y < height and 0 <= z < depth:
+                share = (fx if dx else 1 - fx) * (fy if dy else 1 - fy) * (fz if dz else 1 - fz)
+                texel = grad_plane[z, y, x]
+                for c in range(channels):
+                    texel[c] += np.float32(share * third) * grad_out[n, c]
+
+
+@jit(nogil=True, fastmath=True)
+def point_gradient(grad_out: Any, planes: Any, points: Any, axes: Any, scale: Any, grad_points: Any) -> None:
+    """Gradient with respect to the points, (point, 3); zeros outside count as texels of value zero."""
+    _, depth, height, width, channels = planes.shape
+    for n in range(points.shape[0]):
+        grad_points[n, :] = 0
+        for k in range(3):
+            x0, fx = _cell(points[n, axes[k, 0]] * scale, width)
+            y0, fy = _cell(points[n, axes[k, 1]] * scale, height)
+            z0, fz = _cell(points[n, axes[k, 2]] * scale, depth)
+            gx = gy = gz = np.float32(0)
+            for corner in range(8):
+                dx, dy, dz = corner & 1, (corner >> 1) & 1, corner >> 2
+                x, y, z = x0 + dx, y0 + dy, z0 + dz
+                if 0 <= x < width and 0 <= y < height and 0 <= z < depth:
+                    dot = np.float32(0)
+                    texel = planes[k, z, y, x]
+                    for c in range(channels):
+                        dot += texel[c] * grad_out[n, c]
+                    wx, wy, wz = fx if dx else 1 - fx, fy if dy else 1 - fy, fz if dz else 1 - fz
+                    gx += np.float32((1 if dx else -1) * wy * wz) * dot
+                    gy += np.float32((1 if dy else -1) * wx * wz) * dot
+                    gz += np.float32((1 if dz else -1) * wx * wy) * dot
+            # d(texel position) / d(point) = scale * size / 2, and the mean over three planes.
+            grad_points[n, axes[k, 0]] += gx * scale * width / np.float32(6)
+            grad_points[n, axes[k, 1]] += gy * scale * height / np.float32(6)
+            grad_points[n, axes[k, 2]] += gz * scale * depth / np.float32(6)
