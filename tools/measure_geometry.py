@@ -1,7 +1,8 @@
 """Check that depth, masks and cameras of a dataset rendered with ``--depth`` agree with each other.
 
-For each person, every pixel of one view is unprojected and projected into the view nearest in yaw; where that view sees the same
-place (its depth there is within 0.03 world units) the distance between the two surfaces along the ray is measured::
+For each person, every pixel of one view is unprojected and projected into the view nearest in yaw; where that view
+sees the same place (its depth there is within 0.03 world units) the distance between the two surfaces along the ray
+is measured::
 
     panohead synthesize --people 16 --views 8 --out heads --depth --normals && python tools/measure_geometry.py heads
 """

@@ -6,6 +6,7 @@ lie, within which all must lie].
 """
 
 import json
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,14 @@ from torch import Tensor, nn
 from panohead.interop.names import official_state_dict
 from parity import recipe
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(os.environ.get("PANOHEAD_GOLDEN", Path(__file__).parent))
+"""PANOHEAD_GOLDEN names a folder with the whole set, of which only the small part beside this file is stored here."""
+_WHOLE_NAMES = {
+    "gen_p1": "gen_p1_512_d3_none",
+    "gen_p2": "gen_p2_256_d1_sigmoid_nobg",
+    "gen_p3": "gen_p3_128_d3_lrelu",
+    "gen_p4": "gen_p4_512_8X_d2_sigmoid",
+}
 WITHIN_ATOL = 0.999
 """Share of the elements that must lie within the smaller tolerance."""
 
@@ -29,9 +37,14 @@ Arrays = Mapping[str, np.ndarray]
 @cache
 def load(name: str) -> tuple[Arrays, dict[str, Any]]:
     """Arrays of ``name``.npz, and its description (salt, configuration, log of the random numbers)."""
-    with np.load(FOLDER / f"{name}.npz") as file:
+    with np.load(_path(name)) as file:
         arrays = {key: file[key] for key in file.files if key != "meta_json"}
         return arrays, json.loads(str(file["meta_json"]))
+
+
+def _path(name: str) -> Path:
+    path = FOLDER / f"{name}.npz"
+    return path if path.exists() else FOLDER / f"{_WHOLE_NAMES.get(name, name)}.npz"
 
 
 def tensor(name: str, key: str) -> Tensor:
@@ -65,7 +78,13 @@ def fill_official(module: nn.Module, salt: str = "") -> None:
 
 @cache
 def _tolerances() -> dict[str, dict[str, list[float]]]:
-    return json.loads((FOLDER / "tolerances.json").read_text())
+    stored = json.loads((FOLDER / "tolerances.json").read_text())
+    whole = {
+        Path(file).stem: {key: [row["atol"], row["atol_max"]] for key, row in keys.items() if "atol_max" in row}
+        for file, keys in stored.items()
+        if file.endswith(".npz")
+    }
+    return {**stored, **whole, **{short: whole[name] for short, name in _WHOLE_NAMES.items() if name in whole}}
 
 
 def tolerance(name: str, key: str) -> tuple[float, float]:

@@ -6,6 +6,7 @@ something opaque are never looked at, the second pass reuses what the first has 
 colour layer is applied once per ray. Ask :func:`unsupported` before coming here.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -28,10 +29,21 @@ _TILE = 8  # rays of an image per side that are rendered together, so that their
 _PIECES = 8  # parts of the work per thread: some rays end early
 
 
+@functools.cache
+def _load_failure() -> str | None:
+    try:
+        from panohead.rendering import fused_cpu_kernels  # noqa: F401
+    except Exception as error:  # numba's: no writable cache, an incompatible version
+        return f"the kernels cannot be loaded ({error})"
+    return None
+
+
 def unsupported(field: TriGridField, *others: Tensor) -> str | None:
     """Why this module cannot render the field, in a few words; None if it can. ``others``: rays, depths or points."""
     if not available():
         return "numba is not installed"
+    if (failure := _load_failure()) is not None:
+        return failure
     decoder = field.decoder
     tensors = (
         field.planes, decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight, decoder.output_bias, *others
@@ -114,9 +126,7 @@ def render_rays(
 
 
 @torch.no_grad()
-def query_density(
-    field: TriGridField, points: Float32[Tensor, "batch point 3"]
-) -> Float32[Tensor, "batch point 1"]:
+def query_density(field: TriGridField, points: Float32[Tensor, "batch point 3"]) -> Float32[Tensor, "batch point 1"]:
     """Raw density at the points (world units), as ``field.density``; nothing is cropped.
 
     Points that follow each other should be near each other: the tri-grid does not fit a cache.

@@ -1,7 +1,8 @@
 """The compiled loops of ``panohead.rendering.fused_cpu``. Importing this module needs numba.
 
-All floats are float32. The samples of one ray are evaluated in blocks, each sample into the next free row of hidden
-units (its *slot*); the first pass has its samples in front, the second behind them.
+One file, because numba's cache on disk does not see changes in what a kernel calls from others. All floats are
+float32. The samples of one ray are evaluated in blocks, each sample into the next free row of hidden units (its
+*slot*); the samples of the second pass are numbered after those of the first.
 """
 
 import math
@@ -288,7 +289,7 @@ def _look(
     """
     position, absorbed = np.int64(0), _ZERO
     while position < total and absorbed < rays.opaque:
-        start = max(position, 1)
+        start = position if position > 0 else 1
         position, count = _collect(rays, ray, samples, position, total, used, grid, block)
         _blend(grid.texels, block.corners, block.weights, count, block.features)
         _multiply(block.features, count, layer.weight, samples.hidden, used)

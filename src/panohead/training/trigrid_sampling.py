@@ -18,10 +18,11 @@ from panohead.ops.jit import available, jit
 from panohead.rendering.field import TriGridField
 from panohead.rendering.trigrid import sample_trigrid
 
+prange: Any = range
 if available():
-    from numba import prange
-else:
-    prange = range
+    import numba
+
+    prange = numba.prange
 
 CHUNKS = 64
 

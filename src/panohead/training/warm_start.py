@@ -212,6 +212,7 @@ def _start_with_fog(generator: Generator, gain: float) -> None:
         generator.torgb_raw.bias.fill_(1.0)
 
 
+@torch.no_grad()
 def fold_codes(generator: Generator, codes: Float[Tensor, "person z_dim"]) -> None:
     """Change the mapping network's first layer so that normal z means what z of the codes' distribution meant."""
     seen = normalize_second_moment(codes)
@@ -224,4 +225,4 @@ def fold_codes(generator: Generator, codes: Float[Tensor, "person z_dim"]) -> No
     width = codes.shape[1]
     old = layer.weight[:, :width].clone()
     layer.weight[:, :width] = old @ spread
-    layer.bias += (old @ mean) * (layer.weight_gain / layer.bias_gain)
+    layer.bias.add_((old @ mean) * (layer.weight_gain / layer.bias_gain))
