@@ -20,6 +20,13 @@ _EXTRAS = {
 }
 
 
+_FAST_PATHS = {
+    "volume rendering, mesh density": "float32 on a CPU, tri-grid channels in multiples of 16, no gradients",
+    "3x3 convolutions": "float32 on a CPU, channels in multiples of 16, no gradients",
+    "tri-grid with gradients": "float32 on a CPU, tri-grid channels in multiples of 4",
+}
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line of the report; ``state`` is "on", "off", "missing" or a version."""
@@ -35,7 +42,6 @@ def diagnose() -> list[Finding]:
 
     from panohead import __version__
     from panohead.media.ffmpeg import ffmpeg_executable
-    from panohead.ops import jit
 
     findings = [
         Finding("panohead", __version__, "this package"),
@@ -45,11 +51,8 @@ def diagnose() -> list[Finding]:
         ),
         _cuda(),
         _mps(),
-        Finding("compiled CPU kernels", "on", f"numba {importlib.metadata.version('numba')}")
-        if jit.available()
-        else Finding(
-            "compiled CPU kernels", "off", "numba is not installed (pip install numba); plain PyTorch is used"
-        ),
+        _kernels(),
+        *(Finding(f"  {name}", _kernels().state, where) for name, where in _FAST_PATHS.items()),
         _attempt("films (ffmpeg)", ffmpeg_executable, "pip install imageio-ffmpeg"),
         _demo_model(),
     ]
@@ -61,6 +64,17 @@ def diagnose() -> list[Finding]:
             else Finding(f"extra '{extra}'", "on", ", ".join(modules))
         )
     return findings
+
+
+def _kernels() -> Finding:
+    from panohead.ops import fast_paths, jit
+
+    name = "compiled CPU kernels"
+    if not fast_paths.allowed():
+        return Finding(name, "off", "PANOHEAD_PLAIN=1 is set")
+    if jit.available():
+        return Finding(name, "on", f"numba {importlib.metadata.version('numba')}")
+    return Finding(name, "off", "numba is missing (pip install numba) or PANOHEAD_NO_NUMBA=1; plain PyTorch is used")
 
 
 def _cuda() -> Finding:

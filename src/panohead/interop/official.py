@@ -4,6 +4,7 @@ Nothing in an official pickle is executed: see :mod:`panohead.interop.restricted
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,6 +56,9 @@ def generator_from_official(
         neural_rendering_resolution=neural_rendering_resolution,
         plane_axes=plane_axes,
     )
+    if state is not None:
+        moves = any(name.startswith("t_mapping.") for name in state)
+        config = replace(config, use_camera_alignment=moves)
     return _filled(Generator(config), state)
 
 

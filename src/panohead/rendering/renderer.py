@@ -1,5 +1,6 @@
 """Rays through a field to features, depth and foreground weight (paper section 3.1; facts section 3)."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,7 +73,8 @@ class RayRandomness:
     def _get(self, given: Tensor | float | None, shape: tuple[int, ...], like: Tensor) -> Tensor:
         if given is None:
             return torch.rand(shape, device=like.device, dtype=like.dtype, generator=self.generator)
-        return torch.as_tensor(given, device=like.device, dtype=like.dtype).expand(shape)
+        given = torch.as_tensor(given, device=like.device, dtype=like.dtype)
+        return given.reshape(shape) if given.numel() == math.prod(shape) else given.expand(shape)
 
 
 @dataclass(frozen=True)
