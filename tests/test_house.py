@@ -14,6 +14,8 @@ SOURCES = sorted(p for folder in ("src", "tests", "tools", "benchmarks") for p i
 def test_file_is_small_and_its_functions_are_short(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) <= 500
+    if "tests" in path.parts:
+        return  # tables of cases may be long
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno is not None

@@ -22,7 +22,6 @@ from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.renderer import RenderConfig
-from panohead.stylegan.synthesis import BlockConfig
 from panohead.training.multiview import MultiViewData, load_multiview
 from panohead.training.warm_start import WarmStart, WarmStartConfig
 
@@ -41,7 +40,6 @@ def interim_config() -> GeneratorConfig:
         feature_channels=16,
         channel_base=2560,
         channel_max=112,
-        block=BlockConfig(use_noise=False),
         rendering=RenderConfig(
             depth_samples=32, importance_samples=32, ray_start=2.3, ray_end=3.1, box_warp=0.8, crop_margin=0.02
         ),
@@ -115,7 +113,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--people", type=int, default=80, help="fit this many people of the dataset")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--publish-minutes", type=float, default=8.0)
+    parser.add_argument("--publish-minutes", type=float, default=10.0)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     arguments.work.mkdir(parents=True, exist_ok=True)

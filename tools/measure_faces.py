@@ -8,7 +8,7 @@ face model (468 vertices as .npy, centimetres, x right, y up, z out of the face)
 
 The pose is the scaled-orthographic least-squares fit (soft L1) of the canonical model to the landmarks' x and y. The
 crop that the official alignment would cut has its centre at s R (0, -.02, -2.81) + t and the half-size 12.16 s
-(centimetres of the canonical model, fitted to four official crops; ``shared/reference/alignment.md``).
+(centimetres of the canonical model, fitted to four official crops).
 """
 
 import argparse

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
+from panohead.ops.jit import available
 from panohead.rendering import fused_cpu
 from panohead.rendering.decoder import DecoderWeights
 from panohead.rendering.field import TriGridField
@@ -18,7 +19,7 @@ from panohead.rendering.renderer import render_rays as plain_render
 from panohead.rendering.trigrid import EG3D_AXES, PANOHEAD_AXES, unflatten_planes
 from parity import golden, recipe
 
-pytest.importorskip("numba")
+pytestmark = pytest.mark.skipif(not available(), reason="the compiled kernels need numba")
 
 CASES: dict[str, Any] = golden.load("renderer")[1]["cases"]
 UNSUPPORTED = {"cull", "binarize", "dnoise"}  # density changed before the march: the plain renderer's business

@@ -11,7 +11,6 @@ from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.renderer import RenderConfig
 from panohead.stylegan.layers import normalize_second_moment
-from panohead.stylegan.synthesis import BlockConfig
 from panohead.training.multiview import MultiViewData
 from panohead.training.patches import patch_losses, patch_rays, pick_patches
 from panohead.training.warm_start import WarmStart, WarmStartConfig, fold_codes, rate_factor
@@ -30,7 +29,6 @@ def tiny_config(**changes: object) -> WarmStartConfig:
         neural_rendering_resolution=16,
         channel_base=128,
         channel_max=8,
-        block=BlockConfig(use_noise=False),
         rendering=RenderConfig(depth_samples=8, importance_samples=8, ray_start=2.3, ray_end=3.1, crop_margin=0.0),
         superresolution=SuperResolutionConfig(kind="2x", half_precision=False, channels=(4, 4)),
         use_background=False,
@@ -99,6 +97,20 @@ def test_resuming_gives_the_same_weights_bit_for_bit(interrupted_at: int) -> Non
     for name, value in straight.average.state_dict().items():
         assert torch.equal(value, resumed.average.state_dict()[name]), name
     assert torch.equal(straight.codes.weight, resumed.codes.weight)
+
+
+def test_position_maps_start_at_zero_and_are_learnt_with_their_average() -> None:
+    data, fit = made_up_people(), WarmStart(tiny_config(), PEOPLE)
+    maps = [value for name, value in fit.average.state_dict().items() if "backbone" in name and "noise_const" in name]
+    assert len(maps) == 5
+    assert all(not values.any() for values in maps)
+    for _ in range(2):
+        fit.step(data)
+    assert all(values.any() for values in maps)
+    strengths = [
+        value for name, value in fit.generator.state_dict().items() if "backbone" in name and "strength" in name
+    ]
+    assert all(strength == 1 for strength in strengths)
 
 
 def test_fixed_codes_stay() -> None:

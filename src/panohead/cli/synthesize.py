@@ -3,114 +3,126 @@
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from panohead.cli.common import Debug, output_folder, say
 from panohead.errors import PanoHeadError
-from panohead.media.contact_sheet import contact_sheet
-from panohead.media.provenance import image_metadata
-from panohead.synthetic.config import SynthesisConfig
-from panohead.synthetic.preview import preview_rows
-from panohead.synthetic.synthesize import dataset_index, synthesize
-from panohead.synthetic.views import FOCAL
+
+if TYPE_CHECKING:
+    from panohead.synthetic.config import SynthesisConfig
+
+_PREVIEW_PEOPLE = 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class SynthesizeArguments:
-    """Render random people over 360 degrees with exact cameras and masks. Killed and started again, it continues."""
+def _cores() -> int:
+    return max(1, os.cpu_count() or 1)
+
+
+@dataclass(kw_only=True)
+class Synthesize:
+    """Random people over 360 degrees with exact cameras and masks. Stopped and started again, it continues."""
 
     people: int
     """Number of people."""
     out: Path
     """Folder of the dataset; an unfinished one is continued."""
     views: int = 8
-    """Views a person: yaw stratified over the circle."""
+    """Views a person, one in each sector of the circle."""
     resolution: int = 256
-    """Side of the images in pixels."""
+    """Side of the pictures in pixels."""
     seed: int = 0
     """Decides every person, view and light."""
-    workers: int = max(1, os.cpu_count() or 1)
-    """Processes; the images do not depend on it. One takes about 0.4 GB."""
+    workers: int = field(default_factory=_cores)
+    """Processes, of about 0.35 GB each; the pictures do not depend on their number."""
     depth: bool = False
-    """Also write depth along the ray, float16, world units."""
+    """Also write depth along the ray (float16, world units)."""
     normals: bool = False
-    """Also write world-space normals, float16."""
-    focal: float = FOCAL
-    """Focal length in image widths; the default is the official crop."""
+    """Also write world-space normals (float16)."""
+    focal: float = 4.2647
+    """Focal length in picture widths; the default is the official crop."""
     pitch_std_deg: float = 12.0
-    """Standard deviation of the camera's pitch; clipped at 35 degrees."""
+    """Standard deviation of the camera's pitch, which is clipped at 35 degrees."""
     quality: Literal["fast", "cycles"] = "fast"
-    """fast: the built-in renderer. cycles: Blender's path tracer (needs bpy, GPL; about ten times slower)."""
-    format: Annotated[Literal["webp", "png", "jpg"], tyro.conf.arg(name="format")] = "webp"
-    """Of the images; masks are PNG."""
+    """fast: the renderer of this package. cycles: Blender's path tracer (needs bpy; several times slower)."""
+    format: Literal["webp", "png", "jpg"] = "webp"
+    """Of the pictures; masks are always PNG."""
     preview: bool = False
-    """Only write OUT/preview.webp, a contact sheet of up to 16 people from --views yaws."""
+    """Write only OUT/preview.webp, a contact sheet of up to 16 people from --views yaws."""
+    debug: Debug = False
 
-    def config(self) -> SynthesisConfig:
-        """The part that decides the dataset."""
-        shared = SynthesisConfig.__dataclass_fields__
-        return SynthesisConfig(**{name: getattr(self, name) for name in shared})
+    def run(self) -> None:
+        """Render with a progress bar, then say where what was written."""
+        config = self.config()
+        if self.preview:
+            say(f"wrote {write_preview(config)}")
+            return
+        from panohead.synthetic.synthesize import dataset_index, synthesize
 
+        steps = synthesize(config, self.workers, image_options(config.format))
+        began, people = time.monotonic(), 0
+        for done in with_progress(steps, config):
+            people = done
+        seconds = time.monotonic() - began
+        say(f"wrote {people * config.views} pictures of {people} people to {config.out} in {seconds:.0f} s")
+        say(f"the cameras are in {dataset_index(config)}, the people in {config.out / 'people.jsonl'}")
 
-def run(arguments: SynthesizeArguments, console: Console | None = None) -> None:
-    """Render, show progress, say where what was written. Raises PanoHeadError for what the user can mend."""
-    console = console or Console()
-    config = arguments.config()
-    if arguments.preview:
-        console.print(f"wrote {_write_preview(config)}")
-        return
-    options = _image_options(f".{config.format}")
-    began = time.monotonic()
-    try:
-        for done in _with_progress(synthesize(config, arguments.workers, options), config, console):
-            last = done
-    except KeyboardInterrupt:
-        raise PanoHeadError(f"stopped; run the same command again to continue {config.out}") from None
-    seconds = time.monotonic() - began
-    console.print(
-        f"wrote {last * config.views} images of {last} people to {config.out} in {seconds:.0f} s; "
-        f"labels: {dataset_index(config)}",
-        soft_wrap=True,
-    )
+    def config(self) -> "SynthesisConfig":
+        """The settings that decide the dataset."""
+        from panohead.synthetic.config import SynthesisConfig
+
+        return SynthesisConfig(**{name: getattr(self, name) for name in SynthesisConfig.__dataclass_fields__})
 
 
-def _with_progress(steps: Iterator[int], config: SynthesisConfig, console: Console) -> Iterator[int]:
-    """Passes the counts of finished people through a progress bar of images with images/s and time left."""
-    columns = (
-        TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(elapsed_when_finished=True),
-    )  # fmt: skip
-    with Progress(*columns, console=console, speed_estimate_period=300) as progress:
-        bar, began, first = None, time.monotonic(), 0
+def with_progress(steps: Iterator[int], config: "SynthesisConfig") -> Iterator[int]:
+    """Pass on the counts of finished people, showing pictures done, pictures a second and the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        total, began = config.people * config.views, time.monotonic()
+        first = next(steps) * config.views
+        bar = progress.add_task("", total=total, completed=first, pace="starting")
+        yield first // config.views
         for done in steps:
-            if bar is None:
-                first = done * config.views
-                bar = progress.add_task("images", total=config.people * config.views, completed=first, rate="")
-            rate = (done * config.views - first) / max(time.monotonic() - began, 1e-6)
-            progress.update(bar, completed=done * config.views, rate=f"{rate:.2f} images/s" if rate else "")
+            pictures = done * config.views
+            rate = (pictures - first) / max(time.monotonic() - began, 1e-6)
+            progress.update(bar, completed=pictures, pace=_pace(rate, total - pictures))
             yield done
 
 
-def _image_options(suffix: str) -> dict[str, Any]:
-    """Metadata that says the images are synthetic, in a form that can be sent to another process."""
-    options = image_metadata(suffix, "algorithmicMedia")
+def _pace(rate: float, left: int) -> str:
+    seconds = round(left / rate)
+    return f"{rate:.1f} pictures/s, {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
+
+
+def image_options(suffix: str) -> dict[str, Any]:
+    """Metadata saying that a picture was rendered, in a form that can be sent to another process."""
+    from panohead.media.provenance import image_metadata
+
+    options = image_metadata(f".{suffix}", "algorithmicMedia")
     if "exif" in options:
         options["exif"] = options["exif"].tobytes()
     return options
 
 
-def _write_preview(config: SynthesisConfig) -> Path:
-    rows, labels, columns = preview_rows(config, people=min(config.people, 16))
+def write_preview(config: "SynthesisConfig") -> Path:
+    """The contact sheet; returns its path.
+
+    Raises:
+        PanoHeadError: it cannot be written.
+    """
+    from panohead.media.contact_sheet import contact_sheet
+    from panohead.media.provenance import image_metadata
+    from panohead.synthetic.preview import preview_rows
+
+    path = output_folder(config.out) / "preview.webp"
+    rows, labels, columns = preview_rows(config, min(config.people, _PREVIEW_PEOPLE))
     sheet = contact_sheet(rows, row_labels=labels, column_labels=columns, padding=2)
-    path = config.out / "preview.webp"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path, quality=90, **image_metadata(".webp", "algorithmicMedia"))
     except OSError as error:
-        raise PanoHeadError(f"cannot write {path} ({error.strerror or error}); give another --out") from error
+        raise PanoHeadError(f"cannot write {path} ({error.strerror or error}); choose another --out") from error
     return path

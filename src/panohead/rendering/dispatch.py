@@ -1,6 +1,9 @@
 """Which renderer: the compiled kernel where it can serve, the plain reference everywhere else."""
 
+from dataclasses import replace
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -50,10 +53,21 @@ def reason_for_plain(field: Field, config: RenderConfig, *rays: Tensor) -> str |
 
 def prepare(field: TriGridField) -> TriGridField:
     """The same field in the memory layout that the compiled kernel reads, for fields that are rendered repeatedly."""
-    if not fast_paths.allowed() or fused_cpu.unsupported(field) is not None:
+    if not fast_paths.allowed():
         return field
-    planes = fused_cpu.texel_contiguous(field.planes)
-    return TriGridField(planes, field.decoder, field.box_warp, field.axes, field.interpolation)
+    padded = _padded(field)
+    if fused_cpu.unsupported(padded) is not None:
+        return field
+    return replace(padded, planes=fused_cpu.texel_contiguous(padded.planes))
+
+
+def _padded(field: TriGridField) -> TriGridField:
+    """The same field with channels of zeros up to the number that the kernel works in."""
+    missing = -field.planes.shape[2] % fused_cpu.CHANNEL_MULTIPLE
+    if missing == 0:
+        return field
+    decoder = replace(field.decoder, hidden_weight=F.pad(field.decoder.hidden_weight, (0, missing)))
+    return replace(field, planes=F.pad(field.planes, (0, 0, 0, 0, 0, 0, 0, missing)), decoder=decoder)
 
 
 def density(field: TriGridField, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point 1"]:

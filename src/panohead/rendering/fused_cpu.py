@@ -21,7 +21,7 @@ from panohead.ops.winograd import cut, run
 from panohead.rendering.decoder import DecoderWeights
 from panohead.rendering.field import TriGridField
 
-_CHANNEL_MULTIPLE = 16
+CHANNEL_MULTIPLE = 16
 _OPAQUE = 16.2
 """Optical depth taken for opaque: e^-16.2 = 9e-8 of the light passes, less than float32 can tell from none."""
 
@@ -40,6 +40,8 @@ def _load_failure() -> str | None:
 
 def unsupported(field: TriGridField, *others: Tensor) -> str | None:
     """Why this module cannot render the field, in a few words; None if it can. ``others``: rays, depths or points."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return "the model is being traced"
     if not available():
         return "numba is not installed"
     if (failure := _load_failure()) is not None:
@@ -52,12 +54,10 @@ def unsupported(field: TriGridField, *others: Tensor) -> str | None:
         return "not on a CPU"
     if any(tensor.dtype != torch.float32 for tensor in tensors):
         return "not float32"
-    if field.planes.shape[2] % _CHANNEL_MULTIPLE:
-        return f"channels are not a multiple of {_CHANNEL_MULTIPLE}"
+    if field.planes.shape[2] % CHANNEL_MULTIPLE:
+        return f"channels are not a multiple of {CHANNEL_MULTIPLE}"
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return "gradients are wanted"
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return "the model is being traced"
     return None
 
 

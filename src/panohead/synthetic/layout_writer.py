@@ -106,7 +106,7 @@ def _check_free(config: SynthesisConfig) -> None:
     out = config.out
     if out.exists() and not out.is_dir():
         raise PanoHeadError(f"{out} is a file; give a folder with --out")
-    if out.exists() and not (out / "synthesis.json").exists() and any(out.iterdir()):
+    if out.exists() and not (out / "synthesis.json").exists() and any(p.name != "preview.webp" for p in out.iterdir()):
         raise PanoHeadError(f"{out} is not empty and holds no synthetic dataset; give a new folder with --out")
 
 

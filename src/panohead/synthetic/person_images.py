@@ -1,19 +1,22 @@
 """All images of one person: sample, build, render, develop, write."""
 
 import functools
+import importlib.util
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from panohead.errors import PanoHeadError
 from panohead.synthetic.config import SynthesisConfig
 from panohead.synthetic.head import build_head
 from panohead.synthetic.layout_writer import image_stem, save_record, write_atomic
 from panohead.synthetic.lighting import Lighting, sample_background, sample_lighting
 from panohead.synthetic.people import Person, sample_person
 from panohead.synthetic.render import Rendered, render
-from panohead.synthetic.scene import Scene, build_scene
+from panohead.synthetic.scene import build_scene
 from panohead.synthetic.views import View, sample_views
 
 _ENCODING: dict[str, dict[str, Any]] = {
@@ -21,6 +24,9 @@ _ENCODING: dict[str, dict[str, Any]] = {
     "png": {"format": "PNG", "compress_level": 6},
     "jpg": {"format": "JPEG", "quality": 92},
 }
+Renderer = Callable[[View, Lighting, int, float], Rendered]
+"""From a view, its light, the resolution and the focal length to an image."""
+
 _NOISE = 0.006  # of the sensor, in display units
 _SHOULDER = 0.7  # linear values above are compressed toward 1
 
@@ -31,11 +37,11 @@ def make_person(config: SynthesisConfig, index: int, image_options: dict[str, An
     ``image_options`` are further arguments of PIL's ``save`` (metadata).
     """
     person = sample_person(config.seed, index)
-    scene = build_scene(build_head(person))
+    renderer = make_renderer(person, config.quality)
     views = []
     for k, view in enumerate(sample_views(person.stream("views"), config.views, config.pitch_std_deg)):
         stem = image_stem(index, k)
-        rendered, pixels, lighting = photograph(scene, person, view, f"view {k}", config.resolution, config.focal)
+        rendered, pixels, lighting = photograph(renderer, person, view, f"view {k}", config.resolution, config.focal)
         _write_view(config, stem, rendered, pixels, image_options)
         views.append(
             {
@@ -49,14 +55,31 @@ def make_person(config: SynthesisConfig, index: int, image_options: dict[str, An
     save_record(config, {"person": index, **person.to_json(), "views": views})
 
 
+def make_renderer(person: Person, quality: str) -> Renderer:
+    """Build this person, ready to be seen from anywhere.
+
+    Raises:
+        PanoHeadError: quality "cycles" without bpy.
+    """
+    head = build_head(person)
+    scene = build_scene(head)
+    if quality == "fast":
+        return functools.partial(render, scene)
+    if importlib.util.find_spec("bpy") is None:
+        raise PanoHeadError("--quality cycles needs Blender's module: pip install bpy (GPL-3.0), or leave it at fast")
+    from panohead.synthetic.cycles import CyclesRenderer
+
+    return CyclesRenderer(head, scene)
+
+
 def photograph(
-    scene: Scene, person: Person, view: View, purpose: str, resolution: int, focal: float
+    renderer: Renderer, person: Person, view: View, purpose: str, resolution: int, focal: float
 ) -> tuple[Rendered, UInt8[np.ndarray, "height width 3"], Lighting]:
     """One view under new light before a new background; ``purpose`` names its random numbers."""
     rng = person.stream(purpose)
     lighting = sample_lighting(rng)
     background = sample_background(rng, resolution)
-    rendered = render(scene, view, lighting, resolution, focal)
+    rendered = renderer(view, lighting, resolution, focal)
     pixels = develop(rendered, lighting.exposure, background, rng)
     return rendered, pixels, lighting
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from panohead.errors import PanoHeadError
+from panohead.ops import jit
 from panohead.synthetic.config import SynthesisConfig
 from panohead.synthetic.layout_writer import close_dataset, open_dataset
 
@@ -28,6 +29,7 @@ def synthesize(config: SynthesisConfig, workers: int = 1, image_options: dict[st
     Raises:
         PanoHeadError: settings that do not fit the folder, a full disk, an unwritable folder, a worker that died.
     """
+    require_compiler()
     if workers < 1:
         raise PanoHeadError(f"--workers {workers} is out of range; give 1 or more")
     finished = open_dataset(config)
@@ -36,6 +38,12 @@ def synthesize(config: SynthesisConfig, workers: int = 1, image_options: dict[st
     for done, _ in enumerate(_rendered(config, missing, workers, image_options or {}), 1):
         yield len(finished) + done
     close_dataset(config, open_dataset(config))
+
+
+def require_compiler() -> None:
+    """Raises PanoHeadError where numba is missing: interpreted, one picture would take an hour."""
+    if not jit.available():
+        raise PanoHeadError("rendering needs numba (and PANOHEAD_NO_NUMBA unset); pip install numba")
 
 
 def dataset_index(config: SynthesisConfig) -> Path:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
-from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
 from panohead.training.multiview import MultiViewData
 from panohead.training.patches import (
     PatchBatch,
@@ -30,7 +30,7 @@ from panohead.training.patches import (
 )
 from panohead.training.trigrid_sampling import TrainingField
 
-_NOISE = PixelNoise(mode="none")
+_NOISE = PixelNoise(mode="const")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,8 @@ class WarmStartConfig:
         coarse_samples, fine_samples: depths per ray, without and with gradient.
         learning_rate, code_learning_rate, mapping_learning_rate: Adam's, of the networks, codes and mapping network
             (whose weights are stored a hundredfold, so that it needs more).
+        position_map_learning_rate: of the backbone's constant noise maps, which are fitted too where it has them: a
+            direct way to say what is where, which all heads share (eyes, mouth) and convolutions learn slowly.
         learn_codes: False keeps the random codes.
         density_gain: scale of the density row of the decoder at the start: surfaces form sooner.
         mask_weight, detail_weight, picture_weight: of the mask's cross-entropy, of the differences between
@@ -61,6 +63,7 @@ class WarmStartConfig:
     learning_rate: float = 3e-3
     code_learning_rate: float = 2e-2
     mapping_learning_rate: float = 4e-2
+    position_map_learning_rate: float = 1e-2
     learn_codes: bool = True
     warmup_steps: int = 100
     decay_fraction: float = 0.3
@@ -83,12 +86,17 @@ class WarmStart:
             self.generator = Generator(config.generator)
             self.codes = nn.Embedding(people, config.generator.z_dim, sparse=True)
         _start_with_fog(self.generator, config.density_gain)
+        _start_position_maps(self.generator)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self._maps = [layer.noise_const.requires_grad_() for layer in _noisy_layers(self.generator)]
         mapping = list(self.generator.mapping_network.parameters())
         known = {id(p) for p in mapping}
-        others = [p for p in self.generator.parameters() if id(p) not in known]
-        self._rates = (config.learning_rate, config.mapping_learning_rate)
-        self.optimiser = torch.optim.Adam([{"params": others}, {"params": mapping}], betas=(0.9, 0.99))
+        others = [p for p in self.generator.parameters() if id(p) not in known and p.requires_grad]
+        groups = [(others, config.learning_rate), (mapping, config.mapping_learning_rate)]
+        if self._maps:
+            groups.append((self._maps, config.position_map_learning_rate))
+        self._rates = tuple(rate for _, rate in groups)
+        self.optimiser = torch.optim.Adam([{"params": group} for group, _ in groups], betas=(0.9, 0.99))
         self.code_optimiser = torch.optim.SparseAdam(list(self.codes.parameters()))
         self.step_count = 0
 
@@ -165,8 +173,9 @@ class WarmStart:
             return PatchRendering(raw, weights, None)
         last = rows[:, -1:].expand(-1, 3, -1)
         blocks = generator.superresolution
-        x, picture = blocks.block0(features, raw, last, noise=_NOISE)
-        _, picture = blocks.block1(x, picture, last, noise=_NOISE)
+        noise = PixelNoise(mode=blocks.config.noise_mode)
+        x, picture = blocks.block0(features, raw, last, noise=noise)
+        _, picture = blocks.block1(x, picture, last, noise=noise)
         return PatchRendering(raw, weights, picture)
 
     @torch.no_grad()
@@ -193,7 +202,8 @@ class WarmStart:
         # A young average would remember the random start: let it follow closely at first.
         decay = min(self.config.ema_decay, 1 - 1 / self.step_count)
         pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
-        for mean, value in pairs:
+        maps = zip((layer.noise_const for layer in _noisy_layers(self.average)), self._maps, strict=True)
+        for mean, value in (*pairs, *maps):
             mean.lerp_(value, 1 - decay)
 
 
@@ -210,6 +220,20 @@ def _start_with_fog(generator: Generator, gain: float) -> None:
         row = generator.decoder.output.weight[0]
         row.sub_(row.mean()).mul_(gain)
         generator.torgb_raw.bias.fill_(1.0)
+
+
+def _noisy_layers(generator: Generator) -> list[SynthesisLayer]:
+    """Layers of the backbone that add a noise map."""
+    return [m for m in generator.backbone.modules() if isinstance(m, SynthesisLayer) and m.use_noise]
+
+
+def _start_position_maps(generator: Generator) -> None:
+    """No noise at first, at full strength: the maps are learnt, the strengths are not."""
+    for layer in _noisy_layers(generator):
+        layer.noise_const.zero_()
+        with torch.no_grad():
+            layer.noise_strength.fill_(1.0)
+        layer.noise_strength.requires_grad_(False)
 
 
 @torch.no_grad()
