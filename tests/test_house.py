@@ -33,7 +33,9 @@ def _lines_of_code(node: ast.FunctionDef) -> int:
 
 def test_nothing_reads_the_workshop() -> None:
     pattern = re.compile(r"""["'(](/work/|\.\./shared)""")
-    offenders = [str(p.relative_to(ROOT)) for p in SOURCES if p.name != "test_house.py" and pattern.search(p.read_text())]
+    offenders = [
+        str(p.relative_to(ROOT)) for p in SOURCES if p.name != "test_house.py" and pattern.search(p.read_text())
+    ]
     assert offenders == []
 
 

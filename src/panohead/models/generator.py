@@ -127,7 +127,7 @@ class Generator(nn.Module):
         neural_rendering_resolution: int | None = None,
         noise_mode: NoiseMode = "const",
         ray_jitter: Float[Tensor, "batch ray sample"] | float | None = None,
-        importance_u: Float[Tensor, "batch_ray sample"] | float | None = None,
+        importance_u: Float[Tensor, "batch_ray fine"] | float | None = None,
         ws_background: Float[Tensor, "batch num_ws_background w_dim"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Rendering:
@@ -154,7 +154,7 @@ class Generator(nn.Module):
         neural_rendering_resolution: int | None = None,
         noise_mode: NoiseMode = "const",
         ray_jitter: Float[Tensor, "batch ray sample"] | float | None = None,
-        importance_u: Float[Tensor, "batch_ray sample"] | float | None = None,
+        importance_u: Float[Tensor, "batch_ray fine"] | float | None = None,
         ws_background: Float[Tensor, "batch num_ws_background w_dim"] | None = None,
         density_noise: float | None = None,
         generator: torch.Generator | None = None,

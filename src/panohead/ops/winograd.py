@@ -9,8 +9,6 @@ The plain formulation is the reference; ask :func:`unsupported` and :func:`worth
 """
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +18,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from panohead.ops.jit import available
+from panohead.ops.threads import cut, run
 from panohead.ops.winograd_weights import PackedWeight
 
 Activation = Literal["linear", "lrelu"]
@@ -234,10 +233,6 @@ def _ending(
     )
 
 
-def cut(count: int, parts: int) -> list[tuple[int, int]]:
-    return [(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
-
-
 def _split(units: int, panels: int, threads: int, least: int) -> list[_Part]:
     """Share the work among threads: by units where everyone gets ``least`` of them, else by output channels."""
     from panohead.ops.winograd_kernels import GROUP, PANEL
@@ -246,13 +241,3 @@ def _split(units: int, panels: int, threads: int, least: int) -> list[_Part]:
     if units >= threads * least or groups < threads:
         return [(*part, 0, panels) for part in cut(units, min(threads, units))]
     return [(0, units, first * size, min(last * size, panels)) for first, last in cut(groups, threads)]
-
-
-def run(work: Callable[[Any], None], parts: list[Any]) -> None:
-    """Do all parts, with torch's number of threads. The kernels release the interpreter lock and share nothing."""
-    if len(parts) == 1:
-        return work(parts[0])
-    with ThreadPoolExecutor(min(len(parts), torch.get_num_threads())) as pool:
-        for _ in pool.map(work, parts):
-            pass
-    return None

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from panohead.ops.jit import available
-from panohead.ops.winograd import cut, run
+from panohead.ops.threads import cut, run
 from panohead.rendering.decoder import DecoderWeights
 from panohead.rendering.field import TriGridField
 

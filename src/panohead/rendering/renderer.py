@@ -53,11 +53,11 @@ class RayRandomness:
 
     Attributes:
         ray_jitter: in [0, 1), "batch ray sample".
-        importance_u: in [0, 1), "batch*ray sample".
+        importance_u: in [0, 1), "batch*ray fine".
     """
 
     ray_jitter: Float[Tensor, "batch ray sample"] | float | None = None
-    importance_u: Float[Tensor, "batch_ray sample"] | float | None = None
+    importance_u: Float[Tensor, "batch_ray fine"] | float | None = None
     generator: torch.Generator | None = None
 
     def jitter(self, like: Float[Tensor, "batch ray 3"], samples: int) -> Float[Tensor, "batch ray sample"]:

@@ -1,7 +1,7 @@
 """Differentiable tri-grid sampling on a CPU, for training: half of a step's time is ``grid_sample`` otherwise.
 
-The compiled kernels keep the channels of a texel together, so that a corner is one short run of memory. The reference is
-:func:`panohead.rendering.trigrid.sample_trigrid`; ask :func:`unsupported` before coming here.
+The compiled kernels keep the channels of a texel together, so that a corner is one short run of memory. The reference
+is :func:`panohead.rendering.trigrid.sample_trigrid`; ask :func:`unsupported` before coming here.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ def sample_trigrid_cpu(
     axes: PlaneAxes = PANOHEAD_AXES,
 ) -> Float[Tensor, "batch point channel"]:
     """As :func:`sample_trigrid` with trilinear interpolation; differentiable once, in planes and points."""
-    return _Sample.apply(planes, points, np.array(axes, np.int64), np.float32(2 / box_warp))  # type: ignore[no-any-return]
+    return _Sample.apply(planes, points, np.array(axes, np.int64), np.float32(2 / box_warp))
 
 
 class _Sample(torch.autograd.Function):
@@ -83,7 +83,7 @@ class _Sample(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             sums = torch.zeros_like(texels)
 
-            # One task owns one plane of one head: no two threads add to the same texel, and the order is always the same.
+            # One task owns one plane of one head: no two threads add to a texel, and the order is always the same.
             def add(part: tuple[int, int]) -> None:
                 image, k = part
                 kernels.scatter(

@@ -1,7 +1,7 @@
 """The tri-grid's look-up and its gradients, texel by texel (see :mod:`panohead.rendering.trigrid_cpu`).
 
-``planes`` are (3, depth, height, width, channel), ``points`` (point, 3), ``axes`` (3, 3). The kernels work on a range, hold no
-lock and share nothing but what each of them alone writes.
+``planes`` are (3, depth, height, width, channel), ``points`` (point, 3), ``axes`` (3, 3). The kernels work on a range,
+hold no lock and share nothing but what each of them alone writes.
 """
 
 import math
