@@ -112,6 +112,13 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--people", type=int, default=80, help="fit this many people of the dataset")
+    for name, default in (
+        ("learning-rate", 3e-3),
+        ("position-map-learning-rate", 1e-2),
+        ("detail-weight", 1.0),
+        ("decay-fraction", 0.3),
+    ):
+        parser.add_argument(f"--{name}", type=float, default=default)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--publish-minutes", type=float, default=10.0)
     arguments = parser.parse_args()
@@ -119,7 +126,14 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
 
     data, held_out = split(load_multiview(arguments.dataset, 128, people=arguments.people))
-    config = WarmStartConfig(generator=interim_config(), steps=arguments.steps)
+    config = WarmStartConfig(
+        generator=interim_config(),
+        steps=arguments.steps,
+        learning_rate=arguments.learning_rate,
+        position_map_learning_rate=arguments.position_map_learning_rate,
+        detail_weight=arguments.detail_weight,
+        decay_fraction=arguments.decay_fraction,
+    )
     fit, seconds = WarmStart(config, data.people), 0.0
     state_file = arguments.work / "state.pt"
     if state_file.exists():

@@ -12,6 +12,7 @@ from panohead.cli.doctor import Doctor
 from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
+from panohead.cli.synthesize import Synthesize
 from panohead.errors import PanoHeadError
 from panohead.ops.allocator import keep_large_buffers
 
@@ -22,6 +23,7 @@ Command = (
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
     | Annotated[ImportOfficial, tyro.conf.subcommand("import-official")]
+    | Annotated[Synthesize, tyro.conf.subcommand("synthesize")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
