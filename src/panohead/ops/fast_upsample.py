@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.ops.jit import available
+from panohead.ops.jit import available, load_failure
 
 _CHANNEL_MULTIPLE = 16
 
@@ -49,6 +49,7 @@ def add_upsampled(
 def _compiled(x: Tensor, to: Tensor) -> bool:
     return (
         available()
+        and load_failure("panohead.ops.upconv_kernels") is None
         and x.device.type == to.device.type == "cpu"
         and x.dtype == to.dtype == torch.float32
         and x.shape[1] % _CHANNEL_MULTIPLE == 0

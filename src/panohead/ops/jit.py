@@ -4,9 +4,11 @@ Nothing here is needed for correctness: without numba ``available()`` is False a
 """
 
 import functools
+import importlib
 import importlib.util
 import inspect
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,21 @@ from typing import Any
 def available() -> bool:
     """True when compiled kernels can be used (numba installed, not switched off by PANOHEAD_NO_NUMBA=1)."""
     return os.environ.get("PANOHEAD_NO_NUMBA", "") != "1" and importlib.util.find_spec("numba") is not None
+
+
+@functools.cache
+def load_failure(module: str) -> str | None:
+    """Why the kernels in ``module`` cannot be loaded (after a warning), None if they can. Nothing is compiled yet.
+
+    numba refuses, for example, where no folder for its cache can be written to.
+    """
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        reason = f"the compiled kernels {module} cannot be loaded ({' '.join(str(error).split())})"
+        warnings.warn(f"{reason}; plain PyTorch is used", RuntimeWarning, stacklevel=2)
+        return reason
+    return None
 
 
 def jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from panohead.ops.jit import available
+from panohead.ops.jit import available, load_failure
 from panohead.ops.threads import cut, run
 from panohead.ops.winograd_weights import PackedWeight
 
@@ -25,6 +25,7 @@ Activation = Literal["linear", "lrelu"]
 _Part = tuple[int, int, int, int]
 """First and last unit (tile or row of tiles), first and last panel of output channels; the last ones excluded."""
 
+_KERNELS = "panohead.ops.upconv_kernels"  # which import the others
 _CHANNEL_MULTIPLE = 16
 _SLOPES: dict[Activation, float] = {"linear": 1.0, "lrelu": 0.2}
 _GAINS: dict[Activation, float] = {"linear": 1.0, "lrelu": math.sqrt(2)}
@@ -49,6 +50,8 @@ def unsupported(x: Tensor, weight: Tensor) -> str | None:
     """Why this module cannot convolve ``x`` with ``weight``, in a few words; None if it can."""
     if not available():
         return "numba is not installed"
+    if (failure := load_failure(_KERNELS)) is not None:
+        return failure
     if x.device.type != "cpu" or weight.device.type != "cpu":
         return "not on a CPU"
     if x.dtype != torch.float32 or weight.dtype != torch.float32:

@@ -6,7 +6,6 @@ something opaque are never looked at, the second pass reuses what the first has 
 colour layer is applied once per ray. Ask :func:`unsupported` before coming here.
 """
 
-import functools
 import math
 from typing import Any
 
@@ -16,11 +15,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from panohead.ops.jit import available
+from panohead.ops.jit import available, load_failure
 from panohead.ops.threads import cut, run
 from panohead.rendering.decoder import DecoderWeights
 from panohead.rendering.field import TriGridField
 
+_KERNELS = "panohead.rendering.fused_cpu_kernels"
 CHANNEL_MULTIPLE = 16
 _OPAQUE = 16.2
 """Optical depth taken for opaque: e^-16.2 = 9e-8 of the light passes, less than float32 can tell from none."""
@@ -29,22 +29,13 @@ _TILE = 8  # rays of an image per side that are rendered together, so that their
 _PIECES = 8  # parts of the work per thread: some rays end early
 
 
-@functools.cache
-def _load_failure() -> str | None:
-    try:
-        from panohead.rendering import fused_cpu_kernels  # noqa: F401
-    except Exception as error:  # numba's: no writable cache, an incompatible version
-        return f"the kernels cannot be loaded ({error})"
-    return None
-
-
 def unsupported(field: TriGridField, *others: Tensor) -> str | None:
     """Why this module cannot render the field, in a few words; None if it can. ``others``: rays, depths or points."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
     if not available():
         return "numba is not installed"
-    if (failure := _load_failure()) is not None:
+    if (failure := load_failure(_KERNELS)) is not None:
         return failure
     decoder = field.decoder
     tensors = (

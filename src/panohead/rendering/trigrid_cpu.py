@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.ops import fast_paths
-from panohead.ops.jit import available
+from panohead.ops.jit import available, load_failure
 from panohead.ops.threads import cut, run
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
 
@@ -30,6 +30,8 @@ def unsupported(
         return "fast paths are switched off"
     if not available():
         return "numba is not installed"
+    if (failure := load_failure("panohead.rendering.trigrid_kernels")) is not None:
+        return failure
     if interpolation != "trilinear":
         return "not a tri-grid"
     if planes.device.type != "cpu" or planes.dtype != torch.float32 or points.dtype != torch.float32:
