@@ -13,7 +13,7 @@ _EXTRAS = {
     "face": ("mediapipe",),
     "onnx": ("onnxruntime",),
     "identity": ("dlib",),
-    "synthetic": ("embreex",),
+    "cycles": ("bpy",),
     "view": ("viser",),
     "texture": ("xatlas",),
     "scale": ("ray",),

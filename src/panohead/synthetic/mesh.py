@@ -53,7 +53,9 @@ def compact(
     quads: Int[np.ndarray, "face corner"], vertices: Float[np.ndarray, "vertex 3"]
 ) -> tuple[Int[np.ndarray, "used"], Int[np.ndarray, "face corner"]]:
     """Indices of the vertices in use, and the faces renumbered to them."""
-    used = np.unique(quads)
+    is_used = np.zeros(len(vertices), bool)
+    is_used[quads] = True
+    used = np.flatnonzero(is_used)
     position = np.zeros(len(vertices), np.int64)
     position[used] = np.arange(len(used))
     return used, position[quads]

@@ -66,7 +66,9 @@ def make_renderer(person: Person, quality: str) -> Renderer:
     if quality == "fast":
         return functools.partial(render, scene)
     if importlib.util.find_spec("bpy") is None:
-        raise PanoHeadError("--quality cycles needs Blender's module: pip install bpy (GPL-3.0), or leave it at fast")
+        raise PanoHeadError(
+            "--quality cycles needs Blender's module bpy (see docs/synthetic-heads.md); or leave it at fast"
+        )
     from panohead.synthetic.cycles import CyclesRenderer
 
     return CyclesRenderer(head, scene)

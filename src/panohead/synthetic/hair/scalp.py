@@ -11,6 +11,7 @@ from panohead.synthetic.hair.field import DistanceField
 from panohead.synthetic.hair.strands import Roots, sample_roots
 from panohead.synthetic.people import Person
 
+StrandArray = Float[np.ndarray, "strand point 3"]
 HEAD_CENTRE = np.array([0.0, 7.55, 0.45])
 HAIR_RADIUS = 0.0056  # decimetres: about eight times a real hair, so that twelve thousand cover a head
 _WHITE = np.array([0.42, 0.41, 0.39])
