@@ -185,7 +185,7 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
     write_sheet(rows, folder / "contact_sheet.png", CONTACT_YAWS, cell_size=128)
     first = heads["seed 0"]
     write_turntable(first, folder / "turntable.mp4", frames=frames, fps=24, look=look, step=step)
-    write_mesh(first.mesh(), folder / "head.glb")
+    write_mesh(first.mesh(resolution=160), folder / "head.glb")
     step()
     notes = [str(predictor.checkpoint.notes.get("about", ""))] if predictor.checkpoint else []
     return write_page(

@@ -143,7 +143,7 @@ def test_demo_page_shows_what_was_written(model: str, tmp_path: Path, monkeypatc
     from panohead.head import Head
 
     whole = Head.mesh
-    monkeypatch.setattr(Head, "mesh", lambda self: whole(self, 24, level=2.0))
+    monkeypatch.setattr(Head, "mesh", lambda self, resolution: whole(self, 24, level=2.0))
     assert main(["demo", "--checkpoint", model, "--out", str(tmp_path), "--seeds", "1", "--frames", "2"]) == 0
     page = (tmp_path / "index.html").read_text()
     for name in ("turntable.mp4", "contact_sheet.png", "head.glb"):

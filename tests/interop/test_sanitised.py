@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from parity import golden
 
 from panohead.interop.official import load_networks, official_state_dict
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
+from parity import golden
 
 PICKLE = golden.FOLDER / "sanitised_tiny.pkl"
 NAME = "sanitised_tiny_expected"

@@ -57,7 +57,8 @@ def make_adam(parameters: Iterable[nn.Parameter], config: AdamConfig) -> torch.o
 def sanitize_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace NaN by 0 and infinities by +-1e5 in every gradient, in place.
 
-    Its place is after averaging over devices and before the step. Finite gradients stay as they are, however large: this is no clipping.
+    Its place is after averaging over devices and before the step.
+    Finite gradients stay as they are, however large: this is no clipping.
     """
     for parameter in parameters:
         if parameter.grad is not None:

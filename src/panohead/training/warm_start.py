@@ -94,7 +94,7 @@ class WarmStart:
         others = [p for p in self.generator.parameters() if id(p) not in known and p.requires_grad]
         groups = [(others, config.learning_rate), (mapping, config.mapping_learning_rate)]
         if self._maps:
-            groups.append((self._maps, config.position_map_learning_rate))
+            groups.append((self._maps, config.position_map_learning_rate))  # type: ignore[arg-type]
         self._rates = tuple(rate for _, rate in groups)
         self.optimiser = torch.optim.Adam([{"params": group} for group, _ in groups], betas=(0.9, 0.99))
         self.code_optimiser = torch.optim.SparseAdam(list(self.codes.parameters()))
