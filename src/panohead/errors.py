@@ -6,3 +6,7 @@ class PanoHeadError(Exception):
 
     The command line prints the sentence and exits with 1; ``--debug`` shows the traceback.
     """
+
+
+class UsageError(PanoHeadError):
+    """An option that cannot be meant; the command line exits with 2."""

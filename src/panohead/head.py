@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import Literal
 
 import torch
 import trimesh
@@ -88,7 +89,7 @@ class Head:
         *,
         level: float = OFFICIAL_LEVEL,
         colour: bool = True,
-        unit: str = "metre",
+        unit: Literal["metre", "world"] = "metre",
         progress: Progress | None = None,
     ) -> trimesh.Trimesh:
         """The surface where the raw density is ``level``, largest piece, with vertex colours from rendered views.
@@ -113,7 +114,7 @@ class Head:
         if colour:
             cameras = (Camera.orbit(yaw, pitch) for yaw, pitch in _COLOURING_VIEWS)
             colours = colour_vertices(surface, self._views(cameras)).rgb
-        return to_trimesh(surface, colours, unit="world" if unit == "world" else "metre")
+        return to_trimesh(surface, colours, unit=unit)
 
     def _views(self, cameras: Iterable[Camera]) -> Iterator[View]:
         for camera in cameras:
@@ -125,7 +126,8 @@ class Head:
         self, camera: Camera, resolution: int | None, background: "Head | None", *, superresolve: bool = True
     ) -> Rendering:
         generator = self.generator
-        resolution = resolution or generator.config.neural_rendering_resolution
+        if resolution is None:
+            resolution = generator.config.neural_rendering_resolution
         foreground = generator.render(
             self.field, camera.expand(1).to(self.ws.device), resolution, self._even_samples(resolution)
         )

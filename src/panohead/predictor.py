@@ -37,17 +37,17 @@ def load(name_or_path: str | Path, device: torch.device | str = "cpu") -> "Predi
 
 def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
     """Read a checkpoint by bundled name or path, on the CPU. An official pickle is read without executing it."""
-    if str(name_or_path) in BUNDLED and not Path(name_or_path).exists():
+    if str(name_or_path) in BUNDLED and not Path(name_or_path).is_file():
         asset = resources.files("panohead") / "assets" / f"{name_or_path}.safetensors"
         with resources.as_file(asset) as path:
             return load_checkpoint(path)
-    if Path(name_or_path).suffix == ".pkl":
+    if Path(name_or_path).suffix.lower() == ".pkl":
         return Checkpoint(load_networks(name_or_path), notes={"source": Path(name_or_path).name})
     return load_checkpoint(name_or_path)
 
 
 class Predictor:
-    """A generator that makes heads. It is only read, so heads may be used side by side."""
+    """A generator that makes heads. It is put in eval mode, without gradients, and then only read."""
 
     def __init__(self, generator: Generator, checkpoint: Checkpoint | None = None) -> None:
         self.generator = generator.eval().requires_grad_(False)

@@ -120,3 +120,12 @@ def test_golden_focal_lengths() -> None:
     fov, intrinsics = golden.tensor("camera", "fov"), golden.tensor("camera", "fov_intrinsics")
     for degrees, matrix in zip(fov.tolist(), intrinsics, strict=True):
         assert focal_from_official_fov(degrees) == pytest.approx(float(matrix[0, 0]), abs=1e-5)
+
+
+@pytest.mark.parametrize("pitch", [90.0, -90.0, 89.999])
+def test_straight_above_and_below_are_proper_cameras(pitch: float) -> None:
+    looked = Camera.look_at(torch.tensor([0.0, math.copysign(2.7, pitch), 0.0]), torch.zeros(3))
+    for camera in (Camera.orbit(30, pitch), looked):
+        rotation = camera.cam2world[:3, :3]
+        torch.testing.assert_close(rotation @ rotation.T, torch.eye(3), atol=1e-5, rtol=0)
+        assert float(torch.linalg.det(rotation)) == pytest.approx(1, abs=1e-5)

@@ -201,6 +201,18 @@ def test_arguments_we_cannot_reproduce_are_named(changes: dict[str, Any], messag
         generator_config({**ARGUMENTS, "rendering_kwargs": {**RENDERING, **changes}})
 
 
+def test_missing_and_usual_arguments() -> None:
+    without = {key: value for key, value in RENDERING.items() if key != "box_warp"}
+    with pytest.raises(PanoHeadError, match="lack 'box_warp'"):
+        generator_config({**ARGUMENTS, "rendering_kwargs": without})
+    with pytest.raises(PanoHeadError, match="lack 'rendering_kwargs'"):
+        generator_config({"z_dim": 4})
+    usual = {"num_layers": 2, "w_avg_beta": 0.998}
+    assert generator_config({**ARGUMENTS, "mapping_kwargs": usual, "sr_kwargs": None}).mapping_layers == 2
+    with pytest.raises(PanoHeadError, match="activation = 'relu'"):
+        generator_config({**ARGUMENTS, "mapping_kwargs": {"activation": "relu"}})
+
+
 def test_missing_scale_means_unconditional() -> None:
     without = {key: value for key, value in RENDERING.items() if key != "c_scale"}
     assert generator_config({**ARGUMENTS, "rendering_kwargs": without}).conditioning_scale == 0

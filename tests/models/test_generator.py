@@ -156,14 +156,15 @@ def test_fast_paths_agree_with_plain_pytorch(activation: str) -> None:
         torch.testing.assert_close(getattr(fast, name), getattr(plain, name), atol=1e-4, rtol=1e-4, msg=name)
 
 
-def test_changed_weights_are_noticed_by_the_fast_paths() -> None:
+@pytest.mark.parametrize("through_data", [False, True])
+def test_changed_weights_are_noticed_by_the_fast_paths(through_data: bool) -> None:
     config = replace(tiny.CONFIG, superresolution=replace(tiny.CONFIG.superresolution, channels=None))
     generator = tiny.generator(config=config)
     z = torch.randn(1, 8, generator=torch.Generator().manual_seed(10))
     options = {"ray_jitter": 0.5, "importance_u": 0.5}
     before = generator(z, LABEL[:1], **options).image
-    generator.superresolution.block1.conv1.weight.mul_(0.5)
-    generator.superresolution.block1.conv1.weight[0] += 1
+    weight = generator.superresolution.block1.conv1.weight
+    (weight.data if through_data else weight).mul_(0.5)[0] += 1
     after = generator(z, LABEL[:1], **options).image
     assert not torch.equal(before, after)
     with fast_paths.plain_only():

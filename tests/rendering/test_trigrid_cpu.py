@@ -59,3 +59,17 @@ def test_it_steps_aside() -> None:
     assert unsupported(planes, points, "bilinear") is not None
     with fast_paths.plain_only():
         assert unsupported(planes, points) == "fast paths are switched off"
+
+
+@needs_numba
+def test_a_gradient_of_the_gradient_is_the_plain_one() -> None:
+    generator = torch.Generator().manual_seed(1)
+    planes = torch.randn(1, 3, 4, 2, 5, 5, generator=generator)
+    points = torch.rand(1, 3000, 3, generator=generator) - 0.5
+    results = []
+    for sample in (sample_trigrid, sample_trigrid_cpu):
+        p, x = planes.clone().requires_grad_(True), points.clone().requires_grad_(True)
+        (slope,) = torch.autograd.grad(sample(p, x, box_warp=1.0).square().sum(), x, create_graph=True)
+        (slope.norm(dim=-1) - 1).square().mean().backward()
+        results.append(p.grad)
+    torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-6)

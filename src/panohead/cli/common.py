@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,17 +40,17 @@ def parse_numbers(text: str, what: str = "seeds") -> list[int]:
     """ "0-3,8" to [0, 1, 2, 3, 8].
 
     Raises:
-        PanoHeadError: for anything else, or more than 100,000 numbers.
+        UsageError: for anything else, or more than 100,000 numbers.
     """
     numbers: list[int] = []
     for part in text.replace(" ", "").split(","):
         match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
         if match is None:
-            raise PanoHeadError(f"{what} {text!r} are not understood; give numbers and ranges such as 0-7,12")
+            raise UsageError(f"{what} {text!r} are not understood; give numbers and ranges such as 0-7,12")
         first = int(match[1])
         last = first if match[2] is None else int(match[2])
         if last < first or last - first > 100_000 or last >= 2**32:
-            raise PanoHeadError(f"{what} {part!r} is not a range of at most 100,000 numbers below 2^32")
+            raise UsageError(f"{what} {part!r} is not a range of at most 100,000 numbers below 2^32")
         numbers.extend(range(first, last + 1))
     return numbers
 

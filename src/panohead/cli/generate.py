@@ -1,5 +1,6 @@
 """``panohead generate``: pictures, turntables and meshes of sampled heads."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from panohead.cli.common import (
     parse_numbers,
     say,
 )
-from panohead.errors import PanoHeadError
+from panohead.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -96,14 +97,31 @@ class Generate(Model):
         say(f"wrote {len(seeds)} heads to {out}")
 
     def _check(self) -> None:
-        if self.transparent and self.turntable and self.turntable_format == "mp4":
-            raise PanoHeadError("mp4 knows no transparency; choose --turntable-format webm, gif or png")
-        if self.transparent and self.background is not None:
-            raise PanoHeadError("--transparent and --background exclude each other; choose one")
-        if not self.yaws:
-            raise PanoHeadError("give at least one view to --yaws")
-        if self.frames < 1 or self.fps <= 0 or self.cell_size < 16:
-            raise PanoHeadError("--frames and --fps must be positive and --cell-size at least 16")
+        numbers = (*self.yaws, self.pitch, self.truncation_psi, self.fps, self.mesh_level)
+        wrong = {
+            "mp4 knows no transparency; choose --turntable-format webm, gif or png": (
+                self.transparent and self.turntable and self.turntable_format == "mp4"
+            ),
+            "--transparent and --background exclude each other; choose one": (
+                self.transparent and self.background is not None
+            ),
+            "give at least one view to --yaws": not self.yaws,
+            "angles, --truncation-psi, --fps and --mesh-level must be finite numbers": (
+                not all(map(math.isfinite, numbers))
+            ),
+            "--frames and --fps must be positive and --cell-size at least 16": (
+                self.frames < 1 or self.fps <= 0 or self.cell_size < 16
+            ),
+            "--resolution must be at least 1 and --mesh-resolution between 8 and 1024": (
+                (self.resolution is not None and self.resolution < 1) or not 8 <= self.mesh_resolution <= 1024
+            ),
+            "--mix-with is a seed between 0 and 2^32 - 1": (
+                self.mix_with is not None and not 0 <= self.mix_with < 2**32
+            ),
+        }
+        for sentence, is_wrong in wrong.items():
+            if is_wrong:
+                raise UsageError(sentence)
 
     def _look(self, predictor: "Predictor") -> "Look":
         from panohead.gallery import Look

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from panohead.cli.common import Debug, Model, counting, output_folder, parse_numbers, say
-from panohead.errors import PanoHeadError
+from panohead.errors import UsageError
 
 _FILM_SUFFIX = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
 
@@ -37,8 +37,8 @@ class Interpolate(Model):
     def run(self) -> None:
         """Sample the heads and write the film."""
         seeds = parse_numbers(self.seeds)
-        if len(seeds) < 2 or self.count < 1:
-            raise PanoHeadError("a walk needs at least two --seeds and one frame of --count")
+        if len(seeds) < 2 or self.count < 1 or not self.fps > 0:
+            raise UsageError("a walk needs at least two --seeds one frame of --count and a positive --fps")
         from panohead.gallery import Look, write_walk
 
         predictor = self.load()

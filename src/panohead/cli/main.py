@@ -13,7 +13,7 @@ from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
 from panohead.cli.synthesize import Synthesize
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.ops.allocator import keep_large_buffers
 
 _DESCRIPTION = "Whole 3D human heads from a GAN: pictures, films and meshes. 'panohead COMMAND --help' tells the rest."
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command.debug:
             traceback.print_exc()
         print(f"panohead: {_reason(error)}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     return 0
 
 

@@ -46,10 +46,11 @@ class Camera:
         """One camera on a sphere around ``target``, looking at it. Angles in degrees, radius in world units."""
         yaw, pitch = math.radians(yaw_deg), math.radians(pitch_deg)
         direction = (math.cos(pitch) * math.sin(yaw), math.sin(pitch), math.cos(pitch) * math.cos(yaw))
-        position = [t + radius * d for t, d in zip(target, direction, strict=True)]
-        return Camera.look_at(
-            torch.tensor(position, device=device), torch.tensor([float(t) for t in target], device=device), focal=focal
-        )
+        # The tangent toward the pole is up: unlike the world's y axis it is never parallel to the view.
+        north = (-math.sin(pitch) * math.sin(yaw), math.cos(pitch), -math.sin(pitch) * math.cos(yaw))
+        position = torch.tensor([t + radius * d for t, d in zip(target, direction, strict=True)], device=device)
+        cam2world = pose_looking(position, -torch.tensor(direction, device=device), torch.tensor(north, device=device))
+        return Camera(cam2world, default_intrinsics(focal, device))
 
     @staticmethod
     def look_at(
@@ -119,12 +120,18 @@ def focal_from_official_fov(fov_deg: float) -> float:
 
 
 def pose_looking(
-    position: Float[Tensor, "*batch 3"], direction: Float[Tensor, "*batch 3"]
+    position: Float[Tensor, "*batch 3"],
+    direction: Float[Tensor, "*batch 3"],
+    up: Float[Tensor, "*batch 3"] | None = None,
 ) -> Float[Tensor, "*batch 4 4"]:
-    """cam2world at ``position`` looking along ``direction``, with the world's y axis up."""
+    """cam2world at ``position`` looking along ``direction``, with ``up`` (None: the world's y axis) up."""
     forward = torch.nn.functional.normalize(direction, dim=-1)
-    up = torch.zeros_like(forward)
-    up[..., 1] = 1.0
+    if up is None:
+        up = torch.zeros_like(forward)
+        up[..., 1] = 1.0
+        # Straight up or down y says nothing about the roll; then the back of the head is up.
+        vertical = forward[..., [0, 2]].norm(dim=-1, keepdim=True) < 1e-6
+        up = torch.where(vertical, up.new_tensor([0.0, 0.0, -1.0]), up)
     right = -torch.nn.functional.normalize(torch.linalg.cross(up, forward), dim=-1)
     down = torch.nn.functional.normalize(torch.linalg.cross(forward, right), dim=-1)
     upper = torch.stack([right, down, forward, position], dim=-1)

@@ -42,6 +42,20 @@ def generator_config(
     Raises:
         PanoHeadError: for a setting that we cannot reproduce.
     """
+    try:
+        return _generator_config(init_kwargs, rendering_kwargs, neural_rendering_resolution, plane_axes)
+    except KeyError as error:
+        raise PanoHeadError(f"the official arguments lack {error.args[0]!r}") from error
+    except (TypeError, ValueError) as error:
+        raise PanoHeadError(f"the official arguments are not understood ({error})") from error
+
+
+def _generator_config(
+    init_kwargs: Mapping[str, Any],
+    rendering_kwargs: Mapping[str, Any] | None,
+    neural_rendering_resolution: int,
+    plane_axes: PlaneAxes | None,
+) -> GeneratorConfig:
     kwargs = dict(init_kwargs)
     r = dict(rendering_kwargs if rendering_kwargs is not None else kwargs["rendering_kwargs"])
     # EG3D knows neither a tri-grid nor a background, a crop or a moving camera.
@@ -52,8 +66,8 @@ def generator_config(
         z_dim=kwargs["z_dim"],
         label_dim=kwargs["c_dim"],
         w_dim=kwargs["w_dim"],
-        mapping_layers=_mapping_layers(kwargs.get("mapping_kwargs", {})),
-        conditioning_scale=0.0 if r.get("c_gen_conditioning_zero") else float(r.get("c_scale", 0)),
+        mapping_layers=_mapping_layers(kwargs.get("mapping_kwargs") or {}),
+        conditioning_scale=0.0 if r.get("c_gen_conditioning_zero") else float(r.get("c_scale") or 0),
         trigrid_resolution=r.get("triplane_size", 256),
         trigrid_depth=r.get("triplane_depth", 1),
         plane_axes=plane_axes or (PANOHEAD_AXES if is_panohead else EG3D_AXES),
@@ -80,9 +94,11 @@ def generator_config(
 
 
 def _mapping_layers(mapping_kwargs: Mapping[str, Any]) -> int:
-    unknown = set(mapping_kwargs) - {"num_layers"}
-    if unknown:
-        raise PanoHeadError(f"mapping_kwargs {sorted(unknown)} are not known; only num_layers is")
+    usual = {"embed_features": None, "layer_features": None, "activation": "lrelu", "lr_multiplier": 0.01}
+    usual |= {"w_avg_beta": 0.998}
+    for name, value in mapping_kwargs.items():
+        if name != "num_layers" and (name not in usual or value != usual[name]):
+            raise PanoHeadError(f"mapping_kwargs with {name} = {value!r} are not known; only num_layers can differ")
     return int(mapping_kwargs.get("num_layers", 8))
 
 
@@ -112,7 +128,7 @@ def _superresolution_config(kwargs: Mapping[str, Any], r: Mapping[str, Any]) -> 
         noise_mode=r.get("superresolution_noise_mode", "none"),
         antialias=bool(r.get("sr_antialias", True)),
         half_precision=kwargs.get("sr_num_fp16_res", 0) > 0,
-        fused_modconv=dict(kwargs.get("sr_kwargs", {})).get("fused_modconv_default", True),
+        fused_modconv=dict(kwargs.get("sr_kwargs") or {}).get("fused_modconv_default", True),
     )
 
 
@@ -126,7 +142,7 @@ def discriminator_config(class_name: str, init_kwargs: Mapping[str, Any]) -> Dis
     if name not in _DISCRIMINATOR_VARIANTS:
         raise PanoHeadError(f"discriminator {name!r} is not known; known are {', '.join(_DISCRIMINATOR_VARIANTS)}")
     kwargs = dict(init_kwargs)
-    epilogue = dict(kwargs.get("epilogue_kwargs", {}))
+    epilogue = dict(kwargs.get("epilogue_kwargs") or {})
     return DiscriminatorConfig(
         variant=_DISCRIMINATOR_VARIANTS[name],
         resolution=kwargs["img_resolution"],
@@ -139,7 +155,7 @@ def discriminator_config(class_name: str, init_kwargs: Mapping[str, Any]) -> Dis
         mask_resolution=kwargs.get("seg_resolution", 128),
         label_map_dim=kwargs.get("cmap_dim"),
         label_noise=float(kwargs.get("disc_c_noise", 0)),
-        mapping_layers=_mapping_layers(kwargs.get("mapping_kwargs", {})),
+        mapping_layers=_mapping_layers(kwargs.get("mapping_kwargs") or {}),
         mbstd_group_size=epilogue.get("mbstd_group_size", 4),
         mbstd_num_channels=epilogue.get("mbstd_num_channels", 1),
     )

@@ -125,7 +125,7 @@ class Discriminator(nn.Module):
         label_map = None
         if self.label_mapping is not None:
             label = self._need(label, "label")
-            if self.config.label_noise > 0:
+            if self.config.label_noise > 0 and len(label) > 1:  # one label has no spread
                 noise = torch.randn(label.shape, device=label.device, generator=generator)
                 label = label + noise * label.std(dim=0) * self.config.label_noise
             label_map = self.label_mapping(None, label)

@@ -171,7 +171,9 @@ class Generator(nn.Module):
         """
         noise = PixelNoise(mode=noise_mode, generator=generator)
         randomness = RayRandomness(ray_jitter=ray_jitter, importance_u=importance_u, generator=generator)
-        resolution = neural_rendering_resolution or self.config.neural_rendering_resolution
+        resolution = neural_rendering_resolution
+        if resolution is None:
+            resolution = self.config.neural_rendering_resolution
 
         field = self.field(ws, noise=noise)
         foreground = self.render(field, Camera.from_label(label), resolution, randomness, density_noise=density_noise)

@@ -4,7 +4,6 @@ The weight stays shared: the style scales the input, the demodulation the output
 2). So a layer's transformed weight is made once and serves every head and frame.
 """
 
-import weakref
 from typing import Literal
 
 import torch
@@ -25,15 +24,16 @@ class PackedWeights:
 
     def __init__(self) -> None:
         self._packed: PackedWeight | None = None
-        self._source: weakref.ref[Tensor] | None = None
-        self._version = -1
+        self._key: tuple[object, ...] = ()
 
     def get(self, weight: Tensor, *, up: bool) -> PackedWeight:
         """The transformed ``weight``, from memory if it is still the same."""
-        fresh = self._source is not None and self._source() is weight and self._version == weight._version
-        if self._packed is None or not fresh or self._packed.up != up:
-            self._packed = (pack_up_weight if up else pack_weight)(weight)
-            self._source, self._version = weakref.ref(weight), weight._version
+        flat = weight.detach().reshape(-1)
+        # Writes through ``.data`` leave PyTorch's version counter alone, so the values themselves are asked: a
+        # thousandth of what the convolution costs.
+        key = (weight.data_ptr(), weight._version, up, float(flat.sum()), float(flat.dot(flat)))
+        if self._packed is None or key != self._key:
+            self._packed, self._key = (pack_up_weight if up else pack_weight)(weight), key
         return self._packed
 
     def __deepcopy__(self, memo: object) -> "PackedWeights":

@@ -52,7 +52,7 @@ class RayRandomness:
     The stratified jitter is always on, in evaluation too, as in the original; give 0.5 for a repeatable picture.
 
     Attributes:
-        ray_jitter: in [0, 1), "batch ray sample".
+        ray_jitter: in [0, 1), "batch ray sample"; depths must not decrease along a ray.
         importance_u: in [0, 1), "batch*ray fine".
     """
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from panohead.ops import fast_paths
 from panohead.ops.jit import available, load_failure
 from panohead.ops.threads import cut, run
-from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
+from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, sample_trigrid
 
 _LEAST_POINTS = 2048
 _CHANNEL_MULTIPLE = 4
@@ -50,7 +50,7 @@ def sample_trigrid_cpu(
     box_warp: float,
     axes: PlaneAxes = PANOHEAD_AXES,
 ) -> Float[Tensor, "batch point channel"]:
-    """As :func:`sample_trigrid` with trilinear interpolation; differentiable once, in planes and points."""
+    """As :func:`sample_trigrid`, trilinear; differentiable in planes and points (twice by the plain sampler)."""
     return _Sample.apply(planes, points, np.array(axes, np.int64), np.float32(2 / box_warp))
 
 
@@ -60,7 +60,7 @@ class _Sample(torch.autograd.Function):
         from panohead.rendering import trigrid_kernels as kernels
 
         texels = planes.detach().permute(0, 1, 3, 4, 5, 2).contiguous()
-        points = points.detach().contiguous()
+        given, points = points, points.detach().contiguous()
         out = torch.empty(*points.shape[:2], planes.shape[2])
 
         def work(part: tuple[int, int, int]) -> None:
@@ -70,17 +70,18 @@ class _Sample(torch.autograd.Function):
             )
 
         run(work, _parts(points))
-        ctx.save_for_backward(texels, points)
-        ctx.axes, ctx.scale = axes, scale
+        ctx.save_for_backward(planes, given)
+        ctx.texels, ctx.axes, ctx.scale = texels, axes, scale
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         from panohead.rendering import trigrid_kernels as kernels
 
-        texels, points = ctx.saved_tensors
-        grad_out = grad_out.contiguous()
+        planes, points = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a graph of the gradient is wanted: only the plain sampler has one
+            return *_plain_gradients(planes, points, grad_out, ctx), None, None
+        texels, points, grad_out = ctx.texels, points.detach().contiguous(), grad_out.contiguous()
         grad_planes = grad_points = None
         if ctx.needs_input_grad[0]:
             sums = torch.zeros_like(texels)
@@ -110,6 +111,15 @@ class _Sample(torch.autograd.Function):
 
             run(move, _parts(points))
         return grad_planes, grad_points, None, None
+
+
+def _plain_gradients(planes: Tensor, points: Tensor, grad_out: Tensor, ctx: Any) -> tuple[Tensor | None, Tensor | None]:
+    first, second, third = (tuple(int(axis) for axis in plane) for plane in ctx.axes)
+    axes: Any = (first, second, third)
+    out = sample_trigrid(planes, points, box_warp=2 / float(ctx.scale), axes=axes)
+    wanted = [x for x, needed in zip((planes, points), ctx.needs_input_grad[:2], strict=True) if needed]
+    found = iter(torch.autograd.grad(out, wanted, grad_out, create_graph=True))
+    return (next(found) if ctx.needs_input_grad[0] else None), (next(found) if ctx.needs_input_grad[1] else None)
 
 
 def _parts(points: Tensor) -> list[tuple[int, int, int]]:

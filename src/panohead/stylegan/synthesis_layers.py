@@ -110,6 +110,8 @@ class SynthesisLayer(nn.Module):
             return None
         if noise.mode == "const":
             return self.noise_const * self.noise_strength
+        if noise.mode != "random":
+            raise ValueError(f"noise_mode is {noise.mode!r}; it can be 'random', 'const' or 'none'")
         shape = (x.shape[0], 1, self.resolution, self.resolution)
         return torch.randn(shape, device=x.device, generator=noise.generator) * self.noise_strength
 

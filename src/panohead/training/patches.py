@@ -10,11 +10,11 @@ from torch import Tensor
 from panohead.geometry import Camera, rays_from_camera
 from panohead.rendering.compositing import composite, interval_weights
 from panohead.rendering.density import clean_density
+from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RenderConfig, first_depths
 from panohead.rendering.sampling import importance_depths
 from panohead.training.hidden_compositing import composite_hidden
 from panohead.training.multiview import MultiViewData
-from panohead.training.trigrid_sampling import TrainingField
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def patch_rays(
 
 
 def render_patches(
-    field: TrainingField,
+    field: TriGridField,
     origins: Float[Tensor, "batch ray 3"],
     directions: Float[Tensor, "batch ray 3"],
     scene: RenderConfig,

@@ -8,6 +8,7 @@ which converges faster than keeping the random codes that they start from.
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +29,6 @@ from panohead.training.patches import (
     pick_patches,
     render_patches,
 )
-from panohead.training.trigrid_sampling import TrainingField
 
 _NOISE = PixelNoise(mode="const")
 
@@ -92,9 +92,12 @@ class WarmStart:
         mapping = list(self.generator.mapping_network.parameters())
         known = {id(p) for p in mapping}
         others = [p for p in self.generator.parameters() if id(p) not in known and p.requires_grad]
-        groups = [(others, config.learning_rate), (mapping, config.mapping_learning_rate)]
+        groups: list[tuple[Sequence[Tensor], float]] = [
+            (others, config.learning_rate),
+            (mapping, config.mapping_learning_rate),
+        ]
         if self._maps:
-            groups.append((self._maps, config.position_map_learning_rate))  # type: ignore[arg-type]
+            groups.append((self._maps, config.position_map_learning_rate))
         self._rates = tuple(rate for _, rate in groups)
         self.optimiser = torch.optim.Adam([{"params": group} for group, _ in groups], betas=(0.9, 0.99))
         self.code_optimiser = torch.optim.SparseAdam(list(self.codes.parameters()))
@@ -153,7 +156,7 @@ class WarmStart:
         """The generator's view of a batch of patches, with gradients."""
         generator, people = self.generator, len(batch.person)
         ws = generator.mapping(self.codes(batch.person), batch.labels[:: len(batch.labels) // people])
-        field = TrainingField.of(generator.field(ws, noise=_NOISE))
+        field = generator.field(ws, noise=_NOISE)
         origins, directions = patch_rays(batch, self.config.patch)
         features, weights = render_patches(
             field,
