@@ -7,6 +7,7 @@ import torch
 
 from panohead.geometry import RADIUS, Camera, look_at_pose, rays_from_camera, sample_gaussian_pose, sample_uniform_pose
 from panohead.geometry.camera import focal_from_official_fov
+from panohead.geometry.pose_sampling import VideoPath, official_video_pose
 from parity import golden
 
 
@@ -129,3 +130,11 @@ def test_straight_above_and_below_are_proper_cameras(pitch: float) -> None:
         rotation = camera.cam2world[:3, :3]
         torch.testing.assert_close(rotation @ rotation.T, torch.eye(3), atol=1e-5, rtol=0)
         assert float(torch.linalg.det(rotation)) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "path"), [("path_head_gen_videos", "head"), ("path_head_pti", "head_pti"), ("path_ffhq", "ffhq")]
+)
+def test_golden_video_paths(key: str, path: VideoPath) -> None:
+    frames = golden.tensor("misc", "path_frames").tolist()
+    golden.assert_close("misc", key, torch.cat([official_video_pose(path, frame, 240) for frame in frames]))

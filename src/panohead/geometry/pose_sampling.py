@@ -5,6 +5,7 @@ it an offset dv moves the camera by 0.637 dv. For anything new use :meth:`panohe
 """
 
 import math
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -71,3 +72,20 @@ def sample_uniform_pose(
     h = (torch.rand(batch, 1, generator=generator)[:, 0] * 2 - 1) * horizontal_range + horizontal_mean
     v = (torch.rand(batch, 1, generator=generator)[:, 0] * 2 - 1) * vertical_range + vertical_mean
     return look_at_pose(h, v, radius=radius)
+
+
+VideoPath = Literal["head", "head_pti", "ffhq"]
+
+
+def official_video_pose(path: VideoPath, frame: int, frames: int) -> Float[Tensor, "1 4 4"]:
+    """The official films' camera at ``frame`` of ``frames``, with their rounded pi (facts section 7).
+
+    "head" circles the head and nods, "head_pti" circles it level from radius 2.75, "ffhq" sways in front of the face.
+    """
+    turn = 6.28 * frame / frames
+    if path == "ffhq":
+        target = torch.tensor([0.0, 0.0, 0.2])
+        return look_at_pose(1.57 + 1.5 * math.sin(turn), 1.52 + 0.25 * math.cos(turn), target=target)
+    if path == "head_pti":
+        return look_at_pose(1.57 + turn, 1.57, radius=2.75)
+    return look_at_pose(1.57 + turn, 1.57 - 0.05 + 0.5 * math.sin(turn))
