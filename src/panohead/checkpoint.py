@@ -7,7 +7,6 @@ Tensor names are ``NETWORK.parameter`` (for example ``G_ema.backbone.blocks.b4.c
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
+from panohead.media.atomic import atomic_path
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
@@ -156,23 +156,13 @@ def _digest(tensors: Mapping[str, Tensor], networks_json: str) -> str:
 
 
 def _write_atomically(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        save_file(tensors, temporary, metadata=metadata)
+    with atomic_path(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        raise PanoHeadError(
-            f"cannot write {path}: {error}; choose a folder you can write to with enough space"
-        ) from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from panohead.predictor import Predictor
 
 
+FILM_SUFFIXES = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
+"""By the name of a format; png is a folder of files."""
+
+
 @dataclass(kw_only=True)
 class Model:
     """Which generator, and where it runs."""

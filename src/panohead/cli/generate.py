@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from panohead.cli.common import (
+    FILM_SUFFIXES,
     Debug,
     Model,
     counting,
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from panohead.gallery import Look
     from panohead.head import Head
     from panohead.predictor import Predictor
-
-_FILM_SUFFIX = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
 
 
 @dataclass(kw_only=True)
@@ -157,7 +156,7 @@ class Generate(Model):
             head, out / name, self.yaws, look, depth=self.depth, mask=self.masks, step=step, thumbnail=self.cell_size
         )
         if self.turntable:
-            path = out / f"{name}_turntable{_FILM_SUFFIX[self.turntable_format]}"
+            path = out / f"{name}_turntable{FILM_SUFFIXES[self.turntable_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, look=look, step=step)
         if self.mesh:
             write_meshes(head, out / name, self.mesh, resolution=self.mesh_resolution, level=self.mesh_level)

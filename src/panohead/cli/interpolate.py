@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from panohead.cli.common import Debug, Model, counting, output_folder, parse_numbers, say
+from panohead.cli.common import FILM_SUFFIXES, Debug, Model, counting, output_folder, parse_numbers, say
 from panohead.errors import UsageError
-
-_FILM_SUFFIX = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
 
 
 @dataclass(kw_only=True)
@@ -43,7 +41,7 @@ class Interpolate(Model):
 
         predictor = self.load()
         heads = [predictor.sample(seed, truncation_psi=self.truncation_psi) for seed in seeds]
-        path = output_folder(self.out) / f"walk{_FILM_SUFFIX[self.film_format]}"
+        path = output_folder(self.out) / f"walk{FILM_SUFFIXES[self.film_format]}"
         frames = len(heads) * self.count if self.loop else (len(heads) - 1) * self.count + 1
         with counting("rendering", frames) as step:
             write_walk(
