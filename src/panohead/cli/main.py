@@ -13,6 +13,7 @@ from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
 from panohead.cli.synthesize import Synthesize
+from panohead.cli.train import Train
 from panohead.errors import PanoHeadError, UsageError
 from panohead.ops.allocator import keep_large_buffers
 
@@ -24,6 +25,7 @@ Command = (
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
     | Annotated[ImportOfficial, tyro.conf.subcommand("import-official")]
     | Annotated[Synthesize, tyro.conf.subcommand("synthesize")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 

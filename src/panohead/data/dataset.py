@@ -1,78 +1,84 @@
-"""Photos with foreground masks and cameras, read from the official layout (facts section 6).
+"""Photos with foreground masks and cameras, read from the official layout (facts section 6) or from shards.
 
 Pictures lie in a folder or zip archive together with ``dataset.json``; masks lie in a second one under the same names,
 in any image format. Everything stays in bytes; :class:`panohead.training.losses.Photos` brings it into range.
 """
 
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
-from panohead.data.labels import read_labels
+from panohead.data.batch import PhotoBatch, PhotoItem, collate
+from panohead.data.broken import BrokenFile, BrokenPhotos
+from panohead.data.decode import MASK_MODES, PHOTO_MODES, Background, Treatment, decode, treat
+from panohead.data.labels import jittered, read_labels
+from panohead.data.layout import dataset_paths, open_layout
 from panohead.data.selection import SelectionConfig, select
-from panohead.data.sources import FileSource, image_names, open_source
+from panohead.data.sources import FileSource, image_names, match_masks, open_source
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 
-_PHOTO_MODES = ("RGB", "RGBA", "L", "LA", "P")
-_MASK_MODES = ("L", "1", "P", "RGB")
+__all__ = ["PhotoBatch", "PhotoDataset", "PhotoItem", "collate", "dataset_paths", "open_dataset"]
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class PhotoItem:
-    """One photo with its mask (0 background, 255 person) and camera."""
+def open_dataset(
+    root: Path,
+    selection: SelectionConfig | None = None,
+    *,
+    masks: Path | None = None,
+    background: Background = "keep",
+    resolution: int | None = None,
+    camera_jitter: float = 0.0,
+    camera_jitter_seed: int = 0,
+    broken_limit: int = 0,
+    cache: bool = False,
+) -> "PhotoDataset":
+    """Open a dataset in whichever layout it has: folders, zip archives or WebDataset shards.
 
-    image: UInt8[Tensor, "3 height width"]
-    mask: UInt8[Tensor, "1 height width"]
-    label: Float[Tensor, "25"]
-
-
-@dataclass(frozen=True)
-class PhotoBatch:
-    """Several photos, in the fields of :class:`PhotoItem`."""
-
-    image: UInt8[Tensor, "batch 3 height width"]
-    mask: UInt8[Tensor, "batch 1 height width"]
-    label: Float[Tensor, "batch 25"]
-
-
-def collate(items: Sequence[PhotoItem]) -> PhotoBatch:
-    """Stack items; also a ``collate_fn`` for PyTorch's DataLoader."""
-    return PhotoBatch(
-        torch.stack([item.image for item in items]),
-        torch.stack([item.mask for item in items]),
-        torch.stack([item.label for item in items]),
-    )
-
-
-def dataset_paths(root: Path) -> tuple[Path, Path]:
-    """Where the pictures and the masks of a dataset given as one folder lie: ``images`` and ``masks``, folders or zips.
+    Args:
+        root, masks: see :func:`panohead.data.layout.open_layout`.
+        background, resolution: see :class:`panohead.data.decode.Treatment`.
+        camera_jitter: standard deviation of a fixed error added to every camera position, world units: an ablation of
+            the camera's self-adaptation (paper section 3.3). The label of a mirrored item is the mirrored label.
+        camera_jitter_seed: of these errors.
+        selection, broken_limit, cache: see :class:`PhotoDataset`.
 
     Raises:
-        PanoHeadError: when one of them is missing.
+        PanoHeadError: when there is no dataset or it cannot be read so; see :class:`PhotoDataset`.
     """
-    images, masks = (
-        next((path for path in (root / name, root / f"{name}.zip") if path.exists()), None)
-        for name in ("images", "masks")
+    return PhotoDataset(
+        *open_layout(root, masks),
+        selection,
+        treatment=Treatment(background=background, resolution=resolution),
+        camera_jitter=camera_jitter,
+        camera_jitter_seed=camera_jitter_seed,
+        broken_limit=broken_limit,
+        cache=cache,
     )
-    if images is None or masks is None:
-        raise PanoHeadError(f"{root} must hold images/ and masks/ (or images.zip and masks.zip); give such a folder")
-    return images, masks
 
 
 class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
     """A list of photos, filtered, repeated and mirrored as :class:`SelectionConfig` says.
 
     Args:
-        images, masks: folders or zip archives; see :func:`dataset_paths`.
+        images, masks: folders or zip archives, or files that are open already; see :func:`open_dataset`.
+        treatment: what is done to pictures and masks when they are decoded.
+        camera_jitter, camera_jitter_seed: see :func:`open_dataset`.
+        broken_limit: so many unreadable files are borne: in place of such a photo's item stands the next readable one.
         cache: keep decoded pictures in memory (4 bytes a pixel; flipped and repeated items share theirs).
+
+    Attributes:
+        names, photo_labels: of all photos, chosen or not.
+        selection: the items.
+        resolution: side of what items hold, in pixels.
+        broken: the unreadable files that were met.
 
     Raises:
         PanoHeadError: when a file of the layout is missing or unreadable, pictures differ in size or are not square, or
@@ -80,33 +86,91 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
     """
 
     def __init__(
-        self, images: Path, masks: Path, selection: SelectionConfig | None = None, *, cache: bool = False
+        self,
+        images: Path | FileSource,
+        masks: Path | FileSource,
+        selection: SelectionConfig | None = None,
+        *,
+        treatment: Treatment | None = None,
+        camera_jitter: float = 0.0,
+        camera_jitter_seed: int = 0,
+        broken_limit: int = 0,
+        cache: bool = False,
     ) -> None:
-        self._images, self._masks = open_source(images), open_source(masks)
+        self._images, self._masks = (x if isinstance(x, FileSource) else open_source(x) for x in (images, masks))
         names = image_names(self._images)
         if not names:
-            raise PanoHeadError(f"{images} holds no pictures; give the folder or zip archive of the dataset's pictures")
+            raise PanoHeadError(
+                f"{self._images.path} holds no pictures; give the folder or zip archive of the dataset's pictures"
+            )
         self.names: tuple[str, ...] = tuple(names)
-        self._mask_names = _match_masks(names, self._masks)
-        self.photo_labels = read_labels(self._images, names)
+        self._mask_names = match_masks(names, self._masks)
+        self.photo_labels = jittered(read_labels(self._images, names), camera_jitter, camera_jitter_seed)
         self.selection = select(self.photo_labels, selection or SelectionConfig())
+        self.broken = BrokenPhotos(broken_limit)
         self._cache: dict[int, tuple[Tensor, Tensor]] | None = {} if cache else None
-        self.resolution = 0
-        self.resolution = self._photo(0)[0].shape[-1]
+        self._treatment = treatment or Treatment()
+        self._side = 0
+        self._side = self._first_side()
+        self._factor = self._treatment.factor(self._side, str(self._images.path))
+        self.resolution = self._side // self._factor
 
     def __len__(self) -> int:
         return len(self.selection.photo)
 
     def __getitem__(self, index: int) -> PhotoItem:
-        photo, flipped = self._entry(index)
-        image, mask = self._photo(photo)
-        if flipped:
-            image, mask = image.flip(-1), mask.flip(-1)
-        return PhotoItem(image, mask, self.label(index, mirror=True))
+        return self._told(lambda found: self.read(index, found))
 
     def batch(self, indices: Sequence[int]) -> PhotoBatch:
         """Several items at once."""
-        return collate([self[index] for index in indices])
+        return self._told(lambda found: self.read_batch(indices, found))
+
+    def read(self, index: int, found: dict[str, str]) -> PhotoItem | None:
+        """One item, or the next one that can be read; without telling anybody what cannot.
+
+        Args:
+            found: receives the unreadable files that were met, with a sentence on each.
+
+        Returns:
+            The item; None when none is readable or ``found`` holds more files than are borne.
+        """
+        first = range(len(self))[index]
+        for step in range(len(self)):
+            place = (first + step) % len(self)
+            photo, flipped = self._entry(place)
+            try:
+                image, mask = self.photo(photo)
+            except BrokenFile as error:
+                found[error.file] = str(error)
+                if len(found) > self.broken.limit:
+                    return None
+                continue
+            if flipped:
+                image, mask = image.flip(-1), mask.flip(-1)
+            return PhotoItem(image, mask, self.label(place, mirror=True))
+        return None
+
+    def read_batch(self, indices: Sequence[int], found: dict[str, str]) -> PhotoBatch | None:
+        """Several items at once, as :meth:`read` gives them."""
+        items: list[PhotoItem] = []
+        for index in indices:
+            item = self.read(index, found)
+            if item is None:
+                return None
+            items.append(item)
+        return collate(items)
+
+    def photo(
+        self, photo: int
+    ) -> tuple[UInt8[Tensor, "3 resolution resolution"], UInt8[Tensor, "1 resolution resolution"]]:
+        """Picture and mask of a photo, by its place in ``names``. Raises BrokenFile when it cannot be read."""
+        if self._cache is not None and photo in self._cache:
+            return self._cache[photo]
+        image, mask = treat(*self._decode(photo), background=self._treatment.background, factor=self._factor)
+        pair = torch.from_numpy(image), torch.from_numpy(mask)
+        if self._cache is not None:
+            self._cache[photo] = pair
+        return pair
 
     def label(self, index: int, *, mirror: bool = False) -> Float[Tensor, "25"]:
         """An item's camera without its picture.
@@ -126,49 +190,39 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
     def preload(self) -> None:
         """Decode every chosen picture into memory now (for a dataset with ``cache``)."""
         for photo in np.unique(self.selection.photo):
-            self._photo(int(photo))
+            self.photo(int(photo))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What goes to a worker process: the pictures decoded so far are not worth sending.
+        return {**self.__dict__, "_cache": None if self._cache is None else {}}
 
     def _entry(self, index: int) -> tuple[int, bool]:
         return int(self.selection.photo[index]), bool(self.selection.flipped[index])
 
-    def _photo(self, photo: int) -> tuple[Tensor, Tensor]:
-        if self._cache is not None and photo in self._cache:
-            return self._cache[photo]
-        image = self._decode(self._images, self.names[photo], "RGB", _PHOTO_MODES)
-        mask = self._decode(self._masks, self._mask_names[photo], "L", _MASK_MODES)
-        if self._cache is not None:
-            self._cache[photo] = image, mask
-        return image, mask
+    def _told(self, read: Callable[[dict[str, str]], T | None]) -> T:
+        """What ``read`` gives, after reporting the unreadable files that it met."""
+        found: dict[str, str] = {}
+        result = read(found)
+        self.broken.report(found)
+        if result is None:
+            raise self.broken.error()
+        return result
 
-    def _decode(self, source: FileSource, name: str, mode: str, accepted: tuple[str, ...]) -> Tensor:
-        file = source.describe(name)
-        try:
-            with Image.open(io.BytesIO(source.read(name))) as picture:
-                found, size = picture.mode, picture.size
-                pixels = np.array(picture.convert(mode)) if found in accepted else None
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise PanoHeadError(f"cannot read {file} as a picture ({error}); mend or remove it") from error
-        if pixels is None:
-            raise PanoHeadError(f"{file} is of Pillow mode {found}, not one of {', '.join(accepted)}; convert it")
-        expected = (self.resolution or size[0],) * 2
-        if size != expected:
-            raise PanoHeadError(
-                f"{file} has {size[0]} x {size[1]} pixels instead of {expected[0]} x {expected[1]}; "
-                "a dataset's pictures and masks must all be square and of one size"
-            )
-        return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1).contiguous()
+    def _first_side(self) -> int:
+        """Side in pixels of the first readable photo."""
 
+        def read(found: dict[str, str]) -> int | None:
+            for photo in range(len(self.names)):
+                try:
+                    return self._decode(photo)[0].shape[0]
+                except BrokenFile as error:
+                    found[error.file] = str(error)
+                    if len(found) > self.broken.limit:
+                        break
+            return None
 
-def _match_masks(names: Sequence[str], masks: FileSource) -> tuple[str, ...]:
-    by_stem = {_stem(name): name for name in image_names(masks)}
-    missing = [name for name in names if _stem(name) not in by_stem]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise PanoHeadError(
-            f"{masks.path} has no mask for {missing[0]}{more}; every picture needs one of the same name"
-        )
-    return tuple(by_stem[_stem(name)] for name in names)
+        return self._told(read)
 
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
+    def _decode(self, photo: int) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width 1"]]:
+        image = decode(self._images, self.names[photo], "RGB", PHOTO_MODES, self._side)
+        return image, decode(self._masks, self._mask_names[photo], "L", MASK_MODES, image.shape[0])

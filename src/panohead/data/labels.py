@@ -36,6 +36,23 @@ def read_labels(source: FileSource, names: Sequence[str]) -> Float[np.ndarray, "
     return np.stack([_label(by_name[name], name, file) for name in names])
 
 
+def jittered(labels: Float[np.ndarray, "photo 25"], std: float, seed: int) -> Float[np.ndarray, "photo 25"]:
+    """Labels whose camera positions are off by normally distributed errors, the same ones at every call.
+
+    Args:
+        std: of each of the errors along x, y and z of the world, world units.
+        seed: of the errors. A photo's error depends on it and on the photo's place in the dataset alone.
+
+    Raises:
+        PanoHeadError: when ``std`` is negative or no number.
+    """
+    if not 0 <= std < float("inf"):
+        raise PanoHeadError(f"a camera jitter of {std} cannot be; give 0 or a positive number of world units")
+    moved = labels.copy()
+    moved[:, [3, 7, 11]] += (std * np.random.RandomState(seed).standard_normal((len(labels), 3))).astype(np.float32)
+    return moved
+
+
 def _label(values: Any, name: str, file: str) -> np.ndarray:
     what = f"the label of {name} in {file}"
     try:

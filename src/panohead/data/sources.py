@@ -1,9 +1,11 @@
 """Files of a dataset, in a folder or in a zip archive, behind one small interface."""
 
 import os
+import posixpath
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -29,6 +31,10 @@ class FileSource:
         """The content of one file. Raises PanoHeadError when it cannot be read."""
         raise NotImplementedError
 
+    def size(self, name: str) -> int:
+        """Bytes of one file that is there."""
+        raise NotImplementedError
+
     def describe(self, name: str) -> str:
         """What to call a file in a message."""
         return f"{self.path}/{name}"
@@ -38,15 +44,18 @@ class FolderSource(FileSource):
     """Files in a folder and its subfolders."""
 
     def names(self) -> list[str]:
-        found = (
-            Path(folder, file).relative_to(self.path).as_posix()
-            for folder, _, files in os.walk(self.path)
-            for file in files
-        )
+        found: list[str] = []
+        for folder, _, files in os.walk(self.path):
+            # One path object a folder, not a file: datasets have millions of files.
+            below = Path(folder).relative_to(self.path).as_posix()
+            found += files if below == "." else [f"{below}/{file}" for file in files]
         return sorted(name for name in found if not _is_hidden(name))
 
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()
+
+    def size(self, name: str) -> int:
+        return (self.path / name).stat().st_size
 
     def read(self, name: str) -> bytes:
         try:
@@ -69,6 +78,9 @@ class ZipSource(FileSource):
 
     def has(self, name: str) -> bool:
         return name in self._open().NameToInfo
+
+    def size(self, name: str) -> int:
+        return self._open().getinfo(name).file_size
 
     def read(self, name: str) -> bytes:
         try:
@@ -110,8 +122,28 @@ def open_source(path: Path) -> FileSource:
 def image_names(source: FileSource) -> list[str]:
     """Those files of a source that Pillow knows by their suffix."""
     known = Image.registered_extensions()
-    return [name for name in source.names() if PurePosixPath(name).suffix.lower() in known]
+    return [name for name in source.names() if posixpath.splitext(name)[1].lower() in known]
+
+
+def match_masks(names: Sequence[str], masks: FileSource) -> tuple[str, ...]:
+    """The mask of each picture: the image of the same path and name, of any image type.
+
+    Raises:
+        PanoHeadError: when one is missing.
+    """
+    by_stem = {_stem(name): name for name in image_names(masks)}
+    missing = [name for name in names if _stem(name) not in by_stem]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise PanoHeadError(
+            f"{masks.path} has no mask for {missing[0]}{more}; every picture needs one of the same name"
+        )
+    return tuple(by_stem[_stem(name)] for name in names)
+
+
+def _stem(name: str) -> str:
+    return posixpath.splitext(name)[0]
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

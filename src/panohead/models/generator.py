@@ -16,7 +16,7 @@ from panohead.models.background import Background, put_behind
 from panohead.models.camera_alignment import CameraAlignment
 from panohead.models.decoder import Decoder
 from panohead.models.generator_config import GeneratorConfig
-from panohead.models.superresolution import SuperResolution, input_resolution
+from panohead.models.superresolution import SuperResolution
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RayRendering
@@ -261,7 +261,7 @@ class Generator(nn.Module):
 def _background_config(config: GeneratorConfig) -> SynthesisConfig:
     return replace(
         config.backbone,
-        resolution=input_resolution(config.superresolution.kind),
+        resolution=config.superresolution.input_resolution,
         image_channels=config.feature_channels,
         channel_base=config.backbone.channel_base // 2,
     )

@@ -32,24 +32,16 @@ _SHAPES: dict[str, _Shape] = {
 }
 
 
-def input_resolution(kind: SuperResolutionKind) -> int:
-    """Pixels per side that the kind works from; other sizes are resized to it."""
-    return _SHAPES[kind].input_resolution
-
-
-def output_resolution(kind: SuperResolutionKind) -> int:
-    """Pixels per side of the picture."""
-    shape = _SHAPES[kind]
-    return shape.input_resolution * (4 if shape.first_block_upsamples else 2)
-
-
 @dataclass(frozen=True, kw_only=True)
 class SuperResolutionConfig:
     """Attributes:
     kind: by output: "2x" 128, "4x" 256, "8x" and the wider "8xdc" 512 pixels.
+    from_resolution: pixels per side that it works from; other sizes are resized to it. None takes the kind's own
+        (64, 128, 128, 128).
     noise_mode: of the blocks, whatever the rest of the network does.
     antialias: when resizing the input.
     half_precision: fp16 on CUDA, and the clamp at 256 that goes with it on every device.
+    channels: of the two blocks; None takes the kind's own.
     """
 
     kind: SuperResolutionKind = "8xdc"
@@ -58,6 +50,17 @@ class SuperResolutionConfig:
     half_precision: bool = True
     fused_modconv: Fused = "inference_only"
     channels: tuple[int, int] | None = None
+    from_resolution: int | None = None
+
+    @property
+    def input_resolution(self) -> int:
+        """Pixels per side that the blocks work from."""
+        return self.from_resolution or _SHAPES[self.kind].input_resolution
+
+    @property
+    def output_resolution(self) -> int:
+        """Pixels per side of the picture."""
+        return self.input_resolution * (4 if _SHAPES[self.kind].first_block_upsamples else 2)
 
 
 class SuperResolution(nn.Module):
@@ -68,7 +71,7 @@ class SuperResolution(nn.Module):
         self.config = config
         shape = _SHAPES[config.kind]
         first, second = config.channels or shape.channels
-        self.input_resolution = shape.input_resolution
+        self.input_resolution = config.input_resolution
         first_resolution = self.input_resolution * (2 if shape.first_block_upsamples else 1)
         block = BlockConfig(conv_clamp=256.0 if config.half_precision else None, fused_modconv=config.fused_modconv)
         self.block0 = SynthesisBlock(

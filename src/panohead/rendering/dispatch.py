@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.ops import fast_paths
-from panohead.rendering import fused_cpu
+from panohead.rendering import fused_cpu, training_render
 from panohead.rendering.field import Field, TriGridField
 from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, first_depths, render_rays
 
@@ -24,6 +24,9 @@ def render(
 ) -> RayRendering:
     """As :func:`panohead.rendering.renderer.render_rays`, by the fastest way there is."""
     randomness = RayRandomness() if randomness is None else randomness
+    if training_render.unsupported(field, config, ray_origins, ray_directions) is None:
+        assert isinstance(field, TriGridField)
+        return training_render.render_rays_with_gradients(field, ray_origins, ray_directions, config, randomness)
     if reason_for_plain(field, config, ray_origins, ray_directions) is not None:
         return render_rays(field, ray_origins, ray_directions, config, randomness)
     assert isinstance(field, TriGridField)

@@ -34,6 +34,13 @@ class TriGridField:
     axes: PlaneAxes = PANOHEAD_AXES
     interpolation: Interpolation = "trilinear"
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Everything in it that can have a gradient."""
+        decoder = self.decoder
+        layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight, decoder.output_bias
+        return self.planes, *layers
+
     def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
         """Hidden units of the decoder at the points (world units)."""
         return self.decoder.hidden(self.features(points))

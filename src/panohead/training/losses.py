@@ -4,6 +4,7 @@ Everything here computes; nothing calls ``backward``, steps an optimiser or reme
 mode. Quirks of the original that change numbers are kept and marked "kept".
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -76,6 +77,15 @@ class Seen:
     def judged_by(self, discriminator: Discriminator) -> Float[Tensor, "batch 1"]:
         """The discriminator's logits; larger is more real."""
         return discriminator(self.image, self.image_raw, self.mask, self.label)
+
+
+Augment = Callable[[Seen], Seen]
+"""What is done to pictures just before they are judged (ADA); labels stay."""
+
+
+def as_seen(seen: Seen) -> Seen:
+    """No augmentation."""
+    return seen
 
 
 @dataclass(frozen=True)
@@ -172,6 +182,7 @@ def generator_loss(
     scheduled: Scheduled,
     config: LossConfig | None = None,
     draws: Draws | None = None,
+    augment: Augment = as_seen,
 ) -> GeneratorLoss:
     """The generator's main loss: mean softplus(-D(fake)) plus the weighted camera offset penalty.
 
@@ -182,7 +193,7 @@ def generator_loss(
     """
     config, draws = config or LossConfig(), draws or Draws()
     rendering, offset = render_heads(generator, z, label, scheduled, config, draws)
-    logits = seen_of_heads(rendering, label, scheduled).judged_by(discriminator)
+    logits = augment(seen_of_heads(rendering, label, scheduled)).judged_by(discriminator)
     adversarial = F.softplus(-logits)
     penalty = camera_offset_penalty(offset)
     return GeneratorLoss(adversarial.mean() + config.camera_offset_weight * penalty, logits, adversarial, penalty)
@@ -196,37 +207,46 @@ def discriminator_fake_loss(
     scheduled: Scheduled,
     config: LossConfig | None = None,
     draws: Draws | None = None,
+    augment: Augment = as_seen,
 ) -> DiscriminatorLoss:
     """Mean softplus(D(fake)). This is the phase that moves the running means of w (both mapping networks)."""
     config, draws = config or LossConfig(), draws or Draws()
     with torch.no_grad():
         rendering, _ = render_heads(generator, z, label, scheduled, config, draws, update_w_avg=True)
-        seen = seen_of_heads(rendering, label, scheduled)
+        seen = augment(seen_of_heads(rendering, label, scheduled))
     logits = seen.judged_by(discriminator)
     adversarial = F.softplus(logits)
     return DiscriminatorLoss(adversarial.mean(), logits, adversarial)
 
 
 def discriminator_real_loss(
-    discriminator: Discriminator, photos: Photos, scheduled: Scheduled, config: LossConfig | None = None
+    discriminator: Discriminator,
+    photos: Photos,
+    scheduled: Scheduled,
+    config: LossConfig | None = None,
+    augment: Augment = as_seen,
 ) -> DiscriminatorLoss:
     """Mean softplus(-D(real)). The original runs both halves of the loss back one after the other."""
-    logits = seen_of_photos(photos, scheduled, config or LossConfig()).judged_by(discriminator)
+    logits = augment(seen_of_photos(photos, scheduled, config or LossConfig())).judged_by(discriminator)
     adversarial = F.softplus(-logits)
     return DiscriminatorLoss(adversarial.mean(), logits, adversarial)
 
 
 def r1_loss(
-    discriminator: Discriminator, photos: Photos, scheduled: Scheduled, config: LossConfig | None = None
+    discriminator: Discriminator,
+    photos: Photos,
+    scheduled: Scheduled,
+    config: LossConfig | None = None,
+    augment: Augment = as_seen,
 ) -> R1Loss:
     """R1: gamma / 2 times the squared gradient of the logit at real photos (Mescheder et al. 2018), mean over samples.
 
     Run lazily: every k-th step, multiplied by k (official: 16), see :mod:`panohead.training.optimizers`. Picture, raw
     picture and mask are separate inputs: no gradient flows from the raw picture into the picture.
-    Kept: while the blur fades, the gradient is that at the *blurred* picture.
+    Kept: while the blur fades, the gradient is that at the *blurred* picture. Likewise at the augmented one.
     """
     config = config or LossConfig()
-    seen = seen_of_photos(photos, scheduled, config)
+    seen = augment(seen_of_photos(photos, scheduled, config))
     image, raw, mask = inputs = [x.detach().requires_grad_() for x in (seen.image, seen.image_raw, seen.mask)]
     logits = Seen(image, raw, mask, seen.label).judged_by(discriminator)
     # Discriminators that do not look at the raw picture or the mask have no gradient there.

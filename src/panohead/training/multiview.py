@@ -59,10 +59,10 @@ def load_multiview(root: Path, resolution: int, people: int | None = None) -> Mu
     for file in (labels_file, people_file):
         if not file.is_file():
             raise PanoHeadError(f"{file} is missing; a multi-view dataset has images/dataset.json and people.jsonl")
-    rows = [json.loads(line) for line in people_file.read_text().splitlines() if line.strip()]
-    person_of = {row["name"]: row["person"] for row in rows}
+    person_of = _people(people_file)
     number = {person: i for i, person in enumerate(sorted(set(person_of.values()))[:people])}
-    labels = {Path(name).stem: (name, label) for name, label in json.loads(labels_file.read_text())["labels"]}
+    listed = json.loads(labels_file.read_text())["labels"]
+    labels = {str(Path(name).with_suffix("")): (name, label) for name, label in listed}
     names = tuple(sorted(name for name in labels if person_of.get(name) in number))
     if not names:
         raise PanoHeadError(f"{labels_file} and {people_file} name no picture in common; check the dataset")
@@ -71,7 +71,7 @@ def load_multiview(root: Path, resolution: int, people: int | None = None) -> Mu
     masks = np.empty((len(names), resolution, resolution, 1), np.uint8)
     for i, name in enumerate(names):
         file = labels[name][0]
-        images[i], masks[i] = _on_white(root / "images" / file, root / "masks" / file, resolution)
+        images[i], masks[i] = _on_white(root / "images" / file, _mask_of(root / "masks" / file), resolution)
     return MultiViewData(
         torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(masks).permute(0, 3, 1, 2).contiguous(),
@@ -79,6 +79,21 @@ def load_multiview(root: Path, resolution: int, people: int | None = None) -> Mu
         torch.tensor([number[person_of[name]] for name in names]),
         names,
     )
+
+
+def _people(file: Path) -> dict[str, int]:
+    """Who is on which picture (name without suffix): a line a person with its "views", or a line a picture."""
+    person_of: dict[str, int] = {}
+    for line in file.read_text().splitlines():
+        if line.strip():
+            row = json.loads(line)
+            shown = [view["image"] for view in row["views"]] if "views" in row else [row["name"]]
+            person_of |= {str(Path(name).with_suffix("")): row["person"] for name in shown}
+    return person_of
+
+
+def _mask_of(named: Path) -> Path:
+    return named if named.is_file() else named.with_suffix(".png")
 
 
 def _on_white(image_file: Path, mask_file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:

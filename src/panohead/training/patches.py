@@ -9,11 +9,11 @@ from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.rendering.compositing import composite, interval_weights
-from panohead.rendering.density import clean_density
+from panohead.rendering.density import clean_density, outside_crop
 from panohead.rendering.field import TriGridField
+from panohead.rendering.hidden_compositing import composite_hidden
 from panohead.rendering.renderer import RenderConfig, first_depths
 from panohead.rendering.sampling import importance_depths
-from panohead.training.hidden_compositing import composite_hidden
 from panohead.training.multiview import MultiViewData
 
 
@@ -113,9 +113,10 @@ def render_patches(
         density, colour = field(where)
         result = composite(colour.reshape(*fine.shape, -1), _clean(density, where, scene).reshape(fine.shape), fine)
         return result.features, result.weight_sum
-    hidden, weight_sum = composite_hidden(
-        field.features(where), field.decoder, fine, lambda density: _clean(density, where, scene)
-    )
+    empty = None
+    if scene.crop_margin > 0:
+        empty = outside_crop(where, box_warp=scene.box_warp, margin=scene.crop_margin).reshape(fine.shape)
+    hidden, _, weight_sum = composite_hidden(field.features(where), field.decoder, fine, empty=empty)
     return field.finish(hidden, weight_sum), weight_sum
 
 

@@ -1,0 +1,126 @@
+"""``panohead train``: train a generator, continue a run, or say what a run would be. Also under ``torchrun``."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from panohead.cli.common import Debug, output_folder, say
+from panohead.errors import UsageError
+
+if TYPE_CHECKING:
+    from panohead.training.config import TrainConfig
+
+PresetName = Literal["panohead_512", "panohead_512_stage2", "eg3d", "demo_128", "demo_64", "tiny"]
+AblationName = Literal["no_mask", "tri_plane", "no_camera_adaptation", "camera_adaptation", "no_warm_start"]
+
+
+@dataclass(kw_only=True)
+class Train:
+    """Train on a dataset of photos with masks and cameras. Interrupted runs go on exactly where they were saved."""
+
+    preset: PresetName = "demo_64"
+    """Where every number comes from; --dry-run prints them."""
+    data: Path | None = None
+    """The dataset: a folder with images/ and masks/ (or zips of them, or .tar shards)."""
+    out: Path | None = None
+    """Folder of the new run."""
+    resume: Path | None = None
+    """Folder of a run to continue, exactly; --data may be given where the dataset has moved."""
+    init: Path | None = None
+    """A .safetensors checkpoint to start from (second stages, fine-tuning)."""
+    ablation: tuple[AblationName, ...] = ()
+    """Changes of the preset, as in the paper's ablations."""
+    kimg: float | None = None
+    """Thousands of photos to show in all."""
+    batch: int | None = None
+    """Photos a step, over all devices."""
+    micro_batch: int | None = None
+    """Photos computed at once on one device."""
+    seed: int | None = None
+    """Of weights, order and all random numbers."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """Any other setting by its dotted name, the value as JSON: loss.r1_gamma=0.5 data.camera_jitter=0.05."""
+    device: str | None = None
+    """cpu, cuda, cuda:1; the default is a GPU where there is one. Under torchrun each process takes its own."""
+    dry_run: bool = False
+    """Print the resolved configuration as JSON and stop."""
+    estimate: bool = False
+    """Time two steps on random pictures, print memory and duration of the whole run, and stop."""
+    quiet: bool = False
+    """No progress line."""
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Train, then say where the results are."""
+        if self.resume is not None:
+            self._continue(self.resume)
+            return
+        config = self.config()
+        if self.dry_run:
+            say(json.dumps(asdict(config), indent=1))
+            return
+        if self.estimate:
+            self._estimate(config)
+            return
+        if self.data is None or self.out is None:
+            raise UsageError("a new run needs --data DATASET and --out RUN; a run is continued with --resume RUN")
+        from panohead.training.launch import launch
+
+        finished = launch(
+            config, self.data, output_folder(self.out), initial=self.init, device=self.device, quiet=self.quiet
+        )
+        self._report(self.out, finished)
+
+    def config(self) -> "TrainConfig":
+        """The preset with all changes asked for.
+
+        Raises:
+            UsageError: for a ``--set`` that is not NAME=VALUE.
+            PanoHeadError: for settings that do not exist or do not fit together.
+        """
+        from panohead.presets import ABLATIONS, PRESETS
+        from panohead.training.config import with_settings
+
+        config = PRESETS[self.preset]()
+        for name in self.ablation:
+            config = ABLATIONS[name](config)
+        given = {"total_kimg": self.kimg, "batch": self.batch, "micro_batch": self.micro_batch, "seed": self.seed}
+        config = replace(config, **{name: value for name, value in given.items() if value is not None})
+        return with_settings(config, dict(_setting(text) for text in self.set)).checked()
+
+    def _continue(self, run: Path) -> None:
+        fixed = ("out", "init", "ablation", "batch", "micro_batch", "seed", "set")
+        changed = [name for name in fixed if getattr(self, name)]
+        if changed:
+            raise UsageError(
+                f"--{changed[0].replace('_', '-')} cannot be changed by --resume; start a new run with --out"
+            )
+        from panohead.training.launch import launch_again
+
+        finished = launch_again(run, data=self.data, total_kimg=self.kimg, device=self.device, quiet=self.quiet)
+        self._report(run, finished)
+
+    def _estimate(self, config: "TrainConfig") -> None:
+        from panohead.training.estimate import estimate
+
+        for line in estimate(config, device=self.device).lines():
+            say(line)
+
+    def _report(self, run: Path, finished: bool) -> None:
+        if finished is False:
+            say(f"stopped; go on with: panohead train --resume {run}")
+            return
+        say(f"trained; the report is {run / 'report.html'}, weights and pictures are in {run / 'snapshots'}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--set {text!r} is not NAME=VALUE; for example --set loss.r1_gamma=0.5")
+    try:
+        return name.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return name.strip(), value

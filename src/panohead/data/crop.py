@@ -1,0 +1,188 @@
+"""The official crop: where it lies in the photo, and cutting it out (facts section 6).
+
+Coordinates are pixels, x right, y down, whole numbers at the centres of pixels. A *core* of 512 pixels lies around the
+head; the *frame* adds 10 % above and 5 % on either side, which makes 563 pixels. The camera's label belongs to the frame.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from scipy import ndimage
+from torch import Tensor
+
+CORE = 512
+FRAME = 563
+CORE_LEFT, CORE_TOP = 25, 51
+SMALLEST_CORE_PX = 256.0
+"""The original drops smaller ones."""
+_SUPERSAMPLING = 2
+_BORDER_BLUR, _VALIDITY_BLUR = 31, 21
+_COARSEST_STEP = 4.0
+"""Source pixels a sample above which the source is averaged first, against aliasing."""
+
+
+@dataclass(frozen=True)
+class HeadCrop:
+    """A square in the photo, possibly turned.
+
+    Attributes:
+        centre: middle of the core, pixels.
+        half_px: half the core's side.
+        angle_deg: by how much the square is turned clockwise; the head's tilt in the picture.
+    """
+
+    centre: tuple[float, float]
+    half_px: float
+    angle_deg: float
+
+    def core_corners(self) -> Float[np.ndarray, "4 2"]:
+        """Corners of the core: upper left, lower left, lower right, upper right."""
+        return self.points(np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]]))
+
+    def frame_corners(self) -> Float[np.ndarray, "4 2"]:
+        """Corners of the whole frame (outer edges of its pixels), in the order of the core's."""
+        ends = np.array([[0, 0], [0, FRAME], [FRAME, FRAME], [FRAME, 0]]) - 0.5
+        return self.points(frame_to_core(ends))
+
+    def points(self, core: Float[np.ndarray, "*point 2"]) -> Float[np.ndarray, "*point 2"]:
+        """From core coordinates (-1 to 1, x right, y down) to the photo's."""
+        across, down = self._axes()
+        return np.array(self.centre) + core[..., :1] * across + core[..., 1:] * down
+
+    def to_frame(self, photo: Float[np.ndarray, "*point 2"]) -> Float[np.ndarray, "*point 2"]:
+        """From the photo's coordinates to the frame's pixels; the inverse of looking up a pixel of the frame."""
+        across, down = self._axes()
+        core = (photo - np.array(self.centre)) @ np.stack([across, down], -1) / self.half_px**2
+        middle = np.array([CORE_LEFT, CORE_TOP]) + (CORE - 1) / 2
+        return core * (CORE - 1) / 2 + middle
+
+    def _axes(self) -> tuple[np.ndarray, np.ndarray]:
+        turn = np.radians(self.angle_deg)
+        across = self.half_px * np.array([np.cos(turn), np.sin(turn)])
+        return across, np.array([-across[1], across[0]])
+
+    @staticmethod
+    def from_corners(corners: Float[np.ndarray, "4 2"]) -> "HeadCrop":
+        """The square with these core corners (in the order of :meth:`core_corners`)."""
+        across = (corners[3] - corners[0]) / 2
+        centre = corners.mean(axis=0)
+        return HeadCrop(
+            (float(centre[0]), float(centre[1])),
+            float(np.hypot(*across)),
+            float(np.degrees(np.arctan2(across[1], across[0]))),
+        )
+
+
+def crop_of_landmarks(
+    right_eye: Float[np.ndarray, "point 2"], left_eye: Float[np.ndarray, "point 2"], mouth: Float[np.ndarray, "2 2"]
+) -> HeadCrop:
+    """The FFHQ crop around eyes and mouth, from which the original starts (golden ``crop``: ``quad_ffhq``).
+
+    Args:
+        right_eye, left_eye: contour of the eye at the viewer's left and right.
+        mouth: its corners.
+    """
+    first, second = right_eye.mean(axis=0), left_eye.mean(axis=0)
+    eyes, middle = second - first, (first + second) / 2
+    down = mouth.mean(axis=0) - middle
+    across = eyes + np.array([down[1], -down[0]])
+    centre = middle + 0.1 * down
+    half = max(2.0 * float(np.hypot(*eyes)), 1.8 * float(np.hypot(*down)))
+    angle = float(np.degrees(np.arctan2(across[1], across[0])))
+    return HeadCrop((float(centre[0]), float(centre[1])), half, angle)
+
+
+def frame_to_core(pixels: Float[np.ndarray, "*point 2"]) -> Float[np.ndarray, "*point 2"]:
+    """From pixels of the 563 frame to core coordinates (-1 to 1)."""
+    middle = np.array([CORE_LEFT, CORE_TOP]) + (CORE - 1) / 2
+    return (pixels - middle) * 2 / (CORE - 1)
+
+
+def cut_frame(
+    image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop
+) -> UInt8[np.ndarray, "563 563 channel"]:
+    """The official frame: sampled at twice its size, averaged; outside the photo its mirror image, blurred.
+
+    The mirror image keeps the frame from having a hard edge; the blur keeps the mirrored face from looking like one.
+    """
+    ends = np.arange(FRAME * _SUPERSAMPLING) / _SUPERSAMPLING
+    grid = np.stack(np.meshgrid(ends, ends, indexing="xy"), -1)
+    where = crop.points(frame_to_core(grid))
+    large = sample(image, where, crop.half_px * 2 / CORE / _SUPERSAMPLING)
+    frame = np.rint(_halve(large))
+    inside = _inside(where, image.shape[:2])
+    if not inside.all():
+        frame = _blur_outside(frame, _halve(inside[..., None].astype(np.float32)))
+    return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
+
+
+def cut_window(
+    image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop, size: int
+) -> UInt8[np.ndarray, "size size channel"]:
+    """The core alone in ``size`` pixels, quickly: for a second look at a face. Black outside the photo's mirror image."""
+    ends = np.linspace(-1, 1, size)
+    where = crop.points(np.stack(np.meshgrid(ends, ends, indexing="xy"), -1))
+    return np.clip(np.rint(sample(image, where, crop.half_px * 2 / size)), 0, 255).astype(np.uint8)
+
+
+def sample(
+    image: UInt8[np.ndarray, "height width channel"], where: Float[np.ndarray, "rows columns 2"], step_px: float
+) -> Float[np.ndarray, "rows columns channel"]:
+    """Bilinear samples of a picture at pixel coordinates, mirrored beyond its edges.
+
+    Args:
+        step_px: distance of neighbouring samples; for large ones the picture is averaged over blocks first.
+    """
+    part, corner = _part(image, where)
+    block = int(step_px / _COARSEST_STEP * 2) if step_px >= _COARSEST_STEP else 1
+    part = _block_mean(part, block)
+    places = (where - corner + 0.5) / block
+    size = torch.tensor([part.shape[1], part.shape[0]], dtype=torch.float32)
+    grid = torch.from_numpy(places.astype(np.float32)) / size * 2 - 1
+    pixels = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1).float()
+    found = torch.nn.functional.grid_sample(
+        pixels[None], grid[None], mode="bilinear", padding_mode="reflection", align_corners=False
+    )
+    return found[0].permute(1, 2, 0).numpy()
+
+
+def _part(image: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The photo's rectangle that the samples see, mirrored ones included, and its corner."""
+    size = np.array([image.shape[1], image.shape[0]])
+    low, high = np.floor(where.min(axis=(0, 1))) - 2, np.ceil(where.max(axis=(0, 1))) + 3
+    # What lies d pixels outside shows what lies d pixels inside.
+    first, last = np.minimum(low, 2 * size - high), np.maximum(high, -low)
+    first, last = np.maximum(first, 0), np.minimum(last, size)
+    if (low < -size).any() or (high > 2 * size).any():
+        first, last = np.zeros(2), size.astype(np.float64)
+    left, top, right, bottom = (int(v) for v in (*first, *last))
+    return image[top:bottom, left:right], first
+
+
+def _block_mean(image: np.ndarray, block: int) -> np.ndarray:
+    if block <= 1:
+        return image
+    # Rows that do not fill a block repeat the last one, so that nothing is shifted.
+    height, width = image.shape[:2]
+    padded = np.pad(image, ((0, -height % block), (0, -width % block), (0, 0)), mode="edge")
+    blocks = padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block, -1)
+    return blocks.mean(axis=(1, 3), dtype=np.float32)
+
+
+def _halve(image: np.ndarray) -> np.ndarray:
+    half: Tensor = torch.nn.functional.avg_pool2d(torch.from_numpy(image).permute(2, 0, 1)[None], _SUPERSAMPLING)
+    return half[0].permute(1, 2, 0).numpy()
+
+
+def _inside(where: np.ndarray, shape: tuple[int, ...]) -> Bool[np.ndarray, "rows columns"]:
+    x, y = where[..., 0], where[..., 1]
+    return (x > -0.5) & (y > -0.5) & (x < shape[1] - 0.5) & (y < shape[0] - 0.5)
+
+
+def _blur_outside(frame: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    soft = ndimage.uniform_filter(valid[..., 0], _VALIDITY_BLUR, mode="mirror")[..., None]
+    blurred = np.stack([ndimage.uniform_filter(c, _BORDER_BLUR, mode="mirror") for c in np.moveaxis(frame, -1, 0)], -1)
+    mixed: np.ndarray = frame * soft + blurred * (1 - soft)
+    return mixed

@@ -1,0 +1,114 @@
+"""From the bytes of a picture to pixels: reading, compositing on white, reducing."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt, UInt8
+from PIL import Image
+
+from panohead.data.broken import BrokenFile
+from panohead.data.sources import FileSource
+from panohead.errors import PanoHeadError
+
+PHOTO_MODES = ("RGB", "RGBA", "L", "LA", "P")
+MASK_MODES = ("L", "1", "P", "RGB")
+
+Background = Literal["keep", "white"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treatment:
+    """What is done to photos and masks when they are decoded.
+
+    Attributes:
+        background: "white" puts the person on white, by the mask and before reducing.
+        resolution: side in pixels to reduce to, the original one divided by a whole number; None for the original.
+    """
+
+    background: Background = "keep"
+    resolution: int | None = None
+
+    def factor(self, side: int, place: str) -> int:
+        """By how much pictures of ``side`` pixels are reduced.
+
+        Raises:
+            PanoHeadError: when that is no whole number; it says where the pictures lie.
+        """
+        resolution = self.resolution or side
+        if resolution < 1 or side % resolution:
+            fitting = [side // n for n in (1, 2, 4, 8) if side % n == 0]
+            raise PanoHeadError(
+                f"the pictures of {place} have {side} pixels a side, which is no whole multiple of the resolution "
+                f"{resolution}; choose {', '.join(map(str, fitting))} or another divisor"
+            )
+        return side // resolution
+
+
+def decode(
+    source: FileSource, name: str, mode: Literal["RGB", "L"], accepted: Sequence[str], side: int = 0
+) -> UInt8[np.ndarray, "height width channel"]:
+    """Read one picture.
+
+    Args:
+        mode: Pillow's name for three channels or one.
+        accepted: Pillow modes that the file may have.
+        side: height and width that it must have, in pixels; 0 asks only for a square.
+
+    Raises:
+        BrokenFile: when it cannot be read, or is not of that kind and size.
+    """
+    file = source.describe(name)
+    try:
+        with Image.open(io.BytesIO(source.read(name))) as picture:
+            found, size = picture.mode, picture.size
+            pixels = np.array(picture.convert(mode)) if found in accepted else None
+    except PanoHeadError as error:
+        raise BrokenFile(file, str(error)) from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BrokenFile(file, f"cannot read {file} as a picture ({error}); mend or remove it") from error
+    if pixels is None:
+        raise BrokenFile(file, f"{file} is of Pillow mode {found}, not one of {', '.join(accepted)}; convert it")
+    expected = (side or size[0],) * 2
+    if size != expected:
+        raise BrokenFile(
+            file,
+            f"{file} has {size[0]} x {size[1]} pixels instead of {expected[0]} x {expected[1]}; "
+            "a dataset's pictures and masks must all be square and of one size",
+        )
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def treat(
+    image: UInt8[np.ndarray, "height width 3"],
+    mask: UInt8[np.ndarray, "height width 1"],
+    *,
+    background: Background = "keep",
+    factor: int = 1,
+) -> tuple[UInt8[np.ndarray, "3 out_height out_width"], UInt8[np.ndarray, "1 out_height out_width"]]:
+    """Composite on the background, reduce both by averaging blocks of ``factor`` x ``factor``, put channels first."""
+    reduced = box_reduced(mask, factor)
+    if background == "white":
+        weight = mask.astype(np.uint32)
+        # Kept at 255 times its value until after reducing: rounded once.
+        image = box_reduced(image * weight + 255 * (255 - weight), factor, scale=255)
+    else:
+        image = box_reduced(image, factor)
+    return np.ascontiguousarray(image.transpose(2, 0, 1)), np.ascontiguousarray(reduced.transpose(2, 0, 1))
+
+
+def box_reduced(
+    pixels: UInt[np.ndarray, "height width channel"], factor: int, *, scale: int = 1
+) -> UInt8[np.ndarray, "out_height out_width channel"]:
+    """Means of blocks of ``factor`` x ``factor`` pixels, divided by ``scale`` and rounded (halves up), exactly."""
+    if factor == 1 and scale == 1:
+        return pixels.astype(np.uint8, copy=False)
+    height, width, channels = pixels.shape
+    rows = pixels.reshape(height // factor, factor, width * channels).sum(axis=1, dtype=np.uint32)
+    columns = rows.reshape(height // factor, width // factor, factor, channels)
+    # Adding slices is several times faster than numpy's sum over a short inner axis.
+    total = sum((columns[:, :, i] for i in range(1, factor)), columns[:, :, 0])
+    count = factor * factor * scale
+    return ((total + count // 2) // count).astype(np.uint8)

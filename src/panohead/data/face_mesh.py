@@ -1,0 +1,162 @@
+"""Faces in a photo: MediaPipe's face landmarks, found twice (once in the photo, once in an upright window)."""
+
+import math
+import os
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from panohead.data.crop import HeadCrop, cut_window
+from panohead.data.face_canonical import LANDMARKS
+from panohead.data.face_pose import fit_face
+from panohead.errors import PanoHeadError
+
+WINDOW_PX = 512
+WINDOW_HALF_CM = 14.0
+"""Half the side of the second look's window, in centimetres of the canonical face."""
+LONGEST_SIDE_PX = 1280
+"""Photos are shrunk to this for the first look; the models see 128 to 256 pixels of it anyway."""
+_FACES = 16
+_LEAST_SIDE_PX = 16
+_TURNS = (0, 90, -90, 180)
+
+Landmarks = Float[np.ndarray, "468 3"]
+
+
+class FaceFinder(Protocol):
+    """Finds faces; :class:`MediaPipeFaces` is the real one."""
+
+    def faces(self, image: UInt8[np.ndarray, "height width 3"], most: int) -> list[Landmarks]:
+        """Landmarks of at most ``most`` faces: pixels, x right, y down, z away from the viewer."""
+        ...
+
+
+def import_mediapipe() -> Any:
+    """The mediapipe module, imported quietly.
+
+    Raises:
+        PanoHeadError: when it is not installed.
+    """
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import mediapipe
+            from mediapipe import solutions  # noqa: F401
+    except ImportError as error:
+        raise PanoHeadError(
+            "finding faces and people needs mediapipe 0.10.14 (Python 3.11 or 3.12): pip install 'panohead[face]', or "
+            "give poses with --poses FILE.csv and masks with --masks DIR"
+        ) from error
+    return mediapipe
+
+
+class MediaPipeFaces:
+    """MediaPipe's face mesh and, for small faces, its full-range face detector. Models are opened at the first use."""
+
+    def __init__(self) -> None:
+        self._mesh: dict[int, Any] = {}
+        self._boxes: Any = None
+
+    def faces(self, image: UInt8[np.ndarray, "height width 3"], most: int = _FACES) -> list[Landmarks]:
+        """Landmarks of the faces, each measured in an upright window of its own."""
+        if min(image.shape[:2]) < _LEAST_SIDE_PX:
+            return []
+        first = self._first_look(image)
+        return distinct([self.second_look(image, landmarks) for landmarks in first])[:most]
+
+    def second_look(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Landmarks) -> Landmarks:
+        """The landmarks found again in an upright window around the face; the old ones where none is found."""
+        window = upright_window(landmarks)
+        found = self._look(cut_window(image, window, WINDOW_PX), 1)
+        return from_window(found[0], window) if found else landmarks
+
+    def _first_look(self, image: np.ndarray) -> list[Landmarks]:
+        shrink = max(1.0, max(image.shape[:2]) / LONGEST_SIDE_PX)
+        small = shrunk(image, shrink)
+        for turns in _TURNS:
+            turned = np.ascontiguousarray(np.rot90(small, turns // 90))
+            found = self._look(turned, _FACES) or self._look_closer(turned)
+            if found:
+                return [turn_back(face, turns, small.shape) * shrink for face in found]
+        return []
+
+    def _look(self, image: np.ndarray, most: int) -> list[Landmarks]:
+        if most not in self._mesh:
+            solution = import_mediapipe().solutions.face_mesh.FaceMesh
+            self._mesh[most] = quiet(solution, static_image_mode=True, max_num_faces=most, refine_landmarks=False)
+        result = self._mesh[most].process(image).multi_face_landmarks
+        size = np.array([image.shape[1], image.shape[0], image.shape[1]])
+        return [np.array([[p.x, p.y, p.z] for p in face.landmark[:LANDMARKS]]) * size for face in result or []]
+
+    def _look_closer(self, image: np.ndarray) -> list[Landmarks]:
+        """Small faces: boxes of the full-range detector, the mesh within each."""
+        if self._boxes is None:
+            solution = import_mediapipe().solutions.face_detection.FaceDetection
+            self._boxes = quiet(solution, model_selection=1, min_detection_confidence=0.5)
+        found = []
+        for detection in (self._boxes.process(image).detections or [])[:_FACES]:
+            box = detection.location_data.relative_bounding_box
+            width, height = box.width * image.shape[1], box.height * image.shape[0]
+            centre = ((box.xmin * image.shape[1]) + width / 2, (box.ymin * image.shape[0]) + height / 2)
+            window = HeadCrop(centre, max(width, height, 1.0), 0.0)
+            found += [from_window(face, window) for face in self._look(cut_window(image, window, WINDOW_PX), 1)]
+        return found
+
+
+def quiet(make: Any, **options: Any) -> Any:
+    """A MediaPipe solution, without the warnings of the protobuf code it was generated by."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make(**options)
+
+
+def upright_window(landmarks: Landmarks) -> HeadCrop:
+    """A square around the face in which its up axis points up."""
+    pose = fit_face(landmarks)
+    up = pose.rotation[:2, 1]
+    angle = math.degrees(math.atan2(up[0], up[1])) if np.hypot(*up) > 1e-6 else 0.0
+    centre = pose.project(np.array([[0.0, 0.0, 0.0]]))[0]
+    return HeadCrop((float(centre[0]), float(centre[1])), WINDOW_HALF_CM * pose.scale, angle)
+
+
+def from_window(landmarks: Landmarks, window: HeadCrop) -> Landmarks:
+    """Landmarks in pixels of a window, brought to the photo."""
+    half = (WINDOW_PX - 1) / 2
+    depth = landmarks[:, 2:] * window.half_px / half
+    return np.concatenate([window.points(landmarks[:, :2] / half - 1), depth], axis=1)
+
+
+def turn_back(landmarks: Landmarks, turns_deg: int, shape: tuple[int, ...]) -> Landmarks:
+    """Landmarks found in ``numpy.rot90(image, turns_deg // 90)``, in the image of this shape."""
+    height, width = shape[:2]
+    x, y, z = landmarks.T
+    turned = {0: (x, y), 90: (width - y, x), -90: (y, height - x), 180: (width - x, height - y)}[turns_deg]
+    return np.stack([*turned, z], axis=1)
+
+
+def shrunk(image: UInt8[np.ndarray, "height width 3"], factor: float) -> UInt8[np.ndarray, "rows columns 3"]:
+    """The picture made smaller by ``factor``; itself for 1."""
+    if factor <= 1.0:
+        return image
+    from PIL import Image
+
+    size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def distinct(faces: list[Landmarks]) -> list[Landmarks]:
+    """Without those whose middle lies within another's eyes-to-mouth distance: the same face found twice."""
+    kept: list[Landmarks] = []
+    for face in faces:
+        middle, size = face[:, :2].mean(axis=0), _extent(face)
+        if all(np.hypot(*(middle - other[:, :2].mean(axis=0))) > 0.25 * min(size, _extent(other)) for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _extent(face: Landmarks) -> float:
+    return float(np.ptp(face[:, :2], axis=0).max())

@@ -1,0 +1,49 @@
+"""Which of the known layouts a dataset has: folders, zip archives or WebDataset shards."""
+
+from pathlib import Path
+
+from panohead.data.shards import open_shards, shard_paths
+from panohead.data.sources import FileSource, open_source
+from panohead.errors import PanoHeadError
+
+
+def dataset_paths(root: Path) -> tuple[Path, Path]:
+    """Where the pictures and the masks of a dataset given as one folder lie: ``images`` and ``masks``, folders or zips.
+
+    Raises:
+        PanoHeadError: when one of them is missing.
+    """
+    images, masks = _beside(root, "images"), _beside(root, "masks")
+    if images is None or masks is None:
+        raise PanoHeadError(f"{root} must hold images/ and masks/ (or images.zip and masks.zip); give such a folder")
+    return images, masks
+
+
+def open_layout(root: Path, masks: Path | None = None) -> tuple[FileSource, FileSource]:
+    """The pictures (with ``dataset.json``) and the masks of a dataset.
+
+    Args:
+        root: a folder with ``images`` and ``masks`` (folders or zips), or with ``*.tar`` or ``shards/*.tar``; or one
+            ``.tar``. Where there are pictures and shards, the pictures are taken.
+        masks: folder or zip of the masks; then ``root`` is the folder or zip of the pictures themselves.
+
+    Raises:
+        PanoHeadError: when there is no dataset, or its shards are damaged.
+    """
+    if masks is not None:
+        return open_source(root), open_source(masks)
+    if not root.exists():
+        raise PanoHeadError(f"{root} does not exist; give the folder of a dataset")
+    images, beside = _beside(root, "images"), _beside(root, "masks")
+    if images is not None and beside is not None:
+        return open_source(images), open_source(beside)
+    if shard_paths(root):
+        return open_shards(root)
+    raise PanoHeadError(
+        f"{root} must hold images/ and masks/ (or images.zip and masks.zip) or .tar shards; give such a folder, "
+        "or say where the masks are"
+    )
+
+
+def _beside(root: Path, name: str) -> Path | None:
+    return next((path for path in (root / name, root / f"{name}.zip") if path.exists()), None)

@@ -1,0 +1,90 @@
+"""Endless batches of photos on a device, in an order that neither workers nor caches change."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.data.batch import PhotoBatch, on_device
+from panohead.data.cache import Cache, Place, place_of
+from panohead.data.dataset import PhotoDataset
+from panohead.data.photo_store import PhotoStore, bytes_needed
+from panohead.data.sampler import InfiniteSampler
+from panohead.data.workers import decoded_batches
+
+
+class PhotoLoader:
+    """Batches without end. Each iteration begins at ``start_nimg``.
+
+    Args:
+        batch: photos in one batch: this device's share.
+        rank, num_replicas, seed: of the order; see :class:`panohead.data.sampler.InfiniteSampler`.
+        start_nimg: photos that all devices together have used before an interruption.
+        workers: processes that decode ahead where nothing is cached; 0 decodes in this process, when a batch is due.
+        device: where batches arrive.
+        cache: "device" and "memory" decode all chosen photos now, in threads, and keep their bytes on the device or in
+            the host's memory, each process its own; "none" decodes a photo whenever it comes. "auto" takes the first of
+            them that fits: see :func:`panohead.data.cache.place_of`.
+        on_progress: called with photos decoded and all photos, now and then, while a cache is filled.
+
+    Attributes:
+        cache: what became of "auto".
+
+    Raises:
+        PanoHeadError: when more files are unreadable than the dataset bears, or the memory does not suffice for the
+            cache; also in the midst of an iteration, then also when a worker process dies.
+        ValueError: for a batch of none, or a rank outside its range.
+    """
+
+    def __init__(
+        self,
+        dataset: PhotoDataset,
+        *,
+        batch: int,
+        rank: int,
+        num_replicas: int,
+        seed: int,
+        start_nimg: int = 0,
+        workers: int = 0,
+        device: torch.device,
+        cache: Cache = "auto",
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        if batch < 1 or workers < 0:
+            raise ValueError(f"cannot load batches of {batch} with {workers} workers")
+        walk = InfiniteSampler(
+            len(dataset), seed=seed, rank=rank, num_replicas=num_replicas, start=start_nimg // num_replicas
+        )
+        self.dataset, self.device = dataset, device
+        self.cache: Place = place_of(cache, bytes_needed(dataset), device, num_replicas)
+        self._order = torch.utils.data.BatchSampler(walk, batch, drop_last=False)
+        self._workers = workers
+        self._store: PhotoStore | None = None
+        if self.cache != "none":
+            place = device if self.cache == "device" else torch.device("cpu")
+            self._store = PhotoStore(dataset, place, on_progress)
+        self._photo_labels = torch.from_numpy(dataset.photo_labels).to(device)
+        self._item_photo = torch.from_numpy(dataset.selection.photo).to(device)
+
+    def __iter__(self) -> Iterator[PhotoBatch]:
+        """Batches of bytes and labels on the device. Closing or dropping the iterator ends its worker processes."""
+        if self._store is None and self._workers:
+            batches = decoded_batches(self.dataset, self._order, workers=self._workers, pin=self.device.type == "cuda")
+        else:
+            read = self.dataset.batch if self._store is None else self._store.batch
+            batches = (read(indices) for indices in self._order)
+        try:
+            for batch in batches:
+                yield batch.to(self.device)
+        finally:
+            batches.close()
+
+    def random_labels(self, count: int, generator: torch.Generator) -> Float[Tensor, "count 25"]:
+        """Cameras of random items, on the device: so often as they are listed, and never flipped (facts section 5).
+
+        Args:
+            generator: on any device.
+        """
+        items = torch.randint(len(self.dataset), (count,), generator=generator, device=generator.device)
+        return self._photo_labels[self._item_photo[on_device(items, self.device)]]

@@ -1,0 +1,38 @@
+"""Is a mask one person? How much of the frame it covers, and in how many pieces."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+_SMALLEST_PIECE = 0.01
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """Attributes:
+    coverage: share of the frame that is person.
+    pieces: separate pieces of at least 1 % of the frame.
+    largest: share of the person that the largest piece holds.
+    soft: share of pixels between 0.05 and 0.95.
+    """
+
+    coverage: float
+    pieces: int
+    largest: float
+    soft: float
+
+
+def examine_mask(mask: Float[np.ndarray, "height width"]) -> MaskFacts:
+    """The facts about a mask with values of 0 to 1."""
+    solid = mask > 0.5
+    pieces, count = ndimage.label(solid)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    total = int(sizes.sum())
+    return MaskFacts(
+        coverage=float(mask.mean()),
+        pieces=int(np.sum(sizes >= _SMALLEST_PIECE * mask.size)),
+        largest=float(sizes.max() / total) if total else 0.0,
+        soft=float(np.mean((mask > 0.05) & (mask < 0.95))),
+    )

@@ -1,0 +1,84 @@
+"""Soft masks of the person: MediaPipe's selfie segmentation, a matting network as ONNX file, or the user's own."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from panohead.data.face_mesh import import_mediapipe, quiet
+from panohead.data.pose_onnx import Network, network_input
+from panohead.errors import PanoHeadError
+
+_ISNET_PX = 1024
+_U2NET_PX = 320
+
+Mask = Float[np.ndarray, "height width"]
+
+
+class PersonMasker(Protocol):
+    """Separates the person from the background."""
+
+    def mask(self, image: UInt8[np.ndarray, "height width 3"]) -> Mask:
+        """Share of the person in each pixel, 0 to 1."""
+        ...
+
+
+class MediaPipeMasker:
+    """Selfie segmentation of the mediapipe wheel (256 pixels inside); opened at the first use."""
+
+    def __init__(self) -> None:
+        self._model: Any = None
+
+    def mask(self, image: UInt8[np.ndarray, "height width 3"]) -> Mask:
+        """Soft mask of the people in the picture."""
+        if self._model is None:
+            solution = import_mediapipe().solutions.selfie_segmentation.SelfieSegmentation
+            self._model = quiet(solution, model_selection=0)
+        found = self._model.process(np.ascontiguousarray(image)).segmentation_mask
+        return np.clip(np.asarray(found, dtype=np.float64).reshape(image.shape[:2]), 0.0, 1.0)
+
+
+class OnnxMasker:
+    """U2-Net, ISNet and other matting networks with one picture in and the mask as first output.
+
+    U2-Net: 320 pixels, divided by the brightest value, ImageNet's mean and deviation. ISNet: 1024 pixels, minus 0.5. Both:
+    the output is stretched to 0..1.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def mask(self, image: UInt8[np.ndarray, "height width 3"]) -> Mask:
+        """Soft mask of what the network was trained to keep."""
+        from PIL import Image
+
+        entry = self._network.get_inputs()[0]
+        size = entry.shape[-1] if isinstance(entry.shape[-1], int) else _U2NET_PX
+        if size >= _ISNET_PX:
+            pixels = network_input(image, size, np.full(3, 0.5, np.float32), np.ones(3, np.float32))
+        else:
+            # Networks saw pictures divided by their brightest value; black ones stay black.
+            bright = (image * (255.0 / max(1, int(image.max())))).astype(np.uint8)
+            pixels = network_input(bright, size)
+        output = np.asarray(self._network.run(None, {entry.name: pixels})[0], dtype=np.float32).squeeze()
+        if output.ndim != 2:
+            raise PanoHeadError(f"the mask model's first output has the shape {output.shape}, not that of one mask")
+        stretched = (output - output.min()) / max(float(np.ptp(output)), 1e-6)
+        full = Image.fromarray(stretched).resize((image.shape[1], image.shape[0]), Image.Resampling.BILINEAR)
+        return np.clip(np.asarray(full, dtype=np.float64), 0.0, 1.0)
+
+
+def read_own_mask(folder: Path, name: str) -> Path | None:
+    """The user's mask of a photo: a file of the same relative name in ``folder``, with any picture suffix."""
+    parts = Path(name).parts
+    for start in range(len(parts)):
+        stem = folder.joinpath(*parts[start:])
+        # The mask must lie in the folder, whatever the photo is called.
+        if not stem.resolve().is_relative_to(folder.resolve()):
+            continue
+        for suffix in (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif"):
+            candidate = stem.with_suffix(suffix)
+            if candidate.is_file():
+                return candidate
+    return None

@@ -1,0 +1,125 @@
+"""Write a dataset as WebDataset shards (:mod:`panohead.data.shards` describes them)."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Float
+
+from panohead.data.labels import read_labels
+from panohead.data.layout import open_layout
+from panohead.data.shards import shard_paths
+from panohead.data.sources import FileSource, image_names, match_masks
+from panohead.errors import PanoHeadError
+
+
+@dataclass(frozen=True)
+class _Sample:
+    key: str
+    photo: str
+    mask: str
+    label: Float[np.ndarray, "25"]
+    size: int
+
+
+def write_shards(
+    dataset_root: Path,
+    out: Path,
+    *,
+    masks: Path | None = None,
+    shard_mb: float = 64,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Copy a dataset into shards, pictures byte for byte. Equal datasets give equal bytes.
+
+    Each shard appears whole or not at all, and says in its name how many there are: a folder that an interruption left
+    incomplete is refused when it is read. Dots in the names of pictures become underscores, since a key ends at its
+    first dot.
+
+    Args:
+        dataset_root, masks: as in :func:`panohead.data.layout.open_layout`.
+        out: folder of the shards; it must hold none yet.
+        shard_mb: size of a shard in millions of bytes. A single sample may be larger.
+        on_progress: called with samples written and all samples, after each shard.
+
+    Returns:
+        The shards.
+
+    Raises:
+        PanoHeadError: when the dataset cannot be read, two keys coincide, shards are there already or the disk is full.
+    """
+    samples, photos, mask_files = _samples(dataset_root, masks)
+    if shard_paths(out):
+        raise PanoHeadError(f"{out} holds shards already; give another folder or remove them")
+    groups = _groups(samples, round(shard_mb * 1e6))
+    paths, done = [], 0
+    for number, group in enumerate(groups):
+        path = out / f"photos-{number:06d}-of-{len(groups):06d}.tar"
+        _write_shard(path, group, photos, mask_files)
+        paths.append(path)
+        done += len(group)
+        if on_progress is not None:
+            on_progress(done, len(samples))
+    return paths
+
+
+def _samples(root: Path, masks: Path | None) -> tuple[list[_Sample], FileSource, FileSource]:
+    photos, mask_files = open_layout(root, masks)
+    names = image_names(photos)
+    if not names:
+        raise PanoHeadError(f"{photos.path} holds no pictures; give the folder of a dataset")
+    samples, taken = [], dict[str, str]()
+    for name, mask, label in zip(names, match_masks(names, mask_files), read_labels(photos, names), strict=True):
+        path = PurePosixPath(name)
+        key = path.with_name(path.stem.replace(".", "_")).as_posix()
+        if taken.setdefault(key, name) != name:
+            raise PanoHeadError(f"{taken[key]} and {name} of {photos.path} would both get the key {key}; rename one")
+        samples.append(_Sample(key, name, mask, label, photos.size(name) + mask_files.size(mask)))
+    return samples, photos, mask_files
+
+
+def _groups(samples: Sequence[_Sample], limit: int) -> list[list[_Sample]]:
+    groups: list[list[_Sample]] = []
+    filled = 0
+    for sample in samples:
+        if not groups or filled + sample.size > limit:
+            groups.append([])
+            filled = 0
+        groups[-1].append(sample)
+        filled += sample.size
+    return groups
+
+
+def _write_shard(path: Path, samples: Sequence[_Sample], photos: FileSource, masks: FileSource) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with tarfile.open(temporary, "w") as archive:
+                for sample in samples:
+                    _add(archive, sample, photos, masks)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PanoHeadError(f"cannot write {path} ({reason}); free the disk or choose another place") from error
+
+
+def _add(archive: tarfile.TarFile, sample: _Sample, photos: FileSource, masks: FileSource) -> None:
+    # The shortest digits that give the same 32-bit number.
+    label = json.dumps({"label": [float(str(value)) for value in sample.label]}).encode()
+    members = {
+        PurePosixPath(sample.photo).suffix: photos.read(sample.photo),
+        f".mask{PurePosixPath(sample.mask).suffix}": masks.read(sample.mask),
+        ".json": label,
+    }
+    for suffix, content in members.items():
+        info = tarfile.TarInfo(f"{sample.key}{suffix}")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))

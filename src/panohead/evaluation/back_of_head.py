@@ -1,0 +1,188 @@
+"""The known flaw of this family of models: a face mirrored on the back; and debris and cuts in the density."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from scipy import ndimage
+from torch import Tensor
+
+from panohead.evaluation.head_views import HeadViews
+from panohead.evaluation.results import Result
+from panohead.evaluation.warping import OPAQUE, View
+from panohead.head import Head
+from panohead.mesh import OFFICIAL_LEVEL
+
+BACK_YAWS = (150.0, 180.0, 210.0)
+FRONT_YAWS = (-30.0, 0.0, 30.0)
+SMALLEST_FLOATER = 1e-4
+"""Share of the head's volume from which a separate piece counts."""
+
+
+@runtime_checkable
+class FaceDetector(Protocol):
+    """Finds faces in a picture."""
+
+    def confidence(self, image: Float[Tensor, "3 height width"]) -> float:
+        """How surely there is a face in a picture ([-1, 1]): 0 for none, to 1."""
+
+
+@dataclass
+class BackOfHead:
+    """Mirror score; with a face detector also the rates of faces found on back and front views."""
+
+    detector: FaceDetector | None = None
+    threshold: float = 0.5
+    _scores: list[tuple[float, float]] = field(default_factory=list)
+    _found: dict[str, list[bool]] = field(default_factory=lambda: {"back": [], "front": []})
+
+    def add(self, views: HeadViews) -> None:
+        """Look at front and back."""
+        front, back = View.of(views.at(0.0)), View.of(views.at(180.0))
+        self._scores.append((mirror_score(front, back), relief_score(front, back)))
+        if self.detector is not None:
+            for name, yaws in (("back", BACK_YAWS), ("front", FRONT_YAWS)):
+                for yaw in yaws:
+                    self._found[name].append(self.detector.confidence(views.at(yaw).image) >= self.threshold)
+
+    def results(self) -> list[Result]:
+        """Scores in [-1, 1]: near 0 for an honest head, 1 for a perfect mirror; rates in [0, 1]."""
+        scores = np.array(self._scores).reshape(-1, 2)
+        counts = {"heads": len(scores)}
+        worst = float(np.nanmax(scores[:, 0])) if np.isfinite(scores[:, 0]).any() else math.nan
+        found = [
+            Result(
+                metric="mirror score",
+                subset=name,
+                value=float(np.nanmean(column)) if np.isfinite(column).any() else math.nan,
+                counts=counts,
+                details={"worst_head_colour": worst},
+            )
+            for name, column in (("colour", scores[:, 0]), ("relief", scores[:, 1]))
+        ]
+        if self.detector is not None:
+            for name, hits in self._found.items():
+                found.append(
+                    Result(
+                        metric="face detection rate",
+                        subset=name,
+                        value=float(np.mean(hits)) if hits else math.nan,
+                        better="lower" if name == "back" else "higher",
+                        counts={"views": len(hits)},
+                        details={"threshold": self.threshold},
+                    )
+                )
+        return found
+
+
+def mirror_score(front: View, back: View) -> float:
+    """Correlation of the fine structure of the back view with the mirrored front view; nan where they share no pixels.
+
+    A density that is the same before and behind the head shows the back camera the front's picture mirrored. Shading and
+    silhouette are alike in honest heads too, so both pictures are taken without their blurred version.
+    """
+    return _mirrored_correlation(front, back, front.image.mean(dim=0), back.image.mean(dim=0))
+
+
+def relief_score(front: View, back: View) -> float:
+    """The same of the depth maps: a nose and eye sockets on the back, whatever their colour."""
+    return _mirrored_correlation(front, back, front.depth[0], back.depth[0])
+
+
+def _mirrored_correlation(
+    front: View, back: View, first: Float[Tensor, "height width"], second: Float[Tensor, "height width"]
+) -> float:
+    shared = (front.mask[0].flip(-1) > OPAQUE) & (back.mask[0] > OPAQUE)
+    width = max(2, shared.shape[-1] // 16)
+    inner = torch.from_numpy(ndimage.binary_erosion(shared.cpu().numpy(), iterations=width))
+    if int(inner.sum()) < 16:
+        return math.nan
+    a, b = (_fine(values.cpu(), shared.cpu(), width)[inner] for values in (first.flip(-1), second))
+    a, b = a - a.mean(), b - b.mean()
+    spread = a.norm() * b.norm()
+    return float((a * b).sum() / spread) if spread > 0 else 0.0
+
+
+def _fine(
+    values: Float[Tensor, "height width"], known: Bool[Tensor, "height width"], radius: int
+) -> Float[Tensor, "height width"]:
+    """Values minus their mean over the known pixels of a square window."""
+    size, weight = 2 * radius + 1, known.to(values.dtype)
+    filled = torch.where(known, values, torch.zeros_like(values))
+    total, number = (
+        F.avg_pool2d(x[None, None], size, 1, radius, count_include_pad=True)[0, 0] for x in (filled, weight)
+    )
+    return filled - total / number.clamp_min(1e-6)
+
+
+@dataclass
+class DensityChecks:
+    """Debris outside the head, and sides of the box that cut it."""
+
+    resolution: int = 96
+    level: float = OFFICIAL_LEVEL
+    _pieces: list[tuple[int, float]] = field(default_factory=list)
+    _cuts: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, views: HeadViews) -> None:
+        """Look at the density on a grid."""
+        solid = occupancy(views.head, self.resolution, self.level)
+        self._pieces.append(floaters(solid))
+        self._cuts.append(box_cuts(solid))
+
+    def results(self) -> list[Result]:
+        """Share of the volume that is not the head, and share of the box's sides (the neck's apart) that cut it."""
+        counts = {"heads": len(self._pieces)}
+        settings = {"grid": self.resolution, "level": self.level}
+        pieces = np.array([piece for piece in self._pieces if math.isfinite(piece[1])]).reshape(-1, 2)
+        number, share = (float(column.mean()) if len(pieces) else math.nan for column in pieces.T)
+        cuts = {side: float(np.mean([cut[side] for cut in self._cuts])) for side in SIDES}
+        others = [value for side, value in cuts.items() if side != "neck"]
+        return [
+            Result(metric="floaters", value=share, counts=counts, details={**settings, "pieces_per_head": number}),
+            Result(metric="box cuts", value=max(others), counts=counts, details={**settings, **cuts}),
+        ]
+
+
+SIDES = {"right": (0, 0), "left": (0, -1), "neck": (1, 0), "crown": (1, -1), "back": (2, 0), "front": (2, -1)}
+"""Sides of the box as (axis of x y z, end)."""
+
+
+def occupancy(
+    head: Head, resolution: int, level: float, density: Callable[[Tensor], Tensor] | None = None
+) -> Bool[np.ndarray, "x y z"]:
+    """Which nodes of the renderer's part of the box are inside the head (raw density above ``level``)."""
+    config = head.generator.config.rendering
+    half = config.box_warp / 2
+    ends = [half - config.crop_margin, half, half - config.crop_margin]
+    axes = [torch.linspace(-end, end, resolution, device=head.ws.device) for end in ends]
+    planes = []
+    for x in axes[0]:
+        y, z = torch.meshgrid(axes[1], axes[2], indexing="ij")
+        points = torch.stack([x.expand_as(y), y, z], dim=-1).reshape(-1, 3)
+        values = head.density(points) if density is None else density(points)
+        planes.append((values > level).reshape(resolution, resolution).cpu().numpy())
+    return np.stack(planes)
+
+
+def floaters(solid: Bool[np.ndarray, "x y z"]) -> tuple[int, float]:
+    """Pieces beside the largest, and their share of the volume; pieces of under a ten-thousandth of it do not count.
+
+    (0, nan) for an empty box. Two nodes that touch by a corner are one piece.
+    """
+    pieces, count = ndimage.label(solid, structure=np.ones((3, 3, 3)))
+    if count == 0:
+        return 0, math.nan
+    volumes = np.sort(np.bincount(pieces.ravel())[1:])[::-1]
+    debris = volumes[1:][volumes[1:] >= SMALLEST_FLOATER * volumes[0]]
+    return len(debris), float(debris.sum() / volumes.sum())
+
+
+def box_cuts(solid: Bool[np.ndarray, "x y z"]) -> dict[str, float]:
+    """Share of each side of the box that lies inside the head. The neck is always cut."""
+    return {name: float(solid.take(end, axis=axis).mean()) for name, (axis, end) in SIDES.items()}

@@ -1,0 +1,182 @@
+"""The metrics that compare sets of pictures, for every subset of views and both protocols."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.errors import PanoHeadError
+from panohead.evaluation.distribution import frechet_distance, inception_score, kernel_distance, precision_recall
+from panohead.evaluation.fakes import fake_batches
+from panohead.evaluation.photos import Photos, reduced
+from panohead.evaluation.picture_set import PictureSet, collect, load_set, patches_per_picture, save_set
+from panohead.evaluation.protocol import Comparison, Route, drawn_labels, yaw_of
+from panohead.evaluation.results import Progress, Result, Skipped, silent
+from panohead.evaluation.sliced_wasserstein import sliced_wasserstein
+from panohead.models.generator import Generator
+from panohead.perceptual.inception import Inception
+
+SETS = ("swd", "fid", "kid", "is", "pr")
+"""Names of the metrics of this file; all but the first need Inception."""
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetSettings:
+    """Attributes:
+    num: generated pictures per route.
+    reals: photos; None for as many as ``num``, 0 for all.
+    resolution: pixels per side to compare at.
+    cache: folder for what is kept of the photos; None for none.
+    inception_sha256: names the weights in the cache.
+    """
+
+    metrics: tuple[str, ...]
+    rows: tuple[Comparison, ...]
+    num: int
+    seed: int
+    batch: int
+    resolution: int
+    reals: int | None = None
+    inception: Inception | None = None
+    inception_sha256: str = ""
+    cache: Path | None = None
+    progress: Progress = silent
+
+    @property
+    def patches(self) -> int:
+        """Patches a picture for the weight-free distance; 0 without it."""
+        return patches_per_picture(self.num) if "swd" in self.metrics else 0
+
+
+def real_sets(photos: Photos, settings: SetSettings) -> tuple[PictureSet, PictureSet]:
+    """The reference photos, and as many others: what a perfect generator would show (the floor).
+
+    The two never share a photo; where there are too few photos, each gets half of them.
+    """
+    order = photos.order(settings.seed)
+    wanted = {None: settings.num, 0: len(order)}.get(settings.reals, settings.reals) or settings.num
+    held_out = min(settings.num, len(order) // 2)
+    first = min(wanted, len(order) - held_out)
+    return (
+        _photo_set(photos, order[:first], settings, "photos"),
+        _photo_set(photos, order[first : first + held_out], settings, "other photos"),
+    )
+
+
+def _photo_set(photos: Photos, indices: np.ndarray, settings: SetSettings, what: str) -> PictureSet:
+    file = None
+    if settings.cache is not None:
+        file = settings.cache / f"photos-{_key(photos, indices, settings)}.npz"
+        if (kept := load_set(file)) is not None:
+            return kept
+    batches = photos.batches(indices, settings.resolution, settings.batch)
+    steps = -(-len(indices) // settings.batch)
+    with settings.progress(f"reading {what}", steps) as step:
+        pictures = _collect(_each(batches, step), yaw_of(photos.labels[indices]), settings)
+    if file is not None:
+        save_set(file, pictures)
+    return pictures
+
+
+def _key(photos: Photos, indices: np.ndarray, settings: SetSettings) -> str:
+    about = (
+        photos.sha256,
+        photos.white,
+        settings.resolution,
+        settings.patches,
+        settings.seed,
+        settings.inception_sha256,
+    )
+    return hashlib.sha256(repr(about).encode() + indices.astype(np.int64).tobytes()).hexdigest()[:24]
+
+
+def fake_sets(
+    generator: Generator, dataset_labels: Float[Tensor, "photo 25"], settings: SetSettings
+) -> dict[Route, PictureSet]:
+    """``num`` pictures for each way of making them that some row needs."""
+    sets: dict[Route, PictureSet] = {}
+    for route in dict.fromkeys(row.subset.route for row in settings.rows):
+        made = fake_batches(
+            generator, route, dataset_labels, count=settings.num, seed=settings.seed, batch=settings.batch
+        )
+        labels = drawn_labels(dataset_labels, route, seed=settings.seed, first=0, count=settings.num)
+        with settings.progress(f"rendering ({route})", -(-settings.num // settings.batch)) as step:
+            images = (reduced(batch.images, settings.resolution) for batch in _each(made, step))
+            sets[route] = _collect(images, yaw_of(labels), settings)
+    return sets
+
+
+def compare_sets(
+    reals: PictureSet, fakes: Callable[[Comparison], PictureSet], settings: SetSettings
+) -> Iterator[Result | Skipped]:
+    """Every metric of every row. ``fakes`` gives the pictures that a row is about."""
+    for row in settings.rows:
+        real = reals.where(row.subset.contains(reals.yaw_deg))
+        made = fakes(row)
+        made = made.where(row.fakes(made.yaw_deg))
+        for metric in settings.metrics:
+            try:
+                yield from _measure(metric, row, real, made, settings)
+            except PanoHeadError as error:
+                yield Skipped(metric, f"{metric} {row.subset.name} ({row.protocol}): {error}")
+
+
+def _measure(
+    metric: str, row: Comparison, real: PictureSet, fake: PictureSet, settings: SetSettings
+) -> Iterator[Result]:
+    common: dict[str, Any] = {"subset": row.subset.name, "protocol": row.protocol}
+    if metric == "swd":
+        yield _sliced(row, real, fake, settings)
+        return
+    assert real.features is not None and fake.features is not None and fake.probabilities is not None
+    common["counts"] = {"real": len(real), "fake": len(fake)}
+    if metric == "fid":
+        yield Result(metric="FID", value=frechet_distance(real.features, fake.features), **common)
+    elif metric == "kid":
+        value = kernel_distance(real.features, fake.features, seed=settings.seed)
+        yield Result(metric="KID", value=value, unit="", details={"subsets": 100, "subset_size": 1000}, **common)
+    elif metric == "is":
+        mean, spread = inception_score(fake.probabilities)
+        yield Result(metric="IS", value=mean, better="higher", details={"std": spread, "splits": 10}, **common)
+    else:
+        precision, recall = precision_recall(real.features, fake.features)
+        yield Result(metric="precision", value=precision, better="higher", **common)
+        yield Result(metric="recall", value=recall, better="higher", **common)
+
+
+def _sliced(row: Comparison, real: PictureSet, fake: PictureSet, settings: SetSettings) -> Result:
+    """The weight-free distance depends on the number of pictures, so both sides get the same."""
+    count = min(len(real), len(fake))
+    first, second = (pictures.where(np.ones(len(pictures), dtype=bool), count).patches for pictures in (real, fake))
+    assert first is not None and second is not None
+    found = sliced_wasserstein(first, second, seed=settings.seed)
+    return Result(
+        metric="SWD",
+        subset=row.subset.name,
+        protocol=row.protocol,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        unit="std",
+        counts={"real": count, "fake": count},
+        details={
+            "per_level": {str(side): value for side, value in found.per_level.items()},
+            "patches_per_picture": settings.patches,
+        },
+    )
+
+
+def _collect(batches: Iterable[Tensor], yaw_deg: np.ndarray, settings: SetSettings) -> PictureSet:
+    return collect(batches, yaw_deg, seed=settings.seed, patches=settings.patches, inception=settings.inception)
+
+
+def _each(items: Iterable[Item], step: Callable[[], None]) -> Iterator[Item]:
+    for item in items:
+        yield item
+        step()

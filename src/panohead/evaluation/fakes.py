@@ -1,0 +1,95 @@
+"""The generated side: pictures of a seed, each depending on its own number only, whatever the batch size."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from panohead.evaluation.protocol import Route, drawn_labels
+from panohead.geometry.camera import Camera, translate_label
+from panohead.models.generator import Generator, Rendering
+from panohead.rendering.dispatch import prepare
+from panohead.rendering.renderer import RayRandomness
+from panohead.stylegan.synthesis_layers import PixelNoise
+
+_NOISE = PixelNoise(mode="const")
+
+
+@dataclass(frozen=True)
+class FakeBatch:
+    """Pictures 0..255 (official rounding), the cameras they were asked for, and all that was rendered."""
+
+    images: UInt8[Tensor, "batch 3 height width"]
+    labels: Float[Tensor, "batch 25"]
+    rendering: Rendering
+
+
+def fake_batches(
+    generator: Generator,
+    route: Route,
+    dataset_labels: Float[Tensor, "photo 25"],
+    *,
+    count: int,
+    seed: int,
+    batch: int,
+    truncation_psi: float = 1.0,
+) -> Iterator[FakeBatch]:
+    """``count`` pictures by ``route``; latents and cameras are numbered, so every batch size gives the same ones.
+
+    Two things differ from the original so that numbers can be repeated: rays are sampled evenly instead of at random, and
+    pixel noise is constant.
+    """
+    device = next(generator.parameters()).device
+    for first in range(0, count, batch):
+        size = min(batch, count - first)
+        z = _latents(seed, first, size, generator.config.z_dim).to(device)
+        labels = drawn_labels(dataset_labels, route, seed=seed, first=first, count=size).to(device)
+        rendering = _render(generator, z, labels, route, truncation_psi)
+        yield FakeBatch(to_bytes(rendering.image), labels.cpu(), rendering)
+
+
+def to_bytes(images: Float[Tensor, "batch 3 height width"]) -> UInt8[Tensor, "batch 3 height width"]:
+    """[-1, 1] to 0..255 as the official metrics: x * 127.5 + 128, clamped, truncated (facts section 7)."""
+    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8).cpu()
+
+
+def from_bytes(images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+    """0..255 to [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+def even_rays(generator: Generator, resolution: int, batch: int) -> RayRandomness:
+    """The renderer's random numbers replaced by evenly spaced ones."""
+    device = next(generator.parameters()).device
+    fine = max(generator.config.rendering.importance_samples, 1)
+    quantiles = (torch.arange(fine, device=device) + 0.5) / fine
+    return RayRandomness(ray_jitter=0.5, importance_u=quantiles.expand(batch * resolution**2, fine))
+
+
+@torch.no_grad()
+def _render(
+    generator: Generator,
+    z: Float[Tensor, "batch z_dim"],
+    labels: Float[Tensor, "batch 25"],
+    route: Route,
+    truncation_psi: float,
+) -> Rendering:
+    conditioning, rendered = labels, labels
+    if route == "front":
+        conditioning = Camera.orbit().expand(len(z)).to(z.device).to_label()
+    else:
+        rendered = translate_label(labels, generator.align_camera(z, labels, truncation_psi=truncation_psi))
+    ws = generator.mapping(z, conditioning, truncation_psi=truncation_psi)
+    field = prepare(generator.field(ws, noise=_NOISE))
+    resolution = generator.config.neural_rendering_resolution
+    rays = even_rays(generator, resolution, len(z))
+    foreground = generator.render(field, Camera.from_label(rendered), resolution, rays)
+    return generator.finish(foreground, generator.background_features(ws, noise=_NOISE), ws)
+
+
+def _latents(seed: int, first: int, count: int, z_dim: int) -> Float[Tensor, "batch z_dim"]:
+    drawn = [np.random.default_rng((seed, index, 0x2)).standard_normal(z_dim) for index in range(first, first + count)]
+    return torch.from_numpy(np.stack(drawn).astype(np.float32))

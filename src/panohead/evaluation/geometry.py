@@ -1,0 +1,90 @@
+"""Geometry against ground truth: depth maps, normals, and surfaces as point sets. World units (about 0.41 m)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from panohead.evaluation.warping import View, points_of
+
+F_THRESHOLDS = (0.005, 0.01, 0.02)
+"""World units: 2, 4 and 8 mm."""
+
+
+@dataclass(frozen=True)
+class DepthErrors:
+    """``absolute``: mean absolute error; ``scale_invariant``: after the best common factor; ``pixels`` compared."""
+
+    absolute: float
+    scale_invariant: float
+    pixels: int
+
+
+def depth_errors(
+    depth: Float[Tensor, "*pixel"], truth: Float[Tensor, "*pixel"], valid: Bool[Tensor, "*pixel"]
+) -> DepthErrors:
+    """Depth against ground truth where ``valid``.
+
+    The scale-invariant error is the standard deviation of log depth differences (Eigen et al. 2014, equation 1 with
+    lambda = 1); it has no unit and ignores a wrong overall size.
+    """
+    a, b = depth[valid].double(), truth[valid].double()
+    if not len(a):
+        return DepthErrors(math.nan, math.nan, 0)
+    logs = a.clamp_min(1e-6).log() - b.clamp_min(1e-6).log()
+    return DepthErrors(float((a - b).abs().mean()), float(logs.std(correction=0)), len(a))
+
+
+def normals_of(view: View) -> Float[Tensor, "height width 3"]:
+    """Unit normals in world space from the depth map, toward the camera; zero on the picture's rim."""
+    points = points_of(view)
+    across = points[1:-1, 2:] - points[1:-1, :-2]
+    down = points[2:, 1:-1] - points[:-2, 1:-1]
+    normal = torch.nn.functional.normalize(torch.linalg.cross(down, across), dim=-1)
+    return torch.nn.functional.pad(normal, (0, 0, 1, 1, 1, 1))
+
+
+def normal_errors_deg(
+    normals: Float[Tensor, "*pixel 3"], truth: Float[Tensor, "*pixel 3"], valid: Bool[Tensor, "*pixel"]
+) -> float:
+    """Mean angle between unit normals where ``valid`` and neither is zero; nan where none is."""
+    known = valid & (normals.norm(dim=-1) > 0.5) & (truth.norm(dim=-1) > 0.5)
+    if not known.any():
+        return math.nan
+    cosine = torch.nn.functional.cosine_similarity(normals[known].double(), truth[known].double(), dim=-1)
+    return float(cosine.clamp(-1, 1).arccos().rad2deg().mean())
+
+
+@dataclass(frozen=True)
+class SurfaceErrors:
+    """``chamfer``: mean of both mean distances; ``accuracy``: found to truth; ``completeness``: truth to found."""
+
+    chamfer: float
+    accuracy: float
+    completeness: float
+    f_score: dict[float, float]
+
+
+def surface_errors(
+    found: Float[np.ndarray, "point1 3"],
+    truth: Float[np.ndarray, "point2 3"],
+    thresholds: Sequence[float] = F_THRESHOLDS,
+) -> SurfaceErrors:
+    """Two surfaces given by points spread over them, e.g. ``trimesh.sample.sample_surface``.
+
+    The F-score at a threshold is the harmonic mean of the share of found points that near the truth, and of true points
+    that near the found ones (Knapitsch et al. 2017). Distances are at least the spacing of the points: compare a surface
+    with another sample of itself for the floor.
+    """
+    to_truth, to_found = cKDTree(truth).query(found)[0], cKDTree(found).query(truth)[0]
+    accuracy, completeness = float(to_truth.mean()), float(to_found.mean())
+    scores = {}
+    for threshold in thresholds:
+        precision, recall = float((to_truth < threshold).mean()), float((to_found < threshold).mean())
+        scores[threshold] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return SurfaceErrors((accuracy + completeness) / 2, accuracy, completeness, scores)

@@ -1,0 +1,67 @@
+"""Is it the same person from every side: face embeddings of one head's views, compared."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.evaluation.head_views import HeadViews
+from panohead.evaluation.results import Result
+
+YAWS = (-60.0, -30.0, 0.0, 30.0, 60.0)
+"""Only views with a face can be compared."""
+
+
+@runtime_checkable
+class FaceEmbedder(Protocol):
+    """Describes the face in a picture by a vector; vectors of one person point in one direction."""
+
+    name: str
+
+    def embed(self, image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, " feature"] | None:
+        """Vector of the face in a picture ([-1, 1]); None where no face is found."""
+
+
+@dataclass
+class Identity:
+    """Similarity within heads, next to that between heads, and the share of views without a face."""
+
+    embedder: FaceEmbedder
+    _heads: list[list[np.ndarray]] = field(default_factory=list)
+    _views: int = 0
+
+    def add(self, views: HeadViews) -> None:
+        """Embed five views of the face."""
+        found = [self.embedder.embed(views.at(yaw).image) for yaw in YAWS]
+        self._views += len(found)
+        self._heads.append([np.asarray(vector, np.float64) for vector in found if vector is not None])
+
+    def results(self) -> list[Result]:
+        """Mean cosine: the same head (high is good), and different heads (what a shuffled identity would give)."""
+        within, between = similarities(self._heads)
+        seen = sum(len(head) for head in self._heads)
+        details = {"embedder": self.embedder.name, "missed_share": 1 - seen / max(self._views, 1)}
+        counts = {"heads": len(self._heads), "views": self._views, "faces": seen}
+        return [
+            Result(metric="identity", subset=name, value=value, better=better, counts=counts, details=details)
+            for name, value, better in (("same head", within, "higher"), ("different heads", between, "neither"))
+        ]
+
+
+def similarities(heads: list[list[np.ndarray]]) -> tuple[float, float]:
+    """Mean cosine over pairs of views of one head, and over pairs of views of different heads; nan without pairs."""
+    vectors = [vector / max(float(np.linalg.norm(vector)), 1e-12) for head in heads for vector in head]
+    if len(vectors) < 2:
+        return math.nan, math.nan
+    owner = np.repeat(np.arange(len(heads)), [len(head) for head in heads])
+    cosine = np.stack(vectors) @ np.stack(vectors).T
+    same = owner[:, None] == owner[None]
+    upper = np.triu(np.ones_like(same), 1)
+    within, between = cosine[same & upper], cosine[~same & upper]
+    return (
+        float(within.mean()) if len(within) else math.nan,
+        float(between.mean()) if len(between) else math.nan,
+    )

@@ -1,0 +1,104 @@
+"""The real side: which photos take part, at the generator's size, and what identifies them."""
+
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+from torch import Tensor
+
+from panohead.data.dataset import PhotoDataset, dataset_paths
+from panohead.errors import PanoHeadError
+
+_WHITE = 255.0
+
+
+@dataclass(frozen=True)
+class Photos:
+    """A dataset as the metrics see it: without mirrored or repeated pictures.
+
+    Attributes:
+        root: folder with ``images`` and ``masks`` (folders or zips).
+        white: put the people on white by their masks, for generators without a background.
+    """
+
+    root: Path
+    white: bool = False
+
+    @cached_property
+    def dataset(self) -> PhotoDataset:
+        """The reader."""
+        return PhotoDataset(*dataset_paths(self.root))
+
+    @cached_property
+    def labels(self) -> Float[Tensor, "photo 25"]:
+        """All cameras."""
+        return torch.from_numpy(self.dataset.photo_labels[self.dataset.selection.photo])
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of every picture's name, size and camera (and checksum in a zip); the pixels themselves are not read."""
+        images, masks = dataset_paths(self.root)
+        digest = hashlib.sha256()
+        for path in (images, masks):
+            digest.update(_listing(path))
+        digest.update(self.dataset.photo_labels.tobytes())
+        return digest.hexdigest()
+
+    def order(self, seed: int) -> Int[np.ndarray, " photo"]:
+        """All photos in the random order of ``seed``: metrics take the first so many."""
+        return np.random.default_rng((seed, 0xDA7A)).permutation(len(self))
+
+    def batches(
+        self, indices: Int[np.ndarray, " photo"], resolution: int, batch: int
+    ) -> Iterator[UInt8[Tensor, "batch 3 height width"]]:
+        """Pictures 0..255 reduced to ``resolution`` by averaging.
+
+        Raises:
+            PanoHeadError: when the photos are smaller than that.
+        """
+        if resolution > self.dataset.resolution:
+            raise PanoHeadError(
+                f"the photos in {self.root} have {self.dataset.resolution} pixels, fewer than the {resolution} to compare "
+                f"at; give larger photos or --resolution {self.dataset.resolution}"
+            )
+        for start in range(0, len(indices), batch):
+            yield torch.stack([self._picture(int(index), resolution) for index in indices[start : start + batch]])
+
+    def _picture(self, index: int, resolution: int) -> UInt8[Tensor, "3 height width"]:
+        item = self.dataset[index]
+        image = item.image
+        if self.white:
+            alpha = item.mask.float() / 255
+            image = (image.float() * alpha + _WHITE * (1 - alpha)).round().to(torch.uint8)
+        return reduced(image[None], resolution)[0]
+
+
+def reduced(images: UInt8[Tensor, "batch 3 height width"], resolution: int) -> UInt8[Tensor, "batch 3 low low"]:
+    """Pictures averaged down (Pillow's box filter) to ``resolution``; as they are if they have it."""
+    if images.shape[-1] == resolution:
+        return images
+    small = [
+        np.asarray(Image.fromarray(picture.permute(1, 2, 0).numpy()).resize((resolution,) * 2, Image.Resampling.BOX))
+        for picture in images.cpu()
+    ]
+    return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).contiguous()
+
+
+def _listing(path: Path) -> bytes:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        rows = [f"{file.relative_to(path).as_posix()} {file.stat().st_size}" for file in files]
+    else:
+        with zipfile.ZipFile(path) as archive:
+            rows = sorted(f"{info.filename} {info.file_size} {info.CRC}" for info in archive.infolist())
+    return "\n".join(rows).encode()

@@ -1,0 +1,104 @@
+"""What is kept of a set of pictures while it streams past: descriptors for the weight-free distance, and features."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from panohead.evaluation.fakes import from_bytes
+from panohead.evaluation.pyramid_patches import PyramidPatches, describe, join
+from panohead.media.atomic import atomic_path
+from panohead.perceptual.inception import Inception
+
+_PATCH_BUDGET = 32_768
+"""Patches kept of a level, however many pictures there are: memory stays flat from 512 pictures on."""
+_MOST_PATCHES = 64
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Pictures by what the metrics need of them. ``features`` and ``probabilities`` are there with Inception only."""
+
+    yaw_deg: Float[np.ndarray, " picture"]
+    patches: PyramidPatches | None = None
+    features: Float[np.ndarray, "picture feature"] | None = None
+    probabilities: Float[np.ndarray, "picture class"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.yaw_deg)
+
+    def where(self, chosen: Bool[np.ndarray, " picture"], most: int | None = None) -> "PictureSet":
+        """Some of the pictures, at most so many of them."""
+        index = np.flatnonzero(chosen)[:most]
+        return PictureSet(
+            self.yaw_deg[index],
+            None if self.patches is None else self.patches.select([int(i) for i in index]),
+            None if self.features is None else self.features[index],
+            None if self.probabilities is None else self.probabilities[index],
+        )
+
+
+def patches_per_picture(count: int) -> int:
+    """How many patches a level to keep of each of ``count`` pictures."""
+    return max(1, min(_MOST_PATCHES, _PATCH_BUDGET // max(count, 1)))
+
+
+@torch.no_grad()
+def collect(
+    batches: Iterable[UInt8[Tensor, "batch 3 height width"]],
+    yaw_deg: Float[np.ndarray, " picture"],
+    *,
+    seed: int,
+    patches: int,
+    inception: Inception | None,
+) -> PictureSet:
+    """Describe pictures batch by batch. ``patches`` a picture and level; 0 without the weight-free distance."""
+    parts: list[PyramidPatches] = []
+    features, probabilities, seen = [], [], 0
+    for images in batches:
+        if patches:
+            parts.append(describe(from_bytes(images), seed=seed, patches_per_image=patches, first_index=seen))
+        if inception is not None:
+            found, logits = inception(images.to(next(inception.parameters()).device))
+            features.append(found.float().cpu().numpy())
+            probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
+        seen += len(images)
+    return PictureSet(
+        yaw_deg[:seen],
+        join(parts) if parts else None,
+        np.concatenate(features) if features else None,
+        np.concatenate(probabilities) if probabilities else None,
+    )
+
+
+def save_set(path: Path, pictures: PictureSet) -> None:
+    """Keep a set for the next evaluation (one ``.npz``, no pickles)."""
+    arrays = {"yaw_deg": pictures.yaw_deg, "about": np.array(json.dumps({"seed": _seed(pictures)}))}
+    if pictures.patches is not None:
+        arrays |= {f"level_{side}": value.numpy() for side, value in pictures.patches.descriptors.items()}
+    if pictures.features is not None and pictures.probabilities is not None:
+        arrays |= {"features": pictures.features, "probabilities": pictures.probabilities}
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def load_set(path: Path) -> PictureSet | None:
+    """A set kept by :func:`save_set`; None where there is none, or a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        seed = json.loads(str(arrays["about"]))["seed"]
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    levels = {int(name[6:]): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("level_")}
+    patches = PyramidPatches(seed=seed, descriptors=levels) if levels else None
+    return PictureSet(arrays["yaw_deg"], patches, arrays.get("features"), arrays.get("probabilities"))
+
+
+def _seed(pictures: PictureSet) -> int | None:
+    return None if pictures.patches is None else pictures.patches.seed

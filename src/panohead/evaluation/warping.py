@@ -1,0 +1,90 @@
+"""One rendered view seen from the camera of another, through the rendered depth."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from panohead.frame import Frame
+from panohead.geometry.camera import Camera
+from panohead.geometry.rays import rays_from_camera
+
+DEPTH_TOLERANCE = 0.02
+"""World units (about 8 mm) by which two views' surfaces may differ for a point to be seen by both."""
+OPAQUE = 0.9
+
+
+@dataclass(frozen=True)
+class View:
+    """Picture, depth along the ray (world units; any value where the mask is 0) and mask, of one size, with the camera."""
+
+    image: Float[Tensor, "3 height width"]
+    depth: Float[Tensor, "1 height width"]
+    mask: Float[Tensor, "1 height width"]
+    camera: Camera
+
+    @staticmethod
+    def of(frame: Frame, *, raw: bool = False) -> "View":
+        """A frame at the size of its depth: its picture averaged down, or its raw picture."""
+        size = (frame.depth.shape[-2], frame.depth.shape[-1])
+        image = frame.image_raw if raw else F.interpolate(frame.image[None], size, mode="area")[0]
+        return View(image, frame.depth, frame.mask, frame.camera)
+
+
+def points_of(view: View) -> Float[Tensor, "height width 3"]:
+    """World points that the pixels see."""
+    size = view.depth.shape[-1]
+    origins, directions = rays_from_camera(view.camera.expand(1), size)
+    return (origins + directions * view.depth.reshape(1, -1, 1))[0].unflatten(0, (size, size))
+
+
+def project(
+    points: Float[Tensor, "*point 3"], camera: Camera
+) -> tuple[Float[Tensor, "*point 2"], Float[Tensor, "*point"]]:
+    """Where a camera sees world points: picture coordinates (-1 to 1, x right, y down), and their distance."""
+    offset = points - camera.cam2world[:3, 3]
+    local = offset @ camera.cam2world[:3, :3]
+    flat = local / local[..., 2:].clamp_min(1e-6)
+    return (flat @ camera.intrinsics.T)[..., :2] * 2 - 1, offset.norm(dim=-1)
+
+
+def warp(
+    source: View, target: View, *, tolerance: float = DEPTH_TOLERANCE
+) -> tuple[Float[Tensor, "3 height width"], Bool[Tensor, "height width"]]:
+    """What ``source`` shows at the surface points of ``target``, and which of them both see.
+
+    A point counts when it is opaque in both views, projects into the source, and lies where the source has its surface.
+    """
+    places, distance = project(points_of(target), source.camera)
+
+    def look(values: Float[Tensor, "channel height width"]) -> Float[Tensor, "channel height width"]:
+        return F.grid_sample(values[None], places[None], mode="bilinear", align_corners=False)[0]
+
+    inside = (places.abs() < 1 - 1 / target.depth.shape[-1]).all(dim=-1)
+    surface = (look(source.depth)[0] - distance).abs() < tolerance
+    opaque = (target.mask[0] > OPAQUE) & (look(source.mask)[0] > OPAQUE)
+    return look(source.image), inside & surface & opaque
+
+
+def photometric_error(source: View, target: View) -> tuple[float, float]:
+    """Mean absolute difference of colours (0 to 1) where both views see the same point, and the share of the target's
+    opaque pixels that do; (nan, 0) where none does."""
+    warped, seen = warp(source, target)
+    share = float(seen.sum()) / max(float((target.mask > OPAQUE).sum()), 1.0)
+    difference = (warped - target.image).abs().mean(dim=0) / 2
+    return float(difference[seen].mean()) if seen.any() else float("nan"), share
+
+
+def depth_disagreement(source: View, target: View) -> Float[Tensor, " pixel"]:
+    """Distance between the target's surface points and the source's surface in their direction, world units.
+
+    Of points that are opaque in both and project into the source; occluded ones give large values.
+    """
+    places, distance = project(points_of(target), source.camera)
+    sampled = F.grid_sample(
+        torch.cat([source.depth, source.mask])[None], places[None], mode="nearest", align_corners=False
+    )[0]
+    inside = (places.abs() < 1).all(dim=-1) & (target.mask[0] > OPAQUE) & (sampled[1] > OPAQUE)
+    return (sampled[0] - distance)[inside]

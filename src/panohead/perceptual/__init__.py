@@ -1,0 +1,1 @@
+"""Frozen networks that look at pictures: definitions, and where their weights come from."""

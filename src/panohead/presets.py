@@ -1,0 +1,259 @@
+"""Every number of the paper's runs and of our own, as functions that return a whole configuration.
+
+``PRESETS`` names them for the command line; ``ABLATIONS`` change one thing of any of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from panohead.data.selection import SelectionConfig
+from panohead.models.discriminator import DiscriminatorConfig
+from panohead.models.generator_config import GeneratorConfig
+from panohead.models.superresolution import SuperResolutionConfig
+from panohead.rendering.renderer import RenderConfig
+from panohead.rendering.trigrid import EG3D_AXES
+from panohead.training.augment_config import AugmentConfig
+from panohead.training.config import DataConfig, NumericsConfig, TrainConfig
+from panohead.training.losses import LossConfig
+from panohead.training.optimizers import AdamConfig, generator_adam
+from panohead.training.regularizers import DensityRegularizerConfig
+from panohead.training.schedules import ScheduleConfig
+from panohead.training.warm_start import WarmStartConfig
+
+R1_AT_ONE_PIXEL = 0.0002
+"""gamma = this x resolution squared / batch: a rule of thumb of StyleGAN2-ADA for data without a tuned value."""
+
+
+def panohead_512() -> TrainConfig:
+    """The paper's first stage: 512 pixels, batch 32 on 8 devices, 25,000 kimg (facts section 5, README stage 1).
+
+    Every number is a default of the configurations, which are the official command's.
+    """
+    return TrainConfig()
+
+
+def panohead_512_stage2() -> TrainConfig:
+    """The paper's second stage: from a first-stage checkpoint (``--init``), 128 x 128 rays.
+
+    Counting starts at 1000 kimg, so that all fades are over; blur, pose fade and the average's ramp-up are off as in
+    a resumed official run.
+    """
+    stage1 = panohead_512()
+    schedules = replace(stage1.schedules, blur_init_sigma=0.0, pose_swap_fade_kimg=0.0, neural_resolution_final=128)
+    return replace(stage1, schedules=schedules, start_kimg=1000.0, ema_ramp_up=None)
+
+
+def eg3d() -> TrainConfig:
+    """EG3D's faces (Chan et al., CVPR 2022): tri-plane, dual discriminator, no background network, fixed cameras."""
+    stage1 = panohead_512()
+    generator = replace(
+        stage1.generator,
+        trigrid_depth=1,
+        plane_axes=EG3D_AXES,
+        interpolation="bilinear",
+        decoder_activation="sigmoid",
+        rendering=replace(stage1.generator.rendering, crop_margin=0.0),
+        use_torgb_raw=False,
+        use_background=False,
+        use_camera_alignment=False,
+    )
+    return replace(
+        stage1,
+        generator=generator,
+        discriminator=replace(stage1.discriminator, variant="dual"),
+        data=DataConfig(selection=SelectionConfig(mirror=True)),
+        schedules=ScheduleConfig(density_noise_fade_kimg=0.0, pose_swap_probability=0.5),
+        generator_adam=generator_adam(density_regularized=True),
+        density_regularizer=DensityRegularizerConfig(kind="l1", weight=0.25, distance=0.004),
+    )
+
+
+def demo_128() -> TrainConfig:
+    """The bundled model where a GPU is at hand: 128 pixels from 64 x 64 rays, about 5 million parameters a player."""
+    generator = GeneratorConfig(
+        z_dim=128,
+        w_dim=192,
+        trigrid_resolution=128,
+        trigrid_channels=16,
+        feature_channels=32,
+        channel_base=4096,
+        channel_max=192,
+        rendering=_closeup(24),
+        superresolution=SuperResolutionConfig(kind="2x", channels=(96, 48)),
+    )
+    batch = 64
+    return TrainConfig(
+        generator=generator,
+        discriminator=DiscriminatorConfig(resolution=128, channel_base=6144, channel_max=256, num_fp16_resolutions=3),
+        data=DataConfig(selection=SelectionConfig(mirror=True)),
+        loss=_r1(128, batch),
+        schedules=ScheduleConfig(blur_fade_kimg=25.0, density_noise_fade_kimg=25.0, pose_swap_fade_kimg=100.0),
+        augment=AugmentConfig(),
+        numerics=NumericsConfig(channels_last=True),
+        batch=batch,
+        micro_batch=64,
+        total_kimg=2000.0,
+        ema_half_life_kimg=10.0,
+        state_ticks=5,
+        snapshot_ticks=10,
+        metric_ticks=10,
+    )
+
+
+def demo_64() -> TrainConfig:
+    """The bundled model without a GPU: 64 pixels from 32 x 32 rays, 1.3 million parameters a player.
+
+    On white and with exact cameras, so that nothing is spent on backgrounds and camera offsets. Warm-started: see
+    :mod:`panohead.training.warm_start`; the layers' noise maps, which it has learnt, stay as they are.
+    """
+    generator = GeneratorConfig(
+        z_dim=64,
+        w_dim=128,
+        conditioning_scale=0.0,
+        trigrid_resolution=64,
+        trigrid_channels=16,
+        feature_channels=16,
+        channel_base=2048,
+        channel_max=128,
+        neural_rendering_resolution=32,
+        rendering=_closeup(16),
+        superresolution=SuperResolutionConfig(kind="2x", from_resolution=32, half_precision=False, channels=(48, 24)),
+        use_background=False,
+        use_camera_alignment=False,
+    )
+    batch = 16
+    return TrainConfig(
+        generator=generator,
+        discriminator=_small_discriminator(64, channel_base=2048, channel_max=128),
+        data=DataConfig(selection=SelectionConfig(mirror=True), background="white"),
+        loss=_r1(64, batch),
+        schedules=ScheduleConfig(
+            blur_init_sigma=0.0,
+            density_noise_fade_kimg=0.0,
+            pose_swap_probability=None,
+            neural_resolution_initial=32,
+        ),
+        generator_adam=AdamConfig(learning_rate=0.001),
+        batch=batch,
+        micro_batch=8,
+        total_kimg=200.0,
+        ema_half_life_kimg=3.0,
+        noise_mode="const",
+        frozen_generator_kimg=2.0,
+        tick_kimg=1.0,
+        state_ticks=2,
+        snapshot_ticks=10,
+        metric_ticks=10,
+        warm_start=WarmStartConfig(
+            steps=9000,
+            coarse_steps=0,
+            people_per_step=4,
+            views_per_person=3,
+            learning_rate=4e-3,
+            position_map_learning_rate=2e-2,
+            detail_weight=2.0,
+            decay_fraction=0.25,
+            ema_decay=0.997,
+        ),
+    )
+
+
+def tiny() -> TrainConfig:
+    """The smallest run with every part, for tests: 32 pixels from 16 x 16 rays, seconds a kimg."""
+    generator = GeneratorConfig(
+        z_dim=16,
+        w_dim=32,
+        trigrid_resolution=16,
+        trigrid_channels=8,
+        feature_channels=8,
+        channel_base=512,
+        channel_max=32,
+        neural_rendering_resolution=16,
+        rendering=_closeup(8),
+        superresolution=SuperResolutionConfig(kind="2x", from_resolution=16, half_precision=False, channels=(16, 8)),
+    )
+    batch = 8
+    return TrainConfig(
+        generator=generator,
+        discriminator=_small_discriminator(32, channel_base=512, channel_max=32),
+        data=DataConfig(selection=SelectionConfig(mirror=True), workers=0),
+        loss=_r1(32, batch),
+        schedules=ScheduleConfig(
+            blur_fade_kimg=0.5,
+            density_noise_fade_kimg=0.5,
+            pose_swap_fade_kimg=1.0,
+            neural_resolution_initial=16,
+        ),
+        batch=batch,
+        micro_batch=4,
+        total_kimg=5.0,
+        ema_half_life_kimg=0.5,
+        tick_kimg=0.25,
+        state_ticks=1,
+        snapshot_ticks=4,
+        metric_ticks=4,
+        metric_images=64,
+    )
+
+
+PRESETS: dict[str, Callable[[], TrainConfig]] = {
+    preset.__name__: preset for preset in (panohead_512, panohead_512_stage2, eg3d, demo_128, demo_64, tiny)
+}
+
+
+def no_mask(config: TrainConfig) -> TrainConfig:
+    """The paper's ablation without mask discrimination: the dual discriminator sees no mask."""
+    return replace(config, discriminator=replace(config.discriminator, variant="dual"))
+
+
+def tri_plane(config: TrainConfig) -> TrainConfig:
+    """The paper's ablation with a tri-plane: one slice a plane, looked up bilinearly, as in EG3D."""
+    generator = replace(config.generator, trigrid_depth=1, plane_axes=EG3D_AXES, interpolation="bilinear")
+    return replace(config, generator=generator)
+
+
+def no_camera_adaptation(config: TrainConfig) -> TrainConfig:
+    """The paper's ablation without the camera's self-adaptation."""
+    return replace(config, generator=replace(config.generator, use_camera_alignment=False))
+
+
+def camera_adaptation(config: TrainConfig) -> TrainConfig:
+    """With the camera's self-adaptation, for presets that leave it out."""
+    return replace(config, generator=replace(config.generator, use_camera_alignment=True))
+
+
+def no_warm_start(config: TrainConfig) -> TrainConfig:
+    """The game alone, from random weights: what the multi-view warm start is compared with."""
+    return replace(config, warm_start=None, frozen_generator_kimg=0.0, noise_mode="random")
+
+
+ABLATIONS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    change.__name__: change for change in (no_mask, tri_plane, no_camera_adaptation, camera_adaptation, no_warm_start)
+}
+
+
+def _closeup(samples: int) -> RenderConfig:
+    """Rays for small models: nothing but the head's neighbourhood, ``samples`` in each pass."""
+    return RenderConfig(
+        depth_samples=samples,
+        importance_samples=samples,
+        ray_start=2.3,
+        ray_end=3.1,
+        box_warp=0.8,
+        crop_margin=0.02,
+    )
+
+
+def _small_discriminator(resolution: int, *, channel_base: int, channel_max: int) -> DiscriminatorConfig:
+    return DiscriminatorConfig(
+        resolution=resolution,
+        channel_base=channel_base,
+        channel_max=channel_max,
+        num_fp16_resolutions=0,
+        conv_clamp=None,
+    )
+
+
+def _r1(resolution: int, batch: int) -> LossConfig:
+    gamma = R1_AT_ONE_PIXEL * resolution**2 / batch
+    return LossConfig(r1_gamma=gamma, r1_gamma_mask=gamma)

@@ -1,0 +1,170 @@
+"""Every choice of a training run: one frozen dataclass, stored as JSON beside the run and in its checkpoints."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from panohead.config_json import from_plain
+from panohead.data.selection import SelectionConfig
+from panohead.errors import PanoHeadError
+from panohead.models.discriminator import DiscriminatorConfig
+from panohead.models.generator_config import GeneratorConfig
+from panohead.stylegan.synthesis_layers import NoiseMode
+from panohead.training.augment_config import AugmentConfig
+from panohead.training.losses import LossConfig
+from panohead.training.optimizers import AdamConfig, discriminator_adam, generator_adam
+from panohead.training.regularizers import DensityRegularizerConfig
+from panohead.training.schedules import ScheduleConfig
+from panohead.training.warm_start import WarmStartConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is done to a dataset before it is shown.
+
+    Attributes:
+        selection: which photos, how often, mirrored or not. The official command mirrors and lists backs four times.
+        background: "white" puts the person on white by the mask, for generators without a background network.
+        camera_jitter: standard deviation of a fixed error added to every camera position, world units; an ablation.
+        broken_limit: so many unreadable pictures are skipped with a warning before the run stops.
+        cache: where decoded pictures are kept; "auto" takes the device's memory if they fit.
+        workers: processes that decode when nothing is cached.
+    """
+
+    selection: SelectionConfig = field(default_factory=lambda: SelectionConfig(back_repeat=4, mirror=True))
+    background: Literal["keep", "white"] = "keep"
+    camera_jitter: float = 0.0
+    broken_limit: int = 100
+    cache: Literal["auto", "device", "memory", "none"] = "auto"
+    workers: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumericsConfig:
+    """How numbers are computed; fp16 layers are settings of the networks (``num_fp16_resolutions``).
+
+    Attributes:
+        channels_last: memory layout of the discriminator and the 2-D layers of the generator.
+        compile: torch.compile for the generator's 2-D layers (the discriminator is differentiated twice, which
+            compiled code cannot be).
+        tf32: allow TensorFloat-32 in matrix products (the original does not).
+    """
+
+    channels_last: bool = False
+    compile: bool = False
+    tf32: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A training run. The defaults are the official first stage; :mod:`panohead.presets` has the others.
+
+    Attributes:
+        density_regularizer: None for none (the official command).
+        augment: None for none (the original has none).
+        batch: photos a step, over all devices.
+        micro_batch: photos that are computed at once on one device (official: 4 on each of 8). Pose and background
+            swaps, minibatch statistics and the camera offset penalty see one micro-batch; the same numbers come out
+            however many devices share the micro-batches.
+        total_kimg: thousands of photos shown, at the end.
+        start_kimg: where counting starts (the second stage: 1000).
+        ema_half_life_kimg, ema_ramp_up: of the generator's running average; see :func:`panohead.training.ema.ema_beta`.
+        noise_mode: of the layers' pixel noise.
+        frozen_generator_kimg: so long at the start the generator rests, for a discriminator that meets a generator that
+            has been warm-started; 0 for the original's game.
+        frozen_discriminator: never step the discriminator: a control, not a way to train.
+        tick_kimg: between two lines of statistics.
+        state_ticks, snapshot_ticks, metric_ticks: so many ticks between two resumable states, snapshots (weights and
+            picture) and measurements.
+        metric_images: photos and heads compared by a measurement.
+        warm_start: multi-view warm start before the game; our addition, needs a dataset that knows its people.
+        seed: of weights, order and random numbers.
+    """
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    schedules: ScheduleConfig = field(default_factory=ScheduleConfig)
+    generator_adam: AdamConfig = field(default_factory=generator_adam)
+    discriminator_adam: AdamConfig = field(default_factory=discriminator_adam)
+    density_regularizer: DensityRegularizerConfig | None = None
+    augment: AugmentConfig | None = None
+    numerics: NumericsConfig = field(default_factory=NumericsConfig)
+    batch: int = 32
+    micro_batch: int = 4
+    total_kimg: float = 25000.0
+    start_kimg: float = 0.0
+    ema_half_life_kimg: float = 10.0
+    ema_ramp_up: float | None = 0.05
+    noise_mode: NoiseMode = "random"
+    frozen_generator_kimg: float = 0.0
+    frozen_discriminator: bool = False
+    tick_kimg: float = 4.0
+    state_ticks: int = 10
+    snapshot_ticks: int = 50
+    metric_ticks: int = 50
+    metric_images: int = 2000
+    warm_start: WarmStartConfig | None = None
+    seed: int = 0
+
+    @property
+    def resolution(self) -> int:
+        """Of the pictures, in pixels a side."""
+        return self.generator.superresolution.output_resolution
+
+    def micro_batches(self, world_size: int) -> int:
+        """How many micro-batches each device computes in a step.
+
+        Raises:
+            PanoHeadError: when the batch cannot be shared out evenly.
+        """
+        share = self.micro_batch * world_size
+        if self.batch < 1 or self.micro_batch < 1 or self.batch % share:
+            raise PanoHeadError(
+                f"a batch of {self.batch} cannot be shared by {world_size} device(s) in micro-batches of "
+                f"{self.micro_batch}; choose --batch as a multiple of {share}, or another --micro-batch"
+            )
+        return self.batch // share
+
+    def checked(self) -> "TrainConfig":
+        """Itself, if its parts fit together.
+
+        Raises:
+            PanoHeadError: naming what does not.
+        """
+        if self.discriminator.resolution != self.resolution:
+            raise PanoHeadError(
+                f"the discriminator judges {self.discriminator.resolution} pixels a side and the generator makes "
+                f"{self.resolution}; set discriminator.resolution={self.resolution}"
+            )
+        group = self.discriminator.mbstd_group_size
+        if group is not None and self.micro_batch % min(group, self.micro_batch):
+            raise PanoHeadError(
+                f"micro-batches of {self.micro_batch} do not split into groups of {group} for minibatch statistics; "
+                "set discriminator.mbstd_group_size or --micro-batch"
+            )
+        for name in ("tick_kimg", "total_kimg"):
+            if getattr(self, name) <= 0:
+                raise PanoHeadError(f"{name} is {getattr(self, name)}; it must be positive")
+        return self
+
+
+def with_settings(config: TrainConfig, settings: dict[str, Any]) -> TrainConfig:
+    """A copy with dotted settings replaced, for example ``{"loss.r1_gamma": 0.5}``.
+
+    Raises:
+        PanoHeadError: naming a setting that does not exist or a value that it does not take.
+    """
+    plain = asdict(config)
+    for name, value in settings.items():
+        *folders, last = name.split(".")
+        place = plain
+        for folder in folders:
+            place = place.get(folder) if isinstance(place, dict) else None  # type: ignore[assignment]
+        if not isinstance(place, dict) or last not in place:
+            raise PanoHeadError(f"there is no setting {name!r}; --dry-run lists all of them")
+        place[last] = value
+    try:
+        return from_plain(TrainConfig, plain)
+    except (ValueError, TypeError) as error:
+        raise PanoHeadError(f"a setting does not take that value: {error}") from error

@@ -1,0 +1,114 @@
+"""From a dataset and a configuration to a run: devices, data, warm start, loop."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from panohead.data.dataset import open_dataset
+from panohead.data.loader import PhotoLoader
+from panohead.errors import PanoHeadError
+from panohead.training.config import TrainConfig
+from panohead.training.distributed import Ranks, join_ranks
+from panohead.training.loop import Training
+from panohead.training.players import load_initial, make_players
+from panohead.training.run_folder import read_run, start_run
+from panohead.training.run_log import showing
+from panohead.training.run_state import LoadedState, load_latest_state
+from panohead.training.warm_stage import warm_start
+
+
+def launch(
+    config: TrainConfig, data: Path, run: Path, *, initial: Path | None = None, device: str | None = None, quiet: bool
+) -> bool:
+    """Start a run and train it. Returns whether it reached its end (False: it was asked to stop).
+
+    Args:
+        data, run: folders of the dataset and of the new run.
+        initial: checkpoint to start from, instead of a warm start.
+        device: None for a GPU where there is one.
+
+    Raises:
+        PanoHeadError: when something given cannot be used; nothing is written then.
+    """
+    with join_ranks(device) as ranks:
+        loader = open_loader(config, data, ranks, quiet=quiet)
+        if initial is not None and not initial.is_file():
+            raise PanoHeadError(f"there is no checkpoint {initial}; give a .safetensors file with --init")
+        if ranks.is_first:
+            start_run(run, config, data)
+        return _train(config, loader, data, run, ranks, initial=initial, quiet=quiet)
+
+
+def launch_again(
+    run: Path, *, data: Path | None = None, total_kimg: float | None = None, device: str | None = None, quiet: bool
+) -> bool:
+    """Continue a run exactly from its newest whole state. Returns whether it reached its end.
+
+    Args:
+        data: where the dataset lies now, if it has moved.
+        total_kimg: another length than it was started with.
+    """
+    config, known = read_run(run)
+    if total_kimg is not None:
+        config = replace(config, total_kimg=total_kimg)
+    with join_ranks(device) as ranks:
+        loaded = load_latest_state(run, map_location=ranks.device)
+        start = loaded.state["clock"]["nimg"] if loaded is not None else _start(config)
+        loader = open_loader(config, data or known, ranks, nimg=start, quiet=quiet)
+        return _train(config, loader, data or known, run, ranks, loaded=loaded, quiet=quiet)
+
+
+def open_loader(config: TrainConfig, data: Path, ranks: Ranks, *, nimg: int | None = None, quiet: bool) -> PhotoLoader:
+    """This device's share of the photos, in the order of the run, from the ``nimg``-th on."""
+    settings = config.data
+    dataset = open_dataset(
+        data,
+        settings.selection,
+        background=settings.background,
+        resolution=config.resolution,
+        camera_jitter=settings.camera_jitter,
+        broken_limit=settings.broken_limit,
+    )
+    say = not quiet and ranks.is_first
+    with showing("reading photos", enabled=say) as on_progress:
+        return PhotoLoader(
+            dataset,
+            batch=config.batch // ranks.world_size,
+            rank=ranks.rank,
+            num_replicas=ranks.world_size,
+            seed=config.seed,
+            start_nimg=(nimg if nimg is not None else _start(config)) - _start(config),
+            workers=settings.workers,
+            device=ranks.device,
+            cache=settings.cache,
+            on_progress=on_progress,
+        )
+
+
+def _start(config: TrainConfig) -> int:
+    return round(config.start_kimg * 1000)
+
+
+def _train(
+    config: TrainConfig,
+    loader: PhotoLoader,
+    data: Path,
+    run: Path,
+    ranks: Ranks,
+    *,
+    initial: Path | None = None,
+    loaded: LoadedState | None = None,
+    quiet: bool,
+) -> bool:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.numerics.tf32
+    players = make_players(config, ranks.device)
+    if loaded is None and initial is not None:
+        load_initial(players, initial)
+    elif loaded is None and config.warm_start is not None:
+        warm_start(players, config, data, run, ranks, quiet=quiet)
+    if players.generator.dataset_label_std is not None:
+        for network in (players.generator, players.average):
+            network.dataset_label_std.copy_(loader.dataset.label_std())
+    training = Training(config, loader, run, ranks, players, loaded=loaded, quiet=quiet)
+    return training.run()

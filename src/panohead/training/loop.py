@@ -1,0 +1,204 @@
+"""The training loop: one for CPU, one GPU, many GPUs and many machines."""
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from panohead.data.loader import PhotoLoader
+from panohead.training.augment_probability import AdaptiveProbability
+from panohead.training.config import TrainConfig
+from panohead.training.distributed import Ranks, average, broadcast_module
+from panohead.training.interruption import stop_on_signals
+from panohead.training.losses import Photos
+from panohead.training.memory import peak_memory_gb
+from panohead.training.players import Players, pack, unpack
+from panohead.training.run_log import RunLog
+from panohead.training.run_report import write_report
+from panohead.training.run_state import LoadedState, save_state
+from panohead.training.snapshots import DistanceMeter, save_grid, save_snapshot
+from panohead.training.step import Moment, Step
+from panohead.training.tally import Tally
+
+SHOW_EVERY_S = 0.5
+"""Between two movements of the progress line."""
+
+
+@dataclass
+class Clock:
+    """How far a run is: photos shown, steps taken, seconds spent."""
+
+    nimg: int
+    step: int = 0
+    seconds: float = 0.0
+
+
+class Training:
+    """A run in progress on one device; :meth:`run` takes it to its end.
+
+    Args:
+        folder: of the run, see :mod:`panohead.training.run_folder`.
+        players: as they start; their weights become equal on all devices.
+        loaded: the state to continue from.
+        quiet: no progress line.
+
+    Raises:
+        PanoHeadError: when the state or the batch does not fit.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        loader: PhotoLoader,
+        folder: Path,
+        ranks: Ranks,
+        players: Players,
+        *,
+        loaded: LoadedState | None = None,
+        quiet: bool = False,
+    ) -> None:
+        config.checked().micro_batches(ranks.world_size)
+        self.config, self.loader, self.folder, self.ranks, self.players = config, loader, folder, ranks, players
+        self.quiet = quiet or not ranks.is_first
+        self.clock = Clock(round(config.start_kimg * 1000))
+        self.augment = AdaptiveProbability(config.augment) if config.augment is not None else None
+        self.tally = Tally()
+        self.warnings: list[str] = []
+        self._paces: deque[float] = deque(maxlen=50)
+        self._shown = 0.0
+        if loaded is not None:
+            self._restore(loaded)
+        for network in (players.generator, players.discriminator, players.average):
+            broadcast_module(network, ranks)
+        self.meter = DistanceMeter(config, loader)
+
+    def run(self) -> bool:
+        """Train to the end. Returns False when it was asked to stop before; the state is saved either way."""
+        total, nimg = self.config.total_kimg, self.clock.nimg
+        # Only the first device writes.
+        log_or_not = (
+            RunLog(self.folder, total_kimg=total, resume_nimg=nimg, quiet=self.quiet)
+            if self.ranks.is_first
+            else nullcontext()
+        )
+        with stop_on_signals() as request, log_or_not as log:
+            for warning in self.warnings:
+                if log is not None:
+                    log.note(warning)
+            if self.clock.step == 0:
+                self._look(log, {})
+            for photos in self._photos():
+                if self.finished:
+                    break
+                self._advance(photos, log)
+                if request.agreed(self.ranks) and not self.finished:
+                    self._save()
+                    break
+        return self.finished
+
+    @property
+    def finished(self) -> bool:
+        """Whether all photos have been shown."""
+        return self.clock.nimg >= round(self.config.total_kimg * 1000)
+
+    @property
+    def images_per_second(self) -> float:
+        """The median of the last steps; 0 before the first."""
+        return statistics.median(self._paces) if self._paces else 0.0
+
+    def _advance(self, photos: Photos, log: RunLog | None) -> None:
+        """One step, and what is due after it."""
+        ticks = self._ticks()
+        self._step(photos)
+        if log is not None and time.monotonic() - self._shown > SHOW_EVERY_S:
+            # Reading the losses waits for the device, hence not at every step.
+            log.progress(self.clock.nimg / 1000, self.tally.means(), self.images_per_second)
+            self._shown = time.monotonic()
+        if self._ticks() != ticks or self.finished:
+            self._tick(log)
+
+    def _photos(self) -> Iterator[Photos]:
+        for batch in self.loader:
+            yield Photos.from_uint8(batch.image, batch.mask, batch.label)
+
+    def _step(self, photos: Photos) -> None:
+        began = time.monotonic()
+        probability = self.augment.probability if self.augment is not None else 0.0
+        moment = Moment(self.clock.nimg, self.clock.step, probability)
+        step = Step(self.config, self.players, self.loader, self.ranks, self.tally, moment, photos)
+        step.run()
+        self.clock.nimg += self.config.batch
+        self.clock.step += 1
+        if self.augment is not None:
+            self._adapt(self.augment, step)
+        self.clock.seconds += time.monotonic() - began
+        self._paces.append(self.config.batch / (time.monotonic() - began))
+
+    def _adapt(self, augment: AdaptiveProbability, step: Step) -> None:
+        """Move the augmentation probability by what the discriminator said of photos (ADA)."""
+        for logits in step.logits_real:
+            augment.observe(logits)
+        if self.clock.step % augment.config.interval == 0:
+            # The rule needs their ratio only: averages serve as well as sums.
+            sums = average(dict(zip(("sign_sum", "count"), augment.sums(), strict=True)), self.ranks)
+            augment.update(self.config.batch, **sums)
+
+    def _ticks(self) -> int:
+        """Ticks passed since the start of the run."""
+        return int((self.clock.nimg - self.config.start_kimg * 1000) // (self.config.tick_kimg * 1000))
+
+    def _due(self, ticks: int) -> bool:
+        return self.finished or (ticks > 0 and self._ticks() % ticks == 0)
+
+    def _tick(self, log: RunLog | None) -> None:
+        """One line of statistics, and a state, a snapshot, a measurement when they are due."""
+        scheduled = self.config.schedules.at(self.clock.nimg)
+        figures = average(self.tally.take(), self.ranks)
+        record: dict[str, float | int | None] = {
+            **asdict(self.clock),
+            "kimg": self.clock.nimg / 1000,
+            "images_per_second": self.images_per_second,
+            **figures,
+            **asdict(scheduled),
+            "augment_probability": self.augment.probability if self.augment is not None else None,
+            "peak_memory_gb": peak_memory_gb(self.ranks.device),
+        }
+        self._look(log, record)
+        if self._due(self.config.state_ticks):
+            self._save()
+
+    def _look(self, log: RunLog | None, record: dict[str, float | int | None]) -> None:
+        """On the first device: measure, draw, log."""
+        if log is None:
+            return
+        record = {"nimg": self.clock.nimg, "kimg": self.clock.nimg / 1000, **record}
+        if self._due(self.config.metric_ticks):
+            distance = self.meter.measure(self.players.average)
+            record |= {
+                "sliced_wasserstein": distance.value,
+                "sliced_wasserstein_low": distance.low,
+                "sliced_wasserstein_high": distance.high,
+            }
+        if self._due(self.config.snapshot_ticks):
+            if self.clock.step > 0:
+                save_snapshot(self.folder, self.players, self.config, self.clock.nimg, record)
+            picture = save_grid(self.folder, self.players, self.config, self.clock.nimg)
+            log.picture("heads", picture, self.clock.nimg)
+        log.tick(record)
+        write_report(self.folder)
+
+    def _save(self) -> None:
+        if self.ranks.is_first:
+            augment = self.augment.state_dict() if self.augment is not None else {}
+            state = {"players": pack(self.players), "clock": asdict(self.clock), "augment": augment}
+            save_state(self.folder, self.clock.nimg, state)
+
+    def _restore(self, loaded: LoadedState) -> None:
+        self.warnings += loaded.skipped
+        unpack(self.players, loaded.state["players"])
+        self.clock = Clock(**loaded.state["clock"])
+        if self.augment is not None:
+            self.augment.load_state_dict(loaded.state["augment"])

@@ -1,0 +1,116 @@
+"""The two networks of a run, where they come from, and what of them is kept to resume."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from panohead.checkpoint import load_checkpoint
+from panohead.errors import PanoHeadError
+from panohead.models.discriminator import Discriminator
+from panohead.models.generator import Generator
+from panohead.training.config import TrainConfig
+from panohead.training.optimizers import make_adam
+from panohead.training.step import Players
+
+_KEPT = ("generator", "discriminator", "average", "generator_optimiser", "discriminator_optimiser")
+
+
+def make_players(config: TrainConfig, device: torch.device) -> Players:
+    """Untrained networks on ``device``; the same weights for the same seed, whatever the device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        generator = Generator(config.generator)
+        discriminator = Discriminator(config.discriminator)
+    return assemble(config, generator.to(device), discriminator.to(device))
+
+
+def assemble(config: TrainConfig, generator: Generator, discriminator: Discriminator) -> Players:
+    """Players from networks: train mode, a running average that equals the generator, fresh optimisers."""
+    memory = torch.channels_last if config.numerics.channels_last else torch.contiguous_format
+    for network in (generator, discriminator):
+        network.train().requires_grad_(False).to(memory_format=memory)
+    if config.numerics.compile:
+        # In place: the names of the parameters stay as they are.
+        generator.backbone.compile()
+        generator.superresolution.compile()
+    return Players(
+        generator,
+        discriminator,
+        _average_of(generator),
+        make_adam(generator.parameters(), config.generator_adam),
+        make_adam(discriminator.parameters(), config.discriminator_adam),
+    )
+
+
+def load_initial(players: Players, file: Path) -> None:
+    """Start from the networks of a checkpoint: "G" (or "G_ema"), "G_ema" and "D" as far as it holds them.
+
+    Raises:
+        PanoHeadError: naming the file, when a network does not fit the run's configuration.
+    """
+    networks = load_checkpoint(file).networks
+    average = networks.get("G_ema", networks.get("G"))
+    generator = networks.get("G", average)
+    if generator is None or average is None:
+        raise PanoHeadError(f"{file} holds no generator to start from; give another --init")
+    _copy(players.generator, generator, file)
+    _copy(players.average, average, file)
+    if "D" in networks:
+        _copy(players.discriminator, networks["D"], file)
+
+
+def pack(players: Players) -> dict[str, Any]:
+    """Everything that the next step depends on. First moments of Adam are left out where they have no memory."""
+    state = {name: getattr(players, name).state_dict() for name in _KEPT}
+    for name in _KEPT:
+        if name.endswith("_optimiser"):
+            state[name] = _without_first_moments(state[name])
+    return state
+
+
+def unpack(players: Players, state: dict[str, Any]) -> None:
+    """Continue exactly where :func:`pack` left off.
+
+    Raises:
+        PanoHeadError: when the state belongs to another configuration.
+    """
+    try:
+        for name in _KEPT:
+            optimiser = name.endswith("_optimiser")
+            getattr(players, name).load_state_dict(_with_first_moments(state[name]) if optimiser else state[name])
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise PanoHeadError(f"the state does not fit the run's configuration ({reason}); start a new run") from error
+
+
+def _average_of(generator: Generator) -> Generator:
+    return copy.deepcopy(generator).eval().requires_grad_(False)
+
+
+def _copy(target: nn.Module, source: nn.Module, file: Path) -> None:
+    try:
+        target.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise PanoHeadError(f"{file} does not fit the preset ({reason}); start from one of the same shape") from error
+
+
+def _without_first_moments(state: dict[str, Any]) -> dict[str, Any]:
+    if any(group["betas"][0] != 0 for group in state["param_groups"]):
+        return state
+    slim = {
+        key: {name: value for name, value in slots.items() if name != "exp_avg"}
+        for key, slots in state["state"].items()
+    }
+    return {**state, "state": slim}
+
+
+def _with_first_moments(state: dict[str, Any]) -> dict[str, Any]:
+    full = {
+        key: slots if "exp_avg" in slots else {**slots, "exp_avg": torch.zeros_like(slots["exp_avg_sq"])}
+        for key, slots in state["state"].items()
+    }
+    return {**state, "state": full}

@@ -1,0 +1,118 @@
+"""Lines of JSON that outlive a killed process: ``stats.jsonl`` (a record a tick) and ``notes.jsonl`` of a run."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+from panohead.errors import PanoHeadError
+from panohead.media.atomic import atomic_path, prepare_folder, unwritable
+
+STATS_NAME = "stats.jsonl"
+NOTES_NAME = "notes.jsonl"
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines; lines that are no JSON object (cut off, or damaged) are left out.
+
+    A missing file has none.
+
+    Raises:
+        PanoHeadError: when the file is there and cannot be read.
+    """
+    return [record for _, record in _lines(path)]
+
+
+def mend_records(path: Path, *, last_nimg: float | None = None) -> int:
+    """Rewrite the file, atomically, without damaged lines and without records past ``last_nimg``.
+
+    The lines that stay are not altered; a file with nothing to mend is left alone. A record's ``nimg`` counts, else
+    its ``kimg``; one with neither stays.
+
+    Returns:
+        How many lines went.
+    """
+    lines = _lines(path)
+    kept = [line for line, record in lines if last_nimg is None or (nimg_of(record) or 0) <= last_nimg]
+    wanted = b"".join(line + b"\n" for line in kept)
+    before = path.read_bytes() if path.is_file() else b""
+    if wanted != before:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            file.write(wanted)
+            file.flush()
+            os.fsync(file.fileno())
+    return sum(1 for line in before.split(b"\n") if line.strip()) - len(kept)
+
+
+def nimg_of(record: dict[str, Any]) -> float | None:
+    """Images seen at a record: its ``nimg``, else a thousand times its ``kimg``, else None."""
+    nimg, kimg = number(record.get("nimg")), number(record.get("kimg"))
+    return nimg if nimg is not None else None if kimg is None else kimg * 1000
+
+
+def number(value: object) -> float | None:
+    """A JSON value as a finite float; None for anything else (true and false are no numbers)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        converted = float(value)
+    except OverflowError:
+        return None
+    return converted if math.isfinite(converted) else None
+
+
+def plain(value: SupportsFloat | str | None) -> float | int | str | None:
+    """A value as strict JSON can hold it: numbers that are not finite become null, 0-d arrays become floats."""
+    if value is None or isinstance(value, str | int):
+        return value
+    converted = float(value)
+    return converted if math.isfinite(converted) else None
+
+
+class RecordWriter:
+    """Appends records to a file of JSON lines; each is on the disk when :meth:`write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        prepare_folder(path)
+        try:
+            self._file = open(path, "ab")  # noqa: SIM115
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append one record.
+
+        Raises:
+            PanoHeadError: when the disk is full.
+        """
+        line = json.dumps(record, allow_nan=False) + "\n"
+        try:
+            self._file.write(line.encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def close(self) -> None:
+        """Close the file; further calls do nothing."""
+        self._file.close()
+
+
+def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
+    if not path.is_file():
+        return []
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PanoHeadError(f"cannot read {path} ({error.strerror}); check its permissions") from error
+    found = []
+    for line in content.split(b"\n"):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict):
+            found.append((line, record))
+    return found

@@ -1,0 +1,135 @@
+"""The same heads from eight sides at every snapshot: picture, depth and mask, so that a run can be watched."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from panohead.geometry import Camera, rays_from_camera
+from panohead.geometry.camera import RADIUS
+from panohead.media import contact_sheet, depth_preview, mask_to_pil, save_image, to_pil
+from panohead.models.generator import Generator, Rendering
+from panohead.rendering.dispatch import prepare, render
+from panohead.rendering.renderer import RayRandomness, RayRendering
+from panohead.stylegan.synthesis_layers import PixelNoise
+
+YAWS_DEG = tuple(range(0, 360, 45))
+_LARGEST_CELL = 256
+# WebP ends at 16383 pixels a side; some are left for labels.
+_LONGEST_SHEET = 16000
+
+
+@torch.no_grad()
+def snapshot_grid(
+    generator: Generator,
+    *,
+    z: Float[Tensor, "head z_dim"],
+    file: Path,
+    truncation_psi: float = 1.0,
+    yaws_deg: Sequence[float] = YAWS_DEG,
+    pitch_deg: float = 0.0,
+    batch: int = 4,
+    conditioning_label: Float[Tensor, "1 label_dim"] | None = None,
+    neural_rendering_resolution: int | None = None,
+    title: str = "",
+) -> Path:
+    """Write a picture with three lines a head (picture, depth, mask) and one column a yaw, marked as synthetic.
+
+    Equal arguments give equal pixels: the layers' noise is constant, rays are sampled evenly (as in
+    :class:`panohead.head.Head`), and no global random number is drawn. The generator's mode, module by module, and
+    its gradients are left as they were. All views of a head have one w and no camera offset.
+
+    Args:
+        z: latents, on any device.
+        file: .png, .webp or .jpg.
+        pitch_deg: height of the cameras, which are on the official orbit.
+        batch: views rendered at once.
+        conditioning_label: what mapping is told; None for the camera at the front. Give zeros for a run that hides
+            the camera.
+        neural_rendering_resolution: rays per side; None takes the generator's.
+        title: above the picture.
+
+    Returns:
+        ``file``.
+
+    Raises:
+        PanoHeadError: when the file cannot be written.
+    """
+    device = next(generator.parameters()).device
+    resolution = neural_rendering_resolution or generator.config.neural_rendering_resolution
+    label = Camera.orbit().expand(1).to_label() if conditioning_label is None else conditioning_label
+    labels = torch.stack([Camera.orbit(yaw, pitch_deg).to_label() for yaw in yaws_deg]).to(device)
+    cell = max(16, min(_LARGEST_CELL, _LONGEST_SHEET // max(3 * len(z), len(labels)) - 16))
+    rows: list[list[Image.Image]] = []
+    with _evaluating(generator):
+        for latent in z.to(device).split(1):
+            ws = generator.mapping(latent, label.to(device), truncation_psi=truncation_psi)
+            views = [_cells(r, generator, cell) for r in _renderings(generator, ws, labels, resolution, batch)]
+            rows.extend([picture for view in views for picture in view[line]] for line in range(3))
+    names = [name for i in range(len(z)) for name in (f"head {i}", "depth", "mask")]
+    columns = [f"{yaw:g}\N{DEGREE SIGN}" for yaw in yaws_deg]
+    sheet = contact_sheet(rows, row_labels=names, column_labels=columns, title=title, cell_size=cell, padding=4)
+    return save_image(sheet, file, quality=90)
+
+
+def _renderings(
+    generator: Generator,
+    ws: Float[Tensor, "1 num_ws w_dim"],
+    labels: Float[Tensor, "view 25"],
+    resolution: int,
+    batch: int,
+) -> Iterator[Rendering]:
+    """Views of one head, ``batch`` at a time; its tri-grid and background are computed once."""
+    noise = PixelNoise(mode="const")
+    field = prepare(generator.field(ws, noise=noise))
+    background = generator.background_features(ws, noise=noise)
+    config = generator.config.rendering
+    for part in labels.split(batch):
+        count = len(part)
+        origins, directions = rays_from_camera(Camera.from_label(part), resolution)
+        rays = count * resolution**2
+        fine = max(config.importance_samples, 1)
+        quantiles = ((torch.arange(fine, device=ws.device) + 0.5) / fine).expand(rays, fine)
+        randomness = RayRandomness(
+            ray_jitter=0.5, importance_u=quantiles, generator=torch.Generator(ws.device).manual_seed(0)
+        )
+        # Rays of all views lie side by side in one sample, so that they share one tri-grid.
+        flat = render(field, origins.reshape(1, rays, 3), directions.reshape(1, rays, 3), config, randomness)
+        views = RayRendering(
+            *(x.reshape(count, resolution**2, x.shape[-1]) for x in (flat.features, flat.depth, flat.weight_sum))
+        )
+        behind = None if background is None else background.expand(count, -1, -1, -1)
+        yield generator.finish(views, behind, ws.expand(count, -1, -1), generator=randomness.generator)
+
+
+def _cells(
+    rendering: Rendering, generator: Generator, cell: int
+) -> tuple[list[Image.Image], list[Image.Image], list[Image.Image]]:
+    """Picture, depth and mask of every view. Depth has the same colours in every snapshot of a run."""
+    box = generator.config.rendering.box_warp
+    pictures, depths, masks = [], [], []
+    for image, depth, weights in zip(rendering.image, rendering.depth, rendering.weights, strict=True):
+        mask = mask_to_pil(weights.nan_to_num(0))
+        # Visible surfaces lie between the near side of the box and a little beyond its middle.
+        colours = depth_preview(depth, near=RADIUS - 0.4 * box, far=RADIUS + 0.1 * box)
+        faded = Image.composite(colours, Image.new("RGB", colours.size, "white"), mask)
+        pictures.append(to_pil(image.nan_to_num(-1)))
+        depths.append(faded.resize((cell, cell), Image.Resampling.NEAREST))
+        masks.append(mask.resize((cell, cell), Image.Resampling.NEAREST))
+    return pictures, depths, masks
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every module is in the mode it was in, which need not be the same for all."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

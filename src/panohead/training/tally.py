@@ -1,0 +1,31 @@
+"""Means of what a run reports, added up without waiting for the device."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class Tally:
+    """Sums and counts by name. Values stay on their device until :meth:`take`."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, **values: Tensor | float) -> None:
+        """Add one observation of each name; tensors count with their mean."""
+        for name, value in values.items():
+            value = value.detach().float().mean() if isinstance(value, Tensor) else torch.tensor(float(value))
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def means(self) -> Mapping[str, float]:
+        """The means so far, by name."""
+        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+
+    def take(self) -> dict[str, float]:
+        """The means so far; start again from nothing."""
+        means = dict(self.means())
+        self._sums, self._counts = {}, {}
+        return means

@@ -1,0 +1,50 @@
+"""The multi-view warm start as the first stage of a run: resumable, then handed to the game."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from panohead.models.generator import Generator
+from panohead.training.config import TrainConfig
+from panohead.training.distributed import Ranks, barrier
+from panohead.training.multiview import MultiViewData, load_multiview
+from panohead.training.run_log import showing
+from panohead.training.run_state import load_latest_state, save_state
+from panohead.training.step import Players
+from panohead.training.warm_start import WarmStart
+
+FOLDER = "warm_start"
+SAVE_EVERY_S = 120.0
+
+
+def warm_start(players: Players, config: TrainConfig, data: Path, run: Path, ranks: Ranks, *, quiet: bool) -> None:
+    """Fit the generator to the dataset's people (on the first device) and give it to both generators of the run.
+
+    The fit's states lie in ``RUN/warm_start``; a fit that was interrupted goes on.
+
+    Raises:
+        PanoHeadError: when the dataset does not know its people.
+    """
+    if ranks.is_first:
+        generator = fit(config, load_multiview(data, config.resolution), run / FOLDER, quiet=quiet)
+        for network in (players.generator, players.average):
+            network.load_state_dict(generator.state_dict())
+    barrier(ranks)
+
+
+def fit(config: TrainConfig, data: MultiViewData, folder: Path, *, quiet: bool) -> Generator:
+    """The fitted generator. Fits on, from the newest state in ``folder`` if there is one."""
+    assert config.warm_start is not None
+    stage = WarmStart(replace(config.warm_start, generator=config.generator), data.people)
+    loaded = load_latest_state(folder)
+    if loaded is not None:
+        stage.load_state_dict(loaded.state)
+    saved = time.monotonic()
+    with showing("warm start", enabled=not quiet) as on_progress:
+        while stage.step_count < stage.config.steps:
+            stage.step(data)
+            on_progress(stage.step_count, stage.config.steps)
+            if time.monotonic() - saved > SAVE_EVERY_S or stage.step_count == stage.config.steps:
+                save_state(folder, stage.step_count, stage.state_dict())
+                saved = time.monotonic()
+    return stage.finished()

@@ -1,0 +1,248 @@
+"""Several ranks: the same numbers everywhere, and a clear end when one of them is lost."""
+
+import importlib
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from torch import nn
+
+from panohead.errors import PanoHeadError
+from panohead.training.distributed import (
+    Ranks,
+    average,
+    average_gradients,
+    barrier,
+    broadcast_module,
+    choose_device,
+    join_ranks,
+    same_everywhere,
+)
+
+WORKER = Path(__file__).with_name("distributed_worker.py")
+SILENCE_S = 2.5
+LIMIT_S = 60.0
+REMEDY = "the run stops; start it again with --resume RUN to go on from its last state"
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program of one rank, as a module."""
+    monkeypatch.syspath_prepend(str(WORKER.parent))
+    return importlib.import_module(WORKER.stem)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _place(world_size: int) -> list[dict[str, str]]:
+    """The environment of every rank."""
+    meeting = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **meeting} for rank in range(world_size)]
+
+
+def _environment() -> dict[str, str]:
+    return {"OMP_NUM_THREADS": "1"} | {name: value for name, value in os.environ.items() if name not in VARIABLES}
+
+
+@contextmanager
+def _programs(task: str, folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """Two ranks, started the plain way by environment variables; what is left at the end is killed."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), task, str(SILENCE_S), str(folder)],
+            env=_environment() | place,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for place in _place(2)
+    ]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def _wait_until_ready(folder: Path, world_size: int) -> None:
+    until = time.monotonic() + LIMIT_S
+    while len(list(folder.glob("*.ready"))) < world_size:
+        assert time.monotonic() < until, "the ranks did not meet"
+        time.sleep(0.05)
+
+
+def _assert_agreement(worker: ModuleType, folder: Path, world_size: int = 2) -> None:
+    results = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(world_size)]
+    assert all(result == results[0] for result in results)
+    for name, mean in results[0]["gradients"].items():
+        present = [g for rank in range(world_size) if (g := worker.gradient(name, rank)) is not None]
+        if not present:
+            assert mean is None
+        else:
+            by_hand = (sum(present) / world_size).tolist()
+            torch.testing.assert_close(torch.tensor(mean), torch.tensor(by_hand), rtol=1e-6, atol=1e-7)
+    mean_rank = (world_size - 1) / 2
+    assert results[0]["average"] == {"x": 1 + ord("x") * mean_rank, "y": 1 + ord("y") * mean_rank}
+    same, one_number, smaller = results[0]["differences"]
+    assert same == ""
+    assert one_number.startswith("D.1.bias differs between the ranks")
+    assert smaller.startswith("the ranks hold different networks")
+
+
+def _sentence(lost: int, world_size: int, what: str = "stopped answering") -> str:
+    return f"rank {lost} of {world_size} {what}; {REMEDY}"
+
+
+def _assert_last_line(errors: str, sentence: str) -> None:
+    assert errors.rstrip().splitlines()[-1].removeprefix("error: ") == sentence
+    assert errors.count(sentence) == 1
+
+
+def test_ranks_agree_and_wait_for_rank_0(tmp_path: Path, worker: ModuleType) -> None:
+    with _programs("agree", tmp_path) as processes:
+        errors = [process.communicate(timeout=LIMIT_S)[1] for process in processes]
+        assert errors == ["", ""]
+        assert [process.returncode for process in processes] == [0, 0]
+    _assert_agreement(worker, tmp_path)
+
+
+def test_torchrun_starts_the_same(tmp_path: Path, worker: ModuleType) -> None:
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(
+        [sys.executable, *launch, str(WORKER), "agree", "0.8", str(tmp_path)],
+        env=_environment(),
+        timeout=LIMIT_S,
+        check=True,
+    )
+    _assert_agreement(worker, tmp_path)
+
+
+def test_an_error_of_one_rank_ends_the_other(tmp_path: Path) -> None:
+    with _programs("fail", tmp_path) as (first, second):
+        assert "ValueError: a fault of rank 1" in second.communicate(timeout=LIMIT_S)[1]
+        _assert_last_line(first.communicate(timeout=LIMIT_S)[1], _sentence(1, 2, "failed"))
+        assert (first.returncode, second.returncode) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "world_size", "lost", "how"),
+    [
+        ("meet", 3, 1, signal.SIGKILL),
+        ("meet", 2, 0, signal.SIGKILL),
+        ("meet", 2, 1, signal.SIGSTOP),
+        ("sleep", 2, 1, signal.SIGKILL),
+        ("sleep", 2, 0, signal.SIGSTOP),
+    ],
+)
+def test_a_lost_rank_ends_the_others(
+    tmp_path: Path,
+    worker: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    world_size: int,
+    lost: int,
+    how: signal.Signals,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload([WORKER.stem])  # torch is loaded once for all of these tests
+    arguments = [task, str(SILENCE_S), str(tmp_path)]
+    processes = [
+        forks.Process(target=worker.run_forked, args=(arguments, place, tmp_path / f"{rank}.errors"))
+        for rank, place in enumerate(_place(world_size))
+    ]
+    try:
+        for process in processes:
+            process.start()
+        _wait_until_ready(tmp_path, world_size)
+        time.sleep(0.5)
+        assert [process.exitcode for process in processes] == [None] * world_size
+        pid = processes[lost].pid
+        assert pid is not None
+        os.kill(pid, how)
+        began = time.monotonic()
+        for rank in set(range(world_size)) - {lost}:
+            processes[rank].join(LIMIT_S)
+            assert processes[rank].exitcode == 1
+            _assert_last_line((tmp_path / f"{rank}.errors").read_text(), _sentence(lost, world_size))
+        # At the real pace it is 60 s; some more for a busy machine.
+        assert time.monotonic() - began < 60 / 40 * SILENCE_S + 10.0
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def test_a_world_of_one_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    layer = nn.Linear(2, 2)
+    layer.weight.grad = torch.ones(2, 2)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    with join_ranks("cpu") as ranks:
+        assert ranks == Ranks(0, 1, 0, torch.device("cpu"))
+        assert ranks.is_first
+        average_gradients(layer.parameters(), ranks)
+        broadcast_module(layer, ranks)
+        same_everywhere({"layer": layer}, ranks)
+        barrier(ranks)
+        assert average({"loss": 2.5}, ranks) == {"loss": 2.5}
+    assert not torch.distributed.is_initialized()
+    assert layer.bias.grad is None
+    assert torch.equal(layer.weight.grad, torch.ones(2, 2))
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"RANK": "0", "WORLD_SIZE": "2"}, r"without MASTER_ADDR, MASTER_PORT\); start with torchrun"),
+        ({"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, "rank 2 of 2"),
+        ({"WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, r"without RANK\)"),
+        ({"RANK": "one", "WORLD_SIZE": "2"}, "not all numbers; start with torchrun"),
+    ],
+)
+def test_a_wrong_environment_is_named(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PanoHeadError, match=said), join_ranks("cpu"):
+        pass
+
+
+def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in place.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PanoHeadError, match=r"rank 1 of 2 did not come within 1 s"), join_ranks("cpu", join_s=1.0):
+        pass
+
+
+def test_devices() -> None:
+    assert choose_device("cpu", world_size=2, local_rank=1) == torch.device("cpu")
+    assert choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(PanoHeadError, match="no device called gpu"):
+        choose_device("gpu")
+    with pytest.raises(PanoHeadError, match="2 ranks cannot share cuda:0"):
+        choose_device("cuda:0", world_size=2)
+    with pytest.raises(PanoHeadError, match=r"has \d+ GPUs, number 99 is not one of them"):
+        choose_device("cuda", local_rank=99)
