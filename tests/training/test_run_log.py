@@ -124,7 +124,7 @@ def test_without_a_terminal_there_is_a_line_a_tick(tmp_path: Path) -> None:
         assert printed(console) == ""
         log.tick({"kimg": 10.0, "loss_generator": 0.8125, "r1_image": 0.5, "images_per_second": 20.0, "other": 7})
     (line,) = printed(console).splitlines()
-    assert line == "10.0/100 kimg  20.0 img/s  left 1:15:00  G 0.812  R1 0.5"
+    assert line == "10.0/100 kimg 10.0%  20.0 img/s  left 1:15:00  G 0.812  R1 0.5"
 
 
 def test_on_a_terminal_one_line_moves_and_asks_for_losses_only_when_drawn(tmp_path: Path) -> None:
@@ -142,10 +142,17 @@ def test_on_a_terminal_one_line_moves_and_asks_for_losses_only_when_drawn(tmp_pa
         log.note("a picture [red]is[/red] unreadable")
     text = printed(console)
     assert 1 <= len(asked) <= 5
-    assert "25.0/100 kimg" in text
-    assert "25.0%" in text
-    assert "10.0 img/s  left 2:05:00  G 0.812  R1 0.25  logits_real 3" in text
+    assert "25.0/100 kimg 25.0%  10.0 img/s  left 2:05:00  G 0.812  R1 0.25  logits_real 3" in text
     assert "a picture [red]is[/red] unreadable\n" in text
+
+
+def test_a_narrow_terminal_keeps_what_matters(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=60, color_system=None, legacy_windows=False)
+    with opened(tmp_path, console=console, total_kimg=25000) as log:
+        log.progress(12000.0, {"loss_generator": 0.8, "loss_fake": 1.0, "r1_image": 0.001}, 31.2)
+        shown = printed(console)
+    assert shown.rsplit("\r")[-1].endswith(" 12000.0/25000 kimg 48.0%  31.2 img/s  left 4\N{HORIZONTAL ELLIPSIS}")
+    assert "G 0.8" not in shown
 
 
 def test_progress_is_cheap(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ from typing import Annotated, Any
 
 import tyro
 
+from panohead.cli.dataset import Dataset
 from panohead.cli.demo import Demo
 from panohead.cli.doctor import Doctor
+from panohead.cli.evaluate import Evaluate
 from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
+from panohead.cli.prepare import Prepare
 from panohead.cli.synthesize import Synthesize
 from panohead.cli.train import Train
 from panohead.errors import PanoHeadError, UsageError
@@ -25,7 +28,10 @@ Command = (
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
     | Annotated[ImportOfficial, tyro.conf.subcommand("import-official")]
     | Annotated[Synthesize, tyro.conf.subcommand("synthesize")]
+    | Annotated[Prepare, tyro.conf.subcommand("prepare")]
+    | Annotated[Dataset, tyro.conf.subcommand("dataset")]
     | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 

@@ -1,7 +1,7 @@
 """``panohead train``: train a generator, continue a run, or say what a run would be. Also under ``torchrun``."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -88,8 +88,8 @@ class Train:
         for name in self.ablation:
             config = ABLATIONS[name](config)
         given = {"total_kimg": self.kimg, "batch": self.batch, "micro_batch": self.micro_batch, "seed": self.seed}
-        config = replace(config, **{name: value for name, value in given.items() if value is not None})
-        return with_settings(config, dict(_setting(text) for text in self.set)).checked()
+        settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return with_settings(config, settings | dict(_setting(text) for text in self.set)).checked()
 
     def _continue(self, run: Path) -> None:
         fixed = ("out", "init", "ablation", "batch", "micro_batch", "seed", "set")

@@ -1,7 +1,7 @@
 """The official crop: where it lies in the photo, and cutting it out (facts section 6).
 
-Coordinates are pixels, x right, y down, whole numbers at the centres of pixels. A *core* of 512 pixels lies around the
-head; the *frame* adds 10 % above and 5 % on either side, which makes 563 pixels. The camera's label belongs to the frame.
+Coordinates are pixels, x right, y down, whole numbers at the centres of pixels. A *core* of 512 pixels lies around
+the head; the *frame* adds 10 % above and 5 % on either side: 563 pixels. The camera's label belongs to the frame.
 """
 
 from dataclasses import dataclass
@@ -100,9 +100,7 @@ def frame_to_core(pixels: Float[np.ndarray, "*point 2"]) -> Float[np.ndarray, "*
     return (pixels - middle) * 2 / (CORE - 1)
 
 
-def cut_frame(
-    image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop
-) -> UInt8[np.ndarray, "563 563 channel"]:
+def cut_frame(image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop) -> UInt8[np.ndarray, "563 563 channel"]:
     """The official frame: sampled at twice its size, averaged; outside the photo its mirror image, blurred.
 
     The mirror image keeps the frame from having a hard edge; the blur keeps the mirrored face from looking like one.
@@ -112,7 +110,7 @@ def cut_frame(
     where = crop.points(frame_to_core(grid))
     large = sample(image, where, crop.half_px * 2 / CORE / _SUPERSAMPLING)
     frame = np.rint(_halve(large))
-    inside = _inside(where, image.shape[:2])
+    inside = is_inside(where, image.shape)
     if not inside.all():
         frame = _blur_outside(frame, _halve(inside[..., None].astype(np.float32)))
     return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
@@ -121,7 +119,7 @@ def cut_frame(
 def cut_window(
     image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop, size: int
 ) -> UInt8[np.ndarray, "size size channel"]:
-    """The core alone in ``size`` pixels, quickly: for a second look at a face. Black outside the photo's mirror image."""
+    """The core alone in ``size`` pixels, quickly: for a second look at a face."""
     ends = np.linspace(-1, 1, size)
     where = crop.points(np.stack(np.meshgrid(ends, ends, indexing="xy"), -1))
     return np.clip(np.rint(sample(image, where, crop.half_px * 2 / size)), 0, 255).astype(np.uint8)
@@ -141,7 +139,8 @@ def sample(
     places = (where - corner + 0.5) / block
     size = torch.tensor([part.shape[1], part.shape[0]], dtype=torch.float32)
     grid = torch.from_numpy(places.astype(np.float32)) / size * 2 - 1
-    pixels = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1).float()
+    # A copy: pictures from Pillow are read-only, which torch does not know.
+    pixels = torch.from_numpy(np.array(part)).permute(2, 0, 1).float()
     found = torch.nn.functional.grid_sample(
         pixels[None], grid[None], mode="bilinear", padding_mode="reflection", align_corners=False
     )
@@ -176,7 +175,8 @@ def _halve(image: np.ndarray) -> np.ndarray:
     return half[0].permute(1, 2, 0).numpy()
 
 
-def _inside(where: np.ndarray, shape: tuple[int, ...]) -> Bool[np.ndarray, "rows columns"]:
+def is_inside(where: Float[np.ndarray, "*point 2"], shape: tuple[int, ...]) -> Bool[np.ndarray, "*point"]:
+    """Whether points (pixels) lie in a picture of this shape (height, width, ...)."""
     x, y = where[..., 0], where[..., 1]
     return (x > -0.5) & (y > -0.5) & (x < shape[1] - 0.5) & (y < shape[0] - 0.5)
 

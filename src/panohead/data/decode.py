@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt, UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from panohead.data.broken import BrokenFile
 from panohead.data.sources import FileSource
@@ -68,7 +68,9 @@ def decode(
     except PanoHeadError as error:
         raise BrokenFile(file, str(error)) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BrokenFile(file, f"cannot read {file} as a picture ({error}); mend or remove it") from error
+        # Pillow's own words for this name an object in memory.
+        reason = "of no known type" if isinstance(error, UnidentifiedImageError) else error
+        raise BrokenFile(file, f"cannot read {file} as a picture ({reason}); mend or remove it") from error
     if pixels is None:
         raise BrokenFile(file, f"{file} is of Pillow mode {found}, not one of {', '.join(accepted)}; convert it")
     expected = (side or size[0],) * 2

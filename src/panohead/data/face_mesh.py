@@ -3,7 +3,7 @@
 import math
 import os
 import warnings
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -25,6 +25,7 @@ _TURNS = (0, 90, -90, 180)
 Landmarks = Float[np.ndarray, "468 3"]
 
 
+@runtime_checkable
 class FaceFinder(Protocol):
     """Finds faces; :class:`MediaPipeFaces` is the real one."""
 
@@ -65,14 +66,18 @@ class MediaPipeFaces:
         """Landmarks of the faces, each measured in an upright window of its own."""
         if min(image.shape[:2]) < _LEAST_SIDE_PX:
             return []
-        first = self._first_look(image)
-        return distinct([self.second_look(image, landmarks) for landmarks in first])[:most]
+        looks = [self.second_look(image, landmarks) for landmarks in self._first_look(image)]
+        return distinct([face for face in looks if face is not None])[:most]
 
-    def second_look(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Landmarks) -> Landmarks:
-        """The landmarks found again in an upright window around the face; the old ones where none is found."""
+    def second_look(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Landmarks) -> Landmarks | None:
+        """The landmarks found again in an upright window around the face.
+
+        None where no face is found there: the first look sees faces in hair and profiles (of synthetic heads with a
+        yaw of 60 to 90 degrees in a third), the second does not.
+        """
         window = upright_window(landmarks)
         found = self._look(cut_window(image, window, WINDOW_PX), 1)
-        return from_window(found[0], window) if found else landmarks
+        return from_window(found[0], window) if found else None
 
     def _first_look(self, image: np.ndarray) -> list[Landmarks]:
         shrink = max(1.0, max(image.shape[:2]) / LONGEST_SIDE_PX)

@@ -1,6 +1,6 @@
 """Pose of a face from its landmarks: a robust scaled-orthographic fit of the canonical face.
 
-The model is ``landmark = offset + scale * (R p)`` with the image's y axis pointing down; depth is divided out, as in the
+The model is ``landmark = offset + scale * (R p)`` with the image's y axis pointing down; depth is dropped, as in the
 3DDFA fit that the original's alignment uses (it is orthographic too, so a perspective fit would be biased against it).
 """
 
@@ -37,9 +37,7 @@ class FacePose:
         return self.offset + self.scale * view[:, :2] * [1.0, -1.0]
 
 
-def fit_face(
-    landmarks: Float[np.ndarray, "468 3"], weights: Float[np.ndarray, "468"] | None = None
-) -> FacePose:
+def fit_face(landmarks: Float[np.ndarray, "468 3"], weights: Float[np.ndarray, "468"] | None = None) -> FacePose:
     """The pose of one face.
 
     Args:
@@ -73,9 +71,7 @@ def fit_face(
     return FacePose(scale, rotation, pose.offset, float(np.sqrt(_mean(away[:, None] ** 2, weight)[0])) / 15.0)
 
 
-def _start(
-    points: np.ndarray, model: np.ndarray, weight: np.ndarray
-) -> tuple[Float[np.ndarray, "3 3"], float]:
+def _start(points: np.ndarray, model: np.ndarray, weight: np.ndarray) -> tuple[Float[np.ndarray, "3 3"], float]:
     """Rotation and scale of the rigid three-dimensional fit (Kabsch)."""
     flat, solid = points - _mean(points, weight), model - _mean(model, weight)
     left, _, right = np.linalg.svd((flat * weight[:, None]).T @ solid)

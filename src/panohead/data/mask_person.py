@@ -1,7 +1,7 @@
 """Soft masks of the person: MediaPipe's selfie segmentation, a matting network as ONNX file, or the user's own."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -16,6 +16,7 @@ _U2NET_PX = 320
 Mask = Float[np.ndarray, "height width"]
 
 
+@runtime_checkable
 class PersonMasker(Protocol):
     """Separates the person from the background."""
 
@@ -42,8 +43,8 @@ class MediaPipeMasker:
 class OnnxMasker:
     """U2-Net, ISNet and other matting networks with one picture in and the mask as first output.
 
-    U2-Net: 320 pixels, divided by the brightest value, ImageNet's mean and deviation. ISNet: 1024 pixels, minus 0.5. Both:
-    the output is stretched to 0..1.
+    U2-Net: 320 pixels, divided by the brightest value, ImageNet's mean and deviation. ISNet: 1024 pixels, minus 0.5.
+    The output of both is stretched to 0..1.
     """
 
     def __init__(self, network: Network) -> None:

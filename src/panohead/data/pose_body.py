@@ -6,7 +6,7 @@ landmarks are guesses. Cameras from here are marked coarse.
 
 import cmath
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -21,6 +21,7 @@ _LEAST_SIDE_PX = 16
 BodyLandmarks = Float[np.ndarray, "33 4"]
 
 
+@runtime_checkable
 class BodyFinder(Protocol):
     """Finds a person's landmarks; :class:`MediaPipeBody` is the real one."""
 

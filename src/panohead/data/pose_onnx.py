@@ -7,7 +7,7 @@ transposed view rotation. WHENet's labels are coarse (its yaw error on other dat
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -25,6 +25,7 @@ _YAW_BINS = 120
 _BIN_DEG, _YAW_FROM_DEG, _OTHER_FROM_DEG = 3.0, -180.0, -99.0
 
 
+@runtime_checkable
 class Network(Protocol):
     """What is used of an onnxruntime session."""
 
@@ -51,7 +52,7 @@ def open_network(path: Path) -> Network:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])  # type: ignore[no-any-return]
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises many kinds of its own
         raise PanoHeadError(f"cannot open {path} as an ONNX model ({error}); give another file") from error
 
@@ -106,10 +107,8 @@ def decode_6drepnet360(outputs: Sequence[np.ndarray]) -> Float[np.ndarray, "3 3"
 
 def expected_bin(scores: Float[np.ndarray, " bin"]) -> float:
     """The mean bin under the softmax of the scores; scores that are a distribution already are taken as one."""
-    if scores.min() >= 0 and abs(scores.sum() - 1) < 1e-3:
-        weights = scores
-    else:
-        weights = np.exp(scores - scores.max())
+    is_distribution = scores.min() >= 0 and abs(scores.sum() - 1) < 1e-3
+    weights = scores if is_distribution else np.exp(scores - scores.max())
     return float(np.sum(weights * np.arange(len(scores))) / np.sum(weights))
 
 

@@ -65,16 +65,17 @@ def find_pose(poses: Mapping[str, GivenPose], name: str) -> GivenPose | None:
 
 
 def _pose(values: dict[str, str], where: str) -> GivenPose:
-    angles = [_number(values.get(name, ""), f"{name} in {where}") for name in ("yaw_deg", "pitch_deg", "roll_deg")]
+    names = ("yaw_deg", "pitch_deg", "roll_deg")
+    yaw, pitch, roll = (_number(values.get(name, ""), f"{name} in {where}") for name in names)
     box = [part for part in re.split(r"[\s,;]+", values.get("box", "").strip("[]() \t")) if part]
     if not box:
-        return GivenPose(*angles)
+        return GivenPose(yaw, pitch, roll)
     if len(box) != 4:
         raise PanoHeadError(f"the box in {where} must be four numbers: left top right bottom")
     left, top, right, bottom = (_number(part, f"the box in {where}") for part in box)
     if right <= left or bottom <= top:
         raise PanoHeadError(f"the box in {where} is empty; give left top right bottom in pixels")
-    return GivenPose(*angles, (left, top, right, bottom))
+    return GivenPose(yaw, pitch, roll, (left, top, right, bottom))
 
 
 def _number(text: str, what: str) -> float:

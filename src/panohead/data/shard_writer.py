@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from panohead.data.labels import read_labels
 from panohead.data.layout import open_layout
-from panohead.data.shards import shard_paths
+from panohead.data.shards import BLOCK, shard_paths
 from panohead.data.sources import FileSource, image_names, match_masks
 from panohead.errors import PanoHeadError
 
@@ -23,7 +23,7 @@ class _Sample:
     key: str
     photo: str
     mask: str
-    label: Float[np.ndarray, "25"]
+    label: bytes
     size: int
 
 
@@ -79,8 +79,15 @@ def _samples(root: Path, masks: Path | None) -> tuple[list[_Sample], FileSource,
         key = path.with_name(path.stem.replace(".", "_")).as_posix()
         if taken.setdefault(key, name) != name:
             raise PanoHeadError(f"{taken[key]} and {name} of {photos.path} would both get the key {key}; rename one")
-        samples.append(_Sample(key, name, mask, label, photos.size(name) + mask_files.size(mask)))
+        content = _label_content(label)
+        size = sum(BLOCK + -(-x // BLOCK) * BLOCK for x in (photos.size(name), mask_files.size(mask), len(content)))
+        samples.append(_Sample(key, name, mask, content, size))
     return samples, photos, mask_files
+
+
+def _label_content(label: Float[np.ndarray, "25"]) -> bytes:
+    # The shortest digits that give the same 32-bit number.
+    return json.dumps({"label": [float(str(value)) for value in label]}).encode()
 
 
 def _groups(samples: Sequence[_Sample], limit: int) -> list[list[_Sample]]:
@@ -112,12 +119,10 @@ def _write_shard(path: Path, samples: Sequence[_Sample], photos: FileSource, mas
 
 
 def _add(archive: tarfile.TarFile, sample: _Sample, photos: FileSource, masks: FileSource) -> None:
-    # The shortest digits that give the same 32-bit number.
-    label = json.dumps({"label": [float(str(value)) for value in sample.label]}).encode()
     members = {
         PurePosixPath(sample.photo).suffix: photos.read(sample.photo),
         f".mask{PurePosixPath(sample.mask).suffix}": masks.read(sample.mask),
-        ".json": label,
+        ".json": sample.label,
     }
     for suffix, content in members.items():
         info = tarfile.TarInfo(f"{sample.key}{suffix}")

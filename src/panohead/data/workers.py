@@ -83,13 +83,22 @@ class _Reader(torch.utils.data.Dataset[Decoded]):
 def _next(batches: Iterator[Decoded]) -> Decoded:
     try:
         return next(batches)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, OSError, EOFError) as error:
+        if not _is_death(error):
             raise
+        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise PanoHeadError(
-            f"a process that decodes photos died ({str(error).strip()}), often for want of memory or shared memory; "
+            f"a process that decodes photos died ({reason[0]}), often for want of memory or shared memory; "
             "use fewer workers"
         ) from error
+
+
+def _is_death(error: Exception) -> bool:
+    """Whether a process is gone, rather than having told an exception of its own."""
+    if "in DataLoader worker process" in str(error):
+        return False
+    # Pictures in shared memory are asked of the process that made them: then the connection fails.
+    return not isinstance(error, RuntimeError) or "DataLoader worker" in str(error)
 
 
 def _opened(decoded: Decoded, dataset: PhotoDataset) -> PhotoBatch:
@@ -112,5 +121,5 @@ def _ignore_interrupts(_worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _unchanged(decoded: Decoded) -> Decoded:
+def _unchanged(decoded: Any) -> Any:
     return decoded

@@ -83,41 +83,66 @@ class BackOfHead:
 def mirror_score(front: View, back: View) -> float:
     """Correlation of the fine structure of the back view with the mirrored front view; nan where they share no pixels.
 
-    A density that is the same before and behind the head shows the back camera the front's picture mirrored. Shading and
-    silhouette are alike in honest heads too, so both pictures are taken without their blurred version.
+    A density that is the same before and behind the head shows the back camera the front's picture mirrored. Shading
+    and silhouette are alike in honest heads too, so the blurred version is taken off both.
     """
-    return _mirrored_correlation(front, back, front.image.mean(dim=0), back.image.mean(dim=0))
+    return _mirrored_correlation(front, back, front.image.mean(dim=0), back.image.mean(dim=0), _fine)
 
 
 def relief_score(front: View, back: View) -> float:
-    """The same of the depth maps: a nose and eye sockets on the back, whatever their colour."""
-    return _mirrored_correlation(front, back, front.depth[0], back.depth[0])
+    """The same of the depth maps: a nose and eye sockets on the back, whatever their colour.
+
+    Every head is round before and behind, so the best polynomial of fourth degree is taken off both.
+    """
+    return _mirrored_correlation(front, back, front.depth[0], back.depth[0], _rough)
+
+
+Detail = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+"""Values, known pixels, inner pixels and a radius in pixels to the values' detail at the inner pixels."""
 
 
 def _mirrored_correlation(
-    front: View, back: View, first: Float[Tensor, "height width"], second: Float[Tensor, "height width"]
+    front: View,
+    back: View,
+    first: Float[Tensor, "height width"],
+    second: Float[Tensor, "height width"],
+    detail: Detail,
 ) -> float:
     shared = (front.mask[0].flip(-1) > OPAQUE) & (back.mask[0] > OPAQUE)
     width = max(2, shared.shape[-1] // 16)
     inner = torch.from_numpy(ndimage.binary_erosion(shared.cpu().numpy(), iterations=width))
     if int(inner.sum()) < 16:
         return math.nan
-    a, b = (_fine(values.cpu(), shared.cpu(), width)[inner] for values in (first.flip(-1), second))
+    a, b = (detail(values.cpu(), shared.cpu(), inner, width) for values in (first.flip(-1), second))
     a, b = a - a.mean(), b - b.mean()
     spread = a.norm() * b.norm()
     return float((a * b).sum() / spread) if spread > 0 else 0.0
 
 
 def _fine(
-    values: Float[Tensor, "height width"], known: Bool[Tensor, "height width"], radius: int
-) -> Float[Tensor, "height width"]:
+    values: Float[Tensor, "height width"],
+    known: Bool[Tensor, "height width"],
+    inner: Bool[Tensor, "height width"],
+    radius: int,
+) -> Float[Tensor, " pixel"]:
     """Values minus their mean over the known pixels of a square window."""
     size, weight = 2 * radius + 1, known.to(values.dtype)
     filled = torch.where(known, values, torch.zeros_like(values))
-    total, number = (
-        F.avg_pool2d(x[None, None], size, 1, radius, count_include_pad=True)[0, 0] for x in (filled, weight)
-    )
-    return filled - total / number.clamp_min(1e-6)
+    total, number = (F.avg_pool2d(x[None, None], size, 1, radius)[0, 0] for x in (filled, weight))
+    return (filled - total / number.clamp_min(1e-6))[inner]
+
+
+def _rough(
+    values: Float[Tensor, "height width"],
+    known: Bool[Tensor, "height width"],
+    inner: Bool[Tensor, "height width"],
+    radius: int,
+) -> Float[Tensor, " pixel"]:
+    """Values minus the least-squares polynomial of fourth degree over the inner pixels."""
+    place = inner.nonzero().double() / inner.shape[-1] * 2 - 1
+    terms = torch.stack([place[:, 0] ** i * place[:, 1] ** j for i in range(5) for j in range(5 - i)], dim=1)
+    wanted = values[inner].double()[:, None]
+    return (wanted - terms @ torch.linalg.lstsq(terms, wanted).solution)[:, 0].float()
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Does a head look where its camera says: the pose re-estimated from the generated picture, against the requested one."""
+"""Does a head look where its camera says: the pose found in the generated picture against the requested one."""
 
 import math
 from collections import defaultdict

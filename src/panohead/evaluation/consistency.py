@@ -72,8 +72,8 @@ def resolution_gap(frame: Frame) -> float:
 def flicker(before: Frame, now: Frame, after: Frame) -> tuple[float, float]:
     """Half the mean absolute second difference of three frames of a turn, where opaque: of pictures, and of raw ones.
 
-    Steady motion of soft shading cancels; what jumps from frame to frame stays. The raw pictures' value is the part that
-    the volume rendering has by itself.
+    Steady motion of soft shading cancels; what jumps from frame to frame stays. The raw pictures' value is the part
+    that the volume rendering has by itself.
     """
     values = []
     for pictures in ((before.image, now.image, after.image), (before.image_raw, now.image_raw, after.image_raw)):

@@ -19,8 +19,8 @@ def frechet_distance(
     """Frechet distance of the Gaussians with the sets' means and covariances (Heusel et al. 2017, equation 6).
 
     The trace of the root of the covariances' product is taken from the eigenvalues of a symmetric matrix similar to
-    that product, so that it is real, and 0 between equal sets, even with fewer samples than features. Covariances divide
-    by count - ``correction``: 1 as torch-fidelity, 0 as the original (the same for tens of thousands of pictures).
+    that product, so that it is real, and 0 between equal sets, even with fewer samples than features. Covariances
+    divide by count - ``correction``: 1 as torch-fidelity, 0 as the original (alike for thousands of pictures).
 
     Raises:
         PanoHeadError: for fewer than two samples.

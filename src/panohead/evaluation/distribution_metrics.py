@@ -134,7 +134,9 @@ def _measure(
     if metric == "swd":
         yield _sliced(row, real, fake, settings)
         return
-    assert real.features is not None and fake.features is not None and fake.probabilities is not None
+    assert real.features is not None
+    assert fake.features is not None
+    assert fake.probabilities is not None
     common["counts"] = {"real": len(real), "fake": len(fake)}
     if metric == "fid":
         yield Result(metric="FID", value=frechet_distance(real.features, fake.features), **common)
@@ -154,7 +156,8 @@ def _sliced(row: Comparison, real: PictureSet, fake: PictureSet, settings: SetSe
     """The weight-free distance depends on the number of pictures, so both sides get the same."""
     count = min(len(real), len(fake))
     first, second = (pictures.where(np.ones(len(pictures), dtype=bool), count).patches for pictures in (real, fake))
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     found = sliced_wasserstein(first, second, seed=settings.seed)
     return Result(
         metric="SWD",

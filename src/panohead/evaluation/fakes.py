@@ -39,8 +39,8 @@ def fake_batches(
 ) -> Iterator[FakeBatch]:
     """``count`` pictures by ``route``; latents and cameras are numbered, so every batch size gives the same ones.
 
-    Two things differ from the original so that numbers can be repeated: rays are sampled evenly instead of at random, and
-    pixel noise is constant.
+    Two things differ from the original so that numbers can be repeated: rays are sampled evenly instead of at random,
+    and pixel noise is constant.
     """
     device = next(generator.parameters()).device
     for first in range(0, count, batch):

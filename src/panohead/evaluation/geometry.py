@@ -77,9 +77,9 @@ def surface_errors(
 ) -> SurfaceErrors:
     """Two surfaces given by points spread over them, e.g. ``trimesh.sample.sample_surface``.
 
-    The F-score at a threshold is the harmonic mean of the share of found points that near the truth, and of true points
-    that near the found ones (Knapitsch et al. 2017). Distances are at least the spacing of the points: compare a surface
-    with another sample of itself for the floor.
+    The F-score at a threshold is the harmonic mean of the share of found points that near the truth and of true points
+    that near the found ones (Knapitsch et al. 2017). Distances are at least about the spacing of the points: compare a
+    surface with another sample of itself for the floor.
     """
     to_truth, to_found = cKDTree(truth).query(found)[0], cKDTree(found).query(truth)[0]
     accuracy, completeness = float(to_truth.mean()), float(to_found.mean())

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -45,9 +45,10 @@ class Identity:
         seen = sum(len(head) for head in self._heads)
         details = {"embedder": self.embedder.name, "missed_share": 1 - seen / max(self._views, 1)}
         counts = {"heads": len(self._heads), "views": self._views, "faces": seen}
+        common: dict[str, Any] = {"metric": "identity", "counts": counts, "details": details}
         return [
-            Result(metric="identity", subset=name, value=value, better=better, counts=counts, details=details)
-            for name, value, better in (("same head", within, "higher"), ("different heads", between, "neither"))
+            Result(subset="same head", value=within, better="higher", **common),
+            Result(subset="different heads", value=between, better="neither", **common),
         ]
 
 

@@ -68,8 +68,8 @@ class Photos:
         """
         if resolution > self.dataset.resolution:
             raise PanoHeadError(
-                f"the photos in {self.root} have {self.dataset.resolution} pixels, fewer than the {resolution} to compare "
-                f"at; give larger photos or --resolution {self.dataset.resolution}"
+                f"the photos in {self.root} have {self.dataset.resolution} pixels, fewer than the {resolution} to "
+                f"compare at; give larger photos or --resolution {self.dataset.resolution}"
             )
         for start in range(0, len(indices), batch):
             yield torch.stack([self._picture(int(index), resolution) for index in indices[start : start + batch]])

@@ -91,8 +91,8 @@ def yaw_of(labels: Float[Tensor, "view 25"]) -> Float[np.ndarray, " view"]:
 def drawn_labels(
     dataset: Float[Tensor, "photo 25"], route: Route, *, seed: int, first: int, count: int
 ) -> Float[Tensor, "view 25"]:
-    """Cameras of pictures ``first`` to ``first + count``: of random photos (with replacement, never mirrored), or all over
-    the band of the sphere. Each depends on ``seed`` and its own number only."""
+    """Cameras of pictures ``first`` to ``first + count``: of random photos (with replacement, never mirrored), or all
+    over the band of the sphere. Each depends on ``seed`` and its own number only."""
     drawn = []
     for index in range(first, first + count):
         rng = np.random.default_rng((seed, index, 0xCA))

@@ -18,7 +18,7 @@ OPAQUE = 0.9
 
 @dataclass(frozen=True)
 class View:
-    """Picture, depth along the ray (world units; any value where the mask is 0) and mask, of one size, with the camera."""
+    """Picture, depth along the ray (world units; anything where the mask is 0) and mask of one size, and the camera."""
 
     image: Float[Tensor, "3 height width"]
     depth: Float[Tensor, "1 height width"]

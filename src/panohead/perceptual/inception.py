@@ -66,7 +66,8 @@ def load_inception(weights: Path | None, device: torch.device | str = "cpu") -> 
     path = weights if weights is not None else Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
     if not path.is_file():
         raise PanoHeadError(
-            f"there are no Inception weights at {path}; download {WEIGHTS_URL} and name the file with --inception-weights"
+            f"there are no Inception weights at {path}; download {WEIGHTS_URL} and name the file with "
+            "--inception-weights"
         )
     network = Inception().eval().requires_grad_(False)
     try:

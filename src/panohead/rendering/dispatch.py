@@ -1,4 +1,4 @@
-"""Which renderer: the compiled kernel where it can serve, the plain reference everywhere else."""
+"""Which renderer: a fast one where it can serve, the plain reference everywhere else."""
 
 from dataclasses import replace
 
@@ -22,11 +22,11 @@ def render(
     config: RenderConfig,
     randomness: RayRandomness | None = None,
 ) -> RayRendering:
-    """As :func:`panohead.rendering.renderer.render_rays`, by the fastest way there is."""
+    """As :func:`panohead.rendering.renderer.render_rays`, by the fastest way there is, with or without gradients."""
     randomness = RayRandomness() if randomness is None else randomness
     if training_render.unsupported(field, config, ray_origins, ray_directions) is None:
         assert isinstance(field, TriGridField)
-        return training_render.render_rays_with_gradients(field, ray_origins, ray_directions, config, randomness)
+        return training_render.render_in_training(field, ray_origins, ray_directions, config, randomness)
     if reason_for_plain(field, config, ray_origins, ray_directions) is not None:
         return render_rays(field, ray_origins, ray_directions, config, randomness)
     assert isinstance(field, TriGridField)
@@ -42,7 +42,7 @@ def render(
 
 
 def reason_for_plain(field: Field, config: RenderConfig, *rays: Tensor) -> str | None:
-    """Why the plain renderer is used, in a few words; None where the compiled kernel is."""
+    """Why no compiled kernel renders without gradients, in a few words; None where it does."""
     if not fast_paths.allowed():
         return "fast paths are switched off"
     if not isinstance(field, TriGridField):

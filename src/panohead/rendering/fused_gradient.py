@@ -1,11 +1,13 @@
 """Volume rendering on a CPU with gradients: :mod:`panohead.rendering.fused_cpu` and its way back.
 
-Nothing of the size of the hidden units ever leaves the cache. What is kept between the two ways is the depths of the
-samples; the way back looks at them again, which is cheaper than to read what was stored. Ask :func:`unsupported` first.
+Nothing of the size of the hidden units ever leaves the cache. Between the two ways only the depths of the samples are
+kept; the way back looks at the samples again, which is cheaper than to write and read what was there. Ask
+:func:`unsupported` before coming here.
 """
 
+import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,15 +15,18 @@ import torch.nn.functional as F
 from jaxtyping import Float32
 from torch import Tensor
 
+from panohead.ops.jit import load_failure
 from panohead.ops.threads import cut, run
 from panohead.rendering import fused_cpu
 from panohead.rendering.field import TriGridField
 from panohead.rendering.fused_cpu import _OPAQUE, _array, _grid, _layers, _ray_order
-from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden
+from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden, pull_back
 
+_KERNELS = "panohead.rendering.fused_gradient_kernels"
 _LEAST_SAMPLES = 4
-_PARTS = 16  # at most, of one head: sums over rays are added in an order that does not depend on the threads
-_LEAST_RAYS = 64  # of a part
+_PARTS, _LEAST_RAYS = 16, 64
+"""Rays of one head are cut into at most so many parts, of at least so many rays, whatever the number of threads: sums
+over them are then always added in the same order."""
 
 
 def unsupported(field: TriGridField, depth_samples: int, *others: Tensor) -> str | None:
@@ -31,18 +36,8 @@ def unsupported(field: TriGridField, depth_samples: int, *others: Tensor) -> str
     if not field.composites_hidden_units:
         return "hidden units cannot be composited"
     with torch.no_grad():
-        return fused_cpu.unsupported(field, *others)
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """What has no gradient."""
-
-    field: TriGridField  # without its tensors' gradients
-    depths: Tensor
-    u: Tensor
-    noise: Tensor  # of both passes, the second in order of u; no samples for none
-    crop: float
+        reason = fused_cpu.unsupported(field, *others)
+    return load_failure(_KERNELS) if reason is None else reason
 
 
 def composite_rays(
@@ -55,36 +50,63 @@ def composite_rays(
     coarse_noise: Float32[Tensor, "batch ray coarse"] | None = None,
     fine_noise: Float32[Tensor, "batch ray fine"] | None = None,
     crop_margin: float = 0.1,
-) -> tuple[Float32[Tensor, "batch ray hidden"], Float32[Tensor, "batch ray 1"], Float32[Tensor, "batch ray 1"]]:
-    """Composited hidden units, depth (world units, clamped) and weight; differentiable in the field and the rays.
+) -> CompositedHidden:
+    """Hidden units, depth (clamped to the range of all samples) and weight of every ray.
+
+    Differentiable in the field and the rays, twice by the plain formulation.
 
     Args:
         depths: of the first pass, at least 4 per ray and not decreasing along it; taken for constants.
         importance_u: quantiles of the second pass in [0, 1], in any order; None for one pass.
-        coarse_noise, fine_noise: added to the raw densities of the samples of both passes.
+        coarse_noise, fine_noise: added to the raw densities of the samples of both passes; both or none.
         crop_margin: rim of the box (x and z) that is emptied, world units; 0 for none.
     """
-    u = depths[..., :0] if importance_u is None else importance_u
-    noise = depths[..., :0]
+    u, noise = depths[..., :0] if importance_u is None else importance_u, depths[..., :0]
     if coarse_noise is not None:
         noise = coarse_noise
-        if fine_noise is not None:
+        if fine_noise is not None:  # the kernels sort u; every sample keeps its noise
             u, order = u.sort(dim=-1)
             noise = torch.cat([noise, fine_noise.gather(-1, order)], dim=-1)
-    planes = fused_cpu.texel_contiguous(field.planes)
+    crop = field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf
     decoder = field.decoder
     layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight[0], decoder.output_bias[0]
-    crop = field.box_warp / 2 - crop_margin if crop_margin > 0 else float("inf")
+    planes = fused_cpu.texel_contiguous(field.planes)
     scene = _Scene(field, depths.detach(), u.detach(), noise.detach(), crop)
-    return _CompositeRays.apply(planes, *layers, ray_origins, ray_directions, scene)
+    return CompositedHidden(*_CompositeRays.apply(planes, *layers, ray_origins, ray_directions, scene))
 
 
-def _rays(scene: _Scene, origins: Tensor, directions: Tensor, image: int) -> Any:
+@dataclass(frozen=True)
+class _Scene:
+    """What has no gradient. ``field`` is read for everything but its planes; no ``noise`` samples mean none."""
+
+    field: TriGridField
+    depths: Tensor
+    u: Tensor
+    noise: Tensor
+    crop: float
+
+
+class _Head(NamedTuple):
+    """Of one head, what every kernel is given."""
+
+    rays: Any
+    grid: Any
+
+
+def _heads(planes: Tensor, origins: Tensor, directions: Tensor, scene: _Scene) -> list[_Head]:
     from panohead.rendering.fused_cpu_kernels import Rays
 
     near, far = scene.depths.aminmax()
-    given = (_array(x[image]) for x in (origins, directions, scene.depths, scene.u))
-    return Rays(*given, *(np.float32(float(x)) for x in (scene.crop, near, far, _OPAQUE)))
+    limits = [np.float32(float(number)) for number in (scene.crop, near, far, _OPAQUE)]
+    arrays = [_array(x) for x in (origins, directions, scene.depths, scene.u)]
+    return [_Head(Rays(*(x[i] for x in arrays), *limits), _grid(planes[i], scene.field)) for i in range(len(planes))]
+
+
+def _parts(batch: int, count: int) -> list[tuple[int, Any]]:
+    """Pairs of a head and some of its rays: those that belong to one task."""
+    order = _ray_order(count)
+    pieces = cut(count, max(1, min(_PARTS, count // _LEAST_RAYS)))
+    return [(image, order[start:end]) for image in range(batch) for start, end in pieces]
 
 
 class _CompositeRays(torch.autograd.Function):
@@ -99,14 +121,14 @@ class _CompositeRays(torch.autograd.Function):
         composites = torch.empty(batch, count, layer.bias.size)
         depth, weight_sum = torch.empty(batch, count), torch.empty(batch, count)
         kept = torch.empty(batch, count, coarse + scene.u.shape[-1]), torch.empty(scene.noise.shape)
+        heads, noise = _heads(planes, origins, directions, scene), _array(scene.noise)
+        results = [x.numpy() for x in (composites, depth, weight_sum)]
 
         def work(part: tuple[int, Any]) -> None:
             image, which = part
-            kernels.forward(
-                which, _rays(scene, origins, directions, image), _array(scene.noise[image]),
-                _grid(planes[image], scene.field), layer, density, composites[image].numpy(),
-                depth[image].numpy(), weight_sum[image].numpy(), kernels.Kept(*(x[image].numpy() for x in kept)),
-            )  # fmt: skip
+            rays, grid = heads[image]
+            to = [x[image] for x in results]
+            kernels.forward(which, rays, noise[image], grid, layer, density, *to, _kept(kept, image))
 
         run(work, _parts(batch, count))
         ctx.save_for_backward(*tensors, *kept)
@@ -118,107 +140,94 @@ class _CompositeRays(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         *tensors, depths, noise = ctx.saved_tensors
         if torch.is_grad_enabled():  # a graph of the gradient is wanted
-            return *_plain_gradients(tensors, ctx.scene, depths, noise, grads, ctx.needs_input_grad), None
-        return *_Back(tensors, ctx.scene, (depths, noise), grads).gradients(ctx.needs_input_grad), None
+            again = _composite_plainly(tensors, ctx.scene, depths, noise)
+            return *pull_back(again, grads, tensors, ctx.needs_input_grad), None
+        back = _WayBack([x.detach() for x in tensors], ctx.scene, (depths, noise))
+        sums = back.decoder_gradients(grads)
+        planes = back.plane_gradients() if ctx.needs_input_grad[0] else None
+        rays = back.ray_gradients() if any(ctx.needs_input_grad[5:7]) else (None, None)
+        return planes, *sums, *rays, None
 
 
-def _parts(batch: int, count: int) -> list[tuple[int, Any]]:
-    order = _ray_order(count)
-    pieces = cut(count, max(1, min(_PARTS, count // _LEAST_RAYS)))
-    return [(image, order[start:end]) for image in range(batch) for start, end in pieces]
+def _kept(kept: tuple[Tensor, ...], image: int) -> Any:
+    from panohead.rendering.fused_gradient_kernels import Kept
+
+    return Kept(*(x[image].numpy() for x in kept))
 
 
-class _Back:
-    """The way back: first rays to the gradient of every sample's features, then these to planes and rays."""
+class _WayBack:
+    """First from rays to the decoder and to every sample's features, then from these to planes and rays."""
 
-    def __init__(self, tensors: list[Tensor], scene: _Scene, kept: tuple[Tensor, ...], grads: Any) -> None:
+    def __init__(self, tensors: list[Tensor], scene: _Scene, kept: tuple[Tensor, Tensor]) -> None:
         from panohead.rendering import fused_gradient_kernels as kernels
 
         self.kernels, self.scene, self.kept = kernels, scene, kept
-        self.planes, self.hidden_weight, *_, self.origins, self.directions = (x.detach() for x in tensors)
-        self.layer, self.density, _ = _layers(scene.field.decoder)
-        batch, count, total = kept[0].shape
-        width = self.layer.bias.size
-        composites, depth, weight = grads
-        hidden = self.hidden_weight.shape[0]
-        zeros = torch.zeros(batch, count)
-        self.pull = (
-            torch.zeros(batch, count, width) if composites is None else F.pad(composites, (0, width - hidden)),
-            zeros if depth is None else depth[..., 0],
-            zeros if weight is None else weight[..., 0],
-        )
-        channels = self.planes.shape[2]
-        self.sampled = torch.empty(batch, count, total, channels), torch.empty(batch, count, total, dtype=torch.bool)
+        self.planes, self.hidden_weight, *_, origins, directions = tensors
+        self.batch, self.count, self.total = kept[0].shape
+        self.heads = _heads(self.planes, origins, directions, scene)
+        self.parts = _parts(self.batch, self.count)
+        features = torch.empty(self.batch, self.count, self.total, self.planes.shape[2])
+        live = torch.empty(self.batch, self.count, self.total, dtype=torch.bool)
+        self.sampled = [kernels.Sampled(features[i].numpy(), live[i].numpy()) for i in range(self.batch)]
 
-    def gradients(self, needed: Any) -> list[Tensor | None]:
-        """Of planes, decoder and rays."""
-        decoder = self._decoder_gradients()
-        planes = self._plane_gradients() if needed[0] else None
-        rays = self._ray_gradients() if needed[5] or needed[6] else [None, None]
-        return [planes, *decoder, *rays]
+    def decoder_gradients(self, grads: tuple[Tensor | None, ...]) -> list[Tensor]:
+        """Of the first layer's weight and bias and of the density's."""
+        layer, density, _ = _layers(self.scene.field.decoder)
+        width, (hidden, channels) = layer.bias.size, self.hidden_weight.shape
+        padding = width - hidden
+        # As in _layers, the mean over the three planes is the first layer's business.
+        weight = _array(F.pad(self.hidden_weight / 3, (0, 0, 0, padding)))
+        widths = hidden, 1, 1
+        pulls = [torch.zeros(self.batch, self.count, n) if x is None else x for n, x in zip(widths, grads, strict=True)]
+        pulls = [_array(F.pad(pulls[0], (0, padding))), _array(pulls[1][..., 0]), _array(pulls[2][..., 0])]
+        sums = [torch.zeros(len(self.parts), *shape) for shape in ((channels, width), (width,), (width,), (1,))]
 
-    def _kept(self, image: int) -> Any:
-        return self.kernels.Kept(*(x[image].numpy() for x in self.kept))
-
-    def _sampled(self, image: int) -> Any:
-        return self.kernels.Sampled(*(x[image].numpy() for x in self.sampled))
-
-    def _image(self, image: int) -> tuple[Any, Any, Any]:
-        rays = _rays(self.scene, self.origins, self.directions, image)
-        return rays, self._kept(image), _grid(self.planes[image], self.scene.field)
-
-    def _decoder_gradients(self) -> list[Tensor]:
-        width, hidden, channels = self.layer.bias.size, self.hidden_weight.shape[0], self.planes.shape[2]
-        # As in _layers, the mean over the planes is the first layer's business.
-        weight = _array(F.pad(self.hidden_weight / 3, (0, 0, 0, width - hidden)))
-        parts = _parts(*self.kept[0].shape[:2])
-        sums = [torch.zeros(len(parts), *shape) for shape in ((channels, width), (width,), (width,), (1,))]
-
-        def work(part: int) -> None:
-            image, which = parts[part]
-            rays, kept, grid = self._image(image)
+        def work(number: int) -> None:
+            image, which = self.parts[number]
+            rays, grid = self.heads[image]
             self.kernels.backward(
-                which, rays, kept, grid, self.layer, self.density, weight,
-                self.kernels.Pull(*(_array(x[image]) for x in self.pull)),
-                self.kernels.Decoded(*(x[part].numpy() for x in sums)), self._sampled(image),
+                which, rays, _kept(self.kept, image), grid, layer, density, weight,
+                self.kernels.Pull(*(x[image] for x in pulls)),
+                self.kernels.Decoded(*(x[number].numpy() for x in sums)), self.sampled[image],
             )  # fmt: skip
 
-        run(work, list(range(len(parts))))
+        run(work, list(range(len(self.parts))))
         in_weight, bias, density_weight, density_bias = (x.sum(dim=0) for x in sums)
         return [in_weight[:, :hidden].T / 3, bias[:hidden], density_weight[:hidden], density_bias[0]]
 
-    def _plane_gradients(self) -> Tensor:
-        batch, count, _ = self.kept[0].shape
-        order = _ray_order(count)
-        sums = torch.zeros(self.planes.permute(0, 1, 3, 4, 5, 2).shape).permute(0, 1, 5, 2, 3, 4)
+    def plane_gradients(self) -> Tensor:
+        """Of the tri-grid, in its layout of memory."""
+        texels = torch.zeros(self.planes.permute(0, 1, 3, 4, 5, 2).shape)
+        planes, order = texels.permute(0, 1, 5, 2, 3, 4), _ray_order(self.count)
+        strides = planes.stride()
 
         # One task owns one plane of one head: no two threads add to a texel, and the order is always the same.
         def work(part: tuple[int, int]) -> None:
             image, plane = part
-            rays, kept, grid = self._image(image)
-            grid = grid._replace(strides=(sums.stride(1), *sums.stride()[3:]))
-            texels = sums[image].permute(0, 2, 3, 4, 1).reshape(-1).numpy()
-            self.kernels.scatter(order, rays, kept, grid, self._sampled(image), plane, texels)
+            rays, grid = self.heads[image]
+            grid = grid._replace(strides=(strides[1], *strides[3:]))
+            to = texels[image].reshape(-1).numpy()
+            self.kernels.scatter(order, rays, _kept(self.kept, image), grid, self.sampled[image], plane, to)
 
-        run(work, [(image, plane) for image in range(batch) for plane in range(3)])
-        return sums
+        run(work, [(image, plane) for image in range(self.batch) for plane in range(3)])
+        return planes
 
-    def _ray_gradients(self) -> list[Tensor]:
-        origins, directions = torch.empty(self.origins.shape), torch.empty(self.directions.shape)
+    def ray_gradients(self) -> tuple[Tensor, Tensor]:
+        """Of origins and directions."""
+        results = torch.empty(self.batch, self.count, 3), torch.empty(self.batch, self.count, 3)
 
         def work(part: tuple[int, Any]) -> None:
             image, which = part
-            rays, kept, grid = self._image(image)
-            to = origins[image].numpy(), directions[image].numpy()
-            self.kernels.pull_rays(which, rays, kept, grid, self._sampled(image), *to)
+            rays, grid = self.heads[image]
+            to = [x[image].numpy() for x in results]
+            self.kernels.pull_rays(which, rays, _kept(self.kept, image), grid, self.sampled[image], *to)
 
-        run(work, _parts(*self.kept[0].shape[:2]))
-        return [origins, directions]
+        run(work, self.parts)
+        return results
 
 
-def _plain_gradients(
-    tensors: list[Tensor], scene: _Scene, depths: Tensor, noise: Tensor, grads: Any, needed: Any
-) -> list[Tensor | None]:
+def _composite_plainly(tensors: list[Tensor], scene: _Scene, depths: Tensor, noise: Tensor) -> CompositedHidden:
+    """The same from the samples that were looked at, by what has gradients of any order."""
     planes, hidden_weight, hidden_bias, density_weight, density_bias, origins, directions = tensors
     decoder = replace(
         scene.field.decoder,
@@ -227,13 +236,7 @@ def _plain_gradients(
         output_weight=density_weight[None],
         output_bias=density_bias[None],
     )
-    field = replace(scene.field, planes=planes, decoder=decoder)
     points = (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
+    features = replace(scene.field, planes=planes, decoder=decoder).features(points)
     empty = (points[..., [0, 2]].abs() > scene.crop).any(dim=-1).reshape(depths.shape)
-    found: CompositedHidden = composite_hidden(
-        field.features(points), decoder, depths, empty=empty, noise=noise if noise.numel() else None
-    )
-    pulled = [(x, pull) for x, pull in zip(found, grads, strict=True) if pull is not None]
-    wanted = [x for x, need in zip(tensors, needed, strict=False) if need]
-    results = iter(torch.autograd.grad([x for x, _ in pulled], wanted, [y for _, y in pulled], create_graph=True))
-    return [next(results) if need else None for need in needed[: len(tensors)]]
+    return composite_hidden(features, decoder, depths, empty=empty, noise=noise if noise.numel() else None)

@@ -4,6 +4,7 @@ The hidden units of all samples are by far the largest array of a training step.
 twenty-five times (two consumers, their sum, outer products, saved copies), this does it thirteen times.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -91,7 +92,7 @@ class _CompositeHidden(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         *inputs, hidden = ctx.saved_tensors
         if torch.is_grad_enabled():  # a graph of the gradient is wanted
-            return *_plain_gradients(inputs, ctx.given, grads, ctx.needs_input_grad), None, None, None
+            return *pull_back(_plain(*inputs, *ctx.given), grads, inputs, ctx.needs_input_grad), None, None, None
         features, weight, _, density_weight, _ = inputs
         density, shares, depth, weight_sum = ctx.march
         samples = shares.shape[-1]
@@ -120,8 +121,15 @@ class _CompositeHidden(torch.autograd.Function):
         )
 
 
-def _plain_gradients(inputs: list[Tensor], march: Any, grads: Any, needed: Any) -> list[Tensor | None]:
-    pulled = [(x, pull) for x, pull in zip(_plain(*inputs, *march), grads, strict=True) if pull is not None]
+def pull_back(
+    outputs: Sequence[Tensor], grads: Sequence[Tensor | None], inputs: Sequence[Tensor], needed: Sequence[bool]
+) -> list[Tensor | None]:
+    """Gradients of those inputs that are ``needed``, with a graph of their own; None for the others."""
+    pulled = [(x, pull) for x, pull in zip(outputs, grads, strict=True) if pull is not None]
     wanted = [x for x, need in zip(inputs, needed, strict=False) if need]
-    found = iter(torch.autograd.grad([x for x, _ in pulled], wanted, [pull for _, pull in pulled], create_graph=True))
+    found = iter(
+        torch.autograd.grad(
+            [x for x, _ in pulled], wanted, [pull for _, pull in pulled], create_graph=True, materialize_grads=True
+        )
+    )
     return [next(found) if need else None for need in needed[: len(inputs)]]

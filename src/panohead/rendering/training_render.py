@@ -1,9 +1,9 @@
-"""Rendering with gradients, faster than the reference and equal to it up to rounding.
+"""Rendering as training does, with gradients and noise: faster than the reference, equal to it up to rounding.
 
 :func:`panohead.rendering.renderer.render_rays` evaluates both passes with gradients and sorts what they return: hidden
 units by the hundred. But the first pass only says where to look, which has no gradient. So here it runs without one,
-the *depths* are sorted, and the field is evaluated once at all of them and composited by
-:mod:`panohead.rendering.hidden_compositing`.
+the *depths* are sorted, and the field is evaluated once at all of them and composited: by the compiled kernels of
+:mod:`panohead.rendering.fused_gradient` or, on any device, by :mod:`panohead.rendering.hidden_compositing`.
 """
 
 import torch
@@ -26,8 +26,9 @@ def unsupported(field: Field, config: RenderConfig, *rays: Tensor) -> str | None
         return "fast paths are switched off"
     if not isinstance(field, TriGridField) or not field.composites_hidden_units:
         return "hidden units cannot be composited"
-    if not torch.is_grad_enabled() or not any(x.requires_grad for x in (*field.tensors, *rays)):
-        return "no gradients are wanted"
+    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in (*field.tensors, *rays))
+    if not wanted and config.density_noise <= 0:
+        return "neither gradients nor noise are wanted"
     if config.cull_clouds is not None or config.binarize_clouds is not None:
         return "clouds are removed"
     if "auto" in (config.ray_start, config.ray_end) and any(x.requires_grad for x in rays):
@@ -35,7 +36,7 @@ def unsupported(field: Field, config: RenderConfig, *rays: Tensor) -> str | None
     return None
 
 
-def render_rays_with_gradients(
+def render_in_training(
     field: TriGridField,
     ray_origins: Float[Tensor, "batch ray 3"],
     ray_directions: Float[Tensor, "batch ray 3"],
@@ -103,8 +104,9 @@ def _all_depths(
     u = randomness.u(origins, config.importance_samples)
     fine = importance_depths(depths, interval_weights(density, depths), u)
     depths, order = torch.cat([depths, fine], dim=-1).sort(dim=-1)
-    if noise is not None:
-        noise = torch.cat([noise, _noise(fine, config, randomness)], dim=-1).gather(-1, order)
+    fine_noise = _noise(fine, config, randomness)
+    if noise is not None and fine_noise is not None:
+        noise = torch.cat([noise, fine_noise], dim=-1).gather(-1, order)
     return depths, noise
 
 

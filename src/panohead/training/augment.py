@@ -39,7 +39,8 @@ def augment(
 
     Args:
         image, image_raw: about [-1, 1]; may leave the range, as colours are not clamped (nor are they in the paper).
-        mask: foreground weight, [0, 1]; where it is warped, hard edges ring by some percent.
+        mask: foreground weight, [0, 1]; where it is warped, hard edges ring (about -0.15 to 1.15).
+            Not clamped either, which keeps its gradient.
         probability: of every transform; at 0 the very tensors given are returned and nothing is drawn.
         config: ``config.probability`` is not looked at here.
         generator: on the device of the pictures.

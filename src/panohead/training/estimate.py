@@ -97,13 +97,10 @@ def estimate(config: TrainConfig, *, device: str | None = None) -> Estimate:
     with_r1 = seconds(interval)
     without = min(seconds(interval + 1 + i) for i in range(STEPS_MEASURED))
     per_step = without + max(with_r1 - without, 0.0) / interval
-    return Estimate(
-        config,
-        str(where),
-        *(sum(p.numel() for p in network.parameters()) for network in (players.generator, players.discriminator)),
-        per_step / one.batch,
-        peak_memory_gb(where),
+    generator, discriminator = (
+        sum(p.numel() for p in network.parameters()) for network in (players.generator, players.discriminator)
     )
+    return Estimate(config, str(where), generator, discriminator, per_step / one.batch, peak_memory_gb(where))
 
 
 def _duration(hours: float) -> str:

@@ -107,8 +107,8 @@ def _train(
         load_initial(players, initial)
     elif loaded is None and config.warm_start is not None:
         warm_start(players, config, data, run, ranks, quiet=quiet)
-    if players.generator.dataset_label_std is not None:
-        for network in (players.generator, players.average):
+    for network in (players.generator, players.average):
+        if network.dataset_label_std is not None:
             network.dataset_label_std.copy_(loader.dataset.label_std())
     training = Training(config, loader, run, ranks, players, loaded=loaded, quiet=quiet)
     return training.run()

@@ -30,8 +30,9 @@ def make_players(config: TrainConfig, device: torch.device) -> Players:
 def assemble(config: TrainConfig, generator: Generator, discriminator: Discriminator) -> Players:
     """Players from networks: train mode, a running average that equals the generator, fresh optimisers."""
     memory = torch.channels_last if config.numerics.channels_last else torch.contiguous_format
-    for network in (generator, discriminator):
-        network.train().requires_grad_(False).to(memory_format=memory)
+    networks: tuple[nn.Module, ...] = (generator, discriminator)
+    for network in networks:
+        network.train().requires_grad_(False).to(memory_format=memory)  # type: ignore[call-overload]
     if config.numerics.compile:
         # In place: the names of the parameters stay as they are.
         generator.backbone.compile()

@@ -36,6 +36,7 @@ _SHORT_NAMES = {
 }
 """What progress shows first, in this order."""
 _MOST_LOSSES = 4
+_BAR_WIDTH = 12
 _REDRAW_SECONDS = 0.25
 _RATE_MEMORY = 0.95
 _AXES = ("nimg", "kimg")
@@ -91,7 +92,7 @@ class RunLog:
             self._open_files()
         if not self.quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
             self._bar = _bar(self._console)
-            self._task = self._bar.add_task("", total=self.total_kimg, count=self._count(), detail="")
+            self._task = self._bar.add_task("", total=self.total_kimg, text=self._count())
             self._bar.update(self._task, completed=self._kimg)
             self._bar.start()
         return self
@@ -121,8 +122,9 @@ class RunLog:
         if self._bar is None or now - self._drawn < _REDRAW_SECONDS:
             return
         self._drawn = now
-        detail = f"{self._speed(self._rate)}  {_named(losses() if callable(losses) else losses)}"
-        self._bar.update(self._task, completed=kimg, count=self._count(), detail=detail, refresh=True)
+        shown = _named(losses() if callable(losses) else losses)
+        text = _fitted(self._console, f"{self._count()}  {self._speed(self._rate)}  {shown}")
+        self._bar.update(self._task, completed=kimg, text=text, refresh=True)
 
     def tick(self, record: Record) -> None:
         """Write one record: a line of ``stats.jsonl``, and TensorBoard's scalars.
@@ -191,7 +193,8 @@ class RunLog:
         self._board = SummaryWriter(self.run / TENSORBOARD_NAME, purge_step=purge)
 
     def _count(self) -> str:
-        return f"{self._kimg:.1f}/{self.total_kimg:g} kimg"
+        share = f" {100 * self._kimg / self.total_kimg:.1f}%" if self.total_kimg > 0 else ""
+        return f"{self._kimg:.1f}/{self.total_kimg:g} kimg{share}"
 
     def _speed(self, rate: float | None) -> str:
         if rate is None or rate <= 0:
@@ -225,7 +228,7 @@ def showing(what: str, *, enabled: bool = True) -> Iterator[Callable[[int, int],
         console.print(f"{what}: done in {took}", markup=False, highlight=False)
         return
     with _bar(console) as bar:
-        task = bar.add_task("", total=None, count=what, detail="")
+        task = bar.add_task("", total=None, text=what)
         drawn = -math.inf
 
         def on_progress(done: int, total: int) -> None:
@@ -235,7 +238,8 @@ def showing(what: str, *, enabled: bool = True) -> Iterator[Callable[[int, int],
                 return
             drawn = now
             left = duration((now - began) / done * (total - done)) if done > 0 else "--"
-            bar.update(task, completed=done, total=total, detail=f"{done}/{total}  left {left}", refresh=True)
+            text = _fitted(console, f"{what}  {done}/{total}  left {left}")
+            bar.update(task, completed=done, total=total, text=text, refresh=True)
 
         yield on_progress
 
@@ -247,11 +251,11 @@ def _named(losses: Mapping[str, float]) -> str:
 
 def _bar(console: Console) -> Progress:
     # No refreshing thread: data loaders fork worker processes, and a fork must not find a lock taken.
-    return Progress(
-        TextColumn("{task.fields[count]}", markup=False, table_column=Column(no_wrap=True)),
-        BarColumn(bar_width=14),
-        TextColumn("{task.percentage:.1f}%", markup=False, table_column=Column(no_wrap=True)),
-        TextColumn("{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
-        console=console,
-        auto_refresh=False,
-    )
+    text = TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True))
+    return Progress(BarColumn(bar_width=_BAR_WIDTH), text, console=console, auto_refresh=False)
+
+
+def _fitted(console: Console, text: str) -> str:
+    """Cut to the terminal, or rich would shorten the bar and wrap; the end, the losses, is what can be spared."""
+    room = max(console.width - _BAR_WIDTH - 2, 0)
+    return text if len(text) <= room else text[: max(room - 1, 0)].rstrip() + "\N{HORIZONTAL ELLIPSIS}"

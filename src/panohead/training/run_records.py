@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, SupportsFloat
 
@@ -45,7 +46,7 @@ def mend_records(path: Path, *, last_nimg: float | None = None) -> int:
     return sum(1 for line in before.split(b"\n") if line.strip()) - len(kept)
 
 
-def nimg_of(record: dict[str, Any]) -> float | None:
+def nimg_of(record: Mapping[str, Any]) -> float | None:
     """Images seen at a record: its ``nimg``, else a thousand times its ``kimg``, else None."""
     nimg, kimg = number(record.get("nimg")), number(record.get("kimg"))
     return nimg if nimg is not None else None if kimg is None else kimg * 1000

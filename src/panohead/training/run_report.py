@@ -26,9 +26,9 @@ _AXES = ("nimg", "kimg", "step")
 _MOST_NOTES = 200
 
 _DISTANCE = ("sliced_wasserstein", "sliced_wasserstein_low", "sliced_wasserstein_high")
-# Section, title, columns, whether measured (and so smoothed). Order is the page's.
+# Section, title, columns, whether it is noisy (and so smoothed). Order is the page's.
 _CHARTS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
-    ("Measurements", "Sliced Wasserstein distance", _DISTANCE, True),
+    ("Measurements", "Sliced Wasserstein distance", _DISTANCE, False),
     ("Losses", "Losses", ("loss_generator", "loss_discriminator", "loss_fake", "loss_real"), True),
     ("Losses", "The discriminator's logits", ("logits_real", "logits_fake"), True),
     ("Losses", "R1 penalty", ("r1_image", "r1_mask"), True),
@@ -95,21 +95,22 @@ def write_report(run: Path) -> Path:
 def charts_of(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Chart]]:
     """Every numeric column of the records as a curve, by section; sections and charts without values are left out."""
     columns = {name: None for record in records for name in record if name not in _AXES}
-    series = {name: s for name in columns if (s := _series(records, name)) is not None}
+    nimgs = [nimg_of(record) for record in records]
+    series = {name: s for name in columns if (s := _series(records, nimgs, name)) is not None}
     sections: dict[str, list[Chart]] = {}
-    for section, title, names, measured in _CHARTS:
+    for section, title, names, noisy in _CHARTS:
         if found := tuple(series.pop(name) for name in names if name in series):
-            sections.setdefault(section, []).append(Chart(title, found, smooth=measured))
+            sections.setdefault(section, []).append(Chart(title, found, smooth=noisy))
     for name, unknown in series.items():
         section = next((s for s, pattern in _SECTION_PATTERNS if re.search(pattern, name)), _OTHER)
-        sections.setdefault(section, []).append(Chart(name.replace("_", " "), (unknown,)))
+        sections.setdefault(section, []).append(Chart(name.replace("_", " "), (unknown,), section != "Measurements"))
     return sections
 
 
-def _series(records: Sequence[Mapping[str, Any]], name: str) -> Series | None:
+def _series(records: Sequence[Mapping[str, Any]], nimgs: Sequence[float | None], name: str) -> Series | None:
     points = []
-    for record in records:
-        nimg, value = nimg_of(dict(record)), number(record.get(name))
+    for record, nimg in zip(records, nimgs, strict=True):
+        value = number(record.get(name))
         if nimg is not None and value is not None and max(abs(value), abs(nimg)) <= LARGEST:
             points.append((nimg / 1000, value if abs(value) >= 1 / LARGEST else 0.0))
     if not points:
@@ -154,7 +155,7 @@ def _facts(records: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) ->
         return next((v for record in reversed(records) if (v := number(record.get(name))) is not None), None)
 
     facts = {}
-    nimg = next((n for record in reversed(records) if (n := nimg_of(dict(record))) is not None), None)
+    nimg = next((n for record in reversed(records) if (n := nimg_of(record)) is not None), None)
     total = number(settings.get("total_kimg"))
     if nimg is not None:
         share = "" if not total else f", {nimg / 10 / total:.1f}% of {total:g}"
@@ -165,7 +166,7 @@ def _facts(records: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) ->
         facts["images per second"] = f"{rate:.1f}"
         if nimg is not None and total and total * 1000 > nimg:
             facts["time left, if it goes on"] = duration((total * 1000 - nimg) / rate)
-    distances = [(v, nimg_of(dict(r)) or 0) for r in records if (v := number(r.get("sliced_wasserstein"))) is not None]
+    distances = [(v, nimg_of(r) or 0) for r in records if (v := number(r.get("sliced_wasserstein"))) is not None]
     if distances:
         best, where = min(distances)
         facts[f"sliced Wasserstein; best {best:.4g} at {where / 1000:.4g} kimg"] = f"{distances[-1][0]:.4g}"

@@ -32,7 +32,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves on common axes. ``smooth`` False for values that are set rather than measured."""
+    """Curves on common axes. ``smooth`` False for values without noise, which are drawn as they are."""
 
     title: str
     series: tuple[Series, ...]
@@ -122,7 +122,7 @@ def _axes(chart: Chart, curves: Sequence[Values], means: Sequence[Values]) -> _A
     return _Axes(*_widened(float(x.min()), float(x.max()), 0.0), *_widened(float(y.min()), float(y.max()), 0.06))
 
 
-def _usual(values: Values) -> Values:
+def _usual(values: Values) -> Float64[np.ndarray, "2"]:
     """Lowest and highest value to care about: a spike, as at the start of training, shall not flatten the rest."""
     return np.percentile(values, (1, 99) if len(values) >= _FEWEST_TO_CLIP else (0, 100))
 
@@ -159,7 +159,8 @@ def short(value: float, span: float) -> str:
         return "0"
     digits = math.ceil(-math.log10(span)) + 1
     if abs(value) >= 1e5 or digits > 4:
-        return f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+        significant = math.floor(math.log10(abs(value))) - math.floor(math.log10(span)) + 2
+        return f"{value:.{min(max(significant, 2), 6)}g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
     text = f"{value:.{max(digits, 0)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

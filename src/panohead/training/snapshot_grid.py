@@ -19,6 +19,7 @@ from panohead.stylegan.synthesis_layers import PixelNoise
 
 YAWS_DEG = tuple(range(0, 360, 45))
 _LARGEST_CELL = 256
+_PADDING = 4
 # WebP ends at 16383 pixels a side; some are left for labels.
 _LONGEST_SHEET = 16000
 
@@ -63,7 +64,8 @@ def snapshot_grid(
     resolution = neural_rendering_resolution or generator.config.neural_rendering_resolution
     label = Camera.orbit().expand(1).to_label() if conditioning_label is None else conditioning_label
     labels = torch.stack([Camera.orbit(yaw, pitch_deg).to_label() for yaw in yaws_deg]).to(device)
-    cell = max(16, min(_LARGEST_CELL, _LONGEST_SHEET // max(3 * len(z), len(labels)) - 16))
+    room = _LONGEST_SHEET // max(3 * len(z), len(labels)) - 2 * _PADDING
+    cell = max(1, min(_LARGEST_CELL, generator.config.superresolution.output_resolution, room))
     rows: list[list[Image.Image]] = []
     with _evaluating(generator):
         for latent in z.to(device).split(1):
@@ -72,7 +74,7 @@ def snapshot_grid(
             rows.extend([picture for view in views for picture in view[line]] for line in range(3))
     names = [name for i in range(len(z)) for name in (f"head {i}", "depth", "mask")]
     columns = [f"{yaw:g}\N{DEGREE SIGN}" for yaw in yaws_deg]
-    sheet = contact_sheet(rows, row_labels=names, column_labels=columns, title=title, cell_size=cell, padding=4)
+    sheet = contact_sheet(rows, row_labels=names, column_labels=columns, title=title, cell_size=cell, padding=_PADDING)
     return save_image(sheet, file, quality=90)
 
 

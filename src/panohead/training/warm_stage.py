@@ -37,7 +37,9 @@ def fit(config: TrainConfig, data: MultiViewData, folder: Path, *, quiet: bool) 
     assert config.warm_start is not None
     stage = WarmStart(replace(config.warm_start, generator=config.generator), data.people)
     loaded = load_latest_state(folder)
-    if loaded is not None:
+    if loaded is None:
+        stage.start_codes(data)
+    else:
         stage.load_state_dict(loaded.state)
     saved = time.monotonic()
     with showing("warm start", enabled=not quiet) as on_progress:

@@ -21,6 +21,7 @@ from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
 from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
 from panohead.training.multiview import MultiViewData
+from panohead.training.picture_codes import picture_codes
 from panohead.training.patches import (
     PatchBatch,
     PatchRendering,
@@ -102,6 +103,11 @@ class WarmStart:
         self.optimiser = torch.optim.Adam([{"params": group} for group, _ in groups], betas=(0.9, 0.99))
         self.code_optimiser = torch.optim.SparseAdam(list(self.codes.parameters()))
         self.step_count = 0
+
+    @torch.no_grad()
+    def start_codes(self, data: MultiViewData) -> None:
+        """Begin with codes from the looks of the people instead of random ones."""
+        self.codes.weight.copy_(picture_codes(data, self.config.generator.z_dim, self.rng))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next steps depend on."""

@@ -1,0 +1,202 @@
+"""``panohead dataset``: look at, check and convert datasets."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from panohead.cli.common import Debug, counting, say
+from panohead.errors import PanoHeadError, UsageError
+
+if TYPE_CHECKING:
+    from panohead.data.inspect_dataset import Inspection
+
+_SHOWN = 5
+
+
+@dataclass(kw_only=True)
+class Inspect:
+    """Counts, poses, sizes, broken files, duplicates, balance, and what to do about it."""
+
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Folder with images and masks (folders or zips) or shards."""
+    masks: Path | None = None
+    """Where the masks are, if not beside the images; then DATASET is the images themselves."""
+    picture: Path | None = None
+    """Where to write the histogram of yaw and pitch (default: poses.png in the dataset's folder)."""
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Print the figures and write the histogram."""
+        from panohead.data.inspect_dataset import inspect_dataset
+        from panohead.data.inspect_picture import pose_picture
+        from panohead.data.prepare_files import encode, write_atomic
+
+        with progress("looking at pictures") as on_progress:
+            found = inspect_dataset(self.dataset, self.masks, on_progress)
+        for line in describe(found):
+            say(line)
+        folder = self.dataset if self.dataset.is_dir() else self.dataset.parent
+        picture = self.picture or folder / "poses.png"
+        if picture.suffix != ".png":
+            raise UsageError(f"--picture {picture} must end in .png")
+        write_atomic(picture, encode(pose_picture(found.angles_deg), ".png"))
+        say(f"wrote {picture}")
+
+
+@dataclass(kw_only=True)
+class Check:
+    """Are the labels cameras as training expects them? Fails when one is not."""
+
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Folder with images and masks (folders or zips) or shards."""
+    masks: Path | None = None
+    """Where the masks are, if not beside the images."""
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Print what is wrong, by kind and with examples.
+
+        Raises:
+            PanoHeadError: when something is.
+        """
+        from panohead.data.inspect_labels import check_labels
+        from panohead.data.labels import read_labels
+        from panohead.data.layout import open_layout
+        from panohead.data.sources import image_names, match_masks
+
+        images, mask_files = open_layout(self.dataset, self.masks)
+        names = image_names(images)
+        if not names:
+            raise PanoHeadError(f"{self.dataset} holds no pictures; give the folder of a dataset")
+        match_masks(names, mask_files)
+        found = check_labels(names, read_labels(images, names))
+        for kind, count in Counter(finding.kind for finding in found).most_common():
+            examples = [finding for finding in found if finding.kind == kind][:_SHOWN]
+            say(f"{count} labels: {kind}; for example " + ", ".join(f"{f.name} ({f.detail})" for f in examples))
+        if found:
+            wrong = len({finding.name for finding in found})
+            raise PanoHeadError(
+                f"{wrong} of {len(names)} labels of {self.dataset} are not as they should be; see above"
+            )
+        say(f"{len(names)} labels, all orthonormal, at the right distance and with standard intrinsics")
+
+
+@dataclass(kw_only=True)
+class Convert:
+    """Copy a dataset into another layout."""
+
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Folder with images and masks (folders or zips) or shards."""
+    out: Path
+    """Folder of the copy."""
+    to: Literal["folder", "zip", "shards"]
+    """Layout of the copy; shards are WebDataset tars for streaming."""
+    masks: Path | None = None
+    """Where the masks are, if not beside the images."""
+    size: int | None = None
+    """Side of the copies in pixels (folder and zip); as they are by default, byte for byte."""
+    renumber: bool = False
+    """Names and format of the official dataset tool (folder and zip)."""
+    shard_mb: float = 64.0
+    """Size of a shard in millions of bytes."""
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Convert with a progress bar, then say where what was written."""
+        from panohead.data.inspect_convert import convert_dataset
+
+        if self.to == "shards":
+            self._shards()
+            return
+        if self.size is not None and not 8 <= self.size <= 4096:
+            raise UsageError(f"--size {self.size} must be between 8 and 4096")
+        with progress("copying") as on_progress:
+            done = convert_dataset(
+                self.dataset,
+                self.out,
+                self.to,
+                masks=self.masks,
+                size=self.size,
+                renumber=self.renumber,
+                on_progress=on_progress,
+            )
+        for name in done.left_out[:_SHOWN]:
+            say(f"left out {name}: no label or no mask")
+        if len(done.left_out) > _SHOWN:
+            say(f"left out {len(done.left_out) - _SHOWN} more")
+        say(f"wrote {done.copied} pictures to {self.out}")
+
+    def _shards(self) -> None:
+        from panohead.data.shard_writer import write_shards
+
+        if self.size is not None or self.renumber:
+            raise UsageError("--size and --renumber do not go with --to shards; convert to a folder first")
+        with progress("copying") as on_progress:
+            paths = write_shards(
+                self.dataset, self.out, masks=self.masks, shard_mb=self.shard_mb, on_progress=on_progress
+            )
+        say(f"wrote {len(paths)} shards to {self.out}")
+
+
+@dataclass(kw_only=True)
+class Dataset:
+    """Look at, check and convert datasets."""
+
+    command: (
+        Annotated[Inspect, tyro.conf.subcommand("inspect", prefix_name=False)]
+        | Annotated[Check, tyro.conf.subcommand("check", prefix_name=False)]
+        | Annotated[Convert, tyro.conf.subcommand("convert", prefix_name=False)]
+    )
+
+    @property
+    def debug(self) -> bool:
+        """Whether to show the traceback of an error."""
+        return self.command.debug
+
+    def run(self) -> None:
+        """Run the chosen one."""
+        self.command.run()
+
+
+def describe(found: "Inspection") -> list[str]:
+    """The figures in lines."""
+    balance = found.balance()
+    total = max(1, found.labelled)
+    lines = [
+        f"pictures {found.photos}, with camera {found.labelled}, with mask {found.masked}, coarse {found.coarse}",
+        "sizes    " + (", ".join(f"{size}: {count}" for size, count in found.resolutions.items()) or "none"),
+        "balance  " + ", ".join(f"{name} {count} ({count / total:.0%})" for name, count in balance.items()),
+    ]
+    if found.labelled:
+        yaw, pitch = found.angles_deg.T
+        lines.append(
+            f"yaw      {yaw.min():.0f} to {yaw.max():.0f} degrees; pitch {pitch.min():.0f} to {pitch.max():.0f}"
+        )
+    for what, entries in (("broken", found.broken), ("repeats", found.duplicates)):
+        lines += [f"{what}: {name}: {detail}" for name, detail in list(entries.items())[:_SHOWN]]
+        if len(entries) > _SHOWN:
+            lines.append(f"{what}: and {len(entries) - _SHOWN} more")
+    return lines + [f"advice: {text}" for text in found.advice()]
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar fed by (done, all) calls; it opens at the first of them."""
+    with ExitStack() as open_bars:
+        advance: Callable[[], None] | None = None
+        seen = 0
+
+        def on_progress(done: int, total: int) -> None:
+            nonlocal advance, seen
+            if advance is None:
+                advance = open_bars.enter_context(counting(what, total))
+            for _ in range(done - seen):
+                advance()
+            seen = done
+
+        yield on_progress

@@ -1,0 +1,149 @@
+"""``panohead prepare``: any photos to a training set."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from panohead.cli.common import Debug, counting, say
+from panohead.errors import PanoHeadError, UsageError
+
+if TYPE_CHECKING:
+    from panohead.data.prepare_run import Engine
+    from panohead.data.prepare_settings import PrepareSettings
+
+_REASONS_SHOWN = 8
+
+
+def _cores() -> int:
+    return max(1, os.cpu_count() or 1)
+
+
+@dataclass(kw_only=True)
+class Gates:
+    """What is rejected; every reason is in prepare.jsonl and report.html."""
+
+    min_core_px: float = 128.0
+    """Smallest side of a head's crop in the photo (the original: 256)."""
+    min_sharpness: float = 8.0
+    """Variance of the Laplacian at 256 pixels; photos in focus have 20 to 2000."""
+    max_residual: float = 0.06
+    """Of the landmarks' fit, as a share of the face's width."""
+    max_roll_deg: float = 60.0
+    """Tilt of the head in the photo."""
+    max_pitch_deg: float = 60.0
+    """Camera above or below."""
+    max_outside: float = 0.35
+    """Share of the crop that may lie outside the photo."""
+    min_face_visible: float = 0.8
+    """Share of the face that the mask must hold."""
+    min_coverage: float = 0.1
+    """Least share of the crop that is person."""
+    max_coverage: float = 0.97
+    """Largest share of the crop that is person."""
+    min_confidence: float = 0.15
+    """Of the alignment; the default leaves out heads known by an outline alone."""
+    duplicate_bits: int = 3
+    """Crops whose 64-bit hashes differ in at most so many bits are one; -1 keeps all."""
+
+
+@dataclass(kw_only=True)
+class Prepare:
+    """Photos to aligned crops, cameras, soft masks and a report. Stopped and started again, it continues."""
+
+    photos: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Files, folders, globs and zip archives."""
+    out: Path
+    """Folder of the dataset; an unfinished one is continued."""
+    size: int = 512
+    """Side of the crops in pixels."""
+    format: Literal["png", "webp", "jpg"] = "png"
+    """Of the crops (webp: lossless); masks are always PNG."""
+    workers: int = field(default_factory=_cores)
+    """Processes, of about 0.6 GB each."""
+    all_faces: bool = False
+    """Every face of a photo instead of the most central one."""
+    poses: Path | None = None
+    """CSV with file, yaw_deg, pitch_deg, roll_deg and optionally box (left top right bottom)."""
+    masks: Path | None = None
+    """Folder with your own masks of the whole photos, by the same names."""
+    pose_model: Path | None = None
+    """ONNX file for heads without visible face."""
+    pose_kind: Literal["whenet", "whenet-keras", "6drepnet360"] = "whenet"
+    """Which network that is; whenet has PINTO's order of outputs."""
+    head_model: Path | None = None
+    """ONNX file of a YOLO 5 or 8 head detector."""
+    mask_model: Path | None = None
+    """ONNX file of a matting network such as U2-Net or ISNet."""
+    ray: str | None = None
+    """Address of a Ray cluster ("auto", "local"); photos and OUT must be on storage that all its machines see."""
+    gates: Gates = field(default_factory=Gates)
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Prepare with a progress bar, then say what came of it."""
+        from panohead.cli.prepare_report import write_report
+        from panohead.data.prepare_run import finish, prepare_steps
+
+        settings = self.settings()
+        steps = prepare_steps(self.photos, settings, workers=self.workers, engine=self._engine())
+        first = next(steps)
+        if first.total == 0:
+            raise PanoHeadError(f"{', '.join(self.photos)} holds no files to prepare; give photos")
+        with counting("preparing", first.total) as advance:
+            _repeat(advance, first.done)
+            for _ in steps:
+                advance()
+        summary = finish(settings)
+        report = write_report(settings.out)
+        say(f"{summary.accepted} crops of {summary.photos} photos, {summary.coarse} of them with a coarse camera")
+        for reason, count in list(summary.reasons.items())[:_REASONS_SHOWN]:
+            say(f"  {count} left out: {reason}")
+        say(f"wrote the dataset to {settings.out}; look at {report}")
+
+    def settings(self) -> "PrepareSettings":
+        """The settings that decide the dataset.
+
+        Raises:
+            UsageError: for numbers that cannot be meant.
+        """
+        from panohead.data.pose_sidecar import read_poses
+        from panohead.data.prepare_settings import PrepareSettings
+        from panohead.data.quality import QualityGates
+
+        if not 16 <= self.size <= 4096:
+            raise UsageError(f"--size {self.size} must be between 16 and 4096")
+        if not 1 <= self.workers <= 1024:
+            raise UsageError(f"--workers {self.workers} must be between 1 and 1024")
+        for name in ("masks", "pose_model", "head_model", "mask_model"):
+            path: Path | None = getattr(self, name)
+            if path is not None and not path.exists():
+                raise UsageError(f"--{name.replace('_', '-')} {path} does not exist")
+        return PrepareSettings(
+            out=self.out,
+            size=self.size,
+            format=self.format,
+            all_faces=self.all_faces,
+            gates=QualityGates(**vars(self.gates)),
+            poses={} if self.poses is None else read_poses(self.poses),
+            masks=self.masks,
+            pose_model=self.pose_model,
+            pose_kind=self.pose_kind,
+            head_model=self.head_model,
+            mask_model=self.mask_model,
+        )
+
+    def _engine(self) -> "Engine | None":
+        if self.ray is None:
+            return None
+        from panohead.data.prepare_ray import ray_engine
+
+        return ray_engine(self.ray, self.workers)
+
+
+def _repeat(action: Callable[[], None], times: int) -> None:
+    for _ in range(times):
+        action()

@@ -1,0 +1,218 @@
+"""Stage 1 of the paper's two-stage alignment (section 3.3): from a photo to a canonical crop and its camera.
+
+A visible face gives both by the scaled-orthographic fit of the canonical face. Without one (profile, back of the head)
+they come from the user's sidecar, a head and pose model, or body landmarks and the person's outline; those cameras are
+marked ``coarse``, and stage 2 (camera self-adaptation in training) has to mend them.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from panohead.data.align_tools import AlignmentTools
+from panohead.data.crop import HeadCrop, crop_of_landmarks, cut_frame, cut_window
+from panohead.data.face_canonical import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE
+from panohead.data.face_mesh import Landmarks, shrunk
+from panohead.data.face_pose import FacePose, fit_face
+from panohead.data.head_box import crop_of_box, crop_of_outline
+from panohead.data.pose_body import yaw_of_body
+from panohead.data.pose_convention import (
+    camera_of_view,
+    orbit_of_view,
+    turned_upright,
+    view_of_camera,
+    view_of_orbit,
+)
+from panohead.data.pose_sidecar import GivenPose
+from panohead.geometry.camera import Camera
+
+Kind = Literal["face", "coarse", "given"]
+"""face: fitted to landmarks. given: the user's own angles. coarse: anything less sure, for stage 2 to mend."""
+
+CENTRE_CM = (0.0, 0.12, -2.81)
+"""The crop's centre in the canonical face; fitted to official crops (reference: 3DDFA's head centre)."""
+HALF_CM = 12.2
+"""Half the side of the crop's core, in the same fit."""
+LARGEST_FACE_YAW_DEG = 45.0
+"""Beyond it the landmarks of the hidden half are guesses (yaw error 4 degrees at 45-60, 12 at 60-75)."""
+_RESIDUAL_OF_DOUBT = 0.06
+_OUTLINE_PX = 768
+_HEAD_WINDOW = 1.15
+_COARSE_CONFIDENCE = {"model": 0.5, "face": 0.5, "body": 0.35, "behind": 0.2, "outline": 0.1}
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Attributes:
+    camera: the official camera of the crop's frame.
+    crop: where the crop lies in the photo.
+    confidence: 0 to 1; comparable within one kind only.
+    kind: how far the camera can be trusted.
+    method: what it came from, in a word or two.
+    residual: of the landmarks' fit, as a share of the face's width; None without landmarks.
+    landmarks: in the photo's pixels; None without a visible face.
+    """
+
+    camera: Camera
+    crop: HeadCrop
+    confidence: float
+    kind: Kind
+    method: str
+    residual: float | None = None
+    landmarks: Landmarks | None = None
+
+    @property
+    def angles_deg(self) -> tuple[float, float, float]:
+        """Yaw and pitch of the camera, and the head's tilt that is left in the crop."""
+        return orbit_of_view(view_of_camera(self.camera))
+
+    def cut(self, image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "563 563 3"]:
+        """The aligned frame."""
+        return cut_frame(image, self.crop)
+
+
+def align(
+    image: UInt8[np.ndarray, "height width 3"],
+    tools: AlignmentTools | None = None,
+    given: GivenPose | None = None,
+) -> Alignment | None:
+    """The crop and camera of the most central head in a photo; None when no head is found.
+
+    Args:
+        image: the upright photo, RGB.
+        tools: None for MediaPipe's (extra ``face``). Keep one object for many photos: opening models takes a second.
+        given: the user's pose, which then is not estimated.
+
+    Raises:
+        PanoHeadError: when a tool is not installed.
+    """
+    found = align_all(image, tools, given)
+    return found[0] if found else None
+
+
+def align_all(
+    image: UInt8[np.ndarray, "height width 3"],
+    tools: AlignmentTools | None = None,
+    given: GivenPose | None = None,
+) -> list[Alignment]:
+    """Every head with a visible face, the most central first; else the one head found in a coarse way, or none.
+
+    Raises:
+        PanoHeadError: when a tool is not installed.
+    """
+    tools = AlignmentTools() if tools is None else tools
+    if given is not None:
+        one = align_given(image, given, tools)
+        return [] if one is None else [one]
+    faces = by_centrality([align_face(landmarks) for landmarks in tools.faces.faces(image, 16)], image.shape)
+    sure = [face for face in faces if face.kind == "face"]
+    if sure and (tools.pose is None or sure[0] is faces[0]):
+        return faces
+    modelled = align_with_models(image, tools)
+    if modelled is not None:
+        return [modelled, *faces[1:]]
+    if faces:
+        return faces
+    coarse = align_outline(image, tools)
+    return [] if coarse is None else [coarse]
+
+
+def align_face(landmarks: Landmarks) -> Alignment:
+    """Crop and camera of one face from its landmarks."""
+    pose = fit_face(landmarks)
+    centre = pose.project(np.array([CENTRE_CM]))[0]
+    crop = HeadCrop((float(centre[0]), float(centre[1])), HALF_CM * pose.scale, upright_angle(landmarks, pose))
+    rotation = turned_upright(pose.rotation, crop.angle_deg)
+    doubt = (pose.residual / _RESIDUAL_OF_DOUBT) ** 2
+    sideways = abs(orbit_of_view(rotation)[0]) > LARGEST_FACE_YAW_DEG
+    return Alignment(
+        camera_of_view(rotation),
+        crop,
+        (_COARSE_CONFIDENCE["face"] if sideways else 1.0) / (1.0 + doubt),
+        "coarse" if sideways else "face",
+        "face landmarks",
+        pose.residual,
+        landmarks,
+    )
+
+
+def upright_angle(landmarks: Landmarks, pose: FacePose) -> float:
+    """By how much the crop is turned: the official rule from eyes and mouth, or the fit's up axis from the side.
+
+    From the side the eyes coincide and the rule is about nothing; the two are blended by the cosine of the yaw.
+    """
+    flat = landmarks[:, :2]
+    rule = crop_of_landmarks(flat[list(RIGHT_EYE)], flat[list(LEFT_EYE)], flat[list(MOUTH_CORNERS)]).angle_deg
+    up = pose.rotation[:2, 1]
+    fitted = math.degrees(math.atan2(up[0], up[1]))
+    share = min(1.0, max(0.0, 2.0 * float(pose.rotation[2, 2]) - 0.5))
+    difference = (fitted - rule + 180.0) % 360.0 - 180.0
+    return rule + (1.0 - share) * difference
+
+
+def align_given(
+    image: UInt8[np.ndarray, "height width 3"], given: GivenPose, tools: AlignmentTools
+) -> Alignment | None:
+    """Crop and camera from the user's angles; the head is found by the user's box, a head model or the outline."""
+    camera = camera_of_view(view_of_orbit(given.yaw_deg, given.pitch_deg, 0.0))
+    if given.box is not None:
+        return Alignment(camera, crop_of_box(given.box, given.roll_deg), 1.0, "given", "sidecar")
+    boxes = [] if tools.head is None else tools.head.boxes(image)
+    crop = crop_of_box(boxes[0], given.roll_deg) if boxes else outline(image, tools, given.yaw_deg)
+    if crop is None:
+        return None
+    turned = HeadCrop(crop.centre, crop.half_px, given.roll_deg)
+    return Alignment(camera, turned, 0.8, "given", "sidecar, " + ("head model" if boxes else "outline"))
+
+
+def align_with_models(image: UInt8[np.ndarray, "height width 3"], tools: AlignmentTools) -> Alignment | None:
+    """Crop and camera from the pose model in the box of the head model, or in the outline's where there is none."""
+    if tools.pose is None:
+        return None
+    boxes = [] if tools.head is None else tools.head.boxes(image)
+    crop = crop_of_box(boxes[0]) if boxes else outline(image, tools, 90.0)
+    if crop is None:
+        return None
+    window = HeadCrop(crop.centre, crop.half_px * _HEAD_WINDOW, 0.0)
+    rotation = tools.pose.view(cut_window(image, window, 256))
+    yaw, pitch, roll = orbit_of_view(rotation)
+    if not boxes:
+        crop = outline(image, tools, yaw) or crop
+    upright = HeadCrop(crop.centre, crop.half_px, roll)
+    camera = camera_of_view(view_of_orbit(yaw, pitch, 0.0))
+    return Alignment(camera, upright, _COARSE_CONFIDENCE["model"], "coarse", "pose model")
+
+
+def align_outline(image: UInt8[np.ndarray, "height width 3"], tools: AlignmentTools) -> Alignment | None:
+    """The coarse built-in: yaw from body landmarks, crop from the person's outline, level and upright."""
+    landmarks = None if tools.body is None else tools.body.body(image)
+    yaw, method = (180.0, "outline") if landmarks is None else (yaw_of_body(landmarks), "body")
+    crop = outline(image, tools, yaw)
+    if crop is None:
+        return None
+    confidence = _COARSE_CONFIDENCE["behind" if method == "body" and abs(yaw) > 90 else method]
+    label = {"outline": "outline alone, taken for a back", "body": "body landmarks and outline"}[method]
+    return Alignment(camera_of_view(view_of_orbit(yaw, 0.0, 0.0)), crop, confidence, "coarse", label)
+
+
+def outline(image: UInt8[np.ndarray, "height width 3"], tools: AlignmentTools, yaw_deg: float) -> HeadCrop | None:
+    """The crop of the person's topmost head, by the mask of the whole photo."""
+    shrink = max(1.0, max(image.shape[:2]) / _OUTLINE_PX)
+    crop = crop_of_outline(tools.masker.mask(shrunk(image, shrink)), yaw_deg)
+    if crop is None:
+        return None
+    return HeadCrop((crop.centre[0] * shrink, crop.centre[1] * shrink), crop.half_px * shrink, crop.angle_deg)
+
+
+def by_centrality(found: list[Alignment], shape: tuple[int, ...]) -> list[Alignment]:
+    """The most central first; heads less than 0.4 as large as the largest come last, however central."""
+    largest = max((one.crop.half_px for one in found), default=0.0)
+    middle = np.array([shape[1], shape[0]]) / 2
+
+    def rank(one: Alignment) -> tuple[bool, float]:
+        return one.crop.half_px < 0.4 * largest, float(np.hypot(*(np.array(one.crop.centre) - middle)))
+
+    return sorted(found, key=rank)

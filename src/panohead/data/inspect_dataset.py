@@ -1,0 +1,174 @@
+"""What is in a dataset: counts, poses, sizes, broken files, duplicates, balance, and what to do about it."""
+
+import io
+import json
+import posixpath
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+
+from panohead.data.labels import LABELS_FILE, read_labels
+from panohead.data.layout import open_layout
+from panohead.data.quality import picture_hash, repeated
+from panohead.data.sources import FileSource, image_names
+from panohead.errors import PanoHeadError
+from panohead.geometry.camera import Camera
+
+SIDE_FROM_DEG, BACK_FROM_DEG = 45.0, 120.0
+"""|yaw| of side views, and of views of the back."""
+_FEW = 0.1
+_DUPLICATE_BITS = 2
+
+
+@dataclass
+class Inspection:
+    """Attributes:
+    photos: pictures found; ``labelled`` and ``masked`` of them have a camera and a mask.
+    angles_deg: yaw and pitch of the labelled ones (where the camera stands, not the official filter's angles).
+    resolutions: "512 x 512" to number of pictures.
+    broken: picture or mask to what is wrong with it.
+    duplicates: picture to the earlier one it repeats.
+    coarse: number of pictures marked as coarsely aligned.
+    """
+
+    photos: int = 0
+    labelled: int = 0
+    masked: int = 0
+    angles_deg: Float[np.ndarray, "photo 2"] = field(default_factory=lambda: np.zeros((0, 2)))
+    resolutions: dict[str, int] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    duplicates: dict[str, str] = field(default_factory=dict)
+    coarse: int = 0
+
+    def balance(self) -> dict[str, int]:
+        """Labelled pictures of the front, the sides and the back."""
+        yaw = np.abs(self.angles_deg[:, 0])
+        side = (yaw >= SIDE_FROM_DEG) & (yaw < BACK_FROM_DEG)
+        return {
+            "front": int(np.sum(yaw < SIDE_FROM_DEG)),
+            "side": int(np.sum(side)),
+            "back": int(np.sum(yaw >= BACK_FROM_DEG)),
+        }
+
+    def advice(self) -> list[str]:
+        """What to do, in sentences; empty for a dataset that can be trained on as it is."""
+        back = self.balance()["back"]
+        repeat = round(0.25 * max(self.labelled, 1) / max(back, 1))
+        checks = [
+            (
+                self.labelled < self.photos,
+                f"{self.photos - self.labelled} pictures have no camera: remove or label them",
+            ),
+            (
+                self.masked < self.photos,
+                f"{self.photos - self.masked} pictures have no mask: add masks of the same name",
+            ),
+            (bool(self.broken), f"{len(self.broken)} files are broken: restore or remove them"),
+            (len(self.resolutions) > 1, "pictures differ in size: prepare them again, or convert with --size"),
+            (
+                bool(self.duplicates),
+                f"{len(self.duplicates)} pictures repeat others: remove them, or the model learns them by heart",
+            ),
+            (
+                0 < back < _FEW * self.labelled,
+                f"only {back / max(self.labelled, 1):.1%} show the back: repeat them about {repeat} times in training "
+                "(the data option back_repeat)",
+            ),
+            (
+                self.labelled > 0 and back == 0,
+                "nothing shows the back of a head: add such photos (prepare --poses) or synthetic heads, or the back "
+                "will be invented",
+            ),
+            (
+                self.coarse > 0.5 * max(self.photos, 1),
+                "most cameras are coarse: give better poses, or keep camera self-adaptation on in training",
+            ),
+        ]
+        return [text for applies, text in checks if applies]
+
+
+def inspect_dataset(
+    root: Path, masks: Path | None = None, on_progress: Callable[[int, int], None] | None = None
+) -> Inspection:
+    """Open every file of a dataset and count.
+
+    Args:
+        root, masks: as in :func:`panohead.data.layout.open_layout`.
+        on_progress: called with pictures seen and all pictures.
+
+    Raises:
+        PanoHeadError: when there is no dataset at all.
+    """
+    images, mask_files = open_layout(root, masks)
+    names = image_names(images)
+    if not names:
+        raise PanoHeadError(f"{root} holds no pictures; give the folder of a dataset")
+    by_stem = {posixpath.splitext(name)[0]: name for name in image_names(mask_files)}
+    labels, coarse = labels_found(images, names)
+    result = Inspection(photos=len(names), labelled=len(labels), coarse=coarse)
+    result.angles_deg = np.array([camera_angles(label) for label in labels.values()]).reshape(-1, 2)
+    sizes: Counter[str] = Counter()
+    hashes: dict[str, str] = {}
+    for number, name in enumerate(names, 1):
+        size = _examine(images, name, result, hashes)
+        mask = by_stem.get(posixpath.splitext(name)[0])
+        if mask is not None:
+            result.masked += 1
+            mask_size = _examine(mask_files, mask, result, None)
+            if size and mask_size and size != mask_size:
+                result.broken[mask_files.describe(mask)] = f"{mask_size} instead of the picture's {size}"
+        if size:
+            sizes[size] += 1
+        if on_progress is not None:
+            on_progress(number, len(names))
+    result.resolutions = dict(sizes.most_common())
+    result.duplicates = repeated(hashes, _DUPLICATE_BITS)
+    return result
+
+
+def labels_found(images: FileSource, names: list[str]) -> tuple[dict[str, Float[np.ndarray, "25"]], int]:
+    """The labels that are there and readable, and how many pictures are marked as coarsely aligned."""
+    found: dict[str, np.ndarray] = {}
+    try:
+        rows = read_labels(images, names)
+        found = dict(zip(names, rows, strict=True))
+    except PanoHeadError:
+        # Some are missing or wrong; take the others one by one.
+        for name in names:
+            try:
+                found[name] = read_labels(images, [name])[0]
+            except PanoHeadError:
+                continue
+    try:
+        coarse = json.loads(images.read(LABELS_FILE)).get("coarse", []) if images.has(LABELS_FILE) else []
+    except (ValueError, AttributeError, PanoHeadError):
+        coarse = []
+    return found, len(set(coarse) & set(names))
+
+
+def camera_angles(label: Float[np.ndarray, "25"]) -> tuple[float, float]:
+    """Yaw and pitch in degrees of where a camera stands: 0 the front, positive from the head's left and from above."""
+    x, y, z = Camera.from_label(torch.from_numpy(label)).position.double().tolist()
+    return float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arctan2(y, np.hypot(x, z))))
+
+
+def _examine(source: FileSource, name: str, result: Inspection, hashes: dict[str, str] | None) -> str:
+    """Size of a picture as text, or "" and an entry among the broken."""
+    try:
+        with Image.open(io.BytesIO(source.read(name))) as picture:
+            picture.load()
+            size = f"{picture.width} x {picture.height}"
+            if hashes is not None:
+                hashes[name] = picture_hash(np.asarray(picture.convert("RGB")))
+            return size
+    except PanoHeadError as error:
+        result.broken[source.describe(name)] = str(error)
+    except Exception as error:  # damaged files make Pillow's readers raise nearly anything
+        result.broken[source.describe(name)] = f"not readable as a picture ({error})"
+    return ""

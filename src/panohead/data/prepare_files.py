@@ -1,0 +1,149 @@
+"""The files of a prepared dataset.
+
+::
+
+    OUT/images/3f/portrait-3fa9c0....png    the aligned crops; named after the photo and a hash of its whole name
+    OUT/images/dataset.json                 {"labels": [[name, 25 numbers], ...], "coarse": [names]}, official layout
+    OUT/masks/3f/portrait-3fa9c0....png     8-bit soft masks
+    OUT/prepare.jsonl                       one line a photo: accepted or rejected, why, and everything measured
+    OUT/prepare.json                        the settings; continuing with others is refused
+    OUT/report.html, OUT/report/...         an overlay a photo
+    OUT/.prepare/                           journal of finished photos, and pictures set aside as duplicates
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from panohead.data.prepare_sources import PhotoRef, printable
+from panohead.errors import PanoHeadError
+
+JOURNAL = ".prepare/journal.jsonl"
+SET_ASIDE = ".prepare/duplicates"
+SETTINGS = "prepare.json"
+Record = dict[str, Any]
+
+
+def stem_of(ref: PhotoRef, face: int) -> str:
+    """Where the crop of a photo lies in ``images``, without suffix."""
+    word = re.sub(r"[^A-Za-z0-9]+", "-", Path(printable(ref.name)).stem).strip("-")[:40]
+    number = f"_{face}" if face else ""
+    return f"{ref.key[:2]}/{word or 'photo'}-{ref.key[:12]}{number}"
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """A file that appears whole or not at all.
+
+    Raises:
+        PanoHeadError: when it cannot be written.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise PanoHeadError(
+            f"cannot write {path} ({error.strerror or error}); free the disk, then run the same command again"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """One JSON value, atomically."""
+    write_atomic(path, (json.dumps(value, indent=None) + "\n").encode())
+
+
+def encode(picture: Image.Image, suffix: str) -> bytes:
+    """A picture as the bytes of a file."""
+    options: dict[str, Any] = {
+        ".png": {"compress_level": 3},
+        ".webp": {"lossless": True, "quality": 30, "method": 2},
+        ".jpg": {"quality": 95, "subsampling": 0},
+    }[suffix]
+    buffer = io.BytesIO()
+    picture.save(buffer, {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG"}[suffix], **options)
+    return buffer.getvalue()
+
+
+def open_out(out: Path, decisive: Record) -> None:
+    """Begin or continue a dataset.
+
+    Raises:
+        PanoHeadError: when the folder holds something else, or a dataset with other settings.
+    """
+    settings = out / SETTINGS
+    if out.exists() and not out.is_dir():
+        raise PanoHeadError(f"{out} is a file; give a folder with --out")
+    if not settings.exists():
+        if out.exists() and any(out.iterdir()):
+            raise PanoHeadError(f"{out} is not empty and holds no prepared dataset; give a new folder with --out")
+        write_json(settings, decisive)
+    try:
+        stored = json.loads(settings.read_text())
+    except (OSError, ValueError) as error:
+        raise PanoHeadError(f"cannot read {settings} ({error}); delete {out} or give another --out") from error
+    plain = json.loads(json.dumps(decisive))
+    different = sorted(key for key in {*plain, *stored} if plain.get(key) != stored.get(key))
+    if different:
+        names = ", ".join(different)
+        raise PanoHeadError(f"{out} was begun with another {names}; repeat the old settings or give another --out")
+
+
+class Journal:
+    """Finished photos, a line each, appended and flushed one by one; a line cut short by a kill is dropped."""
+
+    def __init__(self, out: Path) -> None:
+        self._path = out / JOURNAL
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.records: dict[str, Record] = dict(self._read())
+
+    def _read(self) -> Iterator[tuple[str, Record]]:
+        if not self._path.exists():
+            return
+        content = self._path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with self._path.open("r+b") as file:
+                file.truncate(whole)
+        for line in content[:whole].splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                record = json.loads(line)
+                yield record["photo"], record
+
+    def add(self, record: Record) -> None:
+        """Mark one photo as finished.
+
+        Raises:
+            PanoHeadError: when the journal cannot be written.
+        """
+        try:
+            with self._path.open("ab") as file:
+                file.write((json.dumps(record) + "\n").encode())
+        except OSError as error:
+            raise PanoHeadError(f"cannot write {self._path} ({error.strerror}); free the disk and run again") from error
+        self.records[record["photo"]] = record
+
+    def is_finished(self, out: Path, name: str, stamp: str) -> bool:
+        """Whether a photo is known, unchanged, and its pictures are there."""
+        record = self.records.get(name)
+        if record is None or record["stamp"] != stamp:
+            return False
+        return all(crop["reason"] or _is_there(out, crop) for crop in record["crops"])
+
+
+def _is_there(out: Path, crop: Record) -> bool:
+    for folder, name in (("images", crop["image"]), ("masks", crop["mask"])):
+        if not (out / folder / name).is_file() and not (out / SET_ASIDE / folder / name).is_file():
+            return False
+    return True

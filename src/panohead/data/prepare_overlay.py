@@ -1,0 +1,58 @@
+"""The small picture of a photo in the report: crop box, the head's axes and the outline of the mask."""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
+
+from panohead.data.alignment import Alignment
+from panohead.data.crop import FRAME
+from panohead.data.pose_convention import turned_upright, view_of_camera
+
+WIDTH_PX = 320
+_AXES = ((0, (230, 60, 60)), (1, (60, 200, 80)), (2, (70, 120, 255)))
+"""Red to the head's left, green up, blue along the nose."""
+_GOOD, _BAD = (255, 220, 0), (255, 60, 60)
+
+
+def overlay(
+    image: UInt8[np.ndarray, "height width 3"],
+    alignment: Alignment | None,
+    mask: Float[np.ndarray, "rows columns"] | None,
+    *,
+    accepted: bool,
+) -> Image.Image:
+    """The photo, shrunk, with what was found in it.
+
+    Args:
+        mask: of the aligned frame.
+        accepted: colours the box yellow; red otherwise.
+    """
+    picture = Image.fromarray(image)
+    picture.thumbnail((WIDTH_PX, WIDTH_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    if alignment is None:
+        return picture
+    scale = np.array(picture.size) / np.array([image.shape[1], image.shape[0]])
+    if mask is not None:
+        picture = _tint(picture, alignment, mask, scale)
+    draw = ImageDraw.Draw(picture)
+    box = [tuple(point) for point in alignment.crop.frame_corners() * scale]
+    draw.line([*box, box[0]], fill=_GOOD if accepted else _BAD, width=2)
+    rotation = turned_upright(view_of_camera(alignment.camera), -alignment.crop.angle_deg)
+    start = np.array(alignment.crop.centre) * scale
+    for axis, colour in _AXES:
+        arrow = rotation[:2, axis] * [1.0, -1.0] * alignment.crop.half_px * 0.6 * scale
+        draw.line([tuple(start), tuple(start + arrow)], fill=colour, width=3)
+    return picture
+
+
+def _tint(
+    picture: Image.Image, alignment: Alignment, mask: Float[np.ndarray, "rows columns"], scale: np.ndarray
+) -> Image.Image:
+    """Dim what the mask calls background, within the frame."""
+    columns, rows = np.meshgrid(np.arange(picture.width), np.arange(picture.height))
+    frame = alignment.crop.to_frame((np.stack([columns, rows], -1) + 0.5) / scale - 0.5)
+    places = np.rint((frame + 0.5) * mask.shape[0] / FRAME - 0.5).astype(int)
+    inside = ((places >= 0) & (places < mask.shape[0])).all(axis=-1)
+    x, y = np.clip(places, 0, mask.shape[0] - 1).transpose(2, 0, 1)
+    light = np.where(inside, 0.35 + 0.65 * mask[y, x], 1.0)
+    return Image.fromarray(np.rint(np.asarray(picture) * light[..., None]).astype(np.uint8))

@@ -1,0 +1,128 @@
+"""Reading any photo into upright 8-bit RGB, and refusing what is none with a reason."""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from panohead.errors import PanoHeadError
+
+FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO"]
+"""What Pillow may open here. Formats that start other programs (EPS) or fetch things are left out."""
+HEIF_FORMATS = ["HEIF", "AVIF"]
+LARGEST_FILE_BYTES = 400_000_000
+LARGEST_PIXELS = 200_000_000
+"""Of a photo; more is taken for a decompression bomb."""
+LONGEST_SIDE_PX = 6000
+"""Larger photos are shrunk to this when read: it leaves any head that fills a tenth of them above 512 pixels."""
+_WHITE = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """Attributes:
+    pixels: upright RGB.
+    remarks: what was done to it, such as "first frame" or "shrunk by 1.5".
+    shrink: by how much it is smaller than the file's picture.
+    """
+
+    pixels: UInt8[np.ndarray, "height width 3"]
+    remarks: tuple[str, ...]
+    shrink: float
+
+
+def register_heif() -> bool:
+    """Let Pillow read HEIC where pillow-heif is installed; says whether it is."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def read_photo(content: bytes) -> Photo:
+    """Decode a file's content: EXIF orientation honoured, transparency on white, first frame of films.
+
+    Raises:
+        PanoHeadError: when it is no picture, damaged, or too large.
+    """
+    if not content:
+        raise PanoHeadError("the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decode(content)
+    except PanoHeadError:
+        raise
+    except MemoryError as error:
+        raise PanoHeadError("there is not enough memory to decode it") from error
+    except Image.UnidentifiedImageError as error:
+        raise PanoHeadError("it is not a picture in a known format") from error
+    except Image.DecompressionBombError as error:
+        raise PanoHeadError("it is larger than any photo (a decompression bomb)") from error
+    except Exception as error:
+        # Damaged files make Pillow's readers raise nearly anything.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PanoHeadError(f"it is damaged ({reason})") from error
+
+
+def _decode(content: bytes) -> Photo:
+    heif = HEIF_FORMATS if register_heif() else ["AVIF"]
+    known = [name for name in FORMATS + heif if name in _available()]
+    remarks: list[str] = []
+    with Image.open(io.BytesIO(content), formats=known) as picture:
+        width, height = picture.size
+        if width * height > LARGEST_PIXELS:
+            raise PanoHeadError(f"it has {width} x {height} pixels, more than any photo (a decompression bomb)")
+        if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
+            remarks.append("first frame")
+        shrink = max(1.0, max(width, height) / LONGEST_SIDE_PX)
+        # JPEG can be decoded at a half, quarter or eighth directly.
+        picture.draft("RGB", (int(width / shrink), int(height / shrink)))
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        colour = to_rgb(upright)
+    if shrink > 1.0:
+        scale = LONGEST_SIDE_PX / max(colour.size)
+        colour = colour.resize(
+            (max(1, round(colour.width * scale)), max(1, round(colour.height * scale))), Image.Resampling.LANCZOS
+        )
+        remarks.append(f"shrunk by {shrink:.2f}")
+    return Photo(np.array(colour), tuple(remarks), shrink)
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """8-bit RGB of a picture in any of Pillow's modes; transparent parts become white."""
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        return _from_wide(picture)
+    if picture.mode == "P" or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+        layer = picture.convert("RGBA")
+        ground = Image.new("RGBA", layer.size, (*_WHITE, 255))
+        return Image.alpha_composite(ground, layer).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _from_wide(picture: Image.Image) -> Image.Image:
+    """16 and 32 bits a sample: by their format's range where one is meant, else by the brightest value."""
+    values = np.asarray(picture, dtype=np.float64)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    top = float(values.max(initial=0.0))
+    if picture.mode == "F" and top <= 1.0:
+        scale = 255.0
+    elif top <= 255.0:
+        scale = 1.0
+    else:
+        scale = 255.0 / (65535.0 if top <= 65535.0 else top)
+    grey = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _available() -> set[str]:
+    Image.init()
+    return set(Image.OPEN)

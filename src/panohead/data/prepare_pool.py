@@ -1,0 +1,157 @@
+"""Worker processes that outlive any photo: one that dies or hangs is replaced, and its photo gets the reason.
+
+Processes are spawned, not forked: MediaPipe and torch hold threads. They end by themselves when the parent is gone.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from panohead.data.prepare_files import Record
+from panohead.data.prepare_one import prepare_photo
+from panohead.data.prepare_settings import PrepareSettings
+from panohead.data.prepare_sources import PhotoRef
+from panohead.errors import PanoHeadError
+
+PATIENCE_S = 180.0
+"""A photo that takes longer is given up."""
+_LOG = ".prepare/workers.log"
+_POLL_S = 1.0
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: "Connection[Any, Any]"
+    photo: PhotoRef | None = None
+    since: float = 0.0
+
+
+def failed(ref: PhotoRef, reason: str) -> Record:
+    """The record of a photo that could not be treated at all."""
+    return {"photo": ref.name, "stamp": ref.stamp, "reason": reason, "remarks": [], "crops": []}
+
+
+def prepare_safely(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> Record:
+    """:func:`prepare_photo`, with anything unexpected as the photo's reason.
+
+    Raises:
+        PanoHeadError: for what is wrong with the run rather than the photo.
+    """
+    try:
+        return prepare_photo(ref, settings, tools)
+    except PanoHeadError:
+        raise
+    except MemoryError:
+        return failed(ref, "there is not enough memory for it")
+    except Exception as error:
+        return failed(ref, f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def serve(pipe: "Connection[Any, Any]", settings: PrepareSettings) -> None:
+    """A worker: answers photos with records until the parent closes the pipe."""
+    import torch
+
+    torch.set_num_threads(1)
+    log = os.open(settings.out / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    # MediaPipe writes to the standard error of the process; it would cut through the progress bar.
+    os.dup2(log, sys.stderr.fileno() if hasattr(sys.stderr, "fileno") else 2)
+    tools = None
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            ref = pipe.recv()
+            try:
+                tools = settings.tools() if tools is None else tools
+                pipe.send(prepare_safely(ref, settings, tools))
+            except PanoHeadError as error:
+                pipe.send(str(error))
+
+
+def prepare_many(refs: Iterable[PhotoRef], settings: PrepareSettings, workers: int) -> Iterator[Record]:
+    """Records in the order in which they are finished.
+
+    Args:
+        workers: processes; 0 works in this one.
+
+    Raises:
+        PanoHeadError: for what is wrong with the run rather than a photo.
+    """
+    if workers == 0:
+        tools = settings.tools()
+        yield from (prepare_safely(ref, settings, tools) for ref in refs)
+        return
+    context = multiprocessing.get_context("spawn")
+    waiting = iter(refs)
+    pool = [_start(context, settings) for _ in range(workers)]
+    try:
+        for worker in pool:
+            _give(worker, waiting)
+        while any(worker.photo is not None for worker in pool):
+            wait([w.pipe for w in pool if w.photo is not None], timeout=_POLL_S)
+            for index, worker in enumerate(pool):
+                answer = _answer(worker)
+                if answer is None:
+                    continue
+                yield answer
+                if not worker.process.is_alive():
+                    pool[index] = _start(context, settings)
+                _give(pool[index], waiting)
+    finally:
+        for worker in pool:
+            _stop(worker)
+
+
+def _start(context: Any, settings: PrepareSettings) -> _Worker:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, settings), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _give(worker: _Worker, waiting: Iterator[PhotoRef]) -> None:
+    worker.photo = next(waiting, None)
+    worker.since = time.monotonic()
+    if worker.photo is not None:
+        # A worker that died meanwhile is noticed when its answer is looked for.
+        with contextlib.suppress(OSError):
+            worker.pipe.send(worker.photo)
+
+
+def _answer(worker: _Worker) -> Record | None:
+    """The record of the worker's photo if it is finished, the worker is dead, or patience is at its end."""
+    if worker.photo is None:
+        return None
+    try:
+        if worker.pipe.poll():
+            answer = worker.pipe.recv()
+            if isinstance(answer, str):
+                raise PanoHeadError(answer)
+            finished: Record = answer
+            return finished
+    except (EOFError, OSError):
+        worker.process.join(timeout=5)
+        code = worker.process.exitcode
+        _stop(worker)
+        return failed(worker.photo, f"it ended the process that read it (exit code {code})")
+    if time.monotonic() - worker.since > PATIENCE_S:
+        _stop(worker)
+        return failed(worker.photo, f"it took more than {PATIENCE_S:.0f} seconds")
+    return None
+
+
+def _stop(worker: _Worker) -> None:
+    worker.pipe.close()
+    if worker.process.is_alive():
+        worker.process.terminate()
+    worker.process.join(timeout=5)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()

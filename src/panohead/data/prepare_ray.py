@@ -1,0 +1,72 @@
+"""Preparing on many machines: Ray Data hands the photos to actors; the driver keeps the journal.
+
+Photos and output folder must lie on storage that all machines see under the same path.
+"""
+
+import json
+import pickle
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from panohead.data.prepare_files import Record
+from panohead.data.prepare_pool import prepare_safely
+from panohead.data.prepare_run import Engine
+from panohead.data.prepare_settings import PrepareSettings
+from panohead.data.prepare_sources import PhotoRef
+from panohead.errors import PanoHeadError
+
+_BATCH = 8
+
+
+class PhotoActor:
+    """Holds the opened models of one process."""
+
+    def __init__(self, settings: PrepareSettings) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        self._settings, self._tools = settings, settings.tools()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A batch of pickled photos to records as JSON."""
+        refs = [pickle.loads(bytes(photo)) for photo in batch["photo"]]
+        return {"record": [json.dumps(prepare_safely(ref, self._settings, self._tools)) for ref in refs]}
+
+
+def ray_engine(address: str, workers: int) -> Engine:
+    """An engine for :func:`panohead.data.prepare_run.prepare_steps`.
+
+    Args:
+        address: of the cluster; "auto" finds one, "local" starts one on this machine.
+        workers: actors.
+
+    Raises:
+        PanoHeadError: when Ray is not installed or the cluster cannot be reached.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise PanoHeadError("--ray needs Ray Data: pip install 'panohead[scale]'") from error
+    try:
+        if not ray.is_initialized():
+            ray.init(address=address, log_to_driver=False, **({"num_cpus": workers} if address == "local" else {}))
+    except Exception as error:  # Ray raises many kinds of its own
+        raise PanoHeadError(f"cannot reach a Ray cluster at {address} ({error}); give another address") from error
+
+    def run(refs: Iterable[PhotoRef], settings: PrepareSettings) -> Iterator[Record]:
+        items = [{"photo": pickle.dumps(ref)} for ref in refs]
+        if not items:
+            return
+        records = ray.data.from_items(items, override_num_blocks=max(1, len(items) // _BATCH)).map_batches(
+            PhotoActor,
+            fn_constructor_args=(settings,),
+            batch_size=_BATCH,
+            concurrency=max(1, min(workers, len(items))),
+            max_restarts=-1,
+            max_task_retries=3,
+        )
+        for row in records.iter_rows():
+            yield json.loads(row["record"])
+
+    return run

@@ -1,0 +1,178 @@
+"""A whole run of ``panohead prepare``: list, skip what is finished, treat the rest, find duplicates, write."""
+
+import contextlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from panohead.data.face_mesh import import_mediapipe
+from panohead.data.labels import LABELS_FILE
+from panohead.data.mask_person import read_own_mask
+from panohead.data.pose_sidecar import find_pose
+from panohead.data.prepare_files import SET_ASIDE, Journal, Record, open_out, write_atomic, write_json
+from panohead.data.prepare_pool import prepare_many
+from panohead.data.prepare_settings import PrepareSettings
+from panohead.data.prepare_sources import PhotoRef, list_photos
+from panohead.data.quality import repeated
+
+Engine = Callable[[Iterable[PhotoRef], PrepareSettings], Iterator[Record]]
+"""Turns photos into records, in any order."""
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """Attributes:
+    photos: tried in all runs of this dataset.
+    accepted: crops in the dataset.
+    coarse: of them, with a coarse camera.
+    rejected: crops and photos left out.
+    reasons: how often each kind of reason was given.
+    """
+
+    photos: int
+    accepted: int
+    coarse: int
+    rejected: int
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: ``done`` of ``total`` photos, of which ``accepted`` gave at least one crop."""
+
+    done: int
+    total: int
+    accepted: int
+
+
+def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) -> PrepareSummary:
+    """Prepare photos into ``settings.out``; continues a run that was interrupted.
+
+    Raises:
+        PanoHeadError: when the run itself cannot go on; never for one photo.
+    """
+    for _ in prepare_steps(photos, settings, workers=workers):
+        pass
+    return finish(settings)
+
+
+def prepare_steps(
+    photos: Sequence[str], settings: PrepareSettings, *, workers: int = 1, engine: Engine | None = None
+) -> Iterator[Progress]:
+    """The run up to the index, one step a photo; call :func:`finish` afterwards.
+
+    Args:
+        engine: treats the photos in place of local worker processes (Ray).
+
+    Raises:
+        PanoHeadError: when the run itself cannot go on; never for one photo.
+    """
+    refs = [_stamped(ref, settings) for ref in list_photos(photos)]
+    _check_tools(refs, settings)
+    open_out(settings.out, settings.decisive())
+    for leftover in settings.out.rglob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+    journal = Journal(settings.out)
+    todo = [ref for ref in refs if not journal.is_finished(settings.out, ref.name, ref.stamp)]
+    unfinished = {ref.name for ref in todo}
+    done = len(refs) - len(todo)
+    accepted = sum(_has_crop(journal.records[ref.name]) for ref in refs if ref.name not in unfinished)
+    yield Progress(done, len(refs), accepted)
+    records = engine(todo, settings) if engine else prepare_many(todo, settings, min(workers, max(1, len(todo))))
+    for record in records:
+        journal.add(record)
+        done, accepted = done + 1, accepted + _has_crop(record)
+        yield Progress(done, len(refs), accepted)
+
+
+def finish(settings: PrepareSettings) -> PrepareSummary:
+    """Set duplicates aside and write ``prepare.jsonl`` and ``dataset.json``.
+
+    Raises:
+        PanoHeadError: when they cannot be written.
+    """
+    out = settings.out
+    records = [json.loads(json.dumps(r)) for _, r in sorted(Journal(out).records.items())]
+    mark_duplicates(records, settings.gates.duplicate_bits)
+    accepted: list[Record] = []
+    for record in records:
+        for crop in record["crops"]:
+            _put(out, crop)
+            if not crop["reason"]:
+                accepted.append(crop)
+    _remove_strangers(out, {crop["image"] for crop in accepted}, {crop["mask"] for crop in accepted})
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    write_atomic(out / "prepare.jsonl", lines.encode())
+    accepted.sort(key=lambda crop: str(crop["image"]))
+    coarse = [crop["image"] for crop in accepted if crop["kind"] == "coarse"]
+    index = {"labels": [[crop["image"], crop["label"]] for crop in accepted], "coarse": coarse}
+    write_json(out / "images" / LABELS_FILE, index)
+    reasons = Counter(reason.split(":")[0] for record in records for reason in reasons_of(record))
+    return PrepareSummary(len(records), len(accepted), len(coarse), sum(reasons.values()), dict(reasons.most_common()))
+
+
+def reasons_of(record: Record) -> list[str]:
+    """Why a photo, or some of its crops, were left out."""
+    own = [record["reason"]] if record["reason"] else []
+    return own + [crop["reason"] for crop in record["crops"] if crop["reason"]]
+
+
+def mark_duplicates(records: list[Record], bits: int) -> None:
+    """Give crops that repeat an earlier one (in the order of photos) the reason for leaving them out."""
+    crops = {crop["image"]: crop for record in records for crop in record["crops"] if not crop["reason"]}
+    photo = {crop["image"]: record["photo"] for record in records for crop in record["crops"]}
+    for name, first in repeated({name: crop["hash"] for name, crop in crops.items()}, bits).items():
+        crops[name]["reason"] = f"duplicate: of {photo[first]}"
+        crops[name]["duplicate"] = True
+
+
+def _put(out: Path, crop: Record) -> None:
+    """Move an accepted crop's files into the dataset, a duplicate's out of it."""
+    for folder, name in (("images", crop["image"]), ("masks", crop["mask"])):
+        inside, aside = out / folder / name, out / SET_ASIDE / folder / name
+        source, target = (inside, aside) if crop["reason"] else (aside, inside)
+        if crop["reason"] and not crop.get("duplicate"):
+            continue
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source, target)
+
+
+def _remove_strangers(out: Path, images: set[str], masks: set[str]) -> None:
+    """Crops that no record names: written just before a kill, or of a photo that has changed."""
+    for folder, wanted in (("images", images), ("masks", masks)):
+        for path in sorted((out / folder).glob("*/*")):
+            if path.relative_to(out / folder).as_posix() not in wanted:
+                path.unlink()
+        for path in (out / folder).glob("*"):
+            # Empty folders go; the others say so by an error.
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def _stamped(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
+    """With the user's pose and mask in the stamp: a photo whose pose or mask changes is done again."""
+    stamp, pose = ref.stamp, find_pose(settings.poses, ref.name)
+    own = None if settings.masks is None else read_own_mask(settings.masks, ref.name)
+    if pose is not None:
+        stamp += f" {pose}"
+    if own is not None:
+        facts = own.stat()
+        stamp += f" mask {facts.st_size}-{facts.st_mtime_ns}"
+    return replace(ref, stamp=stamp)
+
+
+def _check_tools(refs: list[PhotoRef], settings: PrepareSettings) -> None:
+    """Say before the first photo that MediaPipe is missing, if any photo will need it."""
+    if settings.masks is not None and all(
+        ref.problem or ((pose := find_pose(settings.poses, ref.name)) is not None and pose.box) for ref in refs
+    ):
+        return
+    import_mediapipe()
+
+
+def _has_crop(record: Record) -> bool:
+    return any(not crop["reason"] for crop in record["crops"])

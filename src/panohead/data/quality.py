@@ -1,0 +1,185 @@
+"""What makes a crop good enough to learn from, as thresholds one can see and change."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from panohead.data.alignment import Alignment
+from panohead.data.crop import is_inside
+from panohead.data.face_mesh import Landmarks
+from panohead.data.mask_check import MaskFacts
+
+_HASH_SIDE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityGates:
+    """Attributes:
+    min_core_px: side of the crop's core in the photo (the original: 256).
+    min_sharpness: variance of the Laplacian of the frame at 256 pixels, in grey levels squared.
+    max_residual: of the landmarks' fit, as a share of the face's width.
+    max_roll_deg: how far the head may be tilted in the photo (coarse poses are not judged).
+    max_pitch_deg: how far the camera may be above or below.
+    max_outside: share of the frame that lies outside the photo.
+    min_face_visible: share of the face's landmarks that the mask covers; less is a face behind something.
+    min_coverage, max_coverage: share of the frame that is person.
+    min_confidence: of the alignment.
+    duplicate_bits: pictures whose 64-bit hashes differ in at most so many bits are the same; -1 keeps all.
+    """
+
+    min_core_px: float = 128.0
+    min_sharpness: float = 8.0
+    max_residual: float = 0.06
+    max_roll_deg: float = 60.0
+    max_pitch_deg: float = 60.0
+    max_outside: float = 0.35
+    min_face_visible: float = 0.8
+    min_coverage: float = 0.1
+    max_coverage: float = 0.97
+    min_confidence: float = 0.15
+    duplicate_bits: int = 3
+
+
+@dataclass(frozen=True)
+class CropFacts:
+    """What the gates look at. Attributes as in :class:`QualityGates`."""
+
+    core_px: float
+    sharpness: float
+    outside: float
+    face_visible: float | None
+    mask: MaskFacts
+
+
+def gate(alignment: Alignment, facts: CropFacts, gates: QualityGates) -> str:
+    """The first reason to reject a crop, or an empty string."""
+    roll, pitch = alignment.crop.angle_deg, alignment.angles_deg[1]
+    residual, visible = alignment.residual, facts.face_visible
+    checks: list[tuple[bool, str]] = [
+        (facts.core_px < gates.min_core_px, f"too small: {facts.core_px:.0f} px, needs {gates.min_core_px:.0f}"),
+        (
+            residual is not None and residual > gates.max_residual,
+            f"landmarks do not fit a face: residual {residual or 0:.3f}, at most {gates.max_residual}",
+        ),
+        (
+            alignment.confidence < gates.min_confidence,
+            f"pose unsure: confidence {alignment.confidence:.2f}, needs {gates.min_confidence}",
+        ),
+        (
+            alignment.kind == "face" and abs(roll) > gates.max_roll_deg,
+            f"tilted by {roll:.0f} degrees, at most {gates.max_roll_deg:.0f}",
+        ),
+        (abs(pitch) > gates.max_pitch_deg, f"pitch of {pitch:.0f} degrees, at most {gates.max_pitch_deg:.0f}"),
+        (
+            facts.outside > gates.max_outside,
+            f"head cut off: {facts.outside:.0%} of the frame lies outside, at most {gates.max_outside:.0%}",
+        ),
+        (
+            facts.sharpness < gates.min_sharpness,
+            f"blurred: sharpness {facts.sharpness:.1f}, needs {gates.min_sharpness}",
+        ),
+        (facts.mask.coverage < gates.min_coverage, f"mask nearly empty: {facts.mask.coverage:.0%} of the frame"),
+        (facts.mask.coverage > gates.max_coverage, f"mask nearly full: {facts.mask.coverage:.0%} of the frame"),
+        (
+            visible is not None and visible < gates.min_face_visible,
+            f"face covered: mask holds {visible or 0:.0%} of it, needs {gates.min_face_visible:.0%}",
+        ),
+    ]
+    return next((reason for failed, reason in checks if failed), "")
+
+
+def flags(alignment: Alignment, facts: CropFacts) -> list[str]:
+    """Remarks that do not reject."""
+    remarks = [
+        (facts.core_px < 256, "enlarged"),
+        (facts.mask.pieces > 1, "mask in several pieces"),
+        (facts.mask.largest < 0.9, "mask scattered"),
+        (facts.outside > 0.1, "partly outside the photo"),
+        (alignment.kind == "coarse", "coarse camera"),
+    ]
+    return [text for applies, text in remarks if applies]
+
+
+def sharpness(frame: UInt8[np.ndarray, "height width 3"]) -> float:
+    """Variance of the Laplacian of the grey frame at 256 pixels: about 20 to 2000 for photos in focus."""
+    from PIL import Image
+
+    grey = np.asarray(Image.fromarray(frame).convert("L").resize((256, 256), Image.Resampling.BOX), dtype=np.float64)
+    middle = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * middle
+    return float(laplacian.var())
+
+
+def picture_hash(frame: UInt8[np.ndarray, "height width 3"]) -> str:
+    """64 bits as 16 hexadecimal digits: whether each of 8 x 8 neighbours brightens to the right (dHash).
+
+    Equal up to a few bits for copies of other size, compression or brightness.
+    """
+    from PIL import Image
+
+    size = (_HASH_SIDE + 1, _HASH_SIDE)
+    grey = np.asarray(Image.fromarray(frame).convert("L").resize(size, Image.Resampling.BOX), dtype=np.int16)
+    bits = (grey[:, 1:] > grey[:, :-1]).ravel()
+    return "".join(f"{int(v):02x}" for v in np.packbits(bits))
+
+
+def outside_share(crop_points: Float[np.ndarray, "point 2"], shape: tuple[int, ...]) -> float:
+    """Share of sampled points of the frame that lie outside the photo."""
+    return float(1.0 - is_inside(crop_points, shape).mean())
+
+
+def face_visible(mask: Float[np.ndarray, "height width"], landmarks: Landmarks) -> float:
+    """Share of the landmarks (pixels of the mask) at which the mask says person."""
+    rows = np.clip(np.rint(landmarks[:, 1]).astype(int), 0, mask.shape[0] - 1)
+    columns = np.clip(np.rint(landmarks[:, 0]).astype(int), 0, mask.shape[1] - 1)
+    return float((mask[rows, columns] > 0.5).mean())
+
+
+def repeated(hashes: dict[str, str], bits: int) -> dict[str, str]:
+    """Which pictures repeat which: name to the first name like it.
+
+    Args:
+        hashes: of :func:`picture_hash` by name, in the order in which the first is kept.
+        bits: largest difference; -1 for none.
+    """
+    if bits < 0:
+        return {}
+    bands = _bands(bits)
+    kept: dict[tuple[int, int], list[tuple[str, int]]] = {}
+    copies: dict[str, str] = {}
+    for name, digits in hashes.items():
+        value = int(digits, 16)
+        keys = [(i, (value >> low) & ((1 << width) - 1)) for i, (low, width) in enumerate(bands)]
+        original = next(
+            (other for key in keys for other, known in kept.get(key, []) if (known ^ value).bit_count() <= bits),
+            None,
+        )
+        if original is not None:
+            copies[name] = original
+            continue
+        for key in keys:
+            kept.setdefault(key, []).append((name, value))
+    return copies
+
+
+def _bands(bits: int) -> list[tuple[int, int]]:
+    """Cut 64 bits into one more band than may differ: then one band is equal (pigeonhole), and the search is short."""
+    count = min(bits + 1, 64)
+    edges = [round(i * 64 / count) for i in range(count + 1)]
+    return [(low, high - low) for low, high in pairwise(edges)]
+
+
+def as_record(facts: CropFacts) -> dict[str, Any]:
+    """The facts for ``prepare.jsonl``."""
+    return {
+        "core_px": round(facts.core_px, 1),
+        "sharpness": round(facts.sharpness, 2),
+        "outside": round(facts.outside, 4),
+        "face_visible": None if facts.face_visible is None else round(facts.face_visible, 3),
+        "mask_coverage": round(facts.mask.coverage, 4),
+        "mask_pieces": facts.mask.pieces,
+        "mask_largest": round(facts.mask.largest, 3),
+    }

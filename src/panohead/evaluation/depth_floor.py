@@ -1,0 +1,107 @@
+"""How exactly the dataset's own depth renders agree with each other: the noise floor of every geometry metric."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.data.dataset import dataset_paths
+from panohead.data.labels import read_labels
+from panohead.data.sources import image_names, open_source
+from panohead.errors import PanoHeadError
+from panohead.evaluation.results import Result
+from panohead.evaluation.warping import View, depth_disagreement
+from panohead.geometry.camera import Camera
+
+SAME_SURFACE = 0.05
+"""World units: a larger difference is another surface in front (an ear before the cheek), not noise."""
+_SECTORS = {"front": (0.0, 60.0), "side": (60.0, 120.0), "back": (120.0, 180.0)}
+
+
+@dataclass(frozen=True)
+class TrueView:
+    """Depth map of a dataset's view with its camera."""
+
+    depth: Float[Tensor, "1 height width"]
+    camera: Camera
+
+
+def depth_floor(root: Path, people: int) -> list[Result]:
+    """Distance between the surfaces that neighbouring views of one person show, for views of front, side and back.
+
+    Raises:
+        PanoHeadError: when the dataset has no depth maps, or does not say who is on its pictures.
+    """
+    errors: dict[str, list[float]] = {name: [] for name in _SECTORS}
+    shares: dict[str, list[float]] = {name: [] for name in _SECTORS}
+    pairs = dict.fromkeys(_SECTORS, 0)
+    for views in _people(root, people):
+        for target, source in _neighbours(views):
+            away = depth_disagreement(_view(source), _view(target)).abs()
+            if not len(away):
+                continue
+            sector = _sector(target.camera)
+            same = away < SAME_SURFACE
+            errors[sector].append(float(away[same].mean()) if same.any() else float("nan"))
+            shares[sector].append(float(same.float().mean()))
+            pairs[sector] += 1
+    return [
+        Result(
+            metric="depth floor",
+            subset=name,
+            value=float(np.nanmean(errors[name])),
+            unit="world",
+            counts={"pairs": pairs[name]},
+            details={"same_surface_share": float(np.mean(shares[name])), "same_surface_within": SAME_SURFACE},
+        )
+        for name in _SECTORS
+        if pairs[name]
+    ]
+
+
+def _people(root: Path, most: int) -> Iterator[list[TrueView]]:
+    listing, depth = root / "people.jsonl", root / "depth"
+    for path, remedy in (
+        (listing, "use a synthetic dataset"),
+        (depth, "render one with 'panohead synthesize --depth'"),
+    ):
+        if not path.exists():
+            raise PanoHeadError(f"{path} is missing, so there is no ground truth of depth; {remedy}")
+    source = open_source(dataset_paths(root)[0])
+    names = image_names(source)
+    labels = dict(zip(names, torch.from_numpy(read_labels(source, names)), strict=True))
+    for line in listing.read_text().splitlines()[:most]:
+        shown = [view["image"] for view in json.loads(line)["views"] if view["image"] in labels]
+        yield [TrueView(_depth(depth, name), Camera.from_label(labels[name])) for name in shown]
+
+
+def _depth(folder: Path, name: str) -> Float[Tensor, "1 height width"]:
+    file = folder / PurePosixPath(name).with_suffix(".npz")
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return torch.from_numpy(stored["depth"].astype(np.float32))[None]
+    except (OSError, ValueError, KeyError) as error:
+        raise PanoHeadError(f"{file} is not a depth map ({error}); render the dataset again with --depth") from error
+
+
+def _neighbours(views: list[TrueView]) -> Iterator[tuple[TrueView, TrueView]]:
+    """Every view with the one whose camera is nearest."""
+    for i, view in enumerate(views):
+        others = views[:i] + views[i + 1 :]
+        if others:
+            yield view, min(others, key=lambda other: float((other.camera.position - view.camera.position).norm()))
+
+
+def _view(view: TrueView) -> View:
+    """Depth maps have no soft edge: what was hit is opaque."""
+    return View(view.depth.expand(3, -1, -1), view.depth, (view.depth > 0).float(), view.camera)
+
+
+def _sector(camera: Camera) -> str:
+    yaw = abs(float(camera.angles_deg()[0]))
+    return next(name for name, (low, high) in _SECTORS.items() if low <= yaw <= high)

@@ -1,0 +1,97 @@
+"""What some metrics borrow from optional packages, in the shape they need; each is opened when first asked for."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from panohead.geometry.camera import Camera
+
+_ALIGNER_SIDE = 512
+"""Landmarks are unsure on small pictures; they are enlarged to this."""
+
+
+class MediapipeFaceDetector:
+    """BlazeFace for faces within two metres (extra ``face``): how surely there is a face in a portrait.
+
+    Raises:
+        PanoHeadError: when mediapipe is not installed.
+    """
+
+    name = "mediapipe face detection, short range"
+
+    def __init__(self) -> None:
+        from panohead.data.face_mesh import import_mediapipe, quiet
+
+        solution = import_mediapipe().solutions.face_detection.FaceDetection
+        self._detector: Any = quiet(solution, model_selection=0, min_detection_confidence=0.05)
+
+    def confidence(self, image: Float[Tensor, "3 height width"]) -> float:
+        """The best detection's score, 0 for none; the picture in [-1, 1]."""
+        found = self._detector.process(pixels(image)).detections or []
+        return max((float(face.score[0]) for face in found), default=0.0)
+
+
+class PersonSegmenter:
+    """The masker of photo preparation (extra ``face``): the person's probability per pixel.
+
+    Raises:
+        PanoHeadError: when mediapipe is not installed.
+    """
+
+    name = "mediapipe selfie segmentation, general"
+
+    def __init__(self) -> None:
+        from panohead.data.face_mesh import import_mediapipe
+        from panohead.data.mask_person import MediaPipeMasker
+
+        import_mediapipe()
+        self._masker = MediaPipeMasker()
+
+    def mask(self, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 height width"]:
+        """Probability 0 to 1 of a picture in [-1, 1]."""
+        return torch.from_numpy(self._masker.mask(pixels(image)).astype(np.float32))[None]
+
+
+class AlignerPose:
+    """The camera that photo preparation would give a picture (extra ``face``).
+
+    An alignment by the outline alone is a guess (it takes every faceless head for a back), so it counts as none.
+
+    Raises:
+        PanoHeadError: when mediapipe is not installed.
+    """
+
+    name = "panohead.data.alignment with mediapipe"
+
+    def __init__(self) -> None:
+        from panohead.data.align_tools import AlignmentTools
+        from panohead.data.face_mesh import import_mediapipe
+
+        import_mediapipe()
+        self._tools = AlignmentTools()
+
+    def camera(self, image: Float[Tensor, "3 height width"]) -> tuple[Camera, str] | None:
+        """Camera and kind ("face", "coarse") of a picture in [-1, 1]."""
+        from panohead.data.alignment import align
+
+        found = align(pixels(enlarged(image, _ALIGNER_SIDE)), self._tools)
+        if found is None or found.method.startswith("outline"):
+            return None
+        return found.camera, found.kind
+
+
+def pixels(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:
+    """[-1, 1] to 0..255 by the official rounding."""
+    values = (image.detach().float().cpu() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(values.permute(1, 2, 0).numpy())
+
+
+def enlarged(image: Float[Tensor, "3 height width"], side: int) -> Float[Tensor, "3 high wide"]:
+    """A picture of at least ``side`` pixels."""
+    if image.shape[-1] >= side:
+        return image
+    return F.interpolate(image[None].float(), (side, side), mode="bicubic", align_corners=False)[0].clamp(-1, 1)

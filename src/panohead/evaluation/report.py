@@ -1,0 +1,116 @@
+"""An evaluation on paper: one JSON with everything, one table with the columns side by side."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from panohead.evaluation.evaluate import Evaluated, software
+from panohead.evaluation.results import Result, Skipped, text
+from panohead.evaluation.settings import EvaluationSettings
+from panohead.media.atomic import atomic_path
+
+FORMAT_VERSION = 1
+Row = tuple[str, str, str]
+_ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+GEOMETRY_MISSING = Skipped(
+    "geometry",
+    "reconstruction against ground truth needs 'panohead reconstruct', which this version does not have yet; only the "
+    "dataset's own depth noise is measured",
+)
+
+
+def write_report(
+    out: Path, settings: EvaluationSettings, columns: Sequence[Evaluated], about: dict[str, Any]
+) -> tuple[Path, Path]:
+    """``metrics.json`` and ``table.md`` in ``out``.
+
+    The JSON repeats on the same machine, but for times and memory: it holds no date.
+    """
+    content = {
+        "format": FORMAT_VERSION,
+        "settings": {f.name: _plain(getattr(settings, f.name)) for f in fields(settings)},
+        "software": software(),
+        "about": about,
+        "columns": [
+            {
+                "name": column.name,
+                "about": column.about,
+                "results": [_plain(asdict(result)) for result in column.results],
+                "skipped": [asdict(skipped) for skipped in column.skipped],
+            }
+            for column in columns
+        ],
+        "not_measured": [asdict(GEOMETRY_MISSING)],
+    }
+    metrics, table = out / "metrics.json", out / "table.md"
+    with atomic_path(metrics) as temporary:
+        temporary.write_text(
+            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
+    with atomic_path(table) as temporary:
+        temporary.write_text(markdown(columns), encoding="utf-8")
+    return metrics, table
+
+
+def rich_table(columns: Sequence[Evaluated]) -> Table:
+    """For a terminal."""
+    table = Table(title="evaluation")
+    for title in ("metric", "views", "protocol"):
+        table.add_column(title, no_wrap=True)
+    for column in columns:
+        table.add_column(column.name, justify="right", overflow="fold")
+    for cells in _cells(columns):
+        table.add_row(*cells)
+    return table
+
+
+def markdown(columns: Sequence[Evaluated]) -> str:
+    """The same table for documents, and the reasons for what is missing."""
+    titles = ["metric", "views", "protocol", *(column.name for column in columns)]
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    lines += ["| " + " | ".join(cells) + " |" for cells in _cells(columns)]
+    return "\n".join([*lines, "", *(f"- {reason}" for reason in reasons(columns)), ""])
+
+
+def reasons(columns: Sequence[Evaluated]) -> list[str]:
+    """One sentence for everything that was not measured, each once."""
+    found = [f"{one.metric}: {one.reason}" for column in columns for one in column.skipped]
+    return list(dict.fromkeys(found))
+
+
+def _cells(columns: Sequence[Evaluated]) -> list[list[str]]:
+    by_column = [{result.row: result for result in column.results} for column in columns]
+    rows: dict[Row, Result] = {}
+    for found in by_column:
+        for row, result in found.items():
+            rows.setdefault(row, result)
+    order = list(dict.fromkeys(row[0] for row in rows))
+    cells = []
+    for row in sorted(rows, key=lambda row: order.index(row[0])):
+        first = rows[row]
+        unit = f" ({first.unit})" if first.unit else ""
+        values = [_value(found[row]) if row in found else "" for found in by_column]
+        cells.append([f"{row[0]}{unit} {_ARROWS[first.better]}".strip(), row[1], row[2], *values])
+    return cells
+
+
+def _value(result: Result) -> str:
+    if result.low is None or result.high is None:
+        return text(result.value)
+    return f"{text(result.value)} [{text(result.low)}, {text(result.high)}]"
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: paths as text, numbers that are none as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

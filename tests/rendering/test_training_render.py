@@ -1,0 +1,240 @@
+"""Rendering as training does against the plain renderer: pictures, every gradient, random numbers, ways out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from panohead.geometry import Camera, rays_from_camera
+from panohead.ops import fast_paths
+from panohead.ops.jit import available
+from panohead.rendering import dispatch, fused_gradient, training_render
+from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.field import TriGridField
+from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, render_rays
+from panohead.rendering.trigrid import EG3D_AXES
+
+CONFIG = RenderConfig(depth_samples=14, importance_samples=12)
+SIDE = 9
+NAMES = "planes", "hidden_weight", "hidden_bias", "output_weight", "output_bias", "origins", "directions"
+
+needs_numba = pytest.mark.skipif(not available(), reason="numba is not installed")
+WAYS = [
+    pytest.param(("torch", torch.float64, 1e-10), id="torch-float64"),
+    pytest.param(("torch", torch.float32, 2e-4), id="torch-float32"),
+    pytest.param(("compiled", torch.float32, 2e-4), id="compiled", marks=needs_numba),
+]
+
+
+def make_leaves(dtype: torch.dtype, *, hidden: int = 40, opaque: float = 0.0) -> list[Tensor]:
+    """Everything that can have a gradient, by ``NAMES``; about half of the rays meet something."""
+    random = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int, scale: float = 1.0) -> Tensor:
+        return (torch.randn(shape, generator=random, dtype=torch.float64) * scale).to(dtype)
+
+    leaves = [normal(2, 3, 16, 3, 7, 8), normal(hidden, 16, scale=0.25), normal(hidden, scale=0.1)]
+    leaves += [normal(9, hidden, scale=0.2), normal(9)]
+    leaves[3][0] *= 6
+    leaves[3][0] -= leaves[3][0].mean()
+    leaves[4][0] += opaque
+    labels = torch.stack([Camera.orbit(20, 10).to_label(), Camera.orbit(150, -20).to_label()])
+    leaves += [x.contiguous() for x in rays_from_camera(Camera.from_label(labels.to(dtype)), SIDE)]
+    return [x.requires_grad_() for x in leaves]
+
+
+def make_field(leaves: list[Tensor], **options: Any) -> TriGridField:
+    activation = options.pop("activation", "none")
+    box_warp = options.pop("box_warp", 1.0)
+    return TriGridField(leaves[0], DecoderWeights(*leaves[1:5], activation=activation), box_warp, **options)
+
+
+def draws(dtype: torch.dtype, config: RenderConfig) -> RayRandomness:
+    """Given jitter and quantiles; noise is drawn."""
+    random = torch.Generator().manual_seed(1)
+    jitter = torch.rand(2, SIDE**2, config.depth_samples, generator=random, dtype=dtype)
+    u = torch.rand(2 * SIDE**2, config.importance_samples, generator=random, dtype=dtype)
+    return RayRandomness(ray_jitter=jitter, importance_u=u if u.numel() else None, generator=random)
+
+
+def pulled(result: RayRendering, *, depth: bool = True) -> Tensor:
+    """A number that depends on everything in the result; on depth only where there is weight enough to speak of one."""
+    random = torch.Generator().manual_seed(2)
+
+    def random_sum(x: Tensor) -> Tensor:
+        return (x * torch.randn(x.shape, generator=random, dtype=torch.float64).to(x)).sum()
+
+    seen = result.depth[result.weight_sum > 1e-2]
+    return random_sum(result.features) + random_sum(result.weight_sum) + (random_sum(seen) if depth else 0)
+
+
+def results(render: Callable[..., RayRendering], leaves: list[Tensor], config: RenderConfig, **options: Any) -> Any:
+    """The rendering and the gradients of all leaves."""
+    depth = options.pop("depth", True)
+    field = make_field(leaves, box_warp=config.box_warp, **options)
+    rendering = render(field, *leaves[5:], config, draws(leaves[0].dtype, config))
+    return rendering, torch.autograd.grad(pulled(rendering, depth=depth), leaves)
+
+
+def assert_same(found: Any, expected: Any, tolerance: float) -> None:
+    """Equal up to ``tolerance`` of the largest entry."""
+    for name in ("features", "weight_sum"):
+        ours, plain = getattr(found[0], name), getattr(expected[0], name)
+        torch.testing.assert_close(ours, plain, rtol=0, atol=tolerance * float(plain.detach().abs().max()), msg=name)
+    seen = expected[0].weight_sum > 1e-2
+    assert 0.2 < float(seen.double().mean()) <= 1
+    torch.testing.assert_close(found[0].depth[seen], expected[0].depth[seen], rtol=tolerance, atol=0)
+    for name, ours, plain in zip(NAMES, found[1], expected[1], strict=True):
+        largest = float(plain.abs().max())
+        assert largest > 0, name
+        torch.testing.assert_close(ours, plain, rtol=0, atol=tolerance * largest, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[torch.dtype, float]:
+    """One of the fast ways, and only that one."""
+    kind, dtype, tolerance = request.param
+    if kind == "torch":
+        monkeypatch.setattr(fused_gradient, "unsupported", lambda *arguments: "not in this test")
+    else:
+        monkeypatch.setattr(training_render, "composite_hidden", None)
+    return dtype, tolerance
+
+
+CHANGES: list[dict[str, Any]] = [
+    {},
+    {"importance_samples": 0, "crop_margin": 0.3},
+    {"crop_margin": 0.0, "disparity": True},
+    {"density_noise": 2.0},
+    {"density_noise": 1.0, "importance_samples": 0},
+    {"white_background": True, "box_warp": 1.3},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
+def test_pictures_and_gradients_are_those_of_the_plain_renderer(
+    way: tuple[torch.dtype, float], changes: dict[str, Any]
+) -> None:
+    dtype, tolerance = way
+    config = replace(CONFIG, **changes)
+    leaves = make_leaves(dtype)
+    # The plain depth of a ray without any weight has the gradient NaN.
+    depth = config.crop_margin == 0
+    assert training_render.unsupported(make_field(leaves), config, *leaves[5:]) is None
+    ours, plain = (results(render, leaves, config, depth=depth) for render in (dispatch.render, render_rays))
+    assert_same(ours, plain, tolerance)
+
+
+@pytest.mark.parametrize(
+    "options", [{"axes": EG3D_AXES}, {"interpolation": "bilinear", "axes": EG3D_AXES}], ids=["axes", "tri-plane"]
+)
+def test_other_planes(way: tuple[torch.dtype, float], options: dict[str, Any]) -> None:
+    dtype, tolerance = way
+    config, leaves = replace(CONFIG, crop_margin=0.0), make_leaves(dtype, hidden=64)
+    ours, plain = (results(render, leaves, config, **options) for render in (dispatch.render, render_rays))
+    assert_same(ours, plain, tolerance)
+
+
+def test_behind_a_wall_nothing_has_a_gradient(way: tuple[torch.dtype, float]) -> None:
+    """The kernels stop where no light arrives; the plain renderer computes gradients of nothing there."""
+    dtype, tolerance = way
+    config, leaves = replace(CONFIG, crop_margin=0.0), make_leaves(dtype, opaque=60.0)
+    ours, plain = (results(render, leaves, config) for render in (dispatch.render, render_rays))
+    assert_same(ours, plain, 10 * tolerance)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_random_numbers_are_drawn_alike(way: tuple[torch.dtype, float], noise: float) -> None:
+    """One seed, one picture, whoever renders; and the generator is left in the same state. Also without gradients."""
+    dtype, tolerance = way
+    config, leaves = replace(CONFIG, density_noise=noise), make_leaves(dtype)
+    pictures, states = [], []
+    for render in (render_rays, dispatch.render, torch.no_grad()(dispatch.render)):
+        random = torch.Generator().manual_seed(5)
+        pictures.append(render(make_field(leaves), *leaves[5:], config, RayRandomness(generator=random)).features)
+        states.append(random.get_state())
+    for picture, state in zip(pictures[1:], states[1:], strict=True):
+        torch.testing.assert_close(picture, pictures[0], rtol=0, atol=10 * tolerance)
+        assert torch.equal(state, states[0])
+
+
+def test_a_gradient_of_the_gradient_is_the_plain_one(way: tuple[torch.dtype, float]) -> None:
+    dtype, tolerance = way
+    found = []
+    for render in (dispatch.render, render_rays):
+        leaves = make_leaves(dtype)
+        result = render(make_field(leaves), *leaves[5:], CONFIG, draws(dtype, CONFIG))
+        slopes = torch.autograd.grad(pulled(result, depth=False), [leaves[0], leaves[1], leaves[5]], create_graph=True)
+        slope = sum(x.square().sum() / float(x.detach().square().sum()) for x in slopes)
+        assert isinstance(slope, Tensor)
+        found.append(torch.autograd.grad(slope, leaves[:3]))
+    for ours, plain in zip(*found, strict=True):
+        assert float(plain.abs().max()) > 0
+        torch.testing.assert_close(ours, plain, rtol=0, atol=10 * tolerance * float(plain.abs().max()))
+
+
+def test_gradients_of_a_part_and_twice(way: tuple[torch.dtype, float]) -> None:
+    """Only the weight is pulled, only planes and origins ask, and the graph is used twice."""
+    dtype, tolerance = way
+    leaves = make_leaves(dtype)
+    for leaf in (*leaves[1:5], leaves[6]):
+        leaf.requires_grad_(False)
+    wanted = [leaves[0], leaves[5]]
+    found = []
+    for render in (dispatch.render, render_rays):
+        weight = render(make_field(leaves), *leaves[5:], CONFIG, draws(dtype, CONFIG)).weight_sum
+        found.append(torch.autograd.grad(weight.sum(), wanted, retain_graph=True))
+        again = torch.autograd.grad(weight.sum(), wanted)
+        assert all(torch.equal(x, y) for x, y in zip(found[-1], again, strict=True))
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=0, atol=tolerance * float(plain.abs().max()))
+
+
+@needs_numba
+def test_the_number_of_threads_changes_nothing() -> None:
+    leaves, before, found = make_leaves(torch.float32), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            rendering, gradients = results(dispatch.render, leaves, CONFIG, depth=False)
+            # A thread has no say in the kernels; torch's own products outside them may be cut differently.
+            found.append((rendering.weight_sum, gradients[0], gradients[2], gradients[5]))
+    finally:
+        torch.set_num_threads(before)
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-6 * float(one.detach().abs().max()))
+
+
+REASONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"cull_clouds": 0.1}, {}, "clouds"),
+    ({"binarize_clouds": 0.1}, {}, "clouds"),
+    ({"ray_start": "auto", "ray_end": "auto"}, {}, "depths have gradients"),
+    ({}, {"activation": "sigmoid"}, "hidden units"),
+]
+
+
+@pytest.mark.parametrize(("changes", "options", "reason"), REASONS)
+def test_it_steps_aside(changes: dict[str, Any], options: dict[str, Any], reason: str) -> None:
+    config, leaves = replace(CONFIG, **changes), make_leaves(torch.float32)
+    field = make_field(leaves, **options)
+    assert reason in str(training_render.unsupported(field, config, *leaves[5:]))
+    ours, plain = (
+        render(field, *leaves[5:], config, draws(torch.float32, config)) for render in (dispatch.render, render_rays)
+    )
+    assert torch.equal(ours.features, plain.features)
+
+
+def test_it_steps_aside_when_told_to_or_not_needed() -> None:
+    leaves = make_leaves(torch.float32)
+    with fast_paths.plain_only():
+        assert training_render.unsupported(make_field(leaves), CONFIG) == "fast paths are switched off"
+    with torch.no_grad():
+        assert "neither" in str(training_render.unsupported(make_field(leaves), CONFIG, *leaves[5:]))
+    for leaf in leaves:
+        leaf.requires_grad_(False)
+    assert "neither" in str(training_render.unsupported(make_field(leaves), CONFIG, *leaves[5:]))
+    fixed = replace(CONFIG, ray_start="auto", ray_end="auto", density_noise=1.0)
+    assert training_render.unsupported(make_field(leaves), fixed, *leaves[5:]) is None
