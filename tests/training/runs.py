@@ -1,6 +1,7 @@
 """Running ``panohead train`` in processes of its own, as a user does, on the 64 pictures beside this file."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import torch
 from panohead.training.run_state import load_latest_state
 
 HEADS = Path(__file__).parent / "heads"
+PATIENCE_S = 800
+"""A run takes half a minute; other work on the machine may stretch that."""
+
 SMALL = ("--preset", "tiny", "--data", str(HEADS), "--quiet", "--device", "cpu", "--set")
 SETTINGS = ("tick_kimg=0.016", "snapshot_ticks=1000", "metric_ticks=1000", "metric_images=8", "data.cache=memory")
 """A tick, and so a state, every second step; nothing else is written before the end."""
@@ -33,7 +37,12 @@ def start(*arguments: str, processes: int = 1) -> "subprocess.Popen[str]":
 def train(*arguments: str, processes: int = 1) -> str:
     """Train to the end; returns what was printed."""
     process = start(*arguments, processes=processes)
-    output, _ = process.communicate(timeout=240)
+    try:
+        output, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
     assert process.returncode == 0, output
     return output
 

@@ -32,7 +32,7 @@ from panohead.training.distributed import (
 
 WORKER = Path(__file__).with_name("distributed_worker.py")
 SILENCE_S = 2.5
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 REMEDY = "the run stops; start it again with --resume RUN to go on from its last state"
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
 
@@ -233,7 +233,10 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delenv(name, raising=False)
     for name, value in place.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(PanoHeadError, match=r"rank 1 of 2 did not come within 1 s or ended"), join_ranks("cpu", join_s=1.0):
+    with (
+        pytest.raises(PanoHeadError, match=r"rank 1 of 2 did not come within 1 s or ended"),
+        join_ranks("cpu", join_s=1.0),
+    ):
         pass
 
 
@@ -244,5 +247,5 @@ def test_devices() -> None:
         choose_device("gpu")
     with pytest.raises(PanoHeadError, match="2 ranks cannot share cuda:0"):
         choose_device("cuda:0", world_size=2)
-    with pytest.raises(PanoHeadError, match=r"has \d+ GPUs, number 99 is not one of them"):
+    with pytest.raises(PanoHeadError, match=r"no CUDA device|number 99 is not one of them"):
         choose_device("cuda", local_rank=99)

@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 
 from panohead.errors import PanoHeadError
-from panohead.training.multiview import load_multiview
+from panohead.geometry.camera import Camera
+from panohead.training.multiview import MultiViewData, load_multiview
+from panohead.training.picture_codes import picture_codes
 
 
 def write_dataset(root: Path) -> None:
@@ -22,7 +24,7 @@ def write_dataset(root: Path) -> None:
     for i, name in enumerate(names):
         Image.fromarray(np.full((8, 8, 3), 40 * i, np.uint8)).save(root / "images" / f"{name}.png")
         Image.fromarray(mask).save(root / "masks" / f"{name}.png")
-    labels = [[f"{name}.png", [float(i)] * 25] for i, name in enumerate(names)]
+    labels = [[f"{name}.png", Camera.orbit(10.0 * i).to_label().tolist()] for i, name in enumerate(names)]
     (root / "images" / "dataset.json").write_text(json.dumps({"labels": labels}))
     rows = [{"name": name, "person": 7 if name[0] == "a" else 9} for name in names]
     (root / "people.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
@@ -36,7 +38,30 @@ def test_reads_people_on_white(tmp_path: Path) -> None:
     assert data.images.shape == (4, 3, 4, 4)
     assert data.images[3, :, 0].tolist() == [[120, 120, 255, 255]] * 3
     assert data.masks[3, 0, 0].tolist() == [255, 255, 0, 0]
-    assert data.labels[:, 0].tolist() == [0, 1, 2, 3]
+    assert Camera.from_label(data.labels).angles_deg()[:, 0].tolist() == pytest.approx([0, 10, 20, 30], abs=1e-3)
+
+
+def test_reads_what_synthesize_writes() -> None:
+    """A line a person, zips: the pictures beside this file."""
+    data = load_multiview(Path(__file__).parent / "heads", 32)
+    assert data.people == 8
+    assert data.person.bincount().tolist() == [8] * 8
+    assert data.images.shape == (64, 3, 32, 32)
+
+
+def test_codes_follow_looks() -> None:
+    """Whitened, and people with the same pictures have the same code."""
+    data = load_multiview(Path(__file__).parent / "heads", 32)
+    codes = picture_codes(data, 5, torch.Generator().manual_seed(0))
+    assert codes.mean(dim=0).abs().max() < 1e-4
+    torch.testing.assert_close(torch.cov(codes.T, correction=0), torch.eye(5), atol=1e-3, rtol=0)
+    twins = data.person.clone()
+    images, masks, labels = data.images.clone(), data.masks.clone(), data.labels.clone()
+    for first, second in zip(torch.nonzero(twins == 0), torch.nonzero(twins == 1), strict=True):
+        images[second], masks[second], labels[second] = images[first], masks[first], labels[first]
+    same = picture_codes(MultiViewData(images, masks, labels, data.person), 5, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(same[0], same[1], atol=1e-3, rtol=0)
+    assert (same[0] - same[2]).abs().max() > 0.1
 
 
 def test_takes_the_first_people_and_subsets(tmp_path: Path) -> None:
@@ -47,9 +72,11 @@ def test_takes_the_first_people_and_subsets(tmp_path: Path) -> None:
 
 
 def test_names_the_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(PanoHeadError, match=r"dataset\.json is missing"):
-        load_multiview(tmp_path, 8)
     write_dataset(tmp_path)
     (tmp_path / "masks" / "b_1.png").unlink()
-    with pytest.raises(PanoHeadError, match=r"b_1\.png is missing"):
+    with pytest.raises(PanoHeadError, match=r"no mask for b_1\.png"):
+        load_multiview(tmp_path, 8)
+    (tmp_path / "people.jsonl").unlink()
+    (tmp_path / "images" / "b_1.png").unlink()
+    with pytest.raises(PanoHeadError, match=r"people\.jsonl is missing"):
         load_multiview(tmp_path, 8)

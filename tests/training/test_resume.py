@@ -36,6 +36,7 @@ def newest(run: Path) -> Path | None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_at_random_moments(uninterrupted: Path, tmp_path: Path) -> None:
     """SIGKILL to the whole process group at random moments after the first state; then ``--resume``."""
     run, chance = tmp_path / "run", random.Random(0)
@@ -59,6 +60,7 @@ def test_killed_at_random_moments(uninterrupted: Path, tmp_path: Path) -> None:
     assert_equal(run, uninterrupted)
 
 
+@pytest.mark.timeout(1800)
 def test_interrupted_and_resumed(uninterrupted: Path, tmp_path: Path) -> None:
     """Ctrl-C ends the step, saves, says how to go on, and loses nothing."""
     run = tmp_path / "run"
@@ -73,6 +75,7 @@ def test_interrupted_and_resumed(uninterrupted: Path, tmp_path: Path) -> None:
     assert_equal(run, uninterrupted)
 
 
+@pytest.mark.timeout(1800)
 def test_two_processes_equal_one(uninterrupted: Path, tmp_path: Path) -> None:
     """Two gloo processes and one with the doubled batch: the same losses and, up to the order of sums, weights."""
     run = tmp_path / "run"

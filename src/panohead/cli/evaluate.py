@@ -69,7 +69,9 @@ class Evaluate:
         evaluation = Evaluation(settings, self.data, progress=counting)
         columns = evaluation.run(subjects)
         metrics, table = write_report(out, settings, columns, evaluation.about)
-        Console().print(rich_table(columns))
+        console = Console()
+        # Narrow columns break numbers; where nobody looks there is room.
+        (console if console.is_terminal else Console(width=160)).print(rich_table(columns))
         for reason in reasons(columns):
             say(f"not measured - {reason}")
         say(f"wrote {metrics} and {table}")

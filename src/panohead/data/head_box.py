@@ -1,7 +1,6 @@
 """Where a head is when no face says so: a box from a detector, the user's, or the outline of the person."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -110,14 +109,14 @@ def decode_yolo(output: np.ndarray) -> list[Box]:
 def thin_out(corners: Float[np.ndarray, "box 4"]) -> list[Box]:
     """Boxes in order, without those that overlap an earlier one by more than half of their union."""
     kept: list[Box] = []
-    for box in corners:
+    for left, top, right, bottom in corners.tolist():
+        box: Box = (left, top, right, bottom)
         if all(_overlap(box, other) <= _OVERLAP for other in kept):
-            left, top, right, bottom = (float(v) for v in box)
-            kept.append((left, top, right, bottom))
+            kept.append(box)
     return kept
 
 
-def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
+def _overlap(one: Box, other: Box) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(0.0, width) * max(0.0, height)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from panohead.errors import PanoHeadError
 from panohead.evaluation.back_of_head import BackOfHead, DensityChecks
@@ -63,11 +64,12 @@ class Evaluation:
         resolution = self._resolution(list(subjects.values())) if self._compares_sets else 0
         for name, predictor in subjects.items():
             column = Evaluated(name, _about(predictor))
+            # First, so that its peak memory is not that of the other metrics; the table shows it last.
+            costs = cost(predictor.generator) if "cost" in self.settings.metrics else []
             if self._compares_sets:
                 column.take(self._sets(predictor, resolution))
             column.take(list(self._heads(predictor)))
-            if "cost" in self.settings.metrics:
-                column.take(cost(predictor.generator))
+            column.take(costs)
             columns.append(column)
         columns.append(self._floor(list(subjects.values()), resolution))
         return [column for column in columns if column.results or column.skipped]
@@ -153,10 +155,7 @@ class Evaluation:
         if inception is None:
             return ""
         if "inception_sha256" not in self.about:
-            digest = hashlib.sha256()
-            for value in inception.state_dict().values():
-                digest.update(value.cpu().contiguous().numpy().tobytes())
-            self.about["inception_sha256"] = digest.hexdigest()
+            self.about["inception_sha256"] = _weights_sha256(inception)
         return str(self.about["inception_sha256"])
 
     def _heads(self, predictor: Predictor) -> Iterator[Result | Skipped]:
@@ -228,7 +227,16 @@ def _about(predictor: Predictor) -> dict[str, Any]:
     checkpoint = predictor.checkpoint
     if checkpoint is None:
         return {}
-    return {"sha256": checkpoint.sha256, "kimg": checkpoint.kimg, "device": str(predictor.device)}
+    digest = checkpoint.sha256 or _weights_sha256(predictor.generator)
+    return {"sha256": digest, "kimg": checkpoint.kimg, "device": str(predictor.device)}
+
+
+def _weights_sha256(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _try(metric: str, work: Callable[[], list[Result]]) -> list[Result | Skipped]:

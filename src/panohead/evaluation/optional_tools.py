@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 
 _ALIGNER_SIDE = 512
@@ -24,9 +25,9 @@ class MediapipeFaceDetector:
     name = "mediapipe face detection, short range"
 
     def __init__(self) -> None:
-        from panohead.data.face_mesh import import_mediapipe, quiet
+        from panohead.data.face_mesh import quiet
 
-        solution = import_mediapipe().solutions.face_detection.FaceDetection
+        solution = _mediapipe("the rate of faces").solutions.face_detection.FaceDetection
         self._detector: Any = quiet(solution, model_selection=0, min_detection_confidence=0.05)
 
     def confidence(self, image: Float[Tensor, "3 height width"]) -> float:
@@ -45,10 +46,9 @@ class PersonSegmenter:
     name = "mediapipe selfie segmentation, general"
 
     def __init__(self) -> None:
-        from panohead.data.face_mesh import import_mediapipe
         from panohead.data.mask_person import MediaPipeMasker
 
-        import_mediapipe()
+        _mediapipe("segmentation")
         self._masker = MediaPipeMasker()
 
     def mask(self, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 height width"]:
@@ -69,9 +69,8 @@ class AlignerPose:
 
     def __init__(self) -> None:
         from panohead.data.align_tools import AlignmentTools
-        from panohead.data.face_mesh import import_mediapipe
 
-        import_mediapipe()
+        _mediapipe("finding the camera of a picture")
         self._tools = AlignmentTools()
 
     def camera(self, image: Float[Tensor, "3 height width"]) -> tuple[Camera, str] | None:
@@ -82,6 +81,15 @@ class AlignerPose:
         if found is None or found.method.startswith("outline"):
             return None
         return found.camera, found.kind
+
+
+def _mediapipe(what: str) -> Any:
+    from panohead.data.face_mesh import import_mediapipe
+
+    try:
+        return import_mediapipe()
+    except PanoHeadError as error:
+        raise PanoHeadError(f"{what} needs mediapipe; install it with pip install 'panohead[face]'") from error
 
 
 def pixels(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:

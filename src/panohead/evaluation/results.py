@@ -57,6 +57,6 @@ def text(value: float) -> str:
     """A number with four significant digits; a dash for none."""
     if not math.isfinite(value):
         return "-"
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
+    if value == 0 or 1e-4 <= abs(value) < 1e5:
         return f"{value:.4g}"
     return f"{value:.2e}"

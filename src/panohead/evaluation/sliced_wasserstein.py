@@ -15,6 +15,7 @@ __all__ = ["PyramidPatches", "SlicedWasserstein", "describe", "join", "sliced_wa
 
 _GRID = 1024
 _PROJECTIONS_AT_ONCE = 16
+_DRAWS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +152,9 @@ def _interval(value: float, reference: ndarray, other: ndarray, seed: int, boots
     change = np.zeros(bootstrap)
     for sign, shares in ((1.0, reference), (-1.0, other)):
         centred = shares - shares.mean()
-        for replicate in range(bootstrap):
-            change[replicate] += sign * centred[rng.integers(len(shares), size=len(shares))].mean()
+        rows = max(1, _DRAWS_AT_ONCE // len(shares))
+        for start in range(0, bootstrap, rows):
+            drawn = rng.integers(len(shares), size=(min(rows, bootstrap - start), len(shares)))
+            change[start : start + rows] += sign * centred[drawn].mean(axis=1)
     low, high = np.quantile(change, [0.025, 0.975])
     return max(0.0, value + float(low)), value + float(high)

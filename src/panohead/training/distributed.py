@@ -223,10 +223,13 @@ def choose_device(device: str | None = None, *, world_size: int = 1, local_rank:
     if own.type != "cuda":
         return own
     index = local_rank if own.index is None else own.index
-    if index >= torch.cuda.device_count():
+    number = torch.cuda.device_count()
+    if number == 0:
+        raise PanoHeadError("torch finds no CUDA device on this machine; use --device cpu")
+    if index >= number:
         raise PanoHeadError(
-            f"this machine has {torch.cuda.device_count()} GPUs, number {index} is not one of them; start fewer ranks "
-            "(torchrun --nproc-per-node) or use --device cpu"
+            f"this machine has {number} GPUs, number {index} is not one of them; start fewer ranks (torchrun "
+            "--nproc-per-node) or use --device cpu"
         )
     torch.cuda.set_device(index)
     return torch.device("cuda", index)

@@ -1,18 +1,16 @@
 """A dataset that knows which of its pictures show one person, held in memory as bytes."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from PIL import Image
 from torch import Tensor
 
+from panohead.data.dataset import open_dataset
 from panohead.errors import PanoHeadError
-
-WHITE = 255.0
 
 
 @dataclass(frozen=True)
@@ -44,65 +42,56 @@ class MultiViewData:
         return MultiViewData(self.images[keep], self.masks[keep], self.labels[keep], self.person[keep], names)
 
 
-def load_multiview(root: Path, resolution: int, people: int | None = None) -> MultiViewData:
-    """Read ``images/dataset.json`` (official labels), ``masks/`` and ``people.jsonl`` of a dataset with people.
+def load_multiview(
+    root: Path, resolution: int, people: int | None = None, *, on_progress: Callable[[int, int], None] | None = None
+) -> MultiViewData:
+    """Read a dataset (in any layout) that knows its people: ``people.jsonl`` beside it.
 
     Args:
         root: the dataset's folder.
-        resolution: pixels per side to reduce the pictures to (box filter).
+        resolution: pixels per side to reduce the pictures to (box filter, by a whole factor).
         people: take only the first so many people; None for all.
+        on_progress: called with the pictures read and all pictures.
 
     Raises:
-        PanoHeadError: when a file of the layout is missing.
+        PanoHeadError: when a file is missing or unreadable, or nobody is known.
     """
-    labels_file, people_file = root / "images" / "dataset.json", root / "people.jsonl"
-    for file in (labels_file, people_file):
-        if not file.is_file():
-            raise PanoHeadError(f"{file} is missing; a multi-view dataset has images/dataset.json and people.jsonl")
+    people_file = root / "people.jsonl"
+    dataset = open_dataset(root, background="white", resolution=resolution)
+    if not people_file.is_file():
+        raise PanoHeadError(f"{people_file} is missing; a warm start needs a dataset that says who is on which picture")
     person_of = _people(people_file)
     number = {person: i for i, person in enumerate(sorted(set(person_of.values()))[:people])}
-    listed = json.loads(labels_file.read_text())["labels"]
-    labels = {str(Path(name).with_suffix("")): (name, label) for name, label in listed}
-    names = tuple(sorted(name for name in labels if person_of.get(name) in number))
-    if not names:
-        raise PanoHeadError(f"{labels_file} and {people_file} name no picture in common; check the dataset")
-
-    images = np.empty((len(names), resolution, resolution, 3), np.uint8)
-    masks = np.empty((len(names), resolution, resolution, 1), np.uint8)
-    for i, name in enumerate(names):
-        file = labels[name][0]
-        images[i], masks[i] = _on_white(root / "images" / file, _mask_of(root / "masks" / file), resolution)
+    stems = [str(PurePosixPath(name).with_suffix("")) for name in dataset.names]
+    chosen = [i for i, stem in enumerate(stems) if person_of.get(stem) in number]
+    if not chosen:
+        raise PanoHeadError(f"{people_file} names no picture of {root}; check that they belong together")
+    images = torch.empty(len(chosen), 3, resolution, resolution, dtype=torch.uint8)
+    masks = torch.empty(len(chosen), 1, resolution, resolution, dtype=torch.uint8)
+    for place, photo in enumerate(chosen):
+        images[place], masks[place] = dataset.photo(photo)
+        if on_progress is not None:
+            on_progress(place + 1, len(chosen))
     return MultiViewData(
-        torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
-        torch.from_numpy(masks).permute(0, 3, 1, 2).contiguous(),
-        torch.tensor([labels[name][1] for name in names], dtype=torch.float32),
-        torch.tensor([number[person_of[name]] for name in names]),
-        names,
+        images,
+        masks,
+        torch.from_numpy(dataset.photo_labels[chosen]),
+        torch.tensor([number[person_of[stems[i]]] for i in chosen]),
+        tuple(stems[i] for i in chosen),
     )
 
 
 def _people(file: Path) -> dict[str, int]:
     """Who is on which picture (name without suffix): a line a person with its "views", or a line a picture."""
     person_of: dict[str, int] = {}
-    for line in file.read_text().splitlines():
-        if line.strip():
-            row = json.loads(line)
-            shown = [view["image"] for view in row["views"]] if "views" in row else [row["name"]]
-            person_of |= {str(Path(name).with_suffix("")): row["person"] for name in shown}
+    try:
+        for line in file.read_text().splitlines():
+            if line.strip():
+                row = json.loads(line)
+                shown = [view["image"] for view in row["views"]] if "views" in row else [row["name"]]
+                person_of |= {str(PurePosixPath(name).with_suffix("")): row["person"] for name in shown}
+    except (ValueError, KeyError, TypeError) as error:
+        raise PanoHeadError(
+            f'{file} is not one JSON object a line with "person" and "views" or "name"; write it anew'
+        ) from error
     return person_of
-
-
-def _mask_of(named: Path) -> Path:
-    return named if named.is_file() else named.with_suffix(".png")
-
-
-def _on_white(image_file: Path, mask_file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-    if not mask_file.is_file():
-        raise PanoHeadError(f"{mask_file} is missing; every picture needs a mask of the same name")
-    image = np.asarray(Image.open(image_file).convert("RGB"), np.float32)
-    mask = np.asarray(Image.open(mask_file).convert("L"), np.float32)[..., None] / WHITE
-    composed = image * mask + WHITE * (1 - mask)
-    size = (resolution, resolution)
-    small = Image.fromarray(composed.round().astype(np.uint8)).resize(size, Image.Resampling.BOX)
-    small_mask = Image.fromarray((mask[..., 0] * WHITE).round().astype(np.uint8)).resize(size, Image.Resampling.BOX)
-    return np.asarray(small), np.asarray(small_mask)[..., None]

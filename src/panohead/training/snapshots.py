@@ -38,7 +38,16 @@ def save_grid(run: Path, players: Players, config: TrainConfig, nimg: int) -> Pa
     file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.webp"
     file.parent.mkdir(parents=True, exist_ok=True)
     device = next(players.average.parameters()).device
-    return snapshot_grid(players.average, z=z.to(device), truncation_psi=GRID_PSI, file=file, batch=config.micro_batch)
+    # Heads that are trained without a camera are drawn without one.
+    blind = config.schedules.pose_swap_probability is None
+    return snapshot_grid(
+        players.average,
+        z=z.to(device),
+        truncation_psi=GRID_PSI,
+        file=file,
+        batch=config.micro_batch,
+        conditioning_label=torch.zeros(1, config.generator.label_dim, device=device) if blind else None,
+    )
 
 
 class DistanceMeter:

@@ -26,7 +26,9 @@ def warm_start(players: Players, config: TrainConfig, data: Path, run: Path, ran
         PanoHeadError: when the dataset does not know its people.
     """
     if ranks.is_first:
-        generator = fit(config, load_multiview(data, config.resolution), run / FOLDER, quiet=quiet)
+        with showing("reading people", enabled=not quiet) as on_progress:
+            people = load_multiview(data, config.resolution, on_progress=on_progress)
+        generator = fit(config, people, run / FOLDER, quiet=quiet)
         for network in (players.generator, players.average):
             network.load_state_dict(generator.state_dict())
     barrier(ranks)

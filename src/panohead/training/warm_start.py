@@ -21,7 +21,6 @@ from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
 from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
 from panohead.training.multiview import MultiViewData
-from panohead.training.picture_codes import picture_codes
 from panohead.training.patches import (
     PatchBatch,
     PatchRendering,
@@ -30,6 +29,7 @@ from panohead.training.patches import (
     pick_patches,
     render_patches,
 )
+from panohead.training.picture_codes import picture_codes
 
 _NOISE = PixelNoise(mode="const")
 

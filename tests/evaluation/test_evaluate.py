@@ -1,0 +1,231 @@
+"""The whole evaluation on the smallest generator and a dataset of painted spheres."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import tiny
+from evaluation.scenes import bands, sphere_view
+from panohead.checkpoint import save_checkpoint
+from panohead.cli.main import main
+from panohead.errors import PanoHeadError
+from panohead.evaluation.depth_floor import depth_floor
+from panohead.evaluation.distribution_metrics import SetSettings, compare_sets, fake_sets, real_sets
+from panohead.evaluation.evaluate import FLOOR, Evaluated, Evaluation
+from panohead.evaluation.fakes import even_rays, fake_batches, to_bytes
+from panohead.evaluation.photos import Photos, reduced
+from panohead.evaluation.picture_set import patches_per_picture
+from panohead.evaluation.protocol import comparisons
+from panohead.evaluation.report import write_report
+from panohead.evaluation.settings import EvaluationSettings, metric_names
+from panohead.geometry.camera import Camera
+from panohead.models.generator import Generator
+from panohead.perceptual.inception import Inception
+from panohead.predictor import Predictor
+
+SMALL = replace(tiny.CONFIG, superresolution=replace(tiny.CONFIG.superresolution, from_resolution=16))
+"""32-pixel pictures."""
+PEOPLE, VIEWS = 6, 8
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six spheres from eight sides, with masks, depth and people."""
+    root = tmp_path_factory.mktemp("spheres")
+    labels, people = [], []
+    for person in range(PEOPLE):
+        shown = []
+        for view in range(VIEWS):
+            camera = Camera.orbit(view * 360 / VIEWS - 170 + 3 * person, 5.0 * (person - 3))
+            seen = sphere_view(camera, 32, radius=0.22 + 0.01 * person, paint=lambda p, k=person: bands(p + 0.03 * k))
+            name = f"{person:06d}_{view:02d}"
+            for folder, pixels in (
+                ("images", to_bytes(seen.image[None])[0].permute(1, 2, 0)),
+                ("masks", seen.mask[0] * 255),
+            ):
+                (root / folder).mkdir(exist_ok=True)
+                Image.fromarray(np.asarray(pixels).astype(np.uint8)).save(root / folder / f"{name}.png")
+            (root / "depth").mkdir(exist_ok=True)
+            np.savez(root / "depth" / f"{name}.npz", depth=(seen.depth * seen.mask)[0].numpy().astype(np.float16))
+            labels.append([f"{name}.png", camera.to_label().tolist()])
+            shown.append({"image": f"{name}.png"})
+        people.append(json.dumps({"person": person, "views": shown}))
+    (root / "images" / "dataset.json").write_text(json.dumps({"labels": labels}))
+    (root / "people.jsonl").write_text("\n".join(people))
+    return root
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return tiny.generator(config=SMALL)
+
+
+def measured(generator: Generator, data: Path | None, **options: object) -> list[Evaluated]:
+    settings = EvaluationSettings(**{"metrics": ("swd",), "subsets": ("all", "back"), "num": 16, "heads": 1, **options})
+    return Evaluation(settings, data).run({"tiny": Predictor(generator)})
+
+
+def rows(column: Evaluated) -> dict[tuple[str, str, str], float]:
+    return {result.row: result.value for result in column.results}
+
+
+def test_everything_without_weights_is_measured_and_written(generator: Generator, data: Path, tmp_path: Path) -> None:
+    settings = EvaluationSettings(num=16, heads=1, subsets=("all", "front"), metrics=metric_names(["weight-free"]))
+    evaluation = Evaluation(settings, data)
+    columns = evaluation.run({"tiny": Predictor(generator)})
+    assert [column.name for column in columns] == ["tiny", FLOOR]
+    model, floor = (rows(column) for column in columns)
+    assert {"SWD", "warping error", "leakage", "mirror score", "floaters", "peak memory"} <= {row[0] for row in model}
+    assert floor["SWD", "all", "both"] < 0.5 * model["SWD", "all", "both"]
+    assert floor["depth floor", "front", ""] < 0.01
+    metrics, table = write_report(tmp_path, settings, columns, evaluation.about)
+    content = json.loads(metrics.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    first = content["columns"][0]["results"][0]
+    assert {"metric", "value", "subset", "protocol", "counts", "low", "high"} <= set(first)
+    assert content["columns"][1]["about"]["photos"] == PEOPLE * VIEWS
+    assert len(content["columns"][1]["about"]["sha256"]) == 64
+    assert content["not_measured"][0]["metric"] == "geometry"
+    assert "| SWD (std) ↓ | all | both |" in table.read_text()
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_one_others(generator: Generator, data: Path) -> None:
+    first, again = (rows(measured(generator, data)[0]) for _ in range(2))
+    assert first == again
+    assert first != rows(measured(generator, data, seed=1)[0])
+
+
+def test_batches_change_nothing(generator: Generator, data: Path) -> None:
+    labels = Photos(data).labels
+    for route in ("forward", "front", "random"):
+        ones, fives = (
+            torch.cat([b.images for b in fake_batches(generator, route, labels, count=7, seed=0, batch=size)]).int()
+            for size in (1, 5)
+        )
+        assert (ones - fives).abs().max() <= 1
+    few, many = (rows(measured(generator, data, batch=size)[0]) for size in (3, 16))
+    assert few == pytest.approx(many, abs=2e-3)
+
+
+def test_a_fake_is_the_generators_own_picture(generator: Generator) -> None:
+    labels = torch.stack([Camera.orbit(20.0 + k).to_label() for k in range(3)])
+    batch = next(fake_batches(generator, "forward", labels, count=2, seed=4, batch=2))
+    z = torch.from_numpy(np.stack([np.random.default_rng((4, i, 2)).standard_normal(8) for i in (0, 1)])).float()
+    rays = even_rays(generator, generator.config.neural_rendering_resolution, 2)
+    expected = generator(z, batch.labels, ray_jitter=0.5, importance_u=rays.importance_u, noise_mode="const")
+    torch.testing.assert_close(batch.rendering.image, expected.image, atol=1e-3, rtol=0)
+
+
+def test_kept_photos_give_the_same_numbers(generator: Generator, data: Path, tmp_path: Path) -> None:
+    first = measured(generator, data, cache=tmp_path)
+    assert len(list(tmp_path.glob("photos-*.npz"))) == 2
+    assert rows(measured(generator, data, cache=tmp_path)[0]) == rows(first[0])
+    assert rows(measured(generator, data, cache=tmp_path)[1]) == rows(first[1])
+    for file in tmp_path.glob("*.npz"):
+        file.write_bytes(b"damaged")
+    assert rows(measured(generator, data, cache=tmp_path)[0]) == rows(first[0])
+
+
+class Averages(Inception):
+    """In the place of Inception: means of quarters as features."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.fc = nn.Linear(1, 1)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        features = nn.functional.adaptive_avg_pool2d(pictures.float() / 255, 2).flatten(1)
+        return features, features
+
+
+def settings_of(data: Path, **options: object) -> SetSettings:
+    values = {
+        "metrics": ("fid", "kid", "is", "pr"),
+        "rows": tuple(comparisons(["all", "front", "back"], ["official", "strict"])),
+    }
+    common = {"num": 24, "seed": 0, "batch": 8, "resolution": 32, "inception": Averages()}
+    return SetSettings(**{**values, **common, **options})
+
+
+def test_metrics_of_features_see_what_is_wrong(data: Path) -> None:
+    settings = settings_of(data)
+    reals, others = real_sets(Photos(data), settings)
+    assert (len(reals), len(others)) == (24, 24)
+
+    def fid(fakes: object) -> float:
+        found = list(compare_sets(reals, lambda row: fakes, settings))
+        return {r.row: r.value for r in found if hasattr(r, "row")}["FID", "all", "both"]
+
+    darker = [replace(others, features=others.features * factor) for factor in (1.0, 0.8, 0.5)]
+    values = [fid(fakes) for fakes in darker]
+    assert fid(reals) == pytest.approx(0, abs=1e-6)
+    assert values == sorted(values)
+
+
+def test_official_and_strict_differ_by_the_poses_of_the_fakes(generator: Generator, data: Path) -> None:
+    settings = settings_of(data, metrics=("fid",))
+    photos = Photos(data)
+    made = fake_sets(generator, photos.labels, settings)
+    assert set(made) == {"forward", "front"}
+    found = list(compare_sets(real_sets(photos, settings)[0], lambda row: made[row.subset.route], settings))
+    counts = {result.row[1:]: result.counts for result in found}
+    assert counts["front", "official"]["fake"] == counts["back", "official"]["fake"] == 24
+    yaw = np.abs(made["front"].yaw_deg)
+    assert counts["back", "strict"]["fake"] == int((yaw >= 90).sum()) < 24
+    assert counts["front", "official"]["real"] == counts["front", "strict"]["real"] < 24
+
+
+def test_photos_on_white_and_reduced(data: Path) -> None:
+    kept, white = (next(Photos(data, on).batches(np.arange(2), 16, 2)) for on in (False, True))
+    assert kept.shape == white.shape == (2, 3, 16, 16)
+    assert (white[:, :, 0, 0] == 255).all()
+    flat = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4).expand(1, 3, 4, 4)
+    assert reduced(flat, 2)[0, 0].tolist() == [[2, 4], [10, 12]] or reduced(flat, 2)[0, 0].tolist() == [
+        [3, 5],
+        [11, 13],
+    ]
+    with pytest.raises(PanoHeadError, match="--resolution 32"):
+        next(Photos(data).batches(np.arange(1), 64, 1))
+
+
+def test_the_memory_of_descriptors_does_not_grow() -> None:
+    assert [n * patches_per_picture(n) for n in (512, 2_000, 30_000)] == [32_768, 32_000, 30_000]
+
+
+def test_depth_floor_needs_depth(data: Path, tmp_path: Path) -> None:
+    assert [result.subset for result in depth_floor(data, 3)] == ["front", "side", "back"]
+    with pytest.raises(PanoHeadError, match=r"people\.jsonl"):
+        depth_floor(tmp_path, 3)
+
+
+def test_what_is_not_installed_is_one_sentence(generator: Generator, data: Path, tmp_path: Path) -> None:
+    column = measured(
+        generator, data, metrics=("swd", "fid"), subsets=("all",), inception_weights=tmp_path / "none.pth"
+    )[0]
+    assert [one.metric for one in column.skipped] == ["fid"]
+    assert "--inception-weights" in column.skipped[0].reason
+    assert rows(column), "the other metric is there"
+
+
+def test_the_command(generator: Generator, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "tiny.safetensors"
+    save_checkpoint(model, {"G_ema": generator})
+    common = ["evaluate", "--checkpoint", str(model), str(model), "--out", str(tmp_path / "out"), "--num", "6"]
+    options = ["--data", str(data), "--metrics", "swd,back", "--subsets", "all", "front", "--heads", "1"]
+    assert main([*common, *options]) == 0
+    said = capsys.readouterr().out
+    assert "tiny'" in said
+    assert "metrics.json" in said
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    first, second = content["columns"][:2]
+    assert first["results"] == second["results"], "one checkpoint twice"
+    assert first["about"]["sha256"] == second["about"]["sha256"]
+    assert main([*common, "--metrics", "beauty"]) == 2
+    assert "beauty" in capsys.readouterr().err
+    assert main([*common, "--metrics", "swd"]) == 1
+    assert "--data" in capsys.readouterr().err

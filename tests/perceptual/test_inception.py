@@ -1,0 +1,48 @@
+"""Inception: TensorFlow's resizing, names of the weight file, refusals; torch-fidelity's features where it is there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from panohead.errors import PanoHeadError
+from panohead.perceptual.inception import Inception, _resize_as_tensorflow, load_inception
+
+
+def test_resizing_has_no_half_pixel_centres() -> None:
+    """TensorFlow 1: result k is the input at k * scale, the last input pixel repeated."""
+    ramp = torch.arange(4.0)[None, None, None].expand(1, 3, 4, 4)
+    found = _resize_as_tensorflow(ramp, 8)[0, 0, 0]
+    assert found.tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3]
+
+
+def test_names_and_sizes_are_those_of_the_weight_file() -> None:
+    with torch.device("meta"):
+        state = Inception().state_dict()
+    assert len(state) == 94 * 6 + 2, "94 convolutions with batch norm, and the classifier"
+    assert state["Mixed_5b.branch5x5_2.conv.weight"].shape == (64, 48, 5, 5)
+    assert state["Mixed_6e.branch7x7dbl_5.conv.weight"].shape == (192, 192, 1, 7)
+    assert state["Mixed_7c.branch3x3dbl_3b.bn.running_var"].shape == (384,)
+    assert state["fc.weight"].shape == (1008, 2048)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PanoHeadError, match="--inception-weights"):
+        load_inception(tmp_path / "none.pth")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(PanoHeadError, match="does not hold"):
+        load_inception(tmp_path / "other.pth")
+
+
+@pytest.mark.slow
+def test_features_are_torch_fidelitys(tmp_path: Path) -> None:
+    """With random weights; skipped where torch-fidelity (which needs torchvision) cannot be imported."""
+    theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3", exc_type=ImportError)
+    torch.manual_seed(0)
+    network = Inception().eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    reference = theirs.FeatureExtractorInceptionV3("x", ["2048", "logits_unbiased"], str(tmp_path / "weights.pth"))
+    pictures = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        for ours, expected in zip(load_inception(tmp_path / "weights.pth")(pictures), reference(pictures), strict=True):
+            torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,187 @@
+"""Reading photos of every odd kind, and listing them."""
+
+import io
+import os
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from panohead.data import prepare_photo
+from panohead.data.prepare_photo import read_photo
+from panohead.data.prepare_sources import list_photos, printable
+from panohead.errors import PanoHeadError
+
+
+def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def gradient(width: int = 40, height: int = 30) -> Image.Image:
+    y, x = np.mgrid[0:height, 0:width]
+    return Image.fromarray(np.stack([x * 5, y * 7, x * 0 + 90], -1).astype(np.uint8))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(orientation: int) -> None:
+    upright = np.zeros((32, 48, 3), dtype=np.uint8)
+    upright[:16, :24] = 255
+    undo = {
+        1: lambda a: a,
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(np.ascontiguousarray(undo(upright))), "PNG", exif=exif)
+    np.testing.assert_array_equal(read_photo(content).pixels, upright)
+
+
+def test_cmyk() -> None:
+    content = encoded(Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "JPEG")
+    red = read_photo(content).pixels.reshape(-1, 3).mean(axis=0)
+    assert red[0] > 200
+    assert red[1:].max() < 60
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits(kind: str) -> None:
+    ramp = np.linspace(0, 65535, 400).reshape(20, 20).astype(np.uint16)
+    pixels = read_photo(encoded(Image.fromarray(ramp), kind)).pixels
+    np.testing.assert_allclose(pixels[..., 0], ramp / 257, atol=0.6)
+
+
+def test_transparent_parts_are_white() -> None:
+    pixels = np.zeros((8, 8, 4), dtype=np.uint8)
+    pixels[:4] = (10, 20, 30, 255)
+    for content in (encoded(Image.fromarray(pixels), "PNG"), encoded(Image.fromarray(pixels), "WEBP", lossless=True)):
+        found = read_photo(content).pixels
+        assert found[0, 0].tolist() == [10, 20, 30]
+        assert found[7, 7].tolist() == [255, 255, 255]
+
+
+def test_palette_with_transparency_and_film() -> None:
+    frames = [gradient().quantize(16), gradient().rotate(180).quantize(16)]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], transparency=0)
+    photo = read_photo(content)
+    assert photo.pixels.shape == (30, 40, 3)
+    assert photo.remarks == ("first frame",)
+
+
+def test_grey_and_bilevel() -> None:
+    assert read_photo(encoded(gradient().convert("L"), "JPEG")).pixels.shape == (30, 40, 3)
+    assert set(np.unique(read_photo(encoded(gradient().convert("1"), "PNG")).pixels)) <= {0, 255}
+
+
+def test_huge_photos_are_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare_photo, "LONGEST_SIDE_PX", 100)
+    for kind in ("PNG", "JPEG"):
+        photo = read_photo(encoded(gradient(400, 150).resize((800, 300)), kind))
+        assert photo.pixels.shape == (38, 100, 3)
+        assert photo.shrink == 8.0
+        assert photo.remarks == ("shrunk by 8.00",)
+
+
+def bomb(side: int) -> bytes:
+    """A small PNG file whose header promises side x side pixels."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b""))
+    body = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"hello", "not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a picture"),
+        (bomb(30_000), "bomb"),
+        (bomb(12_000), "damaged"),
+        (encoded(gradient(), "PNG")[:70], "damaged"),
+        (encoded(gradient(300, 300), "JPEG")[:900], "damaged"),
+        (encoded(gradient(), "GIF")[:30], "damaged|not a picture"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "damaged|not a picture"),
+        (b"II*\0\x08\0\0\0\xff\xff", "damaged|not a picture"),
+    ],
+)
+def test_what_is_no_photo_has_a_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(PanoHeadError, match=reason):
+        read_photo(content)
+
+
+def test_random_damage_never_raises_anything_else() -> None:
+    rng = np.random.default_rng(0)
+    whole = [encoded(gradient(), kind) for kind in ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "TGA")]
+    for _ in range(300):
+        content = bytearray(whole[int(rng.integers(len(whole)))])
+        for place in rng.integers(0, len(content), 6):
+            content[place] = int(rng.integers(256))
+        try:
+            assert read_photo(bytes(content)).pixels.dtype == np.uint8
+        except PanoHeadError:
+            continue
+
+
+def test_listing(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    (root / "deep" / "er").mkdir(parents=True)
+    (root / ".hidden").mkdir()
+    (root / "b.jpg").write_bytes(b"1")
+    (root / "deep" / "er" / "a.png").write_bytes(b"2")
+    (root / ".hidden" / "no.png").write_bytes(b"3")
+    (root / "notes.txt").write_text("x")
+    (root / "odd\nname \u00fc.png").write_bytes(b"4")
+    (tmp_path / "outside.jpg").write_bytes(b"5")
+    os.symlink(tmp_path / "outside.jpg", root / "link.jpg")
+    os.symlink(root, root / "deep" / "loop")
+    os.mkfifo(root / "pipe.jpg")
+    with zipfile.ZipFile(root / "more.zip", "w") as archive:
+        archive.writestr("in/c.jpg", b"6")
+        archive.writestr("../../evil.jpg", b"7")
+        archive.writestr("__MACOSX/c.jpg", b"8")
+    (root / "broken.zip").write_bytes(b"no zip")
+    refs = {ref.name: ref for ref in list_photos([str(root), str(root / "b.jpg")])}
+    fine = {name for name, ref in refs.items() if not ref.problem}
+    assert fine == {
+        "photos/b.jpg",
+        "photos/deep/er/a.png",
+        "photos/odd\nname \u00fc.png",
+        "photos/more.zip/in/c.jpg",
+        "photos/more.zip/../../evil.jpg",
+    }
+    assert refs["photos/more.zip/../../evil.jpg"].read() == b"7"
+    assert "link" in refs["photos/link.jpg"].problem
+    assert "link" in refs["photos/deep/loop"].problem
+    assert "regular" in refs["photos/pipe.jpg"].problem
+    assert "zip" in refs["photos/broken.zip"].problem
+    assert list(refs) == sorted(refs, key=str.encode)
+
+
+def test_listing_globs_and_repeats(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder / "x").mkdir(parents=True)
+        (tmp_path / folder / "x" / "1.jpg").write_bytes(folder.encode())
+    names = [ref.name for ref in list_photos([str(tmp_path / "*" / "x")])]
+    assert names == ["x/1.jpg", "x/1.jpg (2)"]
+    with pytest.raises(PanoHeadError, match="matches none"):
+        list_photos([str(tmp_path / "gone*.jpg")])
+
+
+def test_printable_names() -> None:
+    assert printable("a\nb") == "a\\nb"
+    assert printable("\udcff.jpg") == "\\udcff.jpg"
+    assert printable("h\u00fcbsch.jpg") == "h\u00fcbsch.jpg"
