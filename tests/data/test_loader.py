@@ -86,8 +86,10 @@ def test_worker_processes_change_nothing_and_end(root: Path, tmp_path: Path) -> 
 
     # A file that breaks later: more than the limit, found by a worker.
     spoil(root, 4)
-    with pytest.raises(PanoHeadError, match=r"3 files of the dataset .*(002|004|007)\.png"):
+    with pytest.raises(PanoHeadError, match=r"3 files of the dataset .*(002|004|007)\.png") as held:
         list(iter(loader(data, cache="none", workers=1)))
+    # Also while something holds the exception with all its frames.
+    assert held.traceback
     assert multiprocessing.active_children() == []
 
     shards = open_dataset(tmp_path / "tars", WHOLE)
@@ -101,18 +103,30 @@ def test_worker_processes_change_nothing_and_end(root: Path, tmp_path: Path) -> 
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 import torch
 from panohead.data.dataset import open_dataset
 from panohead.data.loader import PhotoLoader
 
+asked = []
+
+def ask_once(*_):
+    asked.append(True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, ask_once)
     loader = PhotoLoader(open_dataset(Path(sys.argv[1])), batch=2, rank=0, num_replicas=1, seed=0, workers=2,
                          device=torch.device("cpu"), cache="none")
+    since = 0
     for number, batch in enumerate(loader):
+        since += bool(asked)
         if number == 3:
             print("ready", flush=True)
+        if since == 30:
+            print("went on", flush=True)
 """
 
 
@@ -127,6 +141,9 @@ def test_ctrl_c_ends_all_processes(root: Path) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        # What the program survives, its processes survive: training saves its state first.
+        assert process.stdout.readline() == "went on\n"
         os.killpg(process.pid, signal.SIGINT)
         # Read to the end: no process holds the pipe any more.
         errors = process.stderr.read()

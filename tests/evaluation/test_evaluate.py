@@ -185,10 +185,7 @@ def test_photos_on_white_and_reduced(data: Path) -> None:
     assert kept.shape == white.shape == (2, 3, 16, 16)
     assert (white[:, :, 0, 0] == 255).all()
     flat = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4).expand(1, 3, 4, 4)
-    assert reduced(flat, 2)[0, 0].tolist() == [[2, 4], [10, 12]] or reduced(flat, 2)[0, 0].tolist() == [
-        [3, 5],
-        [11, 13],
-    ]
+    assert reduced(flat, 2)[0, 0].tolist() == [[3, 5], [11, 13]]
     with pytest.raises(PanoHeadError, match="--resolution 32"):
         next(Photos(data).batches(np.arange(1), 64, 1))
 

@@ -147,11 +147,13 @@ class Convert:
 class Dataset:
     """Look at, check and convert datasets."""
 
-    command: (
-        Annotated[Inspect, tyro.conf.subcommand("inspect", prefix_name=False)]
-        | Annotated[Check, tyro.conf.subcommand("check", prefix_name=False)]
-        | Annotated[Convert, tyro.conf.subcommand("convert", prefix_name=False)]
-    )
+    command: Annotated[
+        Annotated[Inspect, tyro.conf.subcommand("inspect")]
+        | Annotated[Check, tyro.conf.subcommand("check")]
+        | Annotated[Convert, tyro.conf.subcommand("convert")],
+        # Without a name the options are not prefixed by it.
+        tyro.conf.arg(name=""),
+    ]
 
     @property
     def debug(self) -> bool:

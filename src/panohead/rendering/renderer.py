@@ -126,8 +126,9 @@ def render_rays(
     def look(depths: Tensor) -> tuple[Tensor, Tensor]:
         points = (ray_origins[:, :, None] + depths[..., None] * ray_directions[:, :, None]).flatten(1, 2)
         density, features = evaluate(points)
-        if config.density_noise > 0:
-            density = density + standard_normal(density, randomness.generator) * config.density_noise
+        noise = density_noise(depths, config, randomness)
+        if noise is not None:
+            density = density + noise.reshape(density.shape)
         density = clean_density(
             density,
             points,
@@ -157,6 +158,16 @@ def render_rays(
     if config.white_background:
         rendered = rendered + 1 - result.weight_sum
     return RayRendering(rendered, clamp_depth(result.depth, depths), result.weight_sum)
+
+
+def density_noise(
+    depths: Float[Tensor, "batch ray sample"], config: RenderConfig, randomness: RayRandomness
+) -> Float[Tensor, "batch ray sample"] | None:
+    """What is added to the raw densities of samples, None without noise. Every pass draws its own, after its depths."""
+    if config.density_noise <= 0:
+        return None
+    like = depths.reshape(depths.shape[0], -1, 1)
+    return (standard_normal(like, randomness.generator) * config.density_noise).reshape(depths.shape)
 
 
 def standard_normal(like: Tensor, generator: torch.Generator | None) -> Tensor:

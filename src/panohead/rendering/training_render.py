@@ -16,7 +16,7 @@ from panohead.rendering.compositing import clamp_depth, interval_weights
 from panohead.rendering.density import EMPTY, outside_crop
 from panohead.rendering.field import Field, TriGridField
 from panohead.rendering.hidden_compositing import composite_hidden
-from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, first_depths, standard_normal
+from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, density_noise, first_depths
 from panohead.rendering.sampling import importance_depths
 
 
@@ -58,10 +58,10 @@ def _compiled(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Hidden units, depth and weight by the compiled kernels."""
     depths = first_depths(origins, directions, config, randomness.jitter(origins, config.depth_samples))
-    coarse_noise, u, fine_noise = _noise(depths, config, randomness), None, None
+    coarse_noise, u, fine_noise = density_noise(depths, config, randomness), None, None
     if config.importance_samples > 0:
         u = randomness.u(origins, config.importance_samples)
-        fine_noise = _noise(u, config, randomness)
+        fine_noise = density_noise(u, config, randomness)
     return fused_gradient.composite_rays(
         field,
         origins,
@@ -93,7 +93,7 @@ def _all_depths(
     """Depths of both passes in order, and the noise of their densities: a sample of the first pass keeps its own."""
     jitter = randomness.jitter(origins, config.depth_samples)
     depths = first_depths(origins, directions, config, jitter)
-    noise = _noise(depths, config, randomness)
+    noise = density_noise(depths, config, randomness)
     if config.importance_samples == 0:
         return depths, noise
     points = _points(origins, directions, depths)
@@ -104,18 +104,10 @@ def _all_depths(
     u = randomness.u(origins, config.importance_samples)
     fine = importance_depths(depths, interval_weights(density, depths), u)
     depths, order = torch.cat([depths, fine], dim=-1).sort(dim=-1)
-    fine_noise = _noise(fine, config, randomness)
+    fine_noise = density_noise(fine, config, randomness)
     if noise is not None and fine_noise is not None:
         noise = torch.cat([noise, fine_noise], dim=-1).gather(-1, order)
     return depths, noise
-
-
-def _noise(depths: Tensor, config: RenderConfig, randomness: RayRandomness) -> Tensor | None:
-    if config.density_noise <= 0:
-        return None
-    # In the shape in which the reference draws it: some generators care.
-    like = depths.reshape(depths.shape[0], -1, 1)
-    return (standard_normal(like, randomness.generator) * config.density_noise).reshape(depths.shape)
 
 
 def _points(origins: Tensor, directions: Tensor, depths: Tensor) -> Tensor:

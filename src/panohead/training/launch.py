@@ -31,10 +31,11 @@ def launch(
     Raises:
         PanoHeadError: when something given cannot be used; nothing is written then.
     """
+    if initial is not None and not initial.is_file():
+        raise PanoHeadError(f"there is no checkpoint {initial}; give a .safetensors file with --init")
     with join_ranks(device) as ranks:
+        config.micro_batches(ranks.world_size)
         loader = open_loader(config, data, ranks, quiet=quiet)
-        if initial is not None and not initial.is_file():
-            raise PanoHeadError(f"there is no checkpoint {initial}; give a .safetensors file with --init")
         if ranks.is_first:
             start_run(run, config, data)
         return _train(config, loader, data, run, ranks, initial=initial, quiet=quiet)

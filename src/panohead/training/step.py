@@ -6,7 +6,7 @@ player's optimiser. The photos of a step are shared by all moves; latents and ca
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,7 @@ class Moment:
     augment_probability: float = 0.0
 
 
+@runtime_checkable
 class LabelSource(Protocol):
     """Where the cameras of generated heads come from: a loader of photos."""
 

@@ -1,0 +1,87 @@
+"""``panohead train`` as a user meets it: what it prints, what it refuses, what it leaves."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from panohead.cli.main import main
+
+HEADS = Path(__file__).parents[1] / "training" / "heads"
+SHORT = ["--preset", "tiny", "--data", str(HEADS), "--device", "cpu", "--quiet"]
+SETTINGS = ["--set", "tick_kimg=0.008", "metric_images=8", "data.cache=memory"]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(["train", *arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_dry_run_prints_every_number(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--preset", "panohead_512", "--dry-run", "--batch", "64", "--set", "loss.r1_gamma=2")
+    config = json.loads(out)
+    assert code == 0
+    assert (config["batch"], config["loss"]["r1_gamma"], config["generator"]["trigrid_depth"]) == (64, 2.0, 3)
+
+
+def test_estimate_tells_memory_and_time(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--preset", "tiny", "--estimate", "--device", "cpu")
+    assert code == 0
+    assert "images/s" in out
+    assert "GB on cpu" in out
+    assert "5 kimg take about" in out
+
+
+def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Train, look at every file, go on, generate from the snapshot."""
+    folder = tmp_path / "run"
+    code, out, err = run(capsys, *SHORT, "--out", str(folder), "--kimg", "0.016", *SETTINGS)
+    assert code == 0, err
+    assert str(folder / "report.html") in out
+    assert "<svg" in (folder / "report.html").read_text()
+    assert len(list((folder / "states").glob("*.pt"))) == 2
+    assert [json.loads(line)["nimg"] for line in (folder / "stats.jsonl").read_text().splitlines()] == [0, 8, 16]
+    assert list((folder / "snapshots").glob("*.webp"))
+
+    code, _, err = run(capsys, *SHORT, "--out", str(folder), "--kimg", "0.016", *SETTINGS)
+    assert (code, "holds a run already" in err) == (1, True)
+
+    code, _, err = run(capsys, "--resume", str(folder), "--kimg", "0.024", "--device", "cpu", "--quiet")
+    assert code == 0, err
+    snapshot = max((folder / "snapshots").glob("*.safetensors"))
+    assert snapshot.name == "kimg-000000.0.safetensors"
+    assert main(["generate", "--checkpoint", str(snapshot), "--seeds", "0", "--out", str(tmp_path / "heads")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "--data DATASET"),
+        (["--data", "nowhere", "--out", "{tmp}/run"], 1, "nowhere does not exist"),
+        (["--set", "loss.gamma=1", "--dry-run"], 1, "no setting 'loss.gamma'"),
+        (["--set", "loss.r1_gamma", "--dry-run"], 2, "NAME=VALUE"),
+        (["--batch", "7", "--data", str(HEADS), "--out", "{tmp}/run"], 1, "multiple of"),
+        (["--resume", "{tmp}"], 1, "holds no run"),
+        (["--resume", "{tmp}", "--seed", "3"], 2, "--seed cannot be changed"),
+        (["--preset", "tiny", "--data", str(HEADS), "--out", "{tmp}/run", "--init", "none.safetensors"], 1, "none"),
+    ],
+)
+def test_refusals_are_one_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    filled = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
+    found, _, err = run(capsys, *filled, "--device", "cpu", "--quiet")
+    assert found == code
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_divergence_names_the_module_and_keeps_the_state(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    wild = [*SETTINGS, "generator_adam.learning_rate=1e30"]
+    code, _, err = run(capsys, *SHORT, "--out", str(folder), "--kimg", "0.1", *wild)
+    assert code == 1
+    assert "training diverged" in err
+    assert "generator." in err

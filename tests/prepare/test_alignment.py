@@ -1,0 +1,246 @@
+"""Which way an alignment takes, with stand-ins for the models; quality gates, hashes, masks, overlays."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from panohead.data.align_tools import AlignmentTools
+from panohead.data.alignment import align, align_all, align_face
+from panohead.data.crop import HeadCrop
+from panohead.data.face_canonical import canonical_face
+from panohead.data.face_mesh import shrunk
+from panohead.data.head_box import HeadDetector
+from panohead.data.mask_check import examine_mask
+from panohead.data.mask_person import OnnxMasker, read_own_mask
+from panohead.data.pose_body import LEFT_EAR, NOSE, RIGHT_EAR
+from panohead.data.pose_convention import view_of_orbit
+from panohead.data.pose_onnx import PoseModel
+from panohead.data.pose_sidecar import GivenPose
+from panohead.data.prepare_overlay import overlay
+from panohead.data.prepare_sources import list_photos
+from panohead.data.quality import CropFacts, QualityGates, face_visible, flags, gate, picture_hash, repeated, sharpness
+
+from .test_pose import FakeNetwork, whenet_outputs
+
+SHAPE = (480, 640, 3)
+IMAGE = np.zeros(SHAPE, dtype=np.uint8)
+
+
+class Faces:
+    def __init__(self, *poses: tuple[float, float, float, float]) -> None:
+        """Each pose: yaw, scale, x, y."""
+        self.found = []
+        for yaw, scale, x, y in poses:
+            view = canonical_face() @ view_of_orbit(yaw, 0.0, 0.0).T
+            self.found.append(np.concatenate([view[:, :2] * [scale, -scale] + [x, y], -scale * view[:, 2:]], axis=1))
+
+    def faces(self, image: np.ndarray, most: int) -> list[np.ndarray]:
+        return self.found[:most]
+
+
+class Body:
+    def __init__(self, yaw: float | None) -> None:
+        self.yaw = yaw
+
+    def body(self, image: np.ndarray) -> np.ndarray | None:
+        if self.yaw is None:
+            return None
+        head = np.zeros((33, 3))
+        head[NOSE], head[LEFT_EAR], head[RIGHT_EAR] = (0, 0, 10), (7, 0, 0), (-7, 0, 0)
+        return np.concatenate([(head @ view_of_orbit(self.yaw, 0, 0).T) * [1, -1, -1], np.ones((33, 1))], axis=1)
+
+
+class Oval:
+    def __init__(self, person: bool = True) -> None:
+        self.person = person
+
+    def mask(self, image: np.ndarray) -> np.ndarray:
+        y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]] / (image.shape[0] / 480)
+        return self.person * ((((x - 300) / 60) ** 2 + ((y - 200) / 80) ** 2) < 1).astype(float)
+
+
+def tools(*faces: Any, yaw: float | None = None, person: bool = True, **models: Any) -> AlignmentTools:
+    return AlignmentTools(Faces(*faces), Body(yaw), Oval(person), **models)
+
+
+def test_the_most_central_large_face_comes_first() -> None:
+    found = align_all(IMAGE, tools((0, 6, 100, 240), (10, 7, 350, 260), (20, 1.5, 320, 240)))
+    assert [round(one.angles_deg[0]) for one in found] == [10, 0, 20]
+    best = align(IMAGE, tools((0, 6, 100, 240), (10, 7, 350, 260)))
+    assert best is not None
+    assert best.kind == "face"
+
+
+def test_no_person_is_no_head() -> None:
+    assert align(IMAGE, tools(person=False)) is None
+    assert align_all(IMAGE, tools(person=False, yaw=90.0)) == []
+
+
+def test_a_profile_takes_the_body() -> None:
+    found = align(IMAGE, tools(yaw=95.0))
+    assert found is not None
+    assert (found.kind, round(found.angles_deg[0])) == ("coarse", 95)
+    assert found.crop.centre[0] == pytest.approx(300, abs=15)
+    outline = align(IMAGE, tools())
+    assert outline is not None
+    assert outline.confidence < found.confidence
+    assert gate(outline, facts(), QualityGates()).startswith("pose unsure")
+
+
+def test_a_face_from_the_side_gives_way_to_a_pose_model() -> None:
+    sideways = (60.0, 6.0, 300.0, 240.0)
+    without = align(IMAGE, tools(sideways))
+    assert without is not None
+    assert without.method == "face landmarks"
+    network = FakeNetwork([1, 3, 224, 224], *whenet_outputs(75.0, -10.0, 0.0))
+    found = align(IMAGE, tools(sideways, pose=PoseModel(network, "whenet")))
+    assert found is not None
+    np.testing.assert_allclose(found.angles_deg, (75.0, 10.0, 0.0), atol=0.2)
+    assert (found.kind, found.method) == ("coarse", "pose model")
+    frontal = align(IMAGE, tools((5.0, 6.0, 300.0, 240.0), pose=PoseModel(network, "whenet")))
+    assert frontal is not None
+    assert frontal.kind == "face"
+
+
+def test_models_find_box_and_tilt() -> None:
+    table = np.concatenate([[[320, 250, 100, 130, 0.9]], np.zeros((40, 5))]).T[None]
+    network = FakeNetwork([1, 3, 224, 224], *whenet_outputs(150.0, 0.0, -20.0))
+    models = {"head": HeadDetector(FakeNetwork([1, 3, 640, 640], table)), "pose": PoseModel(network, "whenet")}
+    found = align(IMAGE, tools(**models))
+    assert found is not None
+    yaw, pitch, roll = found.angles_deg
+    assert yaw == pytest.approx(150.0, abs=8.0)
+    assert roll == pytest.approx(0.0, abs=0.01), "the crop is turned upright, the label has no tilt"
+    assert abs(found.crop.angle_deg) == pytest.approx(20.0, abs=3.0)
+    assert found.crop.half_px == pytest.approx(130 / 0.99 / 2)
+    assert abs(pitch) < 20
+
+
+def test_the_users_pose_wins() -> None:
+    given = GivenPose(-135.0, 12.0, 20.0, (200.0, 100.0, 320.0, 260.0))
+    found = align(IMAGE, tools((0, 6, 300, 240)), given)
+    assert found is not None
+    np.testing.assert_allclose(found.angles_deg, (-135.0, 12.0, 0.0), atol=1e-4)
+    assert (found.kind, found.crop.angle_deg, found.confidence) == ("given", 20.0, 1.0)
+    boxless = align(IMAGE, tools(), GivenPose(180.0, 0.0, 0.0))
+    assert boxless is not None
+    assert boxless.crop.centre[0] == pytest.approx(300, abs=5)
+    assert align(IMAGE, tools(person=False), GivenPose(180.0, 0.0, 0.0)) is None
+
+
+def facts(**changes: Any) -> CropFacts:
+    mask = examine_mask(np.pad(np.ones((30, 30)), 10))
+    good = {"core_px": 400.0, "sharpness": 100.0, "outside": 0.0, "face_visible": 1.0, "mask": mask}
+    return CropFacts(**{**good, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, ""),
+        ({"core_px": 90.0}, "too small"),
+        ({"sharpness": 2.0}, "blurred"),
+        ({"outside": 0.5}, "head cut off"),
+        ({"face_visible": 0.4}, "face covered"),
+        ({"mask": examine_mask(np.zeros((20, 20)))}, "mask nearly empty"),
+        ({"mask": examine_mask(np.ones((20, 20)))}, "mask nearly full"),
+    ],
+)
+def test_every_gate_shuts(changes: dict[str, Any], reason: str) -> None:
+    alignment = align_face(Faces((10, 8, 300, 200)).found[0])
+    assert gate(alignment, facts(**changes), QualityGates()).split(":")[0] == reason
+
+
+def test_gates_of_the_pose() -> None:
+    good = Faces((10, 8, 300, 200)).found[0]
+    wild = good + np.random.default_rng(0).normal(0, 25, good.shape)
+    assert gate(align_face(wild), facts(), QualityGates()).startswith("landmarks do not fit")
+    tilted = align_face(good[:, [1, 0, 2]] * [-1, 1, 1])
+    assert gate(tilted, facts(), QualityGates()).startswith("tilted")
+
+
+def test_flags() -> None:
+    pieces = np.zeros((50, 50))
+    pieces[5:25, 5:25] = pieces[30:45, 30:45] = 1
+    examined = examine_mask(pieces)
+    assert examined.pieces == 2
+    assert examined.largest == pytest.approx(400 / 625)
+    found = flags(align_face(Faces((60, 8, 300, 200)).found[0]), facts(core_px=200.0, mask=examined))
+    assert found == ["enlarged", "mask in several pieces", "mask scattered", "coarse camera"]
+
+
+def test_sharpness_falls_with_blur() -> None:
+    sharp = np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    soft = np.asarray(Image.fromarray(sharp).resize((20, 20)).resize((300, 300), Image.Resampling.BICUBIC))
+    assert sharpness(sharp) > 20 * sharpness(soft)
+
+
+def test_hashes_know_copies() -> None:
+    rng = np.random.default_rng(1)
+    pictures = [
+        Image.fromarray(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8)).resize((256, 256), Image.Resampling.BICUBIC)
+        for _ in range(40)
+    ]
+    hashes = {f"{i:02d}": picture_hash(np.asarray(p)) for i, p in enumerate(pictures)}
+    assert repeated(hashes, 3) == {}
+    hashes["99"] = picture_hash(np.asarray(pictures[7].resize((130, 130)).point(lambda v: v * 0.8)))
+    assert repeated(hashes, 3) == {"99": "07"}
+    assert repeated(hashes, -1) == {}
+
+
+def test_search_for_copies_equals_comparing_all() -> None:
+    rng = np.random.default_rng(2)
+    values = [int(v) for v in rng.integers(0, 2**63, 30)]
+    for value in values[:30]:
+        values.append(value ^ sum(1 << int(b) for b in rng.choice(64, int(rng.integers(0, 7)), replace=False)))
+    hashes = {f"{i}": f"{v:016x}" for i, v in enumerate(values)}
+    for bits in (0, 2, 5):
+        kept: list[str] = []
+        for name, value in hashes.items():
+            if all((int(value, 16) ^ int(hashes[other], 16)).bit_count() > bits for other in kept):
+                kept.append(name)
+        assert set(hashes) - set(repeated(hashes, bits)) == set(kept)
+
+
+def test_face_visible_counts_landmarks() -> None:
+    mask = np.zeros((100, 100))
+    mask[:, :50] = 1
+    points = np.zeros((468, 3))
+    points[:117, 0] = 80
+    assert face_visible(mask, points) == pytest.approx(0.75)
+
+
+def test_matting_networks_are_stretched_and_scaled() -> None:
+    network = FakeNetwork([1, 3, 320, 320], np.linspace(-3, 5, 320 * 320).reshape(1, 1, 320, 320))
+    mask = OnnxMasker(network).mask(np.full((40, 60, 3), 100, dtype=np.uint8))
+    assert mask.shape == (40, 60)
+    assert mask.min() < 0.02
+    assert mask.max() > 0.98
+    assert network.seen.max() == pytest.approx((1 - 0.406) / 0.225, rel=1e-2), "divided by the brightest value"
+
+
+def test_own_masks_stay_in_their_folder(tmp_path: Any) -> None:
+    (tmp_path / "masks").mkdir()
+    for path in (tmp_path / "secret.png", tmp_path / "masks" / "a.png"):
+        Image.new("L", (4, 4)).save(path)
+    assert read_own_mask(tmp_path / "masks", "photos/a.jpg") == tmp_path / "masks" / "a.png"
+    assert read_own_mask(tmp_path / "masks", "../secret.jpg") is None
+
+
+def test_overlay_shows_box_and_nose() -> None:
+    picture = np.full((400, 500, 3), 128, dtype=np.uint8)
+    alignment = align_face(Faces((30, 8, 250, 200)).found[0])
+    shown = np.asarray(overlay(picture, alignment, np.ones((563, 563)), accepted=True)).astype(int)
+    blue = np.argwhere(shown[..., 2] - shown[..., 0] > 100)
+    red = np.argwhere(shown[..., 0] - shown[..., 1] > 100)
+    assert blue[:, 1].mean() < red[:, 1].mean(), "seen from the left, the nose points to the left of the picture"
+    assert np.asarray(overlay(picture, None, None, accepted=False)).shape == (256, 320, 3)
+
+
+def test_shrinking() -> None:
+    assert shrunk(IMAGE, 1.0) is IMAGE
+    assert shrunk(IMAGE, 2.0).shape == (240, 320, 3)
+    assert HeadCrop((0.0, 0.0), 1.0, 0.0).core_corners().shape == (4, 2)
+    assert callable(list_photos)

@@ -1,0 +1,65 @@
+"""With MediaPipe (extra ``face``): a real photo that ships with scikit-image, end to end. Skipped without it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("mediapipe", exc_type=ImportError)
+
+from skimage import data
+
+from panohead.data.align_tools import AlignmentTools
+from panohead.data.alignment import align
+from panohead.data.prepare_run import prepare
+from panohead.data.prepare_settings import PrepareSettings
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def tools() -> AlignmentTools:
+    return AlignmentTools()
+
+
+def test_astronaut_is_found(tools: AlignmentTools) -> None:
+    found = align(data.astronaut(), tools)
+    assert found is not None
+    assert found.kind == "face"
+    np.testing.assert_allclose(found.crop.centre, (225, 109), atol=6)
+    assert found.crop.half_px == pytest.approx(78, abs=4)
+    assert abs(found.angles_deg[0]) < 6
+
+
+@pytest.mark.parametrize("angle", [-25, 25, 90])
+def test_turning_the_photo_turns_the_crop(tools: AlignmentTools, angle: int) -> None:
+    photo = data.astronaut()[:260, 90:350]
+    turned = np.asarray(Image.fromarray(photo).rotate(angle, Image.Resampling.BICUBIC, fillcolor=(128, 128, 128)))
+    straight, found = align(photo, tools), align(turned, tools)
+    assert straight is not None
+    assert found is not None
+    turn, middle = np.radians(-angle), np.array([129.5, 129.5])
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    expected = (straight.crop.core_corners() - middle) @ matrix.T + middle
+    assert np.linalg.norm(found.crop.core_corners() - expected, axis=1).max() < 0.04 * straight.crop.half_px * 2
+
+
+def test_a_cup_of_coffee_is_no_head(tools: AlignmentTools) -> None:
+    found = align(data.coffee(), tools)
+    assert found is None or (found.kind == "coarse" and found.confidence < 0.15)
+
+
+def test_astronaut_end_to_end(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(data.astronaut()).save(tmp_path / "in" / "astronaut.png")
+    Image.fromarray(data.coffee()).save(tmp_path / "in" / "coffee.png")
+    summary = prepare([str(tmp_path / "in")], PrepareSettings(out=tmp_path / "out", size=128), workers=0)
+    assert (summary.photos, summary.accepted) == (2, 1)
+    (image,) = (tmp_path / "out" / "images").glob("*/*.png")
+    mask = np.asarray(Image.open(tmp_path / "out" / "masks" / image.parent.name / image.name))
+    assert mask[70, 64] > 250
+    assert mask[3, 3] < 5
+    assert 0.5 < mask.mean() / 255 < 0.8
+    assert len(json.loads((tmp_path / "out/images/dataset.json").read_text())["labels"][0][1]) == 25
