@@ -22,6 +22,9 @@ Step = Callable[[], None]
 
 CONTACT_YAWS = tuple(range(0, 360, 45))
 
+LEAST_FILM_SIDE = 256
+"""Pixels; smaller pictures are enlarged by a whole factor in films."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
@@ -199,4 +202,10 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
 
 
 def _pixels(look: Look, frame: Frame) -> np.ndarray:
-    return np.asarray(look.picture(frame)) if look.transparent else to_uint8(frame.image)
+    """A film's picture: what a small model makes is enlarged, since players show films at their own size."""
+    pixels = np.asarray(look.picture(frame)) if look.transparent else to_uint8(frame.image)
+    factor = -(-LEAST_FILM_SIDE // pixels.shape[1])
+    if factor == 1:
+        return pixels
+    size = (pixels.shape[1] * factor, pixels.shape[0] * factor)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))

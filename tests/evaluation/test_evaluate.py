@@ -19,6 +19,7 @@ from panohead.evaluation.depth_floor import depth_floor
 from panohead.evaluation.distribution_metrics import SetSettings, compare_sets, fake_sets, real_sets
 from panohead.evaluation.evaluate import FLOOR, Evaluated, Evaluation
 from panohead.evaluation.fakes import even_rays, fake_batches, to_bytes
+from panohead.evaluation.photo_floor import tools_on_photos
 from panohead.evaluation.photos import Photos, reduced
 from panohead.evaluation.picture_set import patches_per_picture
 from panohead.evaluation.protocol import comparisons
@@ -122,13 +123,13 @@ def test_a_fake_is_the_generators_own_picture(generator: Generator) -> None:
 
 
 def test_kept_photos_give_the_same_numbers(generator: Generator, data: Path, tmp_path: Path) -> None:
-    first = measured(generator, data, cache=tmp_path)
+    first = measured(generator, data, cache=tmp_path, num=6)
     assert len(list(tmp_path.glob("photos-*.npz"))) == 2
-    assert rows(measured(generator, data, cache=tmp_path)[0]) == rows(first[0])
-    assert rows(measured(generator, data, cache=tmp_path)[1]) == rows(first[1])
+    assert rows(measured(generator, data, cache=tmp_path, num=6)[0]) == rows(first[0])
+    assert rows(measured(generator, data, cache=tmp_path, num=6)[1]) == rows(first[1])
     for file in tmp_path.glob("*.npz"):
         file.write_bytes(b"damaged")
-    assert rows(measured(generator, data, cache=tmp_path)[0]) == rows(first[0])
+    assert rows(measured(generator, data, cache=tmp_path, num=6)[0]) == rows(first[0])
 
 
 class Averages(Inception):
@@ -226,3 +227,28 @@ def test_the_command(generator: Generator, data: Path, tmp_path: Path, capsys: p
     assert "beauty" in capsys.readouterr().err
     assert main([*common, "--metrics", "swd"]) == 1
     assert "--data" in capsys.readouterr().err
+
+
+class Knows:
+    """A segmenter, face detector and pose estimator in one, right about the painted spheres but for the cameras."""
+
+    def mask(self, image: Tensor) -> Tensor:
+        return (image < 0.98).any(dim=0, keepdim=True).float()
+
+    def confidence(self, image: Tensor) -> float:
+        return 1.0
+
+    def camera(self, image: Tensor) -> tuple[Camera, str] | None:
+        return Camera.orbit(0.0), "face"
+
+
+def test_borrowed_tools_are_tried_on_photos(data: Path) -> None:
+    found = tools_on_photos(
+        Photos(data), count=48, seed=0, resolution=32, segmenter=Knows(), detector=Knows(), estimator=Knows()
+    )
+    by_row = {result.row[:2]: result for result in found}
+    assert by_row["mask IoU", ""].value > 0.97
+    assert by_row["face detection rate", "back"].value == 1.0, "such a detector is of no use, and is seen to be"
+    yaw = np.abs((np.arange(8) * 45.0 - 170)[None] + 3 * np.arange(6)[:, None])
+    assert by_row["yaw error", "all"].value == pytest.approx(np.where(yaw > 180, 360 - yaw, yaw).mean(), abs=0.1)
+    assert by_row["yaw error", "150-180"].value > 150

@@ -26,7 +26,9 @@ def cubic_resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Bicubic enlargement with a = -0.75, edges repeated: how the golden source picture was made."""
     across = _cubic_weights(image.shape[1], width)
     down = _cubic_weights(image.shape[0], height)
-    return np.clip(np.rint(np.einsum("ij,jkc,lk->ilc", down, image.astype(float), across)), 0, 255).astype(np.uint8)
+    return np.clip(
+        np.rint(np.einsum("ij,jkc,lk->ilc", down, image.astype(float), across, optimize=True)), 0, 255
+    ).astype(np.uint8)
 
 
 def _cubic_weights(size: int, new: int) -> np.ndarray:
@@ -124,9 +126,9 @@ def test_only_a_part_of_a_large_photo_is_read() -> None:
         small = cut_window(image, crop, 32)
         ends = np.linspace(-1, 1, 32)
         where = crop.points(np.stack(np.meshgrid(ends, ends, indexing="xy"), -1))
-        whole = np.stack(
-            [[sample(image, np.array([[p, [0, 0], [499, 399]]]), 1.0)[0, 0] for p in row] for row in where]
-        )
+        # Far corners in the same call have the whole photo read.
+        corners = np.tile([[[0.0, 0.0], [499.0, 399.0]]], (32, 1, 1))
+        whole = sample(image, np.concatenate([where, corners], axis=1), 1.0)[:, :32]
         assert np.abs(small - whole).max() <= 1.0
 
 

@@ -153,7 +153,8 @@ def test_layouts_round_trip(dataset: Path, tmp_path: Path) -> None:
 def test_commands(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dataset", "inspect", str(dataset), "--picture", str(tmp_path / "poses.png")]) == 0
     assert "balance" in capsys.readouterr().out
-    assert Image.open(tmp_path / "poses.png").width > 900
+    with Image.open(tmp_path / "poses.png") as picture:
+        assert picture.width > 900
     assert main(["dataset", "check", str(dataset)]) == 0
     assert main(["dataset", "convert", str(dataset), "--out", str(tmp_path / "z"), "--to", "zip"]) == 0
     assert main(["dataset", "convert", str(dataset), "--out", str(tmp_path / "z"), "--to", "zip"]) == 1

@@ -58,13 +58,14 @@ def ray_engine(address: str, workers: int) -> Engine:
         items = [{"photo": pickle.dumps(ref)} for ref in refs]
         if not items:
             return
-        records = ray.data.from_items(items, override_num_blocks=max(1, len(items) // _BATCH)).map_batches(
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        records = ray.data.from_items(
+            items, override_num_blocks=min(len(items), max(workers, len(items) // _BATCH))
+        ).map_batches(
             PhotoActor,
             fn_constructor_args=(settings,),
             batch_size=_BATCH,
-            concurrency=max(1, min(workers, len(items))),
-            max_restarts=-1,
-            max_task_retries=3,
+            compute=ray.data.ActorPoolStrategy(size=max(1, min(workers, len(items)))),
         )
         for row in records.iter_rows():
             yield json.loads(row["record"])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from panohead.evaluation.warping import OPAQUE, View
 from panohead.head import Head
 from panohead.mesh import OFFICIAL_LEVEL
 
-BACK_YAWS = (150.0, 180.0, 210.0)
-FRONT_YAWS = (-30.0, 0.0, 30.0)
+BACK_YAWS = (160.0, 180.0, 200.0)
+FRONT_YAWS = (-20.0, 0.0, 20.0)
 SMALLEST_FLOATER = 1e-4
 """Share of the head's volume from which a separate piece counts."""
 
@@ -37,7 +37,7 @@ class BackOfHead:
     """Mirror score; with a face detector also the rates of faces found on back and front views."""
 
     detector: FaceDetector | None = None
-    threshold: float = 0.5
+    threshold: float = 0.6
     _scores: list[tuple[float, float]] = field(default_factory=list)
     _found: dict[str, list[bool]] = field(default_factory=lambda: {"back": [], "front": []})
 
@@ -46,9 +46,18 @@ class BackOfHead:
         front, back = View.of(views.at(0.0)), View.of(views.at(180.0))
         self._scores.append((mirror_score(front, back), relief_score(front, back)))
         if self.detector is not None:
-            for name, yaws in (("back", BACK_YAWS), ("front", FRONT_YAWS)):
+            sides: tuple[tuple[Literal["front", "back"], tuple[float, ...]], ...] = (
+                ("back", BACK_YAWS),
+                ("front", FRONT_YAWS),
+            )
+            for name, yaws in sides:
                 for yaw in yaws:
-                    self._found[name].append(self.detector.confidence(views.at(yaw).image) >= self.threshold)
+                    self.detect(name, views.at(yaw).image)
+
+    def detect(self, name: Literal["front", "back"], image: Float[Tensor, "3 height width"]) -> None:
+        """Look for a face on one picture ([-1, 1]) of the front or the back."""
+        if self.detector is not None:
+            self._found[name].append(self.detector.confidence(image) >= self.threshold)
 
     def results(self) -> list[Result]:
         """Scores in [-1, 1]: near 0 for an honest head, 1 for a perfect mirror; rates in [0, 1]."""
@@ -64,6 +73,7 @@ class BackOfHead:
                 details={"worst_head_colour": worst},
             )
             for name, column in (("colour", scores[:, 0]), ("relief", scores[:, 1]))
+            if len(scores)
         ]
         if self.detector is not None:
             for name, hits in self._found.items():

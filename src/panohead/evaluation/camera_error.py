@@ -39,13 +39,17 @@ class CameraError:
         """Look from all sides, from a little below and above."""
         for i, yaw in enumerate(YAWS):
             pitch = PITCHES[(i + views.index) % len(PITCHES)]
-            low = min(int(abs(yaw)) // BIN_DEG * BIN_DEG, 180 - BIN_DEG)
-            name = f"{low}-{low + BIN_DEG}"
-            self._views[name] += 1
-            found = self.estimator.camera(views.at(yaw, pitch).image)
-            if found is not None:
-                self._errors[name].append(angle_errors(found[0], Camera.orbit(yaw, pitch)))
-                self._kinds[found[1]] += 1
+            self.look(views.at(yaw, pitch).image, Camera.orbit(yaw, pitch))
+
+    def look(self, image: Float[Tensor, "3 height width"], wanted: Camera) -> None:
+        """Estimate the camera of one picture ([-1, 1]) that is to have been seen by ``wanted``."""
+        low = min(int(abs(_looking(wanted)[0]) + 1e-6) // BIN_DEG * BIN_DEG, 180 - BIN_DEG)
+        name = f"{low}-{low + BIN_DEG}"
+        self._views[name] += 1
+        found = self.estimator.camera(image)
+        if found is not None:
+            self._errors[name].append(angle_errors(found[0], wanted))
+            self._kinds[found[1]] += 1
 
     def results(self) -> list[Result]:
         """Mean absolute errors in degrees, over all views and per bin."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from panohead.evaluation.head_views import HeadMetric, HeadViews
 from panohead.evaluation.identity import Identity
 from panohead.evaluation.mask_metrics import Leakage, MaskError
 from panohead.evaluation.optional_tools import AlignerPose, MediapipeFaceDetector, PersonSegmenter
+from panohead.evaluation.photo_floor import tools_on_photos
 from panohead.evaluation.photos import Photos
 from panohead.evaluation.picture_set import PictureSet
 from panohead.evaluation.protocol import comparisons
@@ -32,6 +33,8 @@ from panohead.predictor import Predictor
 
 FLOOR = "photos"
 """Name of the column that compares photos with other photos."""
+PHOTOS_PER_HEAD = 8
+"""Photos that the borrowed tools are tried on, for every head that they look at."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,28 @@ class Evaluation:
             settings, _ = self._set_settings(resolution)
             if settings.metrics:
                 reals, others = self._reals(bool(predictors) and self._white(predictors[0]), settings)
-                # Other photos stand in for every way of making pictures; both protocols then restrict both sides.
-                column.take(
-                    list(compare_sets(reals, lambda row: others.where(row.subset.contains(others.yaw_deg)), settings))
-                )
+                column.take(_photos_floor(reals, others, settings))
+        if self.data is not None and self.settings.floor:
+            column.take(self._tools_on_photos(predictors))
         if "depth" in self.settings.metrics:
             column.take(_try("depth", lambda: depth_floor(self.photos.root, self.settings.heads)))
         return column
+
+    def _tools_on_photos(self, predictors: list[Predictor]) -> list[Result]:
+        opened = {name: tool for name, tool in self._tools.items() if not isinstance(tool, PanoHeadError)}
+        tools = {"segmenter": "mask", "face detector": "back", "aligner": "camera"}
+        used = {name: opened.get(name) for name, metric in tools.items() if metric in self.settings.metrics}
+        if not any(tool is not None for tool in used.values()):
+            return []
+        return tools_on_photos(
+            Photos(self.photos.root),
+            count=PHOTOS_PER_HEAD * self.settings.heads,
+            seed=self.settings.seed,
+            resolution=self._resolution(predictors),
+            segmenter=used.get("segmenter"),
+            detector=used.get("face detector"),
+            estimator=used.get("aligner"),
+        )
 
     def _reals(self, white: bool, settings: SetSettings) -> tuple[PictureSet, PictureSet]:
         key = white, settings.resolution
@@ -237,6 +255,27 @@ def _weights_sha256(network: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _photos_floor(reals: PictureSet, others: PictureSet, settings: SetSettings) -> list[Result | Skipped]:
+    """Photos against other photos. They stand in for every way of making pictures, and both protocols are then one."""
+    once = {row.subset: row for row in settings.rows}
+    found = list(
+        compare_sets(
+            reals,
+            lambda row: others.where(row.subset.contains(others.yaw_deg)),
+            replace(settings, rows=tuple(once.values())),
+        )
+    )
+    measured = [one for one in found if isinstance(one, Result)]
+    skipped = [one for one in found if isinstance(one, Skipped)]
+    again = [
+        replace(one, protocol=row.protocol)
+        for row in settings.rows
+        for one in measured
+        if one.subset == row.subset.name and row is not once[row.subset]
+    ]
+    return [*measured, *again, *skipped]
 
 
 def _try(metric: str, work: Callable[[], list[Result]]) -> list[Result | Skipped]:

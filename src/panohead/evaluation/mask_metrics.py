@@ -16,6 +16,7 @@ from panohead.evaluation.results import Result
 from panohead.geometry.camera import Camera
 
 YAWS = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
+GREY = (110, 110, 110)
 RIM = 0.05
 """Of the picture's side: farther than this from the opaque part nothing should be."""
 
@@ -54,17 +55,26 @@ class MaskError:
 
     def add(self, views: HeadViews) -> None:
         """Look from six sides; the background is swapped with the head before."""
+        own_background = views.head.background is not None
         for yaw in YAWS:
             frame = views.at(yaw)
-            found = self.segmenter.mask(frame.image)
-            self._errors.append((*mask_error(frame.alpha(), found), outside(frame.alpha(), found)))
-            if self._previous is not None and views.head.background is not None:
+            # Segmenters lose heads on white; grey is put behind by the generator's own mask.
+            found = self.look(frame.image if own_background else frame.on(GREY).image, frame.alpha())
+            if self._previous is not None and own_background:
                 other = views.head.render(Camera.orbit(yaw), background=self._previous.head)
                 swapped = self.segmenter.mask(other.image)
                 self._swaps.append(float((found - swapped).square().mean()))
         if self._previous is not None:
             self._previous.head.forget()
         self._previous = HeadViews(views.head, views.index)
+
+    def look(
+        self, image: Float[Tensor, "3 height width"], mask: Float[Tensor, "1 height width"]
+    ) -> Float[Tensor, "1 found_height found_width"]:
+        """Compare one picture's mask with its segmentation, which is returned."""
+        found = self.segmenter.mask(image)
+        self._errors.append((*mask_error(mask, found), outside(mask, found)))
+        return found
 
     def results(self) -> list[Result]:
         """Mean squared error, IoU at one half, opacity where the segmentation sees background."""

@@ -1,5 +1,8 @@
 """What some metrics borrow from optional packages, in the shape they need; each is opened when first asked for."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,7 +35,8 @@ class MediapipeFaceDetector:
 
     def confidence(self, image: Float[Tensor, "3 height width"]) -> float:
         """The best detection's score, 0 for none; the picture in [-1, 1]."""
-        found = self._detector.process(pixels(image)).detections or []
+        with _unwarned():
+            found = self._detector.process(pixels(image)).detections or []
         return max((float(face.score[0]) for face in found), default=0.0)
 
 
@@ -53,7 +57,8 @@ class PersonSegmenter:
 
     def mask(self, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 height width"]:
         """Probability 0 to 1 of a picture in [-1, 1]."""
-        return torch.from_numpy(self._masker.mask(pixels(image)).astype(np.float32))[None]
+        with _unwarned():
+            return torch.from_numpy(self._masker.mask(pixels(image)).astype(np.float32))[None]
 
 
 class AlignerPose:
@@ -77,7 +82,8 @@ class AlignerPose:
         """Camera and kind ("face", "coarse") of a picture in [-1, 1]."""
         from panohead.data.alignment import align
 
-        found = align(pixels(enlarged(image, _ALIGNER_SIDE)), self._tools)
+        with _unwarned():
+            found = align(pixels(enlarged(image, _ALIGNER_SIDE)), self._tools)
         if found is None or found.method.startswith("outline"):
             return None
         return found.camera, found.kind
@@ -90,6 +96,14 @@ def _mediapipe(what: str) -> Any:
         return import_mediapipe()
     except PanoHeadError as error:
         raise PanoHeadError(f"{what} needs mediapipe; install it with pip install 'panohead[face]'") from error
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Without the warnings of mediapipe's generated code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def pixels(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:

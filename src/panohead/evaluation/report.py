@@ -79,8 +79,11 @@ def markdown(columns: Sequence[Evaluated]) -> str:
 
 def reasons(columns: Sequence[Evaluated]) -> list[str]:
     """One sentence for everything that was not measured, each once."""
-    found = [f"{one.metric}: {one.reason}" for column in columns for one in column.skipped]
-    return list(dict.fromkeys(found))
+    metrics: dict[str, list[str]] = {}
+    for one in (one for column in columns for one in column.skipped):
+        named = metrics.setdefault(one.reason, [])
+        named += [one.metric] if one.metric not in named else []
+    return [f"{', '.join(named)}: {reason}" for reason, named in metrics.items()]
 
 
 def _cells(columns: Sequence[Evaluated]) -> list[list[str]]:

@@ -1,0 +1,40 @@
+"""The project's own quality table: generators side by side, next to the floor of real photos.
+
+    python benchmarks/quality/table.py DATASET [--checkpoints demo runs/a/final.safetensors] [--num 2000] [--heads 32]
+
+Writes metrics.json and table.md to benchmarks/quality/results (or --out). Nothing but what ``panohead evaluate`` does,
+with the settings that the project's tables are made with; metrics whose optional packages or weights are missing are
+left out and named below the table. How to read it: docs/evaluation.md.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from panohead.cli.main import main as panohead
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    """Translate to the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--checkpoints", nargs="+", default=["demo"])
+    parser.add_argument("--num", type=int, default=2000)
+    parser.add_argument("--heads", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--inception-weights", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    options = parser.parse_args()
+    command = ["evaluate", "--checkpoint", *options.checkpoints, "--data", str(options.data), "--metrics", "all"]
+    command += ["--num", str(options.num), "--heads", str(options.heads), "--seed", str(options.seed)]
+    command += ["--device", options.device, "--out", str(options.out)]
+    if options.inception_weights is not None:
+        command += ["--inception-weights", str(options.inception_weights)]
+    return panohead(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

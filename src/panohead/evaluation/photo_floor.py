@@ -1,0 +1,51 @@
+"""What the borrowed tools say about real photos, whose masks and cameras are known: how far each can be trusted."""
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from panohead.evaluation.back_of_head import BACK_YAWS, FRONT_YAWS, BackOfHead, FaceDetector
+from panohead.evaluation.camera_error import CameraError, PoseEstimator
+from panohead.evaluation.fakes import from_bytes
+from panohead.evaluation.mask_metrics import MaskError, Segmenter
+from panohead.evaluation.photos import Photos
+from panohead.evaluation.protocol import yaw_of
+from panohead.evaluation.results import Result
+from panohead.geometry.camera import Camera
+
+
+def tools_on_photos(
+    photos: Photos,
+    *,
+    count: int,
+    seed: int,
+    resolution: int,
+    segmenter: Segmenter | None = None,
+    detector: FaceDetector | None = None,
+    estimator: PoseEstimator | None = None,
+) -> list[Result]:
+    """The rows of mask error, face detection rate and camera error for ``count`` photos with their own backgrounds.
+
+    A generator can hardly do better than this column; the rate of faces on photos of backs is the detector's own error.
+    """
+    masks = None if segmenter is None else MaskError(segmenter)
+    faces = None if detector is None else BackOfHead(detector)
+    cameras = None if estimator is None else CameraError(estimator)
+    chosen = photos.order(seed)[:count]
+    labels = photos.labels[chosen]
+    for index, label, yaw in zip(chosen, labels, yaw_of(labels), strict=True):
+        image = from_bytes(next(photos.batches(chosen[chosen == index], resolution, 1)))[0]
+        if masks is not None:
+            mask = photos.dataset[int(index)].mask.float() / 255
+            masks.look(image, _fit(mask, resolution))
+        if cameras is not None:
+            cameras.look(image, Camera.from_label(label))
+        if faces is not None and abs(yaw) >= min(BACK_YAWS):
+            faces.detect("back", image)
+        elif faces is not None and abs(yaw) <= max(FRONT_YAWS):
+            faces.detect("front", image)
+    return [result for metric in (masks, faces, cameras) if metric is not None for result in metric.results()]
+
+
+def _fit(mask: Float[Tensor, "1 height width"], resolution: int) -> Float[Tensor, "1 low low"]:
+    return interpolate(mask[None], (resolution, resolution), mode="area")[0]
