@@ -224,7 +224,9 @@ def camera_adaptation(config: TrainConfig) -> TrainConfig:
 
 def no_warm_start(config: TrainConfig) -> TrainConfig:
     """The game alone, from random weights: what the multi-view warm start is compared with."""
-    return replace(config, warm_start=None, frozen_generator_kimg=0.0, noise_mode="random")
+    return replace(
+        config, warm_start=None, frozen_generator_kimg=0.0, noise_mode="random", generator_adam=generator_adam()
+    )
 
 
 ABLATIONS: dict[str, Callable[[TrainConfig], TrainConfig]] = {

@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from panohead.checkpoint import save_checkpoint
 from panohead.cli.main import main
+from panohead.presets import tiny
+from panohead.training.players import make_players
 
 HEADS = Path(__file__).parents[1] / "training" / "heads"
 SHORT = ["--preset", "tiny", "--data", str(HEADS), "--device", "cpu", "--quiet"]
@@ -52,6 +56,24 @@ def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str
     snapshot = max((folder / "snapshots").glob("*.safetensors"))
     assert snapshot.name == "kimg-000000.0.safetensors"
     assert main(["generate", "--checkpoint", str(snapshot), "--seeds", "0", "--out", str(tmp_path / "heads")]) == 0
+
+
+def test_second_stage_starts_from_a_checkpoint(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """From weights, with more rays, counting on from where the fades are over."""
+    checkpoint, folder = tmp_path / "first.safetensors", tmp_path / "run"
+    players = make_players(tiny(), torch.device("cpu"))
+    save_checkpoint(checkpoint, {"G_ema": players.average, "G": players.generator, "D": players.discriminator})
+    stage2 = ["start_kimg=2", "schedules.neural_resolution_final=24", "schedules.neural_resolution_fade_kimg=1"]
+    stage2 += ["ema_ramp_up=null", "generator_adam.interval=2"]
+    regularizer = 'density_regularizer={"kind": "monotonic-detach"}'
+    arguments = [*SHORT, "--init", str(checkpoint), "--out", str(folder), "--kimg", "2.016", *SETTINGS]
+    code, _, err = run(capsys, *arguments, *stage2, regularizer, 'augment={"probability": 0.5}')
+    assert code == 0, err
+    _, first, last = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    assert (last["nimg"], last["neural_resolution"], last["density_noise"]) == (2016, 24, 0)
+    assert first["density_penalty"] > 0
+    assert "density_penalty" not in last, "every second step"
+    assert last["augment_probability"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """On a CUDA device: the same numbers as on the CPU, in single and, within its precision, in half precision."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import tiny
 from models.official_cases import draws, golden_generator, mixed_ws
+from panohead.cli.main import main
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.predictor import Predictor
@@ -53,3 +56,18 @@ def test_head_and_mesh() -> None:
     assert isinstance(head, Head)
     assert head.render(Camera.orbit(90)).to_pil().size == (128, 128)
     assert len(head.mesh(resolution=32, level=2.0).faces) > 50
+
+
+@pytest.mark.parametrize("half_dtype", ["float16", "bfloat16"])
+def test_a_short_training_run(half_dtype: str, tmp_path: Path) -> None:
+    """Whole steps with R1 and augmentation on the device, the dataset cached there, in half precision."""
+    heads = Path(__file__).parents[1] / "training" / "heads"
+    run = tmp_path / "run"
+    settings = ["tick_kimg=0.064", "metric_images=16", "data.cache=device", 'augment={"probability": 0.5}']
+    settings += ["generator.superresolution.half_precision=true", "discriminator.num_fp16_resolutions=2"]
+    settings += [f"generator.superresolution.half_dtype={half_dtype}", f"discriminator.half_dtype={half_dtype}"]
+    arguments = ["train", "--preset", "tiny", "--data", str(heads), "--out", str(run), "--kimg", "0.128", "--quiet"]
+    assert main([*arguments, "--device", "cuda", "--set", *settings]) == 0
+    last = json.loads((run / "stats.jsonl").read_text().splitlines()[-1])
+    assert last["nimg"] == 128
+    assert last["nonfinite_gradients"] == 0

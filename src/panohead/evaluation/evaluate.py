@@ -59,11 +59,13 @@ class Evaluation:
         self.settings, self.data, self.progress = settings, data, progress
         self._photo_sets: dict[tuple[bool, int], tuple[PictureSet, PictureSet]] = {}
         self._tools: dict[str, Any] = {}
+        self._device = torch.device("cpu")
         self.about: dict[str, Any] = {}
 
     def run(self, subjects: dict[str, Predictor]) -> list[Evaluated]:
         """Measure all, one column each; the photos' own column (the floor) comes last."""
         columns = []
+        self._device = next((predictor.device for predictor in subjects.values()), torch.device("cpu"))
         resolution = self._resolution(list(subjects.values())) if self._compares_sets else 0
         for name, predictor in subjects.items():
             column = Evaluated(name, _about(predictor))
@@ -148,7 +150,7 @@ class Evaluation:
         own = self.settings
         metrics, skipped, inception = own.set_metrics, [], None
         if set(metrics) - {"swd"}:
-            inception = self._tool("inception", lambda: load_inception(own.inception_weights))
+            inception = self._tool("inception", lambda: load_inception(own.inception_weights, self._device))
             if isinstance(inception, PanoHeadError):
                 skipped = [Skipped(name, str(inception)) for name in metrics if name != "swd"]
                 metrics, inception = tuple(name for name in metrics if name == "swd"), None

@@ -18,10 +18,13 @@ class HeadViews:
     _kept: dict[tuple[float, float], Frame] = field(default_factory=dict)
 
     def at(self, yaw_deg: float, pitch_deg: float = 0.0) -> Frame:
-        """The view from an orbit camera."""
+        """The view from an orbit camera, on the CPU."""
         place = yaw_deg, pitch_deg
         if place not in self._kept:
-            self._kept[place] = self.head.render(Camera.orbit(yaw_deg, pitch_deg))
+            seen = self.head.render(Camera.orbit(yaw_deg, pitch_deg))
+            self._kept[place] = Frame(
+                seen.image.cpu(), seen.image_raw.cpu(), seen.depth.cpu(), seen.mask.cpu(), seen.camera.to("cpu")
+            )
         return self._kept[place]
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from panohead.errors import PanoHeadError
 from panohead.evaluation.distribution_metrics import SETS
 from panohead.evaluation.protocol import Protocol, comparisons
+from panohead.evaluation.pyramid_patches import SMALLEST_LEVEL
 
 HEADS = ("identity", "mask", "camera", "consistency", "back")
 """Metrics that look at single heads from several sides."""
@@ -51,8 +52,10 @@ class EvaluationSettings:
         if unknown := [name for name in self.metrics if name not in METRICS]:
             raise PanoHeadError(f"there is no metric {unknown[0]!r}; choose from {', '.join((*METRICS, *GROUPS))}")
         comparisons(self.subsets, self.protocols)
-        if self.num < 2 or self.heads < 1 or self.batch < 1:
+        if self.num < 2 or self.heads < 1 or self.batch < 1 or (self.reals or 0) < 0:
             raise PanoHeadError("an evaluation needs at least 2 pictures, 1 head and batches of 1; raise the numbers")
+        if self.resolution is not None and self.resolution < SMALLEST_LEVEL:
+            raise PanoHeadError(f"pictures are compared at {SMALLEST_LEVEL} pixels or more; raise --resolution")
 
     @property
     def set_metrics(self) -> tuple[str, ...]:

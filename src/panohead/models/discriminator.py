@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from panohead.ops.resample import fir_filter
 from panohead.ops.resize import filtered_resizing
 from panohead.stylegan.discriminator_blocks import DiscriminatorBlock, DiscriminatorEpilogue
+from panohead.stylegan.layers import HalfType
 from panohead.stylegan.mapping import MappingNetwork
 from panohead.stylegan.synthesis import Architecture
 
@@ -31,6 +32,7 @@ class DiscriminatorConfig:
             trunk of its own (the first official version); "dual" is EG3D's without mask; "single" sees the picture.
         mask_resolution: of the mask's own trunk ("tri_two_trunks").
         label_map_dim: width of the projected label; None takes the channels at 4x4.
+        num_fp16_resolutions: how many of the highest resolutions run in half precision on CUDA, as ``half_dtype``.
         label_noise: standard deviation, in units of the batch's, of noise on the label.
     """
 
@@ -42,6 +44,7 @@ class DiscriminatorConfig:
     channel_max: int = 512
     num_fp16_resolutions: int = 4
     conv_clamp: float | None = 256.0
+    half_dtype: HalfType = "float16"
     mask_resolution: int = 128
     label_map_dim: int | None = None
     label_noise: float = 0.0
@@ -99,6 +102,7 @@ class Discriminator(nn.Module):
                 architecture=self.config.architecture,
                 conv_clamp=self.config.conv_clamp,
                 use_fp16=resolution >= fp16_from,
+                half_dtype=self.config.half_dtype,
             )
             resolution //= 2
         return blocks

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from panohead.ops.resample import fir_filter
 from panohead.ops.resize import resize_bilinear
+from panohead.stylegan.layers import HalfType
 from panohead.stylegan.synthesis import BlockConfig, Fused, SynthesisBlock
 from panohead.stylegan.synthesis_layers import NoiseMode, PixelNoise
 
@@ -40,7 +41,7 @@ class SuperResolutionConfig:
         (64, 128, 128, 128).
     noise_mode: of the blocks, whatever the rest of the network does.
     antialias: when resizing the input.
-    half_precision: fp16 on CUDA, and the clamp at 256 that goes with it on every device.
+    half_precision: ``half_dtype`` on CUDA, and the clamp at 256 that goes with it on every device.
     channels: of the two blocks; None takes the kind's own.
     """
 
@@ -48,6 +49,7 @@ class SuperResolutionConfig:
     noise_mode: NoiseMode = "none"
     antialias: bool = True
     half_precision: bool = True
+    half_dtype: HalfType = "float16"
     fused_modconv: Fused = "inference_only"
     channels: tuple[int, int] | None = None
     from_resolution: int | None = None
@@ -73,7 +75,11 @@ class SuperResolution(nn.Module):
         first, second = config.channels or shape.channels
         self.input_resolution = config.input_resolution
         first_resolution = self.input_resolution * (2 if shape.first_block_upsamples else 1)
-        block = BlockConfig(conv_clamp=256.0 if config.half_precision else None, fused_modconv=config.fused_modconv)
+        block = BlockConfig(
+            conv_clamp=256.0 if config.half_precision else None,
+            fused_modconv=config.fused_modconv,
+            half_dtype=config.half_dtype,
+        )
         self.block0 = SynthesisBlock(
             in_channels,
             first,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from panohead.ops.bias_act import Activation
 from panohead.ops.resample import downsample2d, fir_filter
-from panohead.stylegan.layers import Convolution, FullyConnected
+from panohead.stylegan.layers import Convolution, FullyConnected, HalfType, computing_dtype
 from panohead.stylegan.synthesis import Architecture
 
 
@@ -33,9 +33,11 @@ class DiscriminatorBlock(nn.Module):
         activation: Activation = "lrelu",
         conv_clamp: float | None = None,
         use_fp16: bool = False,
+        half_dtype: HalfType = "float16",
     ) -> None:
         super().__init__()
-        self.in_channels, self.architecture, self.use_fp16 = in_channels, architecture, use_fp16
+        self.in_channels, self.architecture = in_channels, architecture
+        self.use_fp16, self.half_dtype = use_fp16, half_dtype
         self.register_buffer("resample_filter", fir_filter())
         act: Activation = activation
         reads_image = in_channels == 0 or architecture == "skip"
@@ -57,7 +59,7 @@ class DiscriminatorBlock(nn.Module):
         """Features and image to those at half the resolution (the image only in the skip architecture)."""
         given = x if x is not None else image
         assert given is not None
-        dtype = torch.float16 if self.use_fp16 and given.device.type == "cuda" else torch.float32
+        dtype = computing_dtype(self.use_fp16, self.half_dtype, given.device)
         if x is not None:
             x = x.to(dtype)
         if self.fromrgb is not None:

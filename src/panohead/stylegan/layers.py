@@ -1,6 +1,7 @@
 """The layers of StyleGAN2 with equalised learning rates (Karras et al. 2020; facts section 2)."""
 
 import math
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -8,6 +9,13 @@ from torch import Tensor, nn
 
 from panohead.ops.bias_act import Activation, bias_act, default_gain
 from panohead.ops.resample import conv2d_resample, fir_filter
+
+HalfType = Literal["float16", "bfloat16"]
+
+
+def computing_dtype(half: bool, half_dtype: HalfType, device: torch.device) -> torch.dtype:
+    """What a block computes in: half precision is for CUDA devices alone."""
+    return getattr(torch, half_dtype) if half and device.type == "cuda" else torch.float32
 
 
 class FullyConnected(nn.Module):

@@ -14,7 +14,7 @@ from panohead.ops.bias_act import Activation
 from panohead.ops.fast_upsample import add_upsampled
 from panohead.ops.inference_conv import is_default_filter
 from panohead.ops.resample import fir_filter, upsample2d
-from panohead.stylegan.layers import Convolution
+from panohead.stylegan.layers import Convolution, HalfType, computing_dtype
 from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer, ToRGB
 
 Architecture = Literal["orig", "skip", "resnet"]
@@ -28,6 +28,7 @@ class BlockConfig:
     Attributes:
         conv_clamp: limit of the absolute value after every layer, or None.
         fused_modconv: the formulation of modulated convolutions; "inference_only" fuses in eval mode.
+        half_dtype: of blocks in half precision; the original knows float16 only.
     """
 
     architecture: Architecture = "skip"
@@ -35,6 +36,7 @@ class BlockConfig:
     use_noise: bool = True
     conv_clamp: float | None = None
     fused_modconv: Fused = "inference_only"
+    half_dtype: HalfType = "float16"
 
 
 class SynthesisBlock(nn.Module):
@@ -101,7 +103,7 @@ class SynthesisBlock(nn.Module):
         """Features and image of the previous block (None for the first) to those of this one; never in place."""
         rows: Iterator[Tensor] = iter(ws.unbind(dim=1))
         fused = (not self.training) if self.config.fused_modconv == "inference_only" else self.config.fused_modconv
-        dtype = torch.float16 if self.use_fp16 and ws.device.type == "cuda" else torch.float32
+        dtype = computing_dtype(self.use_fp16, self.config.half_dtype, ws.device)
 
         if self.conv0 is None:
             x = self.const.to(dtype)[None].repeat(ws.shape[0], 1, 1, 1)

@@ -70,7 +70,7 @@ class SynthesisLayer(nn.Module):
         styles, noise_map = self.affine(w), self._noise_map(x, noise)
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
         gain = default_gain(self.activation) * gain
-        if fused:
+        if fused or not torch.is_grad_enabled():  # equal up to rounding where no gradient is wanted
             fast = modulated_layer(
                 x,
                 self.weight,
