@@ -1,8 +1,8 @@
 """The paper's ablations on a small preset at equal kimg: one run a row, one table.
 
-``python benchmarks/ablations.py DATASET OUT --kimg 50`` trains what is missing in OUT (interrupted runs are resumed) and
-prints the table; ``--rows baseline no_mask`` chooses rows. All runs share seed, data, preset and length and start from
-random weights.
+``python benchmarks/ablations.py DATASET OUT --kimg 50`` trains what is missing in OUT (interrupted runs are resumed)
+and prints the table; ``--rows baseline no_mask`` chooses rows. All runs share seed, data, preset and length and start
+from random weights.
 """
 
 import argparse

@@ -196,6 +196,13 @@ def tiny() -> TrainConfig:
     )
 
 
+def with_batch(config: TrainConfig, batch: int) -> TrainConfig:
+    """Another batch; the picture's blur and the average's half-life follow in proportion, as in the original."""
+    share = batch / config.batch
+    schedules = replace(config.schedules, blur_fade_kimg=config.schedules.blur_fade_kimg * share)
+    return replace(config, batch=batch, schedules=schedules, ema_half_life_kimg=config.ema_half_life_kimg * share)
+
+
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     preset.__name__: preset for preset in (panohead_512, panohead_512_stage2, eg3d, demo_128, demo_64, tiny)
 }

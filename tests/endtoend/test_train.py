@@ -1,15 +1,18 @@
 """``panohead train`` as a user meets it: what it prints, what it refuses, what it leaves."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from panohead.checkpoint import save_checkpoint
+from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.cli.main import main
 from panohead.presets import tiny
 from panohead.training.players import make_players
+from training.runs import final_state, tensors
 
 HEADS = Path(__file__).parents[1] / "training" / "heads"
 SHORT = ["--preset", "tiny", "--data", str(HEADS), "--device", "cpu", "--quiet"]
@@ -53,6 +56,15 @@ def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str
 
     code, _, err = run(capsys, "--resume", str(folder), "--kimg", "0.024", "--device", "cpu", "--quiet")
     assert code == 0, err
+    known = json.loads((folder / "config.json").read_text())
+    assert known["training"]["total_kimg"] == 0.024, "a later --resume goes on to the new end"
+    code, _, err = run(capsys, "--resume", str(folder), "--kimg", "0.008", "--device", "cpu", "--quiet")
+    assert (code, "at 0.024 kimg already" in err) == (1, True)
+
+    code, out, _ = run(capsys, "--resume", str(folder), "--kimg", "9", "--dry-run")
+    assert (code, json.loads(out)["total_kimg"]) == (0, 9.0)
+    assert json.loads((folder / "config.json").read_text()) == known, "a dry run changes nothing"
+
     snapshot = max((folder / "snapshots").glob("*.safetensors"))
     assert snapshot.name == "kimg-000000.0.safetensors"
     assert main(["generate", "--checkpoint", str(snapshot), "--seeds", "0", "--out", str(tmp_path / "heads")]) == 0
@@ -74,6 +86,24 @@ def test_second_stage_starts_from_a_checkpoint(capsys: pytest.CaptureFixture[str
     assert first["density_penalty"] > 0
     assert "density_penalty" not in last, "every second step"
     assert last["augment_probability"] == 0.5
+    snapshot = max((folder / "snapshots").glob("*.safetensors"))
+    assert load_checkpoint(snapshot).generator().config.neural_rendering_resolution == 24, "rays as trained with"
+
+
+def test_a_run_remembers_where_its_weights_came_from(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Killed before its first state, it begins again from the checkpoint, not from random weights."""
+    checkpoint, folder = tmp_path / "first.safetensors", tmp_path / "run"
+    players = make_players(replace(tiny(), seed=5), torch.device("cpu"))
+    save_checkpoint(checkpoint, {"G_ema": players.average, "D": players.discriminator})
+    code, _, err = run(capsys, *SHORT, "--init", str(checkpoint), "--out", str(folder), "--kimg", "0.008", *SETTINGS)
+    assert code == 0, err
+    whole = tensors(final_state(folder))
+    shutil.rmtree(folder / "states")
+    code, _, err = run(capsys, "--resume", str(folder), "--device", "cpu", "--quiet")
+    assert code == 0, err
+    again = tensors(final_state(folder))
+    assert [name for name in whole if not torch.equal(whole[name], again[name])] == []
+    assert "no state yet" in (folder / "notes.jsonl").read_text()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +115,9 @@ def test_second_stage_starts_from_a_checkpoint(capsys: pytest.CaptureFixture[str
         (["--set", "loss.r1_gamma", "--dry-run"], 2, "NAME=VALUE"),
         (["--batch", "7", "--data", str(HEADS), "--out", "{tmp}/run"], 1, "multiple of"),
         (["--resume", "{tmp}"], 1, "holds no run"),
-        (["--resume", "{tmp}", "--seed", "3"], 2, "--seed cannot be changed"),
+        (["--resume", "{tmp}", "--seed", "0"], 2, "--seed cannot be changed"),
+        (["--resume", "{tmp}", "--seed", "3", "--dry-run"], 2, "--seed cannot be changed"),
+        (["--preset", "panohead_512_stage2", "--data", str(HEADS), "--out", "{tmp}/run"], 1, "--init"),
         (["--preset", "tiny", "--data", str(HEADS), "--out", "{tmp}/run", "--init", "none.safetensors"], 1, "none"),
     ],
 )

@@ -146,6 +146,17 @@ def test_behind_a_wall_nothing_has_a_gradient(way: tuple[torch.dtype, float]) ->
     assert_same(ours, plain, 10 * tolerance)
 
 
+def test_rays_without_weight_are_as_far_as_can_be(way: tuple[torch.dtype, float]) -> None:
+    dtype, tolerance = way
+    config, leaves = replace(CONFIG, crop_margin=0.5), make_leaves(dtype)
+    (ours, gradients), (plain, _) = (
+        results(render, leaves, config, depth=False) for render in (dispatch.render, render_rays)
+    )
+    assert float(ours.weight_sum.detach().abs().max()) == 0
+    torch.testing.assert_close(ours.depth, plain.depth, rtol=tolerance, atol=0)
+    assert all(bool(x.isfinite().all()) for x in gradients)
+
+
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_random_numbers_are_drawn_alike(way: tuple[torch.dtype, float], noise: float) -> None:
     """One seed, one picture, whoever renders; and the generator is left in the same state. Also without gradients."""

@@ -10,7 +10,17 @@ from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
-from panohead.presets import ABLATIONS, PRESETS, demo_64, demo_128, eg3d, panohead_512, panohead_512_stage2, tiny
+from panohead.presets import (
+    ABLATIONS,
+    PRESETS,
+    demo_64,
+    demo_128,
+    eg3d,
+    panohead_512,
+    panohead_512_stage2,
+    tiny,
+    with_batch,
+)
 from panohead.training.config import TrainConfig, with_settings
 
 
@@ -80,6 +90,28 @@ def test_settings_are_replaced_by_name() -> None:
     for name, value in (("loss.gamma", 1), ("nothing", 1), ("seed.x", 1), ("seed", "many"), ("noise_mode", "loud")):
         with pytest.raises(PanoHeadError):
             with_settings(tiny(), {name: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"density_regularizer": {"kind": "l1"}}, "would never run"),
+        ({"total_kimg": 1, "start_kimg": 1}, "more than 1"),
+        ({"tick_kimg": float("nan")}, "more than 0"),
+        ({"discriminator_adam.interval": 0}, "interval is 0"),
+        ({"warm_start": {"steps": 1}}, "noise_mode=const"),
+    ],
+)
+def test_settings_that_would_do_nothing_or_harm_are_refused(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(PanoHeadError, match=words):
+        with_settings(tiny(), settings).checked()
+
+
+def test_another_batch_takes_blur_and_average_along() -> None:
+    """Facts section 5: the blur fades over 200 kimg x batch / 32, the half-life is 10 kimg x batch / 32."""
+    config = with_batch(panohead_512(), 64)
+    assert (config.batch, config.schedules.blur_fade_kimg, config.ema_half_life_kimg) == (64, 400, 20)
+    assert config.loss == panohead_512().loss
 
 
 def test_batches_that_cannot_be_shared_are_refused() -> None:

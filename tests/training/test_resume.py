@@ -5,12 +5,17 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from training.runs import SETTINGS, SMALL, final_state, start, tensors, train
+from panohead.presets import tiny
+from panohead.training.multiview import MultiViewData, load_multiview
+from panohead.training.warm_stage import fit
+from panohead.training.warm_start import WarmStart, WarmStartConfig
+from training.runs import HEADS, SETTINGS, SMALL, final_state, start, tensors, train
 
 KIMG = 0.24
 KILLS = 3
@@ -73,6 +78,28 @@ def test_interrupted_and_resumed(uninterrupted: Path, tmp_path: Path) -> None:
     assert f"--resume {run}" in output
     train("--resume", str(run), "--quiet", "--device", "cpu")
     assert_equal(run, uninterrupted)
+
+
+def test_interrupted_warm_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends the fit's step and saves; resumed, it ends with the weights of one that was never asked."""
+    config = replace(tiny(), noise_mode="const", warm_start=WarmStartConfig(steps=3, patch=16, coarse_steps=0))
+    people = load_multiview(HEADS, config.resolution)
+    whole = fit(config, people, tmp_path / "whole", quiet=True)
+    step = WarmStart.step
+
+    def interrupted(stage: WarmStart, data: MultiViewData) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return step(stage, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WarmStart, "step", interrupted)
+        assert fit(config, people, tmp_path / "run", quiet=True) is None
+    assert [file.name for file in (tmp_path / "run" / "states").iterdir()] == ["state-000000000001.pt"]
+    again = fit(config, people, tmp_path / "run", quiet=True)
+    assert whole is not None
+    assert again is not None
+    for name, value in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
 
 
 @pytest.mark.timeout(1800)

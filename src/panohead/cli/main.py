@@ -15,6 +15,7 @@ from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
 from panohead.cli.prepare import Prepare
+from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.synthesize import Synthesize
 from panohead.cli.train import Train
 from panohead.errors import PanoHeadError, UsageError
@@ -32,6 +33,7 @@ Command = (
     | Annotated[Dataset, tyro.conf.subcommand("dataset")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 

@@ -1,7 +1,7 @@
 """``panohead train``: train a generator, continue a run, or say what a run would be. Also under ``torchrun``."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,7 +36,7 @@ class Train:
     kimg: float | None = None
     """Thousands of photos to show in all."""
     batch: int | None = None
-    """Photos a step, over all devices."""
+    """Photos a step, over all devices; blur and running average follow in proportion."""
     micro_batch: int | None = None
     """Photos computed at once on one device."""
     seed: int | None = None
@@ -55,16 +55,13 @@ class Train:
 
     def run(self) -> None:
         """Train, then say where the results are."""
+        if self.dry_run or self.estimate:
+            self._describe(self.config() if self.resume is None else self._config_of(self.resume))
+            return
         if self.resume is not None:
             self._continue(self.resume)
             return
         config = self.config()
-        if self.dry_run:
-            say(json.dumps(asdict(config), indent=1))
-            return
-        if self.estimate:
-            self._estimate(config)
-            return
         if self.data is None or self.out is None:
             raise UsageError("a new run needs --data DATASET and --out RUN; a run is continued with --resume RUN")
         from panohead.training.launch import launch
@@ -81,29 +78,45 @@ class Train:
             UsageError: for a ``--set`` that is not NAME=VALUE.
             PanoHeadError: for settings that do not exist or do not fit together.
         """
-        from panohead.presets import ABLATIONS, PRESETS
+        from panohead.presets import ABLATIONS, PRESETS, with_batch
         from panohead.training.config import with_settings
 
         config = PRESETS[self.preset]()
         for name in self.ablation:
             config = ABLATIONS[name](config)
-        given = {"total_kimg": self.kimg, "batch": self.batch, "micro_batch": self.micro_batch, "seed": self.seed}
+        if self.batch is not None:
+            config = with_batch(config, self.batch)
+        given = {"total_kimg": self.kimg, "micro_batch": self.micro_batch, "seed": self.seed}
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return with_settings(config, settings | dict(_setting(text) for text in self.set)).checked()
 
-    def _continue(self, run: Path) -> None:
+    def _config_of(self, run: Path) -> "TrainConfig":
+        """That of a run, with the length asked for."""
+        from panohead.training.run_folder import read_run
+
+        self._refuse_changes()
+        config = read_run(run).config
+        return config if self.kimg is None else replace(config, total_kimg=self.kimg).checked()
+
+    def _refuse_changes(self) -> None:
         fixed = ("out", "init", "ablation", "batch", "micro_batch", "seed", "set")
-        changed = [name for name in fixed if getattr(self, name)]
+        changed = [name for name in fixed if getattr(self, name) not in (None, ())]
         if changed:
             raise UsageError(
                 f"--{changed[0].replace('_', '-')} cannot be changed by --resume; start a new run with --out"
             )
+
+    def _continue(self, run: Path) -> None:
+        self._refuse_changes()
         from panohead.training.launch import launch_again
 
         finished = launch_again(run, data=self.data, total_kimg=self.kimg, device=self.device, quiet=self.quiet)
         self._report(run, finished)
 
-    def _estimate(self, config: "TrainConfig") -> None:
+    def _describe(self, config: "TrainConfig") -> None:
+        if self.dry_run:
+            say(json.dumps(asdict(config), indent=1))
+            return
         from panohead.training.estimate import estimate
 
         for line in estimate(config, device=self.device).lines():

@@ -28,6 +28,8 @@ def unsupported(
     x: Float[Tensor, "batch channel height width"], resample_filter: Tensor | None, up: Any, down: Any, before: Any
 ) -> str | None:
     """Why the compiled filter is not used, in a few words; None if it can be. Arguments as of ``upfirdn2d``."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return "the model is being traced"
     if not fast_paths.allowed():
         return "fast paths are switched off"
     if (up, down) not in _FACTORS or max(abs(padding) for padding in before) > _LARGEST_PADDING:
@@ -38,8 +40,6 @@ def unsupported(
         return "rows are short"
     if resample_filter is None or resample_filter.shape != (4, 4) or not torch.equal(resample_filter, _TAPS):
         return "another filter"
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return "the model is being traced"
     return "numba is not installed" if not available() else load_failure(_KERNELS)
 
 

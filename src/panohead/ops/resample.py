@@ -48,9 +48,10 @@ def upfirdn2d(
     up_x, up_y = (up, up) if isinstance(up, int) else up
     down_x, down_y = (down, down) if isinstance(down, int) else down
     if fir_cpu.unsupported(x, resample_filter, up, down, (padding[2], padding[0])) is None:
-        size = (height * up_y + padding[2] + padding[3] - 4) // down_y + 1, (
-            width * up_x + padding[0] + padding[1] - 4
-        ) // down_x + 1
+        size = (
+            (height * up_y + padding[2] + padding[3] - 4) // down_y + 1,
+            (width * up_x + padding[0] + padding[1] - 4) // down_x + 1,
+        )
         return fir_cpu.resample(x, up=up_x, down=down_x, before=(padding[2], padding[0]), size=size, gain=gain)
     if up_x > 1 or up_y > 1:
         x = x.reshape(batch, channels, height, 1, width, 1)

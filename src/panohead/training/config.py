@@ -143,10 +143,23 @@ class TrainConfig:
                 f"micro-batches of {self.micro_batch} do not split into groups of {group} for minibatch statistics; "
                 "set discriminator.mbstd_group_size or --micro-batch"
             )
-        for name in ("tick_kimg", "total_kimg"):
-            if getattr(self, name) <= 0:
-                raise PanoHeadError(f"{name} is {getattr(self, name)}; it must be positive")
+        for name, least in (("tick_kimg", 0.0), ("total_kimg", self.start_kimg)):
+            # A comparison with NaN is false.
+            if not getattr(self, name) > least:
+                raise PanoHeadError(f"{name} is {getattr(self, name)}; it must be more than {least:g}")
+        self._check_intervals()
+        if self.warm_start is not None and self.noise_mode != "const":
+            raise PanoHeadError("a warm start fits the layers' noise maps, which must stay; set noise_mode=const")
         return self
+
+    def _check_intervals(self) -> None:
+        for name, adam in (("generator_adam", self.generator_adam), ("discriminator_adam", self.discriminator_adam)):
+            if adam.interval is not None and adam.interval < 1:
+                raise PanoHeadError(f"{name}.interval is {adam.interval}; give 1 or more steps, or null for never")
+        if self.density_regularizer is not None and self.generator_adam.interval is None:
+            raise PanoHeadError(
+                "the density regularizer would never run; set generator_adam.interval (4 in the original)"
+            )
 
 
 def with_settings(config: TrainConfig, settings: dict[str, Any]) -> TrainConfig:

@@ -10,7 +10,7 @@ from panohead.training.config import TrainConfig
 from panohead.training.distributed import Ranks, choose_device
 from panohead.training.losses import Photos
 from panohead.training.memory import peak_memory_gb
-from panohead.training.players import make_players
+from panohead.training.players import make_players, set_precision
 from panohead.training.step import Moment, Step
 from panohead.training.tally import Tally
 
@@ -79,6 +79,7 @@ def estimate(config: TrainConfig, *, device: str | None = None) -> Estimate:
     """
     where = choose_device(device)
     one = replace(config, batch=config.micro_batch, frozen_generator_kimg=0.0).checked()
+    set_precision(one.numerics)
     players = make_players(one, where)
     data = RandomPhotos(one, where)
     ranks = Ranks(rank=0, world_size=1, local_rank=0, device=where)

@@ -23,6 +23,11 @@ class StopRequest:
             raise KeyboardInterrupt
         self._asked = True
 
+    @property
+    def asked(self) -> bool:
+        """Whether this process was asked."""
+        return self._asked
+
     def agreed(self, ranks: Ranks) -> bool:
         """True on all devices at the same step, as soon as one of them was asked."""
         if ranks.world_size == 1:

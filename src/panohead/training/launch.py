@@ -1,18 +1,17 @@
 """From a dataset and a configuration to a run: devices, data, warm start, loop."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from panohead.data.dataset import open_dataset
 from panohead.data.loader import PhotoLoader
 from panohead.errors import PanoHeadError
 from panohead.training.config import TrainConfig
-from panohead.training.distributed import Ranks, join_ranks
+from panohead.training.distributed import Ranks, average, join_ranks
 from panohead.training.loop import Training
-from panohead.training.players import load_initial, make_players
-from panohead.training.run_folder import read_run, start_run
+from panohead.training.players import load_initial, make_players, set_precision
+from panohead.training.run_folder import RunDescription, read_run, start_run, write_run
 from panohead.training.run_log import showing
 from panohead.training.run_state import LoadedState, load_latest_state
 from panohead.training.warm_stage import warm_start
@@ -33,11 +32,15 @@ def launch(
     """
     if initial is not None and not initial.is_file():
         raise PanoHeadError(f"there is no checkpoint {initial}; give a .safetensors file with --init")
+    if initial is None and config.start_kimg > 0:
+        raise PanoHeadError(
+            f"this run counts on from {config.start_kimg:g} kimg: give the checkpoint it goes on from with --init"
+        )
     with join_ranks(device) as ranks:
         config.micro_batches(ranks.world_size)
         loader = open_loader(config, data, ranks, quiet=quiet)
         if ranks.is_first:
-            start_run(run, config, data)
+            start_run(run, RunDescription(config, data, initial))
         return _train(config, loader, data, run, ranks, initial=initial, quiet=quiet)
 
 
@@ -47,17 +50,28 @@ def launch_again(
     """Continue a run exactly from its newest whole state. Returns whether it reached its end.
 
     Args:
-        data: where the dataset lies now, if it has moved.
-        total_kimg: another length than it was started with.
+        data: where the dataset lies now, if it has moved; the run remembers it.
+        total_kimg: another length than it was started with; the run remembers it.
+
+    Raises:
+        PanoHeadError: when the run cannot be continued so; it stays as it is then.
     """
-    config, known = read_run(run)
+    known = read_run(run)
+    config, data = known.config, data or known.data
     if total_kimg is not None:
-        config = replace(config, total_kimg=total_kimg)
+        config = replace(config, total_kimg=total_kimg).checked()
     with join_ranks(device) as ranks:
+        config.micro_batches(ranks.world_size)
         loaded = load_latest_state(run, map_location=ranks.device)
-        start = loaded.state["clock"]["nimg"] if loaded is not None else _start(config)
-        loader = open_loader(config, data or known, ranks, nimg=start, quiet=quiet)
-        return _train(config, loader, data or known, run, ranks, loaded=loaded, quiet=quiet)
+        start = loaded.nimg if loaded is not None else _start(config)
+        _require_same_state(start, ranks)
+        if total_kimg is not None and total_kimg * 1000 <= start - config.batch:
+            raise PanoHeadError(f"{run} is at {start / 1000:g} kimg already; give a larger --kimg")
+        loader = open_loader(config, data, ranks, nimg=start, quiet=quiet)
+        if ranks.is_first and (config, data) != (known.config, known.data):
+            write_run(run, replace(known, config=config, data=data))
+        notes = [] if loaded is not None else [f"{run} holds no state yet; the run starts from its beginning"]
+        return _train(config, loader, data, run, ranks, initial=known.initial, loaded=loaded, notes=notes, quiet=quiet)
 
 
 def open_loader(config: TrainConfig, data: Path, ranks: Ranks, *, nimg: int | None = None, quiet: bool) -> PhotoLoader:
@@ -91,6 +105,14 @@ def _start(config: TrainConfig) -> int:
     return round(config.start_kimg * 1000)
 
 
+def _require_same_state(nimg: int, ranks: Ranks) -> None:
+    """Machines that do not share the run's folder would each go on from elsewhere."""
+    if average({"nimg": float(nimg)}, ranks)["nimg"] != nimg:
+        raise PanoHeadError(
+            "the processes find different states of the run; its folder must lie where all machines see it"
+        )
+
+
 def _train(
     config: TrainConfig,
     loader: PhotoLoader,
@@ -100,16 +122,20 @@ def _train(
     *,
     initial: Path | None = None,
     loaded: LoadedState | None = None,
+    notes: Sequence[str] = (),
     quiet: bool,
 ) -> bool:
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.numerics.tf32
+    set_precision(config.numerics)
     players = make_players(config, ranks.device)
     if loaded is None and initial is not None:
         load_initial(players, initial)
     elif loaded is None and config.warm_start is not None:
-        warm_start(players, config, data, run, ranks, quiet=quiet)
+        fitted = warm_start(players, config, data, run, ranks, quiet=quiet)
+        if not fitted:
+            return False
     for network in (players.generator, players.average):
         if network.dataset_label_std is not None:
             network.dataset_label_std.copy_(loader.dataset.label_std())
     training = Training(config, loader, run, ranks, players, loaded=loaded, quiet=quiet)
+    training.warnings += notes
     return training.run()

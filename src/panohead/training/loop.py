@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from panohead.data.loader import PhotoLoader
@@ -174,6 +174,9 @@ class Training:
         """On the first device: measure, draw, log."""
         if log is None:
             return
+        # The average is used with the rays that it has been trained with.
+        rays, shown = self.config.schedules.at(self.clock.nimg).neural_resolution, self.players.average
+        shown.config = replace(shown.config, neural_rendering_resolution=rays)
         record = {"nimg": self.clock.nimg, "kimg": self.clock.nimg / 1000, **record}
         if self._due(self.config.metric_ticks):
             distance = self.meter.measure(self.players.average)
@@ -191,8 +194,12 @@ class Training:
         write_report(self.folder)
 
     def _save(self) -> None:
+        augment: dict[str, float] = {}
+        if self.augment is not None:
+            # Every device goes on with the mean of what all have observed: the rule needs their ratio only.
+            sums = average(dict(zip(("sign_sum", "count"), self.augment.sums(), strict=True)), self.ranks)
+            augment = self.augment.state_dict() | sums
         if self.ranks.is_first:
-            augment = self.augment.state_dict() if self.augment is not None else {}
             state = {"players": pack(self.players), "clock": asdict(self.clock), "augment": augment}
             save_state(self.folder, self.clock.nimg, state)
 

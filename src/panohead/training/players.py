@@ -11,11 +11,18 @@ from panohead.checkpoint import load_checkpoint
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
-from panohead.training.config import TrainConfig
+from panohead.training.config import NumericsConfig, TrainConfig
 from panohead.training.optimizers import make_adam
 from panohead.training.step import Players
 
 _KEPT = ("generator", "discriminator", "average", "generator_optimiser", "discriminator_optimiser")
+
+
+def set_precision(numerics: NumericsConfig) -> None:
+    """How this process multiplies matrices on a GPU: sums of half-precision products always in float32 (facts 5)."""
+    matmul = torch.backends.cuda.matmul
+    matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = numerics.tf32
+    matmul.allow_fp16_reduced_precision_reduction = matmul.allow_bf16_reduced_precision_reduction = False
 
 
 def make_players(config: TrainConfig, device: torch.device) -> Players:

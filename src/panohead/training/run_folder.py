@@ -6,7 +6,7 @@
 
 import json
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,16 @@ from panohead.training.config import TrainConfig
 CONFIG_FILE = "config.json"
 
 
-def start_run(run: Path, config: TrainConfig, data: Path) -> None:
+@dataclass(frozen=True)
+class RunDescription:
+    """What a run is: its configuration, where its dataset lies, and the checkpoint it started from, if any."""
+
+    config: TrainConfig
+    data: Path
+    initial: Path | None = None
+
+
+def start_run(run: Path, description: RunDescription) -> None:
     """Make the folder and write what the run is.
 
     Raises:
@@ -29,17 +38,24 @@ def start_run(run: Path, config: TrainConfig, data: Path) -> None:
     file = run / CONFIG_FILE
     if file.exists():
         raise PanoHeadError(f"{run} holds a run already; continue it with --resume {run} or choose another --out")
+    write_run(run, description)
+
+
+def write_run(run: Path, description: RunDescription) -> None:
+    """Write what the run is (again, where its length or the place of its dataset has changed)."""
+    initial = description.initial
     described = {
-        "training": asdict(config),
-        "data": str(data.resolve()),
+        "training": asdict(description.config),
+        "data": str(description.data.resolve()),
+        "initial": str(initial.resolve()) if initial is not None else None,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
-    with atomic_path(file) as temporary:
+    with atomic_path(run / CONFIG_FILE) as temporary:
         temporary.write_text(json.dumps(described, indent=1))
 
 
-def read_run(run: Path) -> tuple[TrainConfig, Path]:
-    """The configuration and the dataset of a run.
+def read_run(run: Path) -> RunDescription:
+    """What the run in a folder is.
 
     Raises:
         PanoHeadError: when the folder holds no run, or one of another version.
@@ -51,6 +67,11 @@ def read_run(run: Path) -> tuple[TrainConfig, Path]:
         )
     try:
         described: dict[str, Any] = json.loads(file.read_text())
-        return from_plain(TrainConfig, described["training"]), Path(described["data"])
+        initial = described.get("initial")
+        return RunDescription(
+            from_plain(TrainConfig, described["training"]),
+            Path(described["data"]),
+            Path(initial) if initial is not None else None,
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise PanoHeadError(f"{file} does not fit this version of PanoHead ({error}); start a new run") from error

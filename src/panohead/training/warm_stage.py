@@ -6,7 +6,8 @@ from pathlib import Path
 
 from panohead.models.generator import Generator
 from panohead.training.config import TrainConfig
-from panohead.training.distributed import Ranks, barrier
+from panohead.training.distributed import Ranks, average
+from panohead.training.interruption import stop_on_signals
 from panohead.training.multiview import MultiViewData, load_multiview
 from panohead.training.run_log import showing
 from panohead.training.run_state import load_latest_state, save_state
@@ -17,25 +18,30 @@ FOLDER = "warm_start"
 SAVE_EVERY_S = 120.0
 
 
-def warm_start(players: Players, config: TrainConfig, data: Path, run: Path, ranks: Ranks, *, quiet: bool) -> None:
+def warm_start(players: Players, config: TrainConfig, data: Path, run: Path, ranks: Ranks, *, quiet: bool) -> bool:
     """Fit the generator to the dataset's people (on the first device) and give it to both generators of the run.
 
     The fit's states lie in ``RUN/warm_start``; a fit that was interrupted goes on.
 
+    Returns:
+        False, on all devices, when the fit was asked to stop before its end; its state is saved.
+
     Raises:
         PanoHeadError: when the dataset does not know its people.
     """
+    generator: Generator | None = None
     if ranks.is_first:
         with showing("reading people", enabled=not quiet) as on_progress:
             people = load_multiview(data, config.resolution, on_progress=on_progress)
         generator = fit(config, people, run / FOLDER, quiet=quiet)
         for network in (players.generator, players.average):
-            network.load_state_dict(generator.state_dict())
-    barrier(ranks)
+            if generator is not None:
+                network.load_state_dict(generator.state_dict())
+    return average({"fitted": float(generator is not None)}, ranks)["fitted"] > 0
 
 
-def fit(config: TrainConfig, data: MultiViewData, folder: Path, *, quiet: bool) -> Generator:
-    """The fitted generator. Fits on, from the newest state in ``folder`` if there is one."""
+def fit(config: TrainConfig, data: MultiViewData, folder: Path, *, quiet: bool) -> Generator | None:
+    """The fitted generator; None when asked to stop. Fits on, from the newest state in ``folder`` if there is one."""
     assert config.warm_start is not None
     stage = WarmStart(replace(config.warm_start, generator=config.generator), data.people)
     loaded = load_latest_state(folder)
@@ -44,11 +50,15 @@ def fit(config: TrainConfig, data: MultiViewData, folder: Path, *, quiet: bool) 
     else:
         stage.load_state_dict(loaded.state)
     saved = time.monotonic()
-    with showing("warm start", enabled=not quiet) as on_progress:
+    with stop_on_signals() as request, showing("warm start", enabled=not quiet) as on_progress:
         while stage.step_count < stage.config.steps:
             stage.step(data)
             on_progress(stage.step_count, stage.config.steps)
-            if time.monotonic() - saved > SAVE_EVERY_S or stage.step_count == stage.config.steps:
+            # Read once: a request that comes while the state is written waits for the next step.
+            asked, ended = request.asked, stage.step_count == stage.config.steps
+            if asked or ended or time.monotonic() - saved > SAVE_EVERY_S:
                 save_state(folder, stage.step_count, stage.state_dict())
                 saved = time.monotonic()
+            if asked and not ended:
+                return None
     return stage.finished()

@@ -1,0 +1,79 @@
+"""A tuned generator as a small file: what differs from the checkpoint it was tuned from."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from panohead.config_json import from_plain
+from panohead.errors import PanoHeadError
+from panohead.media.atomic import atomic_path
+from panohead.models.generator import Generator
+from panohead.models.generator_config import GeneratorConfig
+
+_KIND = "panohead-difference"
+_VERSION = "1"
+_LARGEST_HALF = 6e4
+
+
+def fingerprint(generator: Generator) -> str:
+    """SHA-256 of all values: which generator a difference belongs to."""
+    digest = hashlib.sha256()
+    for name, value in sorted(generator.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save_difference(path: Path, before: Generator, after: Generator, *, notes: Mapping[str, Any] | None = None) -> Path:
+    """Write the differences of the tensors that changed, as float16 where they fit; atomic."""
+    old = before.state_dict()
+    tensors: dict[str, Tensor] = {}
+    for name, value in after.state_dict().items():
+        change = (value - old[name].to(value.device)).detach().cpu()
+        if bool((change != 0).any()):
+            half = float(change.abs().max()) < _LARGEST_HALF
+            tensors[name] = (change.half() if half else change).contiguous()
+    metadata = {
+        "kind": _KIND,
+        "version": _VERSION,
+        "base": fingerprint(before),
+        "config": json.dumps(asdict(after.config), sort_keys=True),
+        "notes": json.dumps(dict(notes or {})),
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+    return path
+
+
+def load_difference(path: Path, base: Generator) -> Generator:
+    """The tuned generator, in eval mode, on the device of ``base``.
+
+    Raises:
+        PanoHeadError: for a file that is none, or that belongs to another generator.
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = dict(file.metadata() or {})
+            changes = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PanoHeadError(f"{path} is not a readable difference file ({error}); write it again") from error
+    if metadata.get("kind") != _KIND or metadata.get("version") != _VERSION:
+        raise PanoHeadError(f"{path} is not a difference file of this version; run 'panohead reconstruct' again")
+    if metadata["base"] != fingerprint(base):
+        raise PanoHeadError(f"{path} was tuned from another checkpoint; open that one first")
+    state = {name: value.clone() for name, value in base.state_dict().items()}
+    for name, change in changes.items():
+        state[name] += change.to(state[name])
+    tuned = Generator(from_plain(GeneratorConfig, json.loads(metadata["config"])))
+    if "dataset_label_std" not in state:
+        tuned.dataset_label_std = None
+    tuned.load_state_dict(state)
+    return tuned.to(next(base.parameters()).device).eval().requires_grad_(False)

@@ -1,0 +1,107 @@
+"""What an optimisation tells while it runs, how it is stopped, and how it goes on later."""
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from panohead.errors import PanoHeadError
+from panohead.media.atomic import atomic_path
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step done: ``number`` of at most ``total`` of a phase ("screen", "search", "tune"), with its losses."""
+
+    phase: str
+    number: int
+    total: int
+    losses: Mapping[str, float]
+
+
+@dataclass
+class Journal:
+    """Attributes:
+    on_step: called after every step.
+    should_stop: asked before every step; True ends the phase with the best so far.
+    path: file to save the state in; None keeps nothing.
+    resume: continue from that file if it is there.
+    identity: of the task (pictures, checkpoint, settings); a state of another task is refused.
+    save_every: steps between two saves.
+    """
+
+    on_step: Callable[[Step], None] | None = None
+    should_stop: Callable[[], bool] | None = None
+    path: Path | None = None
+    resume: bool = False
+    identity: str = ""
+    save_every: int = 20
+    steps: list[Step] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    stopped: bool = False
+    _states: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def open(self) -> None:
+        """Read the state of an earlier run, if there is one.
+
+        Raises:
+            PanoHeadError: when it is damaged or belongs to another task.
+        """
+        if self.path is None or not self.path.is_file():
+            return
+        try:
+            stored = torch.load(self.path, map_location="cpu", weights_only=True)
+            if stored["version"] != _VERSION or stored["identity"] != self.identity:
+                raise PanoHeadError(
+                    f"{self.path} is of other photos, another checkpoint or other settings; give those, or start anew "
+                    "without --resume"
+                )
+            self.steps = [Step(*row) for row in stored["steps"]]
+            self._states = stored["states"]
+        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            raise PanoHeadError(f"{self.path} cannot be continued from; start anew without --resume") from error
+
+    def restored(self, phase: str) -> dict[str, Any] | None:
+        """What :meth:`keep` stored of a phase, None if it has not begun."""
+        return self._states.get(phase)
+
+    def stop_asked(self) -> bool:
+        """Whether to end now; once asked, always."""
+        self.stopped = self.stopped or (self.should_stop is not None and self.should_stop())
+        return self.stopped
+
+    def record(self, phase: str, number: int, total: int, losses: Mapping[str, Tensor | float]) -> None:
+        """Tell of a step."""
+        plain = {name: float(v.detach()) if isinstance(v, Tensor) else float(v) for name, v in losses.items()}
+        step = Step(phase, number, total, plain)
+        self.steps.append(step)
+        if self.on_step is not None:
+            self.on_step(step)
+
+    def is_due(self, number: int) -> bool:
+        """Whether the state after this step should be kept."""
+        return self.path is not None and (number % self.save_every == 0 or self.stopped)
+
+    def keep(self, phase: str, state: dict[str, Any]) -> None:
+        """Keep the state of a phase, on disk too if there is a path. Only tensors, numbers, strings, lists, dicts."""
+        self._states[phase] = state
+        if self.path is None:
+            return
+        content = {
+            "version": _VERSION,
+            "identity": self.identity,
+            "steps": [(s.phase, s.number, s.total, dict(s.losses)) for s in self.steps],
+            "states": self._states,
+        }
+        with atomic_path(self.path) as temporary:
+            torch.save(content, temporary)
+
+    def curve(self, phase: str, name: str = "loss") -> list[float]:
+        """One loss over the steps of a phase."""
+        return [step.losses[name] for step in self.steps if step.phase == phase and name in step.losses]

@@ -1,0 +1,111 @@
+"""How far one picture is from another: a loss without weights, and the original's feature distance."""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Distance = Callable[[Float[Tensor, "batch 3 height width"]], Float[Tensor, ""]]
+"""From pictures in [-1, 1] to one number, differentiable."""
+
+_LARGEST_FEATURE_SIDE = 256
+_LEAST_LEVEL_SIDE = 8
+_SSIM_C1, _SSIM_C2 = 0.02**2, 0.06**2
+
+
+@runtime_checkable
+class PictureLoss(Protocol):
+    """A loss between pictures."""
+
+    def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
+        """The distance to a fixed target."""
+        ...
+
+
+class FeatureLoss:
+    """The original's perceptual distance: summed squared difference of features (facts section 7).
+
+    Args:
+        features: pictures in 0..255, at most 256 pixels large, to one vector each; for example LPIPS-VGG.
+    """
+
+    def __init__(self, features: Callable[[Tensor], Tensor]) -> None:
+        self._features = features
+
+    def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
+        """See :class:`PictureLoss`."""
+        with torch.no_grad():
+            wanted = self._look(target)
+        return lambda picture: (self._look(picture) - wanted).square().sum()
+
+    def _look(self, picture: Tensor) -> Tensor:
+        picture = (picture + 1) * (255 / 2)
+        if picture.shape[-1] > _LARGEST_FEATURE_SIDE:
+            picture = F.interpolate(picture, (_LARGEST_FEATURE_SIDE, _LARGEST_FEATURE_SIDE), mode="area")
+        return self._features(picture)
+
+
+class PyramidLoss:
+    """Laplacian-pyramid L1 + gradients + SSIM: a multi-scale loss that needs no weights and no download.
+
+    Every level of the pyramid counts the same, so that placement (coarse) and texture (fine) are both pulled at.
+
+    Args:
+        gradient_weight, ssim_weight: beside the pyramid's L1.
+    """
+
+    def __init__(self, *, gradient_weight: float = 0.5, ssim_weight: float = 0.2) -> None:
+        self._gradient_weight, self._ssim_weight = gradient_weight, ssim_weight
+
+    def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
+        """See :class:`PictureLoss`."""
+        wanted = pyramid(target)
+
+        def distance(picture: Tensor) -> Tensor:
+            levels = pyramid(picture)
+            l1 = torch.stack([(a - b).abs().mean() for a, b in zip(levels, wanted, strict=True)]).mean()
+            edges = torch.stack(
+                [(a - b).abs().mean() for a, b in zip(_gradients(picture), _gradients(target), strict=True)]
+            ).mean()
+            return l1 + self._gradient_weight * edges + self._ssim_weight * (1 - ssim(picture, target))
+
+        return distance
+
+
+def pyramid(picture: Float[Tensor, "batch channel height width"]) -> list[Tensor]:
+    """Laplacian pyramid: details from fine to coarse, then what is left; their enlarged sum is the picture."""
+    levels = []
+    while min(picture.shape[-2:]) >= 2 * _LEAST_LEVEL_SIDE:
+        small = F.avg_pool2d(picture, 2)
+        size = (picture.shape[-2], picture.shape[-1])
+        levels.append(picture - F.interpolate(small, size, mode="bilinear", align_corners=False))
+        picture = small
+    return [*levels, picture]
+
+
+def _gradients(picture: Tensor) -> tuple[Tensor, Tensor]:
+    return picture[..., :, 1:] - picture[..., :, :-1], picture[..., 1:, :] - picture[..., :-1, :]
+
+
+def ssim(
+    a: Float[Tensor, "batch channel height width"], b: Float[Tensor, "batch channel height width"]
+) -> Float[Tensor, ""]:
+    """Structural similarity (Wang et al. 2004) of pictures in [-1, 1], 7 x 7 box windows; 1 for equal pictures."""
+    side = min(7, *a.shape[-2:])
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, side, stride=1)
+
+    mean_a, mean_b = mean(a), mean(b)
+    variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
+    covariance = mean(a * b) - mean_a * mean_b
+    likeness = (2 * mean_a * mean_b + _SSIM_C1) * (2 * covariance + _SSIM_C2)
+    return (likeness / ((mean_a**2 + mean_b**2 + _SSIM_C1) * (variance_a + variance_b + _SSIM_C2))).mean()
+
+
+def psnr_db(a: Float[Tensor, "*any"], b: Float[Tensor, "*any"]) -> float:
+    """Peak signal-to-noise ratio of pictures in [-1, 1]."""
+    return float(-10 * torch.log10((a - b).square().mean().clamp_min(1e-10) / 4))

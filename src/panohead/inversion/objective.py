@@ -1,0 +1,125 @@
+"""How far a generator's pictures are from the photos."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.geometry import Camera
+from panohead.inversion.draws import even_rays
+from panohead.inversion.losses import Distance, PictureLoss
+from panohead.inversion.photo import Photo
+from panohead.models.generator import Generator, Rendering
+from panohead.rendering.field import TriGridField
+from panohead.rendering.renderer import RayRendering
+from panohead.stylegan.synthesis_layers import PixelNoise
+
+NOISE = PixelNoise(mode="const")
+
+
+def render_view(
+    generator: Generator,
+    field: TriGridField,
+    ws: Float[Tensor, "1 num_ws w_dim"],
+    camera: Camera,
+    resolution: int,
+    *,
+    ws_background: Float[Tensor, "1 num_ws w_dim"] | None = None,
+    superresolve: bool = True,
+) -> Rendering:
+    """One view of a field, rays sampled evenly, differentiable in field, w and camera."""
+    randomness = even_rays(resolution**2, generator.config.rendering.importance_samples, ws.device)
+    foreground = generator.render(field, camera.expand(1), resolution, randomness)
+    background = generator.background_features(ws if ws_background is None else ws_background, noise=NOISE)
+    return generator.finish(foreground, background, ws, superresolve=superresolve)
+
+
+@torch.no_grad()
+def empty_colour(generator: Generator, ws: Float[Tensor, "1 num_ws w_dim"]) -> Float[Tensor, "3 1 1"]:
+    """The colour of rays that hit nothing, for generators without a background."""
+    side = generator.config.neural_rendering_resolution
+    nothing = torch.zeros(1, side**2, 1, device=ws.device)
+    features = nothing.expand(-1, -1, generator.config.feature_channels)
+    if generator.config.rendering.white_background:
+        features = features + 1
+    picture = generator.finish(RayRendering(features, nothing, nothing), None, ws, superresolve=False).image_raw
+    return picture[0].mean(dim=(1, 2), keepdim=True).clamp(-1, 1)
+
+
+class PhotoObjective:
+    """The photos as targets.
+
+    With a mask, a generator that has a background is asked about the head foremost (``background_weight`` elsewhere),
+    and one without gets the head cut out on its own empty colour. Without a mask all pixels count.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        loss: PictureLoss,
+        *,
+        empty: Float[Tensor, "3 1 1"] | None,
+        background_weight: float = 0.1,
+        mask_weight: float = 0.5,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.photos = photos
+        self._mask_weight = mask_weight
+        self.targets, self.weights = [], []
+        self.masks = [None if p.mask is None else p.mask[None].to(device) for p in photos]
+        for photo, mask in zip(photos, self.masks, strict=True):
+            image = photo.image[None].to(device)
+            if mask is not None and empty is not None:
+                image = mask * image + (1 - mask) * empty
+            self.targets.append(image)
+            has_weight = mask is not None and empty is None
+            self.weights.append(mask + (1 - mask) * background_weight if has_weight and mask is not None else None)
+        self._loss = loss
+        self._distance = cache(self._distance_at)
+
+    def _distance_at(self, index: int, size: int) -> tuple[Distance, Tensor, Tensor | None]:
+        target, weight = (_resized(x, size) for x in (self.targets[index], self.weights[index]))
+        assert target is not None
+        return self._loss.toward(target), target, weight
+
+    def picture_distance(self, index: int, picture: Float[Tensor, "1 3 height width"]) -> Float[Tensor, ""]:
+        """Of one photo; where a pixel counts less, the picture is moved toward the target before comparing."""
+        distance, target, weight = self._distance(index, picture.shape[-1])
+        return distance(picture if weight is None else torch.lerp(target, picture, weight))
+
+    def mask_distance(self, index: int, mask: Float[Tensor, "1 1 height width"]) -> Float[Tensor, ""]:
+        """Mean absolute difference of the masks; zero without a mask."""
+        wanted = _resized(self.masks[index], mask.shape[-1])
+        return mask.new_zeros(()) if wanted is None else (mask - wanted).abs().mean()
+
+    def __call__(
+        self,
+        generator: Generator,
+        field: TriGridField,
+        ws: Float[Tensor, "1 num_ws w_dim"],
+        cameras: Sequence[Camera],
+        resolution: int,
+        *,
+        superresolve: bool,
+        ws_background: Float[Tensor, "photo num_ws w_dim"] | None = None,
+    ) -> dict[str, Tensor]:
+        """Mean over the photos: "picture", "mask" and their weighted sum "photos"."""
+        pictures, masks = [], []
+        for i, camera in enumerate(cameras):
+            behind = None if ws_background is None else ws_background[i : i + 1]
+            view = render_view(
+                generator, field, ws, camera, resolution, ws_background=behind, superresolve=superresolve
+            )
+            pictures.append(self.picture_distance(i, view.image))
+            masks.append(self.mask_distance(i, view.mask))
+        picture, mask = torch.stack(pictures).mean(), torch.stack(masks).mean()
+        return {"photos": picture + self._mask_weight * mask, "picture": picture, "mask": mask}
+
+
+def _resized(picture: Tensor | None, size: int) -> Tensor | None:
+    if picture is None or picture.shape[-1] == size:
+        return picture
+    return F.interpolate(picture, (size, size), mode="area" if size < picture.shape[-1] else "bilinear")

@@ -1,0 +1,75 @@
+"""What the photos saw, and what the generator invented: by depth and cameras."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.frame import Frame
+from panohead.geometry import rays_from_camera
+
+DEPTH_TOLERANCE = 0.02
+"""World units (8 mm) behind the visible surface up to which a point counts as seen; at twice that it is hidden."""
+_OPAQUE = 0.5
+
+
+def seen_points(
+    points: Float[Tensor, "point 3"],
+    views: Sequence[Frame],
+    normals: Float[Tensor, "point 3"] | None = None,
+) -> Float[Tensor, " point"]:
+    """How well the best of the views sees each point, 0 (invented) to 1.
+
+    A point is seen where it projects into the picture, onto the head, and lies at the depth of what is visible there.
+    With normals that is multiplied by the cosine at which the camera looks at the surface.
+
+    Args:
+        points, normals: world units and unit vectors.
+        views: the reconstruction from the photos' cameras.
+    """
+    best = torch.zeros(len(points), device=points.device)
+    for view in views:
+        best = torch.maximum(best, _seen_by(points, view, normals))
+    return best
+
+
+def _seen_by(points: Tensor, view: Frame, normals: Tensor | None) -> Tensor:
+    camera = view.camera.to(points.device)
+    ray = points - camera.cam2world[:3, 3]
+    distance = ray.norm(dim=1)
+    local = ray @ camera.cam2world[:3, :3]
+    ahead = local[:, 2] > 1e-6
+    flat = local / local[:, 2:].clamp_min(1e-6) @ camera.intrinsics.T
+    place = flat[None, None, :, :2] * 2 - 1
+
+    def look(picture: Tensor) -> Tensor:
+        return F.grid_sample(picture[None].to(points), place, mode="nearest", align_corners=False)[0, 0, 0]
+
+    depth = look(torch.nan_to_num(view.depth, nan=1e6, posinf=1e6))
+    # 1 up to the tolerance behind the visible surface, 0 from twice that on.
+    near = (2 - (distance - depth) / DEPTH_TOLERANCE).clamp(0, 1)
+    inside = ahead & (place[0, 0].abs() < 1).all(dim=1) & (look(view.mask) > _OPAQUE)
+    seen = near * inside
+    if normals is not None:
+        seen = seen * (-(ray * normals).sum(dim=1) / distance).clamp(0, 1)
+    return seen
+
+
+def seen_pixels(frame: Frame, views: Sequence[Frame]) -> Float[Tensor, "1 height width"]:
+    """The same for the surface behind every pixel of a frame, at the size of its depth; 0 beside the head."""
+    size = frame.depth.shape[-1]
+    origins, directions = rays_from_camera(frame.camera.expand(1).to(frame.depth.device), size)
+    depth = torch.nan_to_num(frame.depth, nan=0.0, posinf=0.0)
+    points = (origins + directions * depth.reshape(1, -1, 1))[0]
+    seen = seen_points(points, views).reshape(1, size, size)
+    return seen * (frame.mask > _OPAQUE)
+
+
+def tinted(frame: Frame, seen: Float[Tensor, "1 height width"]) -> Float[Tensor, "3 out_height out_width"]:
+    """The picture of a frame with everything invented in magenta."""
+    size = (frame.image.shape[-2], frame.image.shape[-1])
+    invented = F.interpolate(((1 - seen) * (frame.mask > _OPAQUE))[None], size, mode="bilinear")[0]
+    magenta = torch.tensor([1.0, -1.0, 1.0], device=frame.image.device)[:, None, None]
+    return torch.lerp(frame.image, magenta.expand_as(frame.image), 0.55 * invented)

@@ -1,0 +1,100 @@
+"""LPIPS on VGG16 (Zhang et al. 2018) as a feature vector, from weights that the user has on disk.
+
+The squared distance of two vectors is the LPIPS distance of the pictures: at five layers the features are normalised
+over channels, multiplied by the root of the learned weight of their channel, and averaged over the picture.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from panohead.errors import PanoHeadError
+
+_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+_SHIFT = (-0.030, -0.088, -0.188)
+_SCALE = (0.458, 0.448, 0.450)
+
+
+class LpipsVgg(nn.Module):
+    """Pictures in 0..255 to vectors."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList()
+        channels = 3
+        for width, count in _STAGES:
+            stage = nn.ModuleList()
+            for _ in range(count):
+                stage.append(nn.Conv2d(channels, width, 3, padding=1))
+                channels = width
+            self.stages.append(stage)
+        self.weights = nn.ParameterList([nn.Parameter(torch.ones(width)) for width, _ in _STAGES])
+        self.register_buffer("shift", torch.tensor(_SHIFT)[:, None, None], persistent=False)
+        self.register_buffer("scale", torch.tensor(_SCALE)[:, None, None], persistent=False)
+
+    def forward(self, picture: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch feature"]:
+        """One vector a picture."""
+        x = (picture / 127.5 - 1 - self.shift) / self.scale
+        parts = []
+        for i, stage in enumerate(self.stages):
+            if i > 0:
+                x = F.max_pool2d(x, 2)
+            assert isinstance(stage, nn.ModuleList)
+            for layer in stage:
+                x = F.relu(layer(x))
+            unit = x * torch.rsqrt(x.square().sum(dim=1, keepdim=True) + 1e-10)
+            area = x.shape[-2] * x.shape[-1]
+            parts.append((unit * self.weights[i].clamp_min(0).sqrt()[:, None, None]).flatten(1) / area**0.5)
+        return torch.cat(parts, dim=1)
+
+
+def load_lpips_vgg(path: Path) -> LpipsVgg:
+    """Open weights: one ``.safetensors`` or ``.pth`` file that holds VGG16's convolutions under torchvision's names
+    ("features.0.weight", ...) and LPIPS's linear layers ("lin0.model.1.weight", ...). Nothing in it is executed.
+
+    Raises:
+        PanoHeadError: when there is no such file, or it holds something else.
+    """
+    state = _read(path)
+    network = LpipsVgg()
+    index = 0
+    try:
+        with torch.no_grad():
+            for i, stage in enumerate(network.stages):
+                assert isinstance(stage, nn.ModuleList)
+                for layer in stage:
+                    assert isinstance(layer, nn.Conv2d)
+                    assert layer.bias is not None
+                    layer.weight.copy_(state[f"features.{index}.weight"])
+                    layer.bias.copy_(state[f"features.{index}.bias"])
+                    index += 2
+                index += 1
+                network.weights[i].copy_(state[f"lin{i}.model.1.weight"].reshape(-1))
+    except (KeyError, RuntimeError) as error:
+        raise PanoHeadError(
+            f"{path} does not hold VGG16 under torchvision's names and LPIPS's lin0..lin4 "
+            f"({error}); put both into one file"
+        ) from error
+    return network.eval().requires_grad_(False)
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise PanoHeadError(f"there are no LPIPS weights {path}; leave --lpips out for the loss without weights")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise PanoHeadError(f"{path} is not a readable file of weights ({str(error).splitlines()[0]})") from error

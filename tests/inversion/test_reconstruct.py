@@ -1,0 +1,140 @@
+"""``reconstruct`` on the smallest generator: what is found, kept, stopped, continued and refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from panohead.errors import PanoHeadError
+from panohead.geometry import Camera
+from panohead.inversion import FastConfig, Journal, OfficialConfig, Reconstruction, Step, reconstruct
+from panohead.inversion.reconstruct import open_reconstruction
+from panohead.media.images import to_uint8
+from panohead.predictor import Predictor
+
+QUICK = FastConfig(starts=3, coarse_steps=4, fine_steps=3, tuning_steps=3, w_samples=256)
+OFFICIAL = OfficialConfig(steps=4, tuning_steps=3, w_samples=256)
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(tiny.generator())
+
+
+@pytest.fixture(scope="module")
+def crop(predictor: Predictor) -> np.ndarray:
+    return to_uint8(predictor.sample(5, truncation_psi=1.0).render(Camera.orbit(10)).image)
+
+
+def run(predictor: Predictor, crop: np.ndarray, journal: Journal | None = None, **options: object) -> Reconstruction:
+    given = {"config": QUICK, **options}
+    return reconstruct(predictor, [crop], [Camera.orbit(10)], journal=journal, **given)  # type: ignore[arg-type]
+
+
+def test_same_seed_same_head_and_the_loss_falls(predictor: Predictor, crop: np.ndarray) -> None:
+    before = {name: value.clone() for name, value in predictor.generator.state_dict().items()}
+    first, second = run(predictor, crop), run(predictor, crop)
+    assert torch.equal(first.ws, second.ws)
+    assert torch.equal(first.generator.decoder.output.weight, second.generator.decoder.output.weight)
+    for phase in ("search, coarse", "search", "tune"):
+        curve = first.journal.curve(phase)
+        assert min(curve[1:]) < curve[0], phase
+    after = predictor.generator.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items()), "the predictor's generator moved"
+    assert not torch.equal(first.generator.decoder.output.weight, predictor.generator.decoder.output.weight)
+
+
+class StopAfter:
+    """Asks to stop once so many steps of all phases are done."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def done(self, _: Step) -> None:
+        self._left -= 1
+
+    def asked(self) -> bool:
+        return self._left <= 0
+
+
+@pytest.mark.parametrize("steps", [2, 5, 8, 12])
+def test_a_stopped_run_goes_on_to_the_same_end(
+    predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int
+) -> None:
+    whole = run(predictor, crop)
+    stop = StopAfter(steps)
+    stopped = run(predictor, crop, Journal(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"))
+    assert stopped.journal.stopped
+    assert len(stopped.journal.steps) == steps
+    went_on = run(predictor, crop, Journal(path=tmp_path / "state", resume=True))
+    assert torch.equal(went_on.ws, whole.ws)
+    for a, b in zip(went_on.generator.parameters(), whole.generator.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_official_protocol_goes_on_too(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+    options = {"preset": "official", "config": OFFICIAL}
+    whole = run(predictor, crop, **options)
+    stop = StopAfter(6)
+    run(predictor, crop, Journal(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"), **options)
+    went_on = run(predictor, crop, Journal(path=tmp_path / "state", resume=True), **options)
+    assert torch.equal(went_on.ws, whole.ws)
+    assert torch.equal(went_on.generator.decoder.output.weight, whole.generator.decoder.output.weight)
+
+
+def test_a_state_of_another_task_is_refused(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+    stop = StopAfter(5)
+    run(predictor, crop, Journal(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"))
+    with pytest.raises(PanoHeadError, match="of other photos"):
+        run(predictor, crop, Journal(path=tmp_path / "state", resume=True), seed=1)
+    (tmp_path / "state").write_bytes(b"nothing")
+    with pytest.raises(PanoHeadError, match="cannot be continued from"):
+        run(predictor, crop, Journal(path=tmp_path / "state", resume=True))
+
+
+def test_several_photos_share_a_head_and_have_their_own_cameras_and_backgrounds(predictor: Predictor) -> None:
+    head = predictor.sample(5)
+    cameras = [Camera.orbit(0), Camera.orbit(90), Camera.orbit(180, 10)]
+    crops = [to_uint8(head.render(camera).image) for camera in cameras]
+    found = reconstruct(predictor, crops, cameras, config=QUICK)
+    assert found.ws.shape[0] == 1
+    assert found.ws_background is not None
+    assert len(found.cameras) == len(found.input_views) == len(found.ws_background) == 3
+    moves = [float((a.cam2world - b.cam2world).abs().max()) for a, b in zip(found.cameras, cameras, strict=True)]
+    assert all(0 < move < 0.2 for move in moves)
+    with pytest.raises(PanoHeadError, match="takes one photo, not 3"):
+        reconstruct(predictor, crops, cameras, preset="official", config=OFFICIAL)
+
+
+def test_written_and_opened_again(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+    from panohead.inversion.difference import save_difference
+    from panohead.inversion.reconstruct import LATENT_FILE, TUNED_FILE
+
+    found = run(predictor, crop)
+    found.save_latent(tmp_path / LATENT_FILE)
+    save_difference(tmp_path / TUNED_FILE, found.untuned, found.generator)
+    opened = open_reconstruction(tmp_path, predictor).render(Camera.orbit(40))
+    torch.testing.assert_close(opened.image, found.head.render(Camera.orbit(40)).image, atol=1e-2, rtol=0)
+    with pytest.raises(PanoHeadError, match="another checkpoint"):
+        open_reconstruction(tmp_path, Predictor(tiny.generator(seed=1)))
+
+
+def test_bad_pictures_are_told_in_a_sentence(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+    front = [Camera.orbit()]
+    with pytest.raises(PanoHeadError, match="at least 48"):
+        reconstruct(predictor, [crop[:16, :16]], front, config=QUICK)
+    with pytest.raises(PanoHeadError, match="of one colour"):
+        reconstruct(predictor, [np.full_like(crop, 7)], front, config=QUICK)
+    with pytest.raises(PanoHeadError, match="1 photos and 2 cameras"):
+        reconstruct(predictor, [crop], front * 2, config=QUICK)
+    with pytest.raises(PanoHeadError, match="1 to 8"):
+        reconstruct(predictor, [crop] * 9, front * 9, config=QUICK)
+    (tmp_path / "no.jpg").write_bytes(b"no picture")
+    with pytest.raises(PanoHeadError, match=r"no\.jpg is no usable photo"):
+        reconstruct(predictor, [tmp_path / "no.jpg"], front, config=QUICK)
+    with pytest.raises(PanoHeadError, match="does not go with"):
+        reconstruct(predictor, [crop], front, preset="official", config=QUICK)
+    grey = np.repeat(crop.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    assert "grey" in run(predictor, grey).photos[0].remarks[0]
