@@ -14,7 +14,7 @@ from panohead.inversion.reconstruct import open_reconstruction
 from panohead.media.images import to_uint8
 from panohead.predictor import Predictor
 
-QUICK = FastConfig(starts=3, coarse_steps=4, fine_steps=3, tuning_steps=3, w_samples=256)
+QUICK = FastConfig(starts=3, coarse_steps=4, fine_steps=3, tuning_steps=3, unseen_weight=0.02, w_samples=256)
 OFFICIAL = OfficialConfig(steps=4, tuning_steps=3, w_samples=256)
 
 
@@ -39,7 +39,7 @@ def test_same_seed_same_head_and_the_loss_falls(predictor: Predictor, crop: np.n
     assert torch.equal(first.ws, second.ws)
     assert torch.equal(first.generator.decoder.output.weight, second.generator.decoder.output.weight)
     for phase in ("search, coarse", "search", "tune"):
-        curve = first.journal.curve(phase)
+        curve = first.journal.curve(phase, "photos" if phase == "tune" else "loss")
         assert min(curve[1:]) < curve[0], phase
     after = predictor.generator.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items()), "the predictor's generator moved"
@@ -59,7 +59,7 @@ class StopAfter:
         return self._left <= 0
 
 
-@pytest.mark.parametrize("steps", [2, 5, 8, 12])
+@pytest.mark.parametrize("steps", [5, 12])
 def test_a_stopped_run_goes_on_to_the_same_end(
     predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int
 ) -> None:

@@ -22,6 +22,7 @@ from panohead.inversion.unseen import UnseenViews
 from panohead.inversion.w_space import Whitening, w_space
 from panohead.models.generator import Generator
 
+_TUNING_WARMUP = 10
 _FROZEN = ("mapping_network.", "camera_alignment.")
 
 
@@ -48,7 +49,7 @@ class FastConfig:
     starts: int = 32
     coarse_steps: int = 80
     fine_steps: int = 30
-    tuning_steps: int = 60
+    tuning_steps: int = 80
     learning_rate: float = 0.08
     camera_learning_rate: float = 0.05
     tuning_learning_rate: float = 1e-3
@@ -57,7 +58,7 @@ class FastConfig:
     camera_weight: float = 0.003
     mask_weight: float = 0.5
     background_weight: float = 0.1
-    unseen_weight: float = 1.0
+    unseen_weight: float = 0.25
     unseen_angle_deg: float = 60.0
     w_samples: int = 4096
     w_seed: int = 123
@@ -163,5 +164,6 @@ def tune(
         return {"loss": total, **parts}
 
     variables = [(parameter, config.tuning_learning_rate) for parameter in chosen]
-    minimise("tune", variables, losses, config.tuning_steps, journal, Plateau(patience=20, least_gain=0.005))
+    plateau = Plateau(patience=20, least_gain=0.005)
+    minimise("tune", variables, losses, config.tuning_steps, journal, plateau, warmup=_TUNING_WARMUP)
     return tuned.requires_grad_(False)

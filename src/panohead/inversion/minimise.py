@@ -50,12 +50,15 @@ def minimise(
     steps: int,
     journal: Journal,
     plateau: Plateau,
+    *,
+    warmup: int = 1,
 ) -> None:
     """Make ``losses(step)["loss"]`` small by moving the variables, in place; they end at the best that was seen.
 
     Args:
         variables: leaves that require gradients, with their learning rates.
         losses: the loss and its parts, for the journal.
+        warmup: steps over which the learning rates rise; Adam's first steps are as large as its later ones otherwise.
     """
     tensors = [tensor for tensor, _ in variables]
     adam = torch.optim.Adam([{"params": [tensor], "lr": rate} for tensor, rate in variables])
@@ -81,12 +84,13 @@ def minimise(
             break
         if value < best_loss:
             best, best_loss = [t.detach().clone() for t in tensors], value
+        factor = _CUT**plateau.cuts_done * min(1.0, (step + 1) / warmup)
+        for group, (_, rate) in zip(adam.param_groups, variables, strict=True):
+            group["lr"] = rate * factor
         adam.zero_grad(set_to_none=True)
         parts["loss"].backward()
         adam.step()
-        if plateau.see(value):
-            for group in adam.param_groups:
-                group["lr"] *= _CUT
+        plateau.see(value)
         done = step + 1
         journal.record(phase, done, steps, parts)
         if journal.is_due(done):

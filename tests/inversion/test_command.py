@@ -1,0 +1,68 @@
+"""``panohead reconstruct`` on the smallest model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+import tiny
+from panohead.checkpoint import save_checkpoint
+from panohead.cli.main import main
+from panohead.geometry import Camera
+from panohead.media import is_marked_synthetic, save_image
+from panohead.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint and an aligned crop with its label."""
+    folder = tmp_path_factory.mktemp("reconstruct")
+    generator = tiny.generator()
+    save_checkpoint(folder / "tiny.safetensors", {"G_ema": generator})
+    save_image(Predictor(generator).sample(5).render(Camera.orbit(10)).image, folder / "me.png")
+    labels = [["me.png", Camera.orbit(10).to_label().tolist()]]
+    (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
+    return folder
+
+
+def command(folder: Path, *more: str) -> int:
+    arguments = ["reconstruct", str(folder / "me.png"), "--checkpoint", str(folder / "tiny.safetensors"), *more]
+    return main(arguments)
+
+
+def test_writes_everything(folder: Path, tmp_path: Path) -> None:
+    small = ["--frames", "2", "--mesh-resolution", "24", "--mesh-level", "2", "--steps", "2", "--tuning-steps", "2"]
+    assert command(folder, "--aligned", "--out", str(tmp_path), *small) == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    expected = {"turntable.mp4", "views.png", "head.glb", "mesh.ply", "latent.npz", "report.html", "views"}
+    assert names == {*expected, "tuned.difference.safetensors"}
+    assert is_marked_synthetic(tmp_path / "views.png")
+    assert b"property float seen" in (tmp_path / "mesh.ply").read_bytes()[:2000]
+    assert len(trimesh.load(tmp_path / "head.glb", force="mesh").faces) > 0
+    with np.load(tmp_path / "latent.npz") as latent:
+        assert latent["ws"].shape == (1, tiny.generator().backbone.num_ws, tiny.CONFIG.w_dim)
+        assert latent["labels"].shape == (1, 25)
+    page = (tmp_path / "report.html").read_text()
+    assert "no weights" in page
+    assert "Seen or invented" in page
+    assert page.count("data:image/png") == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (["--labels", "x.json"], 2, "go with --aligned"),
+        (["--aligned", "--labels", "/nowhere/x.json"], 1, "x.json is missing"),
+        (["--aligned", "--tuning-steps", "-1"], 2, "not negative"),
+        (["--aligned", "--preset", "official", "--unseen-weight", "1"], 2, "goes with the preset fast"),
+        (["--aligned", "--lpips", "/nowhere/vgg.pth"], 1, "no LPIPS weights"),
+    ],
+)
+def test_one_sentence_for_every_mistake(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], code: int, sentence: str
+) -> None:
+    assert command(folder, "--out", str(tmp_path), *options) == code
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
