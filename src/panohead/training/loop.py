@@ -5,11 +5,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from panohead.data.loader import PhotoLoader
 from panohead.training.augment_probability import AdaptiveProbability
+from panohead.training.clock import Clock
 from panohead.training.config import TrainConfig
 from panohead.training.distributed import Ranks, average, broadcast_module
 from panohead.training.interruption import stop_on_signals
@@ -25,15 +26,6 @@ from panohead.training.tally import Tally
 
 SHOW_EVERY_S = 0.5
 """Between two movements of the progress line."""
-
-
-@dataclass
-class Clock:
-    """How far a run is: photos shown, steps taken, seconds spent."""
-
-    nimg: int
-    step: int = 0
-    seconds: float = 0.0
 
 
 class Training:
@@ -179,12 +171,7 @@ class Training:
         shown.config = replace(shown.config, neural_rendering_resolution=rays)
         record = {"nimg": self.clock.nimg, "kimg": self.clock.nimg / 1000, **record}
         if self._due(self.config.metric_ticks):
-            distance = self.meter.measure(self.players.average)
-            record |= {
-                "sliced_wasserstein": distance.value,
-                "sliced_wasserstein_low": distance.low,
-                "sliced_wasserstein_high": distance.high,
-            }
+            record |= self.meter.figures(self.players.average)
         if self._due(self.config.snapshot_ticks):
             if self.clock.step > 0:
                 save_snapshot(self.folder, self.players, self.config, self.clock.nimg, record)

@@ -64,6 +64,15 @@ class DistanceMeter:
         heads = describe(self._heads(generator), seed=self._config.seed)
         return sliced_wasserstein(self._photos, heads, seed=self._config.seed)
 
+    def figures(self, generator: Generator) -> dict[str, float]:
+        """The distance and its interval, by the names that the run's statistics use."""
+        distance = self.measure(generator)
+        return {
+            "sliced_wasserstein": distance.value,
+            "sliced_wasserstein_low": distance.low,
+            "sliced_wasserstein_high": distance.high,
+        }
+
     def _real(self) -> Float[Tensor, "image 3 height width"]:
         dataset = self._loader.dataset
         rng = seeded("cpu", self._config.seed, "metric", 0)
