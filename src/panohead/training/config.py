@@ -108,6 +108,11 @@ class TrainConfig:
     seed: int = 0
 
     @property
+    def start_nimg(self) -> int:
+        """Photos at which counting starts."""
+        return round(self.start_kimg * 1000)
+
+    @property
     def resolution(self) -> int:
         """Of the pictures, in pixels a side."""
         return self.generator.superresolution.output_resolution

@@ -87,7 +87,7 @@ def estimate(config: TrainConfig, *, device: str | None = None) -> Estimate:
 
     def seconds(number: int) -> float:
         began = time.perf_counter()
-        moment = Moment(round(one.start_kimg * 1000), number)
+        moment = Moment(one.start_nimg, number)
         Step(one, players, data, ranks, Tally(), moment, data.photos).run()
         if where.type == "cuda":
             torch.cuda.synchronize(where)

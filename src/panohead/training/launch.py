@@ -63,7 +63,7 @@ def launch_again(
     with join_ranks(device) as ranks:
         config.micro_batches(ranks.world_size)
         loaded = load_latest_state(run, map_location=ranks.device)
-        start = loaded.nimg if loaded is not None else _start(config)
+        start = loaded.nimg if loaded is not None else config.start_nimg
         _require_same_state(start, ranks)
         if total_kimg is not None and total_kimg * 1000 <= start - config.batch:
             raise PanoHeadError(f"{run} is at {start / 1000:g} kimg already; give a larger --kimg")
@@ -93,16 +93,12 @@ def open_loader(config: TrainConfig, data: Path, ranks: Ranks, *, nimg: int | No
             rank=ranks.rank,
             num_replicas=ranks.world_size,
             seed=config.seed,
-            start_nimg=(nimg if nimg is not None else _start(config)) - _start(config),
+            start_nimg=(nimg if nimg is not None else config.start_nimg) - config.start_nimg,
             workers=settings.workers,
             device=ranks.device,
             cache=settings.cache,
             on_progress=on_progress,
         )
-
-
-def _start(config: TrainConfig) -> int:
-    return round(config.start_kimg * 1000)
 
 
 def _require_same_state(nimg: int, ranks: Ranks) -> None:

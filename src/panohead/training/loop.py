@@ -55,7 +55,7 @@ class Training:
         config.checked().micro_batches(ranks.world_size)
         self.config, self.loader, self.folder, self.ranks, self.players = config, loader, folder, ranks, players
         self.quiet = quiet or not ranks.is_first
-        self.clock = Clock(round(config.start_kimg * 1000))
+        self.clock = Clock(config.start_nimg)
         self.augment = AdaptiveProbability(config.augment) if config.augment is not None else None
         self.tally = Tally()
         self.warnings: list[str] = []
@@ -126,17 +126,20 @@ class Training:
         self.clock.step += 1
         if self.augment is not None:
             self._adapt(self.augment, step)
-        self.clock.seconds += time.monotonic() - began
-        self._paces.append(self.config.batch / (time.monotonic() - began))
+        spent = time.monotonic() - began
+        self.clock.seconds += spent
+        self._paces.append(self.config.batch / spent)
 
     def _adapt(self, augment: AdaptiveProbability, step: Step) -> None:
         """Move the augmentation probability by what the discriminator said of photos (ADA)."""
         for logits in step.logits_real:
             augment.observe(logits)
         if self.clock.step % augment.config.interval == 0:
-            # The rule needs their ratio only: averages serve as well as sums.
-            sums = average(dict(zip(("sign_sum", "count"), augment.sums(), strict=True)), self.ranks)
-            augment.update(self.config.batch, **sums)
+            augment.update(self.config.batch, **self._signs(augment))
+
+    def _signs(self, augment: AdaptiveProbability) -> dict[str, float]:
+        """What all devices have observed, as means over them: the rule needs the ratio only."""
+        return average(dict(zip(("sign_sum", "count"), augment.sums(), strict=True)), self.ranks)
 
     def _ticks(self) -> int:
         """Ticks passed since the start of the run."""
@@ -183,9 +186,7 @@ class Training:
     def _save(self) -> None:
         augment: dict[str, float] = {}
         if self.augment is not None:
-            # Every device goes on with the mean of what all have observed: the rule needs their ratio only.
-            sums = average(dict(zip(("sign_sum", "count"), self.augment.sums(), strict=True)), self.ranks)
-            augment = self.augment.state_dict() | sums
+            augment = self.augment.state_dict() | self._signs(self.augment)
         if self.ranks.is_first:
             state = {"players": pack(self.players), "clock": asdict(self.clock), "augment": augment}
             save_state(self.folder, self.clock.nimg, state)

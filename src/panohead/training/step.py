@@ -20,8 +20,10 @@ from panohead.training.config import TrainConfig
 from panohead.training.distributed import Ranks, average_gradients
 from panohead.training.ema import ema_beta, update_ema
 from panohead.training.losses import (
+    Augment,
     Photos,
     Seen,
+    as_seen,
     discriminator_fake_loss,
     discriminator_real_loss,
     generator_loss,
@@ -197,11 +199,11 @@ class Step:
     def _draws(self, rng: torch.Generator) -> Draws:
         return Draws(noise_mode=self.config.noise_mode, generator=rng)
 
-    def _eyes(self, rng: torch.Generator) -> Callable[[Seen], Seen]:
+    def _eyes(self, rng: torch.Generator) -> Augment:
         """How the discriminator sees pictures now."""
         settings, probability = self.config.augment, self.moment.augment_probability
         if settings is None or probability <= 0:
-            return lambda seen: seen
+            return as_seen
         return lambda seen: Seen(
             *augment(seen.image, seen.image_raw, seen.mask, probability=probability, config=settings, generator=rng),
             seen.label,
