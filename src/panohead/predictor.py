@@ -15,6 +15,8 @@ from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.interop.official import load_networks
+from panohead.inversion import ReconstructedHead, open_reconstruction, reconstruct
+from panohead.inversion.photo import Picture
 from panohead.models.generator import Generator
 
 BUNDLED = ("demo",)
@@ -99,6 +101,28 @@ class Predictor:
     def mean_head(self) -> Head:
         """The head of the mean w: what truncation moves toward."""
         return self.from_w(self.generator.mapping_network.w_avg)
+
+    def reconstruct(
+        self, images: Sequence[Picture], cameras: Sequence[Camera] | None = None, **options: Any
+    ) -> ReconstructedHead:
+        """The head of one person from 1 to 8 photos (paper section 4.4), a head like any other.
+
+        Args:
+            images: paths, pictures or RGB arrays; ordinary photos, or with ``cameras`` crops in the official frame.
+            options: see :func:`panohead.inversion.reconstruct`.
+
+        Raises:
+            PanoHeadError: for pictures that cannot be used.
+        """
+        return reconstruct(self.generator, images, cameras, **options)
+
+    def open_reconstruction(self, folder: str | Path) -> Head:
+        """The head that ``panohead reconstruct`` wrote to a folder, from this checkpoint.
+
+        Raises:
+            PanoHeadError: when the files are missing or belong to another checkpoint.
+        """
+        return open_reconstruction(Path(folder), self.generator)
 
     def interpolate(self, first: Head, second: Head, amount: float) -> Head:
         """A head on the straight line between two in w: 0 gives the first, 1 the second."""

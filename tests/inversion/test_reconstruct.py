@@ -9,8 +9,7 @@ import torch
 import tiny
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion import FastConfig, Journal, OfficialConfig, Reconstruction, Step, reconstruct
-from panohead.inversion.reconstruct import open_reconstruction
+from panohead.inversion import FastConfig, Journal, OfficialConfig, ReconstructedHead, Step
 from panohead.media.images import to_uint8
 from panohead.predictor import Predictor
 
@@ -28,9 +27,9 @@ def crop(predictor: Predictor) -> np.ndarray:
     return to_uint8(predictor.sample(5, truncation_psi=1.0).render(Camera.orbit(10)).image)
 
 
-def run(predictor: Predictor, crop: np.ndarray, journal: Journal | None = None, **options: object) -> Reconstruction:
+def run(predictor: Predictor, crop: np.ndarray, journal: Journal | None = None, **options: object) -> ReconstructedHead:
     given = {"config": QUICK, **options}
-    return reconstruct(predictor, [crop], [Camera.orbit(10)], journal=journal, **given)  # type: ignore[arg-type]
+    return predictor.reconstruct([crop], [Camera.orbit(10)], journal=journal, **given)  # type: ignore[arg-type]
 
 
 def test_same_seed_same_head_and_the_loss_falls(predictor: Predictor, crop: np.ndarray) -> None:
@@ -98,43 +97,39 @@ def test_several_photos_share_a_head_and_have_their_own_cameras_and_backgrounds(
     head = predictor.sample(5)
     cameras = [Camera.orbit(0), Camera.orbit(90), Camera.orbit(180, 10)]
     crops = [to_uint8(head.render(camera).image) for camera in cameras]
-    found = reconstruct(predictor, crops, cameras, config=QUICK)
+    found = predictor.reconstruct(crops, cameras, config=QUICK)
     assert found.ws.shape[0] == 1
     assert found.ws_background is not None
     assert len(found.cameras) == len(found.input_views) == len(found.ws_background) == 3
     moves = [float((a.cam2world - b.cam2world).abs().max()) for a, b in zip(found.cameras, cameras, strict=True)]
     assert all(0 < move < 0.2 for move in moves)
     with pytest.raises(PanoHeadError, match="takes one photo, not 3"):
-        reconstruct(predictor, crops, cameras, preset="official", config=OFFICIAL)
+        predictor.reconstruct(crops, cameras, preset="official", config=OFFICIAL)
 
 
 def test_written_and_opened_again(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
-    from panohead.inversion.difference import save_difference
-    from panohead.inversion.reconstruct import LATENT_FILE, TUNED_FILE
-
     found = run(predictor, crop)
-    found.save_latent(tmp_path / LATENT_FILE)
-    save_difference(tmp_path / TUNED_FILE, found.untuned, found.generator)
-    opened = open_reconstruction(tmp_path, predictor).render(Camera.orbit(40))
-    torch.testing.assert_close(opened.image, found.head.render(Camera.orbit(40)).image, atol=1e-2, rtol=0)
+    found.save(tmp_path)
+    opened = predictor.open_reconstruction(tmp_path).render(Camera.orbit(40))
+    torch.testing.assert_close(opened.image, found.render(Camera.orbit(40)).image, atol=1e-2, rtol=0)
     with pytest.raises(PanoHeadError, match="another checkpoint"):
-        open_reconstruction(tmp_path, Predictor(tiny.generator(seed=1)))
+        Predictor(tiny.generator(seed=1)).open_reconstruction(tmp_path)
 
 
 def test_bad_pictures_are_told_in_a_sentence(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
     front = [Camera.orbit()]
     with pytest.raises(PanoHeadError, match="at least 48"):
-        reconstruct(predictor, [crop[:16, :16]], front, config=QUICK)
+        predictor.reconstruct([crop[:16, :16]], front, config=QUICK)
     with pytest.raises(PanoHeadError, match="of one colour"):
-        reconstruct(predictor, [np.full_like(crop, 7)], front, config=QUICK)
+        predictor.reconstruct([np.full_like(crop, 7)], front, config=QUICK)
     with pytest.raises(PanoHeadError, match="1 photos and 2 cameras"):
-        reconstruct(predictor, [crop], front * 2, config=QUICK)
+        predictor.reconstruct([crop], front * 2, config=QUICK)
     with pytest.raises(PanoHeadError, match="1 to 8"):
-        reconstruct(predictor, [crop] * 9, front * 9, config=QUICK)
+        predictor.reconstruct([crop] * 9, front * 9, config=QUICK)
     (tmp_path / "no.jpg").write_bytes(b"no picture")
     with pytest.raises(PanoHeadError, match=r"no\.jpg is no usable photo"):
-        reconstruct(predictor, [tmp_path / "no.jpg"], front, config=QUICK)
+        predictor.reconstruct([tmp_path / "no.jpg"], front, config=QUICK)
     with pytest.raises(PanoHeadError, match="does not go with"):
-        reconstruct(predictor, [crop], front, preset="official", config=QUICK)
+        predictor.reconstruct([crop], front, preset="official", config=QUICK)
     grey = np.repeat(crop.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     assert "grey" in run(predictor, grey).photos[0].remarks[0]

@@ -14,7 +14,7 @@ from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
     from panohead.geometry import Camera
-    from panohead.inversion import FastConfig, Journal, OfficialConfig, PictureLoss, Reconstruction, Step
+    from panohead.inversion import FastConfig, Journal, OfficialConfig, PictureLoss, ReconstructedHead, Step
 
 _STATE = "reconstruct.state"
 _WEIGHT_FREE = "Laplacian pyramid, gradients and SSIM; no weights (give --lpips for LPIPS-VGG)"
@@ -62,7 +62,7 @@ class Reconstruct(Model):
 
     def run(self) -> None:
         """Reconstruct and write everything."""
-        from panohead.inversion import Journal, reconstruct
+        from panohead.inversion import Journal
 
         self._check()
         predictor = self.load()
@@ -71,8 +71,7 @@ class Reconstruct(Model):
         out = output_folder(self.out)
         with _stop_on_interrupt() as asked, _bar(config) as advance:
             journal = Journal(on_step=advance, should_stop=asked, path=out / _STATE, resume=self.resume)
-            result = reconstruct(
-                predictor,
+            head = predictor.reconstruct(
                 self.photos,
                 cameras,
                 masks=masks,
@@ -82,7 +81,7 @@ class Reconstruct(Model):
                 seed=self.seed,
                 journal=journal,
             )
-        self._write(result, out)
+        self._write(head, out)
         self._conclude(journal, out)
 
     def _conclude(self, journal: "Journal", out: Path) -> None:
@@ -144,26 +143,23 @@ class Reconstruct(Model):
             masks = [self.masks / f"{photo.stem}.png" for photo in self.photos]
         return read_cameras(labels, self.photos), masks
 
-    def _write(self, result: "Reconstruction", out: Path) -> None:
+    def _write(self, head: "ReconstructedHead", out: Path) -> None:
         from panohead.gallery import CONTACT_YAWS, Look, write_sheet, write_turntable, write_views
-        from panohead.inversion.difference import save_difference
-        from panohead.inversion.reconstruct import LATENT_FILE, TUNED_FILE
         from panohead.inversion.report import write_report
         from panohead.mesh_export import write_mesh
 
-        result.save_latent(out / LATENT_FILE)
-        save_difference(out / TUNED_FILE, result.untuned, result.generator, notes={"checkpoint": self.checkpoint})
+        saved = head.save(out, checkpoint=self.checkpoint)
         look = Look(background=None if self.background is None else parse_background(self.background))
-        notes = list(result.journal.remarks)
-        if result.journal.stopped:
+        notes = list(head.journal.remarks)
+        if head.journal.stopped:
             notes.append("The run was stopped early; this is the best so far.")
         with counting("writing", len(CONTACT_YAWS) + self.frames + 1) as step:
-            row = write_views(result.head, out / "views", CONTACT_YAWS, look, step=step)
+            row = write_views(head, out / "views", CONTACT_YAWS, look, step=step)
             write_sheet({"": row}, out / "views.png", CONTACT_YAWS, cell_size=192)
-            write_turntable(result.head, out / "turntable.mp4", frames=self.frames, fps=24, look=look, step=step)
-            files = ["turntable.mp4", "views.png", LATENT_FILE, TUNED_FILE]
+            write_turntable(head, out / "turntable.mp4", frames=self.frames, fps=24, look=look, step=step)
+            files = ["turntable.mp4", "views.png", *(path.name for path in saved)]
             try:
-                mesh = result.mesh(self.mesh_resolution, level=self.mesh_level)
+                mesh = head.mesh(self.mesh_resolution, level=self.mesh_level)
                 for name in ("head.glb", "mesh.ply"):
                     write_mesh(mesh, out / name)
                 files += ["head.glb", "mesh.ply"]
@@ -173,7 +169,7 @@ class Reconstruct(Model):
                 say(f"no mesh was written: {error}")
             step()
         loss = _WEIGHT_FREE if self.lpips is None else f"LPIPS-VGG from {self.lpips.name}"
-        write_report(result, out / "report.html", preset=self.preset, loss=loss, notes=notes, files=files)
+        write_report(head, out / "report.html", preset=self.preset, loss=loss, notes=notes, files=files)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from panohead.inversion.fast import FastConfig
 from panohead.inversion.journal import Journal, Step
 from panohead.inversion.losses import FeatureLoss, PictureLoss, PyramidLoss
 from panohead.inversion.official import OfficialConfig
-from panohead.inversion.reconstruct import Reconstruction, open_reconstruction, reconstruct
+from panohead.inversion.reconstruct import reconstruct
+from panohead.inversion.reconstructed_head import ReconstructedHead, open_reconstruction
 
 __all__ = [
     "FastConfig",
@@ -13,7 +14,7 @@ __all__ = [
     "OfficialConfig",
     "PictureLoss",
     "PyramidLoss",
-    "Reconstruction",
+    "ReconstructedHead",
     "Step",
     "open_reconstruction",
     "reconstruct",

@@ -16,6 +16,7 @@ from panohead.geometry import Camera
 from panohead.inversion.journal import Journal
 from panohead.inversion.minimise import Plateau, minimise
 from panohead.inversion.objective import NOISE, PhotoObjective
+from panohead.inversion.reconstructed_head import Found
 from panohead.inversion.refine_camera import CameraRefinement
 from panohead.inversion.screening import screen
 from panohead.inversion.unseen import UnseenViews
@@ -62,16 +63,6 @@ class FastConfig:
     unseen_angle_deg: float = 60.0
     w_samples: int = 4096
     w_seed: int = 123
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the search and the tuning ended with."""
-
-    generator: Generator
-    ws: Float[Tensor, "1 num_ws w_dim"]
-    cameras: list[Camera]
-    ws_background: Float[Tensor, "photo num_ws w_dim"] | None
 
 
 def reconstruct_fast(

@@ -16,7 +16,7 @@ from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.inversion.losses import psnr_db, ssim
 from panohead.inversion.photo import Photo
-from panohead.inversion.reconstruct import Reconstruction
+from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.inversion.visibility import seen_pixels, tinted
 from panohead.media.atomic import atomic_path
 from panohead.media.images import to_pil
@@ -33,7 +33,7 @@ _WIDTH, _HEIGHT = 300, 120
 
 
 def write_report(
-    result: Reconstruction, path: Path, *, preset: str, loss: str, notes: Sequence[str] = (), files: Sequence[str] = ()
+    head: ReconstructedHead, path: Path, *, preset: str, loss: str, notes: Sequence[str] = (), files: Sequence[str] = ()
 ) -> Path:
     """Write the page; pictures are inside it. ``files`` of the same folder are linked.
 
@@ -41,19 +41,19 @@ def write_report(
         loss: which perceptual loss was used, in words.
         notes: sentences at the top.
     """
-    head = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    remarks = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     photos = "".join(
         _photo(photo, camera, view)
-        for photo, camera, view in zip(result.photos, result.cameras, result.input_views, strict=True)
+        for photo, camera, view in zip(head.photos, head.cameras, head.input_views, strict=True)
     )
     links = ", ".join(f'<a href="{html.escape(f)}">{html.escape(f)}</a>' for f in files)
     text = (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Reconstruction</title><style>{_STYLE}</style>"
-        f"<h1>Reconstruction</h1><p>{NOTICE}</p>{head}"
+        f"<h1>Reconstruction</h1><p>{NOTICE}</p>{remarks}"
         f"<p>Preset {html.escape(preset)}. Perceptual loss: {html.escape(loss)}</p><p>Files: {links}</p>"
         f"<h2>Photos</h2>{photos}<h2>Seen or invented</h2>"
         "<p>Magenta: no photo saw this; the generator made it up from the heads it was trained on.</p>"
-        f"{_seen(result)}<h2>Loss</h2>{_curves(result)}</html>\n"
+        f"{_seen(head)}<h2>Loss</h2>{_curves(head)}</html>\n"
     )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -88,11 +88,11 @@ def _camera_table(photo: Photo, camera: Camera) -> str:
     return f"<table><tr><th>camera ({photo.kind})<th>yaw<th>pitch<th>roll<th>position</tr>{rows}</table>"
 
 
-def _seen(result: Reconstruction) -> str:
+def _seen(head: ReconstructedHead) -> str:
     parts = []
     for yaw in SEEN_YAWS_DEG:
-        frame = result.head.render(Camera.orbit(yaw))
-        seen = seen_pixels(frame, result.input_views)
+        frame = head.render(Camera.orbit(yaw))
+        seen = seen_pixels(frame, head.input_views)
         opaque = float((frame.mask > 0.5).sum())
         share = float(seen.sum()) / max(opaque, 1.0)
         parts.append(_figure(to_pil(tinted(frame, seen)), f"{yaw}&deg;: {share:.0%} seen"))
@@ -112,11 +112,11 @@ def _figure(picture: Image.Image, caption: str) -> str:
     return f'<figure><img alt="" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
 
 
-def _curves(result: Reconstruction) -> str:
-    phases = dict.fromkeys(step.phase for step in result.journal.steps if step.phase != "screen")
+def _curves(head: ReconstructedHead) -> str:
+    phases = dict.fromkeys(step.phase for step in head.journal.steps if step.phase != "screen")
     parts = []
     for phase in phases:
-        values = result.journal.curve(phase)
+        values = head.journal.curve(phase)
         parts.append(
             f"<figure>{_curve(values)}<figcaption>{html.escape(phase)}: {len(values)} steps, {values[0]:.4f} to "
             f"{min(values):.4f}</figcaption></figure>"
