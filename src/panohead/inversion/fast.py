@@ -36,7 +36,7 @@ class FastConfig:
     tuning_steps: of the generator, at a fixed w and fixed cameras.
     learning_rate: of w in whitened coordinates, where people differ by about 1.
     camera_learning_rate: of the cameras, in spreads (see :class:`CameraRefinement`); 0 keeps the cameras.
-    tuning_learning_rate: of the generator's parameters.
+    tuning_learning_rate: of the generator's parameters at its height; falls to zero as half a cosine.
     prior_weight: of the mean squared whitened distance to the mean w.
     row_weight: of the mean squared difference between the rows of w, which are equal for sampled heads.
     camera_weight: of the mean squared offset of the cameras, in spreads.
@@ -50,10 +50,10 @@ class FastConfig:
     starts: int = 32
     coarse_steps: int = 80
     fine_steps: int = 30
-    tuning_steps: int = 80
+    tuning_steps: int = 150
     learning_rate: float = 0.08
     camera_learning_rate: float = 0.05
-    tuning_learning_rate: float = 1e-3
+    tuning_learning_rate: float = 8e-3
     prior_weight: float = 0.003
     row_weight: float = 0.003
     camera_weight: float = 0.003
@@ -155,6 +155,6 @@ def tune(
         return {"loss": total, **parts}
 
     variables = [(parameter, config.tuning_learning_rate) for parameter in chosen]
-    plateau = Plateau(patience=20, least_gain=0.005)
-    minimise("tune", variables, losses, config.tuning_steps, journal, plateau, warmup=_TUNING_WARMUP)
+    plateau = Plateau(patience=40, least_gain=0.005)
+    minimise("tune", variables, losses, config.tuning_steps, journal, plateau, warmup=_TUNING_WARMUP, falling=True)
     return tuned.requires_grad_(False)

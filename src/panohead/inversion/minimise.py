@@ -52,6 +52,7 @@ def minimise(
     plateau: Plateau,
     *,
     warmup: int = 1,
+    falling: bool = False,
 ) -> None:
     """Make ``losses(step)["loss"]`` small by moving the variables, in place; they end at the best that was seen.
 
@@ -59,6 +60,7 @@ def minimise(
         variables: leaves that require gradients, with their learning rates.
         losses: the loss and its parts, for the journal.
         warmup: steps over which the learning rates rise; Adam's first steps are as large as its later ones otherwise.
+        falling: let the learning rates fall to zero at the last step, as half a cosine.
     """
     tensors = [tensor for tensor, _ in variables]
     adam = torch.optim.Adam([{"params": [tensor], "lr": rate} for tensor, rate in variables])
@@ -85,6 +87,8 @@ def minimise(
         if value < best_loss:
             best, best_loss = [t.detach().clone() for t in tensors], value
         factor = _CUT**plateau.cuts_done * min(1.0, (step + 1) / warmup)
+        if falling:
+            factor *= 0.5 + 0.5 * math.cos(math.pi * step / steps)
         for group, (_, rate) in zip(adam.param_groups, variables, strict=True):
             group["lr"] = rate * factor
         adam.zero_grad(set_to_none=True)

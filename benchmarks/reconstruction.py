@@ -1,0 +1,209 @@
+"""How good and how fast is ``panohead reconstruct``? One row a method, on synthetic people that training never saw.
+
+    python benchmarks/reconstruction.py --checkpoint demo --people 20 --out reconstruction.jsonl
+
+One frontal photo (or three: front and both sides of the back) goes in; every view is compared with the truth in the
+frame of the first photo's camera. A line a person and method is kept in OUT, so that a stopped run goes on. Time is CPU
+seconds of this process on one thread.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from held_out_people import TrueView, true_views
+from interleaved import median_interval
+from torch import Tensor
+
+from panohead.evaluation.geometry import depth_errors
+from panohead.geometry import Camera
+from panohead.inversion import FastConfig, Journal, OfficialConfig, ReconstructedHead, Step
+from panohead.inversion.losses import psnr_db, ssim
+from panohead.media.images import from_uint8
+from panohead.predictor import Predictor, load
+
+SEED = 77
+HELD_OUT_DEG = (30.0, -30.0, 60.0, -60.0, 90.0, -90.0, 180.0)
+THREE_DEG = (0.0, 130.0, -130.0)
+PHOTO_SIDE = 256
+
+
+@dataclass
+class Clock:
+    """CPU seconds and the input view's loss after every step."""
+
+    begin: float = field(default_factory=time.process_time)
+    trace: list[tuple[float, str, float]] = field(default_factory=list)
+
+    def note(self, step: Step) -> None:
+        loss = step.losses.get("perceptual", step.losses.get("picture"))
+        if loss is not None:
+            self.trace.append((time.process_time() - self.begin, step.phase, loss))
+
+    @property
+    def end(self) -> float:
+        return self.trace[-1][0]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to reconstruct: which photos and which numbers. ``like`` takes the budget of another method's run."""
+
+    yaws_deg: tuple[float, ...] = (0.0,)
+    preset: str = "fast"
+    config: Callable[[dict[str, Any]], Any] = lambda _: FastConfig()
+
+
+def _same_steps(done: dict[str, Any]) -> OfficialConfig:
+    half = max(done["fast"]["steps"] // 2, 1)
+    return OfficialConfig(steps=half, tuning_steps=half)
+
+
+def _same_time(done: dict[str, Any]) -> OfficialConfig:
+    a_step = done["official"]["seconds"] / 1000
+    half = max(round(done["fast"]["seconds"] / a_step / 2), 1)
+    return OfficialConfig(steps=half, tuning_steps=half)
+
+
+METHODS = {
+    "official": Method(preset="official", config=lambda _: OfficialConfig()),
+    "fast": Method(),
+    "official, steps of fast": Method(preset="official", config=_same_steps),
+    "official, time of fast": Method(preset="official", config=_same_time),
+    "fast, unseen sides free": Method(config=lambda _: FastConfig(unseen_weight=0.0)),
+    "fast, three photos": Method(yaws_deg=THREE_DEG),
+}
+
+
+def run_person(predictor: Predictor, views: dict[float, TrueView], method: Method, done: dict[str, Any]) -> Any:
+    """Reconstruct one person and measure."""
+    chosen = [views[yaw] for yaw in method.yaws_deg]
+    clock = Clock()
+    head = predictor.reconstruct(
+        [view.pixels for view in chosen],
+        [view.camera for view in chosen],
+        masks=[view.mask for view in chosen],
+        preset=method.preset,
+        config=method.config(done),
+        journal=Journal(on_step=clock.note),
+    )
+    return {
+        "seconds": clock.end,
+        "steps": len(clock.trace),
+        "input_loss": float(np.median([loss for _, _, loss in clock.trace[-10:]])),
+        "trace": [(round(t, 3), phase, round(loss, 5)) for t, phase, loss in clock.trace],
+        "views": {str(yaw): _compare(head, views, yaw) for yaw in (0.0, *HELD_OUT_DEG)},
+    }
+
+
+def _compare(head: ReconstructedHead, views: dict[float, TrueView], yaw: float) -> dict[str, float]:
+    truth = views[yaw]
+    # The photo's camera may have been moved, which moves the whole head's frame.
+    found, given = head.cameras[0].cam2world, head.photos[0].camera.cam2world
+    camera = Camera(found @ torch.linalg.inv(given) @ truth.camera.cam2world, truth.camera.intrinsics)
+    frame = head.render(camera)
+    side, rays = frame.image.shape[-1], frame.depth.shape[-1]
+    wanted = _area(from_uint8(truth.pixels), side)
+    mask = _area(torch.from_numpy(truth.mask).float()[None] / 255, rays)[0] > 0.5
+    found_mask = frame.mask[0] > 0.5
+    both = mask & found_mask & truth.solid
+    depth = depth_errors(frame.depth[0], truth.depth, both)
+    return {
+        "psnr_db": psnr_db(frame.image.clamp(-1, 1), wanted),
+        "ssim": float(ssim(frame.image.clamp(-1, 1)[None], wanted[None])),
+        "iou": float((mask & found_mask).sum() / (mask | found_mask).sum()),
+        "depth": depth.absolute,
+    }
+
+
+def _area(picture: Tensor, side: int) -> Tensor:
+    return F.interpolate(picture[None], (side, side), mode="area")[0]
+
+
+def _time_to(trace: list[tuple[float, str, float]], loss: float) -> float:
+    """CPU seconds until the input view's loss on whole pictures was as small; infinity if never."""
+    return next((t for t, phase, value in trace if phase in ("search", "tune") and value <= loss), float("inf"))
+
+
+def table(rows: dict[tuple[int, str], Any], methods: list[str]) -> str:
+    """Means over the people that every method has done."""
+    people = sorted({p for p, _ in rows})
+    people = [p for p in people if all((p, m) in rows for m in methods)]
+    lines = [f"{len(people)} people; means. Views: input, then |yaw| 30, 60, 90, 180", ""]
+    names = ("psnr_db", "ssim", "iou", "depth")
+    lines += ["| method | CPU s | steps | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
+    for method in methods:
+        mine = [rows[p, method] for p in people]
+        cells = [f"{np.mean([r['seconds'] for r in mine]):.1f}", f"{np.mean([r['steps'] for r in mine]):.0f}"]
+        for name in names:
+            groups = [[0], [30, -30], [60, -60], [90, -90], [180]]
+            values = [np.nanmean([r["views"][str(float(y))][name] for r in mine for y in g]) for g in groups]
+            cells.append(" ".join(f"{v:.1f}" if name == "psnr_db" else f"{v:.3f}" for v in values))
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    if {"official", "fast"} <= set(methods) and people:
+        lines += ["", _speed_line([(rows[p, "official"], rows[p, "fast"]) for p in people])]
+    if {"fast", "fast, three photos"} <= set(methods) and people:
+        gains = [_held_out(rows[p, "fast, three photos"]) - _held_out(rows[p, "fast"]) for p in people]
+        lines.append(
+            f"three photos against one at held-out views: {np.mean(gains):+.2f} dB (median {np.median(gains):+.2f})"
+        )
+    return "\n".join(lines)
+
+
+def _speed_line(pairs: list[tuple[Any, Any]]) -> str:
+    ratios = []
+    for official, fast in pairs:
+        loss = official["input_loss"]
+        ratios.append(_time_to(official["trace"], loss) / _time_to(fast["trace"], loss))
+    low, high = median_interval(ratios)
+    return (
+        "CPU time to the loss at which official ends, official / fast: median "
+        f"{np.median(ratios):.1f} (95 %: {low:.1f}-{high:.1f}); not reached by fast: {sum(r == 0 for r in ratios)}"
+    )
+
+
+def _held_out(row: Any) -> float:
+    return float(np.mean([row["views"][str(yaw)]["psnr_db"] for yaw in HELD_OUT_DEG]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="demo")
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="index of the first person")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the people; not one that training used")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--out", type=Path, default=Path("reconstruction.jsonl"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    predictor = load(options.checkpoint)
+    rays = predictor.generator.config.neural_rendering_resolution
+    rows: dict[tuple[int, str], Any] = {}
+    if options.out.is_file():
+        for line in options.out.read_text().splitlines():
+            row = json.loads(line)
+            rows[row["person"], row["method"]] = row
+    for person in range(options.first, options.first + options.people):
+        missing = [m for m in options.methods if (person, m) not in rows]
+        if not missing:
+            continue
+        views = true_views(options.seed, person, (*HELD_OUT_DEG, *THREE_DEG), PHOTO_SIDE, rays)
+        for method in missing:
+            done = {m: r for (p, m), r in rows.items() if p == person}
+            row = {"person": person, "method": method, **run_person(predictor, views, METHODS[method], done)}
+            rows[person, method] = row
+            with options.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"person {person}: {method}: {row['seconds']:.1f} s, held out {_held_out(row):.2f} dB", flush=True)
+    print(table(rows, options.methods))
+
+
+if __name__ == "__main__":
+    main()
