@@ -146,6 +146,11 @@ def _build(path: Path, name: str, description: dict[str, Any], state: dict[str, 
     return network.eval().requires_grad_(False)
 
 
+def weights_sha256(network: nn.Module) -> str:
+    """SHA-256 of all names, types, shapes and values of a network."""
+    return _digest({name: value.detach().cpu() for name, value in network.state_dict().items()}, "")
+
+
 def _digest(tensors: Mapping[str, Tensor], networks_json: str) -> str:
     digest = hashlib.sha256(networks_json.encode())
     for name in sorted(tensors):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
+from panohead.media.cutout import foreground_colours
 from panohead.media.images import from_uint8, to_pil, to_rgba
 
 Colour = tuple[int, int, int]
@@ -41,9 +42,10 @@ class Frame:
         return enlarged[0].clamp(0, 1)
 
     def to_pil(self, *, transparent: bool = False) -> Image.Image:
-        """The picture as RGB, or as RGBA with everything but the head transparent."""
+        """The picture as RGB, or as RGBA (straight alpha) with everything but the head transparent."""
         if transparent:
-            return Image.fromarray(to_rgba(self.image, self.alpha()))
+            alpha = self.alpha()
+            return Image.fromarray(to_rgba(foreground_colours(self.image, alpha), alpha))
         return to_pil(self.image)
 
     def on(self, background: "Colour | Image.Image") -> "Frame":
@@ -51,7 +53,7 @@ class Frame:
         height, width = self.image.shape[-2:]
         behind = _backdrop(background, width, height).to(self.image.device)
         alpha = self.alpha()
-        return replace(self, image=alpha * self.image + (1 - alpha) * behind)
+        return replace(self, image=torch.lerp(behind, foreground_colours(self.image, alpha), alpha))
 
 
 def _backdrop(background: "Colour | Image.Image", width: int, height: int) -> Float[Tensor, "3 height width"]:

@@ -1,6 +1,7 @@
 """Heads to files: pictures, turntables, contact sheets, latent walks, a page that shows them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.media import VideoWriter, contact_sheet, mask_to_pil, save_depth, save_image, to_uint8
 from panohead.mesh import density_grid
-from panohead.mesh_export import write_mesh, write_mrc
+from panohead.mesh_export import Volume, write_mesh
 from panohead.predictor import Predictor
 
 Step = Callable[[], None]
@@ -88,34 +89,59 @@ def write_views(
 
 
 def write_sheet(
-    rows: Mapping[str, Sequence[Image.Image]], path: Path, yaws_deg: Sequence[float], *, cell_size: int
+    rows: Mapping[str, Sequence[Image.Image]],
+    path: Path,
+    yaws_deg: Sequence[float],
+    *,
+    cell_size: int,
+    transparent: bool = False,
 ) -> None:
-    """A contact sheet: one row a head with its label, one column a yaw."""
+    """A contact sheet: one row a head with its label, one column a yaw; on request with nothing behind it."""
     columns = [f"{yaw:g}\N{DEGREE SIGN}" for yaw in yaws_deg]
-    sheet = contact_sheet(list(rows.values()), row_labels=list(rows), column_labels=columns, cell_size=cell_size)
+    sheet = contact_sheet(
+        list(rows.values()),
+        row_labels=list(rows),
+        column_labels=columns,
+        cell_size=cell_size,
+        transparent=transparent,
+    )
     save_image(sheet, path)
 
 
-def write_meshes(head: Head, stem: Path, formats: Sequence[str], *, resolution: int, level: float) -> list[Path]:
-    """The head's surface as ``stem.glb`` and so on; "mrc" is the density volume instead."""
+def write_meshes(
+    head: Head,
+    stem: Path,
+    formats: Sequence[str],
+    *,
+    resolution: int,
+    level: float,
+    smooth: int = 0,
+    triangles: int | None = None,
+    texture: int | None = None,
+) -> list[Path]:
+    """The head's surface as ``stem.glb`` and so on (see :meth:`Head.mesh`); "mrc" is the density volume instead."""
     paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in formats]
-    surfaces = [path for path in paths if path.suffix != ".mrc"]
-    if surfaces:
-        mesh = head.mesh(resolution, level=level)
-        for path in surfaces:
-            write_mesh(mesh, path)
+    mesh, volume = None, None
+    if set(formats) - {"mrc"}:
+        mesh = head.mesh(resolution, level=level, smooth=smooth, triangles=triangles, texture=texture)
+    if "mrc" in formats:
+        box = head.generator.config.rendering.box_warp
+        volume = Volume(density_grid(head.density, resolution=resolution, box_warp=box), box / (resolution - 1))
     for path in paths:
-        if path.suffix == ".mrc":
-            box = head.generator.config.rendering.box_warp
-            write_mrc(density_grid(head.density, resolution=resolution, box_warp=box), path, box / (resolution - 1))
+        write_mesh(mesh, path, volume=volume)
     return paths
 
 
-def write_turntable(head: Head, path: Path, *, frames: int, fps: float, look: Look, step: Step) -> None:
-    """A full turn as a film (.mp4, .webm, .gif) or a folder of PNG files (no suffix)."""
-    with VideoWriter(path, fps) as film:
+def write_turntable(
+    head: Head, path: Path, *, frames: int, fps: float, look: Look, step: Step, also: Sequence[Path] = ()
+) -> None:
+    """A full turn as a film (.mp4, .webm, .gif) or a folder of PNG files (no suffix); ``also`` the same as others."""
+    with ExitStack() as stack:
+        films = [stack.enter_context(VideoWriter(one, fps)) for one in (path, *also)]
         for i in range(frames):
-            film.write(_pixels(look, look.render(head, 360 * i / frames)))
+            pixels = _pixels(look, look.render(head, 360 * i / frames))
+            for film in films:
+                film.write(pixels)
             step()
 
 
@@ -208,4 +234,6 @@ def _pixels(look: Look, frame: Frame) -> np.ndarray:
     if factor == 1:
         return pixels
     size = (pixels.shape[1] * factor, pixels.shape[0] * factor)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+    # Alpha apart from colours: Pillow would lose the colours of transparent pixels, which films mix into the outline.
+    parts = [pixels[..., :3], *([pixels[..., 3]] if look.transparent else [])]
+    return np.dstack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in parts])

@@ -1,6 +1,6 @@
 """One head: its w, and everything about it that stays the same from view to view."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal
 
@@ -11,8 +11,11 @@ from torch import Tensor
 
 from panohead.frame import Frame
 from panohead.geometry import Camera
-from panohead.mesh import OFFICIAL_LEVEL, Progress, extract_surface
-from panohead.mesh_export import View, colour_vertices, to_trimesh
+from panohead.mesh import OFFICIAL_LEVEL, Progress, extract_surface, smoothed
+from panohead.mesh_colour import View, colour_vertices
+from panohead.mesh_object import to_trimesh
+from panohead.mesh_shape import simplified_surface
+from panohead.mesh_texture import DEFAULT_TRIANGLES, textured
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.dispatch import density, prepare
 from panohead.rendering.field import TriGridField
@@ -90,6 +93,9 @@ class Head:
         level: float = OFFICIAL_LEVEL,
         colour: bool = True,
         unit: Literal["metre", "world"] = "metre",
+        smooth: int = 0,
+        triangles: int | None = None,
+        texture: int | None = None,
         progress: Progress | None = None,
     ) -> trimesh.Trimesh:
         """The surface where the raw density is ``level``, largest piece, with vertex colours from rendered views.
@@ -97,9 +103,13 @@ class Head:
         Args:
             resolution: nodes per side of the grid that spans the box.
             unit: "metre" (life size) or "world"; y is up and the face looks toward +z. See ``mesh.metadata``.
+            smooth: rounds of Taubin's smoothing, which keeps the volume; about 10 take the staircase off.
+            triangles: simplify to at most so many (needs fast-simplification).
+            texture: pixels a side of a texture painted from the same views (needs xatlas); without ``triangles`` the
+                mesh is then simplified to DEFAULT_TRIANGLES.
 
         Raises:
-            PanoHeadError: when there is no surface at this level.
+            PanoHeadError: when there is no surface at this level, or a package is missing.
         """
         surface = extract_surface(
             self.density,
@@ -110,14 +120,20 @@ class Head:
             device=self.ws.device,
             progress=progress,
         )
-        colours = None
-        if colour:
-            cameras = (Camera.orbit(yaw, pitch) for yaw, pitch in _COLOURING_VIEWS)
-            colours = colour_vertices(surface, self._views(cameras)).rgb
-        return to_trimesh(surface, colours, unit=unit)
+        if texture is not None and triangles is None:
+            triangles = DEFAULT_TRIANGLES
+        if smooth:
+            surface = smoothed(surface, smooth)
+        if triangles is not None:
+            surface = simplified_surface(surface, triangles)
+        views = list(self.colouring_views()) if colour or texture is not None else []
+        mesh = to_trimesh(surface, colour_vertices(surface, views).rgb if views else None, unit=unit, level=level)
+        return mesh if texture is None else textured(mesh, views, texture)
 
-    def _views(self, cameras: Iterable[Camera]) -> Iterator[View]:
-        for camera in cameras:
+    def colouring_views(self) -> Iterator[View]:
+        """The views that paint meshes, all round and a few from above and below, in world units."""
+        for yaw, pitch in _COLOURING_VIEWS:
+            camera = Camera.orbit(yaw, pitch)
             frame = self.render(camera)
             yield View(frame.image, frame.depth, camera.cam2world, camera.intrinsics, frame.mask)
 

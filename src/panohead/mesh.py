@@ -1,7 +1,7 @@
 """The surface of a head: density at the nodes of a regular grid, marching cubes, the largest closed piece.
 
 World frame: y up, face toward +z, the box from -box_warp/2 to box_warp/2. Coordinates stay in world units here
-(``mesh_export.to_trimesh`` turns them into metres). Density is raw sigma, before softplus(sigma - 1), as the decoder
+(``mesh_object.to_trimesh`` turns them into metres). Density is raw sigma, before softplus(sigma - 1), as the decoder
 gives it; the official surface is sigma = 10 (facts, section 7). Differences from the official extraction: its grid is
 sheared by up to one voxel, ours is not; its border is 30/256 of the box on every side (38/256 at the top of films),
 ours is the renderer's crop in x and z, so that the mesh ends where the pictures do, and the outermost nodes in y.
@@ -100,7 +100,7 @@ def extract_surface(
     lattice.close(level)
     vertices, faces = _march(lattice, level, box_warp / (resolution - 1))
     surface = Surface(vertices, faces, lattice.evaluated, resolution**3)
-    return _largest_piece(surface) if keep == "largest" else surface
+    return largest_piece(surface) if keep == "largest" else surface
 
 
 def density_grid(
@@ -308,7 +308,7 @@ def _face_volumes(
     return np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
 
 
-def _largest_piece(surface: Surface) -> Surface:
+def largest_piece(surface: Surface) -> Surface:
     """The connected piece that encloses most (a cavity counts negative, however many faces it has)."""
     start, end = surface.faces[:, :2].ravel(), surface.faces[:, 1:].ravel()
     count = len(surface.vertices)

@@ -34,6 +34,34 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         load_inception(tmp_path / "other.pth")
 
 
+def test_a_cut_or_incomplete_file_is_one_sentence(tmp_path: Path) -> None:
+    whole, cut, part = (tmp_path / name for name in ("whole.pth", "cut.pth", "part.pth"))
+    torch.save({"a": torch.zeros(1000)}, whole)
+    cut.write_bytes(whole.read_bytes()[:700])
+    with torch.device("meta"):
+        shape = Inception().state_dict()["fc.weight"].shape
+    torch.save({"fc.weight": torch.zeros(shape)}, part)
+    for path in (cut, part):
+        with pytest.raises(PanoHeadError, match=path.name) as caught:
+            load_inception(path)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_file_in_torch_fidelitys_layout_is_opened(tmp_path: Path) -> None:
+    """Random weights under its names; the features are those of the network that was saved."""
+    torch.manual_seed(0)
+    network = Inception().eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    pictures = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        features, logits = load_inception(tmp_path / "weights.pth")(pictures)
+        expected = network(pictures)
+    assert features.shape == (2, 2048)
+    assert logits.shape == (2, 1008)
+    torch.testing.assert_close((features, logits), expected)
+
+
 @pytest.mark.slow
 def test_features_are_torch_fidelitys(tmp_path: Path) -> None:
     """With random weights; skipped where torch-fidelity (which needs torchvision) cannot be imported."""

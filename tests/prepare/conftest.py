@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from panohead.data.align_tools import AlignmentTools
+from panohead.data.face_canonical import canonical_face
 from panohead.data.pose_sidecar import GivenPose
 from panohead.data.prepare_settings import PrepareSettings
 
@@ -22,6 +24,32 @@ def drawn_photo(seed: int) -> tuple[Image.Image, Image.Image]:
     coarse = np.array(Image.fromarray(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)).resize((SIDE, SIDE)))
     pixels = coarse * (0.4 + 0.6 * head[..., None]) + rng.normal(0, 12, (SIDE, SIDE, 3))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), Image.fromarray((head * 255).astype(np.uint8))
+
+
+class DrawnFaces:
+    """Stands for MediaPipe: a face in the middle of whatever is large enough and not of one colour."""
+
+    def faces(self, image: np.ndarray, most: int) -> list[np.ndarray]:
+        if min(image.shape[:2]) < 64 or image.std() < 5:
+            return []
+        scale, middle = 6.6 * min(image.shape[:2]) / SIDE, np.array([image.shape[1], image.shape[0]]) / 2
+        face = canonical_face()
+        return [np.concatenate([face[:, :2] * [scale, -scale] + middle, -scale * face[:, 2:]], axis=1)]
+
+
+class DrawnMask:
+    """An oval, whatever the picture."""
+
+    def mask(self, image: np.ndarray) -> np.ndarray:
+        y, x = np.mgrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]
+        return ((x / 0.8) ** 2 + (y / 0.9) ** 2 < 1).astype(np.float64)
+
+
+class DrawnSettings(PrepareSettings):
+    """Settings whose tools find faces without MediaPipe."""
+
+    def tools(self) -> AlignmentTools:
+        return AlignmentTools(faces=DrawnFaces(), body=None, masker=DrawnMask())
 
 
 @pytest.fixture

@@ -41,15 +41,20 @@ class Faces:
 
 
 class Body:
-    def __init__(self, yaw: float | None) -> None:
-        self.yaw = yaw
+    """Looks at the picture and then at its mirror image."""
+
+    def __init__(self, yaw: float | None, mirrored: float | None = None) -> None:
+        self.yaw, self.next = yaw, yaw if mirrored is None else mirrored
+        self.sign = 1.0
 
     def body(self, image: np.ndarray) -> np.ndarray | None:
         if self.yaw is None:
             return None
+        yaw = self.sign * self.yaw
+        self.sign, self.yaw, self.next = -self.sign, self.next, self.yaw
         head = np.zeros((33, 3))
         head[NOSE], head[LEFT_EAR], head[RIGHT_EAR] = (0, 0, 10), (7, 0, 0), (-7, 0, 0)
-        return np.concatenate([(head @ view_of_orbit(self.yaw, 0, 0).T) * [1, -1, -1], np.ones((33, 1))], axis=1)
+        return np.concatenate([(head @ view_of_orbit(yaw, 0, 0).T) * [1, -1, -1], np.ones((33, 1))], axis=1)
 
 
 class Oval:
@@ -87,6 +92,37 @@ def test_a_profile_takes_the_body() -> None:
     assert outline is not None
     assert outline.confidence < found.confidence
     assert gate(outline, facts(), QualityGates()).startswith("pose unsure")
+
+
+@pytest.mark.parametrize(
+    ("seen", "mirrored", "yaw", "confidence"),
+    [(90.0, 80.0, 85.0, 0.35), (90.0, 130.0, 110.0, 0.2), (-70.0, -110.0, -90.0, 0.2), (170.0, -170.0, 180.0, 0.2)],
+)
+def test_body_is_seen_both_ways(seen: float, mirrored: float, yaw: float, confidence: float) -> None:
+    chosen = tools()
+    chosen.body = Body(seen, mirrored)
+    found = align(IMAGE, chosen)
+    assert found is not None
+    assert (found.angles_deg[0] - yaw + 180) % 360 - 180 == pytest.approx(0, abs=0.01)
+    assert found.confidence == confidence
+
+
+def test_a_body_that_its_mirror_image_denies_is_left_out() -> None:
+    chosen = tools()
+    chosen.body = Body(80.0, -80.0)
+    found = align(IMAGE, chosen)
+    assert found is not None
+    assert gate(found, facts(), QualityGates()).startswith("pose unsure")
+
+    class Once(Body):
+        def body(self, image: np.ndarray) -> np.ndarray | None:
+            found, self.yaw, self.next = super().body(image), None, None
+            return found
+
+    chosen.body = Once(80.0)
+    found = align(IMAGE, chosen)
+    assert found is not None
+    assert gate(found, facts(), QualityGates()).startswith("pose unsure")
 
 
 def test_a_face_from_the_side_gives_way_to_a_pose_model() -> None:

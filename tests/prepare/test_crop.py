@@ -18,6 +18,15 @@ from panohead.data.pose_convention import camera_of_view
 from parity import golden
 
 SHIFT_PX = 220
+QUAD_DEFAULT = [
+    (465.4038, 473.1830, 297.5320, -17.9065),
+    (492.7305, 403.3956, 368.2420, -60.7339),
+    (392.9068, 379.4985, 441.3597, -50.6628),
+    (423.3461, 374.8733, 264.4247, -19.4937),
+    (387.4134, 395.3005, 421.0907, -86.0328),
+    (461.7900, 439.8014, 282.3359, -68.6929),
+]
+"""Golden ``quad_default`` of the six sets of landmarks: centre, and half the upper side."""
 LEVELS = 2
 """Allowed between versions of the original's image library."""
 
@@ -62,6 +71,23 @@ def test_first_crop_is_the_originals(case: int) -> None:
     np.testing.assert_allclose(
         [*turned.centre, turned.half_px, turned.angle_deg], [*crop.centre, crop.half_px, crop.angle_deg]
     )
+
+
+@pytest.mark.parametrize("case", range(6))
+def test_the_other_rule_of_the_original_is_known(case: int) -> None:
+    """``quad_default``: along the eyes, 1.2 times as large, around the middle of the jaw line's two ends (the ears).
+
+    The original's alignment does not use it (it starts from ``quad_ffhq``), nor does this package.
+    """
+    points = golden.load("crop")[0]["landmarks"][case]
+    eyes = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
+    centre = (points[0] + points[16]) / 2
+    angle = float(np.degrees(np.arctan2(eyes[1], eyes[0])))
+    crop = HeadCrop((float(centre[0]), float(centre[1])), 1.2 * golden_crop(case).half_px, angle)
+    corners = crop.core_corners()
+    expected = np.array(QUAD_DEFAULT[case])
+    np.testing.assert_allclose(corners.mean(axis=0), expected[:2], atol=1e-3)
+    np.testing.assert_allclose((corners[3] - corners[0]) / 2, expected[2:], atol=1e-3)
 
 
 @pytest.mark.parametrize("case", [0, 3])

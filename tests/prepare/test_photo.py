@@ -2,9 +2,7 @@
 
 import io
 import os
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +14,7 @@ from panohead.data.prepare_photo import read_photo
 from panohead.data.prepare_sources import list_photos, printable
 from panohead.errors import PanoHeadError
 
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
+from .odd_files import encoded
 
 
 def gradient(width: int = 40, height: int = 30) -> Image.Image:
@@ -93,36 +87,6 @@ def test_huge_photos_are_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
         assert photo.remarks == ("shrunk by 8.00",)
 
 
-def bomb(side: int) -> bytes:
-    """A small PNG file whose header promises side x side pixels."""
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b""))
-    body = b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "empty"),
-        (b"hello", "not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a picture"),
-        (bomb(30_000), "bomb"),
-        (bomb(12_000), "damaged"),
-        (encoded(gradient(), "PNG")[:70], "damaged"),
-        (encoded(gradient(300, 300), "JPEG")[:900], "damaged"),
-        (encoded(gradient(), "GIF")[:30], "damaged|not a picture"),
-        (b"RIFF\x10\0\0\0WEBPVP8 ", "damaged|not a picture"),
-        (b"II*\0\x08\0\0\0\xff\xff", "damaged|not a picture"),
-    ],
-)
-def test_what_is_no_photo_has_a_reason(content: bytes, reason: str) -> None:
-    with pytest.raises(PanoHeadError, match=reason):
-        read_photo(content)
-
-
 def test_random_damage_never_raises_anything_else() -> None:
     rng = np.random.default_rng(0)
     whole = [encoded(gradient(), kind) for kind in ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "TGA")]
@@ -185,3 +149,32 @@ def test_printable_names() -> None:
     assert printable("a\nb") == "a\\nb"
     assert printable("\udcff.jpg") == "\\udcff.jpg"
     assert printable("h\u00fcbsch.jpg") == "h\u00fcbsch.jpg"
+
+
+def test_heic_says_what_it_needs() -> None:
+    content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 50
+    assert prepare_photo.is_heif(content)
+    assert not prepare_photo.is_heif(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif")
+    expected = "not a picture|damaged" if prepare_photo.register_heif() else "pip install pillow-heif"
+    with pytest.raises(PanoHeadError, match=expected):
+        read_photo(content)
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+def test_heic(depth: int) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    turned = gradient(64, 48).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    if depth == 8:
+        content = encoded(turned, "HEIF", quality=95, exif=exif.tobytes())
+    else:
+        wide = np.asarray(turned).astype(np.uint16) * 257
+        file = heif.from_bytes(mode="RGB;16", size=turned.size, data=wide.tobytes())
+        buffer = io.BytesIO()
+        file.save(buffer, quality=95, exif=exif.tobytes())
+        content = buffer.getvalue()
+    pixels = read_photo(content).pixels.astype(int)
+    assert pixels.shape == (48, 64, 3)
+    assert abs(pixels - np.asarray(gradient(64, 48))).mean() < 8

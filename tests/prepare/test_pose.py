@@ -20,7 +20,7 @@ from panohead.data.pose_convention import (
     view_of_orbit,
 )
 from panohead.data.pose_onnx import PoseModel, decode_6drepnet360, decode_whenet, expected_bin, open_network
-from panohead.data.pose_sidecar import GivenPose, find_pose, read_poses
+from panohead.data.pose_sidecar import GivenPose, find_pose, read_poses, remarks_on_poses
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 from panohead.synthetic.views import View
@@ -223,3 +223,22 @@ def test_bad_sidecars_are_named(tmp_path: Path, text: str) -> None:
         read_poses(path)
     with pytest.raises(PanoHeadError, match="gone"):
         read_poses(tmp_path / "gone.csv")
+
+
+def test_bad_rows_are_named_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "poses.csv"
+    path.write_text("file,yaw_deg,box\na.jpg,1,\n,,\n\na.jpg,2,\nb.jpg,east,\nc.jpg,1,1,2,3,4\n,5,\nd.jpg,,\n")
+    with pytest.raises(PanoHeadError) as caught:
+        read_poses(path)
+    parts = str(caught.value).split("; ")
+    for start, word in (("line 5", "line 2"), ("line 6", "east"), ("line 7", "quotes"), ("line 8", "not named")):
+        assert any(start in part and word in part for part in [*parts, str(caught.value)])
+    assert "line 9: yaw_deg is missing" in str(caught.value)
+
+
+def test_rows_of_no_photo_and_of_two() -> None:
+    poses = {name: GivenPose(0.0, 0.0, 0.0) for name in ("x/a.jpg", "b.jpg", "gone.jpg")}
+    remarks = remarks_on_poses(poses, ["p/x/a.jpg", "p/b.jpg", "q/b.jpg", "c.jpg"])
+    assert len(remarks) == 2
+    assert remarks[0] == "the pose of gone.jpg matches no photo"
+    assert "b.jpg was used for 2 photos (p/b.jpg, q/b.jpg)" in remarks[1]

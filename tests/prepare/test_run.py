@@ -1,13 +1,14 @@
-"""A whole run without MediaPipe: poses and masks are given. Resuming, kills, hostile inputs, duplicates, reports."""
+"""A whole run without MediaPipe: poses and masks are given. Resuming, kills, duplicates, reports."""
 
 import hashlib
 import json
+import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,10 @@ from panohead.cli.prepare_report import write_report
 from panohead.data import prepare_one, prepare_pool
 from panohead.data.dataset import open_dataset
 from panohead.data.pose_sidecar import GivenPose
-from panohead.data.prepare_files import JOURNAL, Journal, Record
-from panohead.data.prepare_pool import prepare_many
+from panohead.data.prepare_files import JOURNAL, Record
 from panohead.data.prepare_run import finish, prepare, prepare_steps
 from panohead.data.prepare_settings import PrepareSettings
-from panohead.data.prepare_sources import PhotoRef, list_photos
+from panohead.data.prepare_sources import PhotoRef
 from panohead.data.quality import QualityGates
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
@@ -149,66 +149,6 @@ def test_killed_processes_end_like_whole_ones(photo_folder: Folder, settings_for
     assert tree(out) == tree(whole.out)
 
 
-def hostile(folder: Path) -> int:
-    """Odd files; returns how many of them must be named in the report."""
-    photo, _ = drawn_photo(99)
-    photo.save(folder / "cut.jpg")
-    content = (folder / "cut.jpg").read_bytes()
-    (folder / "cut.jpg").write_bytes(content[: len(content) // 3])
-    (folder / "empty.png").write_bytes(b"")
-    (folder / "text.jpg").write_text("not a photo")
-    photo.save(folder / "really.png", "JPEG")
-    photo.quantize(32).save(folder / "palette.gif")
-    photo.convert("CMYK").save(folder / "cmyk.jpg")
-    photo.resize((1, 1)).save(folder / "one.png")
-    photo.save(folder / "line\nbreak \u00e4\u6f22.png")
-    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-    (folder / "bomb.png").write_bytes(header + (30_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0")
-    os.symlink("/etc/hostname", folder / "link.jpg")
-    os.symlink(folder, folder / "loop")
-    os.mkfifo(folder / "pipe.png")
-    with open(os.fsencode(folder) + b"/broken\xff.png", "wb") as file:
-        file.write(b"x")
-    with zipfile.ZipFile(folder / "escape.zip", "w") as archive:
-        archive.writestr("../../../escaped.png", content)
-    (folder / "bad.zip").write_bytes(b"PK nothing")
-    return 15
-
-
-def test_hostile_inputs_are_named_and_stop_nothing(
-    photo_folder: Folder, settings_for: Settings, tmp_path: Path
-) -> None:
-    photos = photo_folder(2)
-    count = hostile(photos)
-    names = ["really.png", "palette.gif", "cmyk.jpg", "one.png", "line\nbreak \u00e4\u6f22.png", "p00.png", "p01.png"]
-    names += ["cut.jpg", "escaped.png"]
-    poses = {name: GivenPose(10.0, 0.0, 0.0, BOX) for name in names}
-    settings = settings_for(poses=poses, gates=QualityGates(duplicate_bits=-1))
-    for name in names:
-        drawn_photo(0)[1].save((settings.masks / name).with_suffix(".png"))  # type: ignore[operator]
-    before = {path for path in tmp_path.rglob("*") if "out" not in path.relative_to(tmp_path).parts}
-    # Everything else has no pose, so that MediaPipe would be asked; it must not be.
-    settings.out.mkdir()
-    (settings.out / "prepare.json").write_text(json.dumps(settings.decisive()))
-    journal = Journal(settings.out)
-    for record in prepare_many(list_photos([str(photos)]), settings, 0):
-        journal.add(record)
-    finish(settings)
-    records = records_of(settings.out)
-    assert len(records) == count + 2
-    reasons = {name.split("/", 1)[1]: r["reason"] or [c["reason"] for c in r["crops"]] for name, r in records.items()}
-    for name in ("cut.jpg", "empty.png", "text.jpg", "bomb.png", "link.jpg", "loop", "pipe.png", "bad.zip"):
-        assert isinstance(reasons[name], str), name
-    assert reasons["line\nbreak \u00e4\u6f22.png"] == [""]
-    assert reasons["cmyk.jpg"] == reasons["palette.gif"] == reasons["really.png"] == [""]
-    assert "outside" in str(reasons["one.png"])
-    page = write_report(settings.out).read_text()
-    for name in ("cut.jpg", "line\\nbreak", "broken\\udcff.png", "escape.zip/../../../escaped.png"):
-        assert name in page
-    after = {path for path in tmp_path.rglob("*") if "out" not in path.relative_to(tmp_path).parts}
-    assert after == before
-
-
 def test_duplicates_are_set_aside(photo_folder: Folder, settings_for: Settings) -> None:
     photos, settings = photo_folder(3), settings_for()
     Image.open(photos / "p01.png").save(photos / "a copy of p01.jpg", quality=90)
@@ -252,6 +192,36 @@ def test_unexpected_errors_are_the_photos_reason(
     assert prepare([str(photos)], settings, workers=0).accepted == 2
     assert "ValueError: odd <file>" in records_of(settings.out)["photos/p02.png"]["reason"]
     assert "odd &lt;file&gt;" in write_report(settings.out).read_text()
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments(photo_folder: Folder, settings_for: Settings) -> None:
+    """SIGKILL of a whole run again and again, whatever it is doing; the last run is left alone."""
+    photos, whole, killed = photo_folder(8), settings_for("whole"), settings_for("killed")
+    prepare([str(photos)], whole, workers=0)
+    context, rng = multiprocessing.get_context("forkserver"), random.Random(0)
+    context.set_forkserver_preload(["panohead.data.prepare_run"])
+    kills = 0
+    for _ in range(12):
+        process = context.Process(target=prepare, args=([str(photos)], killed, 0))
+        process.start()
+        process.join(timeout=rng.uniform(0.1, 0.6))
+        kills += process.is_alive()
+        process.kill()
+        process.join()
+    assert kills >= 3
+    prepare([str(photos)], killed, workers=0)
+    assert tree(killed.out) == tree(whole.out)
+
+
+def test_rows_without_photos_are_remarked_on(photo_folder: Folder, settings_for: Settings) -> None:
+    photos = photo_folder(2)
+    poses = {"p00.png": GivenPose(0.0, 0.0, 0.0, BOX), "p01.png": GivenPose(9.0, 0.0, 0.0, BOX)}
+    poses["<gone>.png"] = GivenPose(0.0, 0.0, 0.0, BOX)
+    settings = settings_for(poses=poses)
+    summary = prepare([str(photos)], settings, workers=0)
+    assert summary.remarks == ("the pose of <gone>.png matches no photo",)
+    assert "the pose of &lt;gone&gt;.png matches no photo" in write_report(settings.out, summary.remarks).read_text()
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FILM_SUFFIXES = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
 """By the name of a format; png is a folder of files."""
+TRANSPARENT = "transparent"
+"""As a background: the head is cut out."""
 
 
 @dataclass(kw_only=True)

@@ -57,11 +57,17 @@ class Generate(Model):
     fps: float = 24.0
     """Frames per second of the turntable."""
     mesh: tuple[Literal["glb", "obj", "ply", "stl", "mrc"], ...] = ()
-    """Also a mesh in these formats (mrc: the density volume)."""
+    """Also a mesh in these formats (mrc: the density volume; obj with --texture: also mtl and png)."""
     mesh_resolution: int = 256
     """Nodes per side of the mesh's grid."""
     mesh_level: float = 10.0
     """Density at the surface."""
+    smooth: int = 0
+    """Rounds of smoothing of the mesh, which keep its volume; about 10 take the staircase off."""
+    triangles: int | None = None
+    """Simplify the mesh to at most so many triangles (with --texture 20000 if not given)."""
+    texture: int | None = None
+    """Pixels a side of a texture for glb and obj, instead of colours at the vertices."""
     depth: bool = False
     """Also a 16-bit depth picture per view."""
     masks: bool = False
@@ -114,6 +120,12 @@ class Generate(Model):
             "--resolution must be at least 1 and --mesh-resolution between 8 and 1024": (
                 (self.resolution is not None and self.resolution < 1) or not 8 <= self.mesh_resolution <= 1024
             ),
+            "--smooth must be between 0 and 1000": not 0 <= self.smooth <= 1000,
+            "--triangles must be at least 100": self.triangles is not None and self.triangles < 100,
+            "--texture must be between 16 and 8192 pixels": self.texture is not None and not 16 <= self.texture <= 8192,
+            "--texture takes at most 100000 triangles; lower --triangles": (
+                self.texture is not None and (self.triangles or 0) > 100_000
+            ),
             "--mix-with is a seed between 0 and 2^32 - 1": (
                 self.mix_with is not None and not 0 <= self.mix_with < 2**32
             ),
@@ -159,6 +171,15 @@ class Generate(Model):
             path = out / f"{name}_turntable{FILM_SUFFIXES[self.turntable_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, look=look, step=step)
         if self.mesh:
-            write_meshes(head, out / name, self.mesh, resolution=self.mesh_resolution, level=self.mesh_level)
+            write_meshes(
+                head,
+                out / name,
+                self.mesh,
+                resolution=self.mesh_resolution,
+                level=self.mesh_level,
+                smooth=self.smooth,
+                triangles=self.triangles,
+                texture=self.texture,
+            )
             step()
         return pictures

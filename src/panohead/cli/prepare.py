@@ -87,6 +87,7 @@ class Prepare:
         """Prepare with a progress bar, then say what came of it."""
         from panohead.cli.prepare_report import write_report
         from panohead.data.prepare_run import finish, prepare_steps
+        from panohead.data.prepare_sources import printable
 
         settings = self.settings()
         steps = prepare_steps(self.photos, settings, workers=self.workers, engine=self._engine())
@@ -98,10 +99,14 @@ class Prepare:
             for _ in steps:
                 advance()
         summary = finish(settings)
-        report = write_report(settings.out)
+        report = write_report(settings.out, summary.remarks)
         say(f"{summary.accepted} crops of {summary.photos} photos, {summary.coarse} of them with a coarse camera")
         for reason, count in list(summary.reasons.items())[:_REASONS_SHOWN]:
-            say(f"  {count} left out: {reason}")
+            say(f"  {count} left out: {printable(reason)}")
+        for remark in summary.remarks[:_REASONS_SHOWN]:
+            say(f"  {printable(remark)}")
+        if len(summary.remarks) > _REASONS_SHOWN:
+            say(f"  and {len(summary.remarks) - _REASONS_SHOWN} more such rows; all are in the report")
         say(f"wrote the dataset to {settings.out}; look at {report}")
 
     def settings(self) -> "PrepareSettings":

@@ -3,6 +3,7 @@
 import html
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ _LEGEND = (
 )
 
 
-def write_report(out: Path) -> Path:
+def write_report(out: Path, remarks: Sequence[str] = ()) -> Path:
     """Write the report from ``prepare.jsonl``; more than 2000 photos go on further pages. Returns the first page.
+
+    Args:
+        remarks: on the run as a whole, for the first page.
 
     Raises:
         PanoHeadError: when it cannot be written.
@@ -37,7 +41,7 @@ def write_report(out: Path) -> Path:
     for number, (name, page) in enumerate(zip(names, pages, strict=True)):
         root = "" if number == 0 else "../"
         cards = "".join(card for record in page for card in _cards(record, root))
-        text = _page(_summary(records) if number == 0 else "", cards, _links(names, number, root))
+        text = _page(_summary(records, remarks) if number == 0 else "", cards, _links(names, number, root))
         write_atomic(out / name, text.encode("utf-8", "backslashreplace"))
     return out / names[0]
 
@@ -49,14 +53,15 @@ def _page(summary: str, cards: str, links: str) -> str:
     )
 
 
-def _summary(records: list[dict[str, Any]]) -> str:
+def _summary(records: list[dict[str, Any]], remarks: Sequence[str]) -> str:
     crops = [crop for record in records for crop in record["crops"] if not crop["reason"]]
     kinds = Counter(crop["kind"] for crop in crops)
     reasons = Counter(reason.split(":")[0] for record in records for reason in reasons_of(record))
     rows = [("photos", len(records)), ("crops kept", len(crops))]
     rows += [(f"kept, {kind}", count) for kind, count in sorted(kinds.items())]
     rows += [(f"left out: {reason}", count) for reason, count in reasons.most_common()]
-    return "<table>" + "".join(f"<tr><td>{_text(name)}<td>{count}" for name, count in rows) + "</table>"
+    table = "<table>" + "".join(f"<tr><td>{_text(name)}<td>{count}" for name, count in rows) + "</table>"
+    return table + "".join(f"<p class=why>{_text(remark)}</p>" for remark in remarks)
 
 
 def _links(names: list[str], number: int, root: str) -> str:

@@ -1,25 +1,21 @@
 """``panohead reconstruct``: photos of one person to a head."""
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from panohead.cli.common import Debug, Model, counting, output_folder, parse_background, say
+from panohead.cli.common import TRANSPARENT, Debug, Model, parse_background, say
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
+    from panohead.cli.reconstruct_files import Digests
+    from panohead.gallery import Look
     from panohead.geometry import Camera
-    from panohead.inversion import FastConfig, Journal, OfficialConfig, PictureLoss, ReconstructedHead, Step
+    from panohead.inversion import FastConfig, Journal, OfficialConfig, PictureLoss, ReconstructedHead
 
-_STATE = "reconstruct.state"
 _WEIGHT_FREE = "Laplacian pyramid, gradients and SSIM; no weights (give --lpips for LPIPS-VGG)"
-_UNITS = {"screen": 1, "search, coarse": 4, "search": 14, "tune": 20}
-"""What a step of a phase costs beside the others, for the time left."""
 
 
 @dataclass(kw_only=True)
@@ -53,7 +49,8 @@ class Reconstruct(Model):
     frames: int = 48
     """Of the turntable."""
     background: str | None = None
-    """Behind the head in turntable and views: a colour (#ffffff) or a picture's path."""
+    """Behind the head in turntable and views: a colour (#ffffff), a picture's path, or transparent: then the turntable
+    is a .webm and a folder of PNG files, with alpha."""
     mesh_resolution: int = 200
     """Nodes per side of the mesh's grid."""
     mesh_level: float = 10.0
@@ -62,15 +59,19 @@ class Reconstruct(Model):
 
     def run(self) -> None:
         """Reconstruct and write everything."""
+        from panohead.cli.optimising import optimisation_bar, stop_on_interrupt
+        from panohead.cli.reconstruct_files import STATE, digests, open_folder
         from panohead.inversion import Journal
 
         self._check()
-        predictor = self.load()
         config, loss = self._config(), self._loss()
         cameras, masks = self._aligned_inputs()
-        out = output_folder(self.out)
-        with _stop_on_interrupt() as asked, _bar(config) as advance:
-            journal = Journal(on_step=advance, should_stop=asked, path=out / _STATE, resume=self.resume)
+        self._look()  # a mistake in --background is told now, not in the end
+        predictor = self.load()
+        photos = digests(self.photos)
+        out = open_folder(self.out, photos, resume=self.resume)
+        with stop_on_interrupt() as asked, optimisation_bar(config) as advance:
+            journal = Journal(on_step=advance, should_stop=asked, path=out / STATE, resume=self.resume)
             head = predictor.reconstruct(
                 self.photos,
                 cameras,
@@ -81,14 +82,18 @@ class Reconstruct(Model):
                 seed=self.seed,
                 journal=journal,
             )
-        self._write(head, out)
+        if journal.stopped:
+            say("stopped; writing the best so far (Ctrl-C again to leave at once)")
+        self._write(head, out, photos)
         self._conclude(journal, out)
 
     def _conclude(self, journal: "Journal", out: Path) -> None:
+        from panohead.cli.reconstruct_files import STATE
+
         if journal.stopped:
             say(f"stopped early: the best so far is in {out}; the same command with --resume goes on")
             raise KeyboardInterrupt
-        (out / _STATE).unlink(missing_ok=True)
+        (out / STATE).unlink(missing_ok=True)
         say(f"wrote the head to {out}; look at {out / 'report.html'}")
 
     def _check(self) -> None:
@@ -108,6 +113,8 @@ class Reconstruct(Model):
             if is_wrong:
                 raise UsageError(sentence)
         for photo in self.photos:
+            if photo.is_dir():
+                raise PanoHeadError(f"{photo} is a folder; give the photos in it, at most 8 of one person")
             if not photo.is_file():
                 raise PanoHeadError(f"there is no photo {photo}; check the path")
 
@@ -143,89 +150,36 @@ class Reconstruct(Model):
             masks = [self.masks / f"{photo.stem}.png" for photo in self.photos]
         return read_cameras(labels, self.photos), masks
 
-    def _write(self, head: "ReconstructedHead", out: Path) -> None:
-        from panohead.gallery import CONTACT_YAWS, Look, write_sheet, write_turntable, write_views
+    def _write(self, head: "ReconstructedHead", out: Path, photos: "Digests") -> None:
+        from panohead.cli.reconstruct_files import write_results
         from panohead.inversion.report import write_report
-        from panohead.mesh_export import write_mesh
 
-        saved = head.save(out, checkpoint=self.checkpoint)
-        look = Look(background=None if self.background is None else parse_background(self.background))
-        notes = list(head.journal.remarks)
+        results, notes = write_results(
+            head,
+            out,
+            self._look(),
+            frames=self.frames,
+            mesh_resolution=self.mesh_resolution,
+            mesh_level=self.mesh_level,
+        )
+        saved = head.save(out, checkpoint=self.checkpoint, photos=photos)
+        notes = [*head.journal.remarks, *notes]
         if head.journal.stopped:
             notes.append("The run was stopped early; this is the best so far.")
-        with counting("writing", len(CONTACT_YAWS) + self.frames + 1) as step:
-            row = write_views(head, out / "views", CONTACT_YAWS, look, step=step)
-            write_sheet({"": row}, out / "views.png", CONTACT_YAWS, cell_size=192)
-            write_turntable(head, out / "turntable.mp4", frames=self.frames, fps=24, look=look, step=step)
-            files = ["turntable.mp4", "views.png", *(path.name for path in saved)]
-            try:
-                mesh = head.mesh(self.mesh_resolution, level=self.mesh_level)
-                for name in ("head.glb", "mesh.ply"):
-                    write_mesh(mesh, out / name)
-                files += ["head.glb", "mesh.ply"]
-                notes.append(f"The photos saw {mesh.metadata['seen_share']:.0%} of the mesh's vertices.")
-            except PanoHeadError as error:
-                notes.append(f"There is no mesh: {error}")
-                say(f"no mesh was written: {error}")
-            step()
-        loss = _WEIGHT_FREE if self.lpips is None else f"LPIPS-VGG from {self.lpips.name}"
-        write_report(head, out / "report.html", preset=self.preset, loss=loss, notes=notes, files=files)
+        doubts = write_report(
+            head,
+            out / "report.html",
+            preset=self.preset,
+            loss=_WEIGHT_FREE if self.lpips is None else f"LPIPS-VGG from {self.lpips.name}",
+            notes=notes,
+            files=[*results, *(path.name for path in saved)],
+        )
+        for doubt in doubts:
+            say(doubt)
 
+    def _look(self) -> "Look":
+        from panohead.gallery import Look
 
-@contextmanager
-def _bar(config: "FastConfig | OfficialConfig") -> Iterator[Callable[["Step"], None]]:
-    """A progress bar whose time left counts what phases cost; phases that end early are jumped."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    counts = {
-        "screen": getattr(config, "starts", 0),
-        "search, coarse": getattr(config, "coarse_steps", 0),
-        "search": getattr(config, "fine_steps", getattr(config, "steps", 0)),
-        "tune": config.tuning_steps,
-    }
-    begins, total = {}, 0
-    for phase, count in counts.items():
-        begins[phase] = total
-        total += count * _UNITS[phase]
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("spent"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("starting", total=total)
-
-        def advance(step: "Step") -> None:
-            progress.update(
-                task,
-                completed=begins[step.phase] + step.number * _UNITS[step.phase],
-                description=f"{step.phase} {step.number}/{step.total}, loss {step.losses['loss']:.4f}",
-            )
-
-        yield advance
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks for the best so far; a second one interrupts at once."""
-    asked = False
-
-    def note(*_: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread
-        yield lambda: False
-        return
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
+        if self.background == TRANSPARENT:
+            return Look(transparent=True)
+        return Look(background=None if self.background is None else parse_background(self.background))

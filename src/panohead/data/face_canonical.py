@@ -50,6 +50,12 @@ LEFT_EYE = (362, 385, 387, 263, 373, 380)
 MOUTH_CORNERS = (61, 291)
 """Points 48 and 54 of the 68-point scheme."""
 
+_RIGID = {
+    4: 0.0709, 6: 0.0321, 10: 0.0084, 33: 0.0587, 54: 0.0077, 67: 0.0091, 117: 0.0098, 119: 0.0146, 121: 0.0186,
+    127: 0.0052, 129: 0.1206, 132: 0.0056, 133: 0.0533, 136: 0.0669, 143: 0.0148, 147: 0.0143, 198: 0.0255, 205: 0.0473,
+}  # fmt: skip
+_OTHERS = 0.3
+
 
 def canonical_face() -> Float[np.ndarray, "468 3"]:
     """The mean face in centimetres (x right, y up, z to the viewer)."""
@@ -64,3 +70,17 @@ def mirror_order() -> Int[np.ndarray, "468"]:
     order = np.arange(LANDMARKS)
     order[sided], order[len(half) :] = np.arange(len(half), LANDMARKS), sided
     return order
+
+
+def rigid_weights() -> Float[np.ndarray, "468"]:
+    """How much each landmark says about the pose: those that neither expression nor person moves much, most.
+
+    The weights of the 33 rigid landmarks are those of MediaPipe's own face geometry (``procrustes_landmark_basis``,
+    Apache-2.0, rounded), scaled to a mean of 1 over all landmarks; every landmark has 0.3 on top, so that one that is
+    wrong cannot turn the face.
+    """
+    weights, order = np.zeros(LANDMARKS), mirror_order()
+    for number, value in _RIGID.items():
+        weights[number] = weights[order[number]] = value
+    scaled: np.ndarray = weights * LANDMARKS / weights.sum() + _OTHERS
+    return scaled

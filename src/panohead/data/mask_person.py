@@ -1,5 +1,6 @@
 """Soft masks of the person: MediaPipe's selfie segmentation, a matting network as ONNX file, or the user's own."""
 
+import contextlib
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -7,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from panohead.data.face_mesh import import_mediapipe, quiet
-from panohead.data.pose_onnx import Network, network_input
+from panohead.data.pose_onnx import Network, describe_input, network_input, run_network
 from panohead.errors import PanoHeadError
 
 _ISNET_PX = 1024
@@ -54,17 +55,19 @@ class OnnxMasker:
         """Soft mask of what the network was trained to keep."""
         from PIL import Image
 
-        entry = self._network.get_inputs()[0]
-        size = entry.shape[-1] if isinstance(entry.shape[-1], int) else _U2NET_PX
+        size = describe_input(self._network).size or _U2NET_PX
         if size >= _ISNET_PX:
             pixels = network_input(image, size, np.full(3, 0.5, np.float32), np.ones(3, np.float32))
         else:
             # Networks saw pictures divided by their brightest value; black ones stay black.
             bright = (image * (255.0 / max(1, int(image.max())))).astype(np.uint8)
             pixels = network_input(bright, size)
-        output = np.asarray(self._network.run(None, {entry.name: pixels})[0], dtype=np.float32).squeeze()
+        first = run_network(self._network, pixels)[0]
+        output = first.astype(np.float32).squeeze()
         if output.ndim != 2:
-            raise PanoHeadError(f"the mask model's first output has the shape {output.shape}, not that of one mask")
+            raise PanoHeadError(f"its first output is {' x '.join(str(n) for n in first.shape)}, not one mask")
+        if not np.isfinite(output).all():
+            raise FloatingPointError("the mask model gives numbers that are not finite")
         stretched = (output - output.min()) / max(float(np.ptp(output)), 1e-6)
         full = Image.fromarray(stretched).resize((image.shape[1], image.shape[0]), Image.Resampling.BILINEAR)
         return np.clip(np.asarray(full, dtype=np.float64), 0.0, 1.0)
@@ -73,13 +76,15 @@ class OnnxMasker:
 def read_own_mask(folder: Path, name: str) -> Path | None:
     """The user's mask of a photo: a file of the same relative name in ``folder``, with any picture suffix."""
     parts = Path(name).parts
-    for start in range(len(parts)):
-        stem = folder.joinpath(*parts[start:])
-        # The mask must lie in the folder, whatever the photo is called.
-        if not stem.resolve().is_relative_to(folder.resolve()):
-            continue
-        for suffix in (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif"):
-            candidate = stem.with_suffix(suffix)
-            if candidate.is_file():
-                return candidate
+    # Names out of archives may be longer than the file system takes, or no names to it.
+    with contextlib.suppress(OSError, ValueError):
+        for start in range(len(parts)):
+            stem = folder.joinpath(*parts[start:])
+            # The mask must lie in the folder, whatever the photo is called.
+            if not stem.resolve().is_relative_to(folder.resolve()):
+                continue
+            for suffix in (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif"):
+                candidate = stem.with_suffix(suffix)
+                if candidate.is_file():
+                    return candidate
     return None

@@ -6,6 +6,7 @@ transposed view rotation. WHENet's labels are coarse (its yaw error on other dat
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -20,7 +21,7 @@ PoseKind = Literal["whenet", "whenet-keras", "6drepnet360"]
 
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
-_INPUT_PX = 224
+INPUT_PX = 224
 _YAW_BINS = 120
 _BIN_DEG, _YAW_FROM_DEG, _OTHER_FROM_DEG = 3.0, -180.0, -99.0
 
@@ -54,7 +55,50 @@ def open_network(path: Path) -> Network:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises many kinds of its own
-        raise PanoHeadError(f"cannot open {path} as an ONNX model ({error}); give another file") from error
+        reason = " ".join(str(error).split())
+        raise PanoHeadError(f"cannot open {path} as an ONNX model ({reason}); give another file") from error
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """Attributes:
+    name: of the input.
+    size: side of the square picture it takes; None for any.
+    channels_last: whether the layout is rows, columns, channels.
+    """
+
+    name: str
+    size: int | None
+    channels_last: bool
+
+
+def describe_input(network: Network) -> NetworkInput:
+    """The picture that a network takes.
+
+    Raises:
+        PanoHeadError: when it takes anything but one square RGB picture of 32-bit numbers.
+    """
+    entries = network.get_inputs()
+    if len(entries) != 1:
+        raise PanoHeadError(f"it has {len(entries)} inputs; it must take one picture")
+    name, shape, kind = entries[0].name, list(entries[0].shape), getattr(entries[0], "type", "tensor(float)")
+    text = f"its input {name} is {' x '.join(str(length) for length in shape)}"
+    if kind != "tensor(float)":
+        raise PanoHeadError(f"its input {name} is of the kind {kind}; export it with 32-bit floating point numbers")
+    if len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        raise PanoHeadError(f"{text}; it must be 1 x 3 x size x size")
+    channels_last = shape[1] != 3
+    sides = [side for side in (shape[1:3] if channels_last else shape[2:4]) if isinstance(side, int)]
+    if len(set(sides)) > 1:
+        raise PanoHeadError(f"{text}; export it for a square picture")
+    return NetworkInput(name, sides[0] if sides else None, channels_last)
+
+
+def run_network(network: Network, pixels: Float[np.ndarray, "1 3 size size"]) -> list[np.ndarray]:
+    """The outputs for a picture, which is brought to the layout that the network takes."""
+    entry = describe_input(network)
+    picture = pixels.transpose(0, 2, 3, 1) if entry.channels_last else pixels
+    return [np.asarray(value) for value in network.run(None, {entry.name: np.ascontiguousarray(picture)})]
 
 
 class PoseModel:
@@ -65,11 +109,7 @@ class PoseModel:
 
     def view(self, head: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "3 3"]:
         """The view rotation of the head in a picture that it fills."""
-        entry = self._network.get_inputs()[0]
-        pixels = network_input(head, _INPUT_PX)
-        if len(entry.shape) == 4 and entry.shape[-1] == 3:
-            pixels = pixels.transpose(0, 2, 3, 1)
-        outputs = [np.asarray(value) for value in self._network.run(None, {entry.name: pixels})]
+        outputs = run_network(self._network, network_input(head, INPUT_PX))
         return decode_6drepnet360(outputs) if self._kind == "6drepnet360" else decode_whenet(outputs, self._kind)
 
 
@@ -78,11 +118,18 @@ def decode_whenet(outputs: Sequence[np.ndarray], kind: PoseKind = "whenet") -> F
 
     Raises:
         PanoHeadError: when the outputs are not those of WHENet.
+        FloatingPointError: when they are not finite.
     """
     rows = [np.ravel(value).astype(np.float64) for value in outputs]
+    if [len(row) for row in rows] == [3]:
+        raise PanoHeadError(
+            "the pose model gives three angles at once, in an order that the file does not tell; "
+            "give the export without post-processing (outputs of 120, 66 and 66 numbers)"
+        )
     if sorted(len(row) for row in rows) != [66, 66, _YAW_BINS]:
         sizes = ", ".join(str(len(row)) for row in rows)
         raise PanoHeadError(f"the pose model has outputs of {sizes} numbers, not WHENet's 120, 66, 66; set --pose-kind")
+    _require_finite(rows)
     yaw = next(row for row in rows if len(row) == _YAW_BINS)
     first, second = (row for row in rows if len(row) != _YAW_BINS)
     pitch, roll = (first, second) if kind == "whenet-keras" else (second, first)
@@ -98,11 +145,20 @@ def decode_6drepnet360(outputs: Sequence[np.ndarray]) -> Float[np.ndarray, "3 3"
 
     Raises:
         PanoHeadError: when the output is no 3 x 3 matrix.
+        FloatingPointError: when it is not finite.
     """
     values = np.ravel(outputs[0]).astype(np.float64)
-    if len(values) != 9 or not np.isfinite(values).all():
-        raise PanoHeadError(f"the pose model gives {len(values)} numbers, not a rotation matrix; set --pose-kind")
+    if len(outputs) != 1 or len(values) != 9:
+        sizes = ", ".join(str(np.size(value)) for value in outputs)
+        raise PanoHeadError(f"the pose model has outputs of {sizes} numbers, not one rotation matrix; set --pose-kind")
+    _require_finite([values])
     return nearest_rotation(values.reshape(3, 3).T)
+
+
+def _require_finite(rows: Sequence[np.ndarray]) -> None:
+    # One photo's misfortune, unlike outputs of a wrong shape, which are the file's.
+    if not all(np.isfinite(row).all() for row in rows):
+        raise FloatingPointError("the pose model gives numbers that are not finite")
 
 
 def expected_bin(scores: Float[np.ndarray, " bin"]) -> float:

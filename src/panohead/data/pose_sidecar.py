@@ -9,13 +9,17 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from panohead.errors import PanoHeadError
 
 _COLUMNS = "file, yaw_deg, pitch_deg, roll_deg and optionally box"
+_ERRORS_SHOWN = 5
+Row = Mapping[Any, Any]
+"""A line's cells by column; cells beyond the columns are a list under the key None."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ def read_poses(path: Path) -> dict[str, GivenPose]:
     """The poses by the name in the column ``file``.
 
     Raises:
-        PanoHeadError: when the file cannot be read, lacks a column or holds something that is no number.
+        PanoHeadError: when the file cannot be read, lacks a column or holds rows that make no sense; names their lines.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -46,35 +50,79 @@ def read_poses(path: Path) -> dict[str, GivenPose]:
     if not {"file", "yaw_deg"} <= header:
         raise PanoHeadError(f"{path} must begin with the line of column names {_COLUMNS}")
     poses: dict[str, GivenPose] = {}
-    for line, row in enumerate(rows, start=2):
-        values = {(key or "").strip().lower(): value for key, value in row.items() if isinstance(value, str)}
-        name = values.get("file", "").strip()
-        if name:
-            poses[name.replace("\\", "/")] = _pose(values, f"line {line} of {path}")
+    lines: dict[str, int] = {}
+    errors: list[str] = []
+    for row in _cells(rows, path):
+        try:
+            name, pose = _row(row)
+            if name in poses:
+                raise PanoHeadError(f"{name} has a pose in line {lines[name]} already; keep one")
+            poses[name], lines[name] = pose, rows.line_num
+        except PanoHeadError as error:
+            errors.append(f"line {rows.line_num}: {error}")
+    if errors:
+        more = f"; and {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
+        raise PanoHeadError(f"{path} has rows that cannot be used: {'; '.join(errors[:_ERRORS_SHOWN])}{more}")
     return poses
 
 
 def find_pose(poses: Mapping[str, GivenPose], name: str) -> GivenPose | None:
     """The pose of a photo: listed under its name, the end of its path, or its file name alone."""
+    row = find_row(poses, name)
+    return None if row is None else poses[row]
+
+
+def find_row(poses: Mapping[str, GivenPose], name: str) -> str | None:
+    """The name under which the pose of a photo is listed."""
     parts = PurePosixPath(name).parts
-    for start in range(len(parts)):
-        found = poses.get("/".join(parts[start:]))
-        if found is not None:
-            return found
-    return None
+    return next((row for start in range(len(parts)) if (row := "/".join(parts[start:])) in poses), None)
 
 
-def _pose(values: dict[str, str], where: str) -> GivenPose:
-    names = ("yaw_deg", "pitch_deg", "roll_deg")
-    yaw, pitch, roll = (_number(values.get(name, ""), f"{name} in {where}") for name in names)
+def remarks_on_poses(poses: Mapping[str, GivenPose], photos: Iterable[str]) -> list[str]:
+    """What a user should know of rows that no photo, or more than one photo, is called by."""
+    named: dict[str, list[str]] = {row: [] for row in poses}
+    for photo in photos:
+        row = find_row(poses, photo)
+        if row is not None:
+            named[row].append(photo)
+    remarks = [f"the pose of {row} matches no photo" for row, found in named.items() if not found]
+    for row, found in named.items():
+        if len(found) > 1:
+            others = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+            remarks.append(f"the pose of {row} was used for {len(found)} photos ({others}); name them by longer paths")
+    return remarks
+
+
+def _cells(rows: "csv.DictReader[str]", path: Path) -> Iterator[Row]:
+    try:
+        # Spreadsheets leave lines of nothing but commas.
+        yield from (row for row in rows if any(isinstance(cell, list) or (cell or "").strip() for cell in row.values()))
+    except csv.Error as error:
+        raise PanoHeadError(f"line {rows.line_num} of {path} is not CSV ({error})") from error
+
+
+def _row(row: Row) -> tuple[str, GivenPose]:
+    if any(isinstance(cells, list) and any(cell.strip() for cell in cells) for cells in row.values()):
+        raise PanoHeadError("it has more cells than the first line has names; put the box in quotes")
+    values = {(key or "").strip().lower(): value for key, value in row.items() if isinstance(value, str)}
+    name = values.get("file", "").strip().replace("\\", "/").removeprefix("./")
+    if not name:
+        raise PanoHeadError("the file is not named")
+    return name, _pose(values)
+
+
+def _pose(values: dict[str, str]) -> GivenPose:
+    if not values.get("yaw_deg", "").strip():
+        raise PanoHeadError("yaw_deg is missing")
+    yaw, pitch, roll = (_number(values.get(name, ""), name) for name in ("yaw_deg", "pitch_deg", "roll_deg"))
     box = [part for part in re.split(r"[\s,;]+", values.get("box", "").strip("[]() \t")) if part]
     if not box:
         return GivenPose(yaw, pitch, roll)
     if len(box) != 4:
-        raise PanoHeadError(f"the box in {where} must be four numbers: left top right bottom")
-    left, top, right, bottom = (_number(part, f"the box in {where}") for part in box)
+        raise PanoHeadError("the box must be four numbers: left top right bottom")
+    left, top, right, bottom = (_number(part, "the box") for part in box)
     if right <= left or bottom <= top:
-        raise PanoHeadError(f"the box in {where} is empty; give left top right bottom in pixels")
+        raise PanoHeadError("the box is empty; give left top right bottom in pixels")
     return GivenPose(yaw, pitch, roll, (left, top, right, bottom))
 
 
@@ -84,5 +132,5 @@ def _number(text: str, what: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise PanoHeadError(f"{what} is {text!r}, not a number; correct it")
+        raise PanoHeadError(f"{what} is {text!r}, not a number")
     return value

@@ -135,9 +135,9 @@ class Journal:
         self.records[record["photo"]] = record
 
     def is_finished(self, out: Path, name: str, stamp: str) -> bool:
-        """Whether a photo is known, unchanged, and its pictures are there."""
+        """Whether a photo is known, unchanged, not to be tried again, and its pictures are there."""
         record = self.records.get(name)
-        if record is None or record["stamp"] != stamp:
+        if record is None or record["stamp"] != stamp or record.get("again"):
             return False
         return all(crop["reason"] or _is_there(out, crop) for crop in record["crops"])
 

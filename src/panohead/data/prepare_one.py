@@ -15,7 +15,7 @@ from panohead.data.mask_person import read_own_mask
 from panohead.data.pose_sidecar import find_pose
 from panohead.data.prepare_files import Record, encode, stem_of, write_atomic
 from panohead.data.prepare_overlay import overlay
-from panohead.data.prepare_photo import Photo, read_photo
+from panohead.data.prepare_photo import NotNow, Photo, read_photo
 from panohead.data.prepare_settings import PrepareSettings
 from panohead.data.prepare_sources import PhotoRef
 from panohead.data.quality import (
@@ -45,6 +45,8 @@ def prepare_photo(ref: PhotoRef, settings: PrepareSettings, tools: AlignmentTool
         return record
     try:
         photo = read_photo(ref.read())
+    except NotNow as error:
+        return {**record, "reason": str(error), "again": True}
     except PanoHeadError as error:
         return {**record, "reason": str(error)}
     record["remarks"] = list(photo.remarks)

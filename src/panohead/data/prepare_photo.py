@@ -21,6 +21,13 @@ LONGEST_SIDE_PX = 6000
 _WHITE = (255, 255, 255)
 
 
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+class NotNow(PanoHeadError):
+    """Why a photo cannot be read as things are; another run tries it again."""
+
+
 @dataclass(frozen=True)
 class Photo:
     """Attributes:
@@ -44,10 +51,18 @@ def register_heif() -> bool:
     return True
 
 
+def is_heif(content: bytes) -> bool:
+    """Whether a file says that it is HEIC or a relative of it (not AVIF, which Pillow reads itself)."""
+    size = int.from_bytes(content[:4], "big")
+    brands = {content[8:12], *(content[at : at + 4] for at in range(16, min(size, 64), 4))}
+    return content[4:8] == b"ftyp" and b"avif" not in brands and bool(brands & _HEIF_BRANDS)
+
+
 def read_photo(content: bytes) -> Photo:
     """Decode a file's content: EXIF orientation honoured, transparency on white, first frame of films.
 
     Raises:
+        NotNow: when it is HEIC and pillow-heif is not installed.
         PanoHeadError: when it is no picture, damaged, or too large.
     """
     if not content:
@@ -61,6 +76,8 @@ def read_photo(content: bytes) -> Photo:
     except MemoryError as error:
         raise PanoHeadError("there is not enough memory to decode it") from error
     except Image.UnidentifiedImageError as error:
+        if is_heif(content) and not register_heif():
+            raise NotNow("it is HEIC, which needs pillow-heif: pip install pillow-heif, then run again") from error
         raise PanoHeadError("it is not a picture in a known format") from error
     except Image.DecompressionBombError as error:
         raise PanoHeadError("it is larger than any photo (a decompression bomb)") from error
@@ -82,7 +99,7 @@ def _decode(content: bytes) -> Photo:
             remarks.append("first frame")
         shrink = max(1.0, max(width, height) / LONGEST_SIDE_PX)
         # JPEG can be decoded at a half, quarter or eighth directly.
-        picture.draft("RGB", (int(width / shrink), int(height / shrink)))
+        picture.draft("RGB", (max(1, int(width / shrink)), max(1, int(height / shrink))))
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         colour = to_rgb(upright)

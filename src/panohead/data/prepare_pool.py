@@ -35,8 +35,8 @@ class _Worker:
 
 
 def failed(ref: PhotoRef, reason: str) -> Record:
-    """The record of a photo that could not be treated at all."""
-    return {"photo": ref.name, "stamp": ref.stamp, "reason": reason, "remarks": [], "crops": []}
+    """The record of a photo that could not be treated at all; the next run tries it again."""
+    return {"photo": ref.name, "stamp": ref.stamp, "reason": reason, "remarks": [], "crops": [], "again": True}
 
 
 def prepare_safely(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> Record:

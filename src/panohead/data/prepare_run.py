@@ -11,8 +11,9 @@ from pathlib import Path
 from panohead.data.face_mesh import import_mediapipe
 from panohead.data.labels import LABELS_FILE
 from panohead.data.mask_person import read_own_mask
-from panohead.data.pose_sidecar import find_pose
+from panohead.data.pose_sidecar import find_pose, remarks_on_poses
 from panohead.data.prepare_files import SET_ASIDE, Journal, Record, open_out, write_atomic, write_json
+from panohead.data.prepare_models import check_models
 from panohead.data.prepare_pool import prepare_many
 from panohead.data.prepare_settings import PrepareSettings
 from panohead.data.prepare_sources import PhotoRef, list_photos
@@ -30,6 +31,7 @@ class PrepareSummary:
     coarse: of them, with a coarse camera.
     rejected: crops and photos left out.
     reasons: how often each kind of reason was given.
+    remarks: on the user's poses that match no photo, or several.
     """
 
     photos: int
@@ -37,6 +39,7 @@ class PrepareSummary:
     coarse: int
     rejected: int
     reasons: dict[str, int]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,14 @@ def finish(settings: PrepareSettings) -> PrepareSummary:
     index = {"labels": [[crop["image"], crop["label"]] for crop in accepted], "coarse": coarse}
     write_json(out / "images" / LABELS_FILE, index)
     reasons = Counter(reason.split(":")[0] for record in records for reason in reasons_of(record))
-    return PrepareSummary(len(records), len(accepted), len(coarse), sum(reasons.values()), dict(reasons.most_common()))
+    return PrepareSummary(
+        photos=len(records),
+        accepted=len(accepted),
+        coarse=len(coarse),
+        rejected=sum(reasons.values()),
+        reasons=dict(reasons.most_common()),
+        remarks=tuple(remarks_on_poses(settings.poses, (record["photo"] for record in records))),
+    )
 
 
 def reasons_of(record: Record) -> list[str]:
@@ -166,12 +176,19 @@ def _stamped(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
 
 
 def _check_tools(refs: list[PhotoRef], settings: PrepareSettings) -> None:
-    """Say before the first photo that MediaPipe is missing, if any photo will need it."""
-    if settings.masks is not None and all(
-        ref.problem or ((pose := find_pose(settings.poses, ref.name)) is not None and pose.box) for ref in refs
-    ):
-        return
-    import_mediapipe()
+    """Say before the first photo that a model file is no good, or that MediaPipe is missing and will be needed."""
+    check_models(settings)
+    if any(_needs_mediapipe(ref, settings) for ref in refs if not ref.problem):
+        import_mediapipe()
+
+
+def _needs_mediapipe(ref: PhotoRef, settings: PrepareSettings) -> bool:
+    pose = find_pose(settings.poses, ref.name)
+    if pose is None:
+        return True
+    masked = settings.mask_model is not None
+    own = settings.masks is not None and read_own_mask(settings.masks, ref.name) is not None
+    return not masked and not (own and pose.box is not None)
 
 
 def _has_crop(record: Record) -> bool:

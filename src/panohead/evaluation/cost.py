@@ -1,7 +1,5 @@
 """What a generator costs: parameters, operations and time by stage, memory."""
 
-import resource
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +14,7 @@ from panohead.geometry.camera import Camera
 from panohead.head import Head
 from panohead.models.generator import Generator
 from panohead.ops import fast_paths
+from panohead.ops.peak_memory import peak_memory_gb
 from panohead.stylegan.synthesis_layers import PixelNoise
 
 _NOISE = PixelNoise(mode="const")
@@ -41,7 +40,7 @@ def cost(generator: Generator, *, repeats: int = 5) -> list[Result]:
     view = _milliseconds(lambda: head.render(camera), repeats, device)
     fresh = sum(milliseconds.values())
     settings = {"device": device.type, "threads": torch.get_num_threads(), "repeats": repeats}
-    memory = _peak_bytes(device) / 2**20
+    memory = peak_memory_gb(device) * 1e9 / 2**20
     operations = {name: _operations(work) for name, work in stages.items()}
     counts = {"parameters": sum(p.numel() for p in generator.parameters())}
     return [
@@ -106,10 +105,3 @@ def _parameters(generator: Generator) -> dict[str, int]:
         return sum(parameter.numel() for parameter in module.parameters())
 
     return {name: size(child) for name, child in generator.named_children() if size(child)}
-
-
-def _peak_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

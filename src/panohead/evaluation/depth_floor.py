@@ -14,13 +14,13 @@ from panohead.data.dataset import dataset_paths
 from panohead.data.labels import read_labels
 from panohead.data.sources import image_names, open_source
 from panohead.errors import PanoHeadError
+from panohead.evaluation.geometry import MM_PER_WORLD_UNIT, SECTORS, sector_of
 from panohead.evaluation.results import Result
 from panohead.evaluation.warping import View, depth_disagreement
 from panohead.geometry.camera import Camera
 
 SAME_SURFACE = 0.05
 """World units: a larger difference is another surface in front (an ear before the cheek), not noise."""
-_SECTORS = {"front": (0.0, 60.0), "side": (60.0, 120.0), "back": (120.0, 180.0)}
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ def depth_floor(root: Path, people: int) -> list[Result]:
     Raises:
         PanoHeadError: when the dataset has no depth maps, or does not say who is on its pictures.
     """
-    errors: dict[str, list[float]] = {name: [] for name in _SECTORS}
-    shares: dict[str, list[float]] = {name: [] for name in _SECTORS}
-    pairs = dict.fromkeys(_SECTORS, 0)
+    errors: dict[str, list[float]] = {name: [] for name in SECTORS}
+    shares: dict[str, list[float]] = {name: [] for name in SECTORS}
+    pairs = dict.fromkeys(SECTORS, 0)
     for views in _people(root, people):
         for target, source in _neighbours(views):
             away = depth_disagreement(_view(source), _view(target)).abs()
             if not len(away):
                 continue
-            sector = _sector(target.camera)
+            sector = sector_of(target.camera)
             same = away < SAME_SURFACE
             errors[sector].append(float(away[same].mean()) if same.any() else float("nan"))
             shares[sector].append(float(same.float().mean()))
@@ -54,12 +54,12 @@ def depth_floor(root: Path, people: int) -> list[Result]:
         Result(
             metric="depth floor",
             subset=name,
-            value=float(np.nanmean(errors[name])),
-            unit="world",
+            value=float(np.nanmean(errors[name])) * MM_PER_WORLD_UNIT,
+            unit="mm",
             counts={"pairs": pairs[name]},
             details={"same_surface_share": float(np.mean(shares[name])), "same_surface_within": SAME_SURFACE},
         )
-        for name in _SECTORS
+        for name in SECTORS
         if pairs[name]
     ]
 
@@ -100,8 +100,3 @@ def _neighbours(views: list[TrueView]) -> Iterator[tuple[TrueView, TrueView]]:
 def _view(view: TrueView) -> View:
     """Depth maps have no soft edge: what was hit is opaque."""
     return View(view.depth.expand(3, -1, -1), view.depth, (view.depth > 0).float(), view.camera)
-
-
-def _sector(camera: Camera) -> str:
-    yaw = abs(float(camera.angles_deg()[0]))
-    return next(name for name, (low, high) in _SECTORS.items() if low <= yaw <= high)

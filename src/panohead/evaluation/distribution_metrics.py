@@ -1,29 +1,21 @@
 """The metrics that compare sets of pictures, for every subset of views and both protocols."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.evaluation.distribution import frechet_distance, inception_score, kernel_distance, precision_recall
-from panohead.evaluation.fakes import fake_batches
-from panohead.evaluation.photos import Photos, reduced
-from panohead.evaluation.picture_set import PictureSet, collect, load_set, patches_per_picture, save_set
-from panohead.evaluation.protocol import Comparison, Route, drawn_labels, yaw_of
+from panohead.evaluation.photos import Photos
+from panohead.evaluation.picture_set import Collector, PictureSet, load_set, patches_per_picture, save_set
+from panohead.evaluation.protocol import Comparison, yaw_of
 from panohead.evaluation.results import Progress, Result, Skipped, silent
 from panohead.evaluation.sliced_wasserstein import sliced_wasserstein
-from panohead.models.generator import Generator
 from panohead.perceptual.inception import Inception
-
-SETS = ("swd", "fid", "kid", "is", "pr")
-"""Names of the metrics of this file; all but the first need Inception."""
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +45,10 @@ class SetSettings:
         """Patches a picture for the weight-free distance; 0 without it."""
         return patches_per_picture(self.num) if "swd" in self.metrics else 0
 
+    def collector(self) -> Collector:
+        """What takes in a new set of pictures."""
+        return Collector(seed=self.seed, patches=self.patches, inception=self.inception)
+
 
 def real_sets(photos: Photos, settings: SetSettings) -> tuple[PictureSet, PictureSet]:
     """The reference photos, and as many others: what a perfect generator would show (the floor).
@@ -75,10 +71,12 @@ def _photo_set(photos: Photos, indices: np.ndarray, settings: SetSettings, what:
         file = settings.cache / f"photos-{_key(photos, indices, settings)}.npz"
         if (kept := load_set(file)) is not None:
             return kept
-    batches = photos.batches(indices, settings.resolution, settings.batch)
-    steps = -(-len(indices) // settings.batch)
+    collector, steps = settings.collector(), -(-len(indices) // settings.batch)
     with settings.progress(f"reading {what}", steps) as step:
-        pictures = _collect(_each(batches, step), yaw_of(photos.labels[indices]), settings)
+        for images in photos.batches(indices, settings.resolution, settings.batch):
+            collector.add(images)
+            step()
+    pictures = collector.result(yaw_of(photos.labels[indices]))
     if file is not None:
         save_set(file, pictures)
     return pictures
@@ -96,22 +94,6 @@ def _key(photos: Photos, indices: np.ndarray, settings: SetSettings) -> str:
     return hashlib.sha256(repr(about).encode() + indices.astype(np.int64).tobytes()).hexdigest()[:24]
 
 
-def fake_sets(
-    generator: Generator, dataset_labels: Float[Tensor, "photo 25"], settings: SetSettings
-) -> dict[Route, PictureSet]:
-    """``num`` pictures for each way of making them that some row needs."""
-    sets: dict[Route, PictureSet] = {}
-    for route in dict.fromkeys(row.subset.route for row in settings.rows):
-        made = fake_batches(
-            generator, route, dataset_labels, count=settings.num, seed=settings.seed, batch=settings.batch
-        )
-        labels = drawn_labels(dataset_labels, route, seed=settings.seed, first=0, count=settings.num)
-        with settings.progress(f"rendering ({route})", -(-settings.num // settings.batch)) as step:
-            images = (reduced(batch.images, settings.resolution) for batch in _each(made, step))
-            sets[route] = _collect(images, yaw_of(labels), settings)
-    return sets
-
-
 def compare_sets(
     reals: PictureSet, fakes: Callable[[Comparison], PictureSet], settings: SetSettings
 ) -> Iterator[Result | Skipped]:
@@ -125,6 +107,30 @@ def compare_sets(
                 yield from _measure(metric, row, real, made, settings)
             except PanoHeadError as error:
                 yield Skipped(metric, f"{metric} {row.subset.name} ({row.protocol}): {error}")
+
+
+def photos_floor(reals: PictureSet, others: PictureSet, settings: SetSettings) -> list[Result | Skipped]:
+    """Photos against other photos (see :func:`real_sets`).
+
+    They stand in for every way of making pictures, and both protocols are then one.
+    """
+    once = {row.subset: row for row in settings.rows}
+    found = list(
+        compare_sets(
+            reals,
+            lambda row: others.where(row.subset.contains(others.yaw_deg)),
+            replace(settings, rows=tuple(once.values())),
+        )
+    )
+    measured = [one for one in found if isinstance(one, Result)]
+    skipped = [one for one in found if isinstance(one, Skipped)]
+    again = [
+        replace(one, protocol=row.protocol)
+        for row in settings.rows
+        for one in measured
+        if one.subset == row.subset.name and row is not once[row.subset]
+    ]
+    return [*measured, *again, *skipped]
 
 
 def _measure(
@@ -173,13 +179,3 @@ def _sliced(row: Comparison, real: PictureSet, fake: PictureSet, settings: SetSe
             "patches_per_picture": settings.patches,
         },
     )
-
-
-def _collect(batches: Iterable[Tensor], yaw_deg: np.ndarray, settings: SetSettings) -> PictureSet:
-    return collect(batches, yaw_deg, seed=settings.seed, patches=settings.patches, inception=settings.inception)
-
-
-def _each(items: Iterable[Item], step: Callable[[], None]) -> Iterator[Item]:
-    for item in items:
-        yield item
-        step()

@@ -1,40 +1,38 @@
 """From checkpoints and a dataset to numbers: what ``panohead evaluate`` runs."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
-from panohead.evaluation.back_of_head import BackOfHead, DensityChecks
-from panohead.evaluation.camera_error import CameraError
-from panohead.evaluation.consistency import Consistency
 from panohead.evaluation.cost import cost
 from panohead.evaluation.depth_floor import depth_floor
-from panohead.evaluation.distribution_metrics import SetSettings, compare_sets, fake_sets, real_sets
-from panohead.evaluation.head_views import HeadMetric, HeadViews
-from panohead.evaluation.identity import Identity
-from panohead.evaluation.mask_metrics import Leakage, MaskError
-from panohead.evaluation.optional_tools import AlignerPose, MediapipeFaceDetector, PersonSegmenter
+from panohead.evaluation.distribution_metrics import SetSettings, compare_sets, photos_floor, real_sets
+from panohead.evaluation.fake_sets import fake_sets, raw_gap
+from panohead.evaluation.head_views import HeadViews
+from panohead.evaluation.known_people import KnownPerson, held_out_people
 from panohead.evaluation.photo_floor import tools_on_photos
 from panohead.evaluation.photos import Photos
 from panohead.evaluation.picture_set import PictureSet
 from panohead.evaluation.protocol import comparisons
+from panohead.evaluation.reconstruction import Reconstruct, reconstruction, reconstruction_floor
 from panohead.evaluation.results import Progress, Result, Skipped, silent
-from panohead.evaluation.settings import HEADS, EvaluationSettings
-from panohead.perceptual.face_identity import DlibEmbedder, OnnxEmbedder
-from panohead.perceptual.inception import Inception, load_inception
+from panohead.evaluation.settings import EvaluationSettings
+from panohead.evaluation.toolbox import Toolbox
+from panohead.perceptual.inception import Inception
 from panohead.predictor import Predictor
 
 FLOOR = "photos"
 """Name of the column that compares photos with other photos."""
 PHOTOS_PER_HEAD = 8
 """Photos that the borrowed tools are tried on, for every head that they look at."""
+SMALLEST_PHOTO = 128
+"""Pixels per side of the photos that people are reconstructed from; more for larger generators."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +53,20 @@ class Evaluated:
 class Evaluation:
     """One evaluation of some generators against one dataset. Tools and photo statistics are shared by all."""
 
-    def __init__(self, settings: EvaluationSettings, data: Path | None = None, *, progress: Progress = silent) -> None:
-        self.settings, self.data, self.progress = settings, data, progress
+    def __init__(
+        self,
+        settings: EvaluationSettings,
+        data: Path | None = None,
+        *,
+        progress: Progress = silent,
+        reconstruct: Reconstruct | None = None,
+    ) -> None:
+        """``reconstruct`` makes heads of photos, for the metric reconstruction; it lies above this package's floor."""
+        self.settings, self.data, self.progress = settings.resolved(), data, progress
+        self._reconstruct = reconstruct
+        self._people: list[KnownPerson] | PanoHeadError | None = None
         self._photo_sets: dict[tuple[bool, int], tuple[PictureSet, PictureSet]] = {}
-        self._tools: dict[str, Any] = {}
+        self._tools = Toolbox(self.settings)
         self._device = torch.device("cpu")
         self.about: dict[str, Any] = {}
 
@@ -67,14 +75,16 @@ class Evaluation:
         columns = []
         self._device = next((predictor.device for predictor in subjects.values()), torch.device("cpu"))
         resolution = self._resolution(list(subjects.values())) if self._compares_sets else 0
+        # First, so that its peak memory is not that of the other metrics; the table shows it last.
+        costs = {name: cost(p.generator) if "cost" in self.settings.metrics else [] for name, p in subjects.items()}
         for name, predictor in subjects.items():
             column = Evaluated(name, _about(predictor))
-            # First, so that its peak memory is not that of the other metrics; the table shows it last.
-            costs = cost(predictor.generator) if "cost" in self.settings.metrics else []
             if self._compares_sets:
                 column.take(self._sets(predictor, resolution))
             column.take(list(self._heads(predictor)))
-            column.take(costs)
+            if "reconstruction" in self.settings.metrics:
+                column.take(self._reconstruction(predictor, list(subjects.values())))
+            column.take(costs[name])
             columns.append(column)
         columns.append(self._floor(list(subjects.values()), resolution))
         return [column for column in columns if column.results or column.skipped]
@@ -91,10 +101,16 @@ class Evaluation:
         return bool(self.settings.set_metrics)
 
     def _resolution(self, predictors: list[Predictor]) -> int:
-        if self.settings.resolution is not None:
-            return self.settings.resolution
         sizes = [p.generator.config.superresolution.output_resolution for p in predictors]
-        return min([self.photos.dataset.resolution, *sizes])
+        asked = self.settings.resolution
+        if asked is None:
+            return min([self.photos.dataset.resolution, *sizes])
+        if sizes and asked > min(sizes):
+            raise PanoHeadError(
+                f"a generator makes pictures of {min(sizes)} pixels, fewer than the {asked} to compare at; give "
+                f"--resolution {min(sizes)}"
+            )
+        return asked
 
     def _white(self, predictor: Predictor) -> bool:
         if self.settings.background != "auto":
@@ -108,7 +124,8 @@ class Evaluation:
             return found
         reals, _ = self._reals(self._white(predictor), settings)
         made = fake_sets(predictor.generator, self.photos.labels, settings)
-        return found + list(compare_sets(reals, lambda row: made[row.subset.route], settings))
+        found += compare_sets(reals, lambda row: made.by_route[row.subset.route], settings)
+        return found + list(raw_gap(made, settings))
 
     def _floor(self, predictors: list[Predictor], resolution: int) -> Evaluated:
         column = Evaluated(FLOOR, self._about_photos() if self.data is not None else {})
@@ -116,27 +133,28 @@ class Evaluation:
             settings, _ = self._set_settings(resolution)
             if settings.metrics:
                 reals, others = self._reals(bool(predictors) and self._white(predictors[0]), settings)
-                column.take(_photos_floor(reals, others, settings))
+                column.take(photos_floor(reals, others, settings))
         if self.data is not None and self.settings.floor:
             column.take(self._tools_on_photos(predictors))
+        if isinstance(self._people, list) and self.settings.floor:
+            column.take(reconstruction_floor(self._people))
         if "depth" in self.settings.metrics:
             column.take(_try("depth", lambda: depth_floor(self.photos.root, self.settings.heads)))
         return column
 
     def _tools_on_photos(self, predictors: list[Predictor]) -> list[Result]:
-        opened = {name: tool for name, tool in self._tools.items() if not isinstance(tool, PanoHeadError)}
-        tools = {"segmenter": "mask", "face detector": "back", "aligner": "camera"}
-        used = {name: opened.get(name) for name, metric in tools.items() if metric in self.settings.metrics}
-        if not any(tool is not None for tool in used.values()):
+        tools = self._tools.for_photos()
+        if not tools:
             return []
         return tools_on_photos(
             Photos(self.photos.root),
             count=PHOTOS_PER_HEAD * self.settings.heads,
             seed=self.settings.seed,
             resolution=self._resolution(predictors),
-            segmenter=used.get("segmenter"),
-            detector=used.get("face detector"),
-            estimator=used.get("aligner"),
+            segmenter=tools.get("segmenter"),
+            detector=tools.get("face detector"),
+            estimator=tools.get("aligner"),
+            embedder=tools.get("embedder"),
         )
 
     def _reals(self, white: bool, settings: SetSettings) -> tuple[PictureSet, PictureSet]:
@@ -150,11 +168,13 @@ class Evaluation:
         own = self.settings
         metrics, skipped, inception = own.set_metrics, [], None
         if set(metrics) - {"swd"}:
-            inception = self._tool("inception", lambda: load_inception(own.inception_weights, self._device))
-            if isinstance(inception, PanoHeadError):
-                skipped = [Skipped(name, str(inception)) for name in metrics if name != "swd"]
-                metrics, inception = tuple(name for name in metrics if name == "swd"), None
-        rows = tuple(comparisons(own.subsets, own.protocols))
+            opened = self._tools.inception(self._device)
+            if isinstance(opened, PanoHeadError):
+                skipped = [Skipped(name, str(opened)) for name in metrics if name != "swd"]
+                metrics = tuple(name for name in metrics if name == "swd")
+            else:
+                inception = opened
+        rows = tuple(comparisons(own.subsets, own.protocol))
         settings = SetSettings(
             metrics=metrics,
             rows=rows,
@@ -175,11 +195,35 @@ class Evaluation:
         if inception is None:
             return ""
         if "inception_sha256" not in self.about:
-            self.about["inception_sha256"] = _weights_sha256(inception)
+            self.about["inception_sha256"] = weights_sha256(inception)
         return str(self.about["inception_sha256"])
 
+    def _reconstruction(self, predictor: Predictor, predictors: list[Predictor]) -> list[Result | Skipped]:
+        reconstruct = self._reconstruct
+        if reconstruct is None:
+            return [Skipped("reconstruction", "give Evaluation a function that makes heads of photos")]
+        if self._people is None:
+            try:
+                self._people = self._held_out(predictors)
+            except PanoHeadError as error:
+                self._people = error
+        people = self._people
+        if isinstance(people, PanoHeadError):
+            return [Skipped("reconstruction", str(people))]
+        return _try("reconstruction", lambda: reconstruction(predictor, people, reconstruct, progress=self.progress))
+
+    def _held_out(self, predictors: list[Predictor]) -> list[KnownPerson]:
+        own = self.settings
+        side = max([SMALLEST_PHOTO, *(p.generator.config.superresolution.output_resolution for p in predictors)])
+        people = []
+        with self.progress("building people", own.people) as step:
+            for person in held_out_people(own.people, own.people_seed, side, other_than=self.data):
+                people.append(person)
+                step()
+        return people
+
     def _heads(self, predictor: Predictor) -> Iterator[Result | Skipped]:
-        metrics, skipped = self._head_metrics()
+        metrics, skipped = self._tools.head_metrics()
         yield from skipped
         if not metrics:
             return
@@ -194,50 +238,6 @@ class Evaluation:
         for metric in metrics:
             yield from metric.results()
 
-    def _head_metrics(self) -> tuple[list[HeadMetric], list[Skipped]]:
-        """Metrics that can be measured here, and why others cannot."""
-        wanted = [name for name in HEADS if name in self.settings.metrics]
-        metrics: list[HeadMetric] = []
-        skipped: list[Skipped] = []
-
-        def with_tool(name: str, tool: str, make: Callable[[], Any], metric: Callable[[Any], HeadMetric]) -> None:
-            found = self._tool(tool, make)
-            if isinstance(found, PanoHeadError):
-                skipped.append(Skipped(name, str(found)))
-            else:
-                metrics.append(metric(found))
-
-        if "consistency" in wanted:
-            metrics.append(Consistency())
-        if "mask" in wanted:
-            metrics.append(Leakage())
-            with_tool("mask error", "segmenter", PersonSegmenter, MaskError)
-        if "back" in wanted:
-            detector = self._tool("face detector", MediapipeFaceDetector)
-            if isinstance(detector, PanoHeadError):
-                skipped.append(Skipped("face detection rate", str(detector)))
-            metrics += [BackOfHead(None if isinstance(detector, PanoHeadError) else detector), DensityChecks()]
-        if "identity" in wanted:
-            with_tool("identity", "embedder", self._embedder, Identity)
-        if "camera" in wanted:
-            with_tool("camera", "aligner", AlignerPose, CameraError)
-        return metrics, skipped
-
-    def _embedder(self) -> DlibEmbedder | OnnxEmbedder:
-        if self.settings.identity_model is None:
-            return DlibEmbedder()
-        detector = self._tool("face detector", MediapipeFaceDetector)
-        return OnnxEmbedder(self.settings.identity_model, None if isinstance(detector, PanoHeadError) else detector)
-
-    def _tool(self, name: str, make: Callable[[], Any]) -> Any:
-        """An optional tool, opened once, or the error that says why there is none."""
-        if name not in self._tools:
-            try:
-                self._tools[name] = make()
-            except PanoHeadError as error:
-                self._tools[name] = error
-        return self._tools[name]
-
     def _about_photos(self) -> dict[str, Any]:
         photos = self.photos
         return {"data": str(photos.root), "sha256": photos.sha256, "photos": len(photos)}
@@ -247,37 +247,8 @@ def _about(predictor: Predictor) -> dict[str, Any]:
     checkpoint = predictor.checkpoint
     if checkpoint is None:
         return {}
-    digest = checkpoint.sha256 or _weights_sha256(predictor.generator)
+    digest = checkpoint.sha256 or weights_sha256(predictor.generator)
     return {"sha256": digest, "kimg": checkpoint.kimg, "device": str(predictor.device)}
-
-
-def _weights_sha256(network: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _photos_floor(reals: PictureSet, others: PictureSet, settings: SetSettings) -> list[Result | Skipped]:
-    """Photos against other photos. They stand in for every way of making pictures, and both protocols are then one."""
-    once = {row.subset: row for row in settings.rows}
-    found = list(
-        compare_sets(
-            reals,
-            lambda row: others.where(row.subset.contains(others.yaw_deg)),
-            replace(settings, rows=tuple(once.values())),
-        )
-    )
-    measured = [one for one in found if isinstance(one, Result)]
-    skipped = [one for one in found if isinstance(one, Skipped)]
-    again = [
-        replace(one, protocol=row.protocol)
-        for row in settings.rows
-        for one in measured
-        if one.subset == row.subset.name and row is not once[row.subset]
-    ]
-    return [*measured, *again, *skipped]
 
 
 def _try(metric: str, work: Callable[[], list[Result]]) -> list[Result | Skipped]:

@@ -11,9 +11,20 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from panohead.evaluation.warping import View, points_of
+from panohead.geometry.camera import Camera
+from panohead.mesh_export import METRES_PER_WORLD_UNIT
 
+MM_PER_WORLD_UNIT = 1000 * METRES_PER_WORLD_UNIT
+SECTORS = {"front": (0.0, 60.0), "side": (60.0, 120.0), "back": (120.0, 180.0)}
+"""Views by |yaw| in degrees."""
 F_THRESHOLDS = (0.005, 0.01, 0.02)
 """World units: 2, 4 and 8 mm."""
+
+
+def sector_of(camera: Camera) -> str:
+    """Which of SECTORS a camera belongs to; one on the border to the one before."""
+    yaw = abs(float(camera.angles_deg()[0]))
+    return next(name for name, (low, high) in SECTORS.items() if low <= yaw <= high)
 
 
 @dataclass(frozen=True)
@@ -74,14 +85,20 @@ def surface_errors(
     found: Float[np.ndarray, "point1 3"],
     truth: Float[np.ndarray, "point2 3"],
     thresholds: Sequence[float] = F_THRESHOLDS,
+    *,
+    whole: tuple[Float[np.ndarray, "point3 3"], Float[np.ndarray, "point4 3"]] | None = None,
 ) -> SurfaceErrors:
     """Two surfaces given by points spread over them, e.g. ``trimesh.sample.sample_surface``.
 
     The F-score at a threshold is the harmonic mean of the share of found points that near the truth and of true points
     that near the found ones (Knapitsch et al. 2017). Distances are at least about the spacing of the points: compare a
-    surface with another sample of itself for the floor.
+    surface with another sample of itself for the floor. Where ``found`` and ``truth`` are parts of two surfaces,
+    ``whole`` holds both whole ones, to which distances are then measured. All nan where a set is empty.
     """
-    to_truth, to_found = cKDTree(truth).query(found)[0], cKDTree(found).query(truth)[0]
+    all_found, all_truth = (found, truth) if whole is None else whole
+    if min(len(found), len(truth)) == 0:
+        return SurfaceErrors(math.nan, math.nan, math.nan, dict.fromkeys(thresholds, math.nan))
+    to_truth, to_found = cKDTree(all_truth).query(found)[0], cKDTree(all_found).query(truth)[0]
     accuracy, completeness = float(to_truth.mean()), float(to_found.mean())
     scores = {}
     for threshold in thresholds:

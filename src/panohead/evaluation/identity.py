@@ -30,21 +30,28 @@ class Identity:
     """Similarity within heads, next to that between heads, and the share of views without a face."""
 
     embedder: FaceEmbedder
-    _heads: list[list[np.ndarray]] = field(default_factory=list)
-    _views: int = 0
+    _heads: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    views: int = 0
 
     def add(self, views: HeadViews) -> None:
         """Embed five views of the face."""
-        found = [self.embedder.embed(views.at(yaw).image) for yaw in YAWS]
-        self._views += len(found)
-        self._heads.append([np.asarray(vector, np.float64) for vector in found if vector is not None])
+        for yaw in YAWS:
+            self.look(views.at(yaw).image, views.index)
+
+    def look(self, image: Float[Tensor, "3 height width"], person: int) -> None:
+        """Embed one picture ([-1, 1]) of the person with this number."""
+        self.views += 1
+        vector = self.embedder.embed(image)
+        known = self._heads.setdefault(person, [])
+        known += [] if vector is None else [np.asarray(vector, np.float64)]
 
     def results(self) -> list[Result]:
         """Mean cosine: the same head (high is good), and different heads (what a shuffled identity would give)."""
-        within, between = similarities(self._heads)
-        seen = sum(len(head) for head in self._heads)
-        details = {"embedder": self.embedder.name, "missed_share": 1 - seen / max(self._views, 1)}
-        counts = {"heads": len(self._heads), "views": self._views, "faces": seen}
+        heads = list(self._heads.values())
+        within, between = similarities(heads)
+        seen = sum(len(head) for head in heads)
+        details = {"embedder": self.embedder.name, "missed_share": 1 - seen / max(self.views, 1)}
+        counts = {"heads": len(heads), "views": self.views, "faces": seen}
         common: dict[str, Any] = {"metric": "identity", "counts": counts, "details": details}
         return [
             Result(subset="same head", value=within, better="higher", **common),

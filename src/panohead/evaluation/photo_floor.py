@@ -1,5 +1,9 @@
 """What the borrowed tools say about real photos, whose masks and cameras are known: how far each can be trusted."""
 
+import json
+from collections.abc import Iterator
+
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -7,6 +11,7 @@ from torch.nn.functional import interpolate
 from panohead.evaluation.back_of_head import BACK_YAWS, FRONT_YAWS, BackOfHead, FaceDetector
 from panohead.evaluation.camera_error import CameraError, PoseEstimator
 from panohead.evaluation.fakes import from_bytes
+from panohead.evaluation.identity import YAWS, FaceEmbedder, Identity
 from panohead.evaluation.mask_metrics import MaskError, Segmenter
 from panohead.evaluation.photos import Photos
 from panohead.evaluation.protocol import yaw_of
@@ -23,10 +28,12 @@ def tools_on_photos(
     segmenter: Segmenter | None = None,
     detector: FaceDetector | None = None,
     estimator: PoseEstimator | None = None,
+    embedder: FaceEmbedder | None = None,
 ) -> list[Result]:
     """The rows of mask error, face detection rate and camera error for ``count`` photos with their own backgrounds.
 
     A generator can hardly do better than this column; the rate of faces on photos of backs is the detector's own error.
+    Identity is measured where the dataset says who is on its photos, on ``count`` of them that show a face.
     """
     masks = None if segmenter is None else MaskError(segmenter)
     faces = None if detector is None else BackOfHead(detector)
@@ -44,7 +51,28 @@ def tools_on_photos(
             faces.detect("back", image)
         elif faces is not None and abs(yaw) <= max(FRONT_YAWS):
             faces.detect("front", image)
-    return [result for metric in (masks, faces, cameras) if metric is not None for result in metric.results()]
+    people = None if embedder is None else Identity(embedder)
+    if people is not None:
+        for index, person in _faces(photos, count):
+            people.look(from_bytes(next(photos.batches(np.array([index]), resolution, 1)))[0], person)
+    metrics = [metric for metric in (masks, faces, cameras) if metric is not None]
+    found = [result for metric in metrics for result in metric.results()]
+    return found + (people.results() if people is not None and people.views else [])
+
+
+def _faces(photos: Photos, count: int) -> Iterator[tuple[int, int]]:
+    """Photo and person of at most ``count`` photos within the yaws that identity is looked at, person by person."""
+    listing = photos.root / "people.jsonl"
+    if not listing.is_file():
+        return
+    place = {photos.dataset.names[photo]: index for index, photo in enumerate(photos.dataset.selection.photo)}
+    yaws = yaw_of(photos.labels)
+    for line in listing.read_text(encoding="utf-8").splitlines():
+        person = json.loads(line)
+        for index in (place[view["image"]] for view in person["views"] if view["image"] in place):
+            if abs(yaws[index]) <= max(YAWS) and count > 0:
+                count -= 1
+                yield index, int(person["person"])
 
 
 def _fit(mask: Float[Tensor, "1 height width"], resolution: int) -> Float[Tensor, "1 low low"]:

@@ -1,7 +1,6 @@
 """What is kept of a set of pictures while it streams past: descriptors for the weight-free distance, and features."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,32 +47,42 @@ def patches_per_picture(count: int) -> int:
     return max(1, min(_MOST_PATCHES, _PATCH_BUDGET // max(count, 1)))
 
 
-@torch.no_grad()
-def collect(
-    batches: Iterable[UInt8[Tensor, "batch 3 height width"]],
-    yaw_deg: Float[np.ndarray, " picture"],
-    *,
-    seed: int,
-    patches: int,
-    inception: Inception | None,
-) -> PictureSet:
-    """Describe pictures batch by batch. ``patches`` a picture and level; 0 without the weight-free distance."""
-    parts: list[PyramidPatches] = []
-    features, probabilities, seen = [], [], 0
-    for images in batches:
-        if patches:
-            parts.append(describe(from_bytes(images), seed=seed, patches_per_image=patches, first_index=seen))
-        if inception is not None:
-            found, logits = inception(images.to(next(inception.parameters()).device))
-            features.append(found.float().cpu().numpy())
-            probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
-        seen += len(images)
-    return PictureSet(
-        yaw_deg[:seen],
-        join(parts) if parts else None,
-        np.concatenate(features) if features else None,
-        np.concatenate(probabilities) if probabilities else None,
-    )
+class Collector:
+    """Describes pictures batch by batch.
+
+    Args:
+        patches: a picture and level; 0 without the weight-free distance.
+    """
+
+    def __init__(self, *, seed: int, patches: int, inception: Inception | None) -> None:
+        self._seed, self._patches, self._inception = seed, patches, inception
+        self._parts: list[PyramidPatches] = []
+        self._features: list[np.ndarray] = []
+        self._probabilities: list[np.ndarray] = []
+        self._seen = 0
+
+    @torch.no_grad()
+    def add(self, images: UInt8[Tensor, "batch 3 height width"]) -> None:
+        """The next pictures."""
+        if self._patches:
+            patches, first = self._patches, self._seen
+            self._parts.append(
+                describe(from_bytes(images), seed=self._seed, patches_per_image=patches, first_index=first)
+            )
+        if self._inception is not None:
+            found, logits = self._inception(images.to(next(self._inception.parameters()).device))
+            self._features.append(found.float().cpu().numpy())
+            self._probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
+        self._seen += len(images)
+
+    def result(self, yaw_deg: Float[np.ndarray, " picture"]) -> PictureSet:
+        """All so far, with their yaws."""
+        return PictureSet(
+            yaw_deg[: self._seen],
+            join(self._parts) if self._parts else None,
+            np.concatenate(self._features) if self._features else None,
+            np.concatenate(self._probabilities) if self._probabilities else None,
+        )
 
 
 def save_set(path: Path, pictures: PictureSet) -> None:

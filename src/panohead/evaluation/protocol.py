@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.evaluation.settings import Protocol
 from panohead.geometry.camera import Camera
 
-Protocol = Literal["official", "strict"]
 Route = Literal["forward", "front", "random"]
 """How a picture is made: "forward" conditions on the camera that is rendered and applies the camera's self-adaptation;
 "front" conditions on the front camera without it; "random" is "forward" from cameras all over the band."""

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
 from panohead.errors import PanoHeadError
+from panohead.evaluation.settings import SMALLEST_SIDE
 
 PATCH_SIZE = 7
-SMALLEST_LEVEL = 16
 WHOLE_PICTURE = 8
 _PICTURES_AT_ONCE = 64
 
@@ -62,7 +62,7 @@ def describe(
     Raises:
         PanoHeadError: for pictures that are not square or smaller than 16 pixels, or a level they do not have.
     """
-    if images.shape[2] != images.shape[3] or images.shape[3] < SMALLEST_LEVEL:
+    if images.shape[2] != images.shape[3] or images.shape[3] < SMALLEST_SIDE:
         raise PanoHeadError(
             f"pictures of {tuple(images.shape[2:])} pixels cannot be compared; give square ones from 16"
         )
@@ -103,7 +103,7 @@ def laplacian_pyramid(images: Float[Tensor, "image 3 height width"]) -> dict[int
     """
     pyramid = {}
     current = images
-    while current.shape[-1] % 2 == 0 and current.shape[-1] // 2 >= SMALLEST_LEVEL:
+    while current.shape[-1] % 2 == 0 and current.shape[-1] // 2 >= SMALLEST_SIDE:
         smaller = _blur(current)[:, :, ::2, ::2]
         pyramid[current.shape[-1]] = current - _enlarge(smaller)
         current = smaller

@@ -10,18 +10,13 @@ from typing import Any
 from rich.table import Table
 
 from panohead.evaluation.evaluate import Evaluated, software
-from panohead.evaluation.results import Result, Skipped, text
+from panohead.evaluation.results import Result, text
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.media.atomic import atomic_path
 
 FORMAT_VERSION = 1
 Row = tuple[str, str, str]
 _ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
-GEOMETRY_MISSING = Skipped(
-    "geometry",
-    "reconstruction against ground truth needs 'panohead reconstruct', which this version does not have yet; only the "
-    "dataset's own depth noise is measured",
-)
 
 
 def write_report(
@@ -45,7 +40,6 @@ def write_report(
             }
             for column in columns
         ],
-        "not_measured": [asdict(GEOMETRY_MISSING)],
     }
     metrics, table = out / "metrics.json", out / "table.md"
     with atomic_path(metrics) as temporary:

@@ -1,61 +1,81 @@
-"""What to measure and how: everything that decides the numbers of one evaluation."""
+"""What to measure and how: everything that decides the numbers of one evaluation. Imports nothing heavy, because
+``panohead evaluate`` makes its options of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from panohead.errors import PanoHeadError
-from panohead.evaluation.distribution_metrics import SETS
-from panohead.evaluation.protocol import Protocol, comparisons
-from panohead.evaluation.pyramid_patches import SMALLEST_LEVEL
+from panohead.errors import UsageError
 
+SETS = ("swd", "fid", "kid", "is", "pr")
+"""Metrics that compare sets of pictures; all but the first need Inception."""
 HEADS = ("identity", "mask", "camera", "consistency", "back")
 """Metrics that look at single heads from several sides."""
-OTHERS = ("depth", "cost")
+OTHERS = ("reconstruction", "depth", "cost")
 METRICS = (*SETS, *HEADS, *OTHERS)
 GROUPS = {"all": METRICS, "weight-free": ("swd", "mask", "consistency", "back", "depth", "cost")}
 """Names for several metrics. Weight-free ones need no network but the generator; parts that do are skipped."""
+SMALLEST_SIDE = 16
+"""Pixels from which pictures can be compared."""
+
+Protocol = Literal["official", "strict"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """Attributes:
-    metrics: names of METRICS.
-    subsets, protocols: see :mod:`panohead.evaluation.protocol`.
-    num: generated pictures per way of making them.
-    reals: photos; None for as many as ``num``, 0 for all (the original).
-    heads: heads looked at from several sides.
-    truncation_psi: of those heads (the paper's mask error: 0.7); sets of pictures are made at 1.
-    resolution: pixels to compare sets at; None for the smallest among photos and generators.
-    background: "white" puts photos on white by their masks, "keep" leaves them; "auto" does what the generator shows.
-    floor: also compare photos with other photos.
-    """
+    """The options of one evaluation."""
 
-    metrics: tuple[str, ...] = GROUPS["weight-free"]
-    subsets: tuple[str, ...] = ("all", "front", "back", "random", "bins")
-    protocols: tuple[Protocol, ...] = ("official", "strict")
+    metrics: tuple[str, ...] = ("weight-free",)
+    """Of swd, fid, kid, is, pr, identity, mask, camera, consistency, back, reconstruction, depth, cost; or weight-free,
+    or all."""
+    subsets: tuple[Literal["all", "front", "back", "random", "bins"], ...] = ("all", "front", "back", "random", "bins")
+    """Views to compare separately; bins are 30 degrees of |yaw|."""
+    protocol: tuple[Protocol, ...] = ("official", "strict")
+    """official restricts only the photos to the views, as the original; strict restricts both sides."""
     num: int = 2000
+    """Generated pictures for each way of making them (the paper: 50000)."""
     reals: int | None = None
+    """Photos: as many as --num if not given, 0 for all (the paper)."""
     heads: int = 16
+    """Heads to look at from several sides."""
+    people: int = 4
+    """Synthetic people to reconstruct, each from every number of photos (metric reconstruction)."""
+    people_seed: int = 77
+    """Of those people; another than the seed of the people that the generators were trained on."""
     seed: int = 0
-    batch: int = 8
+    """Of latents, cameras, photos and projections."""
     truncation_psi: float = 0.7
+    """Of the heads looked at from several sides (the paper's mask error: 0.7); sets of pictures are made at 1."""
+    batch: int = 8
+    """Pictures at once; changes nothing but speed and memory."""
     resolution: int | None = None
+    """Pixels to compare at: the smallest of photos and generators if not given."""
     background: Literal["auto", "white", "keep"] = "auto"
+    """Behind the people on photos; auto: white for generators without a background."""
     floor: bool = True
+    """Also compare photos with other photos."""
     inception_weights: Path | None = None
+    """torch-fidelity's file of Inception weights, for fid, kid, is and pr."""
     identity_model: Path | None = None
+    """An ArcFace .onnx file; dlib if not given."""
     cache: Path | None = None
+    """Keep what was computed of the photos here for the next time."""
 
-    def __post_init__(self) -> None:
-        if unknown := [name for name in self.metrics if name not in METRICS]:
-            raise PanoHeadError(f"there is no metric {unknown[0]!r}; choose from {', '.join((*METRICS, *GROUPS))}")
-        comparisons(self.subsets, self.protocols)
-        if self.num < 2 or self.heads < 1 or self.batch < 1 or (self.reals or 0) < 0:
-            raise PanoHeadError("an evaluation needs at least 2 pictures, 1 head and batches of 1; raise the numbers")
-        if self.resolution is not None and self.resolution < SMALLEST_LEVEL:
-            raise PanoHeadError(f"pictures are compared at {SMALLEST_LEVEL} pixels or more; raise --resolution")
+    def resolved(self) -> "EvaluationSettings":
+        """The same with every group of metrics spelt out.
+
+        Raises:
+            UsageError: for values that cannot be meant.
+        """
+        if min(self.num, self.heads + 1, self.batch + 1, self.people + 1) < 2 or min(self.reals or 0, self.seed) < 0:
+            raise UsageError(
+                "an evaluation needs at least 2 pictures, 1 head, 1 person, batches of 1 and a seed from 0; raise the "
+                "numbers"
+            )
+        if self.resolution is not None and self.resolution < SMALLEST_SIDE:
+            raise UsageError(f"pictures are compared at {SMALLEST_SIDE} pixels or more; raise --resolution")
+        return replace(self, metrics=metric_names(self.metrics))
 
     @property
     def set_metrics(self) -> tuple[str, ...]:
@@ -64,7 +84,12 @@ class EvaluationSettings:
 
 
 def metric_names(asked: Sequence[str]) -> tuple[str, ...]:
-    """Metrics and groups of them to metrics, in their usual order. Unknown names are left to be refused later."""
-    named = [name for entry in asked for name in GROUPS.get(entry, (entry,))]
-    known = [name for name in METRICS if name in named]
-    return tuple(known + [name for name in named if name not in METRICS])
+    """Metrics and groups of them, also joined by commas, to metrics in their usual order.
+
+    Raises:
+        UsageError: for a name that is neither.
+    """
+    named = [name for entry in asked for part in entry.split(",") if part for name in GROUPS.get(part, (part,))]
+    if unknown := [name for name in named if name not in METRICS]:
+        raise UsageError(f"there is no metric {unknown[0]!r}; choose from {', '.join((*METRICS, *GROUPS))}")
+    return tuple(name for name in METRICS if name in named)

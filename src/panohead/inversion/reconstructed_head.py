@@ -1,5 +1,6 @@
 """The head that came of photos: a head like any other that also knows its photos."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
@@ -104,6 +106,16 @@ class ReconstructedHead(Head):
         with atomic_path(latent) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         return [latent, save_difference(folder / TUNED_FILE, self.untuned, self.generator, notes=notes)]
+
+
+def saved_notes(folder: Path) -> dict[str, Any] | None:
+    """The notes of a head that was saved in a folder; None where there is none (or it cannot be read)."""
+    try:
+        with safe_open(folder / TUNED_FILE, framework="pt", device="cpu") as file:
+            notes = json.loads((file.metadata() or {})["notes"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+    return notes if isinstance(notes, dict) else None
 
 
 def open_reconstruction(folder: Path, generator: Generator) -> Head:

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from panohead.frame import Frame
+from panohead.data.pose_convention import orbit_of_view, view_of_camera
 from panohead.geometry import Camera
-from panohead.inversion.losses import psnr_db, ssim
-from panohead.inversion.photo import Photo
+from panohead.inversion.fit import Fit, fits
+from panohead.inversion.photo import CameraKind, Photo
 from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.inversion.visibility import seen_pixels, tinted
 from panohead.media.atomic import atomic_path
@@ -30,22 +30,34 @@ figcaption{font-size:13px;color:#555} td,th{padding:.1em 1em .1em 0;text-align:l
 svg{background:#f7f7f7;margin:0 8px 8px 0}
 """
 _WIDTH, _HEIGHT = 300, 120
+_KINDS: dict[CameraKind, str] = {
+    "given": "given with the crop",
+    "face": "from the face's landmarks",
+    "coarse": "a guess, no face to measure",
+}
+_LEGEND = (
+    "In a photo as it was given: yellow box: the crop; dimmed: background by the mask; red, green, blue: the head's "
+    "left, up and nose."
+)
 
 
 def write_report(
     head: ReconstructedHead, path: Path, *, preset: str, loss: str, notes: Sequence[str] = (), files: Sequence[str] = ()
-) -> Path:
+) -> list[str]:
     """Write the page; pictures are inside it. ``files`` of the same folder are linked.
 
     Args:
         loss: which perceptual loss was used, in words.
         notes: sentences at the top.
+
+    Returns:
+        What is doubtful about the photos and their fit, in sentences that name them.
     """
     remarks = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    photos = "".join(
-        _photo(photo, camera, view)
-        for photo, camera, view in zip(head.photos, head.cameras, head.input_views, strict=True)
-    )
+    found = fits(head, cut_out=preset != "official")
+    photos = "".join(_photo(head, i, fit) for i, fit in enumerate(found))
+    if any(photo.found is not None for photo in head.photos):
+        photos = f"<p>{_LEGEND}</p>{photos}"
     links = ", ".join(f'<a href="{html.escape(f)}">{html.escape(f)}</a>' for f in files)
     text = (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Reconstruction</title><style>{_STYLE}</style>"
@@ -57,35 +69,41 @@ def write_report(
     )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return path
+    return [
+        f"{photo.name}: {doubt}"
+        for photo, fit in zip(head.photos, found, strict=True)
+        for doubt in (*photo.remarks, *fit.doubts())
+    ]
 
 
-def _photo(photo: Photo, camera: Camera, view: Frame) -> str:
-    image = photo.image.to(view.image.device)
-    error = (view.image - image).abs().mean(dim=0) / 2
-    figures = _figure(to_pil(photo.image), "photo") + _figure(to_pil(view.image), "reconstruction")
+def _photo(head: ReconstructedHead, index: int, fit: Fit) -> str:
+    photo, view = head.photos[index], head.input_views[index]
+    figures = ""
+    if photo.found is not None:
+        how = f"{photo.found.method}, confidence {photo.found.confidence:.2f}"
+        figures += _figure(photo.found.overlay, f"as given; camera {_KINDS[photo.kind]} ({how})")
+    figures += _figure(to_pil(photo.image), "photo")
+    if not torch.equal(fit.target, photo.image.cpu()):
+        figures += _figure(to_pil(fit.target), "what was compared: the head alone")
+    error = (view.image.cpu() - fit.target).abs().mean(dim=0) / 2
+    figures += _figure(to_pil(view.image), "reconstruction")
     figures += _figure(_heat(error), "difference: black 0, white 0.25 and more")
-    numbers = f"PSNR {psnr_db(view.image, image):.2f} dB, SSIM {float(ssim(view.image[None], image[None])):.3f}"
-    if photo.mask is not None:
-        mask = photo.mask.to(view.image.device)
-        inside = _masked_psnr_db(view.image, image, mask)
-        numbers += f"; on the head alone PSNR {inside:.2f} dB"
-    remarks = "".join(f"<p class=why>{html.escape(remark)}</p>" for remark in photo.remarks)
-    return f"<h3>{html.escape(photo.name)}</h3>{remarks}{figures}<p>{numbers}.</p>{_camera_table(photo, camera)}"
-
-
-def _masked_psnr_db(a: Tensor, b: Tensor, mask: Tensor) -> float:
-    squared = (mask * (a - b).square()).sum() / (3 * mask.sum()).clamp_min(1e-6)
-    return float(-10 * torch.log10(squared.clamp_min(1e-10) / 4))
+    numbers = f"PSNR {fit.psnr_db:.2f} dB, SSIM {fit.ssim:.3f}"
+    if fit.head_psnr_db is not None:
+        numbers += f"; on the head alone PSNR {fit.head_psnr_db:.2f} dB; the outlines overlap by {fit.overlap:.0%}"
+    doubts = (*photo.remarks, *fit.doubts())
+    remarks = "".join(f"<p class=why>{html.escape(remark)}</p>" for remark in doubts)
+    table = _camera_table(photo, head.cameras[index])
+    return f"<h3>{html.escape(photo.name)}</h3>{remarks}{figures}<p>{numbers}.</p>{table}"
 
 
 def _camera_table(photo: Photo, camera: Camera) -> str:
     rows = ""
-    for name, one in (("estimated", photo.camera), ("found", camera)):
-        yaw, pitch, roll = one.angles_deg().tolist()
+    for name, one in ((_KINDS[photo.kind], photo.camera), ("found", camera.to("cpu"))):
+        yaw, pitch, roll = orbit_of_view(view_of_camera(one))
         x, y, z = one.position.tolist()
         rows += f"<tr><td>{name}<td>{yaw:.1f}&deg;<td>{pitch:.1f}&deg;<td>{roll:.1f}&deg;<td>{x:.3f} {y:.3f} {z:.3f}"
-    return f"<table><tr><th>camera ({photo.kind})<th>yaw<th>pitch<th>roll<th>position</tr>{rows}</table>"
+    return f"<table><tr><th>camera<th>yaw<th>pitch<th>roll<th>position</tr>{rows}</table>"
 
 
 def _seen(head: ReconstructedHead) -> str:

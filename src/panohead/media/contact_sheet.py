@@ -18,8 +18,9 @@ def contact_sheet(
     title: str = "",
     cell_size: int | None = None,
     padding: int = 8,
+    transparent: bool = False,
 ) -> Image.Image:
-    """Pictures in rows on white; rows may differ in length, None leaves a hole.
+    """Pictures in rows on white, or (``transparent``) as RGBA on nothing. Rows may differ in length, None is a hole.
 
     cell_size: longest side of a cell in pixels (default: the largest picture); pictures are fitted into it, centred,
     transparent ones lie on white. Labels stand left of the rows and above the columns.
@@ -38,7 +39,8 @@ def contact_sheet(
     top = padding + (line if title else 0) + (line if any(column_labels) else 0)
     columns = max(len(row) for row in rows)
     width = max(left + columns * (cell[0] + padding), left + _text_size(title, font)[0] + padding)
-    sheet = Image.new("RGB", (width, top + len(rows) * (cell[1] + padding)), _BACKGROUND)
+    size = (width, top + len(rows) * (cell[1] + padding))
+    sheet = Image.new("RGBA", size, (255, 255, 255, 0)) if transparent else Image.new("RGB", size, _BACKGROUND)
 
     for i, row in enumerate(rows):
         for j, picture in enumerate(row):
@@ -70,4 +72,6 @@ def _paste_fitted(sheet: Image.Image, picture: Image.Image, corner: tuple[int, i
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     place = (corner[0] + (cell[0] - size[0]) // 2, corner[1] + (cell[1] - size[1]) // 2)
-    sheet.paste(picture, place, picture if picture.mode == "RGBA" else None)
+    # On a sheet without ground nothing is mixed: a picture brings its own transparency.
+    mixed = picture.mode == "RGBA" and sheet.mode == "RGB"
+    sheet.paste(picture, place, picture if mixed else None)

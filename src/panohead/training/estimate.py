@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from panohead.geometry.camera import Camera
+from panohead.ops.peak_memory import peak_memory_gb
 from panohead.training.config import TrainConfig
 from panohead.training.distributed import Ranks, choose_device
 from panohead.training.losses import Photos
-from panohead.training.memory import peak_memory_gb
 from panohead.training.players import make_players, set_precision
 from panohead.training.step import Moment, Step
 from panohead.training.tally import Tally

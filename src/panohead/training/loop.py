@@ -9,13 +9,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from panohead.data.loader import PhotoLoader
+from panohead.ops.peak_memory import peak_memory_gb
 from panohead.training.augment_probability import AdaptiveProbability
 from panohead.training.clock import Clock
 from panohead.training.config import TrainConfig
 from panohead.training.distributed import Ranks, average, broadcast_module
 from panohead.training.interruption import stop_on_signals
 from panohead.training.losses import Photos
-from panohead.training.memory import peak_memory_gb
 from panohead.training.players import Players, pack, unpack
 from panohead.training.run_log import RunLog
 from panohead.training.run_report import write_report

@@ -1,0 +1,71 @@
+"""While an optimisation runs in the terminal: its bar with the time left, and Ctrl-C that asks for the best so far."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from panohead.inversion import FastConfig, OfficialConfig, Step
+
+_UNITS = {"screen": 1, "search, coarse": 4, "search": 14, "tune": 20}
+"""What a step of a phase costs beside the others, for the time left."""
+
+
+@contextmanager
+def optimisation_bar(config: "FastConfig | OfficialConfig") -> Iterator[Callable[["Step"], None]]:
+    """A progress bar whose time left counts what phases cost; phases that end early are jumped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    counts = {
+        "screen": getattr(config, "starts", 0),
+        "search, coarse": getattr(config, "coarse_steps", 0),
+        "search": getattr(config, "fine_steps", getattr(config, "steps", 0)),
+        "tune": config.tuning_steps,
+    }
+    begins, total = {}, 0
+    for phase, count in counts.items():
+        begins[phase] = total
+        total += count * _UNITS[phase]
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("spent"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("reading the photos", total=total)
+
+        def advance(step: "Step") -> None:
+            progress.update(
+                task,
+                completed=begins[step.phase] + step.number * _UNITS[step.phase],
+                description=f"{step.phase} {step.number}/{step.total}, loss {step.losses['loss']:.4f}",
+            )
+
+        yield advance
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks for the best so far; a second one interrupts at once."""
+    asked = False
+
+    def note(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread
+        yield lambda: False
+        return
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

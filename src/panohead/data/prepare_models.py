@@ -1,0 +1,52 @@
+"""Whether the user's ONNX files are what their options ask for, found out before the first photo."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from panohead.data.head_box import HeadDetector
+from panohead.data.mask_person import OnnxMasker
+from panohead.data.pose_onnx import INPUT_PX, Network, NetworkInput, PoseModel, describe_input, open_network
+from panohead.data.prepare_settings import PrepareSettings
+from panohead.errors import PanoHeadError
+
+_GREY = np.full((48, 64, 3), 128, dtype=np.uint8)
+
+
+def check_models(settings: PrepareSettings) -> None:
+    """Open the networks that are given and show each a grey picture.
+
+    Raises:
+        PanoHeadError: naming the option, the file and what is wrong with it.
+    """
+    if settings.pose_model is not None:
+        _try("--pose-model", settings.pose_model, lambda n: PoseModel(n, settings.pose_kind).view(_GREY), _pose_input)
+    if settings.head_model is not None:
+        _try("--head-model", settings.head_model, lambda n: HeadDetector(n).boxes(_GREY), _head_input)
+    if settings.mask_model is not None:
+        _try("--mask-model", settings.mask_model, lambda n: OnnxMasker(n).mask(_GREY), lambda _: None)
+
+
+def _try(option: str, path: Path, use: Callable[[Network], Any], check: Callable[[NetworkInput], None]) -> None:
+    network = open_network(path)
+    try:
+        check(describe_input(network))
+        use(network)
+    except FloatingPointError:
+        # A grey picture is no photo; a network may have nothing to say about it.
+        return
+    except Exception as error:  # onnxruntime raises many kinds of its own
+        reason = " ".join(str(error).split())
+        raise PanoHeadError(f"{option} {path} cannot be used: {reason}") from error
+
+
+def _pose_input(entry: NetworkInput) -> None:
+    if entry.size not in (None, INPUT_PX):
+        raise PanoHeadError(f"it takes pictures of {entry.size} pixels; pose networks take {INPUT_PX}")
+
+
+def _head_input(entry: NetworkInput) -> None:
+    if entry.channels_last:
+        raise PanoHeadError("its input has the channels last; export it with 1 x 3 x size x size")

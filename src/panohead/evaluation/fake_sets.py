@@ -1,0 +1,82 @@
+"""Sets of generated pictures, by the way of making them, and the gap between raw and super-resolved ones.
+
+What super-resolution adds is not tied to the head's geometry; successors of the paper therefore report FID without it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.errors import PanoHeadError
+from panohead.evaluation.distribution import frechet_distance
+from panohead.evaluation.distribution_metrics import SetSettings
+from panohead.evaluation.fakes import fake_batches, to_bytes
+from panohead.evaluation.photos import reduced
+from panohead.evaluation.picture_set import PictureSet
+from panohead.evaluation.protocol import Route, drawn_labels, yaw_of
+from panohead.evaluation.results import Result, Skipped
+from panohead.evaluation.settings import SMALLEST_SIDE
+from panohead.evaluation.sliced_wasserstein import sliced_wasserstein
+from panohead.models.generator import Generator
+
+
+@dataclass(frozen=True)
+class FakeSets:
+    """Attributes:
+    by_route: sets of pictures at the evaluation's resolution.
+    raw, resolved: the same pictures of the route "forward" before super-resolution, and after it averaged down to the
+        same size; None without that route.
+    """
+
+    by_route: dict[Route, PictureSet]
+    raw: PictureSet | None = None
+    resolved: PictureSet | None = None
+
+
+def fake_sets(generator: Generator, dataset_labels: Float[Tensor, "photo 25"], settings: SetSettings) -> FakeSets:
+    """``num`` pictures for each way of making them that some row needs."""
+    sets: dict[Route, PictureSet] = {}
+    pair = settings.collector(), settings.collector()
+    raw_side = min(generator.config.neural_rendering_resolution, settings.resolution)
+    for route in dict.fromkeys(row.subset.route for row in settings.rows):
+        collector = settings.collector()
+        made = fake_batches(
+            generator, route, dataset_labels, count=settings.num, seed=settings.seed, batch=settings.batch
+        )
+        with settings.progress(f"rendering ({route})", -(-settings.num // settings.batch)) as step:
+            for batch in made:
+                collector.add(reduced(batch.images, settings.resolution))
+                if route == "forward" and raw_side >= SMALLEST_SIDE:
+                    for one, images in zip(pair, (to_bytes(batch.rendering.image_raw), batch.images), strict=True):
+                        one.add(reduced(images, raw_side))
+                step()
+        yaws = yaw_of(drawn_labels(dataset_labels, route, seed=settings.seed, first=0, count=settings.num))
+        sets[route] = collector.result(yaws)
+        if route == "forward" and raw_side >= SMALLEST_SIDE:
+            raw, resolved = (one.result(yaws) for one in pair)
+    if "forward" not in sets or raw_side < SMALLEST_SIDE:
+        return FakeSets(sets)
+    return FakeSets(sets, raw, resolved)
+
+
+def raw_gap(made: FakeSets, settings: SetSettings) -> Iterator[Result | Skipped]:
+    """Distance of the set of super-resolved pictures from that of raw ones: rows "SWD raw gap" and "FID raw gap".
+
+    Pictures are paired (the same heads and cameras), so super-resolution that changes nothing has exactly 0.
+    """
+    raw, resolved = made.raw, made.resolved
+    if raw is None or resolved is None:
+        return
+    counts = {"raw": len(raw), "super-resolved": len(resolved)}
+    if "swd" in settings.metrics and raw.patches is not None and resolved.patches is not None:
+        # No interval: the sets are paired, which the bootstrap of two independent ones would not know.
+        found = sliced_wasserstein(raw.patches, resolved.patches, seed=settings.seed, bootstrap=0)
+        details = {"per_level": {str(side): value for side, value in found.per_level.items()}}
+        yield Result(metric="SWD raw gap", value=found.value, unit="std", counts=counts, details=details)
+    if "fid" in settings.metrics and raw.features is not None and resolved.features is not None:
+        try:
+            yield Result(metric="FID raw gap", value=frechet_distance(raw.features, resolved.features), counts=counts)
+        except PanoHeadError as error:
+            yield Skipped("fid", f"FID raw gap: {error}")

@@ -1,0 +1,128 @@
+"""Synthetic people whose true geometry is known: photos to reconstruct them from, and depth maps to compare with."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from panohead.errors import PanoHeadError
+from panohead.evaluation.warping import View
+from panohead.geometry.camera import Camera
+from panohead.synthetic.people import sample_person
+from panohead.synthetic.person_images import Renderer, make_renderer, photograph
+from panohead.synthetic.synthesize import require_compiler
+from panohead.synthetic.views import FOCAL
+from panohead.synthetic.views import View as Stand
+
+PHOTO_YAWS = {1: (0.0,), 4: (0.0, 90.0, 180.0, 270.0)}
+"""Where the photos are taken from, by their number; all at pitch 0."""
+TRUTH_YAWS = tuple(float(yaw) for yaw in range(-165, 195, 30))
+"""Where surfaces are compared from: four views of the front, four of the sides, four of the back."""
+TRUTH_PITCHES = (0.0, 15.0)
+"""In turn."""
+TRUTH_SIDE = 128
+"""Pixels per side of depth maps: 2 mm each on the head."""
+
+
+@dataclass(frozen=True)
+class KnownView:
+    """Attributes:
+    photo: 0..255, RGB.
+    mask: the person's share of every pixel.
+    depth: along the ray of the pixel's centre, world units; 0 where it hits nothing.
+    camera: without batch dimension.
+    """
+
+    photo: UInt8[np.ndarray, "height width 3"]
+    mask: Float[np.ndarray, "height width"]
+    depth: Float[Tensor, "1 height width"]
+    camera: Camera
+
+    @property
+    def mask_pixels(self) -> UInt8[np.ndarray, "height width"]:
+        """The mask as 0..255."""
+        return (self.mask * 255 + 0.5).astype(np.uint8)
+
+    @property
+    def surface(self) -> View:
+        """Where there is depth, the person is opaque."""
+        return View(self.depth.expand(3, -1, -1), self.depth, (self.depth > 0).float(), self.camera)
+
+
+@dataclass(frozen=True)
+class KnownPerson:
+    """Attributes:
+    photos: by number of photos (PHOTO_YAWS).
+    truth: from TRUTH_YAWS.
+    fine: the same at twice the side, from which :func:`halved` makes the floor.
+    """
+
+    name: str
+    photos: dict[int, list[KnownView]]
+    truth: list[View]
+    fine: list[View]
+
+
+def held_out_people(count: int, seed: int, photo_side: int, *, other_than: Path | None = None) -> Iterator[KnownPerson]:
+    """The first ``count`` people of a seed, which must not be the seed of the synthetic dataset ``other_than``.
+
+    Raises:
+        PanoHeadError: when it is, so that they are not held out; where numba is missing.
+    """
+    if other_than is not None and seed == _seed_of(other_than):
+        raise PanoHeadError(f"the people of {other_than} have the seed {seed} too; choose another with --people-seed")
+    for index in range(count):
+        yield known_person(seed, index, photo_side)
+
+
+def known_person(seed: int, index: int, photo_side: int) -> KnownPerson:
+    """Person ``index`` of ``panohead synthesize --seed SEED``, photographed anew under changing light.
+
+    Raises:
+        PanoHeadError: where numba is missing.
+    """
+    require_compiler()
+    person = sample_person(seed, index)
+    renderer = make_renderer(person, "fast")
+
+    def look(renderer: Renderer, yaw: float, pitch: float, side: int) -> KnownView:
+        stand = Stand(yaw, pitch)
+        rendered, pixels, _ = photograph(renderer, person, stand, f"evaluation {yaw:g} {pitch:g}", side, FOCAL)
+        camera = Camera.from_label(torch.tensor(stand.label(FOCAL)))
+        return KnownView(pixels, rendered.mask, torch.from_numpy(rendered.depth)[None], camera)
+
+    photos = {yaw: look(renderer, yaw, 0.0, photo_side) for yaws in PHOTO_YAWS.values() for yaw in yaws}
+    stands = [(yaw, TRUTH_PITCHES[i % len(TRUTH_PITCHES)]) for i, yaw in enumerate(TRUTH_YAWS)]
+    return KnownPerson(
+        name=f"seed {seed} person {index}",
+        photos={number: [photos[yaw] for yaw in yaws] for number, yaws in PHOTO_YAWS.items()},
+        truth=[look(renderer, *stand, TRUTH_SIDE).surface for stand in stands],
+        fine=[look(renderer, *stand, 2 * TRUTH_SIDE).surface for stand in stands],
+    )
+
+
+def halved(views: Sequence[View]) -> list[View]:
+    """Views of half the side: depth averaged over the four pixels where all four are opaque, else nothing.
+
+    What a faultless reconstruction would show that differs from the truth only by where its rays ran.
+    """
+    small = []
+    for view in views:
+        size = (view.depth.shape[-2] // 2, view.depth.shape[-1] // 2)
+        depth, mask = (torch.nn.functional.interpolate(x[None], size, mode="area")[0] for x in (view.depth, view.mask))
+        solid = (mask > 1 - 1e-3).float()
+        small.append(View((depth * solid).expand(3, -1, -1), depth * solid, solid, view.camera))
+    return small
+
+
+def _seed_of(data: Path) -> int | None:
+    """Seed of a synthetic dataset; None for another one."""
+    try:
+        return int(json.loads((data / "synthesis.json").read_text(encoding="utf-8"))["seed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

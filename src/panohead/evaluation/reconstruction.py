@@ -1,0 +1,178 @@
+"""Heads reconstructed from photos of people whose true geometry is known, compared with it.
+
+How photos become a head is no business of this file: it is given a function that does it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, max_pool2d
+
+from panohead.evaluation.geometry import (
+    F_THRESHOLDS,
+    MM_PER_WORLD_UNIT,
+    SECTORS,
+    depth_errors,
+    normal_errors_deg,
+    normals_of,
+    sector_of,
+    surface_errors,
+)
+from panohead.evaluation.known_people import KnownPerson, KnownView, halved
+from panohead.evaluation.results import Progress, Result, silent
+from panohead.evaluation.warping import OPAQUE, View, points_of
+from panohead.head import Head
+from panohead.predictor import Predictor
+
+Reconstruct = Callable[[Predictor, Sequence[KnownView]], Head]
+"""From a generator and photos of one person to a head in the frame that the photos' cameras are given in."""
+
+NORMAL_WINDOW = 5
+"""Pixels over which depth is averaged before normals are taken from it; single hairs have none to compare."""
+
+
+@dataclass(frozen=True)
+class GeometryErrors:
+    """How far one surface is from the true one, in the views of one sector.
+
+    Attributes:
+        depth, chamfer: mm of a real head.
+        scale_invariant: see :func:`panohead.evaluation.geometry.depth_errors`.
+        normals_deg: mean angle between the normals of smoothed depth maps.
+        f_score: by threshold in world units.
+        silhouette_iou: of what is opaque.
+    """
+
+    depth: float
+    scale_invariant: float
+    normals_deg: float
+    chamfer: float
+    f_score: dict[float, float]
+    silhouette_iou: float
+
+
+def compare_surfaces(found: Sequence[View], truth: Sequence[View]) -> dict[str, GeometryErrors]:
+    """Errors by sector ("front", "side", "back"); ``found`` and ``truth`` have the same cameras, in the same order.
+
+    Depth and normals are compared pixel by pixel where both are opaque. Distances between surfaces go from what the
+    sector's cameras see to what all cameras see of the other surface, so that a sector has no seams.
+    """
+    names = [sector_of(view.camera) for view in truth]
+    found_points, true_points = ([_opaque_points(view) for view in views] for views in (found, truth))
+    errors = {}
+    for sector in (name for name in SECTORS if name in names):
+        chosen = [i for i, name in enumerate(names) if name == sector]
+        a, b = [found[i] for i in chosen], [truth[i] for i in chosen]
+        depth = depth_errors(_stack(v.depth for v in a), _stack(v.depth for v in b), _stack(_both(a, b)))
+        normals = [_normals(view) for view in (*a, *b)]
+        surfaces = surface_errors(
+            np.concatenate([found_points[i] for i in chosen]),
+            np.concatenate([true_points[i] for i in chosen]),
+            whole=(np.concatenate(found_points), np.concatenate(true_points)),
+        )
+        errors[sector] = GeometryErrors(
+            depth.absolute * MM_PER_WORLD_UNIT,
+            depth.scale_invariant,
+            normal_errors_deg(_stack(normals[: len(a)]), _stack(normals[len(a) :]), _stack(_both(a, b))[:, 0]),
+            surfaces.chamfer * MM_PER_WORLD_UNIT,
+            surfaces.f_score,
+            _overlap(a, b),
+        )
+    return errors
+
+
+def reconstruction(
+    predictor: Predictor, people: Sequence[KnownPerson], reconstruct: Reconstruct, *, progress: Progress = silent
+) -> list[Result]:
+    """Reconstruct everyone from every number of photos, and compare; means over people."""
+    results: list[Result] = []
+    numbers = list(dict.fromkeys(number for person in people for number in person.photos))
+    with progress("reconstructing people", len(people) * len(numbers)) as step:
+        for number in numbers:
+            errors = []
+            for person in people:
+                head = reconstruct(predictor, person.photos[number])
+                errors.append(compare_surfaces([_seen(head, view) for view in person.truth], person.truth))
+                step()
+            results += _results(number, people, errors)
+    return results
+
+
+def reconstruction_floor(people: Sequence[KnownPerson]) -> list[Result]:
+    """The true surfaces against themselves, sampled more finely."""
+    errors = [compare_surfaces(halved(person.fine), person.truth) for person in people]
+    return [one for number in people[0].photos for one in _results(number, people, errors)]
+
+
+def _results(number: int, people: Sequence[KnownPerson], errors: Sequence[dict[str, GeometryErrors]]) -> list[Result]:
+    found = []
+    for sector in SECTORS:
+        one = [error[sector] for error in errors]
+        subset = f"{sector}, {number} photo{'s' if number > 1 else ''}"
+        details = {
+            "people": {person.name: error.depth for person, error in zip(people, one, strict=True)},
+            "silhouette_iou": _mean(error.silhouette_iou for error in one),
+            "cameras_per_sector": sum(sector_of(view.camera) == sector for view in people[0].truth),
+            "side": people[0].truth[0].depth.shape[-1],
+        }
+        common: dict[str, Any] = {
+            "subset": subset,
+            "counts": {"people": len(people), "photos": number},
+            "details": details,
+        }
+        found += [
+            Result(metric="depth error", value=_mean(e.depth for e in one), unit="mm", **common),
+            Result(metric="depth error, scale-invariant", value=_mean(e.scale_invariant for e in one), **common),
+            Result(metric="normal error", value=_mean(e.normals_deg for e in one), unit="deg", **common),
+            Result(metric="Chamfer distance", value=_mean(e.chamfer for e in one), unit="mm", **common),
+        ]
+        for threshold in F_THRESHOLDS:
+            name = f"F-score at {threshold * MM_PER_WORLD_UNIT:.0f} mm"
+            value = _mean(e.f_score[threshold] for e in one)
+            found.append(Result(metric=name, value=value, better="higher", **common))
+    return found
+
+
+def _seen(head: Head, truth: View) -> View:
+    """The head from the truth's camera, one ray a pixel, on the CPU."""
+    frame = head.preview(truth.camera, resolution=truth.depth.shape[-1])
+    return View(frame.image_raw.cpu(), frame.depth.cpu(), frame.mask.cpu(), truth.camera)
+
+
+def _opaque_points(view: View) -> Float[np.ndarray, "point 3"]:
+    return points_of(view)[view.mask[0] > OPAQUE].double().numpy()
+
+
+def _both(first: Sequence[View], second: Sequence[View]) -> list[Bool[Tensor, "1 height width"]]:
+    return [(a.mask > OPAQUE) & (b.mask > OPAQUE) for a, b in zip(first, second, strict=True)]
+
+
+def _overlap(first: Sequence[View], second: Sequence[View]) -> float:
+    shared = sum(int(both.sum()) for both in _both(first, second))
+    either = sum(int(((a.mask > OPAQUE) | (b.mask > OPAQUE)).sum()) for a, b in zip(first, second, strict=True))
+    return shared / max(either, 1)
+
+
+def _normals(view: View) -> Float[Tensor, "height width 3"]:
+    """Normals of the smoothed depth; zero where the window leaves what is opaque."""
+    solid = (view.mask > OPAQUE).float()
+    half = NORMAL_WINDOW // 2
+    mean = avg_pool2d((view.depth * solid)[None], NORMAL_WINDOW, 1, half)[0]
+    share = avg_pool2d(solid[None], NORMAL_WINDOW, 1, half)[0]
+    smooth = View(view.image, mean / share.clamp_min(1e-6), view.mask, view.camera)
+    # One pixel more than the window, because normals are differences of neighbours.
+    inner = -max_pool2d(-solid[None], NORMAL_WINDOW + 2, 1, half + 1)[0, 0]
+    return normals_of(smooth) * inner[..., None]
+
+
+def _stack(values: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(values))
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

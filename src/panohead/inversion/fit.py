@@ -1,0 +1,111 @@
+"""How well the head fits its photos, in numbers and, where it does not, in words."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.geometry import Camera
+from panohead.inversion.losses import psnr_db, ssim
+from panohead.inversion.objective import empty_colour
+from panohead.inversion.photo import Photo
+from panohead.inversion.reconstructed_head import ReconstructedHead
+from panohead.inversion.refine_camera import CameraRefinement
+
+LEAST_OVERLAP = 0.8
+LEAST_PSNR_DB = 15.0
+MOST_SPREADS = 2.0
+"""Of the camera's way, in what such an estimate is usually wrong by."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Attributes:
+    target: what the reconstruction was compared with, [-1, 1]: the photo, or the head cut out of it.
+    psnr_db, ssim: of the whole picture, target against reconstruction.
+    head_psnr_db: of the head alone; None without a mask.
+    overlap: of the masks (intersection over union); None without a mask.
+    turned_deg: by how much the camera was turned.
+    spreads: the same, in what such an estimate is usually wrong by.
+    """
+
+    target: Float[Tensor, "3 height width"]
+    psnr_db: float
+    ssim: float
+    head_psnr_db: float | None
+    overlap: float | None
+    turned_deg: float
+    spreads: float
+
+    def doubts(self) -> list[str]:
+        """Sentences about what does not fit; none when all is well."""
+        found = []
+        if self.spreads > MOST_SPREADS:
+            found.append(
+                f"The camera was turned by {self.turned_deg:.0f} degrees, further than such an estimate is usually "
+                "wrong: its label may be of another view."
+            )
+        poor = []
+        if self.overlap is not None and self.overlap < LEAST_OVERLAP:
+            poor.append(f"the outlines overlap by {self.overlap:.0%}")
+        inside = self.psnr_db if self.head_psnr_db is None else self.head_psnr_db
+        if inside < LEAST_PSNR_DB:
+            poor.append(f"PSNR {inside:.1f} dB")
+        if poor:
+            found.append(f"The fit is poor ({', '.join(poor)}); the result is a best effort.")
+        return found
+
+
+@torch.no_grad()
+def fits(head: ReconstructedHead, *, cut_out: bool = True) -> list[Fit]:
+    """One for every photo.
+
+    Args:
+        cut_out: masked photos were compared on the generator's empty colour where it makes no background.
+    """
+    generator = head.untuned
+    empty = None
+    if cut_out and generator.background is None:
+        mean_w = generator.mapping_network.w_avg
+        empty = empty_colour(generator, mean_w.expand(1, generator.backbone.num_ws, -1))
+    spreads = CameraRefinement(head.photos, "cpu").spread
+    return [
+        _fit(head, i, photo, camera.to("cpu"), spreads[i], empty)
+        for i, (photo, camera) in enumerate(zip(head.photos, head.cameras, strict=True))
+    ]
+
+
+def _fit(
+    head: ReconstructedHead,
+    index: int,
+    photo: Photo,
+    camera: Camera,
+    spread: Float[Tensor, " 5"],
+    empty: Float[Tensor, "3 1 1"] | None,
+) -> Fit:
+    view = head.input_views[index]
+    image, target = view.image.cpu(), photo.image.cpu()
+    inside, overlap = None, None
+    if photo.mask is not None:
+        mask, own = photo.mask.cpu(), view.alpha().cpu()
+        if empty is not None:
+            target = mask * target + (1 - mask) * empty.cpu()
+        squared = (mask * (image - target).square()).sum() / (3 * mask.sum()).clamp_min(1e-6)
+        inside = float(-10 * torch.log10(squared.clamp_min(1e-10) / 4))
+        overlap = float(torch.minimum(mask, own).sum() / torch.maximum(mask, own).sum().clamp_min(1e-6))
+    turned = _angle_deg(camera, photo.camera)
+    return Fit(
+        target=target,
+        psnr_db=psnr_db(image, target),
+        ssim=float(ssim(image[None], target[None])),
+        head_psnr_db=inside,
+        overlap=overlap,
+        turned_deg=turned,
+        spreads=turned / float(spread[0]),
+    )
+
+
+def _angle_deg(a: Camera, b: Camera) -> float:
+    cosine = ((a.cam2world[:3, :3].cpu() * b.cam2world[:3, :3].cpu()).sum() - 1) / 2
+    return float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))))

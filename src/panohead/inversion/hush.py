@@ -1,0 +1,30 @@
+"""Silence for native libraries that write to the terminal past Python (MediaPipe: a dozen lines a photo)."""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """What is written to file descriptor 2 goes nowhere, unless it ends in an exception: then it appears after all."""
+    with warnings.catch_warnings(), tempfile.TemporaryFile() as heard:
+        warnings.filterwarnings("ignore", category=UserWarning, module="google.protobuf")
+        try:
+            terminal = os.dup(2)
+        except OSError:  # no standard error at all
+            yield
+            return
+        os.dup2(heard.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            if failed:
+                heard.seek(0)
+                os.write(2, heard.read())

@@ -1,0 +1,137 @@
+"""glTF 2.0 binary files (GLB) of coloured or textured heads.
+
+Written here because trimesh would store sRGB bytes as vertex colours where the format asks for linear values: pale
+heads. Beyond positions, normals and colours a vertex may carry application-specific attributes, whose names start with
+an underscore: ``seen`` becomes ``_SEEN``.
+"""
+
+import io
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import trimesh
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from panohead.media.provenance import SourceType, image_metadata, software
+from panohead.mesh_object import texture_of, vertex_rgb
+
+_SYNTHETIC: SourceType = "trainedAlgorithmicMedia"
+_FLOAT, _UNSIGNED_INT = 5126, 5125
+_VERTICES, _INDICES = 34962, 34963
+_LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
+_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3"}
+
+
+def srgb_to_linear(rgb: UInt8[np.ndarray, "vertex 3"]) -> Float32[np.ndarray, "vertex 3"]:
+    """The sRGB transfer function (IEC 61966-2-1), 0..255 to linear 0..1."""
+    level = np.arange(256) / 255
+    table = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    return table.astype(np.float32)[rgb]
+
+
+def plain_metadata(mesh: trimesh.Trimesh) -> dict[str, Any]:
+    """What JSON can hold of a mesh's metadata."""
+    return {str(key): value for key, value in mesh.metadata.items() if isinstance(value, str | bool | int | float)}
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """A picture as PNG, marked as synthetic."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "png", **image_metadata(".png", _SYNTHETIC))
+    return buffer.getvalue()
+
+
+class _Binary:
+    """The binary part: buffer views one after another, each beginning at a multiple of four bytes."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.views: list[dict[str, Any]] = []
+        self.accessors: list[dict[str, Any]] = []
+
+    def add(self, data: bytes, target: int | None = None) -> int:
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.content), "byteLength": len(data)}
+        self.views.append(view if target is None else view | {"target": target})
+        self.content += data + bytes(-len(data) % 4)
+        return len(self.views) - 1
+
+    def add_array(self, values: np.ndarray, target: int = _VERTICES, bounds: bool = False) -> int:
+        flat = values.reshape(len(values), -1)
+        accessor: dict[str, Any] = {
+            "bufferView": self.add(np.ascontiguousarray(values).tobytes(), target),
+            "componentType": _FLOAT if values.dtype.kind == "f" else _UNSIGNED_INT,
+            "count": len(values),
+            "type": _TYPES[flat.shape[1]],
+        }
+        if bounds:
+            accessor |= {"min": flat.min(axis=0).tolist(), "max": flat.max(axis=0).tolist()}
+        self.accessors.append(accessor)
+        return len(self.accessors) - 1
+
+
+def encode_glb(mesh: trimesh.Trimesh, unlit: bool = False) -> bytes:
+    """The content of a .glb file. unlit: the light is already in the colours (KHR_materials_unlit)."""
+    binary = _Binary()
+    attributes = {
+        name: binary.add_array(values, bounds=name == "POSITION") for name, values in _attributes(mesh).items()
+    }
+    indices = binary.add_array(mesh.faces.astype("<u4").reshape(-1), _INDICES)
+    primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "mode": 4}
+    metadata = plain_metadata(mesh)
+    tree: dict[str, Any] = {
+        "asset": {"version": "2.0", "generator": software(), "extras": metadata},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"name": "head", "mesh": 0}],
+        "meshes": [{"name": "head", "primitives": [primitive], "extras": metadata}],
+    }
+    texture = texture_of(mesh)
+    # Without a material the format's default applies, a metal, dark in viewers; but with one and no texture, trimesh
+    # drops the vertex colours.
+    if texture is not None or unlit:
+        primitive["material"] = 0
+        tree |= _material(binary, None if texture is None else texture[1], unlit)
+    tree["accessors"] = binary.accessors
+    tree["bufferViews"] = binary.views
+    tree["buffers"] = [{"byteLength": len(binary.content)}]
+    text = json.dumps(tree, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    total = 12 + 8 + len(text) + 8 + len(binary.content)
+    head = struct.pack("<4sII", b"glTF", 2, total) + struct.pack("<I4s", len(text), b"JSON") + text
+    return b"".join([head, struct.pack("<I4s", len(binary.content), b"BIN\0"), binary.content])
+
+
+def _attributes(mesh: trimesh.Trimesh) -> dict[str, np.ndarray]:
+    normals = np.array(mesh.vertex_normals, np.float64)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    # A vertex whose faces have no area has no normal; the format asks for one of unit length all the same.
+    normals = np.where(length > 1e-6, normals / np.maximum(length, 1e-6), [0, 0, 1])
+    arrays = {"POSITION": mesh.vertices.astype("<f4"), "NORMAL": normals.astype("<f4")}
+    texture, colours = texture_of(mesh), vertex_rgb(mesh)
+    if texture is not None:
+        arrays["TEXCOORD_0"] = (texture[0] * [1, -1] + [0, 1]).astype("<f4")  # v runs downward in glTF
+    elif colours is not None:
+        arrays["COLOR_0"] = srgb_to_linear(colours).astype("<f4")
+    for name, values in mesh.vertex_attributes.items():
+        if np.ndim(values) == 1 and np.issubdtype(np.asarray(values).dtype, np.number):
+            arrays["_" + name.lstrip("_").upper()] = np.asarray(values).astype("<f4")
+    return arrays
+
+
+def _material(binary: _Binary, image: Image.Image | None, unlit: bool) -> dict[str, Any]:
+    surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": 1}
+    material: dict[str, Any] = {"name": "head", "pbrMetallicRoughness": surface}
+    parts: dict[str, Any] = {"materials": [material]}
+    if image is not None:
+        surface["baseColorTexture"] = {"index": 0}
+        clamped = {"wrapS": _CLAMP_TO_EDGE, "wrapT": _CLAMP_TO_EDGE}
+        parts["textures"] = [{"sampler": 0, "source": 0}]
+        parts["samplers"] = [{"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP_LINEAR, **clamped}]
+        parts["images"] = [{"name": "head", "bufferView": binary.add(png_bytes(image)), "mimeType": "image/png"}]
+    if unlit:
+        material["extensions"] = {"KHR_materials_unlit": {}}
+        parts["extensionsUsed"] = ["KHR_materials_unlit"]
+    return parts
