@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import trimesh
 from PIL import Image
 from scipy.interpolate import CubicSpline
 
@@ -110,26 +111,30 @@ def write_sheet(
 
 def write_meshes(
     head: Head,
-    stem: Path,
-    formats: Sequence[str],
+    paths: Sequence[Path],
     *,
     resolution: int,
     level: float,
     smooth: int = 0,
     triangles: int | None = None,
     texture: int | None = None,
-) -> list[Path]:
-    """The head's surface as ``stem.glb`` and so on (see :meth:`Head.mesh`); "mrc" is the density volume instead."""
-    paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in formats]
+) -> trimesh.Trimesh | None:
+    """The head's surface in the format of every path (see :meth:`Head.mesh`); ``.mrc`` is the density volume instead.
+
+    Returns:
+        The mesh, None if only the volume was asked for.
+    """
+    suffixes = {path.suffix for path in paths}
     mesh, volume = None, None
-    if set(formats) - {"mrc"}:
+    if suffixes - {".mrc"}:
         mesh = head.mesh(resolution, level=level, smooth=smooth, triangles=triangles, texture=texture)
-    if "mrc" in formats:
+    if ".mrc" in suffixes:
         box = head.generator.config.rendering.box_warp
         volume = Volume(density_grid(head.density, resolution=resolution, box_warp=box), box / (resolution - 1))
     for path in paths:
-        write_mesh(mesh, path, volume=volume)
-    return paths
+        # The light is in the colours already; the format's own default is a metal, black in many viewers.
+        write_mesh(mesh, path, unlit=True, volume=volume)
+    return mesh
 
 
 def write_turntable(
@@ -214,7 +219,7 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
     write_sheet(rows, folder / "contact_sheet.png", CONTACT_YAWS, cell_size=128)
     first = heads["seed 0"]
     write_turntable(first, folder / "turntable.mp4", frames=frames, fps=24, look=look, step=step)
-    write_mesh(first.mesh(resolution=160), folder / "head.glb")
+    write_mesh(first.mesh(resolution=160), folder / "head.glb", unlit=True)
     step()
     notes = [str(predictor.checkpoint.notes.get("about", ""))] if predictor.checkpoint else []
     return write_page(

@@ -46,7 +46,8 @@ def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path
     assert count_frames_and_secs(str(out / "seed0000_turntable.mp4"))[0] == 4
     head = trimesh.load(out / "seed0000.glb", force="mesh")
     assert 0.02 < head.extents.max() < 0.6, "life size in metres"
-    assert head.visual.vertex_colors.shape == (len(head.vertices), 4)
+    painted = trimesh.load(out / "seed0000.ply", force="mesh")
+    assert painted.visual.vertex_colors.shape == (len(head.vertices), 4)
     volume = (out / "seed0000.mrc").read_bytes()
     assert struct.unpack("<4i", volume[:16]) == (24, 24, 24, 2)
 
@@ -100,7 +101,7 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
         (["--truncation-psi", "nan"], "finite numbers"),
         (["--yaws", "inf"], "finite numbers"),
         (["--resolution", "-4"], "must be at least 1"),
-        (["--mesh-resolution", "1"], "must be at least 1"),
+        (["--mesh-resolution", "1"], "must be between 8 and 1024"),
         (["--mix-with", "-3"], "is a seed"),
         (["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
         (["--mix-with", "1", "--mix-rows", "90"], "rows of ws go from 0 to 5"),

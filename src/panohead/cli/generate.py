@@ -16,6 +16,7 @@ from panohead.cli.common import (
     parse_numbers,
     say,
 )
+from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Generate(Model):
+class Generate(MeshOptions, Model):
     """Pictures, turntables and meshes of sampled heads."""
 
     out: Path
@@ -56,18 +57,6 @@ class Generate(Model):
     """Frames of the turntable."""
     fps: float = 24.0
     """Frames per second of the turntable."""
-    mesh: tuple[Literal["glb", "obj", "ply", "stl", "mrc"], ...] = ()
-    """Also a mesh in these formats (mrc: the density volume; obj with --texture: also mtl and png)."""
-    mesh_resolution: int = 256
-    """Nodes per side of the mesh's grid."""
-    mesh_level: float = 10.0
-    """Density at the surface."""
-    smooth: int = 0
-    """Rounds of smoothing of the mesh, which keep its volume; about 10 take the staircase off."""
-    triangles: int | None = None
-    """Simplify the mesh to at most so many triangles (with --texture 20000 if not given)."""
-    texture: int | None = None
-    """Pixels a side of a texture for glb and obj, instead of colours at the vertices."""
     depth: bool = False
     """Also a 16-bit depth picture per view."""
     masks: bool = False
@@ -102,7 +91,7 @@ class Generate(Model):
         say(f"wrote {len(seeds)} heads to {out}")
 
     def _check(self) -> None:
-        numbers = (*self.yaws, self.pitch, self.truncation_psi, self.fps, self.mesh_level)
+        numbers = (*self.yaws, self.pitch, self.truncation_psi, self.fps)
         wrong = {
             "mp4 knows no transparency; choose --turntable-format webm, gif or png": (
                 self.transparent and self.turntable and self.turntable_format == "mp4"
@@ -111,21 +100,12 @@ class Generate(Model):
                 self.transparent and self.background is not None
             ),
             "give at least one view to --yaws": not self.yaws,
-            "angles, --truncation-psi, --fps and --mesh-level must be finite numbers": (
-                not all(map(math.isfinite, numbers))
-            ),
+            "angles, --truncation-psi and --fps must be finite numbers": (not all(map(math.isfinite, numbers))),
             "--frames and --fps must be positive and --cell-size at least 16": (
                 self.frames < 1 or self.fps <= 0 or self.cell_size < 16
             ),
-            "--resolution must be at least 1 and --mesh-resolution between 8 and 1024": (
-                (self.resolution is not None and self.resolution < 1) or not 8 <= self.mesh_resolution <= 1024
-            ),
-            "--smooth must be between 0 and 1000": not 0 <= self.smooth <= 1000,
-            "--triangles must be at least 100": self.triangles is not None and self.triangles < 100,
-            "--texture must be between 16 and 8192 pixels": self.texture is not None and not 16 <= self.texture <= 8192,
-            "--texture takes at most 100000 triangles; lower --triangles": (
-                self.texture is not None and (self.triangles or 0) > 100_000
-            ),
+            "--resolution must be at least 1": self.resolution is not None and self.resolution < 1,
+            **self.mesh_mistakes(),
             "--mix-with is a seed between 0 and 2^32 - 1": (
                 self.mix_with is not None and not 0 <= self.mix_with < 2**32
             ),
@@ -161,7 +141,7 @@ class Generate(Model):
         return predictor.mix(sample(seed), sample(self.mix_with), parse_numbers(self.mix_rows, "rows"))
 
     def _write_head(self, head: "Head", out: Path, seed: int, look: "Look", step: Callable[[], None]) -> list["Image"]:
-        from panohead.gallery import write_meshes, write_turntable, write_views
+        from panohead.gallery import write_turntable, write_views
 
         name = f"seed{seed:04d}"
         pictures = write_views(
@@ -171,15 +151,6 @@ class Generate(Model):
             path = out / f"{name}_turntable{FILM_SUFFIXES[self.turntable_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, look=look, step=step)
         if self.mesh:
-            write_meshes(
-                head,
-                out / name,
-                self.mesh,
-                resolution=self.mesh_resolution,
-                level=self.mesh_level,
-                smooth=self.smooth,
-                triangles=self.triangles,
-                texture=self.texture,
-            )
+            self.write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh])
             step()
         return pictures

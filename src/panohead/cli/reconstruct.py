@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from panohead.cli.common import TRANSPARENT, Debug, Model, parse_background, say
+from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _WEIGHT_FREE = "Laplacian pyramid, gradients and SSIM; no weights (give --lpips 
 
 
 @dataclass(kw_only=True)
-class Reconstruct(Model):
+class Reconstruct(MeshOptions, Model):
     """Photos of one person to a head. Ctrl-C keeps the best so far; --resume goes on."""
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -51,10 +52,10 @@ class Reconstruct(Model):
     background: str | None = None
     """Behind the head in turntable and views: a colour (#ffffff), a picture's path, or transparent: then the turntable
     is a .webm and a folder of PNG files, with alpha."""
+    mesh: tuple[Literal["glb", "obj", "ply", "stl", "mrc"], ...] = ("glb", "ply")
+    """Formats of the head's mesh: head.glb, mesh.ply, ... (mrc: the density volume)."""
     mesh_resolution: int = 200
     """Nodes per side of the mesh's grid."""
-    mesh_level: float = 10.0
-    """Density at the surface."""
     debug: Debug = False
 
     def run(self) -> None:
@@ -99,9 +100,8 @@ class Reconstruct(Model):
     def _check(self) -> None:
         wrong = {
             "--labels and --masks go with --aligned": not self.aligned and (self.labels or self.masks) is not None,
-            "--frames must be positive and --mesh-resolution between 8 and 1024": (
-                self.frames < 1 or not 8 <= self.mesh_resolution <= 1024
-            ),
+            "--frames must be positive": self.frames < 1,
+            **self.mesh_mistakes(),
             "--steps must be positive and --tuning-steps not negative": (
                 (self.steps is not None and self.steps < 1) or (self.tuning_steps or 0) < 0
             ),
@@ -154,14 +154,7 @@ class Reconstruct(Model):
         from panohead.cli.reconstruct_files import write_results
         from panohead.inversion.report import write_report
 
-        results, notes = write_results(
-            head,
-            out,
-            self._look(),
-            frames=self.frames,
-            mesh_resolution=self.mesh_resolution,
-            mesh_level=self.mesh_level,
-        )
+        results, notes = write_results(head, out, self._look(), frames=self.frames, meshes=self)
         saved = head.save(out, checkpoint=self.checkpoint, photos=photos)
         notes = [*head.journal.remarks, *notes]
         if head.journal.stopped:

@@ -9,11 +9,12 @@ from panohead.cli.common import counting, output_folder, say
 from panohead.errors import PanoHeadError
 
 if TYPE_CHECKING:
+    from panohead.cli.mesh_options import MeshOptions
     from panohead.gallery import Look
     from panohead.inversion import ReconstructedHead
 
 STATE = "reconstruct.state"
-MESHES = ("head.glb", "mesh.ply")
+MESHES = {"glb": "head.glb", **{suffix: f"mesh.{suffix}" for suffix in ("obj", "ply", "stl", "mrc")}}
 FILMS = ("turntable.mp4", "turntable.webm")
 FRAMES = "turntable"
 """Folder of transparent pictures."""
@@ -67,7 +68,7 @@ def open_folder(path: Path, photos: Digests, *, resume: bool) -> Path:
 
 
 def write_results(
-    head: "ReconstructedHead", out: Path, look: "Look", *, frames: int, mesh_resolution: int, mesh_level: float
+    head: "ReconstructedHead", out: Path, look: "Look", *, frames: int, meshes: "MeshOptions"
 ) -> tuple[list[str], list[str]]:
     """Views, turntable and meshes.
 
@@ -75,7 +76,6 @@ def write_results(
         The files' names, and sentences about them.
     """
     from panohead.gallery import CONTACT_YAWS, write_sheet, write_turntable, write_views
-    from panohead.mesh_export import write_mesh
 
     _drop_older(out)
     film, also = out / FILMS[0], []
@@ -87,11 +87,11 @@ def write_results(
         write_turntable(head, film, frames=frames, fps=_FPS, look=look, step=step, also=also)
         files, notes = [film.name, *(path.name for path in also), "views.png"], []
         try:
-            mesh = head.mesh(mesh_resolution, level=mesh_level)
-            for name in MESHES:
-                write_mesh(mesh, out / name)
-            files += MESHES
-            notes.append(f"The photos saw {mesh.metadata['seen_share']:.0%} of the mesh's vertices.")
+            names = [MESHES[suffix] for suffix in meshes.mesh]
+            mesh = meshes.write_meshes(head, [out / name for name in names])
+            files += names
+            if mesh is not None:
+                notes.append(f"The photos saw {mesh.metadata['seen_share']:.0%} of the mesh's vertices.")
         except PanoHeadError as error:
             notes.append(f"There is no mesh: {error}")
             say(f"no mesh was written: {error}")
@@ -101,7 +101,7 @@ def write_results(
 
 def _drop_older(out: Path) -> None:
     """Results of an earlier run that this one may not write again; nothing else."""
-    for name in (*MESHES, *FILMS, "report.html"):
+    for name in (*MESHES.values(), *FILMS, "report.html"):
         (out / name).unlink(missing_ok=True)
     for picture in (out / FRAMES).glob("frame_*.png"):
         picture.unlink()

@@ -19,6 +19,7 @@ CENTRE_BELOW_BOX = 54.0 / 511.0
 _CONFIDENT = 0.3
 _OVERLAP = 0.5
 _YOLO_PX = 640
+_SUPPRESSED_ROWS = 300
 _HALF_OF_WIDTH_FRONT, _HALF_OF_WIDTH_SIDE = 0.65, 0.585
 _TOP_TO_CENTRE = 0.955
 _BEHIND = 0.10
@@ -95,8 +96,12 @@ def decode_yolo(output: np.ndarray) -> list[Box]:
         PanoHeadError: for an output of another form.
     """
     table = np.squeeze(output)
-    if table.ndim != 2 or min(table.shape) < 5:
+    # A square table is a mask's or a heat map's.
+    if output.ndim > 3 or table.ndim != 2 or min(table.shape) < 5 or table.shape[0] == table.shape[1]:
         raise PanoHeadError(f"the head model's output of shape {output.shape} is not that of YOLO 5 or 8")
+    # Exports that thin out themselves give 300 rows of corners, score and class: the class would be read as a score.
+    if table.shape == (_SUPPRESSED_ROWS, 6):
+        raise PanoHeadError("the head model gives finished boxes; export it without non-maximum suppression")
     version8 = table.shape[0] < table.shape[1]
     rows = table.T if version8 else table
     score = rows[:, 4] if version8 or rows.shape[1] == 5 else rows[:, 4] * rows[:, 5]
