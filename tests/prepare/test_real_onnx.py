@@ -179,6 +179,10 @@ def test_matting_files_give_a_mask_of_the_photo(build: Callable[[Path], Path], t
     assert mask.max() == 1
     assert np.abs(mask - expected).mean() < 0.01
     assert masker.mask(even(0, 0, 0)).max() == 0, "a black photo has no person"
+    # In between, the values show how the pixels were scaled for the network.
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3))
+    logits = np.clip((np.arange(256) / 255 - 0.5) * 8, -3, 3)
+    np.testing.assert_allclose(masker.mask(np.array(ramp))[128], (logits + 3) / 6, atol=0.02)
 
 
 class NoFaces:

@@ -97,7 +97,7 @@ def decode_yolo(output: np.ndarray) -> list[Box]:
     """
     table = np.squeeze(output)
     # A square table is a mask's or a heat map's.
-    if output.ndim > 3 or table.ndim != 2 or min(table.shape) < 5 or table.shape[0] == table.shape[1]:
+    if table.ndim != 2 or min(table.shape) < 5 or table.shape[0] == table.shape[1]:
         raise PanoHeadError(f"the head model's output of shape {output.shape} is not that of YOLO 5 or 8")
     # Exports that thin out themselves give 300 rows of corners, score and class: the class would be read as a score.
     if table.shape == (_SUPPRESSED_ROWS, 6):
