@@ -39,21 +39,28 @@ class Fit:
     spreads: float
 
     def doubts(self) -> list[str]:
-        """Sentences about what does not fit; none when all is well."""
+        """Sentences about what does not fit, each with what was measured; none when all is well.
+
+        The limits are rules of thumb: a correct label can cross them too, so the sentences accuse nothing.
+        """
         found = []
         if self.spreads > MOST_SPREADS:
             found.append(
-                f"The camera was turned by {self.turned_deg:.0f} degrees, further than such an estimate is usually "
-                "wrong: its label may be of another view."
+                f"The camera was turned by {self.turned_deg:.0f} degrees, {self.spreads:.1f} times what such an "
+                "estimate is usually wrong by; if its label is of another view, the head is wrong too."
             )
-        poor = []
+        measured = []
         if self.overlap is not None and self.overlap < LEAST_OVERLAP:
-            poor.append(f"the outlines overlap by {self.overlap:.0%}")
-        inside = self.psnr_db if self.head_psnr_db is None else self.head_psnr_db
+            measured.append(f"the head's outline overlaps by {self.overlap:.0%} with the photo's")
+        inside, where = (self.psnr_db, "picture") if self.head_psnr_db is None else (self.head_psnr_db, "head")
         if inside < LEAST_PSNR_DB:
-            poor.append(f"PSNR {inside:.1f} dB")
-        if poor:
-            found.append(f"The fit is poor ({', '.join(poor)}); the result is a best effort.")
+            measured.append(f"the {where} resembles the photo's with a PSNR of {inside:.1f} dB")
+        if measured:
+            sentence = " and ".join(measured)
+            found.append(
+                f"{sentence[0].upper()}{sentence[1:]}; a wrong camera label, a wrong mask or too few steps may be why, "
+                "and the result is a best effort."
+            )
         return found
 
 
