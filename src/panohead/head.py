@@ -144,16 +144,10 @@ class Head:
         generator = self.generator
         if resolution is None:
             resolution = generator.config.neural_rendering_resolution
-        foreground = generator.render(
-            self.field, camera.expand(1).to(self.ws.device), resolution, self._even_samples(resolution)
-        )
+        rays = RayRandomness.even(resolution**2, generator.config.rendering.importance_samples, self.ws.device)
+        foreground = generator.render(self.field, camera.expand(1).to(self.ws.device), resolution, rays)
         behind = (self if background is None else background).background
         return generator.finish(foreground, behind, self.ws, superresolve=superresolve)
-
-    def _even_samples(self, resolution: int) -> RayRandomness:
-        count = max(self.generator.config.rendering.importance_samples, 1)
-        quantiles = (torch.arange(count, device=self.ws.device) + 0.5) / count
-        return RayRandomness(ray_jitter=0.5, importance_u=quantiles.expand(resolution**2, count))
 
 
 def _frame(rendering: Rendering, camera: Camera) -> Frame:

@@ -1,6 +1,5 @@
 """``panohead reconstruct`` ended in the middle, by Ctrl-C and by force, and gone on with: the end is the same."""
 
-import json
 import os
 import signal
 import subprocess
@@ -13,12 +12,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-
-import tiny
-from panohead.checkpoint import save_checkpoint
-from panohead.geometry import Camera
-from panohead.media import save_image
-from panohead.predictor import Predictor
 
 TUNING_STEPS = 40
 """The state is kept every 20 steps, so there is one in the middle of the tuning."""
@@ -75,19 +68,15 @@ def assert_same_end(a: Path, b: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint, an aligned crop with its label, and in ``whole`` what an unbroken run writes."""
-    folder = tmp_path_factory.mktemp("interrupt")
-    generator = tiny.generator()
-    save_checkpoint(folder / "tiny.safetensors", {"G_ema": generator})
-    save_image(Predictor(generator).sample(5).render(Camera.orbit(10)).image, folder / "me.png")
-    labels = [["me.png", Camera.orbit(10).to_label().tolist()]]
-    (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
+def whole(folder: Path) -> Path:
+    """What an unbroken run writes."""
     finish(start(folder, folder / "whole"), 0)
-    return folder
+    return folder / "whole"
 
 
-def test_ctrl_c_keeps_the_best_so_far_and_the_run_goes_on_to_the_same_end(folder: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_best_so_far_and_the_run_goes_on_to_the_same_end(
+    folder: Path, whole: Path, tmp_path: Path
+) -> None:
     process = start(folder, tmp_path)
     try:
         wait_for_tuning(process, tmp_path)
@@ -105,10 +94,10 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_run_goes_on_to_the_same_end(folder
         assert np.isfinite(latent["ws"]).all()
     finish(start(folder, tmp_path, "--resume"), 0)
     assert not (tmp_path / "reconstruct.state").exists()
-    assert_same_end(tmp_path, folder / "whole")
+    assert_same_end(tmp_path, whole)
 
 
-def test_a_killed_run_goes_on_to_the_same_end(folder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_to_the_same_end(folder: Path, whole: Path, tmp_path: Path) -> None:
     process = start(folder, tmp_path)
     try:
         wait_for_tuning(process, tmp_path)
@@ -119,4 +108,4 @@ def test_a_killed_run_goes_on_to_the_same_end(folder: Path, tmp_path: Path) -> N
     assert 20 <= len(tuned) < TUNING_STEPS, "it was not killed in the middle of the tuning"
     assert not (tmp_path / "latent.npz").exists()
     finish(start(folder, tmp_path, "--resume"), 0)
-    assert_same_end(tmp_path, folder / "whole")
+    assert_same_end(tmp_path, whole)

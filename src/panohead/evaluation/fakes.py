@@ -64,9 +64,7 @@ def from_bytes(images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "
 def even_rays(generator: Generator, resolution: int, batch: int) -> RayRandomness:
     """The renderer's random numbers replaced by evenly spaced ones."""
     device = next(generator.parameters()).device
-    fine = max(generator.config.rendering.importance_samples, 1)
-    quantiles = (torch.arange(fine, device=device) + 0.5) / fine
-    return RayRandomness(ray_jitter=0.5, importance_u=quantiles.expand(batch * resolution**2, fine))
+    return RayRandomness.even(batch * resolution**2, generator.config.rendering.importance_samples, device)
 
 
 @torch.no_grad()

@@ -26,10 +26,3 @@ class Draws:
         """A generator for one use in one step."""
         seed = np.random.SeedSequence((self.seed, self.phase, step, use)).generate_state(1, np.uint64)[0]
         return torch.Generator(self.device).manual_seed(int(seed >> np.uint64(1)))
-
-
-def even_rays(rays: int, importance_samples: int, device: torch.device | str) -> RayRandomness:
-    """Rays sampled evenly, as :class:`panohead.head.Head` renders: the same w then has the same loss at every step."""
-    count = max(importance_samples, 1)
-    quantiles = (torch.arange(count, device=device) + 0.5) / count
-    return RayRandomness(ray_jitter=0.5, importance_u=quantiles.expand(rays, count))

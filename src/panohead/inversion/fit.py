@@ -8,7 +8,7 @@ from torch import Tensor
 
 from panohead.geometry import Camera
 from panohead.inversion.losses import psnr_db, ssim
-from panohead.inversion.objective import empty_colour
+from panohead.inversion.objective import photo_ground
 from panohead.inversion.photo import Photo
 from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.inversion.refine_camera import CameraRefinement
@@ -71,11 +71,7 @@ def fits(head: ReconstructedHead, *, cut_out: bool = True) -> list[Fit]:
     Args:
         cut_out: masked photos were compared on the generator's empty colour where it makes no background.
     """
-    generator = head.untuned
-    empty = None
-    if cut_out and generator.background is None:
-        mean_w = generator.mapping_network.w_avg
-        empty = empty_colour(generator, mean_w.expand(1, generator.backbone.num_ws, -1))
+    empty = photo_ground(head.untuned) if cut_out else None
     spreads = CameraRefinement(head.photos, "cpu").spread
     return [
         _fit(head, i, photo, camera.to("cpu"), spreads[i], empty)

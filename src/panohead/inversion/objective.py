@@ -9,12 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera
-from panohead.inversion.draws import even_rays
 from panohead.inversion.losses import Distance, PictureLoss
 from panohead.inversion.photo import Photo
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRendering
+from panohead.rendering.renderer import RayRandomness, RayRendering
 from panohead.stylegan.synthesis_layers import PixelNoise
 
 NOISE = PixelNoise(mode="const")
@@ -31,7 +30,7 @@ def render_view(
     superresolve: bool = True,
 ) -> Rendering:
     """One view of a field, rays sampled evenly, differentiable in field, w and camera."""
-    randomness = even_rays(resolution**2, generator.config.rendering.importance_samples, ws.device)
+    randomness = RayRandomness.even(resolution**2, generator.config.rendering.importance_samples, ws.device)
     foreground = generator.render(field, camera.expand(1), resolution, randomness)
     background = generator.background_features(ws if ws_background is None else ws_background, noise=NOISE)
     return generator.finish(foreground, background, ws, superresolve=superresolve)
@@ -47,6 +46,13 @@ def empty_colour(generator: Generator, ws: Float[Tensor, "1 num_ws w_dim"]) -> F
         features = features + 1
     picture = generator.finish(RayRendering(features, nothing, nothing), None, ws, superresolve=False).image_raw
     return picture[0].mean(dim=(1, 2), keepdim=True).clamp(-1, 1)
+
+
+def photo_ground(generator: Generator) -> Float[Tensor, "3 1 1"] | None:
+    """What masked photos are put on: the mean head's empty colour; None for a generator with a background."""
+    if generator.background is not None:
+        return None
+    return empty_colour(generator, generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1))
 
 
 class PhotoObjective:

@@ -14,7 +14,7 @@ from panohead.inversion.draws import Draws
 from panohead.inversion.fast import FastConfig, reconstruct_fast
 from panohead.inversion.journal import Journal
 from panohead.inversion.losses import PictureLoss, PyramidLoss
-from panohead.inversion.objective import PhotoObjective, empty_colour
+from panohead.inversion.objective import PhotoObjective, photo_ground
 from panohead.inversion.official import OfficialConfig
 from panohead.inversion.photo import MaskPicture, Photo, Picture, read_pictures
 from panohead.inversion.reconstructed_head import Found, ReconstructedHead
@@ -78,17 +78,13 @@ def output_side(generator: Generator) -> int:
 
 
 def _objective(generator: Generator, photos: Sequence[Photo], config: FastConfig, loss: PictureLoss) -> PhotoObjective:
-    mean_w = generator.mapping_network.w_avg
-    empty = None
-    if generator.background is None:
-        empty = empty_colour(generator, mean_w.expand(1, generator.backbone.num_ws, -1))
     return PhotoObjective(
         photos,
         loss,
-        empty=empty,
+        empty=photo_ground(generator),
         background_weight=config.background_weight,
         mask_weight=config.mask_weight,
-        device=mean_w.device,
+        device=generator.mapping_network.w_avg.device,
     )
 
 

@@ -60,6 +60,15 @@ class RayRandomness:
     importance_u: Float[Tensor, "batch_ray fine"] | float | None = None
     generator: torch.Generator | None = None
 
+    @classmethod
+    def even(
+        cls, rays: int, samples: int, device: torch.device | str, generator: torch.Generator | None = None
+    ) -> "RayRandomness":
+        """Nothing random: the middle of every stratum, and evenly spaced quantiles for ``samples`` fine ones a ray."""
+        count = max(samples, 1)
+        quantiles = (torch.arange(count, device=device) + 0.5) / count
+        return cls(ray_jitter=0.5, importance_u=quantiles.expand(rays, count), generator=generator)
+
     def jitter(self, like: Float[Tensor, "batch ray 3"], samples: int) -> Float[Tensor, "batch ray sample"]:
         """Jitter for the first pass."""
         return self._get(self.ray_jitter, (*like.shape[:2], samples), like)

@@ -94,11 +94,8 @@ def _renderings(
         count = len(part)
         origins, directions = rays_from_camera(Camera.from_label(part), resolution)
         rays = count * resolution**2
-        fine = max(config.importance_samples, 1)
-        quantiles = ((torch.arange(fine, device=ws.device) + 0.5) / fine).expand(rays, fine)
-        randomness = RayRandomness(
-            ray_jitter=0.5, importance_u=quantiles, generator=torch.Generator(ws.device).manual_seed(0)
-        )
+        drawn = torch.Generator(ws.device).manual_seed(0)
+        randomness = RayRandomness.even(rays, config.importance_samples, ws.device, drawn)
         # Rays of all views lie side by side in one sample, so that they share one tri-grid.
         flat = render(field, origins.reshape(1, rays, 3), directions.reshape(1, rays, 3), config, randomness)
         views = RayRendering(
