@@ -3,46 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from drawn import DrawnFaces, DrawnMask, drawn_photo
 from panohead.data.align_tools import AlignmentTools
-from panohead.data.face_canonical import canonical_face
 from panohead.data.pose_sidecar import GivenPose
 from panohead.data.prepare_settings import PrepareSettings
 
-SIDE = 320
 BOX = (80.0, 60.0, 240.0, 250.0)
-
-
-def drawn_photo(seed: int) -> tuple[Image.Image, Image.Image]:
-    """A noisy ellipse and its mask."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:SIDE, 0:SIDE].astype(float)
-    head = (((x - 160) / 75) ** 2 + ((y - 155) / 95) ** 2 < 1).astype(float)
-    coarse = np.array(Image.fromarray(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)).resize((SIDE, SIDE)))
-    pixels = coarse * (0.4 + 0.6 * head[..., None]) + rng.normal(0, 12, (SIDE, SIDE, 3))
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), Image.fromarray((head * 255).astype(np.uint8))
-
-
-class DrawnFaces:
-    """Stands for MediaPipe: a face in the middle of whatever is large enough and not of one colour."""
-
-    def faces(self, image: np.ndarray, most: int) -> list[np.ndarray]:
-        if min(image.shape[:2]) < 64 or image.std() < 5:
-            return []
-        scale, middle = 6.6 * min(image.shape[:2]) / SIDE, np.array([image.shape[1], image.shape[0]]) / 2
-        face = canonical_face()
-        return [np.concatenate([face[:, :2] * [scale, -scale] + middle, -scale * face[:, 2:]], axis=1)]
-
-
-class DrawnMask:
-    """An oval, whatever the picture."""
-
-    def mask(self, image: np.ndarray) -> np.ndarray:
-        y, x = np.mgrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]
-        return ((x / 0.8) ** 2 + (y / 0.9) ** 2 < 1).astype(np.float64)
 
 
 class DrawnSettings(PrepareSettings):

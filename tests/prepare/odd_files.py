@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from .conftest import drawn_photo
+from drawn import drawn_photo
 
 ACCEPTED = ""
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from drawn import drawn_photo
 from panohead.cli.prepare_report import write_report
 from panohead.data import prepare_run
 from panohead.data.dataset import open_dataset
@@ -27,7 +28,7 @@ from panohead.data.prepare_sources import list_photos, printable
 from panohead.data.quality import QualityGates
 from panohead.errors import PanoHeadError
 
-from .conftest import DrawnSettings, drawn_photo
+from .conftest import DrawnSettings
 from .odd_files import ACCEPTED, Odd, broken_photos, encoded, odd_names, whole_photos, write_archives, write_specials
 
 NOBODY = 65534

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drawn import drawn_photo
 from panohead.cli.prepare_report import write_report
 from panohead.data import prepare_one, prepare_pool
 from panohead.data.dataset import open_dataset
@@ -29,7 +30,7 @@ from panohead.data.quality import QualityGates
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 
-from .conftest import BOX, drawn_photo
+from .conftest import BOX
 
 Folder = Callable[[int], Path]
 Settings = Callable[..., PrepareSettings]

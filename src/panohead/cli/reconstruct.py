@@ -12,6 +12,7 @@ from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
     from panohead.cli.reconstruct_files import Digests
+    from panohead.data.align_tools import AlignmentTools
     from panohead.gallery import Look
     from panohead.geometry import Camera
     from panohead.inversion import FastConfig, Journal, OfficialConfig, PictureLoss, ReconstructedHead
@@ -67,12 +68,13 @@ class Reconstruct(MeshOptions, Model):
         self._check()
         config, loss = self._config(), self._loss()
         cameras, masks = self._aligned_inputs()
+        tools = self._tools()
         self._look()  # a mistake in --background is told now, not in the end
         predictor = self.load()
         photos = digests(self.photos)
         out = open_folder(self.out, photos, resume=self.resume)
-        with stop_on_interrupt() as asked, optimisation_bar(config) as advance:
-            journal = Journal(on_step=advance, should_stop=asked, path=out / STATE, resume=self.resume)
+        with stop_on_interrupt() as asked, optimisation_bar(config) as (advance, remark):
+            journal = Journal(advance, remark, should_stop=asked, path=out / STATE, resume=self.resume)
             head = predictor.reconstruct(
                 self.photos,
                 cameras,
@@ -82,6 +84,7 @@ class Reconstruct(MeshOptions, Model):
                 loss=loss,
                 seed=self.seed,
                 journal=journal,
+                tools=tools,
             )
         if journal.stopped:
             say("stopped; writing the best so far (Ctrl-C again to leave at once)")
@@ -149,6 +152,19 @@ class Reconstruct(MeshOptions, Model):
         if self.masks is not None:
             masks = [self.masks / f"{photo.stem}.png" for photo in self.photos]
         return read_cameras(labels, self.photos), masks
+
+    def _tools(self) -> "AlignmentTools | None":
+        """What finds heads, and compares labels with faces where it is installed."""
+        from panohead.data.align_tools import AlignmentTools
+        from panohead.data.face_mesh import import_mediapipe
+
+        try:
+            import_mediapipe()
+        except PanoHeadError:
+            if not self.aligned:
+                raise
+            return None
+        return AlignmentTools()
 
     def _write(self, head: "ReconstructedHead", out: Path, photos: "Digests") -> None:
         from panohead.cli.reconstruct_files import write_results

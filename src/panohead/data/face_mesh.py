@@ -50,7 +50,7 @@ def import_mediapipe() -> Any:
     except ImportError as error:
         raise PanoHeadError(
             "finding faces and people needs mediapipe 0.10.14 (Python 3.11 or 3.12): pip install 'panohead[face]', or "
-            "give poses with --poses FILE.csv and masks with --masks DIR"
+            "do without (prepare: --poses FILE.csv --masks DIR; reconstruct: aligned crops, --aligned --labels FILE)"
         ) from error
     return mediapipe
 

@@ -43,6 +43,7 @@ class FastConfig:
     mask_weight: of the mask's mean absolute error.
     background_weight: of pixels outside the mask, for generators with a background.
     unseen_weight: of the difference to the untuned generator in views that no photo shows; 0 for none.
+    unseen_interval: tuning looks at such a view every so many steps.
     unseen_angle_deg: a view counts as unseen from so far away from every photo's camera.
     w_samples, w_seed: of the statistics of w.
     """
@@ -59,7 +60,8 @@ class FastConfig:
     camera_weight: float = 0.003
     mask_weight: float = 0.5
     background_weight: float = 0.1
-    unseen_weight: float = 0.25
+    unseen_weight: float = 0.1
+    unseen_interval: int = 3
     unseen_angle_deg: float = 60.0
     w_samples: int = 4096
     w_seed: int = 123
@@ -149,7 +151,7 @@ def tune(
         field = tuned.field(ws, noise=NOISE)
         parts = objective(tuned, field, ws, cameras, resolution, superresolve=True, ws_background=ws_background)
         total = parts["photos"]
-        if unseen is not None and unseen.count > 0:
+        if unseen is not None and unseen.count > 0 and step % config.unseen_interval == 0:
             parts["unseen"] = unseen.difference(tuned, field, ws, step)
             total = total + config.unseen_weight * parts["unseen"]
         return {"loss": total, **parts}

@@ -29,6 +29,7 @@ class Step:
 class Journal:
     """Attributes:
     on_step: called after every step.
+    on_remark: called with a sentence about a photo as soon as there is one, before the first step.
     should_stop: asked before every step; True ends the phase with the best so far.
     path: file to save the state in; None keeps nothing.
     resume: continue from that file if it is there.
@@ -37,6 +38,7 @@ class Journal:
     """
 
     on_step: Callable[[Step], None] | None = None
+    on_remark: Callable[[str], None] | None = None
     should_stop: Callable[[], bool] | None = None
     path: Path | None = None
     resume: bool = False

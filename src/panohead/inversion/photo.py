@@ -1,21 +1,18 @@
 """One photo as the optimisation sees it: an aligned crop at the generator's size, its camera, and its mask if known."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from panohead.data.align_tools import AlignmentTools
 from panohead.data.alignment import Alignment, align_all
 from panohead.data.prepare_one import measure
 from panohead.data.prepare_overlay import overlay
-from panohead.data.prepare_photo import read_photo, to_rgb
 from panohead.data.quality import QualityGates, gate
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
@@ -25,7 +22,6 @@ from panohead.media.images import from_uint8
 CameraKind = Literal["given", "face", "coarse"]
 SMALLEST_SIDE = 48
 """Pixels; a head cannot be read from less."""
-MOST_PHOTOS = 8
 _GATES = QualityGates(min_confidence=0.0)
 """What a training set would leave out is only remarked on here; coarse cameras have a remark of their own."""
 
@@ -78,7 +74,7 @@ def aligned_photo(
     """A crop that is already in the official frame: its square middle, Lanczos to ``size`` (facts section 7).
 
     Raises:
-        PanoHeadError: for a picture that is too small or uniform.
+        PanoHeadError: for a picture that is too small or uniform, or an empty mask.
     """
     remarks = []
     _refuse_small(pixels, name)
@@ -89,6 +85,8 @@ def aligned_photo(
     image = from_uint8(np.asarray(square(pixels, size)))
     alpha = None
     if mask is not None:
+        if mask.max(initial=0) == 0:
+            raise PanoHeadError(f"the mask of {name} is empty; give one with the head in white, or none")
         alpha = torch.from_numpy(np.asarray(square(mask, size)).astype(np.float32) / 255)[None]
     return Photo(name, image, alpha, camera, kind, tuple(remarks))
 
@@ -122,10 +120,12 @@ def found_photo(
     # Looked for in the frame, not in the photo: networks for masks see a small picture of what they are given.
     with hushed():
         mask = tools.masker.mask(frame)
-    grey = np.rint(mask * 255).astype(np.uint8)
+    grey = np.rint(mask * 255).astype(np.uint8) if mask.max() >= 0.5 else None
     photo = aligned_photo(frame, alignment.camera, size, mask=grey, name=name, kind=alignment.kind)
     finding = Finding(overlay(pixels, alignment, mask, accepted=True), alignment.method, alignment.confidence)
     doubts = _doubts(len(heads), alignment, gate(alignment, measure(pixels, alignment, frame, mask), _GATES))
+    if grey is None:
+        doubts.append("No outline of a person was found; background and head are not told apart.")
     return replace(photo, remarks=(*photo.remarks, *doubts), found=finding)
 
 
@@ -146,82 +146,3 @@ def _refuse_small(pixels: UInt8[np.ndarray, "height width 3"], name: str) -> Non
             f"{name} has {pixels.shape[1]} x {pixels.shape[0]} pixels; a head needs at least {SMALLEST_SIDE}, give a "
             "larger photo"
         )
-
-
-Picture = str | Path | Image.Image | np.ndarray
-"""Arrays are "height width 3", uint8."""
-MaskPicture = str | Path | Image.Image | UInt8[np.ndarray, "height width"]
-
-
-def read_pictures(
-    pictures: Sequence[Picture],
-    cameras: Sequence[Camera] | None,
-    size: int,
-    *,
-    masks: Sequence[MaskPicture | None] | None = None,
-    tools: AlignmentTools | None = None,
-) -> list[Photo]:
-    """Photos of one person. With ``cameras`` they are crops in the official frame; without, heads are looked for.
-
-    Raises:
-        PanoHeadError: for anything that cannot be a photo of a head, naming it.
-    """
-    if not 1 <= len(pictures) <= MOST_PHOTOS:
-        raise PanoHeadError(f"{len(pictures)} photos were given; give 1 to {MOST_PHOTOS} of one person")
-    for what, given in (("cameras", cameras), ("masks", masks)):
-        if given is not None and len(given) != len(pictures):
-            raise PanoHeadError(f"{len(pictures)} photos and {len(given)} {what} were given; give one for each")
-    names = [Path(p).name if isinstance(p, str | Path) else f"photo {i + 1}" for i, p in enumerate(pictures)]
-    tools = AlignmentTools() if tools is None and cameras is None else tools
-    photos: list[Photo] = []
-    for i, (picture, name) in enumerate(zip(pictures, names, strict=True)):
-        # One at a time: eight photos of a camera are a gigabyte.
-        pixels, done = _pixels(picture, name)
-        if cameras is None:
-            assert tools is not None
-            photo = found_photo(pixels, size, tools, name=name)
-        else:
-            of_crop = None if masks is None else masks[i]
-            mask = None if of_crop is None else _mask(of_crop)
-            photo = aligned_photo(pixels, _single(cameras[i]), size, mask=mask, name=name)
-        same = [f"The same picture as {p.name}; it shows nothing new." for p in photos if _equal(p, photo)]
-        photos.append(replace(photo, remarks=(*done, *photo.remarks, *same[:1])))
-    return photos
-
-
-def _equal(a: Photo, b: Photo) -> bool:
-    return torch.equal(a.image, b.image)
-
-
-def _single(camera: Camera) -> Camera:
-    return Camera(camera.cam2world.reshape(4, 4).float(), camera.intrinsics.reshape(3, 3).float())
-
-
-def _pixels(picture: Picture, name: str) -> tuple[UInt8[np.ndarray, "height width 3"], tuple[str, ...]]:
-    """Upright RGB, and what was done for that."""
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            shape = " x ".join(map(str, picture.shape))
-            raise PanoHeadError(f"{name} is an array of {picture.dtype}, {shape}; give height x width x 3 of uint8")
-        return picture, ()
-    if isinstance(picture, Image.Image):
-        return np.array(to_rgb(ImageOps.exif_transpose(picture))), ()
-    try:
-        photo = read_photo(Path(picture).read_bytes())
-    except OSError as error:
-        raise PanoHeadError(f"{picture} cannot be read ({error.strerror}); check the path") from error
-    except PanoHeadError as error:
-        raise PanoHeadError(f"{name} is no usable photo: {error}") from error
-    return photo.pixels, tuple(f"Of the file: {remark}." for remark in photo.remarks)
-
-
-def _mask(mask: MaskPicture) -> UInt8[np.ndarray, "height width"]:
-    if isinstance(mask, np.ndarray):
-        return mask
-    if isinstance(mask, Image.Image):
-        return np.array(mask.convert("L"))
-    try:
-        with Image.open(mask) as picture:
-            return np.array(picture.convert("L"))
-    except OSError as error:
-        raise PanoHeadError(f"the mask {mask} is not a readable picture; check it") from error

@@ -16,7 +16,8 @@ from panohead.inversion.journal import Journal
 from panohead.inversion.losses import PictureLoss, PyramidLoss
 from panohead.inversion.objective import PhotoObjective, photo_ground
 from panohead.inversion.official import OfficialConfig
-from panohead.inversion.photo import MaskPicture, Photo, Picture, read_pictures
+from panohead.inversion.photo import Photo
+from panohead.inversion.pictures import MaskPicture, Picture, read_pictures
 from panohead.inversion.reconstructed_head import Found, ReconstructedHead
 from panohead.inversion.w_space import w_space
 from panohead.models.generator import Generator
@@ -49,6 +50,7 @@ def reconstruct(
         loss: perceptual loss; None for the weight-free :class:`PyramidLoss`.
         seed: of all random numbers.
         journal: for progress, stopping and continuing.
+        tools: that find heads in ordinary photos; with ``cameras`` they compare faces with labels, None does not.
 
     Raises:
         PanoHeadError: for pictures that cannot be used, or a preset that does not fit.
@@ -59,6 +61,10 @@ def reconstruct(
         raise PanoHeadError(f"the preset {preset} does not go with a {type(config).__name__}; give one that does")
     loss = PyramidLoss() if loss is None else loss
     journal = Journal() if journal is None else journal
+    if journal.on_remark is not None:
+        for photo in photos:
+            for remark in photo.remarks:
+                journal.on_remark(f"{photo.name}: {remark}")
     seed = (OFFICIAL_SEED if preset == "official" else 0) if seed is None else seed
     journal.identity = _identity(generator, photos, config, loss, seed)
     if journal.path is not None and journal.resume:

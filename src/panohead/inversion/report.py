@@ -51,7 +51,7 @@ def write_report(
         notes: sentences at the top.
 
     Returns:
-        What is doubtful about the photos and their fit, in sentences that name them.
+        What is doubtful about the fit, in sentences that name the photos.
     """
     remarks = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     found = fits(head, cut_out=preset != "official")
@@ -69,11 +69,7 @@ def write_report(
     )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return [
-        f"{photo.name}: {doubt}"
-        for photo, fit in zip(head.photos, found, strict=True)
-        for doubt in (*photo.remarks, *fit.doubts())
-    ]
+    return [f"{photo.name}: {doubt}" for photo, fit in zip(head.photos, found, strict=True) for doubt in fit.doubts()]
 
 
 def _photo(head: ReconstructedHead, index: int, fit: Fit) -> str:

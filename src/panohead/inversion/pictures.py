@@ -1,0 +1,111 @@
+"""Photos as people give them: paths, pictures or arrays, to what the optimisation sees."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from panohead.data.align_tools import AlignmentTools
+from panohead.data.prepare_photo import read_photo, to_rgb
+from panohead.errors import PanoHeadError
+from panohead.geometry import Camera
+from panohead.inversion.label_check import label_doubt
+from panohead.inversion.photo import Photo, aligned_photo, found_photo
+
+MOST_PHOTOS = 8
+Picture = str | Path | Image.Image | np.ndarray
+"""Arrays are RGB, RGBA or grey: uint8, "height width 3", "height width 4" or "height width"."""
+MaskPicture = str | Path | Image.Image | np.ndarray
+"""Arrays are "height width": uint8, 255 for the head, or bool."""
+
+
+def read_pictures(
+    pictures: Sequence[Picture],
+    cameras: Sequence[Camera] | None,
+    size: int,
+    *,
+    masks: Sequence[MaskPicture | None] | None = None,
+    tools: AlignmentTools | None = None,
+) -> list[Photo]:
+    """Photos of one person. With ``cameras`` they are crops in the official frame; without, heads are looked for.
+
+    Args:
+        tools: that look for heads; with ``cameras`` for faces that contradict them, not at all if None.
+
+    Raises:
+        PanoHeadError: for anything that cannot be a photo of a head, naming it.
+    """
+    if not 1 <= len(pictures) <= MOST_PHOTOS:
+        raise PanoHeadError(f"{len(pictures)} photos were given; give 1 to {MOST_PHOTOS} of one person")
+    for what, given in (("cameras", cameras), ("masks", masks)):
+        if given is not None and len(given) != len(pictures):
+            raise PanoHeadError(f"{len(pictures)} photos and {len(given)} {what} were given; give one for each")
+    names = [Path(p).name if isinstance(p, str | Path) else f"photo {i + 1}" for i, p in enumerate(pictures)]
+    tools = AlignmentTools() if tools is None and cameras is None else tools
+    photos: list[Photo] = []
+    for i, (picture, name) in enumerate(zip(pictures, names, strict=True)):
+        # One at a time: eight photos of a camera are a gigabyte.
+        pixels, done = _pixels(picture, name)
+        if cameras is None:
+            assert tools is not None
+            photo = found_photo(pixels, size, tools, name=name)
+        else:
+            of_crop = None if masks is None else masks[i]
+            mask = None if of_crop is None else _mask(of_crop, name)
+            photo = aligned_photo(pixels, _single(cameras[i]), size, mask=mask, name=name)
+            if tools is not None and (doubt := label_doubt(pixels, photo.camera, tools)) is not None:
+                photo = replace(photo, remarks=(*photo.remarks, doubt))
+        same = [f"The same picture as {p.name}; it shows nothing new." for p in photos if _equal(p, photo)]
+        photos.append(replace(photo, remarks=(*done, *photo.remarks, *same[:1])))
+    return photos
+
+
+def _equal(a: Photo, b: Photo) -> bool:
+    return torch.equal(a.image, b.image)
+
+
+def _single(camera: Camera) -> Camera:
+    return Camera(camera.cam2world.reshape(4, 4).float(), camera.intrinsics.reshape(3, 3).float())
+
+
+def _pixels(picture: Picture, name: str) -> tuple[UInt8[np.ndarray, "height width 3"], tuple[str, ...]]:
+    """Upright RGB, and what was done for that."""
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.shape[2:] not in ((), (3,), (4,)) or picture.ndim < 2:
+            raise PanoHeadError(f"{name} is {_described(picture)}; give height x width x 3 of uint8")
+        return np.array(to_rgb(Image.fromarray(picture))), ()
+    if isinstance(picture, Image.Image):
+        return np.array(to_rgb(ImageOps.exif_transpose(picture))), ()
+    try:
+        photo = read_photo(Path(picture).read_bytes())
+    except OSError as error:
+        raise PanoHeadError(f"{picture} cannot be read ({error.strerror}); check the path") from error
+    except PanoHeadError as error:
+        raise PanoHeadError(f"{name} is no usable photo: {error}") from error
+    return photo.pixels, tuple(f"Of the file: {remark}." for remark in photo.remarks)
+
+
+def _described(array: np.ndarray) -> str:
+    return f"an array of {array.dtype}, {' x '.join(map(str, array.shape))}"
+
+
+def _mask(mask: MaskPicture, name: str) -> UInt8[np.ndarray, "height width"]:
+    if isinstance(mask, np.ndarray):
+        if mask.dtype == np.bool_ and mask.ndim == 2:
+            return mask.astype(np.uint8) * 255
+        if mask.dtype != np.uint8 or mask.ndim != 2:
+            raise PanoHeadError(
+                f"the mask of {name} is {_described(mask)}; give height x width of uint8 (255 for the head) or bool"
+            )
+        return mask
+    if isinstance(mask, Image.Image):
+        return np.array(mask.convert("L"))
+    try:
+        with Image.open(mask) as picture:
+            return np.array(picture.convert("L"))
+    except OSError as error:
+        raise PanoHeadError(f"the mask {mask} is not a readable picture; check it") from error
