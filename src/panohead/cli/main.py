@@ -20,6 +20,7 @@ from panohead.cli.synthesize import Synthesize
 from panohead.cli.train import Train
 from panohead.errors import PanoHeadError, UsageError
 from panohead.ops.allocator import keep_large_buffers
+from panohead.ops.waiting import wait_without_spinning
 
 _DESCRIPTION = "Whole 3D human heads from a GAN: pictures, films and meshes. 'panohead COMMAND --help' tells the rest."
 
@@ -40,6 +41,7 @@ Command = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit code 0: done, 1: failed with a one-line reason, 2: wrong usage, 130: interrupted."""
+    wait_without_spinning()
     keep_large_buffers()
     command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
     try:
