@@ -12,6 +12,8 @@ from drawn import DrawnFaces, DrawnMask, drawn_photo
 from panohead.cli.main import main
 from panohead.cli.reconstruct import Reconstruct
 from panohead.data.align_tools import AlignmentTools
+from panohead.data.pose_convention import orbit_of_view, view_of_camera
+from panohead.data.pose_sidecar import GivenPose
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.inversion.label_check import label_doubt
@@ -63,6 +65,18 @@ def test_without_a_face_the_outline_is_a_labelled_guess(picture: Image.Image) ->
 def test_a_photo_of_a_wall_is_refused(picture: Image.Image) -> None:
     with pytest.raises(PanoHeadError, match=r"no head was found in photo 1; give a photo that shows one"):
         read_pictures([picture], None, SIDE, tools=tools(NO_FACES, NoOutline()))
+
+
+def test_a_back_goes_by_the_angles_that_are_given(picture: Image.Image) -> None:
+    boxed, free = GivenPose(170.0, 10.0, 0.0, (80, 60, 240, 250)), GivenPose(-160.0, 0.0, 0.0)
+    photos = read_pictures([picture] * 3, None, SIDE, poses=[boxed, free, None], tools=tools(NO_FACES))
+    assert [photo.kind for photo in photos] == ["angles", "angles", "coarse"]
+    for photo, angles in zip(photos, [(170, 10), (-160, 0)], strict=False):
+        assert orbit_of_view(view_of_camera(photo.camera))[:2] == pytest.approx(angles, abs=0.01)
+    nothing_to_see = tools(NO_FACES, NoOutline())
+    assert read_pictures([picture], None, SIDE, poses=[boxed], tools=nothing_to_see)[0].kind == "angles"
+    with pytest.raises(PanoHeadError, match="its angles and box with --poses"):
+        read_pictures([picture], None, SIDE, poses=[free], tools=nothing_to_see)
 
 
 def test_a_face_without_outline_is_kept_whole(picture: Image.Image) -> None:
@@ -141,6 +155,16 @@ def test_masks_are_checked(picture: Image.Image, tmp_path: Path) -> None:
         crop(picture, masks=[tmp_path / "none.png"])
     with pytest.raises(PanoHeadError, match="1 photos and 2 masks were given; give one for each"):
         crop(picture, masks=[inside, inside])
+
+
+def test_an_own_mask_of_a_whole_photo_is_cut_with_it(picture: Image.Image) -> None:
+    own = np.zeros((160, 160), np.uint8)  # half the photo's size, which does not matter
+    own[:, :80] = 255
+    photo = read_pictures([picture], None, SIDE, masks=[own], tools=tools(masker=NoOutline()))[0]
+    assert photo.mask is not None
+    assert photo.mask[0, 32, 8] == 1
+    assert photo.mask[0, 32, -8] == 0
+    assert abs(float((photo.mask[0, 32] > 0.5).sum()) - 32) <= 1, "the face's middle is the photo's"
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,12 @@ def test_writes_everything(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
-        (["--labels", "x.json"], 2, "go with --aligned"),
+        (["--labels", "x.json"], 2, "--labels goes with --aligned"),
+        (["--aligned", "--masks", "/nowhere"], 2, "--masks /nowhere does not exist"),
+        (["--aligned", "--masks", "/"], 1, "there is no mask of me.png in /; give me.png there"),
+        (["--mask-model", "/nowhere/u2net.onnx"], 2, "--mask-model /nowhere/u2net.onnx does not exist"),
+        (["--aligned", "--poses", "x.csv"], 2, "aligned crops have --labels"),
+        (["--poses", "/nowhere/x.csv"], 1, "cannot read the poses in /nowhere/x.csv"),
         (["--aligned", "--labels", "/nowhere/x.json"], 1, "x.json is missing"),
         (["--aligned", "--tuning-steps", "-1"], 2, "not negative"),
         (["--aligned", "--preset", "official", "--unseen-weight", "1"], 2, "goes with the preset fast"),

@@ -52,7 +52,7 @@ def optimisation_bar(
                 description=f"{step.phase} {step.number}/{step.total}, loss {step.losses['loss']:.4f}",
             )
 
-        yield advance, lambda remark: progress.console.print(remark, markup=False, highlight=False)
+        yield advance, lambda remark: progress.console.print(remark, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

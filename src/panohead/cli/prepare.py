@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from panohead.cli.common import Debug, counting, say
+from panohead.cli.finder_options import FinderOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Gates:
 
 
 @dataclass(kw_only=True)
-class Prepare:
+class Prepare(FinderOptions):
     """Photos to aligned crops, cameras, soft masks and a report. Stopped and started again, it continues."""
 
     photos: Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -66,18 +67,6 @@ class Prepare:
     """Processes, of about 0.6 GB each."""
     all_faces: bool = False
     """Every face of a photo instead of the most central one."""
-    poses: Path | None = None
-    """CSV with file, yaw_deg, pitch_deg, roll_deg and optionally box (left top right bottom)."""
-    masks: Path | None = None
-    """Folder with your own masks of the whole photos, by the same names."""
-    pose_model: Path | None = None
-    """ONNX file for heads without visible face."""
-    pose_kind: Literal["whenet", "whenet-keras", "6drepnet360"] = "whenet"
-    """Which network that is; whenet has PINTO's order of outputs."""
-    head_model: Path | None = None
-    """ONNX file of a YOLO 5 or 8 head detector."""
-    mask_model: Path | None = None
-    """ONNX file of a matting network such as U2-Net or ISNet."""
     ray: str | None = None
     """Address of a Ray cluster ("auto", "local"); photos and OUT must be on storage that all its machines see."""
     gates: Gates = field(default_factory=Gates)
@@ -123,10 +112,7 @@ class Prepare:
             raise UsageError(f"--size {self.size} must be between 16 and 4096")
         if not 1 <= self.workers <= 1024:
             raise UsageError(f"--workers {self.workers} must be between 1 and 1024")
-        for name in ("masks", "pose_model", "head_model", "mask_model"):
-            path: Path | None = getattr(self, name)
-            if path is not None and not path.exists():
-                raise UsageError(f"--{name.replace('_', '-')} {path} does not exist")
+        self.check_finders()
         return PrepareSettings(
             out=self.out,
             size=self.size,

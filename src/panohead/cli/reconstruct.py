@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from panohead.cli.common import TRANSPARENT, Debug, Model, parse_background, say
+from panohead.cli.finder_options import FinderOptions
 from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
     from panohead.cli.reconstruct_files import Digests
     from panohead.data.align_tools import AlignmentTools
+    from panohead.data.pose_sidecar import GivenPose
     from panohead.gallery import Look
     from panohead.geometry import Camera
     from panohead.inversion import FastConfig, Journal, OfficialConfig, PictureLoss, ReconstructedHead
@@ -21,7 +23,7 @@ _WEIGHT_FREE = "Laplacian pyramid, gradients and SSIM; no weights (give --lpips 
 
 
 @dataclass(kw_only=True)
-class Reconstruct(MeshOptions, Model):
+class Reconstruct(MeshOptions, FinderOptions, Model):
     """Photos of one person to a head. Ctrl-C keeps the best so far; --resume goes on."""
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -35,7 +37,7 @@ class Reconstruct(MeshOptions, Model):
     labels: Path | None = None
     """JSON with the cameras of aligned crops (default: dataset.json beside the first)."""
     masks: Path | None = None
-    """Folder with masks of aligned crops: the same file names, as PNG."""
+    """Folder with your own masks, by the same names: of aligned crops, or of whole photos."""
     lpips: Path | None = None
     """Weights of LPIPS-VGG; without them a loss that needs none is used."""
     seed: int | None = None
@@ -67,8 +69,8 @@ class Reconstruct(MeshOptions, Model):
 
         self._check()
         config, loss = self._config(), self._loss()
-        cameras, masks = self._aligned_inputs()
-        tools = self._tools()
+        cameras, masks = self._cameras(), self._masks()
+        poses, tools = self._poses(), self._tools()
         self._look()  # a mistake in --background is told now, not in the end
         predictor = self.load()
         photos = digests(self.photos)
@@ -79,6 +81,7 @@ class Reconstruct(MeshOptions, Model):
                 self.photos,
                 cameras,
                 masks=masks,
+                poses=poses,
                 preset=self.preset,
                 config=config,
                 loss=loss,
@@ -102,7 +105,8 @@ class Reconstruct(MeshOptions, Model):
 
     def _check(self) -> None:
         wrong = {
-            "--labels and --masks go with --aligned": not self.aligned and (self.labels or self.masks) is not None,
+            "--labels goes with --aligned": not self.aligned and self.labels is not None,
+            "--poses is for ordinary photos; aligned crops have --labels": self.aligned and self.poses is not None,
             "--frames must be positive": self.frames < 1,
             **self.mesh_mistakes(),
             "--steps must be positive and --tuning-steps not negative": (
@@ -112,6 +116,7 @@ class Reconstruct(MeshOptions, Model):
                 self.unseen_weight is not None and (self.preset != "fast" or self.unseen_weight < 0)
             ),
         }
+        self.check_finders()
         for sentence, is_wrong in wrong.items():
             if is_wrong:
                 raise UsageError(sentence)
@@ -142,29 +147,53 @@ class Reconstruct(MeshOptions, Model):
 
         return FeatureLoss(load_lpips_vgg(self.lpips).to(self.device))
 
-    def _aligned_inputs(self) -> "tuple[list[Camera] | None, list[Path | None] | None]":
+    def _cameras(self) -> "list[Camera] | None":
         from panohead.inversion.label_file import read_cameras
 
         if not self.aligned:
-            return None, None
+            return None
         labels = self.photos[0].parent / "dataset.json" if self.labels is None else self.labels
-        masks: list[Path | None] | None = None
-        if self.masks is not None:
-            masks = [self.masks / f"{photo.stem}.png" for photo in self.photos]
-        return read_cameras(labels, self.photos), masks
+        return read_cameras(labels, self.photos)
+
+    def _masks(self) -> "list[Path | None] | None":
+        from panohead.data.mask_person import read_own_mask
+
+        if self.masks is None:
+            return None
+        found = [read_own_mask(self.masks, photo.name) for photo in self.photos]
+        for photo, mask in zip(self.photos, found, strict=True):
+            if mask is None:
+                raise PanoHeadError(f"there is no mask of {photo.name} in {self.masks}; give {photo.stem}.png there")
+        return found
+
+    def _poses(self) -> "list[GivenPose | None] | None":
+        from panohead.data.pose_sidecar import find_pose, read_poses, remarks_on_poses
+
+        if self.poses is None:
+            return None
+        listed, names = read_poses(self.poses), [photo.as_posix() for photo in self.photos]
+        for remark in remarks_on_poses(listed, names):
+            say(f"{self.poses}: {remark}")
+        return [find_pose(listed, name) for name in names]
 
     def _tools(self) -> "AlignmentTools | None":
         """What finds heads, and compares labels with faces where it is installed."""
-        from panohead.data.align_tools import AlignmentTools
+        from panohead.data.align_tools import make_tools
         from panohead.data.face_mesh import import_mediapipe
+        from panohead.data.prepare_models import check_models
 
-        try:
-            import_mediapipe()
-        except PanoHeadError:
-            if not self.aligned:
-                raise
-            return None
-        return AlignmentTools()
+        check_models(self)
+        if self.aligned:
+            try:
+                import_mediapipe()
+            except PanoHeadError:
+                return None
+        return make_tools(
+            head_model=self.head_model,
+            pose_model=self.pose_model,
+            pose_kind=self.pose_kind,
+            mask_model=self.mask_model,
+        )
 
     def _write(self, head: "ReconstructedHead", out: Path, photos: "Digests") -> None:
         from panohead.cli.reconstruct_files import write_results

@@ -2,20 +2,33 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from panohead.data.head_box import HeadDetector
 from panohead.data.mask_person import OnnxMasker
-from panohead.data.pose_onnx import INPUT_PX, Network, NetworkInput, PoseModel, describe_input, open_network
-from panohead.data.prepare_settings import PrepareSettings
+from panohead.data.pose_onnx import INPUT_PX, Network, NetworkInput, PoseKind, PoseModel, describe_input, open_network
 from panohead.errors import PanoHeadError
 
 _GREY = np.full((48, 64, 3), 128, dtype=np.uint8)
 
 
-def check_models(settings: PrepareSettings) -> None:
+@runtime_checkable
+class Models(Protocol):
+    """Where the networks are: :class:`PrepareSettings`, or the options of a command."""
+
+    @property
+    def pose_model(self) -> Path | None: ...
+    @property
+    def pose_kind(self) -> PoseKind: ...
+    @property
+    def head_model(self) -> Path | None: ...
+    @property
+    def mask_model(self) -> Path | None: ...
+
+
+def check_models(settings: Models) -> None:
     """Open the networks that are given and show each a grey picture.
 
     Raises:

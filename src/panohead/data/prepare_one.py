@@ -82,7 +82,7 @@ def _crop(
 ) -> Record:
     """Cut, mask and judge one head; write it if it is accepted."""
     frame = alignment.cut(photo.pixels)
-    mask = tools.masker.mask(frame) if own_mask is None else cut_mask(own_mask, photo, alignment)
+    mask = tools.masker.mask(frame) if own_mask is None else cut_mask(own_mask, photo.pixels.shape, alignment)
     facts = measure(photo.pixels, alignment, frame, mask)
     reason = gate(alignment, facts, settings.gates)
     stem = stem_of(ref, face)
@@ -156,14 +156,14 @@ def write_overlay(settings: PrepareSettings, ref: PhotoRef, face: int, picture: 
 
 
 def cut_mask(
-    mask: UInt8[np.ndarray, "rows columns 3"], photo: Photo, alignment: Alignment
+    mask: UInt8[np.ndarray, "rows columns *channel"], shape: tuple[int, ...], alignment: Alignment
 ) -> Float[np.ndarray, "563 563"]:
-    """The user's mask of the whole photo (of any size), cut like the photo; 0 beyond it."""
-    whole = mask
-    if whole.shape[:2] != photo.pixels.shape[:2]:
-        size = (photo.pixels.shape[1], photo.pixels.shape[0])
+    """The user's mask (of any size) of a whole photo of this shape, cut like the photo; 0 beyond it."""
+    whole = mask.reshape(*mask.shape[:2], -1)[..., 0]
+    if whole.shape != shape[:2]:
+        size = (shape[1], shape[0])
         whole = np.asarray(Image.fromarray(whole).resize(size, Image.Resampling.BILINEAR))
-    cut = cut_frame(whole[..., :1], alignment.crop)[..., 0].astype(np.float64) / 255
+    cut = cut_frame(whole[..., None], alignment.crop)[..., 0].astype(np.float64) / 255
     # Beyond the photo the cut shows its mirror image, which would be a second person.
     ends = np.arange(FRAME)
     places = alignment.crop.points(frame_to_core(np.stack(np.meshgrid(ends, ends), -1).astype(np.float64)))

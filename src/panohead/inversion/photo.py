@@ -11,7 +11,8 @@ from torch import Tensor
 
 from panohead.data.align_tools import AlignmentTools
 from panohead.data.alignment import Alignment, align_all
-from panohead.data.prepare_one import measure
+from panohead.data.pose_sidecar import GivenPose
+from panohead.data.prepare_one import cut_mask, measure
 from panohead.data.prepare_overlay import overlay
 from panohead.data.quality import QualityGates, gate
 from panohead.errors import PanoHeadError
@@ -19,7 +20,8 @@ from panohead.geometry import Camera
 from panohead.inversion.hush import hushed
 from panohead.media.images import from_uint8
 
-CameraKind = Literal["given", "face", "coarse"]
+CameraKind = Literal["given", "face", "angles", "coarse"]
+"""given: a label; face: fitted to landmarks; angles: the user's own, in an estimated crop; coarse: a guess."""
 SMALLEST_SIDE = 48
 """Pixels; a head cannot be read from less."""
 _GATES = QualityGates(min_confidence=0.0)
@@ -101,29 +103,38 @@ def square(pixels: UInt8[np.ndarray, "height width *channel"], size: int) -> Ima
 
 
 def found_photo(
-    pixels: UInt8[np.ndarray, "height width 3"], size: int, tools: AlignmentTools, *, name: str = "photo"
+    pixels: UInt8[np.ndarray, "height width 3"],
+    size: int,
+    tools: AlignmentTools,
+    *,
+    given: GivenPose | None = None,
+    mask: UInt8[np.ndarray, "mask_height mask_width"] | None = None,
+    name: str = "photo",
 ) -> Photo:
-    """Find the head of an ordinary photo, crop it, estimate its camera and mask it.
+    """Find the head of an ordinary photo, crop it, estimate its camera (unless its pose is given) and mask it (unless
+    the whole photo's mask is).
 
     Raises:
         PanoHeadError: when no head is found, or the finders are not installed.
     """
     _refuse_small(pixels, name)
     with hushed():
-        heads = align_all(pixels, tools)
+        heads = align_all(pixels, tools, given)
     if not heads:
         raise PanoHeadError(
-            f"no head was found in {name}; give a photo that shows one, or an aligned crop with --aligned --labels"
+            f"no head was found in {name}; give a photo that shows one, its angles and box with --poses, or an aligned "
+            "crop with --aligned --labels"
         )
     alignment = heads[0]
     frame = alignment.cut(pixels)
     # Looked for in the frame, not in the photo: networks for masks see a small picture of what they are given.
     with hushed():
-        mask = tools.masker.mask(frame)
-    grey = np.rint(mask * 255).astype(np.uint8) if mask.max() >= 0.5 else None
-    photo = aligned_photo(frame, alignment.camera, size, mask=grey, name=name, kind=alignment.kind)
-    finding = Finding(overlay(pixels, alignment, mask, accepted=True), alignment.method, alignment.confidence)
-    doubts = _doubts(len(heads), alignment, gate(alignment, measure(pixels, alignment, frame, mask), _GATES))
+        soft = tools.masker.mask(frame) if mask is None else cut_mask(mask, pixels.shape, alignment)
+    grey = np.rint(soft * 255).astype(np.uint8) if soft.max() >= 0.5 else None
+    kind: CameraKind = "angles" if alignment.kind == "given" else alignment.kind
+    photo = aligned_photo(frame, alignment.camera, size, mask=grey, name=name, kind=kind)
+    finding = Finding(overlay(pixels, alignment, soft, accepted=True), alignment.method, alignment.confidence)
+    doubts = _doubts(len(heads), alignment, gate(alignment, measure(pixels, alignment, frame, soft), _GATES))
     if grey is None:
         doubts.append("No outline of a person was found; background and head are not told apart.")
     return replace(photo, remarks=(*photo.remarks, *doubts), found=finding)

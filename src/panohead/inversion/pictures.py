@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from panohead.data.align_tools import AlignmentTools
+from panohead.data.pose_sidecar import GivenPose
 from panohead.data.prepare_photo import read_photo, to_rgb
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
@@ -29,11 +30,14 @@ def read_pictures(
     size: int,
     *,
     masks: Sequence[MaskPicture | None] | None = None,
+    poses: Sequence[GivenPose | None] | None = None,
     tools: AlignmentTools | None = None,
 ) -> list[Photo]:
     """Photos of one person. With ``cameras`` they are crops in the official frame; without, heads are looked for.
 
     Args:
+        masks: the head in every crop, or the person in every ordinary photo; None where it is to be found.
+        poses: the user's angles of ordinary photos, None where they are to be estimated.
         tools: that look for heads; with ``cameras`` for faces that contradict them, not at all if None.
 
     Raises:
@@ -41,21 +45,22 @@ def read_pictures(
     """
     if not 1 <= len(pictures) <= MOST_PHOTOS:
         raise PanoHeadError(f"{len(pictures)} photos were given; give 1 to {MOST_PHOTOS} of one person")
-    for what, given in (("cameras", cameras), ("masks", masks)):
-        if given is not None and len(given) != len(pictures):
-            raise PanoHeadError(f"{len(pictures)} photos and {len(given)} {what} were given; give one for each")
+    for what, each in (("cameras", cameras), ("masks", masks), ("poses", poses)):
+        if each is not None and len(each) != len(pictures):
+            raise PanoHeadError(f"{len(pictures)} photos and {len(each)} {what} were given; give one for each")
     names = [Path(p).name if isinstance(p, str | Path) else f"photo {i + 1}" for i, p in enumerate(pictures)]
     tools = AlignmentTools() if tools is None and cameras is None else tools
     photos: list[Photo] = []
     for i, (picture, name) in enumerate(zip(pictures, names, strict=True)):
         # One at a time: eight photos of a camera are a gigabyte.
         pixels, done = _pixels(picture, name)
+        given = None if masks is None else masks[i]
+        mask = None if given is None else _mask(given, name)
         if cameras is None:
             assert tools is not None
-            photo = found_photo(pixels, size, tools, name=name)
+            pose = None if poses is None else poses[i]
+            photo = found_photo(pixels, size, tools, given=pose, mask=mask, name=name)
         else:
-            of_crop = None if masks is None else masks[i]
-            mask = None if of_crop is None else _mask(of_crop, name)
             photo = aligned_photo(pixels, _single(cameras[i]), size, mask=mask, name=name)
             if tools is not None and (doubt := label_doubt(pixels, photo.camera, tools)) is not None:
                 photo = replace(photo, remarks=(*photo.remarks, doubt))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Literal
 
 from panohead.data.align_tools import AlignmentTools
+from panohead.data.pose_sidecar import GivenPose
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.inversion import official
@@ -32,6 +33,7 @@ def reconstruct(
     cameras: Sequence[Camera] | None = None,
     *,
     masks: Sequence[MaskPicture | None] | None = None,
+    poses: Sequence[GivenPose | None] | None = None,
     preset: Preset = "fast",
     config: FastConfig | OfficialConfig | None = None,
     loss: PictureLoss | None = None,
@@ -44,7 +46,8 @@ def reconstruct(
     Args:
         generator: in eval mode, without gradients; it is only read.
         images: paths, pictures or RGB arrays. With ``cameras`` crops in the official frame, otherwise ordinary photos.
-        masks: the head in each crop (with ``cameras``; ordinary photos are masked by ``tools``).
+        masks: the head in each crop, or the person in each ordinary photo (None: found by ``tools``).
+        poses: the user's angles of ordinary photos that show no face; None where they are to be estimated.
         preset: "official" for the original's protocol (one photo).
         config: numbers of the preset; None for its defaults.
         loss: perceptual loss; None for the weight-free :class:`PyramidLoss`.
@@ -55,7 +58,7 @@ def reconstruct(
     Raises:
         PanoHeadError: for pictures that cannot be used, or a preset that does not fit.
     """
-    photos = read_pictures(images, cameras, output_side(generator), masks=masks, tools=tools)
+    photos = read_pictures(images, cameras, output_side(generator), masks=masks, poses=poses, tools=tools)
     config = config if config is not None else FastConfig() if preset == "fast" else OfficialConfig()
     if isinstance(config, OfficialConfig) != (preset == "official"):
         raise PanoHeadError(f"the preset {preset} does not go with a {type(config).__name__}; give one that does")

@@ -10,8 +10,8 @@ from panohead.geometry import Camera
 from panohead.inversion.photo import Photo
 
 NUMBERS = 5
-_SPREAD_DEG = {"given": 2.0, "face": 4.0, "coarse": 12.0}
-_SPREAD_WORLD = {"given": 0.02, "face": 0.04, "coarse": 0.08}
+_SPREAD_DEG = {"given": 2.0, "face": 4.0, "angles": 8.0, "coarse": 12.0}
+_SPREAD_WORLD = {"given": 0.02, "face": 0.04, "angles": 0.08, "coarse": 0.08}
 
 
 class CameraRefinement:

@@ -33,6 +33,7 @@ _WIDTH, _HEIGHT = 300, 120
 _KINDS: dict[CameraKind, str] = {
     "given": "given with the crop",
     "face": "from the face's landmarks",
+    "angles": "from the angles that were given",
     "coarse": "a guess, no face to measure",
 }
 _LEGEND = (
