@@ -47,7 +47,7 @@ class Fit:
         if self.spreads > MOST_SPREADS:
             found.append(
                 f"The camera was turned by {self.turned_deg:.0f} degrees, {self.spreads:.1f} times what such an "
-                "estimate is usually wrong by; if its label is of another view, the head is wrong too."
+                "estimate is usually wrong by; if the view is wrong, the head is wrong too."
             )
         measured = []
         if self.overlap is not None and self.overlap < LEAST_OVERLAP:
