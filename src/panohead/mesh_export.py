@@ -15,8 +15,8 @@ from trimesh.exchange.obj import export_obj
 from trimesh.exchange.ply import export_ply
 from trimesh.exchange.stl import export_stl
 
+from panohead.atomic import atomic_path
 from panohead.errors import PanoHeadError
-from panohead.media.atomic import atomic_path
 from panohead.media.provenance import NOTICE, software
 from panohead.mesh_gltf import encode_glb, plain_metadata, png_bytes
 from panohead.mesh_object import METRES_PER_WORLD_UNIT, joined, texture_of, to_trimesh, vertex_rgb

@@ -127,14 +127,15 @@ def test_foreign_folders_and_files_are_refused(tmp_path: Path) -> None:
         open_dataset(config_for(tmp_path))
     with pytest.raises(PanoHeadError, match="is a file"):
         open_dataset(config_for(tmp_path / "note.txt"))
-    with pytest.raises(PanoHeadError, match=r"cannot write .*Not a directory"):
+    with pytest.raises(PanoHeadError, match=r"cannot make the folder .*Not a directory"):
         open_dataset(config_for(tmp_path / "note.txt" / "below"))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path: Path) -> None:
-    target = tmp_path / "image.bin"
-    (tmp_path / f".image.bin.{os.getpid()}.tmp").symlink_to("/dev/full")
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, full = tmp_path / "image.bin", tmp_path / ".image.tmp.bin"
+    full.symlink_to("/dev/full")
+    monkeypatch.setattr("panohead.atomic.temporary_name", lambda _: full)
     with pytest.raises(PanoHeadError, match=r"image\.bin .No space left on device.; free the disk") as caught:
         write_atomic(target, lambda file: file.write(b"x" * 100_000))
     assert "\n" not in str(caught.value)
@@ -145,7 +146,7 @@ def test_an_error_in_a_worker_reaches_the_caller(tmp_path: Path) -> None:
     config = config_for(tmp_path / "blocked", people=1)
     open_dataset(config)
     (config.out / "images").write_text("a file where a folder should be")
-    with pytest.raises(PanoHeadError, match=r"cannot write .*images"):
+    with pytest.raises(PanoHeadError, match=r"cannot make the folder .*images"):
         list(synthesize(config))
 
 

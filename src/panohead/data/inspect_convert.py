@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from panohead.atomic import atomic_path
 from panohead.data.labels import LABELS_FILE
 from panohead.data.layout import open_layout
 from panohead.data.prepare_files import write_atomic
@@ -126,17 +127,10 @@ def _writer(target: Path, layout: Layout) -> Iterator[Write]:
     if layout == "folder":
         yield lambda name, content: write_atomic(_within(target, name), content)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.zip.tmp"
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            # A fixed date: equal datasets give equal bytes.
-            yield lambda name, content: archive.writestr(zipfile.ZipInfo(name), content)
-        temporary.replace(target.with_suffix(".zip"))
-    except OSError as error:
-        raise PanoHeadError(f"cannot write {target}.zip ({error.strerror or error}); free the disk") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    whole = atomic_path(target.with_suffix(".zip"), "free the disk")
+    with whole as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        # A fixed date: equal datasets give equal bytes.
+        yield lambda name, content: archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def _within(folder: Path, name: str) -> Path:

@@ -14,15 +14,14 @@
 import contextlib
 import io
 import json
-import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from panohead.atomic import atomic_path
 from panohead.data.prepare_sources import PhotoRef, printable
 from panohead.errors import PanoHeadError
 
@@ -30,6 +29,7 @@ JOURNAL = ".prepare/journal.jsonl"
 SET_ASIDE = ".prepare/duplicates"
 SETTINGS = "prepare.json"
 Record = dict[str, Any]
+_REMEDY = "free the disk, then run the same command again"
 
 
 def stem_of(ref: PhotoRef, face: int) -> str:
@@ -45,18 +45,8 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         PanoHeadError: when it cannot be written.
     """
-    temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise PanoHeadError(
-            f"cannot write {path} ({error.strerror or error}); free the disk, then run the same command again"
-        ) from error
+    with atomic_path(path, _REMEDY) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

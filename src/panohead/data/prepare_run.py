@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from panohead.atomic import LEFTOVERS
 from panohead.data.face_mesh import import_mediapipe
 from panohead.data.labels import LABELS_FILE
 from panohead.data.mask_person import read_own_mask
@@ -76,7 +77,7 @@ def prepare_steps(
     refs = [_stamped(ref, settings) for ref in list_photos(photos)]
     _check_tools(refs, settings)
     open_out(settings.out, settings.decisive())
-    for leftover in settings.out.rglob(".*.tmp"):
+    for leftover in settings.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
     journal = Journal(settings.out)
     todo = [ref for ref in refs if not journal.is_finished(settings.out, ref.name, ref.stamp)]

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
+from panohead.atomic import atomic_path
 from panohead.data.labels import read_labels
 from panohead.data.layout import open_layout
 from panohead.data.shards import BLOCK, shard_paths
@@ -103,19 +103,9 @@ def _groups(samples: Sequence[_Sample], limit: int) -> list[list[_Sample]]:
 
 
 def _write_shard(path: Path, samples: Sequence[_Sample], photos: FileSource, masks: FileSource) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with tarfile.open(temporary, "w") as archive:
-                for sample in samples:
-                    _add(archive, sample, photos, masks)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PanoHeadError(f"cannot write {path} ({reason}); free the disk or choose another place") from error
+    with atomic_path(path) as temporary, tarfile.open(temporary, "w") as archive:
+        for sample in samples:
+            _add(archive, sample, photos, masks)
 
 
 def _add(archive: tarfile.TarFile, sample: _Sample, photos: FileSource, masks: FileSource) -> None:

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from panohead.atomic import atomic_path
 from panohead.evaluation.fakes import from_bytes
 from panohead.evaluation.pyramid_patches import PyramidPatches, describe, join
-from panohead.media.atomic import atomic_path
 from panohead.perceptual.inception import Inception
 
 _PATCH_BUDGET = 32_768

@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from panohead.atomic import atomic_path
 from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
-from panohead.media.atomic import atomic_path
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from panohead.atomic import atomic_path
 from panohead.errors import PanoHeadError
 from panohead.frame import Frame
 from panohead.geometry import Camera
@@ -22,7 +23,6 @@ from panohead.inversion.difference import fingerprint, load_difference, save_dif
 from panohead.inversion.journal import Journal
 from panohead.inversion.photo import Photo
 from panohead.inversion.visibility import seen_points
-from panohead.media.atomic import atomic_path
 from panohead.mesh_export import METRES_PER_WORLD_UNIT
 from panohead.models.generator import Generator
 

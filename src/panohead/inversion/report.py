@@ -12,13 +12,13 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from panohead.atomic import atomic_path
 from panohead.data.pose_convention import orbit_of_view, view_of_camera
 from panohead.geometry import Camera
 from panohead.inversion.fit import Fit, fits
 from panohead.inversion.photo import CameraKind, Photo
 from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.inversion.visibility import seen_pixels, tinted
-from panohead.media.atomic import atomic_path
 from panohead.media.images import to_pil
 from panohead.media.provenance import NOTICE
 

@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from panohead.atomic import atomic_path
 from panohead.errors import PanoHeadError
-from panohead.media.atomic import atomic_path
 from panohead.media.provenance import SourceType, image_metadata
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

@@ -16,8 +16,8 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
+from panohead.atomic import temporary_name, unwritable
 from panohead.errors import PanoHeadError
-from panohead.media.atomic import temporary_name, unwritable
 from panohead.media.ffmpeg import failure, ffmpeg_executable, run_ffmpeg
 from panohead.media.images import save_image
 from panohead.media.provenance import SourceType, append_gif_comment

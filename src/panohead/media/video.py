@@ -7,8 +7,8 @@ under its name only when it is whole: it is written beside it under a temporary 
 from pathlib import Path
 from types import TracebackType
 
+from panohead.atomic import prepare_folder
 from panohead.errors import PanoHeadError
-from panohead.media.atomic import prepare_folder
 from panohead.media.provenance import SourceType, video_metadata
 from panohead.media.sinks import Encoder, Frame, Gif, PngFolder
 

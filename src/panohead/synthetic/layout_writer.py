@@ -16,16 +16,17 @@ While a dataset grows, a finished person is one file in ``OUT/parts``; at the en
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from panohead.atomic import LEFTOVERS, atomic_path
 from panohead.errors import PanoHeadError
 from panohead.synthetic.config import SynthesisConfig
 
 Record = dict[str, Any]
+_REMEDY = "free the disk or mend the folder, then run the same command again to continue"
 
 
 def image_stem(person: int, view: int) -> str:
@@ -39,21 +40,8 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         PanoHeadError: it cannot be written (full disk, no permission); one sentence.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                write(file)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PanoHeadError(
-            f"cannot write {path} ({reason}); free the disk or mend the folder, "
-            "then run the same command again to continue"
-        ) from error
+    with atomic_path(path, _REMEDY) as temporary, temporary.open("wb") as file:
+        write(file)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -69,7 +57,7 @@ def open_dataset(config: SynthesisConfig) -> dict[int, Record]:
     if not settings.exists():
         write_json(settings, config.decisive())
     _check_settings(settings, config)
-    for leftover in config.out.rglob(".*.tmp"):
+    for leftover in config.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
     finished: dict[int, Record] = {}
     whole = config.out / "people.jsonl"

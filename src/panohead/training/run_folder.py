@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from panohead.atomic import atomic_path
 from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
-from panohead.media.atomic import atomic_path
 from panohead.training.config import TrainConfig
 
 CONFIG_FILE = "config.json"

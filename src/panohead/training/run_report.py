@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import numpy as np
 
+from panohead.atomic import atomic_path
 from panohead.errors import PanoHeadError
-from panohead.media.atomic import atomic_path
 from panohead.media.images import IMAGE_SUFFIXES
 from panohead.training.run_environment import ENVIRONMENT_NAME
 from panohead.training.run_log import duration

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from panohead.errors import PanoHeadError
 
+REMEDY = "free the disk or choose another place"
+LEFTOVERS = ".*.tmp*"
+"""Pattern of the temporary names, for what a kill has left half written."""
+
 
 def temporary_name(path: Path) -> Path:
     """A fresh hidden name in the folder of ``path``, with its suffix (encoders choose the format by it)."""
@@ -24,9 +28,9 @@ def prepare_folder(path: Path) -> None:
         raise PanoHeadError(f"cannot write in the folder {path.parent} (no permission); choose another place")
 
 
-def unwritable(path: Path, error: OSError) -> PanoHeadError:
+def unwritable(path: Path, error: OSError, remedy: str = REMEDY) -> PanoHeadError:
     """The one-line error for a failed write."""
-    return PanoHeadError(f"cannot write {path} ({_reason(error)}); free the disk or choose another place")
+    return PanoHeadError(f"cannot write {path} ({_reason(error)}); {remedy}")
 
 
 def _reason(error: OSError) -> str:
@@ -34,10 +38,11 @@ def _reason(error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
     """Yields a temporary path; renamed to ``path`` on success, removed on any exception.
 
-    Missing parent folders are made. An OSError inside, e.g. a full disk, becomes a PanoHeadError.
+    Missing parent folders are made. An OSError inside, e.g. a full disk, becomes a PanoHeadError that names ``path``
+    and the remedy.
     """
     path = Path(path)
     prepare_folder(path)
@@ -46,6 +51,6 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(path, error, remedy) from error
     finally:
         temporary.unlink(missing_ok=True)
