@@ -1,18 +1,17 @@
 """A tuned generator as a small file: what differs from the checkpoint it was tuned from."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from panohead.atomic import atomic_path
+from panohead.checkpoint import weights_sha256
 from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
 from panohead.models.generator import Generator
@@ -21,15 +20,6 @@ from panohead.models.generator_config import GeneratorConfig
 _KIND = "panohead-difference"
 _VERSION = "1"
 _LARGEST_HALF = 6e4
-
-
-def fingerprint(generator: Generator) -> str:
-    """SHA-256 of all values: which generator a difference belongs to."""
-    digest = hashlib.sha256()
-    for name, value in sorted(generator.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def save_difference(path: Path, before: Generator, after: Generator, *, notes: Mapping[str, Any] | None = None) -> Path:
@@ -44,7 +34,7 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
     metadata = {
         "kind": _KIND,
         "version": _VERSION,
-        "base": fingerprint(before),
+        "base": weights_sha256(before),
         "config": json.dumps(asdict(after.config), sort_keys=True),
         "notes": json.dumps(dict(notes or {})),
     }
@@ -67,7 +57,7 @@ def load_difference(path: Path, base: Generator) -> Generator:
         raise PanoHeadError(f"{path} is not a readable difference file ({error}); write it again") from error
     if metadata.get("kind") != _KIND or metadata.get("version") != _VERSION:
         raise PanoHeadError(f"{path} is not a difference file of this version; run 'panohead reconstruct' again")
-    if metadata["base"] != fingerprint(base):
+    if metadata["base"] != weights_sha256(base):
         raise PanoHeadError(f"{path} was tuned from another checkpoint; open that one first")
     state = {name: value.clone() for name, value in base.state_dict().items()}
     for name, change in changes.items():

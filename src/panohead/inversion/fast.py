@@ -57,7 +57,7 @@ class FastConfig:
     tuning_learning_rate: float = 8e-3
     prior_weight: float = 0.003
     row_weight: float = 0.003
-    camera_weight: float = 0.003
+    camera_weight: float = 0.1
     mask_weight: float = 0.5
     background_weight: float = 0.1
     unseen_weight: float = 0.1

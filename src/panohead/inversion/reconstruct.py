@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
+from panohead.checkpoint import weights_sha256
 from panohead.data.align_tools import AlignmentTools
 from panohead.data.pose_sidecar import GivenPose
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.inversion import official
-from panohead.inversion.difference import fingerprint
 from panohead.inversion.draws import Draws
 from panohead.inversion.fast import FastConfig, reconstruct_fast
 from panohead.inversion.journal import Journal
@@ -126,7 +126,7 @@ def _identity(
 ) -> str:
     """What a stored state must agree in to be continued."""
     digest = hashlib.sha256(repr((type(config).__name__, asdict(config), type(loss).__name__, seed)).encode())
-    digest.update(fingerprint(generator).encode())
+    digest.update(weights_sha256(generator).encode())
     for photo in photos:
         parts = [photo.image, photo.camera.to_label(), *([] if photo.mask is None else [photo.mask])]
         for part in parts:

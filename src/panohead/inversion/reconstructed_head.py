@@ -15,11 +15,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from panohead.atomic import atomic_path
+from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
-from panohead.inversion.difference import fingerprint, load_difference, save_difference
+from panohead.inversion.difference import load_difference, save_difference
 from panohead.inversion.journal import Journal
 from panohead.inversion.photo import Photo
 from panohead.inversion.visibility import seen_points
@@ -98,7 +99,7 @@ class ReconstructedHead(Head):
         arrays = {
             "ws": self.ws.cpu().numpy(),
             "labels": torch.stack([c.to_label() for c in self.cameras]).detach().cpu().numpy(),
-            "base": np.array(fingerprint(self.untuned)),
+            "base": np.array(weights_sha256(self.untuned)),
         }
         if self.ws_background is not None:
             arrays["ws_background"] = self.ws_background.cpu().numpy()
