@@ -126,6 +126,8 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "tiny.safetensors", {"G": tiny.generator()})
     with pytest.raises(PanoHeadError, match="device 'cuda:77' cannot be used"):
         load(tmp_path / "tiny.safetensors", device="cuda:77")
+    with pytest.raises(PanoHeadError, match=r"device .meta. cannot be used .it holds no numbers"):
+        load(tmp_path / "tiny.safetensors", device="meta")
 
 
 def test_public_names_are_there() -> None:

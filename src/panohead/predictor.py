@@ -30,6 +30,8 @@ def load(name_or_path: str | Path, device: torch.device | str = "cpu") -> "Predi
     """
     checkpoint = open_checkpoint(name_or_path)
     try:
+        if torch.device(device).type == "meta":
+            raise RuntimeError("it holds no numbers")
         generator = checkpoint.generator().to(device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

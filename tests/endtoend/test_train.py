@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,19 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     code = main(["train", *arguments])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+def relabelled(folder: Path) -> Path:
+    """A copy of the dataset in which the first two photos have changed their labels."""
+    shutil.copytree(HEADS, folder)
+    with zipfile.ZipFile(folder / "images.zip") as archive:
+        archive.extractall(folder / "images")
+    (folder / "images.zip").unlink()
+    file = folder / "images" / "dataset.json"
+    labels = json.loads(file.read_text())["labels"]
+    labels[0][1], labels[1][1] = labels[1][1], labels[0][1]
+    file.write_text(json.dumps({"labels": labels}))
+    return folder
 
 
 def test_dry_run_prints_every_number(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +74,12 @@ def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str
     assert known["training"]["total_kimg"] == 0.024, "a later --resume goes on to the new end"
     code, _, err = run(capsys, "--resume", str(folder), "--kimg", "0.008", "--device", "cpu", "--quiet")
     assert (code, "at 0.024 kimg already" in err) == (1, True)
+
+    other = relabelled(tmp_path / "other")
+    elsewhere = ["--resume", str(folder), "--kimg", "9", "--device", "cpu", "--quiet", "--data", str(other)]
+    code, _, err = run(capsys, *elsewhere)
+    assert (code, f"{other} is not the dataset of {folder}" in err) == (1, True)
+    assert json.loads((folder / "config.json").read_text()) == known, "a refusal changes nothing"
 
     code, out, _ = run(capsys, "--resume", str(folder), "--kimg", "9", "--dry-run")
     assert (code, json.loads(out)["total_kimg"]) == (0, 9.0)
@@ -116,6 +136,7 @@ def test_a_run_remembers_where_its_weights_came_from(capsys: pytest.CaptureFixtu
         (["--batch", "7", "--data", str(HEADS), "--out", "{tmp}/run"], 1, "multiple of"),
         (["--resume", "{tmp}"], 1, "holds no run"),
         (["--resume", "{tmp}", "--seed", "0"], 2, "--seed cannot be changed"),
+        (["--resume", "{tmp}", "--preset", "demo_64"], 2, "--preset cannot be changed"),
         (["--resume", "{tmp}", "--seed", "3", "--dry-run"], 2, "--seed cannot be changed"),
         (["--preset", "panohead_512_stage2", "--data", str(HEADS), "--out", "{tmp}/run"], 1, "--init"),
         (["--preset", "tiny", "--data", str(HEADS), "--out", "{tmp}/run", "--init", "none.safetensors"], 1, "none"),

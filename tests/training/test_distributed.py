@@ -245,6 +245,9 @@ def test_devices() -> None:
     assert choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(PanoHeadError, match="no device called gpu"):
         choose_device("gpu")
+    for odd in ("meta", "cpu:3"):
+        with pytest.raises(PanoHeadError, match=f"nothing can be trained on {odd}; use cpu"):
+            choose_device(odd)
     with pytest.raises(PanoHeadError, match="2 ranks cannot share cuda:0"):
         choose_device("cuda:0", world_size=2)
     with pytest.raises(PanoHeadError, match=r"no CUDA device|number 99 is not one of them"):

@@ -21,8 +21,8 @@ AblationName = Literal["no_mask", "tri_plane", "no_camera_adaptation", "camera_a
 class Train:
     """Train on a dataset of photos with masks and cameras. Interrupted runs go on exactly where they were saved."""
 
-    preset: PresetName = "demo_64"
-    """Where every number comes from; --dry-run prints them."""
+    preset: PresetName | None = None
+    """Where every number comes from (demo_64 if not given); --dry-run prints them."""
     data: Path | None = None
     """The dataset: a folder with images/ and masks/ (or zips of them, or .tar shards)."""
     out: Path | None = None
@@ -81,7 +81,7 @@ class Train:
         from panohead.presets import ABLATIONS, PRESETS, with_batch
         from panohead.training.config import with_settings
 
-        config = PRESETS[self.preset]()
+        config = PRESETS[self.preset or "demo_64"]()
         for name in self.ablation:
             config = ABLATIONS[name](config)
         if self.batch is not None:
@@ -99,7 +99,7 @@ class Train:
         return config if self.kimg is None else replace(config, total_kimg=self.kimg).checked()
 
     def _refuse_changes(self) -> None:
-        fixed = ("out", "init", "ablation", "batch", "micro_batch", "seed", "set")
+        fixed = ("preset", "out", "init", "ablation", "batch", "micro_batch", "seed", "set")
         changed = [name for name in fixed if getattr(self, name) not in (None, ())]
         if changed:
             raise UsageError(

@@ -4,6 +4,7 @@ Pictures lie in a folder or zip archive together with ``dataset.json``; masks li
 in any image format. Everything stays in bytes; :class:`panohead.training.losses.Photos` brings it into range.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -120,6 +121,10 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
 
     def __getitem__(self, index: int) -> PhotoItem:
         return self._told(lambda found: self.read(index, found))
+
+    def labels_sha256(self) -> str:
+        """Of all photos' labels in order: the same for the same photos in another place or layout."""
+        return hashlib.sha256(np.ascontiguousarray(self.photo_labels).tobytes()).hexdigest()
 
     def batch(self, indices: Sequence[int]) -> PhotoBatch:
         """Several items at once."""

@@ -65,6 +65,8 @@ def choose_device(device: str | None = None, *, world_size: int = 1, local_rank:
         own = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError as error:
         raise PanoHeadError(f"there is no device called {device}; use cpu or cuda") from error
+    if own.type not in ("cpu", "cuda", "mps") or (own.type != "cuda" and own.index):
+        raise PanoHeadError(f"nothing can be trained on {device}; use cpu, cuda or mps")
     if world_size > 1 and (own.type not in ("cpu", "cuda") or own.index is not None):
         raise PanoHeadError(f"{world_size} ranks cannot share {device}; use cpu, or cuda for a GPU each")
     if own.type != "cuda":

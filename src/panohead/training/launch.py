@@ -40,7 +40,7 @@ def launch(
         config.micro_batches(ranks.world_size)
         loader = open_loader(config, data, ranks, quiet=quiet)
         if ranks.is_first:
-            start_run(run, RunDescription(config, data, initial))
+            start_run(run, RunDescription(config, data, initial, loader.dataset.labels_sha256()))
         return _train(config, loader, data, run, ranks, initial=initial, quiet=quiet)
 
 
@@ -68,6 +68,11 @@ def launch_again(
         if total_kimg is not None and total_kimg * 1000 <= start - config.batch:
             raise PanoHeadError(f"{run} is at {start / 1000:g} kimg already; give a larger --kimg")
         loader = open_loader(config, data, ranks, nimg=start, quiet=quiet)
+        if known.labels_sha256 not in (None, loader.dataset.labels_sha256()):
+            raise PanoHeadError(
+                f"{data} is not the dataset of {run}: its photos have other labels; give the one it was begun with, or "
+                "start a new run from its weights with --init"
+            )
         if ranks.is_first and (config, data) != (known.config, known.data):
             write_run(run, replace(known, config=config, data=data))
         notes = [] if loaded is not None else [f"{run} holds no state yet; the run starts from its beginning"]

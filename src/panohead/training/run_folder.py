@@ -22,11 +22,13 @@ CONFIG_FILE = "config.json"
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What a run is: its configuration, where its dataset lies, and the checkpoint it started from, if any."""
+    """What a run is: its configuration, where its dataset lies, the checkpoint it started from, if any, and which
+    photos it sees (:meth:`panohead.data.dataset.PhotoDataset.labels_sha256`; None in runs of before)."""
 
     config: TrainConfig
     data: Path
     initial: Path | None = None
+    labels_sha256: str | None = None
 
 
 def start_run(run: Path, description: RunDescription) -> None:
@@ -48,6 +50,7 @@ def write_run(run: Path, description: RunDescription) -> None:
         "training": asdict(description.config),
         "data": str(description.data.resolve()),
         "initial": str(initial.resolve()) if initial is not None else None,
+        "labels_sha256": description.labels_sha256,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
     with atomic_path(run / CONFIG_FILE) as temporary:
@@ -72,6 +75,7 @@ def read_run(run: Path) -> RunDescription:
             from_plain(TrainConfig, described["training"]),
             Path(described["data"]),
             Path(initial) if initial is not None else None,
+            described.get("labels_sha256"),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise PanoHeadError(f"{file} does not fit this version of PanoHead ({error}); start a new run") from error
