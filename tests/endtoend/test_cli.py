@@ -1,7 +1,10 @@
 """The command line on the smallest model: every product, and one sentence for every mistake."""
 
 import json
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +133,19 @@ def test_output_that_cannot_be_made(model: str, tmp_path: Path, capsys: pytest.C
     (tmp_path / "file").write_text("in the way")
     assert main(["generate", "--checkpoint", model, "--out", str(tmp_path / "file" / "out")]) == 1
     assert "choose another with --out" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end differently")
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--preset", "panohead_512", "--dry-run"]])
+def test_a_reader_that_goes_away_is_no_error(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "panohead.cli.main", *arguments]
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_wrong_usage_is_exit_code_two() -> None:

@@ -1,5 +1,7 @@
 """The ``panohead`` command: finds the subcommand, runs it, and turns errors into one sentence and an exit code."""
 
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -40,7 +42,21 @@ Command = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Exit code 0: done, 1: failed with a one-line reason, 2: wrong usage, 130: interrupted."""
+    """Run one command. Exit code 0: done, 1: failed with a one-line reason, 2: wrong usage, 130: interrupted.
+
+    When whoever reads its output has heard enough (``| head``), it ends without a word, like other programs: 141.
+    """
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still in the buffer is written when Python ends; it must not complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
     command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
@@ -49,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("panohead: interrupted; what was finished is kept", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if command.debug:
             traceback.print_exc()
