@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 _EXTRAS = {
     "train": ("tensorboard", "webdataset"),
-    "metrics": ("torch_fidelity",),
     "face": ("mediapipe",),
     "onnx": ("onnxruntime",),
     "identity": ("dlib",),
