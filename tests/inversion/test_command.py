@@ -34,6 +34,13 @@ def test_writes_everything(folder: Path, tmp_path: Path) -> None:
     assert page.count("data:image/png") == 9
 
 
+@pytest.mark.parametrize("count", [0, 9])
+def test_one_to_eight_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int) -> None:
+    assert main(["reconstruct", *["me.png"] * count, "--aligned", "--out", str(tmp_path / "out")]) == 2
+    assert f"{count} photos were given; give 1 to 8 of one person" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [

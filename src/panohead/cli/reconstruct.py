@@ -104,7 +104,12 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         say(f"wrote the head to {out}; look at {out / 'report.html'}")
 
     def _check(self) -> None:
+        from panohead.inversion.pictures import MOST_PHOTOS
+
         wrong = {
+            f"{len(self.photos)} photos were given; give 1 to {MOST_PHOTOS} of one person": (
+                not 1 <= len(self.photos) <= MOST_PHOTOS
+            ),
             "--labels goes with --aligned": not self.aligned and self.labels is not None,
             "--poses is for ordinary photos; aligned crops have --labels": self.aligned and self.poses is not None,
             "--frames must be positive": self.frames < 1,
