@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from drawn import drawn_photo
+from panohead.cli.main import main
 from panohead.cli.prepare_report import write_report
 from panohead.data import prepare_one, prepare_pool
 from panohead.data.dataset import open_dataset
@@ -250,6 +251,12 @@ def test_a_dead_worker_is_replaced(photo_folder: Folder, settings_for: Settings,
     assert summary.photos == 4
     assert summary.accepted >= 3
     assert all("ended the process" in reason for reason in summary.reasons)
+
+
+def test_no_photos_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "--out", str(tmp_path / "out")]) == 2
+    assert "no photos were given; give files, folders" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_works_without_mediapipe_but_says_so(photo_folder: Folder, settings_for: Settings) -> None:

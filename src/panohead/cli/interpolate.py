@@ -36,7 +36,7 @@ class Interpolate(Model):
         """Sample the heads and write the film."""
         seeds = parse_numbers(self.seeds)
         if len(seeds) < 2 or self.count < 1 or not self.fps > 0:
-            raise UsageError("a walk needs at least two --seeds one frame of --count and a positive --fps")
+            raise UsageError("a walk needs at least two --seeds, one frame of --count and a positive --fps")
         from panohead.gallery import Look, write_walk
 
         predictor = self.load()

@@ -108,6 +108,8 @@ class Prepare(FinderOptions):
         from panohead.data.prepare_settings import PrepareSettings
         from panohead.data.quality import QualityGates
 
+        if not self.photos:
+            raise UsageError("no photos were given; give files, folders, globs or zip archives")
         if not 16 <= self.size <= 4096:
             raise UsageError(f"--size {self.size} must be between 16 and 4096")
         if not 1 <= self.workers <= 1024:
