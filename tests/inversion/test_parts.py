@@ -1,5 +1,6 @@
 """Losses, cameras that move, plateaus, visibility and LPIPS, each against something plain."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from panohead.inversion.minimise import Plateau, minimise
 from panohead.inversion.objective import NOISE, PhotoObjective, empty_colour
 from panohead.inversion.photo import Photo
 from panohead.inversion.refine_camera import moved
-from panohead.inversion.unseen import UnseenViews, unseen_cameras
+from panohead.inversion.unseen import UnseenViews, coprime, unseen_cameras
 from panohead.inversion.visibility import seen_pixels, seen_points
 from panohead.inversion.w_space import w_space
 from panohead.perceptual.lpips_vgg import LpipsVgg, load_lpips_vgg
@@ -224,6 +225,26 @@ def test_unseen_views_pull_a_changed_head_back() -> None:
     gradients = [p.grad for p in generator.parameters() if p.grad is not None]
     assert gradients
     assert all(bool(g.isfinite().all()) for g in gradients)
+
+
+@pytest.mark.parametrize("count", range(1, 13))
+def test_unseen_views_take_turns(count: int) -> None:
+    visited = [turn * coprime(count) % count for turn in range(count)]
+    assert sorted(visited) == list(range(count))
+    if count > 6:
+        apart = [min((a - b) % count, (b - a) % count) for a, b in pairwise(visited)]
+        assert min(apart) > 1, "neighbours do not follow each other"
+
+
+def test_the_best_is_known_by_the_judged_part() -> None:
+    """The total is larger at every other step; the part falls all the time, so the last step is the best."""
+    x = torch.tensor([1.0], requires_grad=True)
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        return {"loss": x.sum() + (5 if step % 2 else 0), "photos": x.sum()}
+
+    minimise("tune", [(x, 0.1)], losses, 4, Journal(), Plateau(), judged="photos")
+    assert float(x.detach()) == pytest.approx(0.7)
 
 
 def test_a_phase_that_diverges_ends_with_the_best() -> None:

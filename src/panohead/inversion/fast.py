@@ -152,11 +152,13 @@ def tune(
         parts = objective(tuned, field, ws, cameras, resolution, superresolve=True, ws_background=ws_background)
         total = parts["photos"]
         if unseen is not None and unseen.count > 0 and step % config.unseen_interval == 0:
-            parts["unseen"] = unseen.difference(tuned, field, ws, step)
+            parts["unseen"] = unseen.difference(tuned, field, ws, step // config.unseen_interval)
             total = total + config.unseen_weight * parts["unseen"]
         return {"loss": total, **parts}
 
     variables = [(parameter, config.tuning_learning_rate) for parameter in chosen]
     plateau = Plateau(patience=40, least_gain=0.005)
-    minimise("tune", variables, losses, config.tuning_steps, journal, plateau, warmup=_TUNING_WARMUP, falling=True)
+    # The loss of steps that look at an unseen side cannot be compared with that of the others.
+    steps = config.tuning_steps
+    minimise("tune", variables, losses, steps, journal, plateau, warmup=_TUNING_WARMUP, falling=True, judged="photos")
     return tuned.requires_grad_(False)

@@ -53,6 +53,7 @@ def minimise(
     *,
     warmup: int = 1,
     falling: bool = False,
+    judged: str = "loss",
 ) -> None:
     """Make ``losses(step)["loss"]`` small by moving the variables, in place; they end at the best that was seen.
 
@@ -60,6 +61,7 @@ def minimise(
         variables: leaves that require gradients, with their learning rates.
         losses: the loss and its parts, for the journal.
         warmup: steps over which the learning rates rise; Adam's first steps are as large as its later ones otherwise.
+        judged: the part by which the best and a plateau are known.
         falling: let the learning rates fall to zero at the last step, as half a cosine.
     """
     tensors = [tensor for tensor, _ in variables]
@@ -80,8 +82,8 @@ def minimise(
         if journal.stop_asked() or plateau.over:
             break
         parts = losses(step)
-        value = float(parts["loss"].detach())
-        if not math.isfinite(value):
+        value = float(parts[judged].detach())
+        if not math.isfinite(float(parts["loss"].detach())):
             journal.remarks.append(f"The phase '{phase}' lost its footing at step {step + 1} and ended there.")
             break
         if value < best_loss:

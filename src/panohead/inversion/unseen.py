@@ -1,5 +1,6 @@
 """The sides that no photo shows: kept as the untuned generator makes them, so that tuning does not ruin them."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +15,7 @@ from panohead.rendering.field import TriGridField
 
 _PITCHES_DEG = (0.0, 25.0, -20.0)
 _RING = 12
-_STRIDE = 7
+_STRIDE = 0.4
 _STEPS = (-0.02, 0.0, 0.02)
 _SOFTNESS = 5.0
 
@@ -34,6 +35,7 @@ class UnseenViews:
         least_angle_deg: float,
     ) -> None:
         self.cameras = unseen_cameras(cameras, least_angle_deg)
+        self._stride = coprime(self.count)
         self._resolution = max(generator.config.neural_rendering_resolution // 2, 8)
         with torch.no_grad():
             field = generator.field(ws, noise=NOISE)
@@ -49,13 +51,14 @@ class UnseenViews:
         return len(self.cameras)
 
     def difference(
-        self, generator: Generator, field: TriGridField, ws: Float[Tensor, "1 num_ws w_dim"], step: int
+        self, generator: Generator, field: TriGridField, ws: Float[Tensor, "1 num_ws w_dim"], turn: int
     ) -> Float[Tensor, ""]:
-        """Mean absolute difference of picture, mask, and occupancy at the surface, in the step's view: they take turns.
+        """Mean absolute difference of picture, mask, and occupancy at the surface, in one view: ``count`` turns in
+        succession see each of them once.
 
         Occupancy stands for depth, which has no usable gradient along rays that hit nothing.
         """
-        index = (step * _STRIDE) % self.count
+        index = turn * self._stride % self.count
         before, now = self._before[index], self._look(generator, field, ws, self.cameras[index])
         pictures = (now.image - before.image).abs().mean() + (now.mask - before.mask).abs().mean()
         points, occupied = self._surface[index]
@@ -65,6 +68,14 @@ class UnseenViews:
 
     def _look(self, generator: Generator, field: TriGridField, ws: Tensor, camera: Camera) -> Rendering:
         return render_view(generator, field, ws, camera.to(ws.device), self._resolution)
+
+
+def coprime(count: int) -> int:
+    """A stride that visits all of ``count`` places, neighbours long after each other."""
+    stride = max(1, round(_STRIDE * count))
+    while math.gcd(stride, count) > 1:
+        stride += 1
+    return stride
 
 
 def surface_points(view: Rendering, camera: Camera) -> Float[Tensor, "point 3"]:
