@@ -10,3 +10,7 @@ class PanoHeadError(Exception):
 
 class UsageError(PanoHeadError):
     """An option that cannot be meant; the command line exits with 2."""
+
+
+class NoSurfaceError(PanoHeadError):
+    """A head has no surface at the level that was asked for: there is no mesh of it."""

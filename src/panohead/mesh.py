@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from scipy import ndimage, sparse
 from torch import Tensor
 
-from panohead.errors import PanoHeadError
+from panohead.errors import NoSurfaceError, PanoHeadError
 
 Density = Callable[[Float[Tensor, "point 3"]], Float[Tensor, " point"]]
 Progress = Callable[[int, int], None]
@@ -271,7 +271,7 @@ def _march(
     from skimage.measure import marching_cubes
 
     if not lattice.values.max() > level:
-        raise PanoHeadError(f"there is no surface: the density is nowhere above {level:g}; lower the level")
+        raise NoSurfaceError(f"there is no surface: the density is nowhere above {level:g}; lower the level")
     _avoid_nodes(lattice.values, level)
     # "ascent" although density falls outward: with axes ordered x, y, z (skimage thinks z, y, x) it faces outward.
     vertices, faces, _, _ = marching_cubes(lattice.values, level, gradient_direction="ascent")

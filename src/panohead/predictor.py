@@ -127,8 +127,9 @@ class Predictor:
         return open_reconstruction(Path(folder), self.generator)
 
     def interpolate(self, first: Head, second: Head, amount: float) -> Head:
-        """A head on the straight line between two in w: 0 gives the first, 1 the second."""
-        return Head(self.generator, torch.lerp(first.ws, second.ws, amount))
+        """A head on the straight line between two in w: 0 gives the first, 1 the second (made by the first's generator,
+        which may be tuned: :meth:`reconstruct`)."""
+        return Head(first.generator, torch.lerp(first.ws, second.ws, amount))
 
     def mix(self, base: Head, style: Head, rows: Sequence[int]) -> Head:
         """Style mixing: ``base`` with these rows of ``style``'s ws. Low rows are shape, high rows colour.
@@ -140,7 +141,7 @@ class Predictor:
         if any(not 0 <= row < ws.shape[1] for row in rows):
             raise PanoHeadError(f"rows of ws go from 0 to {ws.shape[1] - 1}; {list(rows)} leaves that range")
         ws[:, list(rows)] = style.ws[:, list(rows)]
-        return Head(self.generator, ws)
+        return Head(base.generator, ws)
 
 
 def latent(seed: int, z_dim: int) -> Float[np.ndarray, "1 z_dim"]:

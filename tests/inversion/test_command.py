@@ -34,6 +34,29 @@ def test_writes_everything(folder: Path, tmp_path: Path) -> None:
     assert page.count("data:image/png") == 9
 
 
+def test_missing_packages_are_told_before_the_work(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("panohead.cli.mesh_options.importlib.util.find_spec", lambda _: None)
+    assert command(folder, "--aligned", "--texture", "64", "--out", str(tmp_path / "out")) == 1
+    assert "need the package xatlas; run: pip install" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "options", "sentence"),
+    [
+        ("elsewhere/me.png", [], "two photos have the same file name"),
+        ("you.png", ["--preset", "official"], "--preset official takes one photo"),
+    ],
+)
+def test_photos_that_do_not_go_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: str, options: list[str], sentence: str
+) -> None:
+    assert main(["reconstruct", "me.png", other, "--aligned", *options, "--out", str(tmp_path / "out")]) == 2
+    assert sentence in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("count", [0, 9])
 def test_one_to_eight_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int) -> None:
     assert main(["reconstruct", *["me.png"] * count, "--aligned", "--out", str(tmp_path / "out")]) == 2
@@ -48,6 +71,8 @@ def test_one_to_eight_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str],
         (["--aligned", "--masks", "/nowhere"], 2, "--masks /nowhere does not exist"),
         (["--aligned", "--masks", "/"], 1, "there is no mask of me.png in /; give me.png there"),
         (["--mask-model", "/nowhere/u2net.onnx"], 2, "--mask-model /nowhere/u2net.onnx does not exist"),
+        (["--aligned", "--mask-model", "x.onnx"], 2, "--mask-model are for ordinary photos"),
+        (["--aligned", "--seed", "-1"], 2, "--seed must not be negative"),
         (["--aligned", "--poses", "x.csv"], 2, "aligned crops have --labels"),
         (["--poses", "/nowhere/x.csv"], 1, "cannot read the poses in /nowhere/x.csv"),
         (["--aligned", "--labels", "/nowhere/x.json"], 1, "x.json is missing"),

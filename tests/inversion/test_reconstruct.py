@@ -58,7 +58,7 @@ class StopAfter:
         return self._left <= 0
 
 
-@pytest.mark.parametrize("steps", [5, 12])
+@pytest.mark.parametrize("steps", [2, 5, 12])
 def test_a_stopped_run_goes_on_to_the_same_end(
     predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int
 ) -> None:
@@ -71,6 +71,21 @@ def test_a_stopped_run_goes_on_to_the_same_end(
     assert torch.equal(went_on.ws, whole.ws)
     for a, b in zip(went_on.generator.parameters(), whole.generator.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_stopped_before_the_first_step_it_can_be_gone_on_with(
+    predictor: Predictor, crop: np.ndarray, tmp_path: Path
+) -> None:
+    run(predictor, crop, Journal(should_stop=lambda: True, path=tmp_path / "state"))
+    went_on = run(predictor, crop, Journal(path=tmp_path / "state", resume=True))
+    assert torch.equal(went_on.ws, run(predictor, crop).ws)
+
+
+def test_one_journal_serves_two_people_in_turn(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+    journal = Journal(path=tmp_path / "state")
+    run(predictor, crop, journal)
+    mirrored = np.ascontiguousarray(crop[:, ::-1])
+    assert torch.equal(run(predictor, mirrored, journal).ws, run(predictor, mirrored).ws)
 
 
 def test_the_official_protocol_goes_on_too(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
@@ -112,6 +127,15 @@ def test_written_and_opened_again(predictor: Predictor, crop: np.ndarray, tmp_pa
     found.save(tmp_path)
     opened = predictor.open_reconstruction(tmp_path).render(Camera.orbit(40))
     torch.testing.assert_close(opened.image, found.render(Camera.orbit(40)).image, atol=1e-2, rtol=0)
+    person, other = predictor.open_reconstruction(tmp_path), predictor.sample(3)
+    for mixed in (predictor.interpolate(person, other, 0.0), predictor.mix(person, other, [])):
+        assert torch.equal(mixed.render(Camera.orbit(40)).image, person.render(Camera.orbit(40)).image)
+    latent = (tmp_path / "latent.npz").read_bytes()
+    for broken in (b"", latent[: len(latent) // 2]):
+        (tmp_path / "latent.npz").write_bytes(broken)
+        with pytest.raises(PanoHeadError, match=r"latent\.npz is not a readable latent"):
+            predictor.open_reconstruction(tmp_path)
+    (tmp_path / "latent.npz").write_bytes(latent)
     with pytest.raises(PanoHeadError, match="another checkpoint"):
         Predictor(tiny.generator(seed=1)).open_reconstruction(tmp_path)
 
@@ -124,6 +148,8 @@ def test_bad_pictures_are_told_in_a_sentence(predictor: Predictor, crop: np.ndar
         predictor.reconstruct([np.full_like(crop, 7)], front, config=QUICK)
     with pytest.raises(PanoHeadError, match="1 photos and 2 cameras"):
         predictor.reconstruct([crop], front * 2, config=QUICK)
+    with pytest.raises(PanoHeadError, match="the seed -1 is negative"):
+        predictor.reconstruct([crop], front, config=QUICK, seed=-1)
     with pytest.raises(PanoHeadError, match="1 to 8"):
         predictor.reconstruct([crop] * 9, front * 9, config=QUICK)
     (tmp_path / "no.jpg").write_bytes(b"no picture")

@@ -113,6 +113,7 @@ class Generate(MeshOptions, Model):
         for sentence, is_wrong in wrong.items():
             if is_wrong:
                 raise UsageError(sentence)
+        self.check_packages()
 
     def _look(self, predictor: "Predictor") -> "Look":
         from panohead.gallery import Look

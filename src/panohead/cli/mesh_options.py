@@ -1,10 +1,13 @@
 """The options of meshes, the same for every command that writes them."""
 
+import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from panohead.errors import PanoHeadError
 
 if TYPE_CHECKING:
     import trimesh
@@ -28,6 +31,15 @@ class MeshOptions:
     """Simplify the mesh to at most so many triangles (with --texture 20000 if not given)."""
     texture: int | None = None
     """Pixels a side of a texture for glb and obj, instead of colours at the vertices."""
+
+    def check_packages(self) -> None:
+        """Raises PanoHeadError when a package is missing that these options need: before the work, not after it."""
+        needed = {"xatlas": self.texture, "fast_simplification": self.texture or self.triangles}
+        for package, option in needed.items():
+            if option is not None and self.mesh and importlib.util.find_spec(package) is None:
+                raise PanoHeadError(
+                    f"--texture and --triangles need the package {package}; run: pip install 'panohead[texture]'"
+                )
 
     def mesh_mistakes(self) -> dict[str, bool]:
         """Sentences, and whether they are true of these options."""

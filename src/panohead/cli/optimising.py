@@ -1,5 +1,6 @@
 """While an optimisation runs in the terminal: its bar with the time left, and Ctrl-C that asks for the best so far."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, b"\nending after this step with the best so far; Ctrl-C again to leave at once\n")
 
     try:
         before = signal.signal(signal.SIGINT, note)

@@ -31,7 +31,7 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
     out: Path
     """Folder for the results."""
     preset: Literal["fast", "official"] = "fast"
-    """official: the original's protocol (one photo, many hours on a CPU)."""
+    """official: the original's protocol (one photo, a thousand steps; masks are not used)."""
     aligned: bool = False
     """The photos are crops in the official frame; --labels has their cameras."""
     labels: Path | None = None
@@ -68,11 +68,12 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         from panohead.inversion import Journal
 
         self._check()
-        config, loss = self._config(), self._loss()
+        config = self._config()
         cameras, masks = self._cameras(), self._masks()
         poses, tools = self._poses(), self._tools()
         self._look()  # a mistake in --background is told now, not in the end
         predictor = self.load()
+        loss = self._loss()
         photos = digests(self.photos)
         out = open_folder(self.out, photos, resume=self.resume)
         with stop_on_interrupt() as asked, optimisation_bar(config) as (advance, remark):
@@ -112,6 +113,16 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
             ),
             "--labels goes with --aligned": not self.aligned and self.labels is not None,
             "--poses is for ordinary photos; aligned crops have --labels": self.aligned and self.poses is not None,
+            "--pose-model, --head-model and --mask-model are for ordinary photos, not for aligned crops": (
+                self.aligned and any((self.pose_model, self.head_model, self.mask_model))
+            ),
+            "two photos have the same file name; labels and masks are found by it, so rename one": (
+                (self.aligned or self.masks is not None)
+                and len({photo.name for photo in self.photos}) < len(self.photos)
+                and len(set(self.photos)) == len(self.photos)
+            ),
+            "--preset official takes one photo": self.preset == "official" and len(self.photos) > 1,
+            "--seed must not be negative": self.seed is not None and self.seed < 0,
             "--frames must be positive": self.frames < 1,
             **self.mesh_mistakes(),
             "--steps must be positive and --tuning-steps not negative": (
@@ -121,10 +132,11 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
                 self.unseen_weight is not None and (self.preset != "fast" or self.unseen_weight < 0)
             ),
         }
-        self.check_finders()
         for sentence, is_wrong in wrong.items():
             if is_wrong:
                 raise UsageError(sentence)
+        self.check_finders()
+        self.check_packages()
         for photo in self.photos:
             if photo.is_dir():
                 raise PanoHeadError(f"{photo} is a folder; give the photos in it, at most 8 of one person")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from panohead.cli.common import counting, output_folder, say
-from panohead.errors import PanoHeadError
+from panohead.errors import NoSurfaceError, PanoHeadError
 
 if TYPE_CHECKING:
     from panohead.cli.mesh_options import MeshOptions
@@ -62,8 +62,7 @@ def open_folder(path: Path, photos: Digests, *, resume: bool) -> Path:
             raise PanoHeadError(f"nothing is unfinished in {out}; leave --resume out to make its head anew")
         say(f"nothing was begun in {out}; starting from the beginning")
     if state.is_file() and not resume:
-        say(f"starting anew; what was unfinished in {out} is dropped (--resume would have gone on with it)")
-        state.unlink()
+        say(f"starting anew; what is unfinished in {out} will be replaced (--resume would go on with it)")
     return out
 
 
@@ -92,7 +91,7 @@ def write_results(
             files += names
             if mesh is not None:
                 notes.append(f"The photos saw {mesh.metadata['seen_share']:.0%} of the mesh's vertices.")
-        except PanoHeadError as error:
+        except NoSurfaceError as error:
             notes.append(f"There is no mesh: {error}")
             say(f"no mesh was written: {error}")
         step()

@@ -10,7 +10,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,6 +33,13 @@ class GivenPose:
     pitch_deg: float
     roll_deg: float
     box: tuple[float, float, float, float] | None = None
+
+    def shrunk(self, factor: float) -> "GivenPose":
+        """The same in a photo so many times smaller."""
+        if self.box is None:
+            return self
+        left, top, right, bottom = (value / factor for value in self.box)
+        return replace(self, box=(left, top, right, bottom))
 
 
 def read_poses(path: Path) -> dict[str, GivenPose]:

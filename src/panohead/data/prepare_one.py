@@ -1,6 +1,5 @@
 """One photo: read, align, crop, mask, judge, write. Whatever goes wrong with it becomes the reason in its record."""
 
-import dataclasses
 import io
 
 import numpy as np
@@ -52,10 +51,7 @@ def prepare_photo(ref: PhotoRef, settings: PrepareSettings, tools: AlignmentTool
     record["remarks"] = list(photo.remarks)
     record["photo_px"] = [photo.pixels.shape[1], photo.pixels.shape[0]]
     given = find_pose(settings.poses, ref.name)
-    if given is not None and given.box is not None:
-        left, top, right, bottom = (value / photo.shrink for value in given.box)
-        given = dataclasses.replace(given, box=(left, top, right, bottom))
-    found = align_all(photo.pixels, tools, given)
+    found = align_all(photo.pixels, tools, None if given is None else given.shrunk(photo.shrink))
     if not found:
         record["reason"] = NO_HEAD
         record["overlay"] = write_overlay(settings, ref, 0, overlay(photo.pixels, None, None, accepted=False))

@@ -39,7 +39,10 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
         "notes": json.dumps(dict(notes or {})),
     }
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        try:
+            save_file(tensors, temporary, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
     return path
 
 

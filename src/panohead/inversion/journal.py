@@ -49,13 +49,14 @@ class Journal:
     stopped: bool = False
     _states: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def open(self) -> None:
-        """Read the state of an earlier run, if there is one.
+    def begin(self, identity: str) -> None:
+        """A new task, or an earlier run of the same if this journal is to resume and there is one.
 
         Raises:
             PanoHeadError: when it is damaged or belongs to another task.
         """
-        if self.path is None or not self.path.is_file():
+        self.identity, self.steps, self.remarks, self.stopped, self._states = identity, [], [], False, {}
+        if not self.resume or self.path is None or not self.path.is_file():
             return
         try:
             stored = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -93,16 +94,27 @@ class Journal:
     def keep(self, phase: str, state: dict[str, Any]) -> None:
         """Keep the state of a phase, on disk too if there is a path. Only tensors, numbers, strings, lists, dicts."""
         self._states[phase] = state
+        self._write()
+
+    def close(self) -> None:
+        """Leave something to go on from, even where the run was stopped before any state could be kept."""
+        if self.stopped and not self._states:
+            self._write(steps=[])  # they will be done again
+
+    def _write(self, steps: list[Step] | None = None) -> None:
         if self.path is None:
             return
         content = {
             "version": _VERSION,
             "identity": self.identity,
-            "steps": [(s.phase, s.number, s.total, dict(s.losses)) for s in self.steps],
+            "steps": [(s.phase, s.number, s.total, dict(s.losses)) for s in (self.steps if steps is None else steps)],
             "states": self._states,
         }
         with atomic_path(self.path) as temporary:
-            torch.save(content, temporary)
+            try:
+                torch.save(content, temporary)
+            except RuntimeError as error:  # what torch makes of a full disk
+                raise OSError(str(error).splitlines()[0]) from error
 
     def curve(self, phase: str, name: str = "loss") -> list[float]:
         """One loss over the steps of a phase."""

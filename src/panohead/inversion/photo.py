@@ -76,7 +76,7 @@ def aligned_photo(
     """A crop that is already in the official frame: its square middle, Lanczos to ``size`` (facts section 7).
 
     Raises:
-        PanoHeadError: for a picture that is too small or uniform, or an empty mask.
+        PanoHeadError: for a picture that is too small or uniform.
     """
     remarks = []
     _refuse_small(pixels, name)
@@ -87,8 +87,6 @@ def aligned_photo(
     image = from_uint8(np.asarray(square(pixels, size)))
     alpha = None
     if mask is not None:
-        if mask.max(initial=0) == 0:
-            raise PanoHeadError(f"the mask of {name} is empty; give one with the head in white, or none")
         alpha = torch.from_numpy(np.asarray(square(mask, size)).astype(np.float32) / 255)[None]
     return Photo(name, image, alpha, camera, kind, tuple(remarks))
 
@@ -136,7 +134,7 @@ def found_photo(
     finding = Finding(overlay(pixels, alignment, soft, accepted=True), alignment.method, alignment.confidence)
     doubts = _doubts(len(heads), alignment, gate(alignment, measure(pixels, alignment, frame, soft), _GATES))
     if grey is None:
-        doubts.append("No outline of a person was found; background and head are not told apart.")
+        doubts.append("The mask holds no part of the head's frame; background and head are not told apart.")
     return replace(photo, remarks=(*photo.remarks, *doubts), found=finding)
 
 

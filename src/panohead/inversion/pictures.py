@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from panohead.data.align_tools import AlignmentTools
 from panohead.data.pose_sidecar import GivenPose
+from panohead.data.prepare_photo import Photo as ReadPhoto
 from panohead.data.prepare_photo import read_photo, to_rgb
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
@@ -36,7 +37,7 @@ def read_pictures(
     """Photos of one person. With ``cameras`` they are crops in the official frame; without, heads are looked for.
 
     Args:
-        masks: the head in every crop, or the person in every ordinary photo; None where it is to be found.
+        masks: the head in every crop (None: no mask), or the person in every ordinary photo (None: to be found).
         poses: the user's angles of ordinary photos, None where they are to be estimated.
         tools: that look for heads; with ``cameras`` for faces that contradict them, not at all if None.
 
@@ -53,18 +54,20 @@ def read_pictures(
     photos: list[Photo] = []
     for i, (picture, name) in enumerate(zip(pictures, names, strict=True)):
         # One at a time: eight photos of a camera are a gigabyte.
-        pixels, done = _pixels(picture, name)
+        read = _read(picture, name)
         given = None if masks is None else masks[i]
         mask = None if given is None else _mask(given, name)
         if cameras is None:
             assert tools is not None
             pose = None if poses is None else poses[i]
-            photo = found_photo(pixels, size, tools, given=pose, mask=mask, name=name)
+            pose = None if pose is None else pose.shrunk(read.shrink)
+            photo = found_photo(read.pixels, size, tools, given=pose, mask=mask, name=name)
         else:
-            photo = aligned_photo(pixels, _single(cameras[i]), size, mask=mask, name=name)
-            if tools is not None and (doubt := label_doubt(pixels, photo.camera, tools)) is not None:
+            photo = aligned_photo(read.pixels, _single(cameras[i]), size, mask=mask, name=name)
+            if tools is not None and (doubt := label_doubt(read.pixels, photo.camera, tools)) is not None:
                 photo = replace(photo, remarks=(*photo.remarks, doubt))
         same = [f"The same picture as {p.name}; it shows nothing new." for p in photos if _equal(p, photo)]
+        done = [f"Of the file: {remark}." for remark in read.remarks]
         photos.append(replace(photo, remarks=(*done, *photo.remarks, *same[:1])))
     return photos
 
@@ -77,21 +80,20 @@ def _single(camera: Camera) -> Camera:
     return Camera(camera.cam2world.reshape(4, 4).float(), camera.intrinsics.reshape(3, 3).float())
 
 
-def _pixels(picture: Picture, name: str) -> tuple[UInt8[np.ndarray, "height width 3"], tuple[str, ...]]:
-    """Upright RGB, and what was done for that."""
+def _read(picture: Picture, name: str) -> ReadPhoto:
+    """Upright RGB."""
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.shape[2:] not in ((), (3,), (4,)) or picture.ndim < 2:
             raise PanoHeadError(f"{name} is {_described(picture)}; give height x width x 3 of uint8")
-        return np.array(to_rgb(Image.fromarray(picture))), ()
+        return ReadPhoto(np.array(to_rgb(Image.fromarray(picture))), (), 1.0)
     if isinstance(picture, Image.Image):
-        return np.array(to_rgb(ImageOps.exif_transpose(picture))), ()
+        return ReadPhoto(np.array(to_rgb(ImageOps.exif_transpose(picture))), (), 1.0)
     try:
-        photo = read_photo(Path(picture).read_bytes())
+        return read_photo(Path(picture).read_bytes())
     except OSError as error:
         raise PanoHeadError(f"{picture} cannot be read ({error.strerror}); check the path") from error
     except PanoHeadError as error:
         raise PanoHeadError(f"{name} is no usable photo: {error}") from error
-    return photo.pixels, tuple(f"Of the file: {remark}." for remark in photo.remarks)
 
 
 def _described(array: np.ndarray) -> str:
@@ -99,18 +101,13 @@ def _described(array: np.ndarray) -> str:
 
 
 def _mask(mask: MaskPicture, name: str) -> UInt8[np.ndarray, "height width"]:
-    if isinstance(mask, np.ndarray):
-        if mask.dtype == np.bool_ and mask.ndim == 2:
-            return mask.astype(np.uint8) * 255
-        if mask.dtype != np.uint8 or mask.ndim != 2:
-            raise PanoHeadError(
-                f"the mask of {name} is {_described(mask)}; give height x width of uint8 (255 for the head) or bool"
-            )
-        return mask
-    if isinstance(mask, Image.Image):
-        return np.array(mask.convert("L"))
-    try:
-        with Image.open(mask) as picture:
-            return np.array(picture.convert("L"))
-    except OSError as error:
-        raise PanoHeadError(f"the mask {mask} is not a readable picture; check it") from error
+    grey = _read(mask, f"the mask of {name}").pixels[..., 0] if not isinstance(mask, np.ndarray) else mask
+    if grey.dtype == np.bool_ and grey.ndim == 2:
+        grey = grey.astype(np.uint8) * 255
+    if grey.dtype != np.uint8 or grey.ndim != 2:
+        raise PanoHeadError(
+            f"the mask of {name} is {_described(grey)}; give height x width of uint8 (255 for the head) or bool"
+        )
+    if grey.max(initial=0) == 0:
+        raise PanoHeadError(f"the mask of {name} is empty; give one with the head in white, or none")
+    return grey

@@ -46,7 +46,8 @@ def reconstruct(
     Args:
         generator: in eval mode, without gradients; it is only read.
         images: paths, pictures or RGB arrays. With ``cameras`` crops in the official frame, otherwise ordinary photos.
-        masks: the head in each crop, or the person in each ordinary photo (None: found by ``tools``).
+        masks: the head in each crop (None: no mask), or the person in each ordinary photo (None: found by ``tools``).
+            The preset official looks at whole pictures, as the original does.
         poses: the user's angles of ordinary photos that show no face; None where they are to be estimated.
         preset: "official" for the original's protocol (one photo).
         config: numbers of the preset; None for its defaults.
@@ -58,6 +59,10 @@ def reconstruct(
     Raises:
         PanoHeadError: for pictures that cannot be used, or a preset that does not fit.
     """
+    if preset == "official" and len(images) > 1:
+        raise PanoHeadError(f"the preset official takes one photo, not {len(images)}; use the preset fast for several")
+    if seed is not None and seed < 0:
+        raise PanoHeadError(f"the seed {seed} is negative; give 0 or more")
     photos = read_pictures(images, cameras, output_side(generator), masks=masks, poses=poses, tools=tools)
     config = config if config is not None else FastConfig() if preset == "fast" else OfficialConfig()
     if isinstance(config, OfficialConfig) != (preset == "official"):
@@ -69,15 +74,14 @@ def reconstruct(
             for remark in photo.remarks:
                 journal.on_remark(f"{photo.name}: {remark}")
     seed = (OFFICIAL_SEED if preset == "official" else 0) if seed is None else seed
-    journal.identity = _identity(generator, photos, config, loss, seed)
-    if journal.path is not None and journal.resume:
-        journal.open()
+    journal.begin(_identity(generator, photos, config, loss, seed))
     if isinstance(config, OfficialConfig):
         found = _official(generator, photos, config, loss, seed, journal)
     else:
         found = reconstruct_fast(
             generator, _objective(generator, photos, config, loss), config=config, seed=seed, journal=journal
         )
+    journal.close()
     return ReconstructedHead(found, untuned=generator, photos=photos, journal=journal)
 
 
@@ -105,8 +109,6 @@ def _official(
     seed: int,
     journal: Journal,
 ) -> Found:
-    if len(photos) != 1:
-        raise PanoHeadError(f"the preset official takes one photo, not {len(photos)}; use the preset fast for several")
     device = next(generator.parameters()).device
     copy = official.prepared(generator, config)
     target = photos[0].image[None].to(device)

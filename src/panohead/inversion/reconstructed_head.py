@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -127,8 +128,8 @@ def open_reconstruction(folder: Path, generator: Generator) -> Head:
     """
     latent = folder / LATENT_FILE
     try:
-        with np.load(latent) as stored:
+        with latent.open("rb") as file, np.load(file) as stored:
             ws = torch.from_numpy(stored["ws"])
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise PanoHeadError(f"{latent} is not a readable latent; run 'panohead reconstruct' again") from error
     return Head(load_difference(folder / TUNED_FILE, generator), ws.to(next(generator.parameters()).device))

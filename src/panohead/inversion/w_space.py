@@ -69,6 +69,7 @@ def w_space(generator: Generator, *, samples: int = 10_000, seed: int = 123) -> 
     for part in torch.from_numpy(z).float().split(_BATCH):
         drawn.append(generator.mapping(part.to(device), label.expand(len(part), -1))[:, 0])
     w = torch.cat(drawn)
-    mean = w.double().mean(dim=0).to(w.dtype)
-    std = float(((w - mean).double().square().sum() / samples).sqrt())
+    exact = w.cpu().double()  # not every device has doubles
+    mean = exact.mean(dim=0).to(w)
+    std = float(((w - mean).cpu().double().square().sum() / samples).sqrt())
     return WSpace(w, mean, std, torch.from_numpy(z.mean(axis=0)).float().to(device))
