@@ -9,7 +9,7 @@ import torch
 import tiny
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion import FastConfig, Journal, OfficialConfig, ReconstructedHead, Step
+from panohead.inversion import FastConfig, Journal, OfficialConfig, PyramidLoss, ReconstructedHead, Step
 from panohead.media.images import to_uint8
 from panohead.predictor import Predictor
 
@@ -103,6 +103,8 @@ def test_a_state_of_another_task_is_refused(predictor: Predictor, crop: np.ndarr
     run(predictor, crop, Journal(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"))
     with pytest.raises(PanoHeadError, match="of other photos"):
         run(predictor, crop, Journal(path=tmp_path / "state", resume=True), seed=1)
+    with pytest.raises(PanoHeadError, match="of other photos"):
+        run(predictor, crop, Journal(path=tmp_path / "state", resume=True), loss=PyramidLoss(ssim_weight=0.3))
     (tmp_path / "state").write_bytes(b"nothing")
     with pytest.raises(PanoHeadError, match="cannot be continued from"):
         run(predictor, crop, Journal(path=tmp_path / "state", resume=True))

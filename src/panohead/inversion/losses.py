@@ -6,7 +6,9 @@ from typing import Protocol, runtime_checkable
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+
+from panohead.checkpoint import weights_sha256
 
 Distance = Callable[[Float[Tensor, "batch 3 height width"]], Float[Tensor, ""]]
 """From pictures in [-1, 1] to one number, differentiable."""
@@ -18,7 +20,14 @@ _SSIM_C1, _SSIM_C2 = 0.02**2, 0.06**2
 
 @runtime_checkable
 class PictureLoss(Protocol):
-    """A loss between pictures."""
+    """A loss between pictures.
+
+    Attributes:
+        identity: tells it from losses that give other numbers; an interrupted run goes on with the same only.
+    """
+
+    @property
+    def identity(self) -> str: ...
 
     def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
         """The distance to a fixed target."""
@@ -34,6 +43,11 @@ class FeatureLoss:
 
     def __init__(self, features: Callable[[Tensor], Tensor]) -> None:
         self._features = features
+
+    @property
+    def identity(self) -> str:
+        """The hash of the features' weights, where they are a network."""
+        return weights_sha256(self._features) if isinstance(self._features, nn.Module) else repr(type(self._features))
 
     def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
         """See :class:`PictureLoss`."""
@@ -59,6 +73,11 @@ class PyramidLoss:
 
     def __init__(self, *, gradient_weight: float = 0.5, ssim_weight: float = 0.2) -> None:
         self._gradient_weight, self._ssim_weight = gradient_weight, ssim_weight
+
+    @property
+    def identity(self) -> str:
+        """Its weights."""
+        return f"pyramid, gradients {self._gradient_weight}, SSIM {self._ssim_weight}"
 
     def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
         """See :class:`PictureLoss`."""

@@ -127,7 +127,7 @@ def _identity(
     generator: Generator, photos: Sequence[Photo], config: FastConfig | OfficialConfig, loss: PictureLoss, seed: int
 ) -> str:
     """What a stored state must agree in to be continued."""
-    digest = hashlib.sha256(repr((type(config).__name__, asdict(config), type(loss).__name__, seed)).encode())
+    digest = hashlib.sha256(repr((type(config).__name__, asdict(config), loss.identity, seed)).encode())
     digest.update(weights_sha256(generator).encode())
     for photo in photos:
         parts = [photo.image, photo.camera.to_label(), *([] if photo.mask is None else [photo.mask])]
