@@ -131,7 +131,7 @@ def test_foreign_folders_and_files_are_refused(tmp_path: Path) -> None:
         open_dataset(config_for(tmp_path / "note.txt" / "below"))
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target, full = tmp_path / "image.bin", tmp_path / ".image.tmp.bin"
     full.symlink_to("/dev/full")
