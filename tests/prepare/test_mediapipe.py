@@ -12,7 +12,7 @@ pytest.importorskip("mediapipe", exc_type=ImportError)
 from skimage import data
 
 from panohead.data.align_tools import AlignmentTools
-from panohead.data.alignment import align
+from panohead.data.alignment import align, align_all
 from panohead.data.prepare_run import prepare
 from panohead.data.prepare_settings import PrepareSettings
 
@@ -31,6 +31,15 @@ def test_astronaut_is_found(tools: AlignmentTools) -> None:
     np.testing.assert_allclose(found.crop.centre, (225, 109), atol=6)
     assert found.crop.half_px == pytest.approx(78, abs=4)
     assert abs(found.angles_deg[0]) < 6
+
+
+def test_a_smaller_face_beside_a_larger_one_is_found_too(tools: AlignmentTools) -> None:
+    large = Image.fromarray(data.astronaut()[:260, 90:350]).resize((512, 512), Image.Resampling.LANCZOS)
+    both = np.concatenate([np.asarray(large), data.astronaut()], axis=1)
+    found = align_all(both, tools)
+    assert len(found) == 2
+    ratio = found[0].crop.half_px / found[1].crop.half_px
+    assert max(ratio, 1 / ratio) == pytest.approx(512 / 260, rel=0.1)
 
 
 @pytest.mark.parametrize("angle", [-25, 25, 90])

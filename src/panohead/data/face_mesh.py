@@ -84,7 +84,8 @@ class MediaPipeFaces:
         small = shrunk(image, shrink)
         for turns in _TURNS:
             turned = np.ascontiguousarray(np.rot90(small, turns // 90))
-            found = self._look(turned, _FACES) or self._look_closer(turned)
+            # Beside a large face the first finder overlooks smaller ones; who is found twice is told by distinct().
+            found = [*self._look(turned, _FACES), *self._look_closer(turned)]
             if found:
                 return [turn_back(face, turns, small.shape) * shrink for face in found]
         return []
