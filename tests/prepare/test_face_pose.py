@@ -188,6 +188,9 @@ def test_a_face_that_the_second_look_misses_is_dropped() -> None:
         def _look(self, image: np.ndarray, most: int) -> list[np.ndarray]:
             return [face] if most > 1 else self.second
 
+        def _look_closer(self, image: np.ndarray) -> list[np.ndarray]:
+            return [face + 2.0]  # the other finder sees it too
+
     image = np.zeros((400, 400, 3), dtype=np.uint8)
     assert Eyes([]).faces(image, 4) == []
     assert len(Eyes([project(np.eye(3), 18.0, (255.0, 255.0))]).faces(image, 4)) == 1
