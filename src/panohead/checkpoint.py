@@ -89,7 +89,7 @@ def save_checkpoint(
         "kimg": json.dumps(kimg),
         "notes": json.dumps(dict(notes or {})),
     }
-    _write_atomically(path, tensors, metadata)
+    write_tensors(path, tensors, metadata)
     return digest
 
 
@@ -160,7 +160,8 @@ def _digest(tensors: Mapping[str, Tensor], networks_json: str) -> str:
     return digest.hexdigest()
 
 
-def _write_atomically(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """A safetensors file that appears whole or not at all. Raises PanoHeadError when it cannot be written."""
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=metadata)

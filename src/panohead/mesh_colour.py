@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.geometry import Camera, project
 from panohead.mesh import Surface
 
 DEFAULT_SHARPNESS = 4.0
@@ -107,20 +108,17 @@ def _look(
     depth_tolerance: float,
 ) -> tuple[Float[Tensor, " point"], Float[Tensor, "point 3"]]:
     """Weight and colour, in [-1, 1], that one view gives to each point."""
-    cam2world, intrinsics = view.cam2world.float().cpu(), view.intrinsics.float().cpu()
-    ray = points - cam2world[:3, 3]
-    distance = ray.norm(dim=1)
-    local = ray @ cam2world[:3, :3]
-    ahead = local[:, 2] > 1e-6
-    pixel = (local / local[:, 2:].clamp_min(1e-6)) @ intrinsics.T
-    place = pixel[None, None, :, :2] * 2 - 1
+    camera = Camera(view.cam2world.float().cpu(), view.intrinsics.float().cpu())
+    place, distance, ahead = project(points, camera)
 
     def sample(picture: Tensor, mode: str) -> Tensor:
         picture = picture.float().cpu()[None]
-        return F.grid_sample(picture, place, mode=mode, padding_mode="border", align_corners=False)[0, :, 0].T
+        return F.grid_sample(picture, place[None, None], mode=mode, padding_mode="border", align_corners=False)[
+            0, :, 0
+        ].T
 
-    facing = -(ray * normals).sum(dim=1) / distance
-    weights = facing.clamp_min(0) ** sharpness * ahead * (place[0, 0].abs() < 1).all(dim=1)
+    facing = -((points - camera.position) * normals).sum(dim=1) / distance
+    weights = facing.clamp_min(0) ** sharpness * ahead * (place.abs() < 1).all(dim=1)
     # The nearest depth in 3 x 3 pixels: beside an occluding edge it is safer to see nothing than the wrong thing.
     depth = torch.nan_to_num(view.depth.float().cpu(), nan=1e6, posinf=1e6)
     nearest = -F.max_pool2d(-depth, 3, stride=1, padding=1)

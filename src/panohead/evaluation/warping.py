@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panohead.frame import Frame
 from panohead.geometry.camera import Camera
-from panohead.geometry.rays import rays_from_camera
+from panohead.geometry.rays import project, rays_from_camera
 
 DEPTH_TOLERANCE = 0.02
 """World units (about 8 mm) by which two views' surfaces may differ for a point to be seen by both."""
@@ -40,16 +40,6 @@ def points_of(view: View) -> Float[Tensor, "height width 3"]:
     return (origins + directions * view.depth.reshape(1, -1, 1))[0].unflatten(0, (size, size))
 
 
-def project(
-    points: Float[Tensor, "*point 3"], camera: Camera
-) -> tuple[Float[Tensor, "*point 2"], Float[Tensor, "*point"]]:
-    """Where a camera sees world points: picture coordinates (-1 to 1, x right, y down), and their distance."""
-    offset = points - camera.cam2world[:3, 3]
-    local = offset @ camera.cam2world[:3, :3]
-    flat = local / local[..., 2:].clamp_min(1e-6)
-    return (flat @ camera.intrinsics.T)[..., :2] * 2 - 1, offset.norm(dim=-1)
-
-
 def warp(
     source: View, target: View, *, tolerance: float = DEPTH_TOLERANCE
 ) -> tuple[Float[Tensor, "3 height width"], Bool[Tensor, "height width"]]:
@@ -57,7 +47,7 @@ def warp(
 
     A point counts when it is opaque in both views, projects into the source, and lies where the source has its surface.
     """
-    places, distance = project(points_of(target), source.camera)
+    places, distance, _ = project(points_of(target), source.camera)
 
     def look(values: Float[Tensor, "channel height width"]) -> Float[Tensor, "channel height width"]:
         return F.grid_sample(values[None], places[None], mode="bilinear", align_corners=False)[0]
@@ -82,7 +72,7 @@ def depth_disagreement(source: View, target: View) -> Float[Tensor, " pixel"]:
 
     Of points that are opaque in both and project into the source; occluded ones give large values.
     """
-    places, distance = project(points_of(target), source.camera)
+    places, distance, _ = project(points_of(target), source.camera)
     sampled = F.grid_sample(
         torch.cat([source.depth, source.mask])[None], places[None], mode="nearest", align_corners=False
     )[0]

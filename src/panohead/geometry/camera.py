@@ -157,3 +157,9 @@ def _official_angles_deg(cam2world: Float[Tensor, "*batch 4 4"]) -> Float[Tensor
     pitch = torch.atan2(q[..., 2, 1] / cos, q[..., 2, 2] / cos)
     roll = torch.atan2(q[..., 1, 0] / cos, q[..., 0, 0] / cos)
     return torch.rad2deg(torch.stack([yaw, pitch, roll], dim=-1)).to(cam2world.dtype)
+
+
+def angle_between_deg(a: Camera, b: Camera) -> float:
+    """The angle of the rotation from one camera's axes to the other's, 0 to 180 degrees; without batch dimension."""
+    cosine = ((a.cam2world[:3, :3].cpu() * b.cam2world[:3, :3].cpu()).sum() - 1) / 2
+    return float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))))

@@ -1,10 +1,12 @@
 """Pixels to rays (facts section 1)."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from panohead.geometry.camera import Camera
+
+_LEAST_AHEAD = 1e-6
 
 
 def rays_from_camera(
@@ -30,3 +32,18 @@ def rays_from_camera(
     in_world = in_camera @ cam2world[:, :3, :3].transpose(1, 2)
     origins = cam2world[:, None, :3, 3].expand_as(in_world)
     return origins, torch.nn.functional.normalize(in_world, dim=-1)
+
+
+def project(
+    points: Float[Tensor, "*point 3"], camera: Camera
+) -> tuple[Float[Tensor, "*point 2"], Float[Tensor, "*point"], Bool[Tensor, "*point"]]:
+    """Where one camera sees world points: the way back from :func:`rays_from_camera`.
+
+    Returns:
+        Picture coordinates (-1 to 1 inside, x right, y down), the distance from the camera in world units, and which
+        points lie before it.
+    """
+    offset = points - camera.cam2world[:3, 3]
+    local = offset @ camera.cam2world[:3, :3]
+    flat = local / local[..., 2:].clamp_min(_LEAST_AHEAD)
+    return (flat @ camera.intrinsics.T)[..., :2] * 2 - 1, offset.norm(dim=-1), local[..., 2] > _LEAST_AHEAD

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from panohead.atomic import atomic_path
-from panohead.checkpoint import weights_sha256
+from panohead.checkpoint import weights_sha256, write_tensors
 from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
 from panohead.models.generator import Generator
@@ -38,11 +36,7 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
         "config": json.dumps(asdict(after.config), sort_keys=True),
         "notes": json.dumps(dict(notes or {})),
     }
-    with atomic_path(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata=metadata)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+    write_tensors(path, tensors, metadata)
     return path
 
 

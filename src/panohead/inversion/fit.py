@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.geometry import Camera
+from panohead.geometry import Camera, angle_between_deg
 from panohead.inversion.losses import psnr_db, ssim
 from panohead.inversion.objective import photo_ground
 from panohead.inversion.photo import Photo
@@ -97,7 +97,7 @@ def _fit(
         squared = (mask * (image - target).square()).sum() / (3 * mask.sum()).clamp_min(1e-6)
         inside = float(-10 * torch.log10(squared.clamp_min(1e-10) / 4))
         overlap = float(torch.minimum(mask, own).sum() / torch.maximum(mask, own).sum().clamp_min(1e-6))
-    turned = _angle_deg(camera, photo.camera)
+    turned = angle_between_deg(camera, photo.camera)
     return Fit(
         target=target,
         psnr_db=psnr_db(image, target),
@@ -107,8 +107,3 @@ def _fit(
         turned_deg=turned,
         spreads=turned / float(spread[0]),
     )
-
-
-def _angle_deg(a: Camera, b: Camera) -> float:
-    cosine = ((a.cam2world[:3, :3].cpu() * b.cam2world[:3, :3].cpu()).sum() - 1) / 2
-    return float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))))

@@ -1,14 +1,12 @@
 """Does a given camera go with its crop? The face's landmarks know, where there is a face."""
 
-import math
-
 import numpy as np
 from jaxtyping import UInt8
 
 from panohead.data.align_tools import AlignmentTools
 from panohead.data.alignment import Kind, align_face
 from panohead.data.pose_convention import orbit_of_view, view_of_camera
-from panohead.geometry import Camera
+from panohead.geometry import Camera, angle_between_deg
 from panohead.inversion.hush import hushed
 
 MOST_APART_DEG: dict[Kind, float] = {"face": 25.0, "coarse": 50.0, "given": 50.0}
@@ -28,13 +26,9 @@ def label_doubt(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, too
     if not faces:
         return None
     seen = align_face(faces[0])
-    labelled = view_of_camera(camera)
-    found = view_of_camera(seen.camera)
-    cosine = (float(np.trace(labelled.T @ found)) - 1) / 2
-    apart = math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
-    if apart <= MOST_APART_DEG[seen.kind]:
+    if angle_between_deg(camera, seen.camera) <= MOST_APART_DEG[seen.kind]:
         return None
-    yaw, pitch, _ = orbit_of_view(labelled)
+    yaw, pitch, _ = orbit_of_view(view_of_camera(camera))
     seen_yaw, seen_pitch, _ = seen.angles_deg
     return (
         f"Its label says yaw {yaw:.0f}, pitch {pitch:.0f} degrees, but its face is seen from about yaw {seen_yaw:.0f}, "

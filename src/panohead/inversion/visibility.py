@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.frame import Frame
-from panohead.geometry import rays_from_camera
+from panohead.geometry import project, rays_from_camera
 
 DEPTH_TOLERANCE = 0.02
 """World units (8 mm) behind the visible surface up to which a point counts as seen; at twice that it is hidden."""
@@ -37,22 +37,18 @@ def seen_points(
 
 def _seen_by(points: Tensor, view: Frame, normals: Tensor | None) -> Tensor:
     camera = view.camera.to(points.device)
-    ray = points - camera.cam2world[:3, 3]
-    distance = ray.norm(dim=1)
-    local = ray @ camera.cam2world[:3, :3]
-    ahead = local[:, 2] > 1e-6
-    flat = local / local[:, 2:].clamp_min(1e-6) @ camera.intrinsics.T
-    place = flat[None, None, :, :2] * 2 - 1
+    place, distance, ahead = project(points, camera)
 
     def look(picture: Tensor) -> Tensor:
-        return F.grid_sample(picture[None].to(points), place, mode="nearest", align_corners=False)[0, 0, 0]
+        return F.grid_sample(picture[None].to(points), place[None, None], mode="nearest", align_corners=False)[0, 0, 0]
 
     depth = look(torch.nan_to_num(view.depth, nan=1e6, posinf=1e6))
     # 1 up to the tolerance behind the visible surface, 0 from twice that on.
     near = (2 - (distance - depth) / DEPTH_TOLERANCE).clamp(0, 1)
-    inside = ahead & (place[0, 0].abs() < 1).all(dim=1) & (look(view.mask) > _OPAQUE)
+    inside = ahead & (place.abs() < 1).all(dim=1) & (look(view.mask) > _OPAQUE)
     seen = near * inside
     if normals is not None:
+        ray = points - camera.position
         seen = seen * (-(ray * normals).sum(dim=1) / distance).clamp(0, 1)
     return seen
 
