@@ -112,10 +112,9 @@ def _look(
     place, distance, ahead = project(points, camera)
 
     def sample(picture: Tensor, mode: str) -> Tensor:
-        picture = picture.float().cpu()[None]
-        return F.grid_sample(picture, place[None, None], mode=mode, padding_mode="border", align_corners=False)[
-            0, :, 0
-        ].T
+        where = place[None, None]
+        found = F.grid_sample(picture.float().cpu()[None], where, mode=mode, padding_mode="border", align_corners=False)
+        return found[0, :, 0].T
 
     facing = -((points - camera.position) * normals).sum(dim=1) / distance
     weights = facing.clamp_min(0) ** sharpness * ahead * (place.abs() < 1).all(dim=1)
