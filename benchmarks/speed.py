@@ -25,10 +25,10 @@ from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.ops import fast_paths
-from panohead.ops.allocator import keep_large_buffers
 from panohead.rendering import dispatch
 from panohead.rendering.renderer import RayRandomness, RenderConfig
 from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.system.malloc import keep_large_buffers
 
 CONST = PixelNoise(mode="const")
 

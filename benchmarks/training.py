@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from panohead.geometry import Camera
 from panohead.ops import fast_paths
-from panohead.ops.allocator import keep_large_buffers
 from panohead.presets import PRESETS, camera_adaptation
+from panohead.system.malloc import keep_large_buffers
 from panohead.training.conditioning import Draws
 from panohead.training.config import TrainConfig
 from panohead.training.losses import (

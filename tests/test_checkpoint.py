@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 import tiny
 from panohead import checkpoint as module
 from panohead.checkpoint import load_checkpoint, save_checkpoint
-from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.rendering.renderer import RenderConfig
+from panohead.system.config_json import from_plain
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
-from panohead.mesh import Density, Surface, density_grid, extract_surface, smoothed
+from panohead.mesh.surface import Density, Surface, density_grid, extract_surface, smoothed
 
 CENTRE = torch.tensor([0.05, -0.1, 0.12])
 

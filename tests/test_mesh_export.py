@@ -13,11 +13,11 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.media.provenance import NOTICE
-from panohead.mesh import Surface, extract_surface
-from panohead.mesh_colour import View, colour_vertices
-from panohead.mesh_export import write_mesh, write_mrc
-from panohead.mesh_gltf import srgb_to_linear
-from panohead.mesh_object import METRES_PER_WORLD_UNIT, to_trimesh
+from panohead.mesh.export import write_mesh, write_mrc
+from panohead.mesh.gltf import srgb_to_linear
+from panohead.mesh.surface import Surface, extract_surface
+from panohead.mesh.trimesh_object import METRES_PER_WORLD_UNIT, to_trimesh
+from panohead.mesh.vertex_colors import View, colour_vertices
 
 RADIUS = 0.25
 INTRINSICS = torch.tensor([[4.2647, 0, 0.5], [0, 4.2647, 0.5], [0, 0, 1]])

@@ -17,12 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from panohead.atomic import atomic_path
-from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.system.atomic_write import atomic_path
+from panohead.system.config_json import from_plain
 
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"

@@ -66,7 +66,8 @@ def diagnose() -> list[Finding]:
 
 
 def _kernels() -> Finding:
-    from panohead.ops import fast_paths, jit
+    from panohead.ops import fast_paths
+    from panohead.ops.cpu import jit
 
     name = "compiled CPU kernels"
     if not fast_paths.allowed():

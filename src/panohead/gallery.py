@@ -15,8 +15,8 @@ from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.media import VideoWriter, contact_sheet, mask_to_pil, save_depth, save_image, to_uint8
-from panohead.mesh import density_grid
-from panohead.mesh_export import Volume, write_mesh
+from panohead.mesh.export import Volume, write_mesh
+from panohead.mesh.surface import density_grid
 from panohead.predictor import Predictor
 
 Step = Callable[[], None]

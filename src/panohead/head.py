@@ -11,11 +11,11 @@ from torch import Tensor
 
 from panohead.frame import Frame
 from panohead.geometry import Camera
-from panohead.mesh import OFFICIAL_LEVEL, Progress, extract_surface, smoothed
-from panohead.mesh_colour import View, colour_vertices
-from panohead.mesh_object import to_trimesh
-from panohead.mesh_shape import simplified_surface
-from panohead.mesh_texture import DEFAULT_TRIANGLES, textured
+from panohead.mesh.simplify import simplified_surface
+from panohead.mesh.surface import OFFICIAL_LEVEL, Progress, extract_surface, smoothed
+from panohead.mesh.texture import DEFAULT_TRIANGLES, textured
+from panohead.mesh.trimesh_object import to_trimesh
+from panohead.mesh.vertex_colors import View, colour_vertices
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.dispatch import density, prepare
 from panohead.rendering.field import TriGridField

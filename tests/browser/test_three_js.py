@@ -26,7 +26,7 @@ from trimesh.visual.texture import TextureVisuals
 
 import tiny
 from panohead.head import Head
-from panohead.mesh_export import write_mesh
+from panohead.mesh.export import write_mesh
 
 THREE = Path(os.environ.get("PANOHEAD_THREE", ""))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

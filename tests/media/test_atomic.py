@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from panohead.atomic import atomic_path
 from panohead.errors import PanoHeadError
+from panohead.system.atomic_write import atomic_path
 
 
 def test_appears_at_the_end_and_replaces(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import trimesh
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
-from panohead.mesh import extract_surface
-from panohead.mesh_object import to_trimesh
-from panohead.mesh_shape import closed, simplified, smoothed
-from panohead.mesh_texture import TextureVisuals
+from panohead.mesh.simplify import closed, simplified, smoothed
+from panohead.mesh.surface import extract_surface
+from panohead.mesh.texture import TextureVisuals
+from panohead.mesh.trimesh_object import to_trimesh
 
 
 def ringed(points: Tensor) -> Tensor:

@@ -14,11 +14,11 @@ from PIL import Image
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera, rays_from_camera
 from panohead.media.provenance import is_marked_synthetic
-from panohead.mesh import Surface
-from panohead.mesh_colour import View
-from panohead.mesh_export import MESH_FORMATS, Volume, write_mesh
-from panohead.mesh_object import METRES_PER_WORLD_UNIT, joined, texture_of, to_trimesh
-from panohead.mesh_texture import Atlas, baked, rasterised, textured
+from panohead.mesh.export import MESH_FORMATS, Volume, write_mesh
+from panohead.mesh.surface import Surface
+from panohead.mesh.texture import Atlas, baked, rasterised, textured
+from panohead.mesh.trimesh_object import METRES_PER_WORLD_UNIT, joined, texture_of, to_trimesh
+from panohead.mesh.vertex_colors import View
 
 RADIUS = 0.25
 
@@ -146,7 +146,7 @@ def by_hand() -> trimesh.Trimesh:
 
 
 def with_quilt(monkeypatch: pytest.MonkeyPatch, size: int = 256) -> trimesh.Trimesh:
-    monkeypatch.setattr("panohead.mesh_texture.laid_flat", quilt)
+    monkeypatch.setattr("panohead.mesh.texture.laid_flat", quilt)
     return textured(by_hand(), ROUND, size)
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from panohead.ops import fast_paths, fir_cpu
-from panohead.ops.jit import available
+from panohead.ops import fast_paths
+from panohead.ops.cpu import fir as fir_cpu
+from panohead.ops.cpu.jit import available
 from panohead.ops.resample import downsample2d, fir_filter, upfirdn2d, upsample2d
 
 pytestmark = pytest.mark.skipif(not available(), reason="numba is not installed")

@@ -6,7 +6,7 @@ import types
 import pytest
 import torch
 
-from panohead.ops import jit, winograd
+from panohead.ops.cpu import jit, winograd
 
 
 def test_a_module_that_fails_is_a_warning_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from panohead.ops import jit
-from panohead.ops.fast_upsample import add_upsampled, upsample2x
-from panohead.ops.winograd import conv3x3_winograd, unsupported, upconv3x3, worthwhile
-from panohead.ops.winograd_weights import pack_up_weight, pack_weight
+from panohead.ops.cpu import jit
+from panohead.ops.cpu.upsample import add_upsampled, upsample2x
+from panohead.ops.cpu.winograd import conv3x3_winograd, unsupported, upconv3x3, worthwhile
+from panohead.ops.cpu.winograd_weights import pack_up_weight, pack_weight
 
 needs_numba = pytest.mark.skipif(not jit.available(), reason="needs numba")
 
@@ -212,7 +212,7 @@ def test_unsupported_tells_why(monkeypatch):
         assert "gradient" in str(unsupported(x, trained))
         with torch.no_grad():
             assert unsupported(x, trained) is None
-    monkeypatch.setattr("panohead.ops.winograd.available", lambda: False)
+    monkeypatch.setattr("panohead.ops.cpu.winograd.available", lambda: False)
     assert "numba" in str(unsupported(x, weight))
 
 
@@ -256,9 +256,9 @@ def test_upsampling_keeps_gradients():
 def test_shorter_vectors(features, width, tmp_path):
     program = f"""
 import torch, torch.nn.functional as F
-from panohead.ops import simd
-from panohead.ops.winograd import conv3x3_winograd
-from panohead.ops.winograd_weights import pack_weight
+from panohead.ops.cpu import simd
+from panohead.ops.cpu.winograd import conv3x3_winograd
+from panohead.ops.cpu.winograd_weights import pack_weight
 assert simd.WIDTH == {width}
 x, w = torch.randn(2, 32, 9, 14), torch.randn(48, 32, 3, 3)
 y = conv3x3_winograd(x, pack_weight(w), activation="lrelu", gain=1.0)

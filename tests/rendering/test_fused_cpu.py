@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
-from panohead.ops.jit import available
+from panohead.ops.cpu.jit import available
 from panohead.rendering import fused_cpu
 from panohead.rendering.decoder import DecoderWeights
 from panohead.rendering.field import TriGridField

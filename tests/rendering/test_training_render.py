@@ -10,7 +10,7 @@ from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.ops import fast_paths
-from panohead.ops.jit import available
+from panohead.ops.cpu.jit import available
 from panohead.rendering import dispatch, fused_gradient, training_render
 from panohead.rendering.decoder import DecoderWeights
 from panohead.rendering.field import TriGridField

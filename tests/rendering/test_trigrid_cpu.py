@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from panohead.ops import fast_paths
-from panohead.ops.jit import available
+from panohead.ops.cpu.jit import available
 from panohead.rendering.trigrid import EG3D_AXES, PANOHEAD_AXES, PlaneAxes, sample_trigrid
 from panohead.rendering.trigrid_cpu import sample_trigrid_cpu, unsupported
 

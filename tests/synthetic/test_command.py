@@ -65,7 +65,7 @@ def test_progress_passes_every_count_on(tmp_path: Path) -> None:
 
 
 def test_without_a_compiler_the_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("panohead.ops.jit.available", lambda: False)
+    monkeypatch.setattr("panohead.ops.cpu.jit.available", lambda: False)
     with pytest.raises(PanoHeadError, match="pip install numba"):
         parsed("--people", "1", "--out", str(tmp_path / "d")).run()
 

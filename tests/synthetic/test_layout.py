@@ -135,7 +135,7 @@ def test_foreign_folders_and_files_are_refused(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target, full = tmp_path / "image.bin", tmp_path / ".image.tmp.bin"
     full.symlink_to("/dev/full")
-    monkeypatch.setattr("panohead.atomic.temporary_name", lambda _: full)
+    monkeypatch.setattr("panohead.system.atomic_write.temporary_name", lambda _: full)
     with pytest.raises(PanoHeadError, match=r"image\.bin .No space left on device.; free the disk") as caught:
         write_atomic(target, lambda file: file.write(b"x" * 100_000))
     assert "\n" not in str(caught.value)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
 from panohead.ops.resample import fir_filter, upfirdn2d
+from panohead.system.config_json import from_plain
 from panohead.training.augment import (
     AdaptiveProbability,
     AugmentConfig,

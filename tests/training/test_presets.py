@@ -6,7 +6,6 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
@@ -21,6 +20,7 @@ from panohead.presets import (
     tiny,
     with_batch,
 )
+from panohead.system.config_json import from_plain
 from panohead.training.config import TrainConfig, with_settings
 
 

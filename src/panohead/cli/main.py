@@ -21,8 +21,8 @@ from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.synthesize import Synthesize
 from panohead.cli.train import Train
 from panohead.errors import PanoHeadError, UsageError
-from panohead.ops.allocator import keep_large_buffers
-from panohead.ops.waiting import wait_without_spinning
+from panohead.system.malloc import keep_large_buffers
+from panohead.system.openmp import wait_without_spinning
 
 _DESCRIPTION = "Whole 3D human heads from a GAN: pictures, films and meshes. 'panohead COMMAND --help' tells the rest."
 

@@ -46,8 +46,8 @@ def open_folder(path: Path, photos: Digests, *, resume: bool) -> Path:
     Raises:
         PanoHeadError: when it cannot be written to, or holds the head of other photos.
     """
-    from panohead.atomic import prepare_folder
     from panohead.inversion.reconstructed_head import saved_notes
+    from panohead.system.atomic_write import prepare_folder
 
     out = output_folder(path)
     state = out / STATE

@@ -17,12 +17,12 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from panohead.atomic import atomic_path
 from panohead.data.labels import LABELS_FILE
 from panohead.data.layout import open_layout
 from panohead.data.prepare_files import write_atomic
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
+from panohead.system.atomic_write import atomic_path
 
 Layout = Literal["folder", "zip"]
 Write = Callable[[str, bytes], None]

@@ -21,9 +21,9 @@ from typing import Any
 
 from PIL import Image
 
-from panohead.atomic import atomic_path
 from panohead.data.prepare_sources import PhotoRef, printable
 from panohead.errors import PanoHeadError
+from panohead.system.atomic_write import atomic_path
 
 JOURNAL = ".prepare/journal.jsonl"
 SET_ASIDE = ".prepare/duplicates"

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from panohead.atomic import LEFTOVERS
 from panohead.data.face_mesh import import_mediapipe
 from panohead.data.labels import LABELS_FILE
 from panohead.data.mask_person import read_own_mask
@@ -19,6 +18,7 @@ from panohead.data.prepare_pool import prepare_many
 from panohead.data.prepare_settings import PrepareSettings
 from panohead.data.prepare_sources import PhotoRef, list_photos
 from panohead.data.quality import repeated
+from panohead.system.atomic_write import LEFTOVERS
 
 Engine = Callable[[Iterable[PhotoRef], PrepareSettings], Iterator[Record]]
 """Turns photos into records, in any order."""

@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
-from panohead.atomic import atomic_path
 from panohead.data.labels import read_labels
 from panohead.data.layout import open_layout
 from panohead.data.shards import BLOCK, shard_paths
 from panohead.data.sources import FileSource, image_names, match_masks
 from panohead.errors import PanoHeadError
+from panohead.system.atomic_write import atomic_path
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from panohead.evaluation.head_views import HeadViews
 from panohead.evaluation.results import Result
 from panohead.evaluation.warping import OPAQUE, View
 from panohead.head import Head
-from panohead.mesh import OFFICIAL_LEVEL
+from panohead.mesh.surface import OFFICIAL_LEVEL
 
 BACK_YAWS = (160.0, 180.0, 200.0)
 FRONT_YAWS = (-20.0, 0.0, 20.0)

@@ -14,8 +14,8 @@ from panohead.geometry.camera import Camera
 from panohead.head import Head
 from panohead.models.generator import Generator
 from panohead.ops import fast_paths
-from panohead.ops.peak_memory import peak_memory_gb
 from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.system.peak_memory import peak_memory_gb
 
 _NOISE = PixelNoise(mode="const")
 Stage = Callable[[], Any]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from panohead.evaluation.warping import View, points_of
 from panohead.geometry.camera import Camera
-from panohead.mesh_export import METRES_PER_WORLD_UNIT
+from panohead.mesh.export import METRES_PER_WORLD_UNIT
 
 MM_PER_WORLD_UNIT = 1000 * METRES_PER_WORLD_UNIT
 SECTORS = {"front": (0.0, 60.0), "side": (60.0, 120.0), "back": (120.0, 180.0)}

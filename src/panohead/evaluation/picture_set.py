@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from panohead.atomic import atomic_path
 from panohead.evaluation.fakes import from_bytes
 from panohead.evaluation.pyramid_patches import PyramidPatches, describe, join
 from panohead.perceptual.inception import Inception
+from panohead.system.atomic_write import atomic_path
 
 _PATCH_BUDGET = 32_768
 """Patches kept of a level, however many pictures there are: memory stays flat from 512 pictures on."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.table import Table
 
-from panohead.atomic import atomic_path
 from panohead.evaluation.evaluate import Evaluated, software
 from panohead.evaluation.results import Result, text
 from panohead.evaluation.settings import EvaluationSettings
+from panohead.system.atomic_write import atomic_path
 
 FORMAT_VERSION = 1
 Row = tuple[str, str, str]

@@ -10,10 +10,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from panohead.checkpoint import weights_sha256, write_tensors
-from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.system.config_json import from_plain
 
 _KIND = "panohead-difference"
 _VERSION = "1"

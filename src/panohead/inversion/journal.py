@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from panohead.atomic import atomic_path
 from panohead.errors import PanoHeadError
+from panohead.system.atomic_write import atomic_path
 
 _VERSION = 1
 

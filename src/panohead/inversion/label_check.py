@@ -7,7 +7,7 @@ from panohead.data.align_tools import AlignmentTools
 from panohead.data.alignment import Kind, align_face
 from panohead.data.pose_convention import orbit_of_view, view_of_camera
 from panohead.geometry import Camera, angle_between_deg
-from panohead.inversion.hush import hushed
+from panohead.system.quiet_stderr import hushed
 
 MOST_APART_DEG: dict[Kind, float] = {"face": 25.0, "coarse": 50.0, "given": 50.0}
 """Between label and landmarks, by how far these can be trusted: a face from the side is a coarse one."""

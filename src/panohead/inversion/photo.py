@@ -17,8 +17,8 @@ from panohead.data.prepare_overlay import overlay
 from panohead.data.quality import QualityGates, gate
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion.hush import hushed
 from panohead.media.images import from_uint8
+from panohead.system.quiet_stderr import hushed
 
 CameraKind = Literal["given", "face", "angles", "coarse"]
 """given: a label; face: fitted to landmarks; angles: the user's own, in an estimated crop; coarse: a guess."""

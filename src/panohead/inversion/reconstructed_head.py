@@ -15,7 +15,6 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from panohead.atomic import atomic_path
 from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
 from panohead.frame import Frame
@@ -25,8 +24,9 @@ from panohead.inversion.difference import load_difference, save_difference
 from panohead.inversion.journal import Journal
 from panohead.inversion.photo import Photo
 from panohead.inversion.visibility import seen_points
-from panohead.mesh_export import METRES_PER_WORLD_UNIT
+from panohead.mesh.export import METRES_PER_WORLD_UNIT
 from panohead.models.generator import Generator
+from panohead.system.atomic_write import atomic_path
 
 LATENT_FILE = "latent.npz"
 TUNED_FILE = "tuned.difference.safetensors"

@@ -12,7 +12,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from panohead.atomic import atomic_path
 from panohead.data.pose_convention import orbit_of_view, view_of_camera
 from panohead.geometry import Camera
 from panohead.inversion.fit import Fit, fits
@@ -21,6 +20,7 @@ from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.inversion.visibility import seen_pixels, tinted
 from panohead.media.images import to_pil
 from panohead.media.provenance import NOTICE
+from panohead.system.atomic_write import atomic_path
 
 SEEN_YAWS_DEG = (0, 60, 120, 180, 240, 300)
 _STYLE = """

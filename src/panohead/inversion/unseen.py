@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.inversion.objective import NOISE, render_view
-from panohead.mesh import OFFICIAL_LEVEL
+from panohead.mesh.surface import OFFICIAL_LEVEL
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.field import TriGridField
 

@@ -12,9 +12,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from panohead.atomic import atomic_path
 from panohead.errors import PanoHeadError
 from panohead.media.provenance import SourceType, image_metadata
+from panohead.system.atomic_write import atomic_path
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 DEPTH_SCALE = 1e-4

@@ -16,11 +16,11 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from panohead.atomic import temporary_name, unwritable
 from panohead.errors import PanoHeadError
 from panohead.media.ffmpeg import failure, ffmpeg_executable, run_ffmpeg
 from panohead.media.images import save_image
 from panohead.media.provenance import SourceType, append_gif_comment
+from panohead.system.atomic_write import temporary_name, unwritable
 
 Frame = UInt8[np.ndarray, "height width channel"]
 # Browsers slow a GIF frame shorter than 2 hundredths of a second down to 10.

@@ -7,10 +7,10 @@ under its name only when it is whole: it is written beside it under a temporary 
 from pathlib import Path
 from types import TracebackType
 
-from panohead.atomic import prepare_folder
 from panohead.errors import PanoHeadError
 from panohead.media.provenance import SourceType, video_metadata
 from panohead.media.sinks import Encoder, Frame, Gif, PngFolder
+from panohead.system.atomic_write import prepare_folder
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".gif")
 # sRGB in, BT.709 matrix and limited range out, and say so: untagged films shift colour between players.

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.ops import fast_paths, winograd
+from panohead.ops import fast_paths
 from panohead.ops.bias_act import Activation
+from panohead.ops.cpu import winograd
+from panohead.ops.cpu.winograd_weights import PackedWeight, pack_up_weight, pack_weight
 from panohead.ops.resample import fir_filter
-from panohead.ops.winograd_weights import PackedWeight, pack_up_weight, pack_weight
 
 _KERNEL_ACTIVATIONS: dict[str, Literal["linear", "lrelu"]] = {"linear": "linear", "lrelu": "lrelu"}
 

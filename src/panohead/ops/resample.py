@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.ops import fir_cpu
+from panohead.ops.cpu import fir as fir_cpu
 
 _SEPARABLE_FROM = 8  # as in the original: shorter filters are applied as one 2-D kernel
 

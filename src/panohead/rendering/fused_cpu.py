@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from panohead.ops.jit import available, load_failure
-from panohead.ops.threads import cut, run
+from panohead.ops.cpu.jit import available, load_failure
+from panohead.ops.cpu.threads import cut, run
 from panohead.rendering.decoder import DecoderWeights
 from panohead.rendering.field import TriGridField
 
@@ -170,7 +170,7 @@ def _layers(decoder: DecoderWeights) -> tuple[Any, Any, Any]:
 
     The first layer also takes the mean over the three planes. Widths are rounded up to whole panels with zeros.
     """
-    from panohead.ops.simd import PANEL
+    from panohead.ops.cpu.simd import PANEL
     from panohead.rendering.fused_cpu_kernels import Density, Layer
 
     bias = decoder.hidden_bias
@@ -185,7 +185,7 @@ def _layers(decoder: DecoderWeights) -> tuple[Any, Any, Any]:
 
 def _panels(weight: Float[Tensor, "output input"]) -> Float32[np.ndarray, "panel input lane"]:
     """A layer's weight, laid out for ``multiply_block``."""
-    from panohead.ops.simd import PANEL
+    from panohead.ops.cpu.simd import PANEL
 
     padded = F.pad(weight, (0, 0, 0, -weight.shape[0] % PANEL))
     return _array(padded.unflatten(0, (-1, PANEL)).transpose(1, 2))

@@ -13,8 +13,8 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from panohead.ops.jit import jit
-from panohead.ops.simd import PANEL, ROWS, WIDTH, fma, intrinsic, load, multiply_block, splat, store
+from panohead.ops.cpu.jit import jit
+from panohead.ops.cpu.simd import PANEL, ROWS, WIDTH, fma, intrinsic, load, multiply_block, splat, store
 
 BLOCK = 4 * ROWS
 """Samples evaluated together: enough to fill the matrix product, few enough to stop soon behind a surface."""

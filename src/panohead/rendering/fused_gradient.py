@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float32
 from torch import Tensor
 
-from panohead.ops.jit import load_failure
-from panohead.ops.threads import cut, run
+from panohead.ops.cpu.jit import load_failure
+from panohead.ops.cpu.threads import cut, run
 from panohead.rendering import fused_cpu
 from panohead.rendering.field import TriGridField
 from panohead.rendering.fused_cpu import _OPAQUE, _array, _grid, _layers, _ray_order

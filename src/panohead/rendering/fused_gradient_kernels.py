@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from panohead.ops.jit import jit
-from panohead.ops.simd import ROWS, WIDTH, fma, load, splat, store
+from panohead.ops.cpu.jit import jit
+from panohead.ops.cpu.simd import ROWS, WIDTH, fma, load, splat, store
 from panohead.rendering.fused_cpu_kernels import (
     _FAST,
     _HALF,

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.ops import fast_paths
-from panohead.ops.jit import available, load_failure
-from panohead.ops.threads import cut, run
+from panohead.ops.cpu.jit import available, load_failure
+from panohead.ops.cpu.threads import cut, run
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, sample_trigrid
 
 _LEAST_POINTS = 2048

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from panohead.ops.jit import jit
+from panohead.ops.cpu.jit import jit
 
 
 @jit(inline="always")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from panohead.ops import fast_paths
 from panohead.ops.bias_act import Activation
-from panohead.ops.fast_upsample import add_upsampled
+from panohead.ops.cpu.upsample import add_upsampled
 from panohead.ops.inference_conv import is_default_filter
 from panohead.ops.resample import fir_filter, upsample2d
 from panohead.stylegan.layers import Convolution, HalfType, computing_dtype

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from panohead.atomic import LEFTOVERS, atomic_path
 from panohead.errors import PanoHeadError
 from panohead.synthetic.config import SynthesisConfig
+from panohead.system.atomic_write import LEFTOVERS, atomic_path
 
 Record = dict[str, Any]
 _REMEDY = "free the disk or mend the folder, then run the same command again to continue"

@@ -8,7 +8,7 @@ nearer: 1/depth for a camera, -depth for parallel light. Strands are ribbons tha
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from panohead.ops.jit import jit
+from panohead.ops.cpu.jit import jit
 
 EMPTY = np.float32(-1e30)
 

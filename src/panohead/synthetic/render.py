@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from panohead.ops.jit import jit
+from panohead.ops.cpu.jit import jit
 from panohead.synthetic.lighting import Lighting
 from panohead.synthetic.raster import (
     empty_buffers,

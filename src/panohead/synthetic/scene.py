@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
-from panohead.ops.jit import jit
+from panohead.ops.cpu.jit import jit
 from panohead.synthetic.fields import normalized
 from panohead.synthetic.head import Head
 from panohead.synthetic.lighting import fibonacci_sphere

@@ -8,7 +8,7 @@ TRT coloured. Diffuse light comes from all baked directions, highlights from the
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from panohead.ops.jit import jit
+from panohead.ops.cpu.jit import jit
 from panohead.synthetic.lighting import Lighting, fibonacci_sphere
 from panohead.synthetic.mesh import Material
 from panohead.synthetic.scene import Scene

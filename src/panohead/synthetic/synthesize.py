@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from panohead.errors import PanoHeadError
-from panohead.ops import jit
+from panohead.ops.cpu import jit
 from panohead.synthetic.config import SynthesisConfig
 from panohead.synthetic.layout_writer import close_dataset, open_dataset
 

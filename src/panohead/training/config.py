@@ -3,12 +3,12 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from panohead.config_json import from_plain
 from panohead.data.selection import SelectionConfig
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.synthesis_layers import NoiseMode
+from panohead.system.config_json import from_plain
 from panohead.training.augment_config import AugmentConfig
 from panohead.training.losses import LossConfig
 from panohead.training.optimizers import AdamConfig, discriminator_adam, generator_adam

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from panohead.geometry.camera import Camera
-from panohead.ops.peak_memory import peak_memory_gb
+from panohead.system.peak_memory import peak_memory_gb
 from panohead.training.config import TrainConfig
 from panohead.training.distributed import Ranks, choose_device
 from panohead.training.losses import Photos

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from panohead.data.loader import PhotoLoader
-from panohead.ops.peak_memory import peak_memory_gb
+from panohead.system.peak_memory import peak_memory_gb
 from panohead.training.augment_probability import AdaptiveProbability
 from panohead.training.clock import Clock
 from panohead.training.config import TrainConfig

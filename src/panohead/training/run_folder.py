@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from panohead.atomic import atomic_path
-from panohead.config_json import from_plain
 from panohead.errors import PanoHeadError
+from panohead.system.atomic_write import atomic_path
+from panohead.system.config_json import from_plain
 from panohead.training.config import TrainConfig
 
 CONFIG_FILE = "config.json"

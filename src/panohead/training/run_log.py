@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-from panohead.atomic import atomic_path
+from panohead.system.atomic_write import atomic_path
 from panohead.training.run_environment import ENVIRONMENT_NAME, environment
 from panohead.training.run_records import NOTES_NAME, STATS_NAME, RecordWriter, mend_records, nimg_of, number, plain
 

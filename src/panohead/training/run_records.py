@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-from panohead.atomic import atomic_path, prepare_folder, unwritable
 from panohead.errors import PanoHeadError
+from panohead.system.atomic_write import atomic_path, prepare_folder, unwritable
 
 STATS_NAME = "stats.jsonl"
 NOTES_NAME = "notes.jsonl"

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from panohead.atomic import atomic_path
 from panohead.errors import PanoHeadError
 from panohead.media.images import IMAGE_SUFFIXES
+from panohead.system.atomic_write import atomic_path
 from panohead.training.run_environment import ENVIRONMENT_NAME
 from panohead.training.run_log import duration
 from panohead.training.run_records import NOTES_NAME, STATS_NAME, nimg_of, number, read_records

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor, nn
 
-from panohead.atomic import prepare_folder, temporary_name, unwritable
 from panohead.errors import PanoHeadError
+from panohead.system.atomic_write import prepare_folder, temporary_name, unwritable
 
 KEPT_STATES = 2
 """How many complete states stay on the disk."""

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from panohead.ops.jit import jit
+from panohead.ops.cpu.jit import jit
 from panohead.synthetic.basis import head_basis
 
 _LOW, _HIGH, _SIZE = np.array([-2.9, 3.9, -1.9]), np.array([2.9, 9.4, 2.6]), 72

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
-from panohead.ops.jit import jit
+from panohead.ops.cpu.jit import jit
 from panohead.synthetic.basis import head_basis
 from panohead.synthetic.fields import normalized
 from panohead.synthetic.hair.field import DistanceField, lookup

@@ -11,9 +11,9 @@ from trimesh.triangles import closest_point, points_to_barycentric
 from trimesh.visual.texture import TextureVisuals
 
 from panohead.errors import PanoHeadError
-from panohead.mesh import Surface, largest_piece
-from panohead.mesh import smoothed as smoothed_surface
-from panohead.mesh_object import describe, to_surface, to_trimesh, vertex_rgb
+from panohead.mesh.surface import Surface, largest_piece
+from panohead.mesh.surface import smoothed as smoothed_surface
+from panohead.mesh.trimesh_object import describe, to_surface, to_trimesh, vertex_rgb
 
 LEAST_TRIANGLES = 100
 

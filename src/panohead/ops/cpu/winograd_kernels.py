@@ -1,4 +1,4 @@
-"""The compiled loops of ``panohead.ops.winograd``. Importing this module needs numba.
+"""The compiled loops of ``panohead.ops.cpu.winograd``. Importing this module needs numba.
 
 All arrays are flat float32 (images channels-last), all sizes and offsets count elements. A *point* is one of the
 numbers at which the Toom-Cook polynomials of a tile are evaluated: a convolution becomes one matrix product
@@ -7,8 +7,8 @@ numbers at which the Toom-Cook polynomials of a tile are evaluated: a convolutio
 
 from typing import Any
 
-from panohead.ops.jit import jit
-from panohead.ops.simd import PANEL, ROWS, WIDTH, fma, load, maximum, minimum, multiply_block, splat, store
+from panohead.ops.cpu.jit import jit
+from panohead.ops.cpu.simd import PANEL, ROWS, WIDTH, fma, load, maximum, minimum, multiply_block, splat, store
 
 # The finite points are 0, +-A, +-B. With 3/4 and 3/2 rounding errors are half of those of the usual 1 and 2, and the
 # squares and cubes used below are exact in float32.

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.ops.jit import available, load_failure
+from panohead.ops.cpu.jit import available, load_failure
 
 _CHANNEL_MULTIPLE = 16
 
@@ -32,8 +32,8 @@ def add_upsampled(
         return to + upsample2x(x)
     if not _compiled(x, to):
         return to.add_(upsample2x(x))
-    from panohead.ops.threads import cut, run
-    from panohead.ops.upconv_kernels import add_upsampled as add_rows
+    from panohead.ops.cpu.threads import cut, run
+    from panohead.ops.cpu.upconv_kernels import add_upsampled as add_rows
 
     batch, channels, height, width = x.shape
     source = x.detach().permute(0, 2, 3, 1).contiguous().view(-1).numpy()
@@ -49,7 +49,7 @@ def add_upsampled(
 def _compiled(x: Tensor, to: Tensor) -> bool:
     return (
         available()
-        and load_failure("panohead.ops.upconv_kernels") is None
+        and load_failure("panohead.ops.cpu.upconv_kernels") is None
         and x.device.type == to.device.type == "cpu"
         and x.dtype == to.dtype == torch.float32
         and x.shape[1] % _CHANNEL_MULTIPLE == 0

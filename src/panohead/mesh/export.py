@@ -15,11 +15,11 @@ from trimesh.exchange.obj import export_obj
 from trimesh.exchange.ply import export_ply
 from trimesh.exchange.stl import export_stl
 
-from panohead.atomic import atomic_path
 from panohead.errors import PanoHeadError
 from panohead.media.provenance import NOTICE, software
-from panohead.mesh_gltf import encode_glb, plain_metadata, png_bytes
-from panohead.mesh_object import METRES_PER_WORLD_UNIT, joined, texture_of, to_trimesh, vertex_rgb
+from panohead.mesh.gltf import encode_glb, plain_metadata, png_bytes
+from panohead.mesh.trimesh_object import METRES_PER_WORLD_UNIT, joined, texture_of, to_trimesh, vertex_rgb
+from panohead.system.atomic_write import atomic_path
 
 __all__ = ["MESH_FORMATS", "METRES_PER_WORLD_UNIT", "Volume", "to_trimesh", "write_mesh", "write_mrc"]
 

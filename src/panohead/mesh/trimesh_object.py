@@ -14,7 +14,7 @@ from trimesh.visual.color import ColorVisuals
 from trimesh.visual.texture import TextureVisuals
 
 from panohead.media.provenance import NOTICE, SourceType, software, source_uri
-from panohead.mesh import Surface
+from panohead.mesh.surface import Surface
 
 METRES_PER_WORLD_UNIT = 0.232 / 0.56
 """A canonical head is about 0.56 world units from chin to top, an adult one 0.232 m: an average, not a measurement."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera, project
-from panohead.mesh import Surface
+from panohead.mesh.surface import Surface
 
 DEFAULT_SHARPNESS = 4.0
 DEFAULT_DEPTH_TOLERANCE = 0.02

@@ -8,9 +8,9 @@ which the low-pass (1, 3, 3, 1) makes the output.
 
 from typing import Any
 
-from panohead.ops.jit import jit
-from panohead.ops.simd import PANEL, WIDTH, fma, load, splat, store
-from panohead.ops.winograd_kernels import GROUP, SKEW, TILE, _finish, _from_points, _locate, _multiply, _to_points
+from panohead.ops.cpu.jit import jit
+from panohead.ops.cpu.simd import PANEL, WIDTH, fma, load, splat, store
+from panohead.ops.cpu.winograd_kernels import GROUP, SKEW, TILE, _finish, _from_points, _locate, _multiply, _to_points
 
 
 @jit(nogil=True)

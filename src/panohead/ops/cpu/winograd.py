@@ -17,15 +17,15 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from panohead.ops.jit import available, load_failure
-from panohead.ops.threads import cut, run
-from panohead.ops.winograd_weights import PackedWeight
+from panohead.ops.cpu.jit import available, load_failure
+from panohead.ops.cpu.threads import cut, run
+from panohead.ops.cpu.winograd_weights import PackedWeight
 
 Activation = Literal["linear", "lrelu"]
 _Part = tuple[int, int, int, int]
 """First and last unit (tile or row of tiles), first and last panel of output channels; the last ones excluded."""
 
-_KERNELS = "panohead.ops.upconv_kernels"  # which import the others
+_KERNELS = "panohead.ops.cpu.upconv_kernels"  # which import the others
 _CHANNEL_MULTIPLE = 16
 _SLOPES: dict[Activation, float] = {"linear": 1.0, "lrelu": 0.2}
 _GAINS: dict[Activation, float] = {"linear": 1.0, "lrelu": math.sqrt(2)}
@@ -92,7 +92,7 @@ def conv3x3_winograd(
 
     Args:
         x: of any strides; channels-last is read in place.
-        packed: from :func:`panohead.ops.winograd_weights.pack_weight`.
+        packed: from :func:`panohead.ops.cpu.winograd_weights.pack_weight`.
         noise: one map for all channels, [h, w] or [1 or batch, 1, h, w].
         gain: applied after the activation; None takes the activation's own.
         clamp: limit of the absolute value after the gain, or None.
@@ -101,7 +101,7 @@ def conv3x3_winograd(
         A channels-last tensor that carries no gradient. It does not depend on the number of threads. The rounding
         error, in units of the output's rms, is 1 to 2e-6 rms and 3e-5 at most (direct float32: 0.3e-6 and 2e-6).
     """
-    from panohead.ops import winograd_kernels as kernels
+    from panohead.ops.cpu import winograd_kernels as kernels
 
     batch, channels, height, width = x.shape
     outs = _check(packed, channels, up=False)
@@ -139,11 +139,11 @@ def upconv3x3(
 ) -> Float32[Tensor, "batch out_channel out_height out_width"]:
     """Stride-2 transposed convolution (size 2h + 1), low-pass outer([1,3,3,1])/16 with padding 1 (2h), same ending.
 
-    ``packed`` is from :func:`panohead.ops.winograd_weights.pack_up_weight`, of the weight as stored (facts section 2:
-    transposed in and out, not flipped). All else is as in :func:`conv3x3_winograd`.
+    ``packed`` is from :func:`panohead.ops.cpu.winograd_weights.pack_up_weight`, of the weight as stored (facts section
+    2: transposed in and out, not flipped). All else is as in :func:`conv3x3_winograd`.
     """
-    from panohead.ops import upconv_kernels
-    from panohead.ops import winograd_kernels as kernels
+    from panohead.ops.cpu import upconv_kernels
+    from panohead.ops.cpu import winograd_kernels as kernels
 
     batch, channels, height, width = x.shape
     outs = _check(packed, channels, up=True)
@@ -199,14 +199,14 @@ def _zeros(size: int) -> Any:
 
 def _block(tiles: int) -> int:
     """Tiles at a time; whole rows of blocks of the matrix product."""
-    from panohead.ops.winograd_kernels import ROWS
+    from panohead.ops.cpu.winograd_kernels import ROWS
 
     return min(_BLOCK, tiles + -tiles % ROWS)
 
 
 def _buffers(points: int, block: int, channels: int) -> tuple[Any, Any]:
     """The points of a block of tiles and their products with a group of output channels."""
-    from panohead.ops.winograd_kernels import GROUP, SKEW
+    from panohead.ops.cpu.winograd_kernels import GROUP, SKEW
 
     return _zeros(points * (block * (channels + SKEW) + SKEW)), _zeros(points * (block * GROUP + SKEW))
 
@@ -238,7 +238,7 @@ def _ending(
 
 def _split(units: int, panels: int, threads: int, least: int) -> list[_Part]:
     """Share the work among threads: by units where everyone gets ``least`` of them, else by output channels."""
-    from panohead.ops.winograd_kernels import GROUP, PANEL
+    from panohead.ops.cpu.winograd_kernels import GROUP, PANEL
 
     groups, size = -(-panels * PANEL // GROUP), GROUP // PANEL
     if units >= threads * least or groups < threads:

@@ -1,4 +1,4 @@
-"""Weights of 3 x 3 convolutions, transformed and laid out for ``panohead.ops.winograd``."""
+"""Weights of 3 x 3 convolutions, transformed and laid out for ``panohead.ops.cpu.winograd``."""
 
 from dataclasses import dataclass
 
@@ -28,8 +28,8 @@ class PackedWeight:
 
 
 def pack_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
-    """Transform a weight for :func:`panohead.ops.winograd.conv3x3_winograd`."""
-    from panohead.ops.winograd_kernels import POINTS
+    """Transform a weight for :func:`panohead.ops.cpu.winograd.conv3x3_winograd`."""
+    from panohead.ops.cpu.winograd_kernels import POINTS
 
     transform = torch.zeros(6, 3, dtype=torch.float64)
     transform[:5] = torch.stack([_evaluation(POINTS, power) for power in range(3)], dim=1)
@@ -38,12 +38,12 @@ def pack_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWe
 
 
 def pack_up_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
-    """Transform a weight for :func:`panohead.ops.winograd.upconv3x3`.
+    """Transform a weight for :func:`panohead.ops.cpu.winograd.upconv3x3`.
 
     Per axis, the even outputs of the transposed convolution see tap 2 of the sample before and tap 0 of their own:
     five points; the odd outputs see tap 1.
     """
-    from panohead.ops.winograd_kernels import POINTS
+    from panohead.ops.cpu.winograd_kernels import POINTS
 
     transform = torch.zeros(6, 3, dtype=torch.float64)
     transform[:5, 2] = _evaluation(POINTS, 0)
@@ -63,7 +63,7 @@ def _pack(
     weight: Float[Tensor, "out_channel in_channel 3 3"], transform: Float64[Tensor, "6 3"], *, up: bool
 ) -> PackedWeight:
     """Apply ``transform`` to both axes of the kernels in float64, panel by panel to keep the intermediate small."""
-    from panohead.ops.simd import PANEL
+    from panohead.ops.cpu.simd import PANEL
 
     outs, ins = weight.shape[:2]
     both_axes = torch.kron(transform, transform)

@@ -17,9 +17,9 @@ from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
 from panohead.errors import PanoHeadError
-from panohead.mesh import Surface
-from panohead.mesh_colour import DEFAULT_SHARPNESS, View, blend_views, colour_vertices, quantised
-from panohead.mesh_object import to_surface, vertex_rgb
+from panohead.mesh.surface import Surface
+from panohead.mesh.trimesh_object import to_surface, vertex_rgb
+from panohead.mesh.vertex_colors import DEFAULT_SHARPNESS, View, blend_views, colour_vertices, quantised
 
 DEFAULT_TRIANGLES = 20_000
 """What a head is simplified to before it is textured, if nothing else is asked for."""

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.ops import fast_paths
-from panohead.ops.jit import available, load_failure
-from panohead.ops.threads import cut, run
+from panohead.ops.cpu.jit import available, load_failure
+from panohead.ops.cpu.threads import cut, run
 
-_KERNELS = "panohead.ops.fir_kernels"
+_KERNELS = "panohead.ops.cpu.fir_kernels"
 _TAPS = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 _FACTORS = ((1, 1), (2, 1), (1, 2))
 _LARGEST_PADDING = 5  # that of the transpose, 3 minus it, must fit the kernels' margin too
@@ -66,7 +66,7 @@ class _Resample(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, up: int, down: int, before: tuple[int, int], size: tuple[int, int], gain: float
     ) -> Tensor:
-        from panohead.ops import fir_kernels as kernels
+        from panohead.ops.cpu import fir_kernels as kernels
 
         ctx.given = up, down, before, tuple(x.shape[2:]), gain
         out = torch.empty(*x.shape[:2], *size)

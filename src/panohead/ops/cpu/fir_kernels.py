@@ -1,4 +1,4 @@
-"""The compiled loops of ``panohead.ops.fir_cpu``. Importing this module needs numba.
+"""The compiled loops of ``panohead.ops.cpu.fir``. Importing this module needs numba.
 
 Along one axis every output is ``sum over i of x[i] w[up i + before - down o]`` with w = (1, 3, 3, 1) / 8. Columns are
 combined first, into one row that stays in the cache, then this row.
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from panohead.ops.jit import jit
+from panohead.ops.cpu.jit import jit
 
 MARGIN = 8
 """Zeros before a row: the largest padding there."""

@@ -16,7 +16,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from panohead.media.provenance import SourceType, image_metadata, software
-from panohead.mesh_object import texture_of, vertex_rgb
+from panohead.mesh.trimesh_object import texture_of, vertex_rgb
 
 _SYNTHETIC: SourceType = "trainedAlgorithmicMedia"
 _FLOAT, _UNSIGNED_INT = 5126, 5125

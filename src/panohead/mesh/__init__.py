@@ -1,0 +1,1 @@
+"""Surfaces of heads: extracting, simplifying, coloring, texturing and writing them."""

@@ -1,0 +1,1 @@
+"""Compiler-free CPU kernels (numba) and their launchers; each steps aside for its plain PyTorch reference."""
