@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from panohead.data.face_canonical import canonical_face
-from panohead.data.pose_convention import view_of_orbit
+from panohead.alignment.angles import view_of_orbit
+from panohead.alignment.canonical_face import canonical_face
 
 SIDE = 320
 

@@ -22,7 +22,7 @@ from panohead.data.dataset import PhotoDataset, open_dataset
 from panohead.data.loader import PhotoLoader
 from panohead.data.sampler import InfiniteSampler
 from panohead.data.selection import SelectionConfig
-from panohead.data.shard_writer import write_shards
+from panohead.data.tools.write_shards import write_shards
 from panohead.errors import PanoHeadError
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from data.small_photos import photo_name, spoil, write_photos, zipped
 from panohead.data.broken import BrokenPhotos
 from panohead.data.dataset import PhotoDataset, dataset_paths, open_dataset
 from panohead.data.selection import SelectionConfig
-from panohead.data.shard_writer import write_shards
+from panohead.data.tools.write_shards import write_shards
 from panohead.errors import PanoHeadError
 
 WHOLE = SelectionConfig(back_repeat=2, mirror=True)

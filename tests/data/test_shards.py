@@ -16,7 +16,7 @@ from PIL import Image
 from data.small_photos import photo_name, write_photos, zipped
 from panohead.data.dataset import PhotoDataset, open_dataset
 from panohead.data.selection import SelectionConfig
-from panohead.data.shard_writer import write_shards
+from panohead.data.tools.write_shards import write_shards
 from panohead.errors import PanoHeadError
 
 SHARD_MB = 0.012

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from drawn import DrawnFaces, DrawnMask, drawn_photo
+from panohead.alignment.angles import orbit_of_view, view_of_camera
+from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.pose_file import GivenPose
 from panohead.cli.main import main
 from panohead.cli.reconstruct import Reconstruct
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.pose_convention import orbit_of_view, view_of_camera
-from panohead.data.pose_sidecar import GivenPose
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.inversion.label_check import label_doubt

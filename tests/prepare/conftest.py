@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from drawn import DrawnFaces, DrawnMask, drawn_photo
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.pose_sidecar import GivenPose
-from panohead.data.prepare_settings import PrepareSettings
+from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.pose_file import GivenPose
+from panohead.preparation.settings import PrepareSettings
 
 BOX = (80.0, 60.0, 240.0, 250.0)
 

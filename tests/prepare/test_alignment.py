@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.alignment import align, align_all, align_face
-from panohead.data.crop import HeadCrop
-from panohead.data.face_canonical import canonical_face
-from panohead.data.face_mesh import shrunk
-from panohead.data.head_box import HeadDetector
-from panohead.data.mask_check import examine_mask
-from panohead.data.mask_person import OnnxMasker, read_own_mask
-from panohead.data.pose_body import LEFT_EAR, NOSE, RIGHT_EAR
-from panohead.data.pose_convention import view_of_orbit
-from panohead.data.pose_onnx import PoseModel
-from panohead.data.pose_sidecar import GivenPose
-from panohead.data.prepare_overlay import overlay
-from panohead.data.prepare_sources import list_photos
-from panohead.data.quality import CropFacts, QualityGates, face_visible, flags, gate, picture_hash, repeated, sharpness
+from panohead.alignment.align import align, align_all, align_face
+from panohead.alignment.angles import view_of_orbit
+from panohead.alignment.body_pose import LEFT_EAR, NOSE, RIGHT_EAR
+from panohead.alignment.canonical_face import canonical_face
+from panohead.alignment.crop import HeadCrop
+from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.face_landmarks import shrunk
+from panohead.alignment.head_box import HeadDetector
+from panohead.alignment.mask_check import examine_mask
+from panohead.alignment.overlay import overlay
+from panohead.alignment.person_mask import OnnxMasker
+from panohead.alignment.photo_mask import read_own_mask
+from panohead.alignment.pose_file import GivenPose
+from panohead.alignment.pose_network import PoseModel
+from panohead.alignment.quality import CropFacts, QualityGates, face_visible, flags, gate, sharpness
+from panohead.data.duplicates import picture_hash, repeated
+from panohead.preparation.sources import list_photos
 
 from .test_pose import FakeNetwork, whenet_outputs
 

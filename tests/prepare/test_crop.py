@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from panohead.data.crop import (
+from panohead.alignment.angles import camera_of_view
+from panohead.alignment.crop import (
     FRAME,
     HeadCrop,
     crop_of_landmarks,
@@ -14,7 +15,6 @@ from panohead.data.crop import (
     is_inside,
     sample,
 )
-from panohead.data.pose_convention import camera_of_view
 from parity import golden
 
 SHIFT_PX = 220

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from panohead.cli.main import main
-from panohead.data.inspect_convert import convert_dataset
-from panohead.data.inspect_dataset import inspect_dataset
-from panohead.data.inspect_labels import check_labels
-from panohead.data.inspect_picture import pose_picture, pose_table
+from panohead.data.tools.convert import convert_dataset
+from panohead.data.tools.dataset import inspect_dataset
+from panohead.data.tools.image import pose_picture, pose_table
+from panohead.data.tools.labels import check_labels
 from panohead.geometry.camera import Camera
 from parity import golden
 

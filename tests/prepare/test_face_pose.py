@@ -8,17 +8,17 @@ import torch
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from panohead.data.alignment import CENTRE_CM, HALF_CM, align_face
-from panohead.data.face_canonical import LANDMARKS, canonical_face, mirror_order, rigid_weights
-from panohead.data.face_mesh import (
+from panohead.alignment.align import CENTRE_CM, HALF_CM, align_face
+from panohead.alignment.angles import orbit_of_view, view_of_camera, view_of_orbit
+from panohead.alignment.canonical_face import LANDMARKS, canonical_face, mirror_order, rigid_weights
+from panohead.alignment.face_landmarks import (
     MediaPipeFaces,
     distinct,
     from_window,
     turn_back,
     upright_window,
 )
-from panohead.data.face_pose import DEPTH_WEIGHT, SOFT_RESIDUAL_CM, fit_face
-from panohead.data.pose_convention import orbit_of_view, view_of_camera, view_of_orbit
+from panohead.alignment.face_pose import DEPTH_WEIGHT, SOFT_RESIDUAL_CM, fit_face
 from panohead.geometry.camera import Camera
 
 STORED = Path(__file__).with_name("landmarks.npz")

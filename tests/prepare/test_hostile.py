@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 
 from drawn import drawn_photo
-from panohead.cli.prepare_report import write_report
-from panohead.data import prepare_run
+from panohead.alignment.quality import QualityGates
+from panohead.alignment.read_photo import read_photo
 from panohead.data.dataset import open_dataset
-from panohead.data.prepare_files import Record
-from panohead.data.prepare_photo import read_photo
-from panohead.data.prepare_run import PrepareSummary, prepare
-from panohead.data.prepare_sources import list_photos, printable
-from panohead.data.quality import QualityGates
 from panohead.errors import PanoHeadError
+from panohead.preparation import run as prepare_run
+from panohead.preparation.files import Record
+from panohead.preparation.report import write_report
+from panohead.preparation.run import PrepareSummary, prepare
+from panohead.preparation.sources import list_photos, printable
 
 from .conftest import DrawnSettings
 from .odd_files import ACCEPTED, Odd, broken_photos, encoded, odd_names, whole_photos, write_archives, write_specials
@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_tried_again(place: Path, monkeypatch: pytest.Mon
 
 
 def test_a_mask_of_a_long_name_is_looked_for_in_vain(tmp_path: Path) -> None:
-    from panohead.data.mask_person import read_own_mask
+    from panohead.alignment.photo_mask import read_own_mask
 
     assert read_own_mask(tmp_path, "a.zip/" + "n" * 5000 + ".png") is None
     assert read_own_mask(tmp_path, "a.zip/x\0y.png") is None

@@ -11,10 +11,10 @@ pytest.importorskip("mediapipe", exc_type=ImportError)
 
 from skimage import data
 
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.alignment import align, align_all
-from panohead.data.prepare_run import prepare
-from panohead.data.prepare_settings import PrepareSettings
+from panohead.alignment.align import align, align_all
+from panohead.alignment.detectors import AlignmentTools
+from panohead.preparation.run import prepare
+from panohead.preparation.settings import PrepareSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from panohead.data import prepare_photo
-from panohead.data.prepare_photo import read_photo
-from panohead.data.prepare_sources import list_photos, printable
+from panohead.alignment import read_photo as prepare_photo
+from panohead.alignment.read_photo import read_photo
 from panohead.errors import PanoHeadError
+from panohead.preparation.sources import list_photos, printable
 
 from .odd_files import encoded
 

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from panohead.data.head_box import HeadDetector, crop_of_box, crop_of_outline, decode_yolo, letterbox
-from panohead.data.pose_body import LEFT_EAR, NOSE, RIGHT_EAR, yaw_of_body
-from panohead.data.pose_convention import (
+from panohead.alignment.angles import (
     camera_of_view,
     nearest_rotation,
     orbit_of_view,
@@ -19,8 +17,10 @@ from panohead.data.pose_convention import (
     view_of_head_angles,
     view_of_orbit,
 )
-from panohead.data.pose_onnx import PoseModel, decode_6drepnet360, decode_whenet, expected_bin, open_network
-from panohead.data.pose_sidecar import GivenPose, find_pose, read_poses, remarks_on_poses
+from panohead.alignment.body_pose import LEFT_EAR, NOSE, RIGHT_EAR, yaw_of_body
+from panohead.alignment.head_box import HeadDetector, crop_of_box, crop_of_outline, decode_yolo, letterbox
+from panohead.alignment.pose_file import GivenPose, find_pose, read_poses, remarks_on_poses
+from panohead.alignment.pose_network import PoseModel, decode_6drepnet360, decode_whenet, expected_bin, open_network
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 from panohead.synthetic.views import View

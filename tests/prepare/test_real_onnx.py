@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.alignment import align
-from panohead.data.head_box import HeadDetector, crop_of_box
-from panohead.data.mask_person import OnnxMasker
-from panohead.data.pose_convention import orbit_of_view, view_of_orbit
-from panohead.data.pose_onnx import PoseModel, open_network
-from panohead.data.prepare_models import check_models
-from panohead.data.prepare_settings import PrepareSettings
+from panohead.alignment.align import align
+from panohead.alignment.angles import orbit_of_view, view_of_orbit
+from panohead.alignment.detector_check import check_models
+from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.head_box import HeadDetector, crop_of_box
+from panohead.alignment.person_mask import OnnxMasker
+from panohead.alignment.pose_network import PoseModel, open_network
 from panohead.errors import PanoHeadError
+from panohead.preparation.settings import PrepareSettings
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

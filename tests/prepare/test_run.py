@@ -18,18 +18,19 @@ import pytest
 from PIL import Image
 
 from drawn import drawn_photo
+from panohead.alignment.pose_file import GivenPose
+from panohead.alignment.quality import QualityGates
 from panohead.cli.main import main
-from panohead.cli.prepare_report import write_report
-from panohead.data import prepare_one, prepare_pool
 from panohead.data.dataset import open_dataset
-from panohead.data.pose_sidecar import GivenPose
-from panohead.data.prepare_files import JOURNAL, Record
-from panohead.data.prepare_run import finish, prepare, prepare_steps
-from panohead.data.prepare_settings import PrepareSettings
-from panohead.data.prepare_sources import PhotoRef
-from panohead.data.quality import QualityGates
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
+from panohead.preparation import process_photo as prepare_one
+from panohead.preparation import worker_pool as prepare_pool
+from panohead.preparation.files import JOURNAL, Record
+from panohead.preparation.report import write_report
+from panohead.preparation.run import finish, prepare, prepare_steps
+from panohead.preparation.settings import PrepareSettings
+from panohead.preparation.sources import PhotoRef
 
 from .conftest import BOX
 
@@ -202,7 +203,7 @@ def test_kills_at_random_moments(photo_folder: Folder, settings_for: Settings) -
     photos, whole, killed = photo_folder(8), settings_for("whole"), settings_for("killed")
     prepare([str(photos)], whole, workers=0)
     context, rng = multiprocessing.get_context("forkserver"), random.Random(0)
-    context.set_forkserver_preload(["panohead.data.prepare_run"])
+    context.set_forkserver_preload(["panohead.preparation.run"])
     kills = 0
     for _ in range(12):
         process = context.Process(target=prepare, args=([str(photos)], killed, 0))

@@ -13,7 +13,7 @@ from panohead.cli.common import Debug, counting, say
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
-    from panohead.data.inspect_dataset import Inspection
+    from panohead.data.tools.dataset import Inspection
 
 _SHOWN = 5
 
@@ -32,9 +32,10 @@ class Inspect:
 
     def run(self) -> None:
         """Print the figures and write the histogram."""
-        from panohead.data.inspect_dataset import inspect_dataset
-        from panohead.data.inspect_picture import pose_picture
-        from panohead.data.prepare_files import encode, write_atomic
+        from panohead.data.tools.dataset import inspect_dataset
+        from panohead.data.tools.image import pose_picture
+        from panohead.preparation.files import REMEDY, encode
+        from panohead.system.atomic_write import write_bytes
 
         with progress("looking at pictures") as on_progress:
             found = inspect_dataset(self.dataset, self.masks, on_progress)
@@ -44,7 +45,7 @@ class Inspect:
         picture = self.picture or folder / "poses.png"
         if picture.suffix != ".png":
             raise UsageError(f"--picture {picture} must end in .png")
-        write_atomic(picture, encode(pose_picture(found.angles_deg), ".png"))
+        write_bytes(picture, encode(pose_picture(found.angles_deg), ".png"), remedy=REMEDY)
         say(f"wrote {picture}")
 
 
@@ -64,10 +65,10 @@ class Check:
         Raises:
             PanoHeadError: when something is.
         """
-        from panohead.data.inspect_labels import check_labels
         from panohead.data.labels import read_labels
         from panohead.data.layout import open_layout
         from panohead.data.sources import image_names, match_masks
+        from panohead.data.tools.labels import check_labels
 
         images, mask_files = open_layout(self.dataset, self.masks)
         names = image_names(images)
@@ -108,7 +109,7 @@ class Convert:
 
     def run(self) -> None:
         """Convert with a progress bar, then say where what was written."""
-        from panohead.data.inspect_convert import convert_dataset
+        from panohead.data.tools.convert import convert_dataset
 
         if self.to == "shards":
             self._shards()
@@ -132,7 +133,7 @@ class Convert:
         say(f"wrote {done.copied} pictures to {self.out}")
 
     def _shards(self) -> None:
-        from panohead.data.shard_writer import write_shards
+        from panohead.data.tools.write_shards import write_shards
 
         if self.size is not None or self.renumber:
             raise UsageError("--size and --renumber do not go with --to shards; convert to a folder first")

@@ -13,8 +13,8 @@ from panohead.cli.finder_options import FinderOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
-    from panohead.data.prepare_run import Engine
-    from panohead.data.prepare_settings import PrepareSettings
+    from panohead.preparation.run import Engine
+    from panohead.preparation.settings import PrepareSettings
 
 _REASONS_SHOWN = 8
 
@@ -74,9 +74,9 @@ class Prepare(FinderOptions):
 
     def run(self) -> None:
         """Prepare with a progress bar, then say what came of it."""
-        from panohead.cli.prepare_report import write_report
-        from panohead.data.prepare_run import finish, prepare_steps
-        from panohead.data.prepare_sources import printable
+        from panohead.preparation.report import write_report
+        from panohead.preparation.run import finish, prepare_steps
+        from panohead.preparation.sources import printable
 
         settings = self.settings()
         steps = prepare_steps(self.photos, settings, workers=self.workers, engine=self._engine())
@@ -104,9 +104,9 @@ class Prepare(FinderOptions):
         Raises:
             UsageError: for numbers that cannot be meant.
         """
-        from panohead.data.pose_sidecar import read_poses
-        from panohead.data.prepare_settings import PrepareSettings
-        from panohead.data.quality import QualityGates
+        from panohead.alignment.pose_file import read_poses
+        from panohead.alignment.quality import QualityGates
+        from panohead.preparation.settings import PrepareSettings
 
         if not self.photos:
             raise UsageError("no photos were given; give files, folders, globs or zip archives")
@@ -132,7 +132,7 @@ class Prepare(FinderOptions):
     def _engine(self) -> "Engine | None":
         if self.ray is None:
             return None
-        from panohead.data.prepare_ray import ray_engine
+        from panohead.preparation.ray_engine import ray_engine
 
         return ray_engine(self.ray, self.workers)
 

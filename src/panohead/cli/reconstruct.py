@@ -12,9 +12,9 @@ from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
+    from panohead.alignment.detectors import AlignmentTools
+    from panohead.alignment.pose_file import GivenPose
     from panohead.cli.reconstruct_files import Digests
-    from panohead.data.align_tools import AlignmentTools
-    from panohead.data.pose_sidecar import GivenPose
     from panohead.gallery import Look
     from panohead.geometry import Camera
     from panohead.inversion import FastConfig, Journal, OfficialConfig, PictureLoss, ReconstructedHead
@@ -173,7 +173,7 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         return read_cameras(labels, self.photos)
 
     def _masks(self) -> "list[Path | None] | None":
-        from panohead.data.mask_person import read_own_mask
+        from panohead.alignment.photo_mask import read_own_mask
 
         if self.masks is None:
             return None
@@ -184,7 +184,7 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         return found
 
     def _poses(self) -> "list[GivenPose | None] | None":
-        from panohead.data.pose_sidecar import find_pose, read_poses, remarks_on_poses
+        from panohead.alignment.pose_file import find_pose, read_poses, remarks_on_poses
 
         if self.poses is None:
             return None
@@ -195,9 +195,9 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
 
     def _tools(self) -> "AlignmentTools | None":
         """What finds heads, and compares labels with faces where it is installed."""
-        from panohead.data.align_tools import make_tools
-        from panohead.data.face_mesh import import_mediapipe
-        from panohead.data.prepare_models import check_models
+        from panohead.alignment.detector_check import check_models
+        from panohead.alignment.detectors import make_tools
+        from panohead.alignment.face_landmarks import import_mediapipe
 
         check_models(self)
         if self.aligned:

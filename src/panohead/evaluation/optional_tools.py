@@ -28,7 +28,7 @@ class MediapipeFaceDetector:
     name = "mediapipe face detection, short range"
 
     def __init__(self) -> None:
-        from panohead.data.face_mesh import quiet
+        from panohead.alignment.face_landmarks import quiet
 
         solution = _mediapipe("the rate of faces").solutions.face_detection.FaceDetection
         self._detector: Any = quiet(solution, model_selection=0, min_detection_confidence=0.05)
@@ -50,7 +50,7 @@ class PersonSegmenter:
     name = "mediapipe selfie segmentation, general"
 
     def __init__(self) -> None:
-        from panohead.data.mask_person import MediaPipeMasker
+        from panohead.alignment.person_mask import MediaPipeMasker
 
         _mediapipe("segmentation")
         self._masker = MediaPipeMasker()
@@ -70,17 +70,17 @@ class AlignerPose:
         PanoHeadError: when mediapipe is not installed.
     """
 
-    name = "panohead.data.alignment with mediapipe"
+    name = "panohead.alignment.align with mediapipe"
 
     def __init__(self) -> None:
-        from panohead.data.align_tools import AlignmentTools
+        from panohead.alignment.detectors import AlignmentTools
 
         _mediapipe("finding the camera of a picture")
         self._tools = AlignmentTools()
 
     def camera(self, image: Float[Tensor, "3 height width"]) -> tuple[Camera, str] | None:
         """Camera and kind ("face", "coarse") of a picture in [-1, 1]."""
-        from panohead.data.alignment import align
+        from panohead.alignment.align import align
 
         with _unwarned():
             found = align(pixels(enlarged(image, _ALIGNER_SIDE)), self._tools)
@@ -90,7 +90,7 @@ class AlignerPose:
 
 
 def _mediapipe(what: str) -> Any:
-    from panohead.data.face_mesh import import_mediapipe
+    from panohead.alignment.face_landmarks import import_mediapipe
 
     try:
         return import_mediapipe()

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import UInt8
 
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.alignment import Kind, align_face
-from panohead.data.pose_convention import orbit_of_view, view_of_camera
+from panohead.alignment.align import Kind, align_face
+from panohead.alignment.angles import orbit_of_view, view_of_camera
+from panohead.alignment.detectors import AlignmentTools
 from panohead.geometry import Camera, angle_between_deg
 from panohead.system.quiet_stderr import hushed
 

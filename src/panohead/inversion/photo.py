@@ -9,12 +9,12 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.alignment import Alignment, align_all
-from panohead.data.pose_sidecar import GivenPose
-from panohead.data.prepare_one import cut_mask, measure
-from panohead.data.prepare_overlay import overlay
-from panohead.data.quality import QualityGates, gate
+from panohead.alignment.align import Alignment, align_all
+from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.overlay import overlay
+from panohead.alignment.photo_mask import cut_mask
+from panohead.alignment.pose_file import GivenPose
+from panohead.alignment.quality import QualityGates, gate, measure
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.media.images import from_uint8

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.pose_sidecar import GivenPose
-from panohead.data.prepare_photo import Photo as ReadPhoto
-from panohead.data.prepare_photo import read_photo, to_rgb
+from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.pose_file import GivenPose
+from panohead.alignment.read_photo import Photo as ReadPhoto
+from panohead.alignment.read_photo import read_photo, to_rgb
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.inversion.label_check import label_doubt

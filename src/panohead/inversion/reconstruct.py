@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
+from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.pose_sidecar import GivenPose
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.inversion import official

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from panohead.data.pose_convention import orbit_of_view, view_of_camera
+from panohead.alignment.angles import orbit_of_view, view_of_camera
 from panohead.geometry import Camera
 from panohead.inversion.fit import Fit, fits
 from panohead.inversion.photo import CameraKind, Photo

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from panohead.errors import PanoHeadError
 from panohead.synthetic.config import SynthesisConfig
-from panohead.system.atomic_write import LEFTOVERS, atomic_path
+from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
 Record = dict[str, Any]
 _REMEDY = "free the disk or mend the folder, then run the same command again to continue"
@@ -44,18 +44,13 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         write(file)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """One JSON value and a newline, atomically."""
-    write_atomic(path, lambda file: file.write((json.dumps(value) + "\n").encode()))
-
-
 def open_dataset(config: SynthesisConfig) -> dict[int, Record]:
     """Begin or resume: check the settings, clear what a kill left half written, and return the finished people's
     records."""
     settings = config.out / "synthesis.json"
     _check_free(config)
     if not settings.exists():
-        write_json(settings, config.decisive())
+        write_json(settings, config.decisive(), remedy=_REMEDY)
     _check_settings(settings, config)
     for leftover in config.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
@@ -73,7 +68,7 @@ def open_dataset(config: SynthesisConfig) -> dict[int, Record]:
 
 def save_record(config: SynthesisConfig, record: Record) -> None:
     """Mark one person as finished."""
-    write_json(config.out / "parts" / f"{record['person']:06d}.json", record)
+    write_json(config.out / "parts" / f"{record['person']:06d}.json", record, remedy=_REMEDY)
 
 
 def close_dataset(config: SynthesisConfig, records: dict[int, Record]) -> Path:
@@ -81,10 +76,10 @@ def close_dataset(config: SynthesisConfig, records: dict[int, Record]) -> Path:
     ``dataset.json``."""
     ordered = [records[person] for person in sorted(records)]
     lines = "".join(json.dumps(record) + "\n" for record in ordered)
-    write_atomic(config.out / "people.jsonl", lambda file: file.write(lines.encode()))
+    write_bytes(config.out / "people.jsonl", lines.encode(), remedy=_REMEDY)
     labels = [[view["image"], view["label"]] for record in ordered for view in record["views"]]
     index = config.out / "images" / "dataset.json"
-    write_json(index, {"labels": labels})
+    write_json(index, {"labels": labels}, remedy=_REMEDY)
     shutil.rmtree(config.out / "parts", ignore_errors=True)
     return index
 

@@ -1,10 +1,12 @@
 """Files appear whole or not at all: written under a hidden temporary name beside the target, then renamed."""
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from panohead.errors import PanoHeadError
 
@@ -54,3 +56,18 @@ def atomic_path(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
         raise unwritable(path, error, remedy) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes, *, remedy: str = REMEDY) -> None:
+    """Write a file that appears whole or not at all.
+
+    Raises:
+        PanoHeadError: when it cannot be written; ends with the remedy.
+    """
+    with atomic_path(path, remedy) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: Any, *, remedy: str = REMEDY) -> None:
+    """Write one JSON value and a newline with :func:`write_bytes`."""
+    write_bytes(path, (json.dumps(value) + "\n").encode(), remedy=remedy)

@@ -21,15 +21,15 @@ from typing import Any
 
 from PIL import Image
 
-from panohead.data.prepare_sources import PhotoRef, printable
 from panohead.errors import PanoHeadError
-from panohead.system.atomic_write import atomic_path
+from panohead.preparation.sources import PhotoRef, printable
+from panohead.system.atomic_write import write_json
 
 JOURNAL = ".prepare/journal.jsonl"
 SET_ASIDE = ".prepare/duplicates"
 SETTINGS = "prepare.json"
 Record = dict[str, Any]
-_REMEDY = "free the disk, then run the same command again"
+REMEDY = "free the disk, then run the same command again"
 
 
 def stem_of(ref: PhotoRef, face: int) -> str:
@@ -37,21 +37,6 @@ def stem_of(ref: PhotoRef, face: int) -> str:
     word = re.sub(r"[^A-Za-z0-9]+", "-", Path(printable(ref.name)).stem).strip("-")[:40]
     number = f"_{face}" if face else ""
     return f"{ref.key[:2]}/{word or 'photo'}-{ref.key[:12]}{number}"
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """A file that appears whole or not at all.
-
-    Raises:
-        PanoHeadError: when it cannot be written.
-    """
-    with atomic_path(path, _REMEDY) as temporary:
-        temporary.write_bytes(content)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """One JSON value, atomically."""
-    write_atomic(path, (json.dumps(value, indent=None) + "\n").encode())
 
 
 def encode(picture: Image.Image, suffix: str) -> bytes:
@@ -78,7 +63,7 @@ def open_out(out: Path, decisive: Record) -> None:
     if not settings.exists():
         if out.exists() and any(out.iterdir()):
             raise PanoHeadError(f"{out} is not empty and holds no prepared dataset; give a new folder with --out")
-        write_json(settings, decisive)
+        write_json(settings, decisive, remedy=REMEDY)
     try:
         stored = json.loads(settings.read_text())
     except (OSError, ValueError) as error:

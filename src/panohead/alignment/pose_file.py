@@ -25,7 +25,7 @@ Row = Mapping[Any, Any]
 @dataclass(frozen=True)
 class GivenPose:
     """Attributes:
-    yaw_deg, pitch_deg, roll_deg: as :func:`panohead.data.pose_convention.view_of_orbit` takes them.
+    yaw_deg, pitch_deg, roll_deg: as :func:`panohead.alignment.angles.view_of_orbit` takes them.
     box: left, top, right, bottom of the head in pixels; None to find the head's outline.
     """
 

@@ -14,11 +14,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from panohead.data.prepare_files import Record
-from panohead.data.prepare_one import prepare_photo
-from panohead.data.prepare_settings import PrepareSettings
-from panohead.data.prepare_sources import PhotoRef
 from panohead.errors import PanoHeadError
+from panohead.preparation.files import Record
+from panohead.preparation.process_photo import prepare_photo
+from panohead.preparation.settings import PrepareSettings
+from panohead.preparation.sources import PhotoRef
 
 PATIENCE_S = 180.0
 """A photo that takes longer is given up."""

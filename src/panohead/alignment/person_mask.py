@@ -1,14 +1,12 @@
 """Soft masks of the person: MediaPipe's selfie segmentation, a matting network as ONNX file, or the user's own."""
 
-import contextlib
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from panohead.data.face_mesh import import_mediapipe, quiet
-from panohead.data.pose_onnx import Network, describe_input, network_input, run_network
+from panohead.alignment.face_landmarks import import_mediapipe, quiet
+from panohead.alignment.pose_network import Network, describe_input, network_input, run_network
 from panohead.errors import PanoHeadError
 
 _ISNET_PX = 1024
@@ -71,20 +69,3 @@ class OnnxMasker:
         stretched = (output - output.min()) / max(float(np.ptp(output)), 1e-6)
         full = Image.fromarray(stretched).resize((image.shape[1], image.shape[0]), Image.Resampling.BILINEAR)
         return np.clip(np.asarray(full, dtype=np.float64), 0.0, 1.0)
-
-
-def read_own_mask(folder: Path, name: str) -> Path | None:
-    """The user's mask of a photo: a file of the same relative name in ``folder``, with any picture suffix."""
-    parts = Path(name).parts
-    # Names out of archives may be longer than the file system takes, or no names to it.
-    with contextlib.suppress(OSError, ValueError):
-        for start in range(len(parts)):
-            stem = folder.joinpath(*parts[start:])
-            # The mask must lie in the folder, whatever the photo is called.
-            if not stem.resolve().is_relative_to(folder.resolve()):
-                continue
-            for suffix in (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif"):
-                candidate = stem.with_suffix(suffix)
-                if candidate.is_file():
-                    return candidate
-    return None

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from panohead.data.face_mesh import FaceFinder, MediaPipeFaces
-from panohead.data.head_box import HeadDetector
-from panohead.data.mask_person import MediaPipeMasker, OnnxMasker, PersonMasker
-from panohead.data.pose_body import BodyFinder, MediaPipeBody
-from panohead.data.pose_onnx import PoseKind, PoseModel, open_network
+from panohead.alignment.body_pose import BodyFinder, MediaPipeBody
+from panohead.alignment.face_landmarks import FaceFinder, MediaPipeFaces
+from panohead.alignment.head_box import HeadDetector
+from panohead.alignment.person_mask import MediaPipeMasker, OnnxMasker, PersonMasker
+from panohead.alignment.pose_network import PoseKind, PoseModel, open_network
 
 
 @dataclass

@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from panohead.data.alignment import Alignment
-from panohead.data.crop import FRAME
-from panohead.data.pose_convention import turned_upright, view_of_camera
+from panohead.alignment.align import Alignment
+from panohead.alignment.angles import turned_upright, view_of_camera
+from panohead.alignment.crop import FRAME
 
 WIDTH_PX = 320
 _AXES = ((0, (230, 60, 60)), (1, (60, 200, 80)), (2, (70, 120, 255)))

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 
+from panohead.data.duplicates import picture_hash, repeated
 from panohead.data.labels import LABELS_FILE, read_labels
 from panohead.data.layout import open_layout
-from panohead.data.quality import picture_hash, repeated
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from panohead.data.align_tools import AlignmentTools, make_tools
-from panohead.data.pose_onnx import PoseKind
-from panohead.data.pose_sidecar import GivenPose
-from panohead.data.quality import QualityGates
+from panohead.alignment.detectors import AlignmentTools, make_tools
+from panohead.alignment.pose_file import GivenPose
+from panohead.alignment.pose_network import PoseKind
+from panohead.alignment.quality import QualityGates
 
 LAYOUT_VERSION = 1
 ImageFormat = Literal["png", "webp", "jpg"]

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from panohead.data.pose_convention import nearest_rotation, view_of_head_angles
+from panohead.alignment.angles import nearest_rotation, view_of_head_angles
 from panohead.errors import PanoHeadError
 
 PoseKind = Literal["whenet", "whenet-keras", "6drepnet360"]

@@ -3,33 +3,23 @@
 import io
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.alignment import Alignment, align_all
-from panohead.data.crop import FRAME, cut_frame, frame_to_core, is_inside
-from panohead.data.mask_check import examine_mask
-from panohead.data.mask_person import read_own_mask
-from panohead.data.pose_sidecar import find_pose
-from panohead.data.prepare_files import Record, encode, stem_of, write_atomic
-from panohead.data.prepare_overlay import overlay
-from panohead.data.prepare_photo import NotNow, Photo, read_photo
-from panohead.data.prepare_settings import PrepareSettings
-from panohead.data.prepare_sources import PhotoRef
-from panohead.data.quality import (
-    CropFacts,
-    as_record,
-    face_visible,
-    flags,
-    gate,
-    outside_share,
-    picture_hash,
-    sharpness,
-)
+from panohead.alignment.align import Alignment, align_all
+from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.overlay import overlay
+from panohead.alignment.photo_mask import cut_mask, read_own_mask
+from panohead.alignment.pose_file import find_pose
+from panohead.alignment.quality import as_record, flags, gate, measure
+from panohead.alignment.read_photo import NotNow, Photo, read_photo
+from panohead.data.duplicates import picture_hash
 from panohead.errors import PanoHeadError
+from panohead.preparation.files import REMEDY, Record, encode, stem_of
+from panohead.preparation.settings import PrepareSettings
+from panohead.preparation.sources import PhotoRef
+from panohead.system.atomic_write import write_bytes
 
-_GRID = 33
 NO_HEAD = "no head found"
 
 
@@ -87,8 +77,8 @@ def _crop(
         size = (settings.size, settings.size)
         picture = Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)
         soft = Image.fromarray(np.rint(mask * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
-        write_atomic(settings.out / "masks" / mask_name, encode(soft, ".png"))
-        write_atomic(settings.out / "images" / image_name, encode(picture, f".{settings.format}"))
+        write_bytes(settings.out / "masks" / mask_name, encode(soft, ".png"), remedy=REMEDY)
+        write_bytes(settings.out / "images" / image_name, encode(picture, f".{settings.format}"), remedy=REMEDY)
     yaw, pitch, roll = alignment.angles_deg
     small = overlay(photo.pixels, alignment, mask, accepted=not reason)
     return {
@@ -115,28 +105,6 @@ def _crop(
     }
 
 
-def measure(
-    image: UInt8[np.ndarray, "height width 3"],
-    alignment: Alignment,
-    frame: UInt8[np.ndarray, "563 563 3"],
-    mask: Float[np.ndarray, "563 563"],
-) -> CropFacts:
-    """What the gates judge by."""
-    ends = np.linspace(0, FRAME - 1, _GRID)
-    points = frame_to_core(np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2))
-    visible = None
-    if alignment.landmarks is not None:
-        places = alignment.crop.to_frame(alignment.landmarks[:, :2])
-        visible = face_visible(mask, np.concatenate([places, alignment.landmarks[:, 2:]], axis=1))
-    return CropFacts(
-        core_px=2 * alignment.crop.half_px,
-        sharpness=sharpness(frame),
-        outside=outside_share(alignment.crop.points(points), image.shape),
-        face_visible=visible,
-        mask=examine_mask(mask),
-    )
-
-
 def label_of(alignment: Alignment) -> list[float]:
     """The 25 numbers, rounded to 6 decimals as the official files have them."""
     return [round(float(value), 6) + 0.0 for value in alignment.camera.to_label()]
@@ -147,20 +115,5 @@ def write_overlay(settings: PrepareSettings, ref: PhotoRef, face: int, picture: 
     name = f"report/{stem_of(ref, face)}.jpg"
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=80)
-    write_atomic(settings.out / name, buffer.getvalue())
+    write_bytes(settings.out / name, buffer.getvalue(), remedy=REMEDY)
     return name
-
-
-def cut_mask(
-    mask: UInt8[np.ndarray, "rows columns *channel"], shape: tuple[int, ...], alignment: Alignment
-) -> Float[np.ndarray, "563 563"]:
-    """The user's mask (of any size) of a whole photo of this shape, cut like the photo; 0 beyond it."""
-    whole = mask.reshape(*mask.shape[:2], -1)[..., 0]
-    if whole.shape != shape[:2]:
-        size = (shape[1], shape[0])
-        whole = np.asarray(Image.fromarray(whole).resize(size, Image.Resampling.BILINEAR))
-    cut = cut_frame(whole[..., None], alignment.crop)[..., 0].astype(np.float64) / 255
-    # Beyond the photo the cut shows its mirror image, which would be a second person.
-    ends = np.arange(FRAME)
-    places = alignment.crop.points(frame_to_core(np.stack(np.meshgrid(ends, ends), -1).astype(np.float64)))
-    return cut * is_inside(places, whole.shape)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from panohead.data.face_mesh import import_mediapipe, quiet
+from panohead.alignment.face_landmarks import import_mediapipe, quiet
 
 NOSE, LEFT_EAR, RIGHT_EAR = 0, 7, 8
 FACELESS_YAW_DEG = 50.0

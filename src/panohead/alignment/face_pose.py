@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from panohead.data.face_canonical import canonical_face, rigid_weights
+from panohead.alignment.canonical_face import canonical_face, rigid_weights
 
 SOFT_RESIDUAL_CM = 0.3
 """Residuals above this count with their length instead of their square (soft L1)."""

@@ -1,18 +1,15 @@
 """What makes a crop good enough to learn from, as thresholds one can see and change."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from panohead.data.alignment import Alignment
-from panohead.data.crop import is_inside
-from panohead.data.face_mesh import Landmarks
-from panohead.data.mask_check import MaskFacts
-
-_HASH_SIDE = 8
+from panohead.alignment.align import Alignment
+from panohead.alignment.crop import FRAME, frame_to_core, is_inside
+from panohead.alignment.face_landmarks import Landmarks
+from panohead.alignment.mask_check import MaskFacts, examine_mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,19 +110,6 @@ def sharpness(frame: UInt8[np.ndarray, "height width 3"]) -> float:
     return float(laplacian.var())
 
 
-def picture_hash(frame: UInt8[np.ndarray, "height width 3"]) -> str:
-    """64 bits as 16 hexadecimal digits: whether each of 8 x 8 neighbours brightens to the right (dHash).
-
-    Equal up to a few bits for copies of other size, compression or brightness.
-    """
-    from PIL import Image
-
-    size = (_HASH_SIDE + 1, _HASH_SIDE)
-    grey = np.asarray(Image.fromarray(frame).convert("L").resize(size, Image.Resampling.BOX), dtype=np.int16)
-    bits = (grey[:, 1:] > grey[:, :-1]).ravel()
-    return "".join(f"{int(v):02x}" for v in np.packbits(bits))
-
-
 def outside_share(crop_points: Float[np.ndarray, "point 2"], shape: tuple[int, ...]) -> float:
     """Share of sampled points of the frame that lie outside the photo."""
     return float(1.0 - is_inside(crop_points, shape).mean())
@@ -136,40 +120,6 @@ def face_visible(mask: Float[np.ndarray, "height width"], landmarks: Landmarks) 
     rows = np.clip(np.rint(landmarks[:, 1]).astype(int), 0, mask.shape[0] - 1)
     columns = np.clip(np.rint(landmarks[:, 0]).astype(int), 0, mask.shape[1] - 1)
     return float((mask[rows, columns] > 0.5).mean())
-
-
-def repeated(hashes: dict[str, str], bits: int) -> dict[str, str]:
-    """Which pictures repeat which: name to the first name like it.
-
-    Args:
-        hashes: of :func:`picture_hash` by name, in the order in which the first is kept.
-        bits: largest difference; -1 for none.
-    """
-    if bits < 0:
-        return {}
-    bands = _bands(bits)
-    kept: dict[tuple[int, int], list[tuple[str, int]]] = {}
-    copies: dict[str, str] = {}
-    for name, digits in hashes.items():
-        value = int(digits, 16)
-        keys = [(i, (value >> low) & ((1 << width) - 1)) for i, (low, width) in enumerate(bands)]
-        original = next(
-            (other for key in keys for other, known in kept.get(key, []) if (known ^ value).bit_count() <= bits),
-            None,
-        )
-        if original is not None:
-            copies[name] = original
-            continue
-        for key in keys:
-            kept.setdefault(key, []).append((name, value))
-    return copies
-
-
-def _bands(bits: int) -> list[tuple[int, int]]:
-    """Cut 64 bits into one more band than may differ: then one band is equal (pigeonhole), and the search is short."""
-    count = min(bits + 1, 64)
-    edges = [round(i * 64 / count) for i in range(count + 1)]
-    return [(low, high - low) for low, high in pairwise(edges)]
 
 
 def as_record(facts: CropFacts) -> dict[str, Any]:
@@ -183,3 +133,28 @@ def as_record(facts: CropFacts) -> dict[str, Any]:
         "mask_pieces": facts.mask.pieces,
         "mask_largest": round(facts.mask.largest, 3),
     }
+
+
+_GRID = 33
+
+
+def measure(
+    image: UInt8[np.ndarray, "height width 3"],
+    alignment: Alignment,
+    frame: UInt8[np.ndarray, "563 563 3"],
+    mask: Float[np.ndarray, "563 563"],
+) -> CropFacts:
+    """What the gates judge by."""
+    ends = np.linspace(0, FRAME - 1, _GRID)
+    points = frame_to_core(np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2))
+    visible = None
+    if alignment.landmarks is not None:
+        places = alignment.crop.to_frame(alignment.landmarks[:, :2])
+        visible = face_visible(mask, np.concatenate([places, alignment.landmarks[:, 2:]], axis=1))
+    return CropFacts(
+        core_px=2 * alignment.crop.half_px,
+        sharpness=sharpness(frame),
+        outside=outside_share(alignment.crop.points(points), image.shape),
+        face_visible=visible,
+        mask=examine_mask(mask),
+    )

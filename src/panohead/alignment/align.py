@@ -12,21 +12,21 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from panohead.data.align_tools import AlignmentTools
-from panohead.data.crop import HeadCrop, crop_of_landmarks, cut_frame, cut_window
-from panohead.data.face_canonical import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE
-from panohead.data.face_mesh import Landmarks, shrunk
-from panohead.data.face_pose import FacePose, fit_face
-from panohead.data.head_box import crop_of_box, crop_of_outline
-from panohead.data.pose_body import yaw_both_ways
-from panohead.data.pose_convention import (
+from panohead.alignment.angles import (
     camera_of_view,
     orbit_of_view,
     turned_upright,
     view_of_camera,
     view_of_orbit,
 )
-from panohead.data.pose_sidecar import GivenPose
+from panohead.alignment.body_pose import yaw_both_ways
+from panohead.alignment.canonical_face import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE
+from panohead.alignment.crop import HeadCrop, crop_of_landmarks, cut_frame, cut_window
+from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.face_landmarks import Landmarks, shrunk
+from panohead.alignment.face_pose import FacePose, fit_face
+from panohead.alignment.head_box import crop_of_box, crop_of_outline
+from panohead.alignment.pose_file import GivenPose
 from panohead.geometry.camera import Camera
 
 Kind = Literal["face", "coarse", "given"]

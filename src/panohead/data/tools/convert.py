@@ -19,11 +19,11 @@ from PIL import Image
 
 from panohead.data.labels import LABELS_FILE
 from panohead.data.layout import open_layout
-from panohead.data.prepare_files import write_atomic
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
-from panohead.system.atomic_write import atomic_path
+from panohead.system.atomic_write import atomic_path, write_bytes
 
+_REMEDY = "free the disk, then run the same command again"
 Layout = Literal["folder", "zip"]
 Write = Callable[[str, bytes], None]
 
@@ -125,7 +125,7 @@ def _copied(source: FileSource, name: str, mode: str, size: int | None, again: b
 def _writer(target: Path, layout: Layout) -> Iterator[Write]:
     """How to write a named file: into a folder, or into a stored zip that appears when it is whole."""
     if layout == "folder":
-        yield lambda name, content: write_atomic(_within(target, name), content)
+        yield lambda name, content: write_bytes(_within(target, name), content, remedy=_REMEDY)
         return
     whole = atomic_path(target.with_suffix(".zip"), "free the disk")
     with whole as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from panohead.data.prepare_files import write_atomic
-from panohead.data.prepare_run import reasons_of
-from panohead.data.prepare_sources import printable
+from panohead.preparation.files import REMEDY
+from panohead.preparation.run import reasons_of
+from panohead.preparation.sources import printable
+from panohead.system.atomic_write import write_bytes
 
 _PAGE = 2000
 _STYLE = """
@@ -42,7 +43,7 @@ def write_report(out: Path, remarks: Sequence[str] = ()) -> Path:
         root = "" if number == 0 else "../"
         cards = "".join(card for record in page for card in _cards(record, root))
         text = _page(_summary(records, remarks) if number == 0 else "", cards, _links(names, number, root))
-        write_atomic(out / name, text.encode("utf-8", "backslashreplace"))
+        write_bytes(out / name, text.encode("utf-8", "backslashreplace"), remedy=REMEDY)
     return out / names[0]
 
 

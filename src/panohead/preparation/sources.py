@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from panohead.data.prepare_photo import LARGEST_FILE_BYTES, NotNow
+from panohead.alignment.read_photo import LARGEST_FILE_BYTES, NotNow
 from panohead.errors import PanoHeadError
 
 _NOT_PHOTOS = {".json", ".jsonl", ".csv", ".txt", ".md", ".html", ".xml", ".yaml", ".yml", ".npz", ".npy", ".pkl"}

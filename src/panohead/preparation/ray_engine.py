@@ -8,12 +8,12 @@ import pickle
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from panohead.data.prepare_files import Record
-from panohead.data.prepare_pool import prepare_safely
-from panohead.data.prepare_run import Engine
-from panohead.data.prepare_settings import PrepareSettings
-from panohead.data.prepare_sources import PhotoRef
 from panohead.errors import PanoHeadError
+from panohead.preparation.files import Record
+from panohead.preparation.run import Engine
+from panohead.preparation.settings import PrepareSettings
+from panohead.preparation.sources import PhotoRef
+from panohead.preparation.worker_pool import prepare_safely
 
 _BATCH = 8
 
@@ -34,7 +34,7 @@ class PhotoActor:
 
 
 def ray_engine(address: str, workers: int) -> Engine:
-    """An engine for :func:`panohead.data.prepare_run.prepare_steps`.
+    """An engine for :func:`panohead.preparation.run.prepare_steps`.
 
     Args:
         address: of the cluster; "auto" finds one, "local" starts one on this machine.

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from panohead.data.face_mesh import import_mediapipe
+from panohead.alignment.detector_check import check_models
+from panohead.alignment.face_landmarks import import_mediapipe
+from panohead.alignment.photo_mask import read_own_mask
+from panohead.alignment.pose_file import find_pose, remarks_on_poses
+from panohead.data.duplicates import repeated
 from panohead.data.labels import LABELS_FILE
-from panohead.data.mask_person import read_own_mask
-from panohead.data.pose_sidecar import find_pose, remarks_on_poses
-from panohead.data.prepare_files import SET_ASIDE, Journal, Record, open_out, write_atomic, write_json
-from panohead.data.prepare_models import check_models
-from panohead.data.prepare_pool import prepare_many
-from panohead.data.prepare_settings import PrepareSettings
-from panohead.data.prepare_sources import PhotoRef, list_photos
-from panohead.data.quality import repeated
-from panohead.system.atomic_write import LEFTOVERS
+from panohead.preparation.files import REMEDY, SET_ASIDE, Journal, Record, open_out
+from panohead.preparation.settings import PrepareSettings
+from panohead.preparation.sources import PhotoRef, list_photos
+from panohead.preparation.worker_pool import prepare_many
+from panohead.system.atomic_write import LEFTOVERS, write_bytes, write_json
 
 Engine = Callable[[Iterable[PhotoRef], PrepareSettings], Iterator[Record]]
 """Turns photos into records, in any order."""
@@ -109,11 +109,11 @@ def finish(settings: PrepareSettings) -> PrepareSummary:
                 accepted.append(crop)
     _remove_strangers(out, {crop["image"] for crop in accepted}, {crop["mask"] for crop in accepted})
     lines = "".join(json.dumps(record) + "\n" for record in records)
-    write_atomic(out / "prepare.jsonl", lines.encode())
+    write_bytes(out / "prepare.jsonl", lines.encode(), remedy=REMEDY)
     accepted.sort(key=lambda crop: str(crop["image"]))
     coarse = [crop["image"] for crop in accepted if crop["kind"] == "coarse"]
     index = {"labels": [[crop["image"], crop["label"]] for crop in accepted], "coarse": coarse}
-    write_json(out / "images" / LABELS_FILE, index)
+    write_json(out / "images" / LABELS_FILE, index, remedy=REMEDY)
     reasons = Counter(reason.split(":")[0] for record in records for reason in reasons_of(record))
     return PrepareSummary(
         photos=len(records),

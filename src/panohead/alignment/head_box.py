@@ -5,8 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from panohead.data.crop import HeadCrop
-from panohead.data.pose_onnx import Network
+from panohead.alignment.crop import HeadCrop
+from panohead.alignment.pose_network import Network
 from panohead.errors import PanoHeadError
 
 Box = tuple[float, float, float, float]

@@ -8,9 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from panohead.data.crop import HeadCrop, cut_window
-from panohead.data.face_canonical import LANDMARKS
-from panohead.data.face_pose import fit_face
+from panohead.alignment.canonical_face import LANDMARKS
+from panohead.alignment.crop import HeadCrop, cut_window
+from panohead.alignment.face_pose import fit_face
 from panohead.errors import PanoHeadError
 
 WINDOW_PX = 512

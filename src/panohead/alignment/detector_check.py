@@ -6,9 +6,17 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from panohead.data.head_box import HeadDetector
-from panohead.data.mask_person import OnnxMasker
-from panohead.data.pose_onnx import INPUT_PX, Network, NetworkInput, PoseKind, PoseModel, describe_input, open_network
+from panohead.alignment.head_box import HeadDetector
+from panohead.alignment.person_mask import OnnxMasker
+from panohead.alignment.pose_network import (
+    INPUT_PX,
+    Network,
+    NetworkInput,
+    PoseKind,
+    PoseModel,
+    describe_input,
+    open_network,
+)
 from panohead.errors import PanoHeadError
 
 _GREY = np.full((48, 64, 3), 128, dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""Looking at, checking, converting and writing datasets."""
