@@ -32,8 +32,8 @@ from panohead.training.losses import (
     generator_loss,
     r1_loss,
 )
+from panohead.training.networks import Players, make_players
 from panohead.training.optimizers import sanitize_gradients
-from panohead.training.players import Players, make_players
 
 SHARES = {"generator": 1.0, "fakes": 1.0, "photos": 1.0, "r1": 1 / 16}
 """How often a step makes each move."""

@@ -16,7 +16,7 @@ from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.interop.official import load_networks
 from panohead.inversion import ReconstructedHead, open_reconstruction, reconstruct
-from panohead.inversion.pictures import Picture
+from panohead.inversion.load_photos import Picture
 from panohead.models.generator import Generator
 
 BUNDLED = ("demo",)

@@ -12,13 +12,13 @@ from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import EG3D_AXES
-from panohead.training.augment_config import AugmentConfig
+from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.config import DataConfig, NumericsConfig, TrainConfig
 from panohead.training.losses import LossConfig
 from panohead.training.optimizers import AdamConfig, generator_adam
 from panohead.training.regularizers import DensityRegularizerConfig
 from panohead.training.schedules import ScheduleConfig
-from panohead.training.warm_start import WarmStartConfig
+from panohead.training.warm_start.fit import WarmStartConfig
 
 R1_AT_ONE_PIXEL = 0.0002
 """gamma = this x resolution squared / batch: a rule of thumb of StyleGAN2-ADA for data without a tuned value."""
@@ -104,7 +104,7 @@ def demo_64() -> TrainConfig:
     """The bundled model without a GPU: 64 pixels from 32 x 32 rays, 1.3 million parameters a player.
 
     On white and with exact cameras, so that nothing is spent on backgrounds and camera offsets. Warm-started: see
-    :mod:`panohead.training.warm_start`; the layers' noise maps, which it has learnt, stay as they are.
+    :mod:`panohead.training.warm_start.fit`; the layers' noise maps, which it has learnt, stay as they are.
     """
     generator = GeneratorConfig(
         z_dim=64,

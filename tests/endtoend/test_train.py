@@ -12,7 +12,7 @@ import torch
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.cli.main import main
 from panohead.presets import tiny
-from panohead.training.players import make_players
+from panohead.training.networks import make_players
 from training.runs import final_state, tensors
 
 HEADS = Path(__file__).parents[1] / "training" / "heads"

@@ -15,15 +15,15 @@ from evaluation.scenes import bands, sphere_view
 from panohead.checkpoint import save_checkpoint
 from panohead.cli.main import main
 from panohead.errors import PanoHeadError
-from panohead.evaluation.depth_floor import depth_floor
+from panohead.evaluation.depth_baseline import depth_floor
 from panohead.evaluation.distribution_metrics import SetSettings, compare_sets, real_sets
 from panohead.evaluation.evaluate import FLOOR, Evaluated, Evaluation
 from panohead.evaluation.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.fakes import even_rays, fake_batches, to_bytes
-from panohead.evaluation.photo_floor import tools_on_photos
+from panohead.evaluation.image_set import PictureSet, patches_per_picture
 from panohead.evaluation.photos import Photos, reduced
-from panohead.evaluation.picture_set import PictureSet, patches_per_picture
 from panohead.evaluation.protocol import comparisons, yaw_of
+from panohead.evaluation.real_data_baseline import tools_on_photos
 from panohead.evaluation.report import write_report
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.geometry.camera import Camera

@@ -16,9 +16,9 @@ from panohead.cli.main import main
 from panohead.cli.reconstruct import Reconstruct
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion.label_check import label_doubt
+from panohead.inversion.labels import label_doubt
+from panohead.inversion.load_photos import read_pictures
 from panohead.inversion.photo import Photo
-from panohead.inversion.pictures import read_pictures
 from panohead.media.images import to_uint8
 
 SIDE = 64

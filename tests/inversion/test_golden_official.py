@@ -9,11 +9,11 @@ from torch import Tensor
 
 from panohead.interop.names import official_state_dict
 from panohead.interop.official import generator_from_official
-from panohead.inversion import official
-from panohead.inversion.draws import Draws
+from panohead.inversion import official_preset as official
 from panohead.inversion.journal import Journal
 from panohead.inversion.losses import FeatureLoss
-from panohead.inversion.official import OfficialConfig
+from panohead.inversion.official_preset import OfficialConfig
+from panohead.inversion.randomness import Draws
 from panohead.inversion.w_space import WSpace, w_space
 from panohead.models.generator import Generator
 from panohead.rendering.renderer import RayRandomness

@@ -11,12 +11,12 @@ import tiny
 from panohead.errors import PanoHeadError
 from panohead.frame import Frame
 from panohead.geometry import Camera
+from panohead.inversion.camera_refinement import moved
 from panohead.inversion.journal import Journal
 from panohead.inversion.losses import FeatureLoss, PyramidLoss, psnr_db, pyramid, ssim
-from panohead.inversion.minimise import Plateau, minimise
 from panohead.inversion.objective import NOISE, PhotoObjective, empty_colour
+from panohead.inversion.optimize import Plateau, minimise
 from panohead.inversion.photo import Photo
-from panohead.inversion.refine_camera import moved
 from panohead.inversion.unseen import UnseenViews, coprime, unseen_cameras
 from panohead.inversion.visibility import seen_pixels, seen_points
 from panohead.inversion.w_space import w_space

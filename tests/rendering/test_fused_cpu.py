@@ -12,7 +12,7 @@ from torch import Tensor
 from panohead.geometry import Camera, rays_from_camera
 from panohead.ops.cpu.jit import available
 from panohead.rendering import fused_cpu
-from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, first_depths
 from panohead.rendering.renderer import render_rays as plain_render

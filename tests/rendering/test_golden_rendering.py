@@ -10,7 +10,7 @@ import torch
 from panohead.geometry import Camera, rays_from_camera
 from panohead.rendering import renderer
 from panohead.rendering.compositing import clamp_depth, composite, interval_weights
-from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.density import clean_density, nearly_transparent, outside_crop
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RenderConfig, first_depths, render_rays

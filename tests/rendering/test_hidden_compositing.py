@@ -3,7 +3,7 @@
 import torch
 
 from panohead.rendering.compositing import composite
-from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden
 
 

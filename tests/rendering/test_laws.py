@@ -7,7 +7,7 @@ import torch
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.rendering.compositing import composite, interval_weights
-from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.dispatch import density
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RenderConfig, render_rays

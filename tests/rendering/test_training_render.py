@@ -12,7 +12,7 @@ from panohead.geometry import Camera, rays_from_camera
 from panohead.ops import fast_paths
 from panohead.ops.cpu.jit import available
 from panohead.rendering import dispatch, fused_gradient, training_render
-from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, render_rays
 from panohead.rendering.trigrid import EG3D_AXES

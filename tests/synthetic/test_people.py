@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from panohead.synthetic.basis import head_basis
-from panohead.synthetic.colour import hair_albedo, lightness, skin_albedo
+from panohead.synthetic.color import hair_albedo, lightness, skin_albedo
 from panohead.synthetic.people import (
     BEARDS,
     CLOTHES,

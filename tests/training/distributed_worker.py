@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from panohead.errors import PanoHeadError
-from panohead.training import distributed
-from panohead.training.distributed import Ranks
+from panohead.training.distributed import ranks as distributed
+from panohead.training.distributed.ranks import Ranks
 
 GRADIENTS = {"a": (2, 3), "b": (1, 2, 3, 3), "c": (5,), "only first": (4,), "nowhere": (3,), "double": (2,)}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from panohead.training.run_state import load_latest_state
+from panohead.training.run.checkpoint import load_latest_state
 
 HEADS = Path(__file__).parent / "heads"
 PATIENCE_S = 800

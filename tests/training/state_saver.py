@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from panohead.training.run_state import save_state
+from panohead.training.run.checkpoint import save_state
 
 
 def _save_for_ever(run: Path, first: int, step: int) -> None:

@@ -12,15 +12,15 @@ from torch import Tensor
 from panohead.errors import PanoHeadError
 from panohead.ops.resample import fir_filter, upfirdn2d
 from panohead.system.config_json import from_plain
-from panohead.training.augment import (
+from panohead.training.augmentation.augment import (
     AdaptiveProbability,
     AugmentConfig,
     TransformMultipliers,
     TransformStrengths,
     augment,
 )
-from panohead.training.augment_transforms import colour_matrices, geometric_matrices
-from panohead.training.augment_warp import HALF_BAND_TAPS, enlarging_matrix, shrinking_matrix, warp
+from panohead.training.augmentation.transforms import colour_matrices, geometric_matrices
+from panohead.training.augmentation.warp import HALF_BAND_TAPS, enlarging_matrix, shrinking_matrix, warp
 
 GEOMETRY = (
     "x_flip",

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from panohead.errors import PanoHeadError
-from panohead.training.distributed import (
+from panohead.training.distributed.ranks import (
     Ranks,
     average,
     average_gradients,
@@ -161,7 +161,7 @@ def test_a_lost_rank_ends_the_others(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["panohead.training.distributed"])  # torch is loaded once for all of these tests
+    forks.set_forkserver_preload(["panohead.training.distributed.ranks"])  # torch is loaded once for all of these tests
     arguments = [task, str(SILENCE_S), str(tmp_path)]
     processes = [
         forks.Process(target=worker.run_forked, args=(arguments, place, tmp_path / f"{rank}.errors"))

@@ -10,8 +10,8 @@ from PIL import Image
 
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
-from panohead.training.multiview import MultiViewData, load_multiview
-from panohead.training.picture_codes import picture_codes
+from panohead.training.warm_start.latent_codes import picture_codes
+from panohead.training.warm_start.multiview import MultiViewData, load_multiview
 
 
 def write_dataset(root: Path) -> None:

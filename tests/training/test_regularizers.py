@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from panohead.ops.fast_paths import plain_only
-from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
 from panohead.training.conditioning import Draws
 from panohead.training.regularizers import (

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from panohead.presets import tiny
-from panohead.training.multiview import MultiViewData, load_multiview
-from panohead.training.warm_stage import fit
-from panohead.training.warm_start import WarmStart, WarmStartConfig
+from panohead.training.warm_start.fit import WarmStart, WarmStartConfig
+from panohead.training.warm_start.multiview import MultiViewData, load_multiview
+from panohead.training.warm_start_stage import fit
 from training.runs import HEADS, SETTINGS, SMALL, final_state, start, tensors, train
 
 KIMG = 0.24

@@ -15,8 +15,8 @@ from PIL import Image
 from rich.console import Console
 
 from panohead.errors import PanoHeadError
-from panohead.training.run_log import RunLog, duration, showing
-from panohead.training.run_records import mend_records, read_records
+from panohead.training.run.log import RunLog, duration, showing
+from panohead.training.run.records import mend_records, read_records
 
 
 class Board:

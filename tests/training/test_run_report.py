@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from panohead.errors import PanoHeadError
-from panohead.training.run_report import charts_of, write_report
-from panohead.training.run_report_page import flattened, readable
-from panohead.training.run_report_svg import Chart, Series, draw, short, smoothed, thinned, ticks
+from panohead.training.run.report import charts_of, write_report
+from panohead.training.run.report_html import flattened, readable
+from panohead.training.run.report_svg import Chart, Series, draw, short, smoothed, thinned, ticks
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 COORDINATES = ("points", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height", "viewbox")

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from panohead.errors import PanoHeadError
-from panohead.training.run_state import KEPT_STATES, load_latest_state, save_state
+from panohead.training.run.checkpoint import KEPT_STATES, load_latest_state, save_state
 
 SAVER = Path(__file__).with_name("state_saver.py")
 

@@ -14,7 +14,7 @@ from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.media import is_marked_synthetic, mask_to_pil, to_pil
 from panohead.models.generator import Generator
-from panohead.training.snapshot_grid import snapshot_grid
+from panohead.training.run.snapshot_grid import snapshot_grid
 
 CELL, PADDING = 128, 4
 YAWS = (0, 45, 270)
@@ -135,7 +135,7 @@ def test_options(network: Generator, tmp_path: Path) -> None:
 
 
 def test_many_heads_fit_into_a_webp(network: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("panohead.training.snapshot_grid._LONGEST_SHEET", 400)
+    monkeypatch.setattr("panohead.training.run.snapshot_grid._LONGEST_SHEET", 400)
     path = snapshot_grid(network, z=latents(3), file=tmp_path / "grid.webp", yaws_deg=(0,))
     assert 300 < max(pixels(path).shape[:2]) <= 400 + 30  # nine lines, and labels
     assert is_marked_synthetic(path)

@@ -11,9 +11,9 @@ from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.renderer import RenderConfig
 from panohead.stylegan.layers import normalize_second_moment
-from panohead.training.multiview import MultiViewData
-from panohead.training.patches import patch_losses, patch_rays, pick_patches
-from panohead.training.warm_start import WarmStart, WarmStartConfig, fold_codes, rate_factor
+from panohead.training.warm_start.fit import WarmStart, WarmStartConfig, fold_codes, rate_factor
+from panohead.training.warm_start.multiview import MultiViewData
+from panohead.training.warm_start.patches import patch_losses, patch_rays, pick_patches
 
 PEOPLE, VIEWS = 3, 4
 

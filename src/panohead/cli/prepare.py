@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from panohead.cli.common import Debug, counting, say
-from panohead.cli.finder_options import FinderOptions
+from panohead.cli.detector_options import FinderOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from panohead.cli.common import TRANSPARENT, Debug, Model, parse_background, say
-from panohead.cli.finder_options import FinderOptions
+from panohead.cli.detector_options import FinderOptions
 from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
     from panohead.alignment.detectors import AlignmentTools
     from panohead.alignment.pose_file import GivenPose
-    from panohead.cli.reconstruct_files import Digests
+    from panohead.cli.reconstruct_output import Digests
     from panohead.gallery import Look
     from panohead.geometry import Camera
     from panohead.inversion import FastConfig, Journal, OfficialConfig, PictureLoss, ReconstructedHead
@@ -63,8 +63,8 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
 
     def run(self) -> None:
         """Reconstruct and write everything."""
-        from panohead.cli.optimising import optimisation_bar, stop_on_interrupt
-        from panohead.cli.reconstruct_files import STATE, digests, open_folder
+        from panohead.cli.progress import optimisation_bar, stop_on_interrupt
+        from panohead.cli.reconstruct_output import STATE, digests, open_folder
         from panohead.inversion import Journal
 
         self._check()
@@ -96,7 +96,7 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         self._conclude(journal, out)
 
     def _conclude(self, journal: "Journal", out: Path) -> None:
-        from panohead.cli.reconstruct_files import STATE
+        from panohead.cli.reconstruct_output import STATE
 
         if journal.stopped:
             say(f"stopped early: the best so far is in {out}; the same command with --resume goes on")
@@ -105,7 +105,7 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         say(f"wrote the head to {out}; look at {out / 'report.html'}")
 
     def _check(self) -> None:
-        from panohead.inversion.pictures import MOST_PHOTOS
+        from panohead.inversion.load_photos import MOST_PHOTOS
 
         wrong = {
             f"{len(self.photos)} photos were given; give 1 to {MOST_PHOTOS} of one person": (
@@ -165,7 +165,7 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         return FeatureLoss(load_lpips_vgg(self.lpips).to(self.device))
 
     def _cameras(self) -> "list[Camera] | None":
-        from panohead.inversion.label_file import read_cameras
+        from panohead.inversion.labels import read_cameras
 
         if not self.aligned:
             return None
@@ -213,7 +213,7 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         )
 
     def _write(self, head: "ReconstructedHead", out: Path, photos: "Digests") -> None:
-        from panohead.cli.reconstruct_files import write_results
+        from panohead.cli.reconstruct_output import write_results
         from panohead.inversion.report import write_report
 
         results, notes = write_results(head, out, self._look(), frames=self.frames, meshes=self)

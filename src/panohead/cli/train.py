@@ -92,7 +92,7 @@ class Train:
 
     def _config_of(self, run: Path) -> "TrainConfig":
         """That of a run, with the length asked for."""
-        from panohead.training.run_folder import read_run
+        from panohead.training.run.folder import read_run
 
         self._refuse_changes()
         config = read_run(run).config

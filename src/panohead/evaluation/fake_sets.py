@@ -13,8 +13,8 @@ from panohead.errors import PanoHeadError
 from panohead.evaluation.distribution import frechet_distance
 from panohead.evaluation.distribution_metrics import SetSettings
 from panohead.evaluation.fakes import fake_batches, to_bytes
+from panohead.evaluation.image_set import PictureSet
 from panohead.evaluation.photos import reduced
-from panohead.evaluation.picture_set import PictureSet
 from panohead.evaluation.protocol import Route, drawn_labels, yaw_of
 from panohead.evaluation.results import Result, Skipped
 from panohead.evaluation.settings import SMALLEST_SIDE

@@ -23,7 +23,7 @@ from panohead.evaluation.geometry import (
     sector_of,
     surface_errors,
 )
-from panohead.evaluation.known_people import KnownPerson, KnownView, halved
+from panohead.evaluation.ground_truth_people import KnownPerson, KnownView, halved
 from panohead.evaluation.results import Progress, Result, silent
 from panohead.evaluation.warping import OPAQUE, View, points_of
 from panohead.head import Head

@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera, angle_between_deg
+from panohead.inversion.camera_refinement import CameraRefinement
 from panohead.inversion.losses import psnr_db, ssim
 from panohead.inversion.objective import photo_ground
 from panohead.inversion.photo import Photo
 from panohead.inversion.reconstructed_head import ReconstructedHead
-from panohead.inversion.refine_camera import CameraRefinement
 
 LEAST_OVERLAP = 0.8
 LEAST_PSNR_DB = 15.0

@@ -10,15 +10,15 @@ from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion import official
-from panohead.inversion.draws import Draws
-from panohead.inversion.fast import FastConfig, reconstruct_fast
+from panohead.inversion import official_preset as official
+from panohead.inversion.fast_preset import FastConfig, reconstruct_fast
 from panohead.inversion.journal import Journal
+from panohead.inversion.load_photos import MaskPicture, Picture, read_pictures
 from panohead.inversion.losses import PictureLoss, PyramidLoss
 from panohead.inversion.objective import PhotoObjective, photo_ground
-from panohead.inversion.official import OfficialConfig
+from panohead.inversion.official_preset import OfficialConfig
 from panohead.inversion.photo import Photo
-from panohead.inversion.pictures import MaskPicture, Picture, read_pictures
+from panohead.inversion.randomness import Draws
 from panohead.inversion.reconstructed_head import Found, ReconstructedHead
 from panohead.inversion.w_space import w_space
 from panohead.models.generator import Generator

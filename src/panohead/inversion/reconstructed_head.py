@@ -20,10 +20,10 @@ from panohead.errors import PanoHeadError
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
-from panohead.inversion.difference import load_difference, save_difference
 from panohead.inversion.journal import Journal
 from panohead.inversion.photo import Photo
 from panohead.inversion.visibility import seen_points
+from panohead.inversion.weight_delta import load_difference, save_difference
 from panohead.mesh.export import METRES_PER_WORLD_UNIT
 from panohead.models.generator import Generator
 from panohead.system.atomic_write import atomic_path

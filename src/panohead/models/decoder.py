@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panohead.rendering.decoder import ColourActivation, DecoderWeights
+from panohead.rendering.decoder_mlp import ColourActivation, DecoderWeights
 from panohead.stylegan.layers import FullyConnected
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from panohead.models.superresolution import SuperResolutionConfig
-from panohead.rendering.decoder import ColourActivation
+from panohead.rendering.decoder_mlp import ColourActivation
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
 from panohead.stylegan.synthesis import BlockConfig, SynthesisConfig

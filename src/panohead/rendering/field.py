@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.rendering import trigrid_cpu
-from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, sample_trigrid
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from panohead.ops.cpu.jit import available, load_failure
 from panohead.ops.cpu.threads import cut, run
-from panohead.rendering.decoder import DecoderWeights
+from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
 
 _KERNELS = "panohead.rendering.fused_cpu_kernels"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from panohead.synthetic.colour import melanin_for_tone
+from panohead.synthetic.color import melanin_for_tone
 
 HAIR_STYLES = {
     "bald": 0.05, "buzz": 0.07, "short": 0.10, "side_part": 0.08, "slick": 0.05, "receding": 0.04, "bob": 0.07,

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from panohead.synthetic.basis import head_basis
-from panohead.synthetic.colour import hair_albedo, skin_albedo
+from panohead.synthetic.color import hair_albedo, skin_albedo
 from panohead.synthetic.fields import CosineNoise, blob, smoothstep
 from panohead.synthetic.people import Person
 from panohead.synthetic.regions import beard_mask

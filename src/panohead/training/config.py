@@ -9,12 +9,12 @@ from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.synthesis_layers import NoiseMode
 from panohead.system.config_json import from_plain
-from panohead.training.augment_config import AugmentConfig
+from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.losses import LossConfig
 from panohead.training.optimizers import AdamConfig, discriminator_adam, generator_adam
 from panohead.training.regularizers import DensityRegularizerConfig
 from panohead.training.schedules import ScheduleConfig
-from panohead.training.warm_start import WarmStartConfig
+from panohead.training.warm_start.fit import WarmStartConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ import torch
 from panohead.geometry.camera import Camera
 from panohead.system.peak_memory import peak_memory_gb
 from panohead.training.config import TrainConfig
-from panohead.training.distributed import Ranks, choose_device
+from panohead.training.distributed.ranks import Ranks, choose_device
 from panohead.training.losses import Photos
-from panohead.training.players import make_players, set_precision
+from panohead.training.networks import make_players, set_precision
+from panohead.training.run.running_means import Tally
 from panohead.training.step import Moment, Step
-from panohead.training.tally import Tally
 
 STEPS_MEASURED = 2
 CAMERAS = 16

@@ -8,13 +8,13 @@ from panohead.data.dataset import open_dataset
 from panohead.data.loader import PhotoLoader
 from panohead.errors import PanoHeadError
 from panohead.training.config import TrainConfig
-from panohead.training.distributed import Ranks, average, join_ranks
+from panohead.training.distributed.ranks import Ranks, average, join_ranks
 from panohead.training.loop import Training
-from panohead.training.players import load_initial, make_players, set_precision
-from panohead.training.run_folder import RunDescription, read_run, start_run, write_run
-from panohead.training.run_log import showing
-from panohead.training.run_state import LoadedState, load_latest_state
-from panohead.training.warm_stage import warm_start
+from panohead.training.networks import load_initial, make_players, set_precision
+from panohead.training.run.checkpoint import LoadedState, load_latest_state
+from panohead.training.run.folder import RunDescription, read_run, start_run, write_run
+from panohead.training.run.log import showing
+from panohead.training.warm_start_stage import warm_start
 
 
 def launch(

@@ -10,19 +10,19 @@ from pathlib import Path
 
 from panohead.data.loader import PhotoLoader
 from panohead.system.peak_memory import peak_memory_gb
-from panohead.training.augment_probability import AdaptiveProbability
-from panohead.training.clock import Clock
+from panohead.training.augmentation.probability import AdaptiveProbability
 from panohead.training.config import TrainConfig
-from panohead.training.distributed import Ranks, average, broadcast_module
-from panohead.training.interruption import stop_on_signals
+from panohead.training.distributed.interruption import stop_on_signals
+from panohead.training.distributed.ranks import Ranks, average, broadcast_module
 from panohead.training.losses import Photos
-from panohead.training.players import Players, pack, unpack
-from panohead.training.run_log import RunLog
-from panohead.training.run_report import write_report
-from panohead.training.run_state import LoadedState, save_state
-from panohead.training.snapshots import DistanceMeter, save_grid, save_snapshot
+from panohead.training.networks import Players, pack, unpack
+from panohead.training.run.checkpoint import LoadedState, save_state
+from panohead.training.run.log import RunLog
+from panohead.training.run.progress import Clock
+from panohead.training.run.report import write_report
+from panohead.training.run.running_means import Tally
+from panohead.training.run.snapshots import DistanceMeter, save_grid, save_snapshot
 from panohead.training.step import Moment, Step
-from panohead.training.tally import Tally
 
 SHOW_EVERY_S = 0.5
 """Between two movements of the progress line."""
@@ -32,7 +32,7 @@ class Training:
     """A run in progress on one device; :meth:`run` takes it to its end.
 
     Args:
-        folder: of the run, see :mod:`panohead.training.run_folder`.
+        folder: of the run, see :mod:`panohead.training.run.folder`.
         players: as they start; their weights become equal on all devices.
         loaded: the state to continue from.
         quiet: no progress line.

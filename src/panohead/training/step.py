@@ -12,12 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
-from panohead.models.discriminator import Discriminator
-from panohead.models.generator import Generator
-from panohead.training.augment import augment
+from panohead.training.augmentation.augment import augment
 from panohead.training.conditioning import Draws
 from panohead.training.config import TrainConfig
-from panohead.training.distributed import Ranks, average_gradients
+from panohead.training.distributed.ranks import Ranks, average_gradients
 from panohead.training.ema import ema_beta, update_ema
 from panohead.training.losses import (
     Augment,
@@ -30,21 +28,11 @@ from panohead.training.losses import (
     r1_loss,
 )
 from panohead.training.nan_guard import find_nonfinite
+from panohead.training.networks import Players
 from panohead.training.optimizers import sanitize_gradients
 from panohead.training.randomness import Purpose, seeded
 from panohead.training.regularizers import density_penalty
-from panohead.training.tally import Tally
-
-
-@dataclass
-class Players:
-    """Both networks, the generator's running average, and the optimisers."""
-
-    generator: Generator
-    discriminator: Discriminator
-    average: Generator
-    generator_optimiser: torch.optim.Adam
-    discriminator_optimiser: torch.optim.Adam
+from panohead.training.run.running_means import Tally
 
 
 @dataclass(frozen=True)

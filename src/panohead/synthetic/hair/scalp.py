@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from panohead.synthetic.colour import hair_albedo
+from panohead.synthetic.color import hair_albedo
 from panohead.synthetic.fields import CosineNoise, normalized
 from panohead.synthetic.hair.field import DistanceField
 from panohead.synthetic.hair.strands import Roots, sample_roots

@@ -1,7 +1,7 @@
 """What a run tells while it trains: a progress line, ``stats.jsonl``, TensorBoard, notes.
 
 In the run folder: ``stats.jsonl`` (a record a tick), ``notes.jsonl`` (what went wrong, when), ``environment.json``
-(what it ran on) and ``tensorboard/``. :mod:`panohead.training.run_report` makes a page of them.
+(what it ran on) and ``tensorboard/``. :mod:`panohead.training.run.report` makes a page of them.
 """
 
 import json
@@ -21,8 +21,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
 from panohead.system.atomic_write import atomic_path
-from panohead.training.run_environment import ENVIRONMENT_NAME, environment
-from panohead.training.run_records import NOTES_NAME, STATS_NAME, RecordWriter, mend_records, nimg_of, number, plain
+from panohead.training.run.environment import ENVIRONMENT_NAME, environment
+from panohead.training.run.records import NOTES_NAME, STATS_NAME, RecordWriter, mend_records, nimg_of, number, plain
 
 TENSORBOARD_NAME = "tensorboard"
 _SHORT_NAMES = {

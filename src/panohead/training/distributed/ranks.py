@@ -2,7 +2,7 @@
 
 Gradients are averaged by hand after the backward pass: DistributedDataParallel's hooks do not stand the double backward
 of R1. Every function here does nothing in a world of one. How a lost rank is noticed: see
-:mod:`panohead.training.heartbeat`.
+:mod:`panohead.training.distributed.heartbeat`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
-from panohead.training.heartbeat import SILENCE_S, Heartbeat, launcher_holds_store
+from panohead.training.distributed.heartbeat import SILENCE_S, Heartbeat, launcher_holds_store
 
 JOIN_S = 300.0
 """How long the first rank waits for the last one at the start."""

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry.camera import translate_label
-from panohead.inversion.draws import Draws
 from panohead.inversion.journal import Journal
 from panohead.inversion.losses import Distance, PictureLoss
 from panohead.inversion.optimizer_state import adam_state, restore_adam
+from panohead.inversion.randomness import Draws
 from panohead.inversion.w_space import WSpace
 from panohead.models.generator import Generator
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from panohead.models.generator import Generator
 from panohead.training.config import TrainConfig
-from panohead.training.distributed import Ranks, average
-from panohead.training.interruption import stop_on_signals
-from panohead.training.multiview import MultiViewData, load_multiview
-from panohead.training.run_log import showing
-from panohead.training.run_state import load_latest_state, save_state
-from panohead.training.step import Players
-from panohead.training.warm_start import WarmStart
+from panohead.training.distributed.interruption import stop_on_signals
+from panohead.training.distributed.ranks import Ranks, average
+from panohead.training.networks import Players
+from panohead.training.run.checkpoint import load_latest_state, save_state
+from panohead.training.run.log import showing
+from panohead.training.warm_start.fit import WarmStart
+from panohead.training.warm_start.multiview import MultiViewData, load_multiview
 
 FOLDER = "warm_start"
 SAVE_EVERY_S = 120.0

@@ -14,9 +14,9 @@ from panohead.data.loader import PhotoLoader
 from panohead.evaluation.sliced_wasserstein import PyramidPatches, SlicedWasserstein, describe, sliced_wasserstein
 from panohead.models.generator import Generator
 from panohead.training.config import TrainConfig
+from panohead.training.networks import Players
 from panohead.training.randomness import seeded
-from panohead.training.snapshot_grid import snapshot_grid
-from panohead.training.step import Players
+from panohead.training.run.snapshot_grid import snapshot_grid
 
 GRID_HEADS = 4
 GRID_PSI = 0.7

@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.training.augment_config import AugmentConfig, TransformMultipliers, TransformStrengths
-from panohead.training.augment_probability import AdaptiveProbability
-from panohead.training.augment_transforms import colour_matrices, geometric_matrices
-from panohead.training.augment_warp import warp
+from panohead.training.augmentation.config import AugmentConfig, TransformMultipliers, TransformStrengths
+from panohead.training.augmentation.probability import AdaptiveProbability
+from panohead.training.augmentation.transforms import colour_matrices, geometric_matrices
+from panohead.training.augmentation.warp import warp
 
 __all__ = ["AdaptiveProbability", "AugmentConfig", "TransformMultipliers", "TransformStrengths", "augment"]
 

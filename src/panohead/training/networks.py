@@ -1,6 +1,7 @@
 """The two networks of a run, where they come from, and what of them is kept to resume."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,19 @@ from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
 from panohead.training.config import NumericsConfig, TrainConfig
 from panohead.training.optimizers import make_adam
-from panohead.training.step import Players
 
 _KEPT = ("generator", "discriminator", "average", "generator_optimiser", "discriminator_optimiser")
+
+
+@dataclass
+class Players:
+    """Both networks, the generator's running average, and the optimisers."""
+
+    generator: Generator
+    discriminator: Discriminator
+    average: Generator
+    generator_optimiser: torch.optim.Adam
+    discriminator_optimiser: torch.optim.Adam
 
 
 def set_precision(numerics: NumericsConfig) -> None:

@@ -15,7 +15,7 @@ from panohead.alignment.read_photo import Photo as ReadPhoto
 from panohead.alignment.read_photo import read_photo, to_rgb
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion.label_check import label_doubt
+from panohead.inversion.labels import label_doubt
 from panohead.inversion.photo import Photo, aligned_photo, found_photo
 
 MOST_PHOTOS = 8

@@ -1,16 +1,48 @@
-"""Does a given camera go with its crop? The face's landmarks know, where there is a face."""
+"""Cameras of aligned crops: reading them from a ``dataset.json`` of any name, and checking them against the faces."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from panohead.alignment.align import Kind, align_face
 from panohead.alignment.angles import orbit_of_view, view_of_camera
 from panohead.alignment.detectors import AlignmentTools
+from panohead.data.labels import read_labels
+from panohead.data.sources import FolderSource
 from panohead.geometry import Camera, angle_between_deg
 from panohead.system.quiet_stderr import hushed
 
 MOST_APART_DEG: dict[Kind, float] = {"face": 25.0, "coarse": 50.0, "given": 50.0}
 """Between label and landmarks, by how far these can be trusted: a face from the side is a coarse one."""
+
+
+class _OneFile(FolderSource):
+    """Whatever is asked for, the one file answers."""
+
+    def has(self, name: str) -> bool:
+        """Whether the file is there."""
+        return self.path.is_file()
+
+    def read(self, name: str) -> bytes:
+        """Its content."""
+        return self.path.read_bytes()
+
+    def describe(self, name: str) -> str:
+        """Its path."""
+        return str(self.path)
+
+
+def read_cameras(path: Path, photos: Sequence[Path]) -> list[Camera]:
+    """The cameras of photos by their file names.
+
+    Raises:
+        PanoHeadError: when the file or a label is missing or wrong.
+    """
+    labels = read_labels(_OneFile(path), [photo.name for photo in photos])
+    return [Camera.from_label(torch.from_numpy(label)) for label in labels]
 
 
 def label_doubt(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: AlignmentTools) -> str | None:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry.camera import Camera
-from panohead.training.multiview import MultiViewData
+from panohead.training.warm_start.multiview import MultiViewData
 
 SIDE = 8
 """Pixels a side of the small views."""

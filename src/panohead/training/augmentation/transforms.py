@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.training.augment_config import AugmentConfig
+from panohead.training.augmentation.config import AugmentConfig
 
 
 class Chance:

@@ -14,7 +14,7 @@ from panohead.rendering.field import TriGridField
 from panohead.rendering.hidden_compositing import composite_hidden
 from panohead.rendering.renderer import RenderConfig, first_depths
 from panohead.rendering.sampling import importance_depths
-from panohead.training.multiview import MultiViewData
+from panohead.training.warm_start.multiview import MultiViewData
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
 from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
-from panohead.training.multiview import MultiViewData
-from panohead.training.patches import (
+from panohead.training.warm_start.latent_codes import picture_codes
+from panohead.training.warm_start.multiview import MultiViewData
+from panohead.training.warm_start.patches import (
     PatchBatch,
     PatchRendering,
     patch_losses,
@@ -29,7 +30,6 @@ from panohead.training.patches import (
     pick_patches,
     render_patches,
 )
-from panohead.training.picture_codes import picture_codes
 
 _NOISE = PixelNoise(mode="const")
 

@@ -13,11 +13,11 @@ import numpy as np
 from panohead.errors import PanoHeadError
 from panohead.media.images import IMAGE_SUFFIXES
 from panohead.system.atomic_write import atomic_path
-from panohead.training.run_environment import ENVIRONMENT_NAME
-from panohead.training.run_log import duration
-from panohead.training.run_records import NOTES_NAME, STATS_NAME, nimg_of, number, read_records
-from panohead.training.run_report_page import escaped, flattened, folded_table, page, readable, tiles
-from panohead.training.run_report_svg import LARGEST, Chart, Series, draw
+from panohead.training.run.environment import ENVIRONMENT_NAME
+from panohead.training.run.log import duration
+from panohead.training.run.records import NOTES_NAME, STATS_NAME, nimg_of, number, read_records
+from panohead.training.run.report_html import escaped, flattened, folded_table, page, readable, tiles
+from panohead.training.run.report_svg import LARGEST, Chart, Series, draw
 
 REPORT_NAME = "report.html"
 SNAPSHOT_FOLDER = "snapshots"

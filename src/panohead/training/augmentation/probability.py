@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.training.augment_config import AugmentConfig
+from panohead.training.augmentation.config import AugmentConfig
 
 
 class AdaptiveProbability:

@@ -13,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera
+from panohead.inversion.camera_refinement import CameraRefinement
+from panohead.inversion.candidates import screen
 from panohead.inversion.journal import Journal
-from panohead.inversion.minimise import Plateau, minimise
 from panohead.inversion.objective import NOISE, PhotoObjective
+from panohead.inversion.optimize import Plateau, minimise
 from panohead.inversion.reconstructed_head import Found
-from panohead.inversion.refine_camera import CameraRefinement
-from panohead.inversion.screening import screen
 from panohead.inversion.unseen import UnseenViews
 from panohead.inversion.w_space import Whitening, w_space
 from panohead.models.generator import Generator

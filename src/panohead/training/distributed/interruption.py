@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from panohead.training.distributed import Ranks, average
+from panohead.training.distributed.ranks import Ranks, average
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera
-from panohead.inversion.draws import Draws
 from panohead.inversion.journal import Journal
 from panohead.inversion.objective import NOISE, PhotoObjective
+from panohead.inversion.randomness import Draws
 from panohead.inversion.w_space import Whitening
 from panohead.models.generator import Generator
 
