@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from panohead.geometry import Camera
-from panohead.synthetic.lighting import sample_lighting
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import develop, make_renderer
+from panohead.synthetic.renderer.lighting import sample_lighting
 from panohead.synthetic.views import FOCAL, View
 
 

@@ -22,7 +22,7 @@ from held_out_people import TrueView, true_views
 from interleaved import median_interval
 from torch import Tensor
 
-from panohead.evaluation.geometry import depth_errors
+from panohead.evaluation.ground_truth.geometry import depth_errors
 from panohead.geometry import Camera
 from panohead.inversion import FastConfig, Journal, OfficialConfig, ReconstructedHead, Step
 from panohead.inversion.losses import psnr_db, ssim

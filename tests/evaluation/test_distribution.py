@@ -5,7 +5,12 @@ import pytest
 import scipy.linalg
 
 from panohead.errors import PanoHeadError
-from panohead.evaluation.distribution import frechet_distance, inception_score, kernel_distance, precision_recall
+from panohead.evaluation.distributions.distances import (
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    precision_recall,
+)
 from parity import recipe
 
 GOLDEN = {

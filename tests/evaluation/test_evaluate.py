@@ -15,12 +15,12 @@ from evaluation.scenes import bands, sphere_view
 from panohead.checkpoint import save_checkpoint
 from panohead.cli.main import main
 from panohead.errors import PanoHeadError
-from panohead.evaluation.depth_baseline import depth_floor
-from panohead.evaluation.distribution_metrics import SetSettings, compare_sets, real_sets
+from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
+from panohead.evaluation.distributions.image_set import PictureSet, patches_per_picture
+from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_sets
 from panohead.evaluation.evaluate import FLOOR, Evaluated, Evaluation
-from panohead.evaluation.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.fakes import even_rays, fake_batches, to_bytes
-from panohead.evaluation.image_set import PictureSet, patches_per_picture
+from panohead.evaluation.ground_truth.depth_baseline import depth_floor
 from panohead.evaluation.photos import Photos, reduced
 from panohead.evaluation.protocol import comparisons, yaw_of
 from panohead.evaluation.real_data_baseline import tools_on_photos

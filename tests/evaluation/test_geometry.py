@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evaluation.scenes import sphere_view
-from panohead.evaluation.geometry import depth_errors, normal_errors_deg, normals_of, surface_errors
+from panohead.evaluation.ground_truth.geometry import depth_errors, normal_errors_deg, normals_of, surface_errors
 from panohead.evaluation.warping import points_of
 from panohead.geometry.camera import Camera
 

@@ -14,8 +14,8 @@ from panohead.cli import evaluate as command
 from panohead.errors import PanoHeadError
 from panohead.evaluation import evaluate
 from panohead.evaluation.evaluate import FLOOR, Evaluation
-from panohead.evaluation.geometry import MM_PER_WORLD_UNIT, sector_of
-from panohead.evaluation.ground_truth_people import (
+from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, sector_of
+from panohead.evaluation.ground_truth.people import (
     PHOTO_YAWS,
     TRUTH_YAWS,
     KnownPerson,
@@ -24,7 +24,7 @@ from panohead.evaluation.ground_truth_people import (
     held_out_people,
     known_person,
 )
-from panohead.evaluation.reconstruction import GeometryErrors, compare_surfaces, reconstruction
+from panohead.evaluation.ground_truth.reconstruction import GeometryErrors, compare_surfaces, reconstruction
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.evaluation.warping import View
 from panohead.geometry.camera import Camera
@@ -133,7 +133,7 @@ class Ball(Head):
 
 def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here four photos give the true size, and one gives a smaller one."""
-    monkeypatch.setattr("panohead.evaluation.ground_truth_people.known_person", spheres)
+    monkeypatch.setattr("panohead.evaluation.ground_truth.people.known_person", spheres)
     asked = []
 
     def reconstruct(predictor: Predictor, views: list[KnownView]) -> Head:
@@ -164,7 +164,7 @@ def test_what_cannot_be_reconstructed_is_one_sentence(monkeypatch: pytest.Monkey
     (tmp_path / "synthesis.json").write_text(json.dumps({"seed": settings.people_seed}))
     with pytest.raises(PanoHeadError, match="--people-seed"):
         next(held_out_people(1, settings.people_seed, 64, other_than=tmp_path))
-    monkeypatch.setattr("panohead.evaluation.ground_truth_people.known_person", spheres)
+    monkeypatch.setattr("panohead.evaluation.ground_truth.people.known_person", spheres)
 
     def fails(predictor: Predictor, views: list[KnownView]) -> Head:
         raise PanoHeadError("these photos cannot be used")

@@ -8,8 +8,8 @@ import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
 from panohead.errors import PanoHeadError
-from panohead.evaluation.pyramid_patches import _enlarge, laplacian_pyramid
-from panohead.evaluation.sliced_wasserstein import PyramidPatches, describe, join, sliced_wasserstein
+from panohead.evaluation.distributions.pyramid_patches import _enlarge, laplacian_pyramid
+from panohead.evaluation.distributions.sliced_wasserstein import PyramidPatches, describe, join, sliced_wasserstein
 
 
 def pictures(count: int, seed: int, side: int = 32) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import pytest
 
 from panohead.synthetic.head import Head, build_head
-from panohead.synthetic.scene import Scene, build_scene
+from panohead.synthetic.renderer.scene import Scene, build_scene
 from synthetic.altered import person_with
 
 

@@ -9,8 +9,8 @@ from panohead.synthetic.hair.growth import grow_hair, hairline_density, keep_in_
 from panohead.synthetic.hair.scalp import strand_colours
 from panohead.synthetic.hair.strands import bundle, clump, curl, resample
 from panohead.synthetic.hair.styles import STYLES
-from panohead.synthetic.headwear import headwear, hides_all_hair
 from panohead.synthetic.mesh import vertex_normals
+from panohead.synthetic.outfit.headwear import headwear, hides_all_hair
 from panohead.synthetic.people import HAIR_STYLES
 from panohead.synthetic.shape import head_vertices
 from synthetic.altered import person_with

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from panohead.synthetic.raster import empty_buffers, raster_strands, raster_triangles
-from panohead.synthetic.render import _project
-from panohead.synthetic.scene import Scene
+from panohead.synthetic.renderer.raster import empty_buffers, raster_strands, raster_triangles
+from panohead.synthetic.renderer.render import _project
+from panohead.synthetic.renderer.scene import Scene
 from panohead.synthetic.views import FOCAL, View
 
 

@@ -7,10 +7,10 @@ import pytest
 from scipy.spatial import cKDTree
 
 from panohead.synthetic.head import Head
-from panohead.synthetic.lighting import Lighting, sample_lighting
-from panohead.synthetic.render import Rendered, render
-from panohead.synthetic.scene import Scene, build_scene
-from panohead.synthetic.shade import gather_light
+from panohead.synthetic.renderer.lighting import Lighting, sample_lighting
+from panohead.synthetic.renderer.render import Rendered, render
+from panohead.synthetic.renderer.scene import Scene, build_scene
+from panohead.synthetic.renderer.shade import gather_light
 from panohead.synthetic.views import FOCAL, View
 
 SIZE = 96

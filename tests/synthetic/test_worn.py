@@ -5,10 +5,10 @@ import pytest
 
 from panohead.synthetic.basis import head_basis
 from panohead.synthetic.eyes import eye_and_mouth_parts, eyelashes
-from panohead.synthetic.glasses import glasses
 from panohead.synthetic.hair.field import build_field
 from panohead.synthetic.head import build_head, to_world
 from panohead.synthetic.mesh import Material, compact, tube, vertex_normals
+from panohead.synthetic.outfit.glasses import glasses
 from panohead.synthetic.shape import head_vertices
 from synthetic.altered import person_with
 

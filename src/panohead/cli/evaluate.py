@@ -12,7 +12,7 @@ from panohead.errors import UsageError
 from panohead.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
-    from panohead.evaluation.ground_truth_people import KnownView
+    from panohead.evaluation.ground_truth.people import KnownView
     from panohead.head import Head
     from panohead.predictor import Predictor
 

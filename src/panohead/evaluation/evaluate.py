@@ -11,16 +11,16 @@ import torch
 from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
 from panohead.evaluation.cost import cost
-from panohead.evaluation.depth_baseline import depth_floor
-from panohead.evaluation.distribution_metrics import SetSettings, compare_sets, photos_floor, real_sets
-from panohead.evaluation.fake_sets import fake_sets, raw_gap
-from panohead.evaluation.ground_truth_people import KnownPerson, held_out_people
+from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
+from panohead.evaluation.distributions.image_set import PictureSet
+from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, photos_floor, real_sets
+from panohead.evaluation.ground_truth.depth_baseline import depth_floor
+from panohead.evaluation.ground_truth.people import KnownPerson, held_out_people
+from panohead.evaluation.ground_truth.reconstruction import Reconstruct, reconstruction, reconstruction_floor
 from panohead.evaluation.head_views import HeadViews
-from panohead.evaluation.image_set import PictureSet
 from panohead.evaluation.photos import Photos
 from panohead.evaluation.protocol import comparisons
 from panohead.evaluation.real_data_baseline import tools_on_photos
-from panohead.evaluation.reconstruction import Reconstruct, reconstruction, reconstruction_floor
 from panohead.evaluation.results import Progress, Result, Skipped, silent
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.evaluation.toolbox import Toolbox

@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Float
 
 from panohead.synthetic.basis import head_basis
-from panohead.synthetic.clothes import clothing
 from panohead.synthetic.eyes import eye_and_mouth_parts, eyelashes
 from panohead.synthetic.fields import normalized
-from panohead.synthetic.glasses import glasses
 from panohead.synthetic.hair.growth import grow_hair, hairline_density
-from panohead.synthetic.headwear import headwear, hides_all_hair
 from panohead.synthetic.mesh import Material, Part, Strands, compact, vertex_normals
+from panohead.synthetic.outfit.clothes import clothing
+from panohead.synthetic.outfit.glasses import glasses
+from panohead.synthetic.outfit.headwear import headwear, hides_all_hair
 from panohead.synthetic.people import Person
 from panohead.synthetic.shape import head_vertices
 from panohead.synthetic.skin import skin_colour

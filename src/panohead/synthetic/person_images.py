@@ -13,10 +13,10 @@ from panohead.errors import PanoHeadError
 from panohead.synthetic.config import SynthesisConfig
 from panohead.synthetic.head import build_head
 from panohead.synthetic.layout_writer import image_stem, save_record, write_atomic
-from panohead.synthetic.lighting import Lighting, sample_background, sample_lighting
 from panohead.synthetic.people import Person, sample_person
-from panohead.synthetic.render import Rendered, render
-from panohead.synthetic.scene import build_scene
+from panohead.synthetic.renderer.lighting import Lighting, sample_background, sample_lighting
+from panohead.synthetic.renderer.render import Rendered, render
+from panohead.synthetic.renderer.scene import build_scene
 from panohead.synthetic.views import View, sample_views
 
 _ENCODING: dict[str, dict[str, Any]] = {
@@ -69,7 +69,7 @@ def make_renderer(person: Person, quality: str) -> Renderer:
         raise PanoHeadError(
             "--quality cycles needs Blender's module bpy (see docs/synthetic-heads.md); or leave it at fast"
         )
-    from panohead.synthetic.cycles import CyclesRenderer
+    from panohead.synthetic.renderer.cycles import CyclesRenderer
 
     return CyclesRenderer(head, scene)
 

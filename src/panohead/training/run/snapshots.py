@@ -11,7 +11,12 @@ from torch import Tensor
 
 from panohead.checkpoint import save_checkpoint
 from panohead.data.loader import PhotoLoader
-from panohead.evaluation.sliced_wasserstein import PyramidPatches, SlicedWasserstein, describe, sliced_wasserstein
+from panohead.evaluation.distributions.sliced_wasserstein import (
+    PyramidPatches,
+    SlicedWasserstein,
+    describe,
+    sliced_wasserstein,
+)
 from panohead.models.generator import Generator
 from panohead.training.config import TrainConfig
 from panohead.training.networks import Players

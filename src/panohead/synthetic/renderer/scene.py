@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from panohead.ops.cpu.jit import jit
 from panohead.synthetic.fields import normalized
 from panohead.synthetic.head import Head
-from panohead.synthetic.lighting import fibonacci_sphere
 from panohead.synthetic.mesh import vertex_normals
-from panohead.synthetic.raster import empty_buffers, raster_triangles
+from panohead.synthetic.renderer.lighting import fibonacci_sphere
+from panohead.synthetic.renderer.raster import empty_buffers, raster_triangles
 
 DIRECTIONS = 48
 _EXTENT = 0.78  # half the side of the square that a light sees, world units

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from panohead.evaluation.distributions.pyramid_patches import PyramidPatches, describe, join
 from panohead.evaluation.fakes import from_bytes
-from panohead.evaluation.pyramid_patches import PyramidPatches, describe, join
 from panohead.perceptual.inception import Inception
 from panohead.system.atomic_write import atomic_path
 

@@ -16,10 +16,10 @@ from jaxtyping import Float, Float32
 from mathutils import Matrix
 
 from panohead.synthetic.head import Head
-from panohead.synthetic.lighting import Lighting
 from panohead.synthetic.mesh import Material, Part, Strands
-from panohead.synthetic.render import Rendered, render
-from panohead.synthetic.scene import Scene
+from panohead.synthetic.renderer.lighting import Lighting
+from panohead.synthetic.renderer.render import Rendered, render
+from panohead.synthetic.renderer.scene import Scene
 from panohead.synthetic.views import View
 
 _SAMPLES = 8
@@ -46,7 +46,7 @@ class CyclesRenderer:
             _add_strands(self.blender, strands, material)
 
     def __call__(self, view: View, lighting: Lighting, resolution: int, focal: float) -> Rendered:
-        """The same fields as :func:`panohead.synthetic.render.render`; depth, normals and mask are its own."""
+        """The same fields as :func:`panohead.synthetic.renderer.render.render`; depth, normals and mask are its own."""
         geometry = render(self.scene, view, lighting, resolution, focal)
         settings, camera = self.blender.render, self.blender.camera
         settings.resolution_x = settings.resolution_y = resolution

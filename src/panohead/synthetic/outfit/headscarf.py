@@ -9,9 +9,9 @@ from jaxtyping import Float
 from scipy.ndimage import distance_transform_edt, gaussian_filter, grey_closing
 
 from panohead.synthetic.basis import head_basis
-from panohead.synthetic.clothes import smoothed_surface
 from panohead.synthetic.fields import CosineNoise, smoothstep
 from panohead.synthetic.mesh import compact, triangulate
+from panohead.synthetic.outfit.clothes import smoothed_surface
 
 _CENTRE = np.array([0.0, 7.35, 0.40])
 _POLAR, _AROUND, _LOWEST_DEG = 96, 168, 158.0

@@ -6,16 +6,16 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from panohead.ops.cpu.jit import jit
-from panohead.synthetic.lighting import Lighting
-from panohead.synthetic.raster import (
+from panohead.synthetic.renderer.lighting import Lighting
+from panohead.synthetic.renderer.raster import (
     empty_buffers,
     interpolation,
     mark_needed,
     raster_strands,
     raster_triangles,
 )
-from panohead.synthetic.scene import Scene
-from panohead.synthetic.shade import shade
+from panohead.synthetic.renderer.scene import Scene
+from panohead.synthetic.renderer.shade import shade
 from panohead.synthetic.views import View
 
 SAMPLES_PER_SIDE = 3  # 9 samples a pixel; odd, so that the middle one is the pixel's centre

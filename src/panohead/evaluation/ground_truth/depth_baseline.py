@@ -14,7 +14,7 @@ from panohead.data.dataset import dataset_paths
 from panohead.data.labels import read_labels
 from panohead.data.sources import image_names, open_source
 from panohead.errors import PanoHeadError
-from panohead.evaluation.geometry import MM_PER_WORLD_UNIT, SECTORS, sector_of
+from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, SECTORS, sector_of
 from panohead.evaluation.results import Result
 from panohead.evaluation.warping import View, depth_disagreement
 from panohead.geometry.camera import Camera

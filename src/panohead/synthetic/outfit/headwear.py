@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from panohead.synthetic.basis import head_basis
-from panohead.synthetic.clothes import fabric_colour, smoothed_surface
 from panohead.synthetic.fields import CosineNoise, smoothstep
 from panohead.synthetic.hair.field import DistanceField
-from panohead.synthetic.headscarf import headscarf
 from panohead.synthetic.mesh import Material, Part, compact, triangulate
+from panohead.synthetic.outfit.clothes import fabric_colour, smoothed_surface
+from panohead.synthetic.outfit.headscarf import headscarf
 from panohead.synthetic.people import Person
 
 # Height of the edge (decimetres of the neutral head) against azimuth from the front (degrees), and the lift off the

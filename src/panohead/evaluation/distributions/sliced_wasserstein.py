@@ -9,7 +9,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
-from panohead.evaluation.pyramid_patches import PyramidPatches, describe, join
+from panohead.evaluation.distributions.pyramid_patches import PyramidPatches, describe, join
 
 __all__ = ["PyramidPatches", "SlicedWasserstein", "describe", "join", "sliced_wasserstein"]
 

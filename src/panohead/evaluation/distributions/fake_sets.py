@@ -10,15 +10,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
-from panohead.evaluation.distribution import frechet_distance
-from panohead.evaluation.distribution_metrics import SetSettings
+from panohead.evaluation.distributions.distances import frechet_distance
+from panohead.evaluation.distributions.image_set import PictureSet
+from panohead.evaluation.distributions.metrics import SetSettings
+from panohead.evaluation.distributions.sliced_wasserstein import sliced_wasserstein
 from panohead.evaluation.fakes import fake_batches, to_bytes
-from panohead.evaluation.image_set import PictureSet
 from panohead.evaluation.photos import reduced
 from panohead.evaluation.protocol import Route, drawn_labels, yaw_of
 from panohead.evaluation.results import Result, Skipped
 from panohead.evaluation.settings import SMALLEST_SIDE
-from panohead.evaluation.sliced_wasserstein import sliced_wasserstein
 from panohead.models.generator import Generator
 
 

@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 
 from panohead.errors import PanoHeadError
-from panohead.evaluation.distribution import frechet_distance, inception_score, kernel_distance, precision_recall
-from panohead.evaluation.image_set import Collector, PictureSet, load_set, patches_per_picture, save_set
+from panohead.evaluation.distributions.distances import (
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    precision_recall,
+)
+from panohead.evaluation.distributions.image_set import Collector, PictureSet, load_set, patches_per_picture, save_set
+from panohead.evaluation.distributions.sliced_wasserstein import sliced_wasserstein
 from panohead.evaluation.photos import Photos
 from panohead.evaluation.protocol import Comparison, yaw_of
 from panohead.evaluation.results import Progress, Result, Skipped, silent
-from panohead.evaluation.sliced_wasserstein import sliced_wasserstein
 from panohead.perceptual.inception import Inception
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from panohead.ops.cpu.jit import jit
-from panohead.synthetic.lighting import Lighting, fibonacci_sphere
 from panohead.synthetic.mesh import Material
-from panohead.synthetic.scene import Scene
+from panohead.synthetic.renderer.lighting import Lighting, fibonacci_sphere
+from panohead.synthetic.renderer.scene import Scene
 
 _HIGHLIGHTS = 8
 _PROBES = fibonacci_sphere(4096)

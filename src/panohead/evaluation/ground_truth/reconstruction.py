@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from panohead.evaluation.geometry import (
+from panohead.evaluation.ground_truth.geometry import (
     F_THRESHOLDS,
     MM_PER_WORLD_UNIT,
     SECTORS,
@@ -23,7 +23,7 @@ from panohead.evaluation.geometry import (
     sector_of,
     surface_errors,
 )
-from panohead.evaluation.ground_truth_people import KnownPerson, KnownView, halved
+from panohead.evaluation.ground_truth.people import KnownPerson, KnownView, halved
 from panohead.evaluation.results import Progress, Result, silent
 from panohead.evaluation.warping import OPAQUE, View, points_of
 from panohead.head import Head
@@ -42,7 +42,7 @@ class GeometryErrors:
 
     Attributes:
         depth, chamfer: mm of a real head.
-        scale_invariant: see :func:`panohead.evaluation.geometry.depth_errors`.
+        scale_invariant: see :func:`panohead.evaluation.ground_truth.geometry.depth_errors`.
         normals_deg: mean angle between the normals of smoothed depth maps.
         f_score: by threshold in world units.
         silhouette_iou: of what is opaque.

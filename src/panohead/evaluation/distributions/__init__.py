@@ -1,0 +1,1 @@
+"""Distances between sets of images: FID, KID, sliced Wasserstein, precision and recall."""

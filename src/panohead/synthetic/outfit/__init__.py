@@ -1,0 +1,1 @@
+"""What a synthetic head wears: clothes, glasses, headscarves, hats."""

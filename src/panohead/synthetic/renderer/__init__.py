@@ -1,0 +1,1 @@
+"""Images of synthetic heads: rasterizer, shading, lighting; Blender's Cycles as an alternative."""
