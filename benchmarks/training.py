@@ -73,7 +73,7 @@ def _move(players: Players, player: str, loss: Callable[[], Tensor]) -> None:
     network: nn.Module = getattr(players, player)
     for other in (players.generator, players.discriminator):
         other.requires_grad_(other is network)
-    optimiser: torch.optim.Adam = getattr(players, f"{player}_optimiser")
+    optimiser: torch.optim.Adam = getattr(players, f"{player}_optimizer")
     optimiser.zero_grad(set_to_none=True)
     loss().backward()
     sanitize_gradients(network.parameters())

@@ -94,7 +94,7 @@ def test_second_stage_starts_from_a_checkpoint(capsys: pytest.CaptureFixture[str
     """From weights, with more rays, counting on from where the fades are over."""
     checkpoint, folder = tmp_path / "first.safetensors", tmp_path / "run"
     players = make_players(tiny(), torch.device("cpu"))
-    save_checkpoint(checkpoint, {"G_ema": players.average, "G": players.generator, "D": players.discriminator})
+    save_checkpoint(checkpoint, {"G_ema": players.generator_ema, "G": players.generator, "D": players.discriminator})
     stage2 = ["start_kimg=2", "schedules.neural_resolution_final=24", "schedules.neural_resolution_fade_kimg=1"]
     stage2 += ["ema_ramp_up=null", "generator_adam.interval=2"]
     regularizer = 'density_regularizer={"kind": "monotonic-detach"}'
@@ -114,7 +114,7 @@ def test_a_run_remembers_where_its_weights_came_from(capsys: pytest.CaptureFixtu
     """Killed before its first state, it begins again from the checkpoint, not from random weights."""
     checkpoint, folder = tmp_path / "first.safetensors", tmp_path / "run"
     players = make_players(replace(tiny(), seed=5), torch.device("cpu"))
-    save_checkpoint(checkpoint, {"G_ema": players.average, "D": players.discriminator})
+    save_checkpoint(checkpoint, {"G_ema": players.generator_ema, "D": players.discriminator})
     code, _, err = run(capsys, *SHORT, "--init", str(checkpoint), "--out", str(folder), "--kimg", "0.008", *SETTINGS)
     assert code == 0, err
     whole = tensors(final_state(folder))

@@ -12,7 +12,7 @@ from panohead.evaluation.distributions.pyramid_patches import _enlarge, laplacia
 from panohead.evaluation.distributions.sliced_wasserstein import PyramidPatches, describe, join, sliced_wasserstein
 
 
-def pictures(count: int, seed: int, side: int = 32) -> torch.Tensor:
+def random_images(count: int, seed: int, side: int = 32) -> torch.Tensor:
     """Smooth random colours with texture: pictures that differ in place, colour and grain."""
     generator = torch.Generator().manual_seed(seed)
     coarse = interpolate(torch.randn(count, 3, 4, 4, generator=generator), size=(side, side), mode="bilinear")
@@ -28,13 +28,13 @@ def distance(first: torch.Tensor, second: torch.Tensor) -> float:
 
 
 def test_identical_sets_are_at_distance_zero() -> None:
-    result = sliced_wasserstein(described(pictures(20, 0)), described(pictures(20, 0)), seed=0)
+    result = sliced_wasserstein(described(random_images(20, 0)), described(random_images(20, 0)), seed=0)
     assert (result.value, result.low) == (0.0, 0.0)
     assert list(result.per_level) == [32, 16, 8]
 
 
 def test_one_level_equals_the_plain_definition() -> None:
-    first, second = described(pictures(9, 0)), described(pictures(9, 1))
+    first, second = described(random_images(9, 0)), described(random_images(9, 1))
     found = sliced_wasserstein(first, second, seed=3, projections=8, bootstrap=0).per_level[16]
     directions = np.random.default_rng((3, 16)).standard_normal((147, 8))
     directions /= np.linalg.norm(directions, axis=0)
@@ -47,15 +47,15 @@ def test_one_level_equals_the_plain_definition() -> None:
 
 
 def test_the_distance_is_symmetric_up_to_normalisation() -> None:
-    first, second = pictures(60, 0), 0.5 * pictures(60, 1)
+    first, second = random_images(60, 0), 0.5 * random_images(60, 1)
     # In units of one set's spread, twice as large as the other's, the same gap is half as wide.
     assert distance(second, first) == pytest.approx(2 * distance(first, second), rel=0.1)
-    assert distance(first, pictures(60, 1)) == pytest.approx(distance(pictures(60, 1), first), rel=0.06)
+    assert distance(first, random_images(60, 1)) == pytest.approx(distance(random_images(60, 1), first), rel=0.06)
 
 
 @pytest.mark.parametrize("change", ["noise", "blur", "darker"])
 def test_the_distance_grows_with_every_degradation(change: str) -> None:
-    reference, base = pictures(80, 0), pictures(80, 1)
+    reference, base = random_images(80, 0), random_images(80, 1)
     noise = torch.randn(base.shape, generator=torch.Generator().manual_seed(5))
     degraded = {
         "noise": [base + amount * noise for amount in (0.0, 0.1, 0.3, 1.0)],
@@ -70,26 +70,26 @@ def test_the_distance_grows_with_every_degradation(change: str) -> None:
 def test_the_whole_picture_is_seen() -> None:
     """Pictures upside down have the same fine patches: the coarsest level tells them apart."""
     ramp = torch.linspace(-0.5, 0.5, 32)[None, None, :, None]
-    reference, other = pictures(80, 0) + ramp, (pictures(80, 1) + ramp).flip(2)
+    reference, other = random_images(80, 0) + ramp, (random_images(80, 1) + ramp).flip(2)
     levels = sliced_wasserstein(described(reference), described(other), seed=0, bootstrap=0).per_level
     assert levels[8] > 10 * levels[32]
 
 
 def test_the_floor_falls_with_the_square_root_of_the_number_of_pictures() -> None:
-    few = np.mean([distance(pictures(25, 2 * k), pictures(25, 2 * k + 1)) for k in range(6)])
-    many = np.mean([distance(pictures(400, 100 + 2 * k), pictures(400, 101 + 2 * k)) for k in range(3)])
+    few = np.mean([distance(random_images(25, 2 * k), random_images(25, 2 * k + 1)) for k in range(6)])
+    many = np.mean([distance(random_images(400, 100 + 2 * k), random_images(400, 101 + 2 * k)) for k in range(3)])
     assert few / many == pytest.approx(math.sqrt(400 / 25), rel=0.3)
 
 
 def test_batches_of_any_size_give_the_same_numbers() -> None:
-    images = pictures(11, 0)
+    images = random_images(11, 0)
     batches = join(described(images[i : i + 4], first_index=i) for i in (0, 4, 8))
     for side, whole in described(images).descriptors.items():
         torch.testing.assert_close(batches.descriptors[side], whole, rtol=0, atol=1e-6)
 
 
 def test_the_pyramid_adds_up_to_the_picture() -> None:
-    images = pictures(2, 0, side=64)
+    images = random_images(2, 0, side=64)
     levels = list(laplacian_pyramid(images).values())
     total = levels[-1]
     for level in reversed(levels[:-1]):
@@ -103,7 +103,7 @@ def test_the_interval_is_that_of_repeated_draws() -> None:
     """Its width against the spread of the value over fresh sets, at a distance well above the floor."""
     results = [
         sliced_wasserstein(
-            described(pictures(60, 2 * k)), described(pictures(60, 2 * k + 1) * 0.6 - 0.3), seed=0, projections=32
+            described(random_images(60, 2 * k)), described(random_images(60, 2 * k + 1) * 0.6 - 0.3), seed=0, projections=32
         )
         for k in range(25)
     ]
@@ -114,16 +114,16 @@ def test_the_interval_is_that_of_repeated_draws() -> None:
 
 
 def test_sets_of_different_size_can_be_compared() -> None:
-    images = pictures(200, 0)
+    images = random_images(200, 0)
     assert distance(images, images[:100]) < 0.5 * distance(images, images[:100] - 0.2)
 
 
 def test_bad_sets_are_refused_in_one_sentence() -> None:
     with pytest.raises(PanoHeadError, match="at least two"):
-        distance(pictures(1, 0), pictures(5, 0))
+        distance(random_images(1, 0), random_images(5, 0))
     with pytest.raises(PanoHeadError, match="different levels"):
-        distance(pictures(5, 0), pictures(5, 0, side=64))
+        distance(random_images(5, 0), random_images(5, 0, side=64))
     with pytest.raises(PanoHeadError, match="square"):
         described(torch.zeros(2, 3, 16, 32))
     with pytest.raises(PanoHeadError, match="levels"):
-        describe(pictures(2, 0), seed=0, levels=[20])
+        describe(random_images(2, 0), seed=0, levels=[20])

@@ -124,7 +124,7 @@ def u2net(path: Path, shape: Sequence[Any] = (1, 3, 320, 320), scale: Any = STD[
     return graph.save(path, shape, [f"d{level}" for level in range(7)])
 
 
-def picture(height: int, width: int, box: tuple[int, int, int, int], colour: Sequence[int] = (255, 255, 255)) -> Any:
+def frame_with_box(height: int, width: int, box: tuple[int, int, int, int], colour: Sequence[int] = (255, 255, 255)) -> Any:
     image = np.full((height, width, 3), 10, dtype=np.uint8)
     image[box[1] : box[3], box[0] : box[2]] = colour
     return image
@@ -156,9 +156,9 @@ def test_6drepnet360_file_gives_the_transposed_view(tmp_path: Path) -> None:
 def test_yolo_files_give_the_head_in_pixels_of_the_photo(version: int, shape: Any, tmp_path: Path) -> None:
     detector = HeadDetector(open_network(yolo(tmp_path / "y.onnx", version, shape)))
     box = (300, 200, 700, 700)
-    for image in (picture(1200, 900, box), picture(800, 1600, box)):
+    for image in (frame_with_box(1200, 900, box), frame_with_box(800, 1600, box)):
         np.testing.assert_allclose(detector.boxes(image), [box], atol=4)
-    assert detector.boxes(picture(400, 400, (0, 0, 0, 0))) == []
+    assert detector.boxes(frame_with_box(400, 400, (0, 0, 0, 0))) == []
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_yolo_files_give_the_head_in_pixels_of_the_photo(version: int, shape: An
 )
 def test_matting_files_give_a_mask_of_the_photo(build: Callable[[Path], Path], tmp_path: Path) -> None:
     masker = OnnxMasker(open_network(build(tmp_path / "m.onnx")))
-    mask = masker.mask(picture(300, 200, (50, 60, 150, 240)))
-    expected = picture(300, 200, (50, 60, 150, 240))[..., 0] > 128
+    mask = masker.mask(frame_with_box(300, 200, (50, 60, 150, 240)))
+    expected = frame_with_box(300, 200, (50, 60, 150, 240))[..., 0] > 128
     assert mask.shape == (300, 200)
     assert mask.min() == 0
     assert mask.max() == 1
@@ -198,7 +198,7 @@ def test_a_back_of_a_head_is_aligned_by_the_files(tmp_path: Path) -> None:
         head=HeadDetector(open_network(yolo(tmp_path / "y.onnx", 8))),
         pose=PoseModel(open_network(sixd(tmp_path / "p.onnx", view_of_orbit(170, 9, 0).T, np.eye(3))), "6drepnet360"),
     )
-    found = align(picture(900, 900, (300, 200, 600, 560), (255, 250, 250)), tools)
+    found = align(frame_with_box(900, 900, (300, 200, 600, 560), (255, 250, 250)), tools)
     assert found is not None
     assert (found.kind, found.method) == ("coarse", "pose model")
     assert found.angles_deg[0] > 120

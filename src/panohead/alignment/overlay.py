@@ -27,14 +27,14 @@ def overlay(
         mask: of the aligned frame.
         accepted: colours the box yellow; red otherwise.
     """
-    picture = Image.fromarray(image)
-    picture.thumbnail((WIDTH_PX, WIDTH_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    canvas = Image.fromarray(image)
+    canvas.thumbnail((WIDTH_PX, WIDTH_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
     if alignment is None:
-        return picture
-    scale = np.array(picture.size) / np.array([image.shape[1], image.shape[0]])
+        return canvas
+    scale = np.array(canvas.size) / np.array([image.shape[1], image.shape[0]])
     if mask is not None:
-        picture = _tint(picture, alignment, mask, scale)
-    draw = ImageDraw.Draw(picture)
+        canvas = _tint(canvas, alignment, mask, scale)
+    draw = ImageDraw.Draw(canvas)
     box = [tuple(point) for point in alignment.crop.frame_corners() * scale]
     draw.line([*box, box[0]], fill=_GOOD if accepted else _BAD, width=2)
     rotation = turned_upright(view_of_camera(alignment.camera), -alignment.crop.angle_deg)
@@ -42,17 +42,17 @@ def overlay(
     for axis, colour in _AXES:
         arrow = rotation[:2, axis] * [1.0, -1.0] * alignment.crop.half_px * 0.6 * scale
         draw.line([tuple(start), tuple(start + arrow)], fill=colour, width=3)
-    return picture
+    return canvas
 
 
 def _tint(
-    picture: Image.Image, alignment: Alignment, mask: Float[np.ndarray, "rows columns"], scale: np.ndarray
+    canvas: Image.Image, alignment: Alignment, mask: Float[np.ndarray, "rows columns"], scale: np.ndarray
 ) -> Image.Image:
     """Dim what the mask calls background, within the frame."""
-    columns, rows = np.meshgrid(np.arange(picture.width), np.arange(picture.height))
+    columns, rows = np.meshgrid(np.arange(canvas.width), np.arange(canvas.height))
     frame = alignment.crop.to_frame((np.stack([columns, rows], -1) + 0.5) / scale - 0.5)
     places = np.rint((frame + 0.5) * mask.shape[0] / FRAME - 0.5).astype(int)
     inside = ((places >= 0) & (places < mask.shape[0])).all(axis=-1)
     x, y = np.clip(places, 0, mask.shape[0] - 1).transpose(2, 0, 1)
     light = np.where(inside, 0.35 + 0.65 * mask[y, x], 1.0)
-    return Image.fromarray(np.rint(np.asarray(picture) * light[..., None]).astype(np.uint8))
+    return Image.fromarray(np.rint(np.asarray(canvas) * light[..., None]).astype(np.uint8))

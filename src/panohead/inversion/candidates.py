@@ -30,7 +30,7 @@ def screen(
 ) -> Float[Tensor, " axis"]:
     """Whitened w of the head nearest to the photos among the mean, ``count`` random ones, and the mean of the best
     four."""
-    state = journal.restored("screen")
+    state = journal.load_state("screen")
     if state is not None:
         return state["start"].to(whitening.mean.device)
     resolution = max(generator.config.neural_rendering_resolution // 2, 8)
@@ -55,5 +55,5 @@ def screen(
     tried.append((loss(mean), mean))
     start = min(tried, key=lambda pair: pair[0])[1]
     if not journal.stopped:
-        journal.keep("screen", {"start": start.cpu()})
+        journal.save_state("screen", {"start": start.cpu()})
     return start

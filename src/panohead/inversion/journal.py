@@ -49,7 +49,7 @@ class Journal:
     stopped: bool = False
     _states: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def begin(self, identity: str) -> None:
+    def start(self, identity: str) -> None:
         """A new task, or an earlier run of the same if this journal is to resume and there is one.
 
         Raises:
@@ -70,8 +70,8 @@ class Journal:
         except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
             raise PanoHeadError(f"{self.path} cannot be continued from; start anew without --resume") from error
 
-    def restored(self, phase: str) -> dict[str, Any] | None:
-        """What :meth:`keep` stored of a phase, None if it has not begun."""
+    def load_state(self, phase: str) -> dict[str, Any] | None:
+        """What :meth:`save_state` stored of a phase, None if it has not begun."""
         return self._states.get(phase)
 
     def stop_asked(self) -> bool:
@@ -91,7 +91,7 @@ class Journal:
         """Whether the state after this step should be kept."""
         return self.path is not None and (number % self.save_every == 0 or self.stopped)
 
-    def keep(self, phase: str, state: dict[str, Any]) -> None:
+    def save_state(self, phase: str, state: dict[str, Any]) -> None:
         """Keep the state of a phase, on disk too if there is a path. Only tensors, numbers, strings, lists, dicts."""
         self._states[phase] = state
         self._write()

@@ -94,7 +94,7 @@ def search(
     distance = loss.toward(target)
     ws = space.mean.expand(1, generator.backbone.num_ws, -1).clone().requires_grad_(True)
     adam = torch.optim.Adam([ws], betas=_BETAS, lr=config.learning_rate)
-    start = restore_adam(journal.restored("search"), [ws], adam)
+    start = restore_adam(journal.load_state("search"), [ws], adam)
     for step in range(start, config.steps):
         if journal.stop_asked():
             break
@@ -113,9 +113,9 @@ def search(
         journal.record("search", step + 1, config.steps, parts)
         start = step + 1
         if journal.is_due(start):
-            journal.keep("search", adam_state(start, [ws], adam))
+            journal.save_state("search", adam_state(start, [ws], adam))
     if journal.path is not None:
-        journal.keep("search", adam_state(start, [ws], adam))
+        journal.save_state("search", adam_state(start, [ws], adam))
     return ws.detach()
 
 
@@ -135,7 +135,7 @@ def tune(
     generator.train().requires_grad_(True)
     parameters = list(generator.parameters())
     adam = torch.optim.Adam(parameters, lr=config.tuning_learning_rate, betas=_BETAS)
-    start = restore_adam(journal.restored("tune"), parameters, adam)
+    start = restore_adam(journal.load_state("tune"), parameters, adam)
     for step in range(start, config.tuning_steps):
         if journal.stop_asked():
             break
@@ -148,9 +148,9 @@ def tune(
         journal.record("tune", step + 1, config.tuning_steps, parts)
         start = step + 1
         if journal.is_due(start):
-            journal.keep("tune", adam_state(start, parameters, adam))
+            journal.save_state("tune", adam_state(start, parameters, adam))
     if journal.path is not None:
-        journal.keep("tune", adam_state(start, parameters, adam))
+        journal.save_state("tune", adam_state(start, parameters, adam))
     generator.eval().requires_grad_(False)
 
 

@@ -66,7 +66,7 @@ def minimise(
     """
     tensors = [tensor for tensor, _ in variables]
     adam = torch.optim.Adam([{"params": [tensor], "lr": rate} for tensor, rate in variables])
-    state = journal.restored(phase)
+    state = journal.load_state(phase)
     start = restore_adam(state, tensors, adam)
     best, best_loss = [t.detach().clone() for t in tensors], float("inf")
     if state is not None:
@@ -100,9 +100,9 @@ def minimise(
         done = step + 1
         journal.record(phase, done, steps, parts)
         if journal.is_due(done):
-            journal.keep(phase, snapshot(done))
+            journal.save_state(phase, snapshot(done))
     if journal.path is not None and done > start:
-        journal.keep(phase, snapshot(done))
+        journal.save_state(phase, snapshot(done))
     with torch.no_grad():
         for tensor, value_of_best in zip(tensors, best, strict=True):
             tensor.copy_(value_of_best)

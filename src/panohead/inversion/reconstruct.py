@@ -74,7 +74,7 @@ def reconstruct(
             for remark in photo.remarks:
                 journal.on_remark(f"{photo.name}: {remark}")
     seed = (OFFICIAL_SEED if preset == "official" else 0) if seed is None else seed
-    journal.begin(_identity(generator, photos, config, loss, seed))
+    journal.start(_identity(generator, photos, config, loss, seed))
     if isinstance(config, OfficialConfig):
         found = _official(generator, photos, config, loss, seed, journal)
     else:

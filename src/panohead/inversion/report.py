@@ -54,7 +54,7 @@ def write_report(
     Returns:
         What is doubtful about the fit, in sentences that name the photos.
     """
-    remarks = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    paragraphs = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     found = fits(head, cut_out=preset != "official")
     photos = "".join(_photo(head, i, fit) for i, fit in enumerate(found))
     if any(photo.found is not None for photo in head.photos):
@@ -62,7 +62,7 @@ def write_report(
     links = ", ".join(f'<a href="{html.escape(f)}">{html.escape(f)}</a>' for f in files)
     text = (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Reconstruction</title><style>{_STYLE}</style>"
-        f"<h1>Reconstruction</h1><p>{NOTICE}</p>{remarks}"
+        f"<h1>Reconstruction</h1><p>{NOTICE}</p>{paragraphs}"
         f"<p>Preset {html.escape(preset)}. Perceptual loss: {html.escape(loss)}</p><p>Files: {links}</p>"
         f"<h2>Photos</h2>{photos}<h2>Seen or invented</h2>"
         "<p>Magenta: no photo saw this; the generator made it up from the heads it was trained on.</p>"
@@ -89,9 +89,9 @@ def _photo(head: ReconstructedHead, index: int, fit: Fit) -> str:
     if fit.head_psnr_db is not None:
         numbers += f"; on the head alone PSNR {fit.head_psnr_db:.2f} dB; the outlines overlap by {fit.overlap:.0%}"
     doubts = (*photo.remarks, *fit.doubts())
-    remarks = "".join(f"<p class=why>{html.escape(remark)}</p>" for remark in doubts)
+    paragraphs = "".join(f"<p class=why>{html.escape(doubt)}</p>" for doubt in doubts)
     table = _camera_table(photo, head.cameras[index])
-    return f"<h3>{html.escape(photo.name)}</h3>{remarks}{figures}<p>{numbers}.</p>{table}"
+    return f"<h3>{html.escape(photo.name)}</h3>{paragraphs}{figures}<p>{numbers}.</p>{table}"
 
 
 def _camera_table(photo: Photo, camera: Camera) -> str:

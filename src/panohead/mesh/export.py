@@ -89,12 +89,12 @@ def _write_textured_obj(mesh: trimesh.Trimesh, path: Path) -> Path:
     """OBJ, MTL and PNG. The OBJ comes last: when it is there, all it names is there."""
     # Material names end at a space for many readers.
     name = "_".join(path.stem.split())
-    texture, picture = texture_of(mesh), path.with_name(f"{name}.png")
+    texture, texture_file = texture_of(mesh), path.with_name(f"{name}.png")
     assert texture is not None
     uv, image = texture
-    _write(png_bytes(image), picture)
+    _write(png_bytes(image), texture_file)
     comments = "".join(f"# {line}\n" for line in _comments(mesh))
-    material = f"newmtl head\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nd 1\nillum 1\nmap_Kd {picture.name}\n"
+    material = f"newmtl head\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nd 1\nillum 1\nmap_Kd {texture_file.name}\n"
     _write((comments + material).encode(), path.with_name(f"{name}.mtl"))
     lines = [comments, f"mtllib {name}.mtl\no head\n"]
     for tag, rows, digits in (("v", mesh.vertices, 6), ("vt", uv, 6), ("vn", mesh.vertex_normals, 4)):

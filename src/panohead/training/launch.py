@@ -134,7 +134,7 @@ def _train(
         fitted = warm_start(players, config, data, run, ranks, quiet=quiet)
         if not fitted:
             return False
-    for network in (players.generator, players.average):
+    for network in (players.generator, players.generator_ema):
         if network.dataset_label_std is not None:
             network.dataset_label_std.copy_(loader.dataset.label_std())
     training = Training(config, loader, run, ranks, players, loaded=loaded, quiet=quiet)

@@ -63,7 +63,7 @@ class Training:
         self._shown = 0.0
         if loaded is not None:
             self._restore(loaded)
-        for network in (players.generator, players.discriminator, players.average):
+        for network in (players.generator, players.discriminator, players.generator_ema):
             broadcast_module(network, ranks)
         self.meter = DistanceMeter(config, loader)
 
@@ -170,11 +170,11 @@ class Training:
         if log is None:
             return
         # The average is used with the rays that it has been trained with.
-        rays, shown = self.config.schedules.at(self.clock.nimg).neural_resolution, self.players.average
+        rays, shown = self.config.schedules.at(self.clock.nimg).neural_resolution, self.players.generator_ema
         shown.config = replace(shown.config, neural_rendering_resolution=rays)
         record = {"nimg": self.clock.nimg, "kimg": self.clock.nimg / 1000, **record}
         if self._due(self.config.metric_ticks):
-            record |= self.meter.figures(self.players.average)
+            record |= self.meter.figures(self.players.generator_ema)
         if self._due(self.config.snapshot_ticks):
             if self.clock.step > 0:
                 save_snapshot(self.folder, self.players, self.config, self.clock.nimg, record)

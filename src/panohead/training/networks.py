@@ -15,7 +15,14 @@ from panohead.models.generator import Generator
 from panohead.training.config import NumericsConfig, TrainConfig
 from panohead.training.optimizers import make_adam
 
-_KEPT = ("generator", "discriminator", "average", "generator_optimiser", "discriminator_optimiser")
+_ATTRIBUTE_OF_KEY = {
+    "generator": "generator",
+    "discriminator": "discriminator",
+    "average": "generator_ema",
+    "generator_optimiser": "generator_optimizer",
+    "discriminator_optimiser": "discriminator_optimizer",
+}
+"""Keys in a run state and the attributes that they hold; the keys are a file format and keep their first names."""
 
 
 @dataclass
@@ -24,7 +31,7 @@ class Players:
 
     generator: Generator
     discriminator: Discriminator
-    average: Generator
+    generator_ema: Generator
     generator_optimiser: torch.optim.Adam
     discriminator_optimiser: torch.optim.Adam
 
@@ -70,23 +77,23 @@ def load_initial(players: Players, file: Path) -> None:
     Raises:
         PanoHeadError: naming the file, when a network does not fit the run's configuration.
     """
-    networks = load_checkpoint(file).networks
-    average = networks.get("G_ema", networks.get("G"))
-    generator = networks.get("G", average)
+    loaded = load_checkpoint(file).networks
+    average = loaded.get("G_ema", loaded.get("G"))
+    generator = loaded.get("G", average)
     if generator is None or average is None:
         raise PanoHeadError(f"{file} holds no generator to start from; give another --init")
     _copy(players.generator, generator, file)
-    _copy(players.average, average, file)
-    if "D" in networks:
-        _copy(players.discriminator, networks["D"], file)
+    _copy(players.generator_ema, average, file)
+    if "D" in loaded:
+        _copy(players.discriminator, loaded["D"], file)
 
 
 def pack(players: Players) -> dict[str, Any]:
     """Everything that the next step depends on. First moments of Adam are left out where they have no memory."""
-    state = {name: getattr(players, name).state_dict() for name in _KEPT}
-    for name in _KEPT:
-        if name.endswith("_optimiser"):
-            state[name] = _without_first_moments(state[name])
+    state = {key: getattr(players, name).state_dict() for key, name in _ATTRIBUTE_OF_KEY.items()}
+    for key, name in _ATTRIBUTE_OF_KEY.items():
+        if name.endswith("_optimizer"):
+            state[key] = _without_first_moments(state[key])
     return state
 
 
@@ -97,9 +104,9 @@ def unpack(players: Players, state: dict[str, Any]) -> None:
         PanoHeadError: when the state belongs to another configuration.
     """
     try:
-        for name in _KEPT:
-            optimiser = name.endswith("_optimiser")
-            getattr(players, name).load_state_dict(_with_first_moments(state[name]) if optimiser else state[name])
+        for key, name in _ATTRIBUTE_OF_KEY.items():
+            optimizer = name.endswith("_optimizer")
+            getattr(players, name).load_state_dict(_with_first_moments(state[key]) if optimizer else state[key])
     except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise PanoHeadError(f"the state does not fit the run's configuration ({reason}); start a new run") from error

@@ -148,13 +148,13 @@ class Step:
 
         self._move("discriminator", loss)
 
-    def _move(self, player: str, *losses: Callable[[int], Tensor]) -> None:
-        """Back-propagate the losses of every micro-batch of this device and step the player."""
-        network: nn.Module = getattr(self.players, player)
-        other = "discriminator" if player == "generator" else "generator"
+    def _move(self, name: str, *losses: Callable[[int], Tensor]) -> None:
+        """Back-propagate the losses of every micro-batch of this device and step the optimizer of the network."""
+        network: nn.Module = getattr(self.players, name)
+        other = "discriminator" if name == "generator" else "generator"
         getattr(self.players, other).requires_grad_(False)
         network.requires_grad_(True)
-        optimiser: torch.optim.Adam = getattr(self.players, f"{player}_optimiser")
+        optimiser: torch.optim.Adam = getattr(self.players, f"{name}_optimizer")
         optimiser.zero_grad(set_to_none=True)
         for number in self._micro_batches():
             for loss in losses:
@@ -163,10 +163,10 @@ class Step:
                     self._stop(loss, number)
                 value.backward()
         network.requires_grad_(False)
-        if player == "discriminator" and self.config.frozen_discriminator:
+        if name == "discriminator" and self.config.frozen_discriminator:
             return
         average_gradients(network.parameters(), self.ranks)
-        self._report_gradients(player, network)
+        self._report_gradients(name, network)
         sanitize_gradients(network.parameters())
         optimiser.step()
 
@@ -203,11 +203,11 @@ class Step:
     def _due(self, interval: int | None) -> bool:
         return interval is not None and self.moment.step % interval == 0
 
-    def _report_gradients(self, player: str, network: nn.Module) -> None:
+    def _report_gradients(self, name: str, network: nn.Module) -> None:
         grads = [p.grad for p in network.parameters() if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
         self.tally.add(
-            **{f"gradient_norm_{player}": torch.nan_to_num(norm)}, nonfinite_gradients=(~norm.isfinite()).float()
+            **{f"gradient_norm_{name}": torch.nan_to_num(norm)}, nonfinite_gradients=(~norm.isfinite()).float()
         )
 
     def _follow(self) -> None:
@@ -218,7 +218,7 @@ class Step:
             half_life_kimg=self.config.ema_half_life_kimg,
             ramp_up=self.config.ema_ramp_up,
         )
-        update_ema(self.players.average, self.players.generator, beta)
+        update_ema(self.players.generator_ema, self.players.generator, beta)
 
     def _stop(self, loss: Callable[[int], Tensor], number: int) -> None:
         networks = {"generator": self.players.generator, "discriminator": self.players.discriminator}

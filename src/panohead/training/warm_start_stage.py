@@ -34,7 +34,7 @@ def warm_start(players: Players, config: TrainConfig, data: Path, run: Path, ran
         with showing("reading people", enabled=not quiet) as on_progress:
             people = load_multiview(data, config.resolution, on_progress=on_progress)
         generator = fit(config, people, run / FOLDER, quiet=quiet)
-        for network in (players.generator, players.average):
+        for network in (players.generator, players.generator_ema):
             if generator is not None:
                 network.load_state_dict(generator.state_dict())
     return average({"fitted": float(generator is not None)}, ranks)["fitted"] > 0

@@ -81,10 +81,10 @@ def _photo_set(photos: Photos, indices: np.ndarray, settings: SetSettings, what:
         for images in photos.batches(indices, settings.resolution, settings.batch):
             collector.add(images)
             step()
-    pictures = collector.result(yaw_of(photos.labels[indices]))
+    collected = collector.result(yaw_of(photos.labels[indices]))
     if file is not None:
-        save_set(file, pictures)
-    return pictures
+        save_set(file, collected)
+    return collected
 
 
 def _key(photos: Photos, indices: np.ndarray, settings: SetSettings) -> str:

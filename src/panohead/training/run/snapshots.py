@@ -32,7 +32,7 @@ def save_snapshot(run: Path, players: Players, config: TrainConfig, nimg: int, f
     file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     notes = {"training": asdict(config), "figures": figures}
-    save_checkpoint(file, {"G_ema": players.average}, kimg=nimg / 1000, notes=notes, dtype="float16")
+    save_checkpoint(file, {"G_ema": players.generator_ema}, kimg=nimg / 1000, notes=notes, dtype="float16")
     return file
 
 
@@ -42,11 +42,11 @@ def save_grid(run: Path, players: Players, config: TrainConfig, nimg: int) -> Pa
     z = torch.randn(GRID_HEADS, config.generator.z_dim, generator=rng)
     file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.webp"
     file.parent.mkdir(parents=True, exist_ok=True)
-    device = next(players.average.parameters()).device
+    device = next(players.generator_ema.parameters()).device
     # Heads that are trained without a camera are drawn without one.
     blind = config.schedules.pose_swap_probability is None
     return snapshot_grid(
-        players.average,
+        players.generator_ema,
         z=z.to(device),
         truncation_psi=GRID_PSI,
         file=file,

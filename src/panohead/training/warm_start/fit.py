@@ -125,8 +125,10 @@ class WarmStart:
         """Continue exactly where ``state_dict`` was taken."""
         self.step_count = state["step_count"]
         self.rng.set_state(state["rng"])
-        for name in ("generator", "average", "codes", "optimiser", "code_optimiser"):
+        for name in ("generator", "average", "codes"):
             getattr(self, name).load_state_dict(state[name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.code_optimiser.load_state_dict(state["code_optimiser"])
 
     def step(self, data: MultiViewData) -> dict[str, float]:
         """One step of gradient descent; returns the losses by name."""
