@@ -10,7 +10,7 @@ from panohead.geometry import Camera
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import develop, make_renderer
 from panohead.synthetic.renderer.lighting import sample_lighting
-from panohead.synthetic.views import FOCAL, View
+from panohead.synthetic.views import FOCAL, PersonView
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def true_views(seed: int, index: int, yaws_deg: tuple[float, ...], side: int, ra
     bright = np.ones((side, side, 3), np.float32)
     views = {}
     for yaw_deg in yaws_deg:
-        view = View(yaw_deg, 0.0)
+        view = PersonView(yaw_deg, 0.0)
         seen = render(view, lighting, side, FOCAL)
         pixels = develop(seen, lighting.exposure, bright, person.stream(f"benchmark {yaw_deg}"))
         pixels = np.rint(255 + (pixels - 255.0) * seen.mask[..., None]).astype(np.uint8)

@@ -43,9 +43,9 @@ def make_photos(dataset: Path, folder: Path, count: int, side: int) -> None:
         rng = np.random.default_rng(number)
         noise = Image.fromarray(rng.integers(0, 256, (side // 16, side // 16, 3), dtype=np.uint8))
         photo = noise.resize((side, side), Image.Resampling.BICUBIC)
-        with Image.open(heads[number * 7919 % len(heads)]) as picture:
+        with Image.open(heads[number * 7919 % len(heads)]) as image:
             size = int(side * rng.uniform(0.4, 0.7))
-            head = picture.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
+            head = image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
         photo.paste(head, tuple(int(v) for v in rng.integers(0, side - size, 2)))
         photo.save(target, quality=92)
 
@@ -72,9 +72,9 @@ def megabytes(process: int) -> tuple[float, float]:
     return values["Rss"] / 1024, (values["Private_Clean"] + values["Private_Dirty"]) / 1024
 
 
-def sample(main: int, journal: Path) -> Sample:
+def sample(main: int, log: Path) -> Sample:
     """Memory and progress now."""
-    photos = journal.read_bytes().count(b"\n") if journal.exists() else 0
+    photos = log.read_bytes().count(b"\n") if log.exists() else 0
     resident, private = megabytes(main)
     below = [megabytes(child) for child in descendants(main)]
     return Sample(photos, resident, sum(one[0] for one in below), private + sum(one[1] for one in below))

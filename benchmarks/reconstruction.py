@@ -24,7 +24,7 @@ from torch import Tensor
 
 from panohead.evaluation.ground_truth.geometry import depth_errors
 from panohead.geometry import Camera
-from panohead.inversion import FastConfig, Journal, OfficialConfig, ReconstructedHead, Step
+from panohead.inversion import FastConfig, OfficialConfig, OptimizationLog, OptimizationStep, ReconstructedHead
 from panohead.inversion.losses import psnr_db, ssim
 from panohead.media.images import from_uint8
 from panohead.predictor import Predictor, load
@@ -42,7 +42,7 @@ class Clock:
     begin: float = field(default_factory=time.process_time)
     trace: list[tuple[float, str, float]] = field(default_factory=list)
 
-    def note(self, step: Step) -> None:
+    def note(self, step: OptimizationStep) -> None:
         loss = step.losses.get("perceptual", step.losses.get("picture"))
         if loss is not None:
             self.trace.append((time.process_time() - self.begin, step.phase, loss))
@@ -92,7 +92,7 @@ def run_person(predictor: Predictor, views: dict[float, TrueView], method: Metho
         masks=[view.mask for view in chosen],
         preset=method.preset,
         config=method.config(done),
-        journal=Journal(on_step=clock.note),
+        log=OptimizationLog(on_step=clock.note),
     )
     return {
         "seconds": clock.end,
@@ -123,8 +123,8 @@ def _compare(head: ReconstructedHead, views: dict[float, TrueView], yaw: float) 
     }
 
 
-def _area(picture: Tensor, side: int) -> Tensor:
-    return F.interpolate(picture[None], (side, side), mode="area")[0]
+def _area(image: Tensor, side: int) -> Tensor:
+    return F.interpolate(image[None], (side, side), mode="area")[0]
 
 
 def _time_to(trace: list[tuple[float, str, float]], loss: float) -> float:

@@ -21,7 +21,7 @@ import threading
 import time
 from pathlib import Path
 
-from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.synthesize import synthesize
 
 
@@ -51,7 +51,7 @@ def ours(people: int, seed: int, resolution: int, workers: int, peaks: dict[int,
     watcher = threading.Thread(target=peak_memory, args=(stop, peaks), daemon=True)
     watcher.start()
     with tempfile.TemporaryDirectory() as folder:
-        config = SynthesisConfig(people=people, out=Path(folder) / "d", resolution=resolution, seed=seed)
+        config = SyntheticDatasetConfig(people=people, out=Path(folder) / "d", resolution=resolution, seed=seed)
         wall, cpu = time.monotonic(), cpu_seconds()
         for _ in synthesize(config, workers):
             pass

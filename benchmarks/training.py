@@ -23,16 +23,16 @@ from panohead.geometry import Camera
 from panohead.ops import fast_paths
 from panohead.presets import PRESETS, camera_adaptation
 from panohead.system.malloc import keep_large_buffers
-from panohead.training.conditioning import Draws
+from panohead.training.conditioning import LossRandomness
 from panohead.training.config import TrainConfig
 from panohead.training.losses import (
-    Photos,
+    RealBatch,
     discriminator_fake_loss,
     discriminator_real_loss,
     generator_loss,
     r1_loss,
 )
-from panohead.training.networks import Players, make_players
+from panohead.training.networks import TrainingNetworks, make_networks
 from panohead.training.optimizers import sanitize_gradients
 
 SHARES = {"generator": 1.0, "fakes": 1.0, "photos": 1.0, "r1": 1 / 16}
@@ -41,43 +41,45 @@ SHARES = {"generator": 1.0, "fakes": 1.0, "photos": 1.0, "r1": 1 / 16}
 
 def moves(config: TrainConfig, device: torch.device) -> dict[str, Callable[[], None]]:
     """The moves of one micro-batch, all fades over, each with its optimiser's step."""
-    players, scheduled = make_players(config, device), config.schedules.at(config.total_kimg * 1000)
+    networks, scheduled = make_networks(config, device), config.schedules.at(config.total_kimg * 1000)
     count, size = config.micro_batch, config.resolution
     random = torch.Generator(device).manual_seed(0)
     z = torch.randn(count, config.generator.z_dim, device=device, generator=random)
     label = torch.stack([Camera.orbit(360 * i / count).to_label() for i in range(count)]).to(device)
     image = torch.rand(count, 3, size, size, device=device, generator=random) * 2 - 1
     mask = torch.rand(count, 1, size, size, device=device, generator=random)
-    photos = Photos(image, mask, label)
-    heads = players.generator, players.discriminator, z, label, scheduled, config.loss
+    photos = RealBatch(image, mask, label)
+    heads = networks.generator, networks.discriminator, z, label, scheduled, config.loss
 
-    def draws() -> Draws:
-        return Draws(noise_mode=config.noise_mode, generator=random)
+    def randomness() -> LossRandomness:
+        return LossRandomness(noise_mode=config.noise_mode, generator=random)
 
     return {
-        "generator": lambda: _move(players, "generator", lambda: generator_loss(*heads, draws()).loss),
-        "fakes": lambda: _move(players, "discriminator", lambda: discriminator_fake_loss(*heads, draws()).loss),
-        "photos": lambda: _move(
-            players,
-            "discriminator",
-            lambda: discriminator_real_loss(players.discriminator, photos, scheduled, config.loss).loss,
+        "generator": lambda: _optimize(networks, "generator", lambda: generator_loss(*heads, randomness()).loss),
+        "fakes": lambda: _optimize(
+            networks, "discriminator", lambda: discriminator_fake_loss(*heads, randomness()).loss
         ),
-        "r1": lambda: _move(
-            players, "discriminator", lambda: r1_loss(players.discriminator, photos, scheduled, config.loss).loss
+        "photos": lambda: _optimize(
+            networks,
+            "discriminator",
+            lambda: discriminator_real_loss(networks.discriminator, photos, scheduled, config.loss).loss,
+        ),
+        "r1": lambda: _optimize(
+            networks, "discriminator", lambda: r1_loss(networks.discriminator, photos, scheduled, config.loss).loss
         ),
     }
 
 
-def _move(players: Players, player: str, loss: Callable[[], Tensor]) -> None:
+def _optimize(networks: TrainingNetworks, player: str, loss: Callable[[], Tensor]) -> None:
     """As ``panohead.training.step`` does it."""
-    network: nn.Module = getattr(players, player)
-    for other in (players.generator, players.discriminator):
+    network: nn.Module = getattr(networks, player)
+    for other in (networks.generator, networks.discriminator):
         other.requires_grad_(other is network)
-    optimiser: torch.optim.Adam = getattr(players, f"{player}_optimizer")
-    optimiser.zero_grad(set_to_none=True)
+    optimizer: torch.optim.Adam = getattr(networks, f"{player}_optimizer")
+    optimizer.zero_grad(set_to_none=True)
     loss().backward()
     sanitize_gradients(network.parameters())
-    optimiser.step()
+    optimizer.step()
 
 
 def measure(

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
-from panohead.mesh.surface import Density, Surface, density_grid, extract_surface, smoothed
+from panohead.mesh.surface import DensityFunction, Surface, density_grid, extract_surface, smoothed
 
-CENTRE = torch.tensor([0.05, -0.1, 0.12])
+CENTER = torch.tensor([0.05, -0.1, 0.12])
 
 
-def ball(points: Tensor, radius: float = 0.2, centre: Tensor = CENTRE, slope: float = 400.0) -> Tensor:
+def ball(points: Tensor, radius: float = 0.2, center: Tensor = CENTER, slope: float = 400.0) -> Tensor:
     """Density 10 on a sphere, rising inward."""
-    return 10 + slope * (radius - (points - centre).norm(dim=1))
+    return 10 + slope * (radius - (points - center).norm(dim=1))
 
 
 def strand(points: Tensor, start: Tensor, end: Tensor, radius: float) -> Tensor:
@@ -29,11 +29,11 @@ def hairy(points: Tensor) -> Tensor:
     density = ball(points)
     generator = torch.Generator().manual_seed(0)
     for direction in torch.nn.functional.normalize(torch.randn(12, 3, generator=generator), dim=1):
-        density = torch.maximum(density, strand(points, CENTRE, CENTRE + 0.33 * direction, 0.8 / 63))
+        density = torch.maximum(density, strand(points, CENTER, CENTER + 0.33 * direction, 0.8 / 63))
     return density
 
 
-def noise(seed: int, decimals: int | None = None) -> Density:
+def noise(seed: int, decimals: int | None = None) -> DensityFunction:
     """Trilinear noise; with ``decimals`` its values are few, and the level itself is among them."""
     generator = torch.Generator().manual_seed(seed)
     volume = torch.randn(1, 1, 16, 16, 16, generator=generator) * 300 + 10
@@ -66,7 +66,7 @@ def assert_closed(surface: Surface) -> None:
 
 def test_sphere_has_its_place_size_and_orientation() -> None:
     surface = extract_surface(ball, resolution=64)
-    offset = surface.vertices - CENTRE.numpy()
+    offset = surface.vertices - CENTER.numpy()
     step = 1 / 63
     # The official grid is sheared by up to a voxel; ours must sit within a thirtieth of one everywhere.
     assert np.abs(np.linalg.norm(offset, axis=1) - 0.2).max() < 0.03 * step
@@ -92,7 +92,7 @@ def test_linear_field_is_met_exactly() -> None:
     "field", [ball, hairy, noise(1), noise(2, decimals=-2)], ids=["ball", "hair", "noise", "steps"]
 )
 @pytest.mark.parametrize("stride", [3, 4, 7])
-def test_coarse_to_fine_is_the_dense_surface(field: Density, stride: int) -> None:
+def test_coarse_to_fine_is_the_dense_surface(field: DensityFunction, stride: int) -> None:
     fine = extract_surface(field, resolution=64, stride=stride)
     dense = extract_surface(field, resolution=64, coarse_to_fine=False)
     assert np.array_equal(fine.vertices, dense.vertices)
@@ -102,13 +102,13 @@ def test_coarse_to_fine_is_the_dense_surface(field: Density, stride: int) -> Non
 
 def test_strands_are_followed_to_their_tips() -> None:
     surface = extract_surface(hairy, resolution=64)
-    reach = np.linalg.norm(surface.vertices - CENTRE.numpy(), axis=1)
+    reach = np.linalg.norm(surface.vertices - CENTER.numpy(), axis=1)
     assert reach.max() > 0.33
     assert surface.evaluated_points < 0.2 * surface.grid_points
 
 
 def test_few_points_suffice_for_a_head_sized_ball() -> None:
-    surface = extract_surface(lambda points: ball(points, radius=0.27, centre=torch.zeros(3)), resolution=128)
+    surface = extract_surface(lambda points: ball(points, radius=0.27, center=torch.zeros(3)), resolution=128)
     assert surface.evaluated_points < 0.09 * surface.grid_points
 
 
@@ -215,7 +215,7 @@ def test_smoothing_keeps_volume_and_takes_off_noise() -> None:
     smooth = smoothed(surface, iterations=10)
 
     def roughness(s: Surface) -> float:
-        outward = torch.nn.functional.normalize(torch.from_numpy(s.vertices) - CENTRE, dim=1)
+        outward = torch.nn.functional.normalize(torch.from_numpy(s.vertices) - CENTER, dim=1)
         return float((1 - (torch.from_numpy(s.vertex_normals) * outward).sum(dim=1)).mean())
 
     assert roughness(smooth) < 0.5 * roughness(surface)

@@ -16,8 +16,8 @@ from panohead.media.provenance import NOTICE
 from panohead.mesh.export import write_mesh, write_mrc
 from panohead.mesh.gltf import srgb_to_linear
 from panohead.mesh.surface import Surface, extract_surface
-from panohead.mesh.trimesh_object import METRES_PER_WORLD_UNIT, to_trimesh
-from panohead.mesh.vertex_colors import View, colour_vertices
+from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT, to_trimesh
+from panohead.mesh.vertex_colors import ColoringView, color_vertices
 
 RADIUS = 0.25
 INTRINSICS = torch.tensor([[4.2647, 0, 0.5], [0, 4.2647, 0.5], [0, 0, 1]])
@@ -46,20 +46,20 @@ def trace(cam2world: Tensor, size: int, spheres: list[tuple[Tensor, float]]) -> 
     rays = torch.stack([(columns - 0.5) / 4.2647, (rows - 0.5) / 4.2647, torch.ones_like(u + rows)], dim=-1)
     rays = torch.nn.functional.normalize(rays @ cam2world[:3, :3].T, dim=-1)
     depth = torch.full((size, size), torch.inf)
-    for centre, radius in spheres:
-        origin = cam2world[:3, 3] - centre
+    for center, radius in spheres:
+        origin = cam2world[:3, 3] - center
         b = (rays * origin).sum(dim=-1)
         root = b**2 - (origin @ origin) + radius**2
         depth = torch.where(root > 0, torch.minimum(depth, -b - root.clamp_min(0).sqrt()), depth)
     return cam2world[:3, 3] + depth[..., None] * rays, depth[None]
 
 
-def view(cam2world: Tensor, size: int = 128, depth_size: int = 48, masked: bool = True) -> View:
+def view(cam2world: Tensor, size: int = 128, depth_size: int = 48, masked: bool = True) -> ColoringView:
     points, depth = trace(cam2world, size, [(torch.zeros(3), RADIUS)])
     hit = depth[0].isfinite()
     image = torch.where(hit[..., None], paint(points), torch.ones(3)).permute(2, 0, 1)
     coarse = trace(cam2world, depth_size, [(torch.zeros(3), RADIUS)])[1]
-    return View(image.contiguous(), coarse, cam2world, INTRINSICS, hit[None].float() if masked else None)
+    return ColoringView(image.contiguous(), coarse, cam2world, INTRINSICS, hit[None].float() if masked else None)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def sphere() -> Surface:
     return extract_surface(lambda points: 10 + 400 * (RADIUS - points.norm(dim=1)), resolution=80)
 
 
-def colour_error(surface: Surface, rgb: np.ndarray) -> np.ndarray:
+def color_error(surface: Surface, rgb: np.ndarray) -> np.ndarray:
     truth = paint(torch.from_numpy(surface.vertices)) * 127.5 + 127.5
     return np.abs(rgb - truth.numpy()).mean(axis=1)
 
@@ -75,9 +75,9 @@ def colour_error(surface: Surface, rgb: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("masked", [True, False])
 def test_painted_sphere_comes_back_from_views_all_round(sphere: Surface, masked: bool) -> None:
     poses = [orbit(yaw) for yaw in range(0, 360, 45)] + [orbit(10, 80), orbit(10, -80)]
-    colours = colour_vertices(sphere, (view(pose, masked=masked) for pose in poses))
-    error = colour_error(sphere, colours.rgb)
-    assert colours.seen.all()
+    colors = color_vertices(sphere, (view(pose, masked=masked) for pose in poses))
+    error = color_error(sphere, colors.rgb)
+    assert colors.seen.all()
     assert error.mean() < 1.5
     back = sphere.vertices[:, 2] < -0.15
     assert error[back].mean() < 1.5
@@ -85,16 +85,16 @@ def test_painted_sphere_comes_back_from_views_all_round(sphere: Surface, masked:
 
 
 def test_what_no_view_shows_copies_the_nearest_seen_vertex(sphere: Surface) -> None:
-    colours = colour_vertices(sphere, [view(orbit(0))])
+    colors = color_vertices(sphere, [view(orbit(0))])
     z = sphere.vertices[:, 2]
-    assert not colours.seen[z < 0].any()
-    assert colours.seen[z > 0.15].all()
-    assert colour_error(sphere, colours.rgb)[z > 0.15].mean() < 1.5
-    seen = np.flatnonzero(colours.seen)
-    for hidden in np.flatnonzero(~colours.seen)[::500]:
+    assert not colors.seen[z < 0].any()
+    assert colors.seen[z > 0.15].all()
+    assert color_error(sphere, colors.rgb)[z > 0.15].mean() < 1.5
+    seen = np.flatnonzero(colors.seen)
+    for hidden in np.flatnonzero(~colors.seen)[::500]:
         distance = np.linalg.norm(sphere.vertices[seen] - sphere.vertices[hidden], axis=1)
         nearest = seen[distance < distance.min() + 1e-6]
-        assert (colours.rgb[nearest] == colours.rgb[hidden]).all(axis=1).any()
+        assert (colors.rgb[nearest] == colors.rgb[hidden]).all(axis=1).any()
 
 
 def test_an_occluder_does_not_print_on_what_is_behind_it(sphere: Surface) -> None:
@@ -103,23 +103,23 @@ def test_an_occluder_does_not_print_on_what_is_behind_it(sphere: Surface) -> Non
     points, depth = trace(orbit(0), 128, [(torch.zeros(3), RADIUS), ball])
     on_ball = (points - ball[0]).norm(dim=-1) < 0.081
     image = torch.where(on_ball[..., None], torch.ones(3), paint(points)).nan_to_num(1).permute(2, 0, 1)
-    colours = colour_vertices(sphere, [View(image.contiguous(), depth, orbit(0), INTRINSICS)])
+    colors = color_vertices(sphere, [ColoringView(image.contiguous(), depth, orbit(0), INTRINSICS)])
     front = sphere.vertices[:, 2] > 0.15
     shadow = np.linalg.norm(sphere.vertices[:, :2], axis=1) < 0.07
-    assert not colours.seen[front & shadow].any()
-    assert colour_error(sphere, colours.rgb)[front & colours.seen].max() < 12
+    assert not colors.seen[front & shadow].any()
+    assert color_error(sphere, colors.rgb)[front & colors.seen].max() < 12
 
 
 def test_a_sharper_blend_trusts_the_frontal_view_more(sphere: Surface) -> None:
     """Two views 60 degrees apart, one painted black, one white: between them grey, at their centres nearly pure."""
     black, white = view(orbit(-30)), view(orbit(30))
     pair = [
-        View(torch.full_like(v.image, colour), v.depth, v.cam2world, v.intrinsics)
-        for v, colour in ((black, -1.0), (white, 1.0))
+        ColoringView(torch.full_like(v.image, color), v.depth, v.cam2world, v.intrinsics)
+        for v, color in ((black, -1.0), (white, 1.0))
     ]
     facing_white = int((torch.from_numpy(sphere.vertices) @ white.cam2world[:3, 3]).argmax())
     middle = int(np.argmin(np.abs(sphere.vertices[:, 0]) + (sphere.vertices[:, 2] < 0.2)))
-    soft, sharp = (colour_vertices(sphere, pair, sharpness=k).rgb for k in (1.0, 8.0))
+    soft, sharp = (color_vertices(sphere, pair, sharpness=k).rgb for k in (1.0, 8.0))
     # cos(0)^k against cos(60 degrees)^k (a little less in perspective): 2/3 and 256/257 of white.
     assert 160 < soft[facing_white, 0] < 185
     assert sharp[facing_white, 0] > 250
@@ -132,7 +132,7 @@ def test_views_that_miss_are_an_error(sphere: Surface) -> None:
     away = orbit(0)
     away[:3, 3] *= -1
     with pytest.raises(PanoHeadError, match="none of the views"):
-        colour_vertices(sphere, [View(torch.zeros(3, 8, 8), torch.ones(1, 8, 8), away, INTRINSICS)])
+        color_vertices(sphere, [ColoringView(torch.zeros(3, 8, 8), torch.ones(1, 8, 8), away, INTRINSICS)])
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def painted(sphere: Surface) -> trimesh.Trimesh:
 def test_life_size_with_unit_in_the_metadata(sphere: Surface, painted: trimesh.Trimesh) -> None:
     assert painted.metadata["unit"] == "metre"
     assert painted.metadata["watertight"] is True
-    assert painted.metadata["world_units_per_metre"] == pytest.approx(1 / METRES_PER_WORLD_UNIT)
+    assert painted.metadata["world_units_per_metre"] == pytest.approx(1 / METERS_PER_WORLD_UNIT)
     # A head 0.56 world units high measures 23.2 cm.
     np.testing.assert_allclose(painted.extents, 2 * RADIUS / 0.56 * 0.232, rtol=1e-3)
     world = to_trimesh(sphere, unit="world")
@@ -208,7 +208,7 @@ def test_glb_follows_the_format_and_says_it_is_synthetic(painted: trimesh.Trimes
     np.testing.assert_array_equal(linear, srgb_to_linear(np.asarray(painted.visual.vertex_colors)[:, :3]))
 
 
-def test_meshes_without_colour_are_written_too(sphere: Surface, tmp_path: Path) -> None:
+def test_meshes_without_color_are_written_too(sphere: Surface, tmp_path: Path) -> None:
     plain = to_trimesh(sphere)
     for suffix in (".glb", ".obj", ".ply"):
         again = trimesh.load(write_mesh(plain, tmp_path / f"head{suffix}"), force="mesh", process=False)

@@ -29,8 +29,8 @@ def test_the_readme_example(predictor: Predictor) -> None:
     assert frame.image.shape == (3, 128, 128)
     assert frame.image_raw.shape == (3, 16, 16)
     assert frame.depth.shape == frame.mask.shape == (1, 16, 16)
-    picture = frame.to_pil()
-    assert (picture.mode, picture.size) == ("RGB", (128, 128))
+    image = frame.to_pil()
+    assert (image.mode, image.size) == ("RGB", (128, 128))
     mesh = head.mesh(resolution=32, level=2.0)
     assert len(mesh.faces) > 50
     assert mesh.visual.kind == "vertex"
@@ -45,7 +45,7 @@ def test_seeds_are_the_official_ones_and_reproducible(predictor: Predictor) -> N
     assert not torch.equal(first, predictor.sample(4).render(Camera.orbit(20)).image)
 
 
-def test_kept_trigrid_gives_the_same_picture_as_a_fresh_one(predictor: Predictor) -> None:
+def test_kept_trigrid_gives_the_same_image_as_a_fresh_one(predictor: Predictor) -> None:
     head = predictor.sample(1)
     first = head.render(Camera.orbit(60)).image
     kept = head.field
@@ -88,7 +88,7 @@ def test_background_swap(predictor: Predictor) -> None:
     assert not torch.equal(own.image, swapped.image)
 
 
-def test_preview_is_the_raw_picture(predictor: Predictor) -> None:
+def test_preview_is_the_raw_image(predictor: Predictor) -> None:
     head = predictor.sample(0)
     preview = head.preview(Camera.orbit(10))
     assert torch.equal(preview.image, preview.image_raw)

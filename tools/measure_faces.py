@@ -22,17 +22,17 @@ from PIL import Image
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-CENTRE = np.array([0.0, -0.02, -2.81])
+CENTER = np.array([0.0, -0.02, -2.81])
 HALF_SIZE = 12.16
 
 
 def fit_pose(landmarks: np.ndarray, canonical: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Scale, rotation (3 x 3) and offset (2) with ``scale * (R @ canonical)[:2] + offset`` nearest the landmarks' x
     and y."""
-    centred, model = landmarks - landmarks.mean(0), canonical - canonical.mean(0)
-    left, _, right = np.linalg.svd(centred.T @ model)
+    centered, model = landmarks - landmarks.mean(0), canonical - canonical.mean(0)
+    left, _, right = np.linalg.svd(centered.T @ model)
     start = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
-    scale = np.sqrt((centred[:, :2] ** 2).sum() / ((model @ start.T)[:, :2] ** 2).sum())
+    scale = np.sqrt((centered[:, :2] ** 2).sum() / ((model @ start.T)[:, :2] ** 2).sum())
     offset = landmarks[:, :2].mean(0) - scale * (start @ canonical.mean(0))[:2]
 
     def residual(p: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def measure(image: np.ndarray, detector: Any, canonical: np.ndarray) -> dict[str
     points = np.array([[p.x, 1 - p.y, -p.z] for p in found.multi_face_landmarks[0].landmark[:468]]) * size
     scale, rotation, offset = fit_pose(points, canonical)
     nose = rotation[:, 2]  # the model's z axis in view coordinates: x right, y up, z to the viewer
-    crop = scale * (rotation @ CENTRE)[:2] + offset
+    crop = scale * (rotation @ CENTER)[:2] + offset
     return {
         "yaw": float(np.degrees(np.arctan2(-nose[0], nose[2]))),
         "pitch": float(-np.degrees(np.arcsin(np.clip(nose[1], -1, 1)))),

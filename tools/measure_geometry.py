@@ -32,8 +32,8 @@ def surface_distance(
 ) -> np.ndarray:
     """Distance along the other camera's ray between what the two views see, for the co-visible pixels of the first."""
     size = len(depth)
-    centre, rays = rays_of(label, size)
-    points = centre + depth[..., None] * rays
+    center, rays = rays_of(label, size)
+    points = center + depth[..., None] * rays
     points = points[depth > 0]
     pose, focal = other_label[:16].reshape(4, 4), other_label[16]
     local = (points - pose[:3, 3]) @ pose[:3, :3]

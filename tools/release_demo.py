@@ -11,7 +11,7 @@ from pathlib import Path
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 
 ASSET = Path(__file__).parents[1] / "src" / "panohead" / "assets" / "demo.safetensors"
-MOST_BYTES = 25_000_000
+MAX_BYTES = 25_000_000
 
 
 def main() -> None:
@@ -23,8 +23,8 @@ def main() -> None:
     notes = {**snapshot.notes, "about": arguments.about}
     digest = save_checkpoint(ASSET, {"G_ema": snapshot.generator()}, kimg=snapshot.kimg, notes=notes, dtype="float16")
     size = ASSET.stat().st_size
-    if size > MOST_BYTES:
-        raise SystemExit(f"{ASSET} has {size:,} bytes, more than {MOST_BYTES:,}")
+    if size > MAX_BYTES:
+        raise SystemExit(f"{ASSET} has {size:,} bytes, more than {MAX_BYTES:,}")
     print(f"wrote {ASSET}: {snapshot.kimg:g} kimg, {size:,} bytes, sha256 {digest}")
 
 

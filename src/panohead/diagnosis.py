@@ -27,7 +27,7 @@ _FAST_PATHS = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class DiagnosticCheck:
     """One line of the report; ``state`` is "on", "off", "missing" or a version."""
 
     name: str
@@ -35,77 +35,79 @@ class Finding:
     detail: str = ""
 
 
-def diagnose() -> list[Finding]:
+def diagnose() -> list[DiagnosticCheck]:
     """Look at interpreter, libraries, devices, fast paths and extras. Imports torch; downloads nothing."""
     import torch
 
     from panohead import __version__
     from panohead.media.ffmpeg import ffmpeg_executable
 
-    findings = [
-        Finding("panohead", __version__, "this package"),
-        Finding("python", platform.python_version(), sys.executable),
-        Finding(
+    checks = [
+        DiagnosticCheck("panohead", __version__, "this package"),
+        DiagnosticCheck("python", platform.python_version(), sys.executable),
+        DiagnosticCheck(
             "torch", torch.__version__, f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
         ),
         _cuda(),
         _mps(),
         _kernels(),
-        *(Finding(f"  {name}", _kernels().state, where) for name, where in _FAST_PATHS.items()),
+        *(DiagnosticCheck(f"  {name}", _kernels().state, where) for name, where in _FAST_PATHS.items()),
         _attempt("films (ffmpeg)", ffmpeg_executable, "pip install imageio-ffmpeg"),
         _demo_model(),
     ]
     for extra, modules in _EXTRAS.items():
         missing = [m for m in modules if importlib.util.find_spec(m) is None]
-        findings.append(
-            Finding(f"extra '{extra}'", "missing", f"pip install 'panohead[{extra}]'")
+        checks.append(
+            DiagnosticCheck(f"extra '{extra}'", "missing", f"pip install 'panohead[{extra}]'")
             if missing
-            else Finding(f"extra '{extra}'", "on", ", ".join(modules))
+            else DiagnosticCheck(f"extra '{extra}'", "on", ", ".join(modules))
         )
-    return findings
+    return checks
 
 
-def _kernels() -> Finding:
+def _kernels() -> DiagnosticCheck:
     from panohead.ops import fast_paths
     from panohead.ops.cpu import jit
 
     name = "compiled CPU kernels"
     if not fast_paths.allowed():
-        return Finding(name, "off", "PANOHEAD_PLAIN=1 is set")
+        return DiagnosticCheck(name, "off", "PANOHEAD_PLAIN=1 is set")
     if jit.available():
-        return Finding(name, "on", f"numba {importlib.metadata.version('numba')}")
-    return Finding(name, "off", "numba is missing (pip install numba) or PANOHEAD_NO_NUMBA=1; plain PyTorch is used")
+        return DiagnosticCheck(name, "on", f"numba {importlib.metadata.version('numba')}")
+    return DiagnosticCheck(
+        name, "off", "numba is missing (pip install numba) or PANOHEAD_NO_NUMBA=1; plain PyTorch is used"
+    )
 
 
-def _cuda() -> Finding:
+def _cuda() -> DiagnosticCheck:
     import torch
 
     if torch.cuda.is_available():
-        return Finding("CUDA", "on", torch.cuda.get_device_name(0))
+        return DiagnosticCheck("CUDA", "on", torch.cuda.get_device_name(0))
     built = torch.version.cuda
-    return Finding("CUDA", "off", "no device found" if built else "this torch was built without CUDA")
+    return DiagnosticCheck("CUDA", "off", "no device found" if built else "this torch was built without CUDA")
 
 
-def _mps() -> Finding:
+def _mps() -> DiagnosticCheck:
     import torch
 
     available = torch.backends.mps.is_available()
-    return Finding("MPS (Apple)", "on" if available else "off", "" if available else "not an Apple GPU machine")
+    return DiagnosticCheck("MPS (Apple)", "on" if available else "off", "" if available else "not an Apple GPU machine")
 
 
-def _demo_model() -> Finding:
+def _demo_model() -> DiagnosticCheck:
     from importlib import resources
 
     asset = resources.files("panohead") / "assets" / "demo.safetensors"
     if asset.is_file():
-        return Finding("bundled model 'demo'", "on", "panohead demo --out demo_out")
-    return Finding("bundled model 'demo'", "missing", "reinstall the package")
+        return DiagnosticCheck("bundled model 'demo'", "on", "panohead demo --out demo_out")
+    return DiagnosticCheck("bundled model 'demo'", "missing", "reinstall the package")
 
 
-def _attempt(name: str, find: Callable[[], str], remedy: str) -> Finding:
+def _attempt(name: str, find: Callable[[], str], remedy: str) -> DiagnosticCheck:
     from panohead.errors import PanoHeadError
 
     try:
-        return Finding(name, "on", find())
+        return DiagnosticCheck(name, "on", find())
     except PanoHeadError:
-        return Finding(name, "missing", remedy)
+        return DiagnosticCheck(name, "missing", remedy)

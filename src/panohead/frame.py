@@ -11,10 +11,10 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.media.cutout import foreground_colours
+from panohead.media.cutout import foreground_colors
 from panohead.media.images import from_uint8, to_pil, to_rgba
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -45,26 +45,26 @@ class Frame:
         """The picture as RGB, or as RGBA (straight alpha) with everything but the head transparent."""
         if transparent:
             alpha = self.alpha()
-            return Image.fromarray(to_rgba(foreground_colours(self.image, alpha), alpha))
+            return Image.fromarray(to_rgba(foreground_colors(self.image, alpha), alpha))
         return to_pil(self.image)
 
-    def on(self, background: "Colour | Image.Image") -> "Frame":
+    def on(self, background: "Color | Image.Image") -> "Frame":
         """The head in front of a colour (0..255) or a photo, which is scaled and cropped to fill the picture."""
         height, width = self.image.shape[-2:]
         behind = _backdrop(background, width, height).to(self.image.device)
         alpha = self.alpha()
-        return replace(self, image=torch.lerp(behind, foreground_colours(self.image, alpha), alpha))
+        return replace(self, image=torch.lerp(behind, foreground_colors(self.image, alpha), alpha))
 
 
-def _backdrop(background: "Colour | Image.Image", width: int, height: int) -> Float[Tensor, "3 height width"]:
+def _backdrop(background: "Color | Image.Image", width: int, height: int) -> Float[Tensor, "3 height width"]:
     if not isinstance(background, Image.Image):
-        colour = torch.tensor(background, dtype=torch.float32) / 127.5 - 1
-        return colour[:, None, None].expand(3, height, width)
-    picture = background.convert("RGB")
-    if min(picture.size) < 1:
+        color = torch.tensor(background, dtype=torch.float32) / 127.5 - 1
+        return color[:, None, None].expand(3, height, width)
+    image = background.convert("RGB")
+    if min(image.size) < 1:
         raise PanoHeadError("the background picture is empty; give another")
-    scale = max(width / picture.width, height / picture.height)
-    size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
-    picture = picture.resize(size, Image.Resampling.LANCZOS)
+    scale = max(width / image.width, height / image.height)
+    size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
+    image = image.resize(size, Image.Resampling.LANCZOS)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    return from_uint8(np.asarray(picture.crop((left, top, left + width, top + height))))
+    return from_uint8(np.asarray(image.crop((left, top, left + width, top + height))))

@@ -19,17 +19,17 @@ from panohead.mesh.export import Volume, write_mesh
 from panohead.mesh.surface import density_grid
 from panohead.predictor import Predictor
 
-Step = Callable[[], None]
+FrameCallback = Callable[[], None]
 """Called after every frame, for a progress bar."""
 
 CONTACT_YAWS = tuple(range(0, 360, 45))
 
-LEAST_FILM_SIDE = 256
+MIN_VIDEO_SIDE = 256
 """Pixels; smaller pictures are enlarged by a whole factor in films."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ViewStyle:
     """How every view of a gallery is rendered.
 
     Attributes:
@@ -52,7 +52,7 @@ class Look:
         frame = head.render(camera, resolution=self.resolution, background=self.background_head)
         return frame if self.background is None else frame.on(self.background)
 
-    def picture(self, frame: Frame) -> Image.Image:
+    def image(self, frame: Frame) -> Image.Image:
         """A view as RGB or RGBA."""
         return frame.to_pil(transparent=self.transparent)
 
@@ -61,12 +61,12 @@ def write_views(
     head: Head,
     folder: Path,
     yaws_deg: Sequence[float],
-    look: Look,
+    style: ViewStyle,
     *,
     depth: bool = False,
     mask: bool = False,
     thumbnail: int = 192,
-    step: Step,
+    step: FrameCallback,
 ) -> list[Image.Image]:
     """One PNG a view in ``folder``, named by its yaw; on request its depth (16 bit) and mask beside it.
 
@@ -75,16 +75,16 @@ def write_views(
     """
     small = []
     for yaw in yaws_deg:
-        frame = look.render(head, yaw)
+        frame = style.render(head, yaw)
         name = f"yaw{yaw:+04.0f}" if float(yaw).is_integer() else f"yaw{yaw:+g}"
-        picture = look.picture(frame)
-        save_image(picture, folder / f"{name}.png")
+        image = style.image(frame)
+        save_image(image, folder / f"{name}.png")
         if depth:
             save_depth(frame.depth, folder / f"{name}_depth.png", mask=frame.mask)
         if mask:
             save_image(mask_to_pil(frame.mask), folder / f"{name}_mask.png")
-        picture.thumbnail((thumbnail, thumbnail), Image.Resampling.LANCZOS)
-        small.append(picture)
+        image.thumbnail((thumbnail, thumbnail), Image.Resampling.LANCZOS)
+        small.append(image)
         step()
     return small
 
@@ -138,15 +138,15 @@ def write_meshes(
 
 
 def write_turntable(
-    head: Head, path: Path, *, frames: int, fps: float, look: Look, step: Step, also: Sequence[Path] = ()
+    head: Head, path: Path, *, frames: int, fps: float, style: ViewStyle, step: FrameCallback, also: Sequence[Path] = ()
 ) -> None:
     """A full turn as a film (.mp4, .webm, .gif) or a folder of PNG files (no suffix); ``also`` the same as others."""
     with ExitStack() as stack:
-        films = [stack.enter_context(VideoWriter(one, fps)) for one in (path, *also)]
+        videos = [stack.enter_context(VideoWriter(one, fps)) for one in (path, *also)]
         for i in range(frames):
-            pixels = _pixels(look, look.render(head, 360 * i / frames))
-            for film in films:
-                film.write(pixels)
+            pixels = _pixels(style, style.render(head, 360 * i / frames))
+            for video in videos:
+                video.write(pixels)
             step()
 
 
@@ -170,18 +170,18 @@ def write_walk(
     fps: float,
     loop: bool,
     yaw_sweep_deg: float,
-    look: Look,
-    step: Step,
+    style: ViewStyle,
+    step: FrameCallback,
 ) -> None:
     """A film of a latent walk, the camera swaying +-``yaw_sweep_deg`` once between two heads."""
-    with VideoWriter(path, fps) as film:
+    with VideoWriter(path, fps) as video:
         for i, head in enumerate(latent_walk(predictor, heads, count, loop=loop)):
             yaw = yaw_sweep_deg * float(np.sin(2 * np.pi * i / count))
-            film.write(_pixels(look, look.render(head, yaw)))
+            video.write(_pixels(style, style.render(head, yaw)))
             step()
 
 
-def write_page(folder: Path, title: str, notes: Sequence[str], *, film: str, sheet: str, mesh: str) -> Path:
+def write_page(folder: Path, title: str, notes: Sequence[str], *, video: str, sheet: str, mesh: str) -> Path:
     """A static page that shows a film and a sheet and links a mesh; needs no network."""
     paragraphs = "\n".join(f"<p>{note}</p>" for note in notes)
     page = folder / "index.html"
@@ -197,7 +197,7 @@ img, video {{ max-width: 100%; height: auto; }}
 video {{ width: 24rem; }}
 </style>
 <h1>{title}</h1>
-<video src="{film}" autoplay loop muted playsinline controls></video>
+<video src="{video}" autoplay loop muted playsinline controls></video>
 {paragraphs}
 <p><a href="{mesh}" download>{mesh}</a>: the head of the film as a mesh with colours.</p>
 <img src="{sheet}" alt="Heads in rows, seen from eight sides">
@@ -208,17 +208,17 @@ video {{ width: 24rem; }}
     return page
 
 
-def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, step: Step) -> Path:
+def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, step: FrameCallback) -> Path:
     """What ``panohead demo`` shows; returns the page. Pictures of every view also lie in folders by seed."""
-    look = Look()
+    style = ViewStyle()
     heads = {f"seed {seed}": predictor.sample(seed) for seed in range(seeds)}
     rows = {
-        label: write_views(head, folder / label.replace(" ", ""), CONTACT_YAWS, look, step=step)
+        label: write_views(head, folder / label.replace(" ", ""), CONTACT_YAWS, style, step=step)
         for label, head in heads.items()
     }
     write_sheet(rows, folder / "contact_sheet.png", CONTACT_YAWS, cell_size=128)
     first = heads["seed 0"]
-    write_turntable(first, folder / "turntable.mp4", frames=frames, fps=24, look=look, step=step)
+    write_turntable(first, folder / "turntable.mp4", frames=frames, fps=24, style=style, step=step)
     write_mesh(first.mesh(resolution=160), folder / "head.glb", unlit=True)
     step()
     notes = [str(predictor.checkpoint.notes.get("about", ""))] if predictor.checkpoint else []
@@ -226,19 +226,19 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
         folder,
         "PanoHead: whole heads from all sides",
         [note for note in notes if note],
-        film="turntable.mp4",
+        video="turntable.mp4",
         sheet="contact_sheet.png",
         mesh="head.glb",
     )
 
 
-def _pixels(look: Look, frame: Frame) -> np.ndarray:
+def _pixels(style: ViewStyle, frame: Frame) -> np.ndarray:
     """A film's picture: what a small model makes is enlarged, since players show films at their own size."""
-    pixels = np.asarray(look.picture(frame)) if look.transparent else to_uint8(frame.image)
-    factor = -(-LEAST_FILM_SIDE // pixels.shape[1])
+    pixels = np.asarray(style.image(frame)) if style.transparent else to_uint8(frame.image)
+    factor = -(-MIN_VIDEO_SIDE // pixels.shape[1])
     if factor == 1:
         return pixels
     size = (pixels.shape[1] * factor, pixels.shape[0] * factor)
     # Alpha apart from colours: Pillow would lose the colours of transparent pixels, which films mix into the outline.
-    parts = [pixels[..., :3], *([pixels[..., 3]] if look.transparent else [])]
+    parts = [pixels[..., :3], *([pixels[..., 3]] if style.transparent else [])]
     return np.dstack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in parts])

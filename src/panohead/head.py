@@ -12,10 +12,10 @@ from torch import Tensor
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.mesh.simplify import simplified_surface
-from panohead.mesh.surface import OFFICIAL_LEVEL, Progress, extract_surface, smoothed
+from panohead.mesh.surface import OFFICIAL_LEVEL, GridProgress, extract_surface, smoothed
 from panohead.mesh.texture import DEFAULT_TRIANGLES, textured
 from panohead.mesh.trimesh_object import to_trimesh
-from panohead.mesh.vertex_colors import View, colour_vertices
+from panohead.mesh.vertex_colors import ColoringView, color_vertices
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.dispatch import density, prepare
 from panohead.rendering.field import TriGridField
@@ -23,7 +23,7 @@ from panohead.rendering.renderer import RayRandomness
 from panohead.stylegan.synthesis_layers import PixelNoise
 
 _NOISE = PixelNoise(mode="const")
-_COLOURING_VIEWS = [(yaw, 0.0) for yaw in range(0, 360, 45)] + [(0.0, 40.0), (180.0, 40.0), (0.0, -30.0)]
+_COLORING_VIEWS = [(yaw, 0.0) for yaw in range(0, 360, 45)] + [(0.0, 40.0), (180.0, 40.0), (0.0, -30.0)]
 
 
 class Head:
@@ -91,12 +91,12 @@ class Head:
         resolution: int = 256,
         *,
         level: float = OFFICIAL_LEVEL,
-        colour: bool = True,
+        color: bool = True,
         unit: Literal["metre", "world"] = "metre",
         smooth: int = 0,
         triangles: int | None = None,
         texture: int | None = None,
-        progress: Progress | None = None,
+        progress: GridProgress | None = None,
     ) -> trimesh.Trimesh:
         """The surface where the raw density is ``level``, largest piece, with vertex colours from rendered views.
 
@@ -126,16 +126,16 @@ class Head:
             surface = smoothed(surface, smooth)
         if triangles is not None:
             surface = simplified_surface(surface, triangles)
-        views = list(self.colouring_views()) if colour or texture is not None else []
-        mesh = to_trimesh(surface, colour_vertices(surface, views).rgb if views else None, unit=unit, level=level)
+        views = list(self.coloring_views()) if color or texture is not None else []
+        mesh = to_trimesh(surface, color_vertices(surface, views).rgb if views else None, unit=unit, level=level)
         return mesh if texture is None else textured(mesh, views, texture)
 
-    def colouring_views(self) -> Iterator[View]:
+    def coloring_views(self) -> Iterator[ColoringView]:
         """The views that paint meshes, all round and a few from above and below, in world units."""
-        for yaw, pitch in _COLOURING_VIEWS:
+        for yaw, pitch in _COLORING_VIEWS:
             camera = Camera.orbit(yaw, pitch)
             frame = self.render(camera)
-            yield View(frame.image, frame.depth, camera.cam2world, camera.intrinsics, frame.mask)
+            yield ColoringView(frame.image, frame.depth, camera.cam2world, camera.intrinsics, frame.mask)
 
     @torch.no_grad()
     def _render(

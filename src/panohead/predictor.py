@@ -16,7 +16,7 @@ from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.interop.official import load_networks
 from panohead.inversion import ReconstructedHead, open_reconstruction, reconstruct
-from panohead.inversion.load_photos import Picture
+from panohead.inversion.load_photos import ImageInput
 from panohead.models.generator import Generator
 
 BUNDLED = ("demo",)
@@ -105,7 +105,7 @@ class Predictor:
         return self.from_w(self.generator.mapping_network.w_avg)
 
     def reconstruct(
-        self, images: Sequence[Picture], cameras: Sequence[Camera] | None = None, **options: Any
+        self, images: Sequence[ImageInput], cameras: Sequence[Camera] | None = None, **options: Any
     ) -> ReconstructedHead:
         """The head of one person from 1 to 8 photos (paper section 4.4), a head like any other.
 

@@ -161,12 +161,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def ball() -> trimesh.Trimesh:
     """A sphere of 12 cm with texture: red in front, blue behind, green on top, white on its left side (+x)."""
     mesh = trimesh.creation.icosphere(subdivisions=4, radius=0.12)
-    colours = np.array([RED, BLUE, GREEN, WHITE], np.uint8)
+    colors = np.array([RED, BLUE, GREEN, WHITE], np.uint8)
     x, y, z = mesh.vertices.T / 0.12
     number = np.select([y > 0.6, x > 0.6, z > 0], [2, 3, 0], 1)
     uv = np.stack([(number + 0.5) / 4, np.full(len(x), 0.5)], axis=1)
-    picture = Image.fromarray(np.repeat(np.repeat(colours[None], 16, axis=0), 16, axis=1))
-    mesh.visual = TextureVisuals(uv=uv, material=PBRMaterial(baseColorTexture=picture))
+    image = Image.fromarray(np.repeat(np.repeat(colors[None], 16, axis=0), 16, axis=1))
+    mesh.visual = TextureVisuals(uv=uv, material=PBRMaterial(baseColorTexture=image))
     mesh.metadata["unit"] = "metre"
     return mesh
 
@@ -180,8 +180,8 @@ def test_texture_face_forward_y_up(site: Site, tmp_path: Path) -> None:
     assert max(shown.report["size"]) == pytest.approx(0.24, abs=1e-3)
     middle, radius = SIDE // 2, SIDE // 3
     places = {RED: (middle, middle), GREEN: (middle - radius, middle), WHITE: (middle, middle + radius)}
-    for colour, place in places.items():
-        np.testing.assert_allclose(shown.pixels[place], colour, atol=4)
+    for color, place in places.items():
+        np.testing.assert_allclose(shown.pixels[place], color, atol=4)
     np.testing.assert_allclose(shown.pixels[4, 4], 128, atol=2)
     # The back shows at most at the rim.
     assert (np.abs(shown.pixels - BLUE).max(axis=-1) < 20).mean() < 0.02
@@ -201,8 +201,8 @@ def test_a_head_looks_as_it_is_rendered(site: Site, tmp_path: Path) -> None:
     # The mean of the front's colours is what the camera in front of the head sees there.
     facing = (mesh.vertex_normals[:, 2] > 0.8) & (mesh.vertices[:, 2] > np.quantile(mesh.vertices[:, 2], 0.8))
     expected = mesh.visual.vertex_colors[facing, :3].astype(float).mean(axis=0)
-    centre = shown.pixels[SIDE // 3 : -SIDE // 3, SIDE // 3 : -SIDE // 3].reshape(-1, 3).mean(axis=0)
-    assert np.abs(centre - expected).max() < 40
+    center = shown.pixels[SIDE // 3 : -SIDE // 3, SIDE // 3 : -SIDE // 3].reshape(-1, 3).mean(axis=0)
+    assert np.abs(center - expected).max() < 40
 
 
 @pytest.mark.skipif(not os.environ.get("PANOHEAD_GLB"), reason="PANOHEAD_GLB names no file")

@@ -126,7 +126,7 @@ def test_max_size_keeps_the_order(root: Path) -> None:
     assert all(photo in remaining for photo in few), "not a subsequence"
 
 
-def test_cached_and_fresh_pictures_agree(root: Path) -> None:
+def test_cached_and_fresh_images_agree(root: Path) -> None:
     fresh = opened(root, mirror=True)
     cached = PhotoDataset(*dataset_paths(root), SelectionConfig(mirror=True), cache=True)
     cached.preload()
@@ -161,7 +161,7 @@ def test_zips_survive_copies_to_other_processes(root: Path) -> None:
     assert torch.equal(images, data.batch(range(10)).image)
 
 
-def test_grey_photos_and_one_bit_masks_are_welcome(root: Path) -> None:
+def test_gray_photos_and_one_bit_masks_are_welcome(root: Path) -> None:
     image, mask = root / "images" / photo_name(0), root / "masks" / photo_name(0)
     Image.open(image).convert("L").save(image)
     Image.open(mask).convert("1").save(mask)

@@ -56,7 +56,7 @@ def test_missing_datasets_are_told(root: Path, tmp_path: Path) -> None:
         open_dataset(zipped(root, "images"))
 
 
-def test_pictures_are_reduced_and_put_on_white(root: Path) -> None:
+def test_images_are_reduced_and_put_on_white(root: Path) -> None:
     data, plain = (open_dataset(root, WHOLE, **settings) for settings in ({"resolution": 4, "background": "white"}, {}))
     assert (data.resolution, plain.resolution) == (4, 16)
     image, mask, label = (x.double() for x in everything(data))
@@ -186,7 +186,7 @@ def test_indices_end(root: Path) -> None:
         data[12]
 
 
-def test_decoded_pictures_do_not_travel(root: Path) -> None:
+def test_decoded_images_do_not_travel(root: Path) -> None:
     data = open_dataset(root, cache=True)
     before = len(pickle.dumps(data))
     data.preload()

@@ -51,7 +51,7 @@ def test_shards_hold_what_the_folder_holds(root: Path, place: str) -> None:
     assert_equal(open_dataset(paths[0] if place == "one" else out, selection), open_dataset(root, selection))
 
 
-def test_pictures_are_copied_byte_for_byte_and_shards_are_reproducible(root: Path, shards: list[Path]) -> None:
+def test_images_are_copied_byte_for_byte_and_shards_are_reproducible(root: Path, shards: list[Path]) -> None:
     contents = {}
     for path in shards:
         with tarfile.open(path) as archive:
@@ -98,7 +98,7 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(info, io.BytesIO(content))
 
 
-def picture(side: int, mode: str, suffix: str) -> bytes:
+def image(side: int, mode: str, suffix: str) -> bytes:
     content = io.BytesIO()
     Image.new(mode, (side, side)).save(content, suffix)
     return content.getvalue()
@@ -110,9 +110,9 @@ def test_shards_of_others_are_read(tmp_path: Path, root: Path) -> None:
     key = "./" + "x" * 120 + "/photo"
     with tarfile.open(tmp_path / "data.tar", "w") as archive:
         add(archive, f"{key}.json", json.dumps({"label": label, "person": 3}).encode())
-        add(archive, f"{key}.JPG", picture(8, "RGB", "jpeg"))
-        add(archive, f"{key}.mask.webp", picture(8, "L", "webp"))
-        add(archive, f"{key}.depth.png", picture(8, "L", "png"))
+        add(archive, f"{key}.JPG", image(8, "RGB", "jpeg"))
+        add(archive, f"{key}.mask.webp", image(8, "L", "webp"))
+        add(archive, f"{key}.depth.png", image(8, "L", "png"))
         add(archive, "readme", b"nothing")
         add(archive, ".hidden.png", b"nothing")
         folder = tarfile.TarInfo("empty.png")
@@ -126,11 +126,11 @@ def test_shards_of_others_are_read(tmp_path: Path, root: Path) -> None:
 
 def test_incomplete_samples_are_told(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "data.tar", "w") as archive:
-        add(archive, "a.png", picture(8, "RGB", "png"))
+        add(archive, "a.png", image(8, "RGB", "png"))
     with pytest.raises(PanoHeadError, match=r"has no mask for a\.png"):
         open_dataset(tmp_path)
     with tarfile.open(tmp_path / "data.tar", "a") as archive:
-        add(archive, "a.mask.png", picture(8, "L", "png"))
+        add(archive, "a.mask.png", image(8, "L", "png"))
     with pytest.raises(PanoHeadError, match=r"the \.json members of .* has no label for a\.png"):
         open_dataset(tmp_path)
 
@@ -246,8 +246,8 @@ def test_a_shard_that_changes_while_it_is_read_is_told(shards: list[Path]) -> No
 )
 def test_odd_labels_are_told(tmp_path: Path, content: bytes, message: str) -> None:
     with tarfile.open(tmp_path / "data.tar", "w") as archive:
-        add(archive, "a.png", picture(8, "RGB", "png"))
-        add(archive, "a.mask.png", picture(8, "L", "png"))
+        add(archive, "a.png", image(8, "RGB", "png"))
+        add(archive, "a.mask.png", image(8, "L", "png"))
         add(archive, "a.json", content)
     with pytest.raises(PanoHeadError, match=message):
         open_dataset(tmp_path)

@@ -42,8 +42,8 @@ def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path
     expected += [name.format(seed, yaw) for seed in seeds for yaw in yaws for name in per_view]
     assert names == sorted([*expected, "contact_sheet.png"])
 
-    with Image.open(out / "seed0000" / "yaw+000.png") as picture:
-        assert (picture.mode, picture.size) == ("RGB", (128, 128))
+    with Image.open(out / "seed0000" / "yaw+000.png") as image:
+        assert (image.mode, image.size) == ("RGB", (128, 128))
     assert is_marked_synthetic(out / "seed0000" / "yaw+000.png")
     assert is_marked_synthetic(out / "contact_sheet.png")
     assert count_frames_and_secs(str(out / "seed0000_turntable.mp4"))[0] == 4
@@ -57,7 +57,7 @@ def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path
 
 def test_generate_cut_out_mixing_and_backgrounds(model: str, tmp_path: Path) -> None:
     common = ["generate", "--checkpoint", model, "--seeds", "0", "--yaws", "0", "--no-contact-sheet"]
-    pictures = {}
+    images = {}
     for name, options in {
         "plain": [],
         "transparent": ["--transparent", "--turntable", "--turntable-format", "png", "--frames", "2"],
@@ -66,20 +66,20 @@ def test_generate_cut_out_mixing_and_backgrounds(model: str, tmp_path: Path) -> 
         "other": ["--background", "seed:1"],
     }.items():
         assert main([*common, "--out", str(tmp_path / name), *options]) == 0
-        with Image.open(tmp_path / name / "seed0000" / "yaw+000.png") as picture:
-            pictures[name] = np.asarray(picture)
-    assert pictures["transparent"].shape == (128, 128, 4)
+        with Image.open(tmp_path / name / "seed0000" / "yaw+000.png") as image:
+            images[name] = np.asarray(image)
+    assert images["transparent"].shape == (128, 128, 4)
     frames = sorted((tmp_path / "transparent" / "seed0000_turntable").iterdir())
     assert len(frames) == 2
     for name in ("mixed", "white", "other"):
-        assert not np.array_equal(pictures[name], pictures["plain"]), name
+        assert not np.array_equal(images[name], images["plain"]), name
 
 
 def test_interpolate(model: str, tmp_path: Path) -> None:
     arguments = ["interpolate", "--checkpoint", model, "--out", str(tmp_path), "--seeds", "0-2", "--count", "2"]
     assert main([*arguments, "--film-format", "gif"]) == 0
-    with Image.open(tmp_path / "walk.gif") as film:
-        assert film.n_frames == 6
+    with Image.open(tmp_path / "walk.gif") as video:
+        assert video.n_frames == 6
     assert main([*arguments, "--film-format", "png", "--no-loop"]) == 0
     assert len(list((tmp_path / "walk").iterdir())) == 5
 

@@ -12,7 +12,7 @@ import torch
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.cli.main import main
 from panohead.presets import tiny
-from panohead.training.networks import make_players
+from panohead.training.networks import make_networks
 from training.runs import final_state, tensors
 
 HEADS = Path(__file__).parents[1] / "training" / "heads"
@@ -26,7 +26,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, captured.out, captured.err
 
 
-def relabelled(folder: Path) -> Path:
+def relabeled(folder: Path) -> Path:
     """A copy of the dataset in which the first two photos have changed their labels."""
     shutil.copytree(HEADS, folder)
     with zipfile.ZipFile(folder / "images.zip") as archive:
@@ -75,7 +75,7 @@ def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str
     code, _, err = run(capsys, "--resume", str(folder), "--kimg", "0.008", "--device", "cpu", "--quiet")
     assert (code, "at 0.024 kimg already" in err) == (1, True)
 
-    other = relabelled(tmp_path / "other")
+    other = relabeled(tmp_path / "other")
     elsewhere = ["--resume", str(folder), "--kimg", "9", "--device", "cpu", "--quiet", "--data", str(other)]
     code, _, err = run(capsys, *elsewhere)
     assert (code, f"{other} is not the dataset of {folder}" in err) == (1, True)
@@ -93,8 +93,8 @@ def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str
 def test_second_stage_starts_from_a_checkpoint(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """From weights, with more rays, counting on from where the fades are over."""
     checkpoint, folder = tmp_path / "first.safetensors", tmp_path / "run"
-    players = make_players(tiny(), torch.device("cpu"))
-    save_checkpoint(checkpoint, {"G_ema": players.generator_ema, "G": players.generator, "D": players.discriminator})
+    networks = make_networks(tiny(), torch.device("cpu"))
+    save_checkpoint(checkpoint, {"G_ema": networks.generator_ema, "G": networks.generator, "D": networks.discriminator})
     stage2 = ["start_kimg=2", "schedules.neural_resolution_final=24", "schedules.neural_resolution_fade_kimg=1"]
     stage2 += ["ema_ramp_up=null", "generator_adam.interval=2"]
     regularizer = 'density_regularizer={"kind": "monotonic-detach"}'
@@ -113,8 +113,8 @@ def test_second_stage_starts_from_a_checkpoint(capsys: pytest.CaptureFixture[str
 def test_a_run_remembers_where_its_weights_came_from(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Killed before its first state, it begins again from the checkpoint, not from random weights."""
     checkpoint, folder = tmp_path / "first.safetensors", tmp_path / "run"
-    players = make_players(replace(tiny(), seed=5), torch.device("cpu"))
-    save_checkpoint(checkpoint, {"G_ema": players.generator_ema, "D": players.discriminator})
+    networks = make_networks(replace(tiny(), seed=5), torch.device("cpu"))
+    save_checkpoint(checkpoint, {"G_ema": networks.generator_ema, "D": networks.discriminator})
     code, _, err = run(capsys, *SHORT, "--init", str(checkpoint), "--out", str(folder), "--kimg", "0.008", *SETTINGS)
     assert code == 0, err
     whole = tensors(final_state(folder))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from panohead.evaluation.warping import View
+from panohead.evaluation.warping import DepthView
 from panohead.frame import Frame
 from panohead.geometry.camera import Camera
 from panohead.geometry.rays import rays_from_camera
@@ -27,19 +27,19 @@ def sphere_view(
     size: int = 48,
     *,
     radius: float = 0.25,
-    centre: tuple[float, float, float] = (0, 0, 0),
+    center: tuple[float, float, float] = (0, 0, 0),
     paint: Paint = bands,
-) -> View:
+) -> DepthView:
     """What a camera sees of a painted sphere."""
     origins, directions = rays_from_camera(camera.expand(1), size)
-    origin, direction = origins[0] - torch.tensor(centre, dtype=torch.float32), directions[0]
+    origin, direction = origins[0] - torch.tensor(center, dtype=torch.float32), directions[0]
     along = (origin * direction).sum(-1)
     root = along**2 - (origin**2).sum(-1) + radius**2
     depth = -along - root.clamp_min(0).sqrt()
     hit = root > 0
     points = origins[0] + depth[:, None] * direction
     image = torch.where(hit[:, None], paint(points), torch.ones(3))
-    return View(
+    return DepthView(
         image.T.reshape(3, size, size),
         torch.where(hit, depth, torch.full_like(depth, 3.0)).reshape(1, size, size),
         hit.float().reshape(1, size, size),
@@ -47,7 +47,7 @@ def sphere_view(
     )
 
 
-def frame_of(view: View) -> Frame:
+def frame_of(view: DepthView) -> Frame:
     """The same as a rendered frame without super-resolution."""
     return Frame(view.image, view.image, view.depth, view.mask, view.camera)
 

@@ -16,12 +16,12 @@ from panohead.checkpoint import save_checkpoint
 from panohead.cli.main import main
 from panohead.errors import PanoHeadError
 from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
-from panohead.evaluation.distributions.image_set import PictureSet, patches_per_picture
+from panohead.evaluation.distributions.image_set import ImageSet, patches_per_image
 from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_sets
-from panohead.evaluation.evaluate import FLOOR, Evaluated, Evaluation
+from panohead.evaluation.evaluate import FLOOR, Evaluation, EvaluationResult
 from panohead.evaluation.fakes import even_rays, fake_batches, to_bytes
-from panohead.evaluation.ground_truth.depth_baseline import depth_floor
-from panohead.evaluation.photos import Photos, reduced
+from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
+from panohead.evaluation.photos import ReferencePhotos, reduced
 from panohead.evaluation.protocol import comparisons, yaw_of
 from panohead.evaluation.real_data_baseline import tools_on_photos
 from panohead.evaluation.report import write_report
@@ -68,12 +68,12 @@ def generator() -> Generator:
     return tiny.generator(config=SMALL)
 
 
-def measured(generator: Generator, data: Path | None, **options: object) -> list[Evaluated]:
+def measured(generator: Generator, data: Path | None, **options: object) -> list[EvaluationResult]:
     settings = EvaluationSettings(**{"metrics": ("swd",), "subsets": ("all", "back"), "num": 16, "heads": 1, **options})
     return Evaluation(settings, data).run({"tiny": Predictor(generator)})
 
 
-def rows(column: Evaluated) -> dict[tuple[str, str, str], float]:
+def rows(column: EvaluationResult) -> dict[tuple[str, str, str], float]:
     return {result.row: result.value for result in column.results}
 
 
@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_one_others(generator: 
 
 
 def test_batches_change_nothing(generator: Generator, data: Path) -> None:
-    labels = Photos(data).labels
+    labels = ReferencePhotos(data).labels
     for route in ("forward", "front", "random"):
         ones, fives = (
             torch.cat([b.images for b in fake_batches(generator, route, labels, count=7, seed=0, batch=size)]).int()
@@ -113,7 +113,7 @@ def test_batches_change_nothing(generator: Generator, data: Path) -> None:
     assert few == pytest.approx(many, abs=2e-3)
 
 
-def test_a_fake_is_the_generators_own_picture(generator: Generator) -> None:
+def test_a_fake_is_the_generators_own_image(generator: Generator) -> None:
     labels = torch.stack([Camera.orbit(20.0 + k).to_label() for k in range(3)])
     batch = next(fake_batches(generator, "forward", labels, count=2, seed=4, batch=2))
     z = torch.from_numpy(np.stack([np.random.default_rng((4, i, 2)).standard_normal(8) for i in (0, 1)])).float()
@@ -139,8 +139,8 @@ class Averages(Inception):
         nn.Module.__init__(self)
         self.fc = nn.Linear(1, 1)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        features = nn.functional.adaptive_avg_pool2d(pictures.float() / 255, 2).flatten(1)
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = nn.functional.adaptive_avg_pool2d(images.float() / 255, 2).flatten(1)
         return features, features
 
 
@@ -155,7 +155,7 @@ def settings_of(data: Path, **options: object) -> SetSettings:
 
 def test_metrics_of_features_see_what_is_wrong(data: Path) -> None:
     settings = settings_of(data)
-    reals, others = real_sets(Photos(data), settings)
+    reals, others = real_sets(ReferencePhotos(data), settings)
     assert (len(reals), len(others)) == (24, 24)
 
     def fid(fakes: object) -> float:
@@ -170,7 +170,7 @@ def test_metrics_of_features_see_what_is_wrong(data: Path) -> None:
 
 def test_official_and_strict_differ_by_the_poses_of_the_fakes(generator: Generator, data: Path) -> None:
     settings = settings_of(data, metrics=("fid",))
-    photos = Photos(data)
+    photos = ReferencePhotos(data)
     made = fake_sets(generator, photos.labels, settings)
     assert set(made.by_route) == {"forward", "front"}
     found = list(compare_sets(real_sets(photos, settings)[0], lambda row: made.by_route[row.subset.route], settings))
@@ -184,7 +184,7 @@ def test_official_and_strict_differ_by_the_poses_of_the_fakes(generator: Generat
 def test_the_raw_gap_is_what_super_resolution_changes(generator: Generator, data: Path) -> None:
     """0 for super-resolution that changes nothing, and more the more it changes."""
     settings = settings_of(data, metrics=("swd", "fid"), rows=tuple(comparisons(["all"], ["strict"])))
-    made = fake_sets(generator, Photos(data).labels, settings)
+    made = fake_sets(generator, ReferencePhotos(data).labels, settings)
     found = {result.metric: result for result in raw_gap(made, settings)}
     assert found["SWD raw gap"].counts == {"raw": 24, "super-resolved": 24}
     assert found["SWD raw gap"].value > 0
@@ -193,11 +193,11 @@ def test_the_raw_gap_is_what_super_resolution_changes(generator: Generator, data
     def gaps(amount: float) -> list[float]:
         collector = settings.collector()
         noise = np.random.default_rng(0).integers(-128, 128, (24, 3, 16, 16))
-        pictures = np.random.default_rng(1).integers(0, 256, (24, 3, 16, 16))
-        collector.add(torch.from_numpy((pictures + amount * noise).clip(0, 255).astype(np.uint8)))
+        images = np.random.default_rng(1).integers(0, 256, (24, 3, 16, 16))
+        collector.add(torch.from_numpy((images + amount * noise).clip(0, 255).astype(np.uint8)))
         changed = collector.result(np.zeros(24))
         plain = settings.collector()
-        plain.add(torch.from_numpy(pictures.astype(np.uint8)))
+        plain.add(torch.from_numpy(images.astype(np.uint8)))
         return [r.value for r in raw_gap(replace(made, raw=plain.result(np.zeros(24)), resolved=changed), settings)]
 
     rows = np.array([gaps(amount) for amount in (0.0, 0.2, 0.6, 1.5)])
@@ -210,16 +210,16 @@ def test_every_distance_grows_with_what_is_wrong(data: Path, damage: str) -> Non
     """Through the rows of the table as the command makes them; the first of each is untouched."""
     rows = tuple(comparisons(["front" if damage == "wrong poses" else "all"], ["strict"]))
     settings = settings_of(data, metrics=("swd", "fid"), rows=rows)
-    photos = Photos(data)
+    photos = ReferencePhotos(data)
     reals, _ = real_sets(photos, settings)
     # Shuffled ahead, so that the damaged pictures are not those they are compared with.
     order = photos.order(settings.seed)[24:]
-    pictures = torch.cat(list(photos.batches(order, 32, 8)))
+    images = torch.cat(list(photos.batches(order, 32, 8)))
     yaws = yaw_of(photos.labels[order])
-    noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     values = []
     for strength in (0.0, 0.3, 0.6, 1.0):
-        shown, told = pictures.float(), yaws
+        shown, told = images.float(), yaws
         count = round(strength * len(order))
         if damage == "noise":
             shown = shown + 120 * strength * noise
@@ -236,7 +236,7 @@ def test_every_distance_grows_with_what_is_wrong(data: Path, damage: str) -> Non
             shown = torch.cat([shown[:1].expand(count, -1, -1, -1), shown[count:]])
         collector = settings.collector()
         collector.add(shown.clamp(0, 255).to(torch.uint8))
-        fakes: PictureSet = collector.result(told)
+        fakes: ImageSet = collector.result(told)
         values.append([r.value for r in compare_sets(reals, lambda row, made=fakes: made, settings)])
     # The stand-in for Inception sees means of quarters, which a blur leaves alone: that one is for the other distance.
     grown = np.array(values)[:, : 1 if damage == "blur" else 2]
@@ -245,23 +245,23 @@ def test_every_distance_grows_with_what_is_wrong(data: Path, damage: str) -> Non
 
 
 def test_photos_on_white_and_reduced(data: Path) -> None:
-    kept, white = (next(Photos(data, on).batches(np.arange(2), 16, 2)) for on in (False, True))
+    kept, white = (next(ReferencePhotos(data, on).batches(np.arange(2), 16, 2)) for on in (False, True))
     assert kept.shape == white.shape == (2, 3, 16, 16)
     assert (white[:, :, 0, 0] == 255).all()
     flat = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4).expand(1, 3, 4, 4)
     assert reduced(flat, 2)[0, 0].tolist() == [[3, 5], [11, 13]]
     with pytest.raises(PanoHeadError, match="--resolution 32"):
-        next(Photos(data).batches(np.arange(1), 64, 1))
+        next(ReferencePhotos(data).batches(np.arange(1), 64, 1))
 
 
 def test_the_memory_of_descriptors_does_not_grow() -> None:
-    assert [n * patches_per_picture(n) for n in (512, 2_000, 30_000)] == [32_768, 32_000, 30_000]
+    assert [n * patches_per_image(n) for n in (512, 2_000, 30_000)] == [32_768, 32_000, 30_000]
 
 
 def test_depth_floor_needs_depth(data: Path, tmp_path: Path) -> None:
-    assert [result.subset for result in depth_floor(data, 3)] == ["front", "side", "back"]
+    assert [result.subset for result in depth_baseline(data, 3)] == ["front", "side", "back"]
     with pytest.raises(PanoHeadError, match=r"people\.jsonl"):
-        depth_floor(tmp_path, 3)
+        depth_baseline(tmp_path, 3)
 
 
 def test_what_is_not_installed_is_one_sentence(generator: Generator, data: Path, tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ class Knows:
 
 def test_borrowed_tools_are_tried_on_photos(data: Path) -> None:
     found = tools_on_photos(
-        Photos(data),
+        ReferencePhotos(data),
         count=48,
         seed=0,
         resolution=32,
@@ -332,7 +332,7 @@ def test_borrowed_tools_are_tried_on_photos(data: Path) -> None:
     yaw = np.abs((np.arange(8) * 45.0 - 170)[None] + 3 * np.arange(6)[:, None])
     assert by_row["yaw error", "all"].value == pytest.approx(np.where(yaw > 180, 360 - yaw, yaw).mean(), abs=0.1)
     assert by_row["yaw error", "150-180"].value > 150
-    yaws = yaw_of(Photos(data).labels)
+    yaws = yaw_of(ReferencePhotos(data).labels)
     same = by_row["identity", "same head"]
     assert same.counts == {"heads": 6, "views": int((np.abs(yaws) <= 60).sum()), "faces": same.counts["views"]}
     assert same.value > by_row["identity", "different heads"].value

@@ -18,15 +18,15 @@ from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, sector_
 from panohead.evaluation.ground_truth.people import (
     PHOTO_YAWS,
     TRUTH_YAWS,
-    KnownPerson,
-    KnownView,
+    GroundTruthPerson,
+    GroundTruthView,
+    ground_truth_person,
     halved,
     held_out_people,
-    known_person,
 )
 from panohead.evaluation.ground_truth.reconstruction import GeometryErrors, compare_surfaces, reconstruction
 from panohead.evaluation.settings import EvaluationSettings
-from panohead.evaluation.warping import View
+from panohead.evaluation.warping import DepthView
 from panohead.geometry.camera import Camera
 from panohead.head import Head
 from panohead.predictor import Predictor
@@ -35,8 +35,8 @@ CAMERAS = [Camera.orbit(yaw, 15.0 * (i % 2)) for i, yaw in enumerate(TRUTH_YAWS)
 RADIUS = 0.25
 
 
-def ball(radius: float = RADIUS, size: int = 64, centre: tuple[float, float, float] = (0, 0, 0)) -> list[View]:
-    return [sphere_view(camera, size, radius=radius, centre=centre) for camera in CAMERAS]
+def ball(radius: float = RADIUS, size: int = 64, center: tuple[float, float, float] = (0, 0, 0)) -> list[DepthView]:
+    return [sphere_view(camera, size, radius=radius, center=center) for camera in CAMERAS]
 
 
 def test_the_truth_against_itself_is_without_error() -> None:
@@ -71,7 +71,7 @@ def test_spheres_of_different_radius_have_the_analytic_errors() -> None:
 
 def test_errors_grow_with_displacement_and_with_scale() -> None:
     def errors(moved: float) -> GeometryErrors:
-        return compare_surfaces(ball(centre=(moved, moved, 0.0)), ball())["front"]
+        return compare_surfaces(ball(center=(moved, moved, 0.0)), ball())["front"]
 
     rows = [errors(moved) for moved in (0.0, 0.005, 0.01, 0.02)]
     for pick in ("depth", "chamfer", "normals_deg", "scale_invariant"):
@@ -92,7 +92,7 @@ def test_an_error_on_the_back_is_found_on_the_back_alone() -> None:
 
 
 def test_nothing_to_compare_is_no_number() -> None:
-    empty = [View(v.image, v.depth, torch.zeros_like(v.mask), v.camera) for v in ball(size=16)]
+    empty = [DepthView(v.image, v.depth, torch.zeros_like(v.mask), v.camera) for v in ball(size=16)]
     error = compare_surfaces(empty, ball(size=16))["front"]
     assert math.isnan(error.depth)
     assert math.isnan(error.chamfer)
@@ -106,17 +106,17 @@ def test_half_the_side_is_the_same_surface() -> None:
         assert error.silhouette_iou > 0.9
 
 
-def spheres(seed: int, index: int, photo_side: int) -> KnownPerson:
+def spheres(seed: int, index: int, photo_side: int) -> GroundTruthPerson:
     """In the place of a rendered person."""
     size = 64
 
-    def photo(yaw: float) -> KnownView:
+    def photo(yaw: float) -> GroundTruthView:
         seen = sphere_view(Camera.orbit(yaw), photo_side)
         pixels = ((seen.image + 1) * 127.5).permute(1, 2, 0).numpy().astype(np.uint8)
-        return KnownView(pixels, seen.mask[0].numpy(), seen.depth * seen.mask, seen.camera)
+        return GroundTruthView(pixels, seen.mask[0].numpy(), seen.depth * seen.mask, seen.camera)
 
     photos = {number: [photo(yaw) for yaw in yaws] for number, yaws in PHOTO_YAWS.items()}
-    return KnownPerson(f"{seed}/{index}", photos, ball(size=size), ball(size=2 * size))
+    return GroundTruthPerson(f"{seed}/{index}", photos, ball(size=size), ball(size=2 * size))
 
 
 class Ball(Head):
@@ -133,10 +133,10 @@ class Ball(Head):
 
 def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here four photos give the true size, and one gives a smaller one."""
-    monkeypatch.setattr("panohead.evaluation.ground_truth.people.known_person", spheres)
+    monkeypatch.setattr("panohead.evaluation.ground_truth.people.ground_truth_person", spheres)
     asked = []
 
-    def reconstruct(predictor: Predictor, views: list[KnownView]) -> Head:
+    def reconstruct(predictor: Predictor, views: list[GroundTruthView]) -> Head:
         asked.append((len(views), views[0].photo.shape[0]))
         return Ball({4: RADIUS, 1: 0.24}[len(views)])
 
@@ -144,7 +144,7 @@ def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: py
     settings = EvaluationSettings(metrics=("reconstruction",), people=2)
     model, floor = Evaluation(settings, reconstruct=reconstruct).run({"tiny": predictor})
     assert floor.name == FLOOR
-    assert sorted(asked) == [(1, evaluate.SMALLEST_PHOTO)] * 2 + [(4, evaluate.SMALLEST_PHOTO)] * 2
+    assert sorted(asked) == [(1, evaluate.MIN_PHOTO)] * 2 + [(4, evaluate.MIN_PHOTO)] * 2
     rows = {result.row[:2]: result for result in model.results}
     assert len(rows) == len(model.results) == 7 * 2 * 3
     assert rows["Chamfer distance", "front, 4 photos"].value == pytest.approx(0, abs=1e-4)
@@ -164,9 +164,9 @@ def test_what_cannot_be_reconstructed_is_one_sentence(monkeypatch: pytest.Monkey
     (tmp_path / "synthesis.json").write_text(json.dumps({"seed": settings.people_seed}))
     with pytest.raises(PanoHeadError, match="--people-seed"):
         next(held_out_people(1, settings.people_seed, 64, other_than=tmp_path))
-    monkeypatch.setattr("panohead.evaluation.ground_truth.people.known_person", spheres)
+    monkeypatch.setattr("panohead.evaluation.ground_truth.people.ground_truth_person", spheres)
 
-    def fails(predictor: Predictor, views: list[KnownView]) -> Head:
+    def fails(predictor: Predictor, views: list[GroundTruthView]) -> Head:
         raise PanoHeadError("these photos cannot be used")
 
     people = list(held_out_people(1, 5, 64, other_than=tmp_path))
@@ -200,7 +200,7 @@ def test_the_command_gives_photos_to_the_reconstruction(monkeypatch: pytest.Monk
 @pytest.mark.slow
 def test_a_rendered_person_is_where_the_cameras_look() -> None:
     """Ten seconds: building one person."""
-    person = known_person(77, 0, 48)
+    person = ground_truth_person(77, 0, 48)
     assert [len(person.photos[number]) for number in (1, 4)] == [1, 4]
     front = person.photos[1][0]
     assert front.photo.shape == (48, 48, 3)

@@ -46,7 +46,7 @@ def test_one_level_equals_the_plain_definition() -> None:
     )
 
 
-def test_the_distance_is_symmetric_up_to_normalisation() -> None:
+def test_the_distance_is_symmetric_up_to_normalization() -> None:
     first, second = random_images(60, 0), 0.5 * random_images(60, 1)
     # In units of one set's spread, twice as large as the other's, the same gap is half as wide.
     assert distance(second, first) == pytest.approx(2 * distance(first, second), rel=0.1)
@@ -67,7 +67,7 @@ def test_the_distance_grows_with_every_degradation(change: str) -> None:
     assert values[-1] > 3 * values[0]
 
 
-def test_the_whole_picture_is_seen() -> None:
+def test_the_whole_image_is_seen() -> None:
     """Pictures upside down have the same fine patches: the coarsest level tells them apart."""
     ramp = torch.linspace(-0.5, 0.5, 32)[None, None, :, None]
     reference, other = random_images(80, 0) + ramp, (random_images(80, 1) + ramp).flip(2)
@@ -75,7 +75,7 @@ def test_the_whole_picture_is_seen() -> None:
     assert levels[8] > 10 * levels[32]
 
 
-def test_the_floor_falls_with_the_square_root_of_the_number_of_pictures() -> None:
+def test_the_floor_falls_with_the_square_root_of_the_number_of_images() -> None:
     few = np.mean([distance(random_images(25, 2 * k), random_images(25, 2 * k + 1)) for k in range(6)])
     many = np.mean([distance(random_images(400, 100 + 2 * k), random_images(400, 101 + 2 * k)) for k in range(3)])
     assert few / many == pytest.approx(math.sqrt(400 / 25), rel=0.3)
@@ -88,7 +88,7 @@ def test_batches_of_any_size_give_the_same_numbers() -> None:
         torch.testing.assert_close(batches.descriptors[side], whole, rtol=0, atol=1e-6)
 
 
-def test_the_pyramid_adds_up_to_the_picture() -> None:
+def test_the_pyramid_adds_up_to_the_image() -> None:
     images = random_images(2, 0, side=64)
     levels = list(laplacian_pyramid(images).values())
     total = levels[-1]
@@ -103,7 +103,10 @@ def test_the_interval_is_that_of_repeated_draws() -> None:
     """Its width against the spread of the value over fresh sets, at a distance well above the floor."""
     results = [
         sliced_wasserstein(
-            described(random_images(60, 2 * k)), described(random_images(60, 2 * k + 1) * 0.6 - 0.3), seed=0, projections=32
+            described(random_images(60, 2 * k)),
+            described(random_images(60, 2 * k + 1) * 0.6 - 0.3),
+            seed=0,
+            projections=32,
         )
         for k in range(25)
     ]

@@ -83,11 +83,11 @@ def test_flicker_counts_jumps_not_motion() -> None:
 
 def face(points: torch.Tensor) -> torch.Tensor:
     """Two dark eyes and a mouth at +z, else skin."""
-    colour = torch.full_like(points, 0.3)
+    color = torch.full_like(points, 0.3)
     front = points[:, 2] > 0
     for x, y, size in ((-0.08, 0.05, 0.03), (0.08, 0.07, 0.03), (0.02, -0.1, 0.05)):
-        colour[front & ((points[:, 0] - x) ** 2 + (points[:, 1] - y) ** 2 < size**2)] = -0.8
-    return colour
+        color[front & ((points[:, 0] - x) ** 2 + (points[:, 1] - y) ** 2 < size**2)] = -0.8
+    return color
 
 
 def hair(points: torch.Tensor) -> torch.Tensor:
@@ -224,7 +224,7 @@ class Looks:
 
 
 def test_a_shifted_camera_is_caught_by_its_yaw_error() -> None:
-    class Labelled(Scene):
+    class Labeled(Scene):
         def at(self, yaw_deg: float, pitch_deg: float = 0.0) -> Frame:
             corner = torch.tensor([yaw_deg / 180, pitch_deg / 180, 0.0])
             image = corner[:, None, None].expand(3, 8, 8)
@@ -232,7 +232,7 @@ def test_a_shifted_camera_is_caught_by_its_yaw_error() -> None:
 
     for shift in (0.0, 12.0):
         metric = CameraError(Looks(shift))
-        metric.add(Labelled(None))
+        metric.add(Labeled(None))
         found = {(result.metric, result.subset): result for result in metric.results()}
         assert found["yaw error", "all"].value == pytest.approx(shift, abs=0.01)
         assert found["pitch error", "0-30"].value == pytest.approx(0, abs=0.01)
@@ -255,7 +255,7 @@ def test_shuffled_identity_is_less_alike() -> None:
     assert math.isnan(similarities([[]])[0])
 
 
-class ColourEmbedder:
+class ColorEmbedder:
     """The mean colour, found on pictures of the front only."""
 
     name = "mean colour"
@@ -265,7 +265,7 @@ class ColourEmbedder:
 
 
 def test_identity_reports_misses_and_faces() -> None:
-    metric = Identity(ColourEmbedder())
+    metric = Identity(ColorEmbedder())
     metric.add(Scene(sphere_view))
     same = metric.results()[0]
     assert same.counts == {"heads": 1, "views": 5, "faces": 5}
@@ -280,6 +280,6 @@ def test_all_head_metrics_are_metrics_and_survive_a_real_head() -> None:
         assert metric.results()
 
 
-def test_depths_of_a_solid_agree_from_neighbouring_views() -> None:
+def test_depths_of_a_solid_agree_from_neighboring_views() -> None:
     away = depth_disagreement(sphere_view(Camera.orbit(10)), sphere_view(Camera.orbit(0))).abs()
     assert float(away.median()) < 0.005

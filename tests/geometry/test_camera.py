@@ -55,7 +55,7 @@ def test_mirror_twice_is_nothing_and_mirror_flips_yaw() -> None:
     assert float(Camera.orbit(40).mirrored().angles_deg()[0]) == pytest.approx(-40, abs=1e-3)
 
 
-def test_the_centre_ray_meets_the_target() -> None:
+def test_the_center_ray_meets_the_target() -> None:
     target = torch.tensor([0.1, -0.2, 0.3])
     camera = Camera.look_at(torch.tensor([1.0, 2.0, 3.0]), target).expand(1)
     origins, directions = rays_from_camera(camera, 9)
@@ -77,7 +77,7 @@ def test_rays_project_back_to_their_pixels() -> None:
     torch.testing.assert_close(v, expected[:, None].expand(3, 6, 6), atol=1e-4, rtol=0)
 
 
-def test_translation_moves_the_centre_only() -> None:
+def test_translation_moves_the_center_only() -> None:
     camera = _random_cameras(2)
     moved = camera.translated(torch.tensor([[0.1, 0.2, 0.3], [0.0, 0.0, -1.0]]))
     torch.testing.assert_close(moved.position - camera.position, torch.tensor([[0.1, 0.2, 0.3], [0.0, 0.0, -1.0]]))

@@ -12,8 +12,8 @@ def test_points_on_rays_project_to_their_pixels(yaw: float) -> None:
     origins, directions = rays_from_camera(camera.expand(1), size)
     depth = torch.linspace(2.0, 3.0, size * size)
     place, distance, ahead = project((origins + depth[:, None] * directions)[0], camera)
-    centres = (torch.arange(size) + 0.5) / size * 2 - 1
-    torch.testing.assert_close(place, torch.cartesian_prod(centres, centres).flip(1), atol=1e-5, rtol=0)
+    centers = (torch.arange(size) + 0.5) / size * 2 - 1
+    torch.testing.assert_close(place, torch.cartesian_prod(centers, centers).flip(1), atol=1e-5, rtol=0)
     torch.testing.assert_close(distance, depth)
     assert bool(ahead.all())
     assert not bool(project((origins - directions)[0], camera)[2].any()), "behind the camera"

@@ -100,7 +100,7 @@ def _write(path: Path, **networks: tuple[str, nn.Module, dict[str, Any], dict[st
         path.write_bytes(official_pickle(content))
 
 
-def _picture(generator: Generator) -> Tensor:
+def _image(generator: Generator) -> Tensor:
     z = torch.randn(1, generator.config.z_dim, generator=torch.Generator().manual_seed(0))
     label = torch.zeros(1, 25)
     label[0, [0, 5, 10, 11, 15, 16, 18, 20, 21, 24]] = torch.tensor([1, -1, -1, 2.7, 1, 4.2, 0.5, 4.2, 0.5, 1])
@@ -160,7 +160,7 @@ def test_eg3d_pickle_is_a_true_triplane(tmp_path: Path) -> None:
     assert back.camera_alignment is None
     assert back.torgb_raw is None
     assert config.decoder_activation == "sigmoid"
-    assert torch.equal(_picture(back), _picture(generator))
+    assert torch.equal(_image(back), _image(generator))
     assert official_state_dict(back).keys() == official_state_dict(generator).keys()
 
 
@@ -231,7 +231,7 @@ def test_command_converts_and_refuses(tmp_path: Path, capsys: pytest.CaptureFixt
     file, out = tmp_path / "official.pkl", tmp_path / "ours.safetensors"
     _write(file, G_ema=("TriPlaneGenerator", generator, ARGUMENTS, {}))
     assert main(["import-official", str(file), "--out", str(out)]) == 0
-    assert torch.equal(_picture(load_checkpoint(out).generator()), _picture(generator))
+    assert torch.equal(_image(load_checkpoint(out).generator()), _image(generator))
     (tmp_path / "bad.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     assert main(["import-official", str(tmp_path / "bad.pkl"), "--out", str(out)]) == 1
     error = capsys.readouterr().err.strip()

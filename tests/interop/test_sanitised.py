@@ -31,7 +31,7 @@ def test_every_tensor_arrives(networks: dict[str, torch.nn.Module], key: str) ->
 
 
 @pytest.mark.parametrize("key", ["G", "G_ema"])
-def test_generators_give_their_pictures(networks: dict[str, torch.nn.Module], key: str) -> None:
+def test_generators_give_their_images(networks: dict[str, torch.nn.Module], key: str) -> None:
     generator = networks[key]
     assert isinstance(generator, Generator)
     z, label = golden.tensor(NAME, "z"), golden.tensor(NAME, "c")

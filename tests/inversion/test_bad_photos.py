@@ -16,9 +16,9 @@ from panohead.cli.main import main
 from panohead.cli.reconstruct import Reconstruct
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion.labels import label_doubt
-from panohead.inversion.load_photos import read_pictures
-from panohead.inversion.photo import Photo
+from panohead.inversion.labels import label_mismatch
+from panohead.inversion.load_photos import read_images
+from panohead.inversion.photo import AlignedPhoto
 from panohead.media.images import to_uint8
 
 SIDE = 64
@@ -38,54 +38,54 @@ NO_FACES = DrawnFaces(middles=())
 
 
 @pytest.fixture(scope="module")
-def picture() -> Image.Image:
+def image() -> Image.Image:
     return drawn_photo(1)[0]
 
 
-def crop(pixels: object, **options: object) -> Photo:
+def crop(pixels: object, **options: object) -> AlignedPhoto:
     """The photo that an aligned crop becomes."""
-    return read_pictures([pixels], [FRONT], SIDE, **options)[0]  # type: ignore[list-item, arg-type]
+    return read_images([pixels], [FRONT], SIDE, **options)[0]  # type: ignore[list-item, arg-type]
 
 
-def test_of_several_faces_the_most_central_is_taken(picture: Image.Image) -> None:
+def test_of_several_faces_the_most_central_is_taken(image: Image.Image) -> None:
     faces = DrawnFaces(middles=((0.2, 0.3), (0.55, 0.5), (0.8, 0.8)))
-    several = read_pictures([picture], None, SIDE, tools=tools(faces))[0]
-    alone = read_pictures([picture], None, SIDE, tools=tools(DrawnFaces(middles=((0.55, 0.5),))))[0]
+    several = read_images([image], None, SIDE, tools=tools(faces))[0]
+    alone = read_images([image], None, SIDE, tools=tools(DrawnFaces(middles=((0.55, 0.5),))))[0]
     assert torch.equal(several.image, alone.image)
-    assert [r for r in several.remarks if "3 heads were found; the most central one is taken" in r]
-    assert not [r for r in alone.remarks if "heads were found" in r]
+    assert [r for r in several.notes if "3 heads were found; the most central one is taken" in r]
+    assert not [r for r in alone.notes if "heads were found" in r]
 
 
-def test_without_a_face_the_outline_is_a_labelled_guess(picture: Image.Image) -> None:
-    photo = read_pictures([picture], None, SIDE, tools=tools(NO_FACES))[0]
+def test_without_a_face_the_outline_is_a_labeled_guess(image: Image.Image) -> None:
+    photo = read_images([image], None, SIDE, tools=tools(NO_FACES))[0]
     assert photo.kind == "coarse"
-    assert [r for r in photo.remarks if "The camera is a guess (outline alone, taken for a back)" in r]
+    assert [r for r in photo.notes if "The camera is a guess (outline alone, taken for a back)" in r]
 
 
-def test_a_photo_of_a_wall_is_refused(picture: Image.Image) -> None:
+def test_a_photo_of_a_wall_is_refused(image: Image.Image) -> None:
     with pytest.raises(PanoHeadError, match=r"no head was found in photo 1; give a photo that shows one"):
-        read_pictures([picture], None, SIDE, tools=tools(NO_FACES, NoOutline()))
+        read_images([image], None, SIDE, tools=tools(NO_FACES, NoOutline()))
 
 
-def test_a_back_goes_by_the_angles_that_are_given(picture: Image.Image) -> None:
+def test_a_back_goes_by_the_angles_that_are_given(image: Image.Image) -> None:
     boxed, free = GivenPose(170.0, 10.0, 0.0, (80, 60, 240, 250)), GivenPose(-160.0, 0.0, 0.0)
-    photos = read_pictures([picture] * 3, None, SIDE, poses=[boxed, free, None], tools=tools(NO_FACES))
+    photos = read_images([image] * 3, None, SIDE, poses=[boxed, free, None], tools=tools(NO_FACES))
     assert [photo.kind for photo in photos] == ["angles", "angles", "coarse"]
     for photo, angles in zip(photos, [(170, 10), (-160, 0)], strict=False):
         assert orbit_of_view(view_of_camera(photo.camera))[:2] == pytest.approx(angles, abs=0.01)
     nothing_to_see = tools(NO_FACES, NoOutline())
-    assert read_pictures([picture], None, SIDE, poses=[boxed], tools=nothing_to_see)[0].kind == "angles"
+    assert read_images([image], None, SIDE, poses=[boxed], tools=nothing_to_see)[0].kind == "angles"
     with pytest.raises(PanoHeadError, match="its angles and box with --poses"):
-        read_pictures([picture], None, SIDE, poses=[free], tools=nothing_to_see)
+        read_images([image], None, SIDE, poses=[free], tools=nothing_to_see)
 
 
 def test_a_box_is_in_the_pixels_of_the_file(tmp_path: Path) -> None:
     """Photos of more than 6000 pixels are shrunk when they are read."""
-    picture = drawn_photo(3)[0]
-    picture.save(tmp_path / "small.png")
-    picture.resize((9600, 9600), Image.Resampling.NEAREST).save(tmp_path / "large.png", compress_level=1)
+    image = drawn_photo(3)[0]
+    image.save(tmp_path / "small.png")
+    image.resize((9600, 9600), Image.Resampling.NEAREST).save(tmp_path / "large.png", compress_level=1)
     boxes = [(80.0, 60.0, 240.0, 250.0), (2400.0, 1800.0, 7200.0, 7500.0)]
-    small, large = read_pictures(
+    small, large = read_images(
         [tmp_path / "small.png", tmp_path / "large.png"],
         None,
         SIDE,
@@ -93,31 +93,31 @@ def test_a_box_is_in_the_pixels_of_the_file(tmp_path: Path) -> None:
         tools=tools(NO_FACES),
     )
     assert float((small.image - large.image).abs().mean()) < 0.03
-    assert [remark for remark in large.remarks if "shrunk by 1.60" in remark]
+    assert [note for note in large.notes if "shrunk by 1.60" in note]
 
 
-def test_a_face_without_outline_is_kept_whole(picture: Image.Image) -> None:
-    photo = read_pictures([picture], None, SIDE, tools=tools(masker=NoOutline()))[0]
+def test_a_face_without_outline_is_kept_whole(image: Image.Image) -> None:
+    photo = read_images([image], None, SIDE, tools=tools(masker=NoOutline()))[0]
     assert photo.mask is None
-    assert [r for r in photo.remarks if "background and head are not told apart" in r]
+    assert [r for r in photo.notes if "background and head are not told apart" in r]
 
 
 @pytest.mark.parametrize("faces", [tools(), tools(NO_FACES)])
-def test_sixteen_pixels_are_too_few(picture: Image.Image, faces: AlignmentTools) -> None:
+def test_sixteen_pixels_are_too_few(image: Image.Image, faces: AlignmentTools) -> None:
     with pytest.raises(PanoHeadError, match=r"photo 1 has 16 x 16 pixels; a head needs at least 48"):
-        read_pictures([picture.resize((16, 16))], None, SIDE, tools=faces)
+        read_images([image.resize((16, 16))], None, SIDE, tools=faces)
 
 
-def test_grey_and_transparent_arrays_are_photos_too(picture: Image.Image) -> None:
-    rgb = np.array(picture)
+def test_gray_and_transparent_arrays_are_photos_too(image: Image.Image) -> None:
+    rgb = np.array(image)
     opaque = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
     clear = np.dstack([rgb, np.zeros(rgb.shape[:2], np.uint8)])
     clear[100:200, 100:200, 3] = 255
     assert torch.equal(crop(opaque).image, crop(rgb).image)
     assert crop(clear).image[:, 0, 0].tolist() == [1, 1, 1], "transparent is white"
-    grey = crop(np.array(picture.convert("L")))
+    grey = crop(np.array(image.convert("L")))
     assert torch.equal(grey.image[0], grey.image[2])
-    assert grey.remarks == ("The photo is grey; so will be what it shows.",)
+    assert grey.notes == ("The photo is grey; so will be what it shows.",)
 
 
 @pytest.mark.parametrize(
@@ -131,53 +131,53 @@ def test_grey_and_transparent_arrays_are_photos_too(picture: Image.Image) -> Non
     ],
 )
 def test_other_arrays_are_described(
-    picture: Image.Image, change: Callable[[np.ndarray], np.ndarray], described: str
+    image: Image.Image, change: Callable[[np.ndarray], np.ndarray], described: str
 ) -> None:
     with pytest.raises(PanoHeadError, match=f"photo 1 is {described}; give height x width x 3 of uint8"):
-        crop(change(np.array(picture)))
+        crop(change(np.array(image)))
 
 
-def test_deep_and_turned_files_are_read_as_they_are_meant(picture: Image.Image, tmp_path: Path) -> None:
-    grey = np.array(picture.convert("L"))
+def test_deep_and_turned_files_are_read_as_they_are_meant(image: Image.Image, tmp_path: Path) -> None:
+    grey = np.array(image.convert("L"))
     Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
     # Samples of 16 bits are rounded once more.
     torch.testing.assert_close(crop(tmp_path / "deep.png").image, crop(grey).image, atol=2 / 255, rtol=0)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by a quarter
-    picture.rotate(90).save(tmp_path / "turned.png", exif=exif)
-    assert torch.equal(crop(tmp_path / "turned.png").image, crop(picture).image)
+    image.rotate(90).save(tmp_path / "turned.png", exif=exif)
+    assert torch.equal(crop(tmp_path / "turned.png").image, crop(image).image)
     with Image.open(tmp_path / "turned.png") as opened:
-        assert torch.equal(crop(opened).image, crop(picture).image)
+        assert torch.equal(crop(opened).image, crop(image).image)
 
 
-def test_the_same_photo_twice_is_remarked_on(picture: Image.Image) -> None:
+def test_the_same_photo_twice_is_remarked_on(image: Image.Image) -> None:
     other = drawn_photo(2)[0]
-    photos = read_pictures([picture, other, picture], [FRONT] * 3, SIDE)
-    assert [photo.remarks for photo in photos] == [(), (), ("The same picture as photo 1; it shows nothing new.",)]
+    photos = read_images([image, other, image], [FRONT] * 3, SIDE)
+    assert [photo.notes for photo in photos] == [(), (), ("The same picture as photo 1; it shows nothing new.",)]
 
 
-def test_masks_are_checked(picture: Image.Image, tmp_path: Path) -> None:
+def test_masks_are_checked(image: Image.Image, tmp_path: Path) -> None:
     inside = np.zeros((320, 320), bool)
     inside[80:240, 80:240] = True
-    told = crop(picture, masks=[inside]).mask
+    told = crop(image, masks=[inside]).mask
     assert told is not None
-    as_bytes = crop(picture, masks=[inside.astype(np.uint8) * 255]).mask
+    as_bytes = crop(image, masks=[inside.astype(np.uint8) * 255]).mask
     assert as_bytes is not None
     assert torch.equal(told, as_bytes)
     with pytest.raises(PanoHeadError, match="the mask of photo 1 is empty"):
-        crop(picture, masks=[np.zeros((320, 320), np.uint8)])
+        crop(image, masks=[np.zeros((320, 320), np.uint8)])
     with pytest.raises(PanoHeadError, match="the mask of photo 1 is an array of float64, 320 x 320; give"):
-        crop(picture, masks=[inside.astype(np.float64)])
+        crop(image, masks=[inside.astype(np.float64)])
     with pytest.raises(PanoHeadError, match=r"none\.png cannot be read .No such file"):
-        crop(picture, masks=[tmp_path / "none.png"])
+        crop(image, masks=[tmp_path / "none.png"])
     with pytest.raises(PanoHeadError, match="1 photos and 2 masks were given; give one for each"):
-        crop(picture, masks=[inside, inside])
+        crop(image, masks=[inside, inside])
 
 
-def test_an_own_mask_of_a_whole_photo_is_cut_with_it(picture: Image.Image) -> None:
+def test_an_own_mask_of_a_whole_photo_is_cut_with_it(image: Image.Image) -> None:
     own = np.zeros((160, 160), np.uint8)  # half the photo's size, which does not matter
     own[:, :80] = 255
-    photo = read_pictures([picture], None, SIDE, masks=[own], tools=tools(masker=NoOutline()))[0]
+    photo = read_images([image], None, SIDE, masks=[own], tools=tools(masker=NoOutline()))[0]
     assert photo.mask is not None
     assert photo.mask[0, 32, 8] == 1
     assert photo.mask[0, 32, -8] == 0
@@ -188,16 +188,18 @@ def test_an_own_mask_of_a_whole_photo_is_cut_with_it(picture: Image.Image) -> No
     ("turn_deg", "label_deg", "doubted"),
     [(0, 0, False), (0, 20, False), (40, 25, False), (40, -40, True), (0, 90, True), (0, 180, True), (-30, 20, True)],
 )
-def test_a_label_of_another_view_is_noticed(picture: Image.Image, turn_deg: int, label_deg: int, doubted: bool) -> None:
-    found = label_doubt(np.array(picture), Camera.orbit(label_deg), tools(DrawnFaces(turn_deg)))
-    assert (found is not None) == doubted
+def test_a_label_of_another_view_is_noticed(
+    image: Image.Image, turn_deg: int, label_deg: int, mismatched: bool
+) -> None:
+    found = label_mismatch(np.array(image), Camera.orbit(label_deg), tools(DrawnFaces(turn_deg)))
+    assert (found is not None) == mismatched
     if found is not None:
         said = f"says yaw {label_deg}, pitch 0 degrees, but its face is seen from about yaw {turn_deg}, pitch"
         assert said in found.replace("-180", "180").replace("-0", "0")
 
 
-def test_a_crop_without_a_face_goes_with_any_label(picture: Image.Image) -> None:
-    assert label_doubt(np.array(picture), Camera.orbit(180), tools(NO_FACES)) is None
+def test_a_crop_without_a_face_goes_with_any_label(image: Image.Image) -> None:
+    assert label_mismatch(np.array(image), Camera.orbit(180), tools(NO_FACES)) is None
 
 
 QUICK = ("--frames", "1", "--mesh", "stl", "--mesh-resolution", "16", "--steps", "1", "--tuning-steps", "0")
@@ -206,15 +208,15 @@ QUICK = ("--frames", "1", "--mesh", "stl", "--mesh-resolution", "16", "--steps",
 def test_the_command_tells_of_a_wrong_label_before_it_begins(
     folder: Path,
     tmp_path: Path,
-    picture: Image.Image,
+    image: Image.Image,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Reconstruct, "_tools", lambda _: tools(DrawnFaces(turn_deg=60)))
-    picture.save(tmp_path / "me.png")
+    image.save(tmp_path / "me.png")
     arguments = ["reconstruct", str(tmp_path / "me.png"), "--checkpoint", str(folder / "tiny.safetensors")]
-    labelled = ["--aligned", "--labels", str(folder / "dataset.json"), "--out", str(tmp_path / "out")]
-    assert main([*arguments, *labelled, *QUICK]) == 0
+    labeled = ["--aligned", "--labels", str(folder / "dataset.json"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, *labeled, *QUICK]) == 0
     told = " ".join(capsys.readouterr().err.split())
     assert "me.png: Its label says yaw 10, pitch 0 degrees, but its face is seen from about yaw 60" in told
     assert "Its label says yaw 10" in (tmp_path / "out" / "report.html").read_text()
@@ -223,7 +225,7 @@ def test_the_command_tells_of_a_wrong_label_before_it_begins(
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda path, picture: picture.resize((16, 16)).save(path), "me.png has 16 x 16 pixels"),
+        (lambda path, image: image.resize((16, 16)).save(path), "me.png has 16 x 16 pixels"),
         (lambda path, _: Image.new("RGB", (200, 200), "white").save(path), "no head was found in me.png"),
         (lambda path, _: path.write_bytes(b"GIF89a, or not"), "me.png is no usable photo"),
         (lambda path, _: path.mkdir(), "me.png is a folder; give the photos in it"),
@@ -233,14 +235,14 @@ def test_the_command_tells_of_a_wrong_label_before_it_begins(
 def test_the_command_refuses_in_one_sentence(
     folder: Path,
     tmp_path: Path,
-    picture: Image.Image,
+    image: Image.Image,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     spoil: Callable[[Path, Image.Image], object],
     sentence: str,
 ) -> None:
     monkeypatch.setattr(Reconstruct, "_tools", lambda _: tools(masker=NoOutline()))
-    spoil(tmp_path / "me.png", picture)
+    spoil(tmp_path / "me.png", image)
     arguments = ["reconstruct", str(tmp_path / "me.png"), "--checkpoint", str(folder / "tiny.safetensors")]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
     told = capsys.readouterr().err
@@ -248,7 +250,7 @@ def test_the_command_refuses_in_one_sentence(
     assert "Traceback" not in told
 
 
-def test_uint8_of_a_render_is_a_crop(picture: Image.Image) -> None:
+def test_uint8_of_a_render_is_a_crop(image: Image.Image) -> None:
     """The way back: what ``to_uint8`` gives is taken as it is."""
-    photo = crop(picture.resize((SIDE, SIDE)))
+    photo = crop(image.resize((SIDE, SIDE)))
     assert torch.equal(crop(to_uint8(photo.image)).image, photo.image)

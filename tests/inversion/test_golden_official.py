@@ -10,10 +10,10 @@ from torch import Tensor
 from panohead.interop.names import official_state_dict
 from panohead.interop.official import generator_from_official
 from panohead.inversion import official_preset as official
-from panohead.inversion.journal import Journal
 from panohead.inversion.losses import FeatureLoss
 from panohead.inversion.official_preset import OfficialConfig
-from panohead.inversion.randomness import Draws
+from panohead.inversion.optimization_log import OptimizationLog
+from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import WSpace, w_space
 from panohead.models.generator import Generator
 from panohead.rendering.renderer import RayRandomness
@@ -22,7 +22,7 @@ from parity import golden
 PIXELS, SAMPLES = 16**2, 8
 
 
-class StoredDraws(Draws):
+class StoredStreams(RandomStreams):
     """The random numbers of the golden run."""
 
     def __init__(self, name: str) -> None:
@@ -39,9 +39,9 @@ class StoredDraws(Draws):
         )
 
 
-def stand_in_features(picture: Tensor) -> Tensor:
+def stand_in_features(image: Tensor) -> Tensor:
     """What the golden run had in the place of LPIPS-VGG."""
-    return F.avg_pool2d(picture, 8).flatten(1) / 255
+    return F.avg_pool2d(image, 8).flatten(1) / 255
 
 
 def pti_generator() -> Generator:
@@ -96,8 +96,10 @@ def target() -> Tensor:
 def search(generator: Generator, space: WSpace, target: Tensor, label: Tensor, name: str, steps: int) -> list[Tensor]:
     trace: list[Tensor] = []
     loss = FeatureLoss(stand_in_features)
-    config, draws = OfficialConfig(steps=steps), StoredDraws(name)
-    official.search(generator, target, label, space, loss, config=config, draws=draws, journal=Journal(), trace=trace)
+    config, streams = OfficialConfig(steps=steps), StoredStreams(name)
+    official.search(
+        generator, target, label, space, loss, config=config, streams=streams, log=OptimizationLog(), trace=trace
+    )
     return trace
 
 
@@ -128,13 +130,13 @@ def test_tuning(generator: Generator, space: WSpace, target: Tensor) -> None:
     before = {name: value.clone() for name, value in official_state_dict(tuned).items()}
     golden.assert_close("pti", "tune/decoder.net.2.weight_before", before["decoder.net.2.weight"])
     loss = FeatureLoss(stand_in_features)
-    config, draws = OfficialConfig(tuning_steps=4), StoredDraws("tune")
-    official.tune(tuned, ws, target, label, loss, config=config, draws=draws, journal=Journal())
+    config, streams = OfficialConfig(tuning_steps=4), StoredStreams("tune")
+    official.tune(tuned, ws, target, label, loss, config=config, streams=streams, log=OptimizationLog())
     after = official_state_dict(tuned)
     names = golden.load("pti")[0]["tune/param_names"]
     golden.assert_close("pti", "tune/param_change_norm", [float((after[n] - before[n]).norm()) for n in names])
     golden.assert_close("pti", "tune/decoder.net.2.weight", after["decoder.net.2.weight"])
-    rays = StoredDraws("final").rays(0)
+    rays = StoredStreams("final").rays(0)
     with torch.no_grad():
         image = tuned.synthesis(ws, label, ray_jitter=rays.ray_jitter, importance_u=rays.importance_u).image
     golden.assert_close("pti", "tune/image_sub2", image[:, :, ::2, ::2])

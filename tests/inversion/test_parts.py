@@ -12,41 +12,41 @@ from panohead.errors import PanoHeadError
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.inversion.camera_refinement import moved
-from panohead.inversion.journal import Journal
 from panohead.inversion.losses import FeatureLoss, PyramidLoss, psnr_db, pyramid, ssim
-from panohead.inversion.objective import NOISE, PhotoObjective, empty_colour
-from panohead.inversion.optimize import Plateau, minimise
-from panohead.inversion.photo import Photo
+from panohead.inversion.objective import NOISE, PhotoObjective, empty_ray_color
+from panohead.inversion.optimization_log import OptimizationLog
+from panohead.inversion.optimize import Plateau, optimize
+from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.unseen import UnseenViews, coprime, unseen_cameras
 from panohead.inversion.visibility import seen_pixels, seen_points
 from panohead.inversion.w_space import w_space
 from panohead.perceptual.lpips_vgg import LpipsVgg, load_lpips_vgg
 
 
-def picture(seed: int, size: int = 64) -> torch.Tensor:
+def image(seed: int, size: int = 64) -> torch.Tensor:
     return torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def test_the_levels_of_the_pyramid_sum_to_the_picture() -> None:
-    levels = pyramid(picture(0))
+def test_the_levels_of_the_pyramid_sum_to_the_image() -> None:
+    levels = pyramid(image(0))
     total = levels[-1]
     for detail in reversed(levels[:-1]):
         total = detail + F.interpolate(total, scale_factor=2, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(total, picture(0))
+    torch.testing.assert_close(total, image(0))
     assert [level.shape[-1] for level in levels] == [64, 32, 16, 8]
 
 
 def test_pyramid_loss_is_zero_at_the_target_and_grows_with_shift_and_noise() -> None:
-    smooth = F.interpolate(picture(1, 8), (64, 64), mode="bicubic").clamp(-1, 1)
+    smooth = F.interpolate(image(1, 8), (64, 64), mode="bicubic").clamp(-1, 1)
     distance = PyramidLoss().toward(smooth)
     assert abs(float(distance(smooth))) < 1e-6
     shifts = [float(distance(smooth.roll(n, dims=-1))) for n in (1, 2, 4)]
     assert 0.01 < shifts[0] < shifts[1] < shifts[2]
-    assert float(distance(smooth + 0.1 * picture(2))) > 0.01
+    assert float(distance(smooth + 0.1 * image(2))) > 0.01
 
 
 def test_ssim_of_one_window_by_hand() -> None:
-    a, b = picture(3, 7).double(), picture(4, 7).double()
+    a, b = image(3, 7).double(), image(4, 7).double()
     expected = []
     for x, y in zip(a[0], b[0], strict=True):
         covariance = (x * y).mean() - x.mean() * y.mean()
@@ -65,12 +65,12 @@ def test_feature_loss_sees_at_most_256_pixels_of_0_to_255() -> None:
         seen.append((x.shape[-1], float(x.min()) >= 0, float(x.max()) > 150))
         return x.flatten(1)
 
-    FeatureLoss(features).toward(picture(5, 300))
+    FeatureLoss(features).toward(image(5, 300))
     assert seen == [(256, True, True)]
 
 
 @pytest.mark.parametrize(("yaw", "pitch"), [(0, 0), (70, 20), (180, -15)])
-def test_a_moved_camera_is_the_orbit_s_neighbour(yaw: float, pitch: float) -> None:
+def test_a_moved_camera_is_the_orbit_s_neighbor(yaw: float, pitch: float) -> None:
     found = moved(Camera.orbit(yaw, pitch), torch.tensor([6.0, 4.0, 0, 0, 0]))
     torch.testing.assert_close(found.cam2world, Camera.orbit(yaw + 6, pitch + 4).cam2world, atol=1e-5, rtol=0)
     camera = Camera.orbit(yaw, pitch)
@@ -86,7 +86,7 @@ def test_plateau_cuts_and_then_ends() -> None:
     assert plateau.over
 
 
-def test_minimise_ends_at_the_best_it_saw() -> None:
+def test_minimize_ends_at_the_best_it_saw() -> None:
     x = torch.tensor([3.0], requires_grad=True)
     seen = []
 
@@ -94,7 +94,7 @@ def test_minimise_ends_at_the_best_it_saw() -> None:
         seen.append(float(x.detach()))
         return {"loss": x.square().sum() if step < 5 else x.square().sum() + 100}
 
-    minimise("search", [(x, 0.5)], losses, 8, Journal(), Plateau(patience=99))
+    optimize("search", [(x, 0.5)], losses, 8, OptimizationLog(), Plateau(patience=99))
     assert float(x.detach()) == min(seen[:5], key=abs)
 
 
@@ -151,24 +151,26 @@ def test_unseen_cameras_are_far_from_the_photos() -> None:
 def test_the_mask_takes_the_background_out_of_the_loss() -> None:
     mask = torch.zeros(1, 32, 32)
     mask[:, 8:24, 8:24] = 1
-    photo = Photo("x", picture(6, 32)[0], mask, Camera.orbit(), "given")
+    photo = AlignedPhoto("x", image(6, 32)[0], mask, Camera.orbit(), "given")
     objective = PhotoObjective([photo], PyramidLoss(), empty=None, background_weight=0.0)
-    other = torch.where(mask[None] > 0, photo.image[None], picture(7, 32))
-    assert abs(float(objective.picture_distance(0, other))) < 1e-6
+    other = torch.where(mask[None] > 0, photo.image[None], image(7, 32))
+    assert abs(float(objective.image_distance(0, other))) < 1e-6
     cut = PhotoObjective([photo], PyramidLoss(), empty=torch.ones(3, 1, 1))
-    assert abs(float(cut.picture_distance(0, torch.where(mask[None] > 0, photo.image[None], torch.ones(()))))) < 1e-6
+    assert abs(float(cut.image_distance(0, torch.where(mask[None] > 0, photo.image[None], torch.ones(()))))) < 1e-6
     wrong = torch.zeros(1, 1, 32, 32)
     assert float(cut.mask_distance(0, wrong)) == pytest.approx(0.25)
 
 
-def test_empty_colour_is_what_a_ray_beside_the_head_shows() -> None:
+def test_empty_color_is_what_a_ray_beside_the_head_shows() -> None:
     from dataclasses import replace
 
     generator = tiny.generator(config=replace(tiny.CONFIG, use_background=False))
     generator.decoder.output.bias[0] -= 100  # nothing anywhere
     ws = generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1)
     image = generator.synthesis(ws, Camera.orbit().expand(1).to_label(), ray_jitter=0.5, importance_u=0.5).image_raw
-    torch.testing.assert_close(empty_colour(generator, ws).expand(3, 16, 16), image[0].clamp(-1, 1), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        empty_ray_color(generator, ws).expand(3, 16, 16), image[0].clamp(-1, 1), atol=1e-4, rtol=0
+    )
 
 
 def test_lpips_distance_is_the_published_formula(tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_lpips_distance_is_the_published_formula(tmp_path: Path) -> None:
         state[f"lin{i}.model.1.weight"] = torch.rand(1, layer.weight.shape[0], 1, 1)
     torch.save(state, tmp_path / "lpips.pth")
     network = load_lpips_vgg(tmp_path / "lpips.pth")
-    a, b = ((picture(seed) + 1) * 127.5 for seed in (8, 9))
+    a, b = ((image(seed) + 1) * 127.5 for seed in (8, 9))
 
     def activations(x: torch.Tensor) -> list[torch.Tensor]:
         mean, deviation = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
@@ -243,13 +245,13 @@ def test_the_best_is_known_by_the_judged_part() -> None:
     def losses(step: int) -> dict[str, torch.Tensor]:
         return {"loss": x.sum() + (5 if step % 2 else 0), "photos": x.sum()}
 
-    minimise("tune", [(x, 0.1)], losses, 4, Journal(), Plateau(), judged="photos")
+    optimize("tune", [(x, 0.1)], losses, 4, OptimizationLog(), Plateau(), judged="photos")
     assert float(x.detach()) == pytest.approx(0.7)
 
 
 def test_a_phase_that_diverges_ends_with_the_best() -> None:
     x = torch.tensor([1.0], requires_grad=True)
-    journal = Journal()
-    minimise("search", [(x, 0.1)], lambda step: {"loss": (x / (0 if step == 2 else 1)).sum()}, 5, journal, Plateau())
+    log = OptimizationLog()
+    optimize("search", [(x, 0.1)], lambda step: {"loss": (x / (0 if step == 2 else 1)).sum()}, 5, log, Plateau())
     assert float(x.detach()) == pytest.approx(0.9)
-    assert "lost its footing" in journal.remarks[0]
+    assert "lost its footing" in log.notes[0]

@@ -9,7 +9,14 @@ import torch
 import tiny
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion import FastConfig, Journal, OfficialConfig, PyramidLoss, ReconstructedHead, Step
+from panohead.inversion import (
+    FastConfig,
+    OfficialConfig,
+    OptimizationLog,
+    OptimizationStep,
+    PyramidLoss,
+    ReconstructedHead,
+)
 from panohead.media.images import to_uint8
 from panohead.predictor import Predictor
 
@@ -27,9 +34,11 @@ def crop(predictor: Predictor) -> np.ndarray:
     return to_uint8(predictor.sample(5, truncation_psi=1.0).render(Camera.orbit(10)).image)
 
 
-def run(predictor: Predictor, crop: np.ndarray, journal: Journal | None = None, **options: object) -> ReconstructedHead:
+def run(
+    predictor: Predictor, crop: np.ndarray, log: OptimizationLog | None = None, **options: object
+) -> ReconstructedHead:
     given = {"config": QUICK, **options}
-    return predictor.reconstruct([crop], [Camera.orbit(10)], journal=journal, **given)  # type: ignore[arg-type]
+    return predictor.reconstruct([crop], [Camera.orbit(10)], log=log, **given)  # type: ignore[arg-type]
 
 
 def test_same_seed_same_head_and_the_loss_falls(predictor: Predictor, crop: np.ndarray) -> None:
@@ -38,7 +47,7 @@ def test_same_seed_same_head_and_the_loss_falls(predictor: Predictor, crop: np.n
     assert torch.equal(first.ws, second.ws)
     assert torch.equal(first.generator.decoder.output.weight, second.generator.decoder.output.weight)
     for phase in ("search, coarse", "search", "tune"):
-        curve = first.journal.curve(phase, "photos" if phase == "tune" else "loss")
+        curve = first.log.curve(phase, "photos" if phase == "tune" else "loss")
         assert min(curve[1:]) < curve[0], phase
     after = predictor.generator.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items()), "the predictor's generator moved"
@@ -51,7 +60,7 @@ class StopAfter:
     def __init__(self, steps: int) -> None:
         self._left = steps
 
-    def done(self, _: Step) -> None:
+    def done(self, _: OptimizationStep) -> None:
         self._left -= 1
 
     def asked(self) -> bool:
@@ -64,10 +73,10 @@ def test_a_stopped_run_goes_on_to_the_same_end(
 ) -> None:
     whole = run(predictor, crop)
     stop = StopAfter(steps)
-    stopped = run(predictor, crop, Journal(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"))
-    assert stopped.journal.stopped
-    assert len(stopped.journal.steps) == steps
-    went_on = run(predictor, crop, Journal(path=tmp_path / "state", resume=True))
+    stopped = run(predictor, crop, OptimizationLog(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"))
+    assert stopped.log.stopped
+    assert len(stopped.log.steps) == steps
+    went_on = run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True))
     assert torch.equal(went_on.ws, whole.ws)
     for a, b in zip(went_on.generator.parameters(), whole.generator.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -76,38 +85,38 @@ def test_a_stopped_run_goes_on_to_the_same_end(
 def test_stopped_before_the_first_step_it_can_be_gone_on_with(
     predictor: Predictor, crop: np.ndarray, tmp_path: Path
 ) -> None:
-    run(predictor, crop, Journal(should_stop=lambda: True, path=tmp_path / "state"))
-    went_on = run(predictor, crop, Journal(path=tmp_path / "state", resume=True))
+    run(predictor, crop, OptimizationLog(should_stop=lambda: True, path=tmp_path / "state"))
+    went_on = run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True))
     assert torch.equal(went_on.ws, run(predictor, crop).ws)
 
 
 def test_one_journal_serves_two_people_in_turn(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
-    journal = Journal(path=tmp_path / "state")
-    run(predictor, crop, journal)
+    log = OptimizationLog(path=tmp_path / "state")
+    run(predictor, crop, log)
     mirrored = np.ascontiguousarray(crop[:, ::-1])
-    assert torch.equal(run(predictor, mirrored, journal).ws, run(predictor, mirrored).ws)
+    assert torch.equal(run(predictor, mirrored, log).ws, run(predictor, mirrored).ws)
 
 
 def test_the_official_protocol_goes_on_too(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
     options = {"preset": "official", "config": OFFICIAL}
     whole = run(predictor, crop, **options)
     stop = StopAfter(6)
-    run(predictor, crop, Journal(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"), **options)
-    went_on = run(predictor, crop, Journal(path=tmp_path / "state", resume=True), **options)
+    run(predictor, crop, OptimizationLog(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"), **options)
+    went_on = run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True), **options)
     assert torch.equal(went_on.ws, whole.ws)
     assert torch.equal(went_on.generator.decoder.output.weight, whole.generator.decoder.output.weight)
 
 
 def test_a_state_of_another_task_is_refused(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
     stop = StopAfter(5)
-    run(predictor, crop, Journal(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"))
+    run(predictor, crop, OptimizationLog(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"))
     with pytest.raises(PanoHeadError, match="of other photos"):
-        run(predictor, crop, Journal(path=tmp_path / "state", resume=True), seed=1)
+        run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True), seed=1)
     with pytest.raises(PanoHeadError, match="of other photos"):
-        run(predictor, crop, Journal(path=tmp_path / "state", resume=True), loss=PyramidLoss(ssim_weight=0.3))
+        run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True), loss=PyramidLoss(ssim_weight=0.3))
     (tmp_path / "state").write_bytes(b"nothing")
     with pytest.raises(PanoHeadError, match="cannot be continued from"):
-        run(predictor, crop, Journal(path=tmp_path / "state", resume=True))
+        run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True))
 
 
 def test_several_photos_share_a_head_and_have_their_own_cameras_and_backgrounds(predictor: Predictor) -> None:
@@ -142,7 +151,7 @@ def test_written_and_opened_again(predictor: Predictor, crop: np.ndarray, tmp_pa
         Predictor(tiny.generator(seed=1)).open_reconstruction(tmp_path)
 
 
-def test_bad_pictures_are_told_in_a_sentence(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+def test_bad_images_are_told_in_a_sentence(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
     front = [Camera.orbit()]
     with pytest.raises(PanoHeadError, match="at least 48"):
         predictor.reconstruct([crop[:16, :16]], front, config=QUICK)
@@ -160,4 +169,4 @@ def test_bad_pictures_are_told_in_a_sentence(predictor: Predictor, crop: np.ndar
     with pytest.raises(PanoHeadError, match="does not go with"):
         predictor.reconstruct([crop], front, preset="official", config=QUICK)
     grey = np.repeat(crop.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
-    assert "grey" in run(predictor, grey).photos[0].remarks[0]
+    assert "grey" in run(predictor, grey).photos[0].notes[0]

@@ -7,20 +7,20 @@ from PIL import Image
 from panohead.errors import PanoHeadError
 from panohead.media.contact_sheet import contact_sheet
 
-COLOURS = [["red", "lime", "blue"], ["cyan", "magenta", "yellow"]]
+COLORS = [["red", "lime", "blue"], ["cyan", "magenta", "yellow"]]
 
 
-def plain(colour: str, size: tuple[int, int] = (20, 30)) -> Image.Image:
-    return Image.new("RGB", size, colour)
+def plain(color: str, size: tuple[int, int] = (20, 30)) -> Image.Image:
+    return Image.new("RGB", size, color)
 
 
-def test_pictures_lie_in_rows_and_columns() -> None:
-    sheet = contact_sheet([[plain(c) for c in row] for row in COLOURS], padding=4)
+def test_images_lie_in_rows_and_columns() -> None:
+    sheet = contact_sheet([[plain(c) for c in row] for row in COLORS], padding=4)
     assert sheet.size == (4 + 3 * 24, 4 + 2 * 34)
-    for i, row in enumerate(COLOURS):
-        for j, colour in enumerate(row):
+    for i, row in enumerate(COLORS):
+        for j, color in enumerate(row):
             box = (4 + 24 * j, 4 + 34 * i, 24 + 24 * j, 34 + 34 * i)
-            assert np.array_equal(np.asarray(sheet.crop(box)), np.asarray(plain(colour)))
+            assert np.array_equal(np.asarray(sheet.crop(box)), np.asarray(plain(color)))
     assert sheet.getpixel((1, 1)) == (255, 255, 255)
 
 
@@ -31,7 +31,7 @@ def test_holes_and_short_rows_stay_white() -> None:
     assert sheet.getpixel((50, 15)) == (0, 0, 255)
 
 
-def test_pictures_are_fitted_and_centred() -> None:
+def test_images_are_fitted_and_centered() -> None:
     sheet = contact_sheet([[plain("red", (40, 20)), plain("lime", (40, 40))]], cell_size=20, padding=0)
     assert sheet.size == (40, 20)
     assert sheet.getpixel((10, 10)) == (255, 0, 0)
@@ -39,7 +39,7 @@ def test_pictures_are_fitted_and_centred() -> None:
     assert sheet.getpixel((30, 2)) == (0, 255, 0)
 
 
-def test_transparent_pictures_lie_on_white_and_grey_ones_are_shown() -> None:
+def test_transparent_images_lie_on_white_and_gray_ones_are_shown() -> None:
     clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     half = Image.new("RGBA", (8, 8), (255, 0, 0, 128))
     sheet = contact_sheet([[clear, half, Image.new("L", (8, 8), 90)]], padding=0)
@@ -49,10 +49,10 @@ def test_transparent_pictures_lie_on_white_and_grey_ones_are_shown() -> None:
 
 
 def test_labels_take_room_and_leave_ink_in_the_margins() -> None:
-    pictures = [[plain(c, (64, 64)) for c in row] for row in COLOURS]
-    bare = contact_sheet(pictures)
+    images = [[plain(c, (64, 64)) for c in row] for row in COLORS]
+    bare = contact_sheet(images)
     labels = {"row_labels": ["seed 0", "seed 123456"], "column_labels": ["0°", "120°", "240°"], "title": "psi 0.7"}
-    sheet = contact_sheet(pictures, **labels)
+    sheet = contact_sheet(images, **labels)
     left, top = sheet.width - bare.width, sheet.height - bare.height
     assert left > 40
     assert top > 20

@@ -35,7 +35,7 @@ def test_conversion_is_the_official_one() -> None:
     assert to_pil(image).size == (8, 2)
 
 
-def test_cut_out_keeps_colour_and_takes_alpha_from_the_mask() -> None:
+def test_cut_out_keeps_color_and_takes_alpha_from_the_mask() -> None:
     image = torch.rand(3, 8, 8) * 2 - 1
     mask = torch.zeros(1, 4, 4)
     mask[:, 1:3, 1:3] = 1
@@ -54,7 +54,7 @@ def test_masks_are_rounded() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".webp", ".PNG"])
-def test_pictures_are_written_in_the_format_of_their_name(tmp_path: Path, suffix: str) -> None:
+def test_images_are_written_in_the_format_of_their_name(tmp_path: Path, suffix: str) -> None:
     smooth = torch.linspace(-1, 1, 32).expand(3, 32, 32)
     path = save_image(smooth, tmp_path / "new" / f"a{suffix}", quality=90)
     with Image.open(path) as image:

@@ -25,7 +25,7 @@ def xmp_of(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
-def test_pictures_carry_the_iptc_term(tmp_path: Path, suffix: str) -> None:
+def test_images_carry_the_iptc_term(tmp_path: Path, suffix: str) -> None:
     path = save_image(IMAGE, tmp_path / f"a{suffix}")
     assert is_marked_synthetic(path)
     packet = xmp_of(path.read_bytes())

@@ -20,10 +20,10 @@ HEIGHT, WIDTH, COUNT = 48, 64, 10
 def frame(number: int, alpha: bool = False, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     """A coloured slope that moves, with a round window that grows."""
     y, x = np.mgrid[:height, :width]
-    colour = [x * 200 / width + number, y * 200 / height, np.full_like(x, 20 * number)]
+    color = [x * 200 / width + number, y * 200 / height, np.full_like(x, 20 * number)]
     if alpha:
-        colour.append(255.0 * ((x - width / 2) ** 2 + (y - height / 2) ** 2 < (8 + number) ** 2))
-    return np.stack(colour, axis=-1).astype(np.uint8)
+        color.append(255.0 * ((x - width / 2) ** 2 + (y - height / 2) ** 2 < (8 + number) ** 2))
+    return np.stack(color, axis=-1).astype(np.uint8)
 
 
 def decode(path: Path, size: tuple[int, int], *options: str) -> np.ndarray:
@@ -36,17 +36,17 @@ def decode(path: Path, size: tuple[int, int], *options: str) -> np.ndarray:
 
 def write(path: Path, alpha: bool = False, **options: object) -> np.ndarray:
     frames = np.stack([frame(k, alpha) for k in range(COUNT)])
-    with VideoWriter(path, fps=25, **options) as film:
+    with VideoWriter(path, fps=25, **options) as video:
         for one in frames:
-            film.write(one)
+            video.write(one)
             assert not path.exists()
-    assert film.frames_written == COUNT
+    assert video.frames_written == COUNT
     assert list(path.parent.iterdir()) == [path]
     return frames
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
-def test_films_hold_every_frame_in_its_colours(tmp_path: Path, suffix: str) -> None:
+def test_videos_hold_every_frame_in_its_colors(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"film{suffix}"
     frames = write(path)
     count, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
@@ -84,9 +84,9 @@ def test_mp4_starts_with_its_index_and_plays_everywhere(tmp_path: Path) -> None:
 
 def test_odd_sizes_become_even_in_mp4(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
-    with VideoWriter(path, fps=10) as film:
+    with VideoWriter(path, fps=10) as video:
         for k in range(3):
-            film.write(frame(k, height=33, width=47))
+            video.write(frame(k, height=33, width=47))
     again = decode(path, (34, 48))
     assert np.abs(again[0, :33, :47, :3].astype(int) - frame(0, height=33, width=47)).mean() < 4
     assert np.abs(again[0, 33].astype(int) - again[0, 32]).mean() < 6
@@ -111,9 +111,9 @@ def test_gif(tmp_path: Path, alpha: bool) -> None:
 
 def test_gif_never_asks_for_frames_that_browsers_slow_down(tmp_path: Path) -> None:
     path = tmp_path / "film.gif"
-    with VideoWriter(path, fps=60) as film:
+    with VideoWriter(path, fps=60) as video:
         for k in range(12):
-            film.write(frame(k))
+            video.write(frame(k))
     with Image.open(path) as gif:
         for k in range(gif.n_frames):
             gif.seek(k)
@@ -129,16 +129,16 @@ def test_png_folder(tmp_path: Path, alpha: bool) -> None:
     with Image.open(path / names[3]) as image:
         assert np.array_equal(np.asarray(image), frames[3])
     assert is_marked_synthetic(path / names[0])
-    with VideoWriter(path, fps=25) as film:
-        film.write(frames[0])
+    with VideoWriter(path, fps=25) as video:
+        video.write(frames[0])
     assert [p.name for p in path.iterdir()] == ["frame_00000.png"]
     (path / "notes.txt").write_text("mine")
-    with pytest.raises(PanoHeadError, match="more than frames"), VideoWriter(path, fps=25) as film:
-        film.write(frames[0])
+    with pytest.raises(PanoHeadError, match="more than frames"), VideoWriter(path, fps=25) as video:
+        video.write(frames[0])
     assert (path / "notes.txt").read_text() == "mine"
 
 
-def test_unmarked_films_of_photographs(tmp_path: Path) -> None:
+def test_unmarked_videos_of_photographs(tmp_path: Path) -> None:
     for name in ("a.mp4", "a.gif", "a.webm"):
         write(tmp_path / name[2:] / name, source=None)
         assert not is_marked_synthetic(tmp_path / name[2:] / name)
@@ -146,7 +146,7 @@ def test_unmarked_films_of_photographs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif", "frames"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_interruption_leaves_the_old_film_and_nothing_else(
+def test_interruption_leaves_the_old_video_and_nothing_else(
     tmp_path: Path, name: str, error: type[BaseException]
 ) -> None:
     path = tmp_path / name
@@ -154,9 +154,9 @@ def test_interruption_leaves_the_old_film_and_nothing_else(
         path.write_text("old")
 
     def stop_half_way() -> None:
-        with VideoWriter(path, fps=25) as film:
-            film.write(frame(0))
-            film.write(frame(1))
+        with VideoWriter(path, fps=25) as video:
+            video.write(frame(0))
+            video.write(frame(1))
             raise error
 
     with pytest.raises(error):
@@ -166,7 +166,7 @@ def test_interruption_leaves_the_old_film_and_nothing_else(
         assert path.read_text() == "old"
 
 
-def test_a_killed_writer_leaves_no_film_under_its_name(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_no_video_under_its_name(tmp_path: Path) -> None:
     program = """
         import os, sys
         import numpy as np
@@ -181,9 +181,9 @@ def test_a_killed_writer_leaves_no_film_under_its_name(tmp_path: Path) -> None:
 
 
 def write_all(path: Path, frames: list[np.ndarray], **options: object) -> None:
-    with VideoWriter(path, fps=25, **options) as film:
+    with VideoWriter(path, fps=25, **options) as video:
         for one in frames:
-            film.write(one)
+            video.write(one)
 
 
 def test_a_failing_encoder_is_reported_with_its_reason(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from panohead.geometry import Camera, rays_from_camera
 from panohead.media.provenance import is_marked_synthetic
 from panohead.mesh.export import MESH_FORMATS, Volume, write_mesh
 from panohead.mesh.surface import Surface
-from panohead.mesh.texture import Atlas, baked, rasterised, textured
-from panohead.mesh.trimesh_object import METRES_PER_WORLD_UNIT, joined, texture_of, to_trimesh
-from panohead.mesh.vertex_colors import View
+from panohead.mesh.texture import Atlas, baked, rasterized, textured
+from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT, joined, texture_of, to_trimesh
+from panohead.mesh.vertex_colors import ColoringView
 
 RADIUS = 0.25
 
@@ -27,7 +27,7 @@ def paint(points: torch.Tensor) -> torch.Tensor:
     return torch.sin(points * torch.tensor([9.0, 7.0, 5.0]) + torch.tensor([0.3, 0.1, -0.2]))
 
 
-def view(yaw_deg: float, pitch_deg: float = 0.0, size: int = 128) -> View:
+def view(yaw_deg: float, pitch_deg: float = 0.0, size: int = 128) -> ColoringView:
     camera = Camera.orbit(yaw_deg, pitch_deg)
     origins, rays = (part[0] for part in rays_from_camera(camera.expand(1), size))
     b = (origins * rays).sum(dim=1)
@@ -35,7 +35,7 @@ def view(yaw_deg: float, pitch_deg: float = 0.0, size: int = 128) -> View:
     hit = (root > 0).reshape(1, size, size)
     depth = torch.where(root > 0, -b - root.clamp_min(0).sqrt(), torch.inf)
     image = paint(origins + torch.nan_to_num(depth, posinf=0)[:, None] * rays).T.reshape(3, size, size)
-    return View(image, depth.reshape(1, size, size), camera.cam2world, camera.intrinsics, hit.float())
+    return ColoringView(image, depth.reshape(1, size, size), camera.cam2world, camera.intrinsics, hit.float())
 
 
 ROUND = [view(yaw) for yaw in range(0, 360, 45)] + [view(10, 80), view(10, -80)]
@@ -55,10 +55,10 @@ def quilt(surface: Surface) -> Atlas:
     return Atlas(surface.faces.reshape(-1), np.arange(3 * count).reshape(-1, 3), uv.reshape(-1, 2).astype(np.float32))
 
 
-def test_rasteriser_against_every_texel_and_face() -> None:
+def test_rasterizer_against_every_texel_and_face() -> None:
     generator = np.random.default_rng(0)
     atlas = Atlas(np.arange(9), np.arange(9).reshape(3, 3), generator.random((9, 2)).astype(np.float32))
-    texel, face, shares = rasterised(atlas, 24)
+    texel, face, shares = rasterized(atlas, 24)
     found = dict(zip(texel.tolist(), zip(face.tolist(), shares, strict=True), strict=True))
     for row in range(24):
         for column in range(24):
@@ -78,13 +78,13 @@ def test_rasteriser_against_every_texel_and_face() -> None:
 
 
 @pytest.mark.parametrize("views", [ROUND, ROUND[:1]])
-def test_texels_show_what_the_views_show(views: list[View]) -> None:
+def test_texels_show_what_the_views_show(views: list[ColoringView]) -> None:
     surface = ball()
     atlas, size = quilt(surface), 1024
     grey = np.full(surface.vertices.shape, 77, np.uint8)
     normals = surface.vertices / RADIUS
     pixels = baked(surface, normals.astype(np.float32), grey, atlas, views, size)
-    texel, face, shares = rasterised(atlas, size)
+    texel, face, shares = rasterized(atlas, size)
     points = np.einsum("tk,tkc->tc", shares, surface.vertices[surface.faces[face]])
     truth = paint(torch.from_numpy(points).float()).numpy() * 127.5 + 127.5
     error = np.abs(pixels.reshape(-1, 3)[texel] - truth).mean(axis=1)
@@ -168,13 +168,13 @@ def test_textured_glb_is_sound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     np.testing.assert_array_equal(np.asarray(image), np.asarray(mesh.visual.material.baseColorTexture))
 
 
-def test_textured_obj_comes_with_material_and_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_textured_obj_comes_with_material_and_image(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     mesh = with_quilt(monkeypatch)
     write_mesh(mesh, tmp_path / "my head.obj")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["my head.obj", "my_head.mtl", "my_head.png"]
     assert is_marked_synthetic(tmp_path / "my_head.png")
-    with Image.open(tmp_path / "my_head.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), np.asarray(mesh.visual.material.baseColorTexture))
+    with Image.open(tmp_path / "my_head.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(mesh.visual.material.baseColorTexture))
     text = (tmp_path / "my head.obj").read_text().splitlines()
     assert "# unit: metre" in text
     again = trimesh.load(tmp_path / "my head.obj", force="mesh", process=False)
@@ -192,7 +192,7 @@ def test_joining_undoes_the_cuts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     again = trimesh.load(write_mesh(mesh, tmp_path / "head.ply"), process=False)
     assert again.is_watertight
     assert b"comment watertight: True" in (tmp_path / "head.ply").read_bytes()
-    assert again.extents == pytest.approx([2 * RADIUS * METRES_PER_WORLD_UNIT] * 3, rel=1e-2)
+    assert again.extents == pytest.approx([2 * RADIUS * METERS_PER_WORLD_UNIT] * 3, rel=1e-2)
 
 
 def test_xatlas_lays_a_closed_mesh_flat(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_xatlas_lays_a_closed_mesh_flat(tmp_path: Path) -> None:
     check_glb(write_mesh(mesh, tmp_path / "head.glb"))
 
 
-def test_coloured_glb_is_sound(tmp_path: Path) -> None:
+def test_colored_glb_is_sound(tmp_path: Path) -> None:
     attributes = check_glb(write_mesh(by_hand(), tmp_path / "head.glb", unlit=True))
     assert set(attributes) == {"POSITION", "NORMAL", "COLOR_0", "_SEEN"}
 

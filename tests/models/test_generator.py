@@ -10,7 +10,7 @@ import torch
 
 import tiny
 from panohead.geometry import Camera
-from panohead.models.background import put_behind
+from panohead.models.background import composite_over
 from panohead.models.generator import Generator
 from panohead.ops import fast_paths
 from panohead.rendering.trigrid import EG3D_AXES
@@ -30,7 +30,7 @@ def ws(generator: Generator) -> torch.Tensor:
     return generator.mapping(torch.randn(2, 8, generator=torch.Generator().manual_seed(1)), LABEL)
 
 
-def test_same_arguments_same_picture(generator: Generator, ws: torch.Tensor) -> None:
+def test_same_arguments_same_image(generator: Generator, ws: torch.Tensor) -> None:
     first = generator.synthesis(ws, LABEL, ray_jitter=0.5, importance_u=0.5)
     second = generator.synthesis(ws, LABEL, ray_jitter=0.5, importance_u=0.5)
     assert torch.equal(first.image, second.image)
@@ -87,7 +87,7 @@ def test_background_of_another_head_changes_only_what_is_behind(generator: Gener
 def test_compositing_is_over() -> None:
     foreground, background = torch.full((1, 2, 4, 4), 0.3), torch.full((1, 2, 4, 4), 2.0)
     weight = torch.tensor([0.0, 0.25, 0.5, 1.0]).expand(1, 1, 4, 4)
-    result = put_behind(foreground, weight, background, antialias=True)
+    result = composite_over(foreground, weight, background, antialias=True)
     torch.testing.assert_close(result, 0.3 + (1 - weight) * 2.0 * torch.ones(1, 2, 4, 4))
 
 

@@ -20,8 +20,8 @@ PADDINGS = [*itertools.product((0, 1, 2, 3), repeat=2), (-1, 2), (2, -1), (-1, -
 @pytest.fixture(autouse=True)
 def whatever_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pictures too."""
-    monkeypatch.setattr(fir_cpu, "_LEAST_ELEMENTS", 0)
-    monkeypatch.setattr(fir_cpu, "_LEAST_WIDTH", 0)
+    monkeypatch.setattr(fir_cpu, "_MIN_ELEMENTS", 0)
+    monkeypatch.setattr(fir_cpu, "_MIN_WIDTH", 0)
 
 
 def both(x: Tensor, up: int, down: int, padding: tuple[int, int, int, int]) -> list[list[Tensor]]:
@@ -91,6 +91,6 @@ def test_it_steps_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fir_cpu.unsupported(x.double(), FILTER, 1, 1, (1, 1)) is not None
     with fast_paths.plain_only():
         assert fir_cpu.unsupported(x, FILTER, 1, 1, (1, 1)) == "fast paths are switched off"
-    monkeypatch.setattr(fir_cpu, "_LEAST_WIDTH", 48)
+    monkeypatch.setattr(fir_cpu, "_MIN_WIDTH", 48)
     assert fir_cpu.unsupported(x, FILTER, 1, 1, (1, 1)) is not None
     assert fir_cpu.unsupported(x, FILTER, 2, 1, (1, 1)) is None

@@ -8,7 +8,7 @@ from panohead.interop.arguments import discriminator_config, generator_config
 from panohead.interop.names import official_name
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
-from panohead.training.losses import Photos
+from panohead.training.losses import RealBatch
 from panohead.training.schedules import ScheduleConfig, Scheduled
 from parity.golden import assert_close, fill_official, load, normal, tensor, uniform
 
@@ -74,11 +74,11 @@ def discriminator() -> Discriminator:
 
 
 @cache
-def photos() -> Photos:
+def photos() -> RealBatch:
     """The real batch."""
     size = (BATCH, 3, RESOLUTION, RESOLUTION)
     image, mask = 0.4 * normal("loss/real", size), uniform("loss/seg", (BATCH, 1, *size[2:]))
-    return Photos(image, mask, tensor("loss", "real_c"))
+    return RealBatch(image, mask, tensor("loss", "real_c"))
 
 
 def scheduled(case: str) -> Scheduled:

@@ -54,11 +54,11 @@ def test_a_network_gets_the_face_of_the_crop(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(PanoHeadError, match="not a readable ONNX"):
         OnnxEmbedder(model)
     model.write_bytes(b"network")
-    picture = -torch.ones(3, 100, 100)
-    picture[0, 25:85, 20:80] = 1.0
-    found = OnnxEmbedder(model).embed(picture)
+    image = -torch.ones(3, 100, 100)
+    image[0, 25:85, 20:80] = 1.0
+    found = OnnxEmbedder(model).embed(image)
     assert found is not None
     assert found[0] > 0.8, "the face fills the cut"
     assert found[1] == pytest.approx(-1.0)
-    assert OnnxEmbedder(model, Sees(0.9)).embed(picture) is not None
-    assert OnnxEmbedder(model, Sees(0.1)).embed(picture) is None
+    assert OnnxEmbedder(model, Sees(0.9)).embed(image) is not None
+    assert OnnxEmbedder(model, Sees(0.1)).embed(image) is None

@@ -9,7 +9,7 @@ from panohead.errors import PanoHeadError
 from panohead.perceptual.inception import Inception, _resize_as_tensorflow, load_inception
 
 
-def test_resizing_has_no_half_pixel_centres() -> None:
+def test_resizing_has_no_half_pixel_centers() -> None:
     """TensorFlow 1: result k is the input at k * scale, the last input pixel repeated."""
     ramp = torch.arange(4.0)[None, None, None].expand(1, 3, 4, 4)
     found = _resize_as_tensorflow(ramp, 8)[0, 0, 0]
@@ -53,10 +53,10 @@ def test_a_file_in_torch_fidelitys_layout_is_opened(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = Inception().eval()
     torch.save(network.state_dict(), tmp_path / "weights.pth")
-    pictures = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
-        features, logits = load_inception(tmp_path / "weights.pth")(pictures)
-        expected = network(pictures)
+        features, logits = load_inception(tmp_path / "weights.pth")(images)
+        expected = network(images)
     assert features.shape == (2, 2048)
     assert logits.shape == (2, 1008)
     torch.testing.assert_close((features, logits), expected)
@@ -70,7 +70,7 @@ def test_features_are_torch_fidelitys(tmp_path: Path) -> None:
     network = Inception().eval()
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     reference = theirs.FeatureExtractorInceptionV3("x", ["2048", "logits_unbiased"], str(tmp_path / "weights.pth"))
-    pictures = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
-        for ours, expected in zip(load_inception(tmp_path / "weights.pth")(pictures), reference(pictures), strict=True):
+        for ours, expected in zip(load_inception(tmp_path / "weights.pth")(images), reference(images), strict=True):
             torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)

@@ -21,7 +21,7 @@ from panohead.alignment.photo_mask import read_own_mask
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.pose_network import PoseModel
 from panohead.alignment.quality import CropFacts, QualityGates, face_visible, flags, gate, sharpness
-from panohead.data.duplicates import picture_hash, repeated
+from panohead.data.duplicates import image_hash, repeated
 from panohead.preparation.sources import list_photos
 
 from .test_pose import FakeNetwork, whenet_outputs
@@ -89,7 +89,7 @@ def test_a_profile_takes_the_body() -> None:
     found = align(IMAGE, tools(yaw=95.0))
     assert found is not None
     assert (found.kind, round(found.angles_deg[0])) == ("coarse", 95)
-    assert found.crop.centre[0] == pytest.approx(300, abs=15)
+    assert found.crop.center[0] == pytest.approx(300, abs=15)
     outline = align(IMAGE, tools())
     assert outline is not None
     assert outline.confidence < found.confidence
@@ -164,7 +164,7 @@ def test_the_users_pose_wins() -> None:
     assert (found.kind, found.crop.angle_deg, found.confidence) == ("given", 20.0, 1.0)
     boxless = align(IMAGE, tools(), GivenPose(180.0, 0.0, 0.0))
     assert boxless is not None
-    assert boxless.crop.centre[0] == pytest.approx(300, abs=5)
+    assert boxless.crop.center[0] == pytest.approx(300, abs=5)
     assert align(IMAGE, tools(person=False), GivenPose(180.0, 0.0, 0.0)) is None
 
 
@@ -217,13 +217,13 @@ def test_sharpness_falls_with_blur() -> None:
 
 def test_hashes_know_copies() -> None:
     rng = np.random.default_rng(1)
-    pictures = [
+    images = [
         Image.fromarray(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8)).resize((256, 256), Image.Resampling.BICUBIC)
         for _ in range(40)
     ]
-    hashes = {f"{i:02d}": picture_hash(np.asarray(p)) for i, p in enumerate(pictures)}
+    hashes = {f"{i:02d}": image_hash(np.asarray(p)) for i, p in enumerate(images)}
     assert repeated(hashes, 3) == {}
-    hashes["99"] = picture_hash(np.asarray(pictures[7].resize((130, 130)).point(lambda v: v * 0.8)))
+    hashes["99"] = image_hash(np.asarray(images[7].resize((130, 130)).point(lambda v: v * 0.8)))
     assert repeated(hashes, 3) == {"99": "07"}
     assert repeated(hashes, -1) == {}
 
@@ -268,13 +268,13 @@ def test_own_masks_stay_in_their_folder(tmp_path: Any) -> None:
 
 
 def test_overlay_shows_box_and_nose() -> None:
-    picture = np.full((400, 500, 3), 128, dtype=np.uint8)
+    image = np.full((400, 500, 3), 128, dtype=np.uint8)
     alignment = align_face(Faces((30, 8, 250, 200)).found[0])
-    shown = np.asarray(overlay(picture, alignment, np.ones((563, 563)), accepted=True)).astype(int)
+    shown = np.asarray(overlay(image, alignment, np.ones((563, 563)), accepted=True)).astype(int)
     blue = np.argwhere(shown[..., 2] - shown[..., 0] > 100)
     red = np.argwhere(shown[..., 0] - shown[..., 1] > 100)
     assert blue[:, 1].mean() < red[:, 1].mean(), "seen from the left, the nose points to the left of the picture"
-    assert np.asarray(overlay(picture, None, None, accepted=False)).shape == (256, 320, 3)
+    assert np.asarray(overlay(image, None, None, accepted=False)).shape == (256, 320, 3)
 
 
 def test_shrinking() -> None:

@@ -66,10 +66,10 @@ def test_first_crop_is_the_originals(case: int) -> None:
     arrays = golden.load("crop")[0]
     crop = golden_crop(case)
     np.testing.assert_allclose(crop.core_corners(), arrays[f"quad_ffhq_{case}"], atol=1e-3)
-    np.testing.assert_allclose(crop.centre, arrays[f"center_ffhq_{case}"], atol=1e-3)
+    np.testing.assert_allclose(crop.center, arrays[f"center_ffhq_{case}"], atol=1e-3)
     turned = HeadCrop.from_corners(crop.core_corners())
     np.testing.assert_allclose(
-        [*turned.centre, turned.half_px, turned.angle_deg], [*crop.centre, crop.half_px, crop.angle_deg]
+        [*turned.center, turned.half_px, turned.angle_deg], [*crop.center, crop.half_px, crop.angle_deg]
     )
 
 
@@ -81,9 +81,9 @@ def test_the_other_rule_of_the_original_is_known(case: int) -> None:
     """
     points = golden.load("crop")[0]["landmarks"][case]
     eyes = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
-    centre = (points[0] + points[16]) / 2
+    center = (points[0] + points[16]) / 2
     angle = float(np.degrees(np.arctan2(eyes[1], eyes[0])))
-    crop = HeadCrop((float(centre[0]), float(centre[1])), 1.2 * golden_crop(case).half_px, angle)
+    crop = HeadCrop((float(center[0]), float(center[1])), 1.2 * golden_crop(case).half_px, angle)
     corners = crop.core_corners()
     expected = np.array(QUAD_DEFAULT[case])
     np.testing.assert_allclose(corners.mean(axis=0), expected[:2], atol=1e-3)
@@ -101,7 +101,7 @@ def test_frame_is_the_originals(case: int, source: np.ndarray) -> None:
 @pytest.mark.parametrize("case", [0, 3])
 def test_frame_beyond_the_photo_is_the_originals(case: int, source: np.ndarray) -> None:
     crop = golden_crop(case)
-    moved = HeadCrop((crop.centre[0] + SHIFT_PX, crop.centre[1] + SHIFT_PX), crop.half_px, crop.angle_deg)
+    moved = HeadCrop((crop.center[0] + SHIFT_PX, crop.center[1] + SHIFT_PX), crop.half_px, crop.angle_deg)
     expected = golden.load("crop")[0][f"final_shift_{case}_sub6"].astype(int)
     assert np.abs(cut_frame(source, moved)[::6, ::6] - expected).max() <= LEVELS
 
@@ -188,7 +188,7 @@ def test_inside_counts_whole_pixels() -> None:
     assert is_inside(points, (5, 10)).tolist() == [True, False, True, False, False]
 
 
-def test_frame_of_a_read_only_picture(recwarn: pytest.WarningsRecorder) -> None:
+def test_frame_of_a_read_only_image(recwarn: pytest.WarningsRecorder) -> None:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
     image.flags.writeable = False
     assert cut_frame(image, HeadCrop((32.0, 32.0), 20.0, 0.0)).shape == (FRAME, FRAME, 3)

@@ -11,7 +11,7 @@ from PIL import Image
 from panohead.cli.main import main
 from panohead.data.tools.convert import convert_dataset
 from panohead.data.tools.dataset import inspect_dataset
-from panohead.data.tools.image import pose_picture, pose_table
+from panohead.data.tools.image import pose_image, pose_table
 from panohead.data.tools.labels import check_labels
 from panohead.geometry.camera import Camera
 from parity import golden
@@ -36,7 +36,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def test_inspection_counts(dataset: Path) -> None:
     found = inspect_dataset(dataset)
-    assert (found.photos, found.labelled, found.masked, found.coarse) == (6, 6, 6, 1)
+    assert (found.photos, found.labeled, found.masked, found.coarse) == (6, 6, 6, 1)
     assert found.balance() == {"front": 3, "side": 2, "back": 1}
     assert found.resolutions == {"24 x 24": 6}
     assert not found.broken
@@ -54,7 +54,7 @@ def test_inspection_names_what_is_wrong(dataset: Path) -> None:
     del index["labels"][0]
     (dataset / "images/dataset.json").write_text(json.dumps(index))
     found = inspect_dataset(dataset)
-    assert (found.labelled, found.masked) == (5, 5)
+    assert (found.labeled, found.masked) == (5, 5)
     assert [name.split("/")[-1] for name in found.broken] == ["1.png", "5.png"]
     assert found.duplicates == {"a/3.png": "a/2.png"}
     advice = " ".join(found.advice())
@@ -70,7 +70,7 @@ def test_pose_table() -> None:
     assert table[0, 0] == 2
     assert table[11, 35] == 1
     assert table.sum() == 5
-    assert pose_picture(angles).size[0] > 900
+    assert pose_image(angles).size[0] > 900
 
 
 def test_labels_are_checked() -> None:
@@ -128,8 +128,8 @@ def test_converting_like_the_original(official_case: Path, tmp_path: Path) -> No
             entries = [[info.filename, info.compress_type] for info in archive.infolist()]
             assert sorted(entries) == sorted(meta[f"scale_{which}_entries"])
             names = [name for name, _ in meta[f"scale_{which}_entries"] if name.endswith(".png")]
-            pictures = [np.asarray(Image.open(archive.open(name))) for name in names]
-            np.testing.assert_array_equal(pictures, arrays[f"scale_{folder}"])
+            images = [np.asarray(Image.open(archive.open(name))) for name in names]
+            np.testing.assert_array_equal(images, arrays[f"scale_{folder}"])
     with zipfile.ZipFile(tmp_path / "out" / "images.zip") as archive:
         assert json.loads(archive.read("dataset.json")) == meta["scale_dataset_json"]
 
@@ -153,8 +153,8 @@ def test_layouts_round_trip(dataset: Path, tmp_path: Path) -> None:
 def test_commands(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dataset", "inspect", str(dataset), "--picture", str(tmp_path / "poses.png")]) == 0
     assert "balance" in capsys.readouterr().out
-    with Image.open(tmp_path / "poses.png") as picture:
-        assert picture.width > 900
+    with Image.open(tmp_path / "poses.png") as image:
+        assert image.width > 900
     assert main(["dataset", "check", str(dataset)]) == 0
     assert main(["dataset", "convert", str(dataset), "--out", str(tmp_path / "z"), "--to", "zip"]) == 0
     assert main(["dataset", "convert", str(dataset), "--out", str(tmp_path / "z"), "--to", "zip"]) == 1

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from panohead.alignment.align import CENTRE_CM, HALF_CM, align_face
+from panohead.alignment.align import CENTER_CM, HALF_CM, align_face
 from panohead.alignment.angles import orbit_of_view, view_of_camera, view_of_orbit
 from panohead.alignment.canonical_face import LANDMARKS, canonical_face, mirror_order, rigid_weights
 from panohead.alignment.face_landmarks import (
@@ -104,7 +104,7 @@ def test_mirrored_landmarks_give_the_mirrored_pose() -> None:
         one, other = align_face(landmarks), align_face(mirrored)
         yaw, pitch, roll = one.angles_deg
         np.testing.assert_allclose(other.angles_deg, (-yaw, pitch, -roll), atol=1e-3)
-        np.testing.assert_allclose(other.crop.centre, (-one.crop.centre[0], one.crop.centre[1]), atol=1e-3)
+        np.testing.assert_allclose(other.crop.center, (-one.crop.center[0], one.crop.center[1]), atol=1e-3)
 
 
 def test_alignment_turns_with_the_photo() -> None:
@@ -128,7 +128,7 @@ def test_synthetic_heads_have_the_right_cameras_and_crops() -> None:
         yaw, pitch, _ = orbit_of_view(view_of_camera(camera))
         errors.append(np.abs(np.array(found.angles_deg[:2]) - (yaw, pitch)))
         halves.append(found.crop.half_px / (SIDE / 2))
-        assert np.hypot(*(np.array(found.crop.centre) - (SIDE - 1) / 2)) < 0.13 * SIDE
+        assert np.hypot(*(np.array(found.crop.center) - (SIDE - 1) / 2)) < 0.13 * SIDE
     yaw_error, pitch_error = np.mean(errors, axis=0)
     assert yaw_error < 3.5
     assert pitch_error < 4.0
@@ -144,13 +144,13 @@ def test_a_face_from_the_side_is_coarse() -> None:
 
 def test_crop_lies_where_the_constants_say() -> None:
     found = align_face(project(view_of_orbit(0.0, 0.0, 0.0), 10.0, (256.0, 256.0)))
-    np.testing.assert_allclose(found.crop.centre, (256 + 10 * CENTRE_CM[0], 256 - 10 * CENTRE_CM[1]), atol=1e-4)
+    np.testing.assert_allclose(found.crop.center, (256 + 10 * CENTER_CM[0], 256 - 10 * CENTER_CM[1]), atol=1e-4)
     assert found.crop.half_px == pytest.approx(10 * HALF_CM)
     assert found.confidence == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("turns", [0, 90, -90, 180])
-def test_landmarks_of_a_turned_picture_come_back(turns: int) -> None:
+def test_landmarks_of_a_turned_image_come_back(turns: int) -> None:
     """A marked pixel is where its landmark says, whichever way the picture was turned."""
     image = np.zeros((30, 50), dtype=np.uint8)
     image[7, 33] = 1
@@ -164,7 +164,7 @@ def test_window_is_upright_and_inverted() -> None:
     window = upright_window(landmarks)
     assert window.angle_deg == pytest.approx(35.0, abs=1.0)
     half = 511 / 2
-    inside = (landmarks[:, :2] - window.centre) / window.half_px
+    inside = (landmarks[:, :2] - window.center) / window.half_px
     turn = np.radians(-window.angle_deg)
     flat = inside @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]).T
     seen = np.concatenate([(flat + 1) * half, landmarks[:, 2:] * half / window.half_px], axis=1)
@@ -188,7 +188,7 @@ def test_a_face_that_the_second_look_misses_is_dropped() -> None:
         def _look(self, image: np.ndarray, most: int) -> list[np.ndarray]:
             return [face] if most > 1 else self.second
 
-        def _look_closer(self, image: np.ndarray) -> list[np.ndarray]:
+        def _refine(self, image: np.ndarray) -> list[np.ndarray]:
             return [face + 2.0]  # the other finder sees it too
 
     image = np.zeros((400, 400, 3), dtype=np.uint8)

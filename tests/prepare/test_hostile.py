@@ -23,7 +23,7 @@ from panohead.alignment.read_photo import read_photo
 from panohead.data.dataset import open_dataset
 from panohead.errors import PanoHeadError
 from panohead.preparation import run as prepare_run
-from panohead.preparation.files import Record
+from panohead.preparation.files import PhotoRecord
 from panohead.preparation.report import write_report
 from panohead.preparation.run import PrepareSummary, prepare
 from panohead.preparation.sources import list_photos, printable
@@ -138,11 +138,11 @@ def prepared(place: Path, arguments: list[str]) -> Iterator[tuple[DrawnSettings,
     list_photos(arguments)  # imports codecs, which nobody may not be allowed to
     with nobody(), WRITES.watched():
         summary = prepare(arguments, settings, workers=0)
-        page = write_report(settings.out, summary.remarks).read_text()
+        page = write_report(settings.out, summary.notes).read_text()
         yield settings, summary, page
 
 
-def records_of(out: Path) -> dict[str, Record]:
+def records_of(out: Path) -> dict[str, PhotoRecord]:
     records = [json.loads(line) for line in (out / "prepare.jsonl").read_text().splitlines()]
     return {record["photo"]: record for record in records}
 

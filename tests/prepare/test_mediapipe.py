@@ -28,7 +28,7 @@ def test_astronaut_is_found(tools: AlignmentTools) -> None:
     found = align(data.astronaut(), tools)
     assert found is not None
     assert found.kind == "face"
-    np.testing.assert_allclose(found.crop.centre, (225, 109), atol=6)
+    np.testing.assert_allclose(found.crop.center, (225, 109), atol=6)
     assert found.crop.half_px == pytest.approx(78, abs=4)
     assert abs(found.angles_deg[0]) < 6
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from panohead.alignment import read_photo as prepare_photo
+from panohead.alignment import read_photo as process_photo
 from panohead.alignment.read_photo import read_photo
 from panohead.errors import PanoHeadError
 from panohead.preparation.sources import list_photos, printable
@@ -65,26 +65,26 @@ def test_transparent_parts_are_white() -> None:
         assert found[7, 7].tolist() == [255, 255, 255]
 
 
-def test_palette_with_transparency_and_film() -> None:
+def test_palette_with_transparency_and_video() -> None:
     frames = [gradient().quantize(16), gradient().rotate(180).quantize(16)]
     content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], transparency=0)
     photo = read_photo(content)
     assert photo.pixels.shape == (30, 40, 3)
-    assert photo.remarks == ("first frame",)
+    assert photo.notes == ("first frame",)
 
 
-def test_grey_and_bilevel() -> None:
+def test_gray_and_bilevel() -> None:
     assert read_photo(encoded(gradient().convert("L"), "JPEG")).pixels.shape == (30, 40, 3)
     assert set(np.unique(read_photo(encoded(gradient().convert("1"), "PNG")).pixels)) <= {0, 255}
 
 
 def test_huge_photos_are_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare_photo, "LONGEST_SIDE_PX", 100)
+    monkeypatch.setattr(process_photo, "MAX_SIDE_PX", 100)
     for kind in ("PNG", "JPEG"):
         photo = read_photo(encoded(gradient(400, 150).resize((800, 300)), kind))
         assert photo.pixels.shape == (38, 100, 3)
         assert photo.shrink == 8.0
-        assert photo.remarks == ("shrunk by 8.00",)
+        assert photo.notes == ("shrunk by 8.00",)
 
 
 def test_random_damage_never_raises_anything_else() -> None:
@@ -153,9 +153,9 @@ def test_printable_names() -> None:
 
 def test_heic_says_what_it_needs() -> None:
     content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 50
-    assert prepare_photo.is_heif(content)
-    assert not prepare_photo.is_heif(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif")
-    expected = "not a picture|damaged" if prepare_photo.register_heif() else "pip install pillow-heif"
+    assert process_photo.is_heif(content)
+    assert not process_photo.is_heif(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif")
+    expected = "not a picture|damaged" if process_photo.register_heif() else "pip install pillow-heif"
     with pytest.raises(PanoHeadError, match=expected):
         read_photo(content)
 

@@ -19,11 +19,11 @@ from panohead.alignment.angles import (
 )
 from panohead.alignment.body_pose import LEFT_EAR, NOSE, RIGHT_EAR, yaw_of_body
 from panohead.alignment.head_box import HeadDetector, crop_of_box, crop_of_outline, decode_yolo, letterbox
-from panohead.alignment.pose_file import GivenPose, find_pose, read_poses, remarks_on_poses
+from panohead.alignment.pose_file import GivenPose, find_pose, notes_on_poses, read_poses
 from panohead.alignment.pose_network import PoseModel, decode_6drepnet360, decode_whenet, expected_bin, open_network
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
-from panohead.synthetic.views import View
+from panohead.synthetic.views import PersonView
 
 YAWS = [-170.0, -95.0, -40.0, 0.0, 60.0, 135.0, 179.0]
 
@@ -73,7 +73,7 @@ def whenet_outputs(yaw: float, pitch: float, roll: float) -> list[np.ndarray]:
 @pytest.mark.parametrize("pitch", [-20.0, 15.0])
 def test_networks_that_see_a_synthetic_head_give_its_camera(yaw: float, pitch: float) -> None:
     """Sign test: the outputs that the networks' conventions ask for on a render with this label."""
-    label = torch.tensor(View(yaw, pitch).label(4.2647))
+    label = torch.tensor(PersonView(yaw, pitch).label(4.2647))
     view = view_of_camera(Camera.from_label(label))
     np.testing.assert_allclose(orbit_of_view(decode_6drepnet360([view.T[None]])), (yaw, pitch, 0.0), atol=1e-3)
     outputs = whenet_outputs(yaw, -pitch, 0.0)
@@ -148,9 +148,9 @@ def test_crop_of_a_box_follows_the_measured_frame() -> None:
     """In official crops a head from hair to chin is 0.99 of the core high, its middle 54 of 511 above the centre."""
     crop = crop_of_box((100.0, 50.0, 300.0, 250.0))
     assert 2 * crop.half_px * 0.99 == pytest.approx(200.0)
-    np.testing.assert_allclose(crop.centre, (200.0, 150.0 + 54 / 511 * 2 * crop.half_px))
+    np.testing.assert_allclose(crop.center, (200.0, 150.0 + 54 / 511 * 2 * crop.half_px))
     tilted = crop_of_box((100.0, 50.0, 300.0, 250.0), 90.0)
-    np.testing.assert_allclose(tilted.centre, (200.0 - 54 / 511 * 2 * crop.half_px, 150.0), atol=1e-9)
+    np.testing.assert_allclose(tilted.center, (200.0 - 54 / 511 * 2 * crop.half_px, 150.0), atol=1e-9)
 
 
 def test_outline_finds_the_head_above_the_shoulders() -> None:
@@ -160,9 +160,9 @@ def test_outline_finds_the_head_above_the_shoulders() -> None:
     neck = (np.abs(x - 210) < 30) & (y > 150)
     crop = crop_of_outline((head | body | neck).astype(float), 180.0)
     assert crop is not None
-    assert crop.centre[0] == pytest.approx(210, abs=5)
+    assert crop.center[0] == pytest.approx(210, abs=5)
     assert crop.half_px == pytest.approx(80, rel=0.15)
-    assert crop.centre[1] == pytest.approx(120, abs=20)
+    assert crop.center[1] == pytest.approx(120, abs=20)
     assert crop_of_outline(np.zeros((50, 50)), 0.0) is None
 
 
@@ -238,7 +238,7 @@ def test_bad_rows_are_named_by_line(tmp_path: Path) -> None:
 
 def test_rows_of_no_photo_and_of_two() -> None:
     poses = {name: GivenPose(0.0, 0.0, 0.0) for name in ("x/a.jpg", "b.jpg", "gone.jpg")}
-    remarks = remarks_on_poses(poses, ["p/x/a.jpg", "p/b.jpg", "q/b.jpg", "c.jpg"])
-    assert len(remarks) == 2
-    assert remarks[0] == "the pose of gone.jpg matches no photo"
-    assert "b.jpg was used for 2 photos (p/b.jpg, q/b.jpg)" in remarks[1]
+    notes = notes_on_poses(poses, ["p/x/a.jpg", "p/b.jpg", "q/b.jpg", "c.jpg"])
+    assert len(notes) == 2
+    assert notes[0] == "the pose of gone.jpg matches no photo"
+    assert "b.jpg was used for 2 photos (p/b.jpg, q/b.jpg)" in notes[1]

@@ -58,7 +58,7 @@ class Graph:
         return path
 
 
-def mean_colour(graph: Graph, last: bool) -> str:
+def mean_color(graph: Graph, last: bool) -> str:
     """Red, green, blue of an ImageNet-normalised input, 0 to 1, of shape [3]."""
     mean = graph.op("ReduceMean", "in", axes=[0, 1, 2] if last else [0, 2, 3], keepdims=0)
     return graph.op("Add", graph.op("Mul", mean, STD), MEAN)
@@ -67,9 +67,9 @@ def mean_colour(graph: Graph, last: bool) -> str:
 def whenet(path: Path, keras: bool = False, softmax: bool = False, shape: Sequence[Any] | None = None) -> Path:
     """yaw = 360 red - 180, pitch = 198 green - 99, roll = 198 blue - 99, as bumps over the bins."""
     graph, outputs = Graph(), {}
-    colour = mean_colour(graph, keras)
+    color = mean_color(graph, keras)
     for channel, (name, bins) in enumerate({"yaw": 120, "pitch": 66, "roll": 66}.items()):
-        value = graph.op("Gather", colour, graph.constant([channel], np.int64), axis=0)
+        value = graph.op("Gather", color, graph.constant([channel], np.int64), axis=0)
         away = graph.op("Sub", np.arange(bins)[None], graph.op("Mul", value, [float(bins)]))
         scores = graph.op("Neg", graph.op("Mul", away, away), name=name)
         outputs[name] = graph.op("Softmax", scores, name=f"{name}_probability", axis=1) if softmax else scores
@@ -81,7 +81,7 @@ def whenet(path: Path, keras: bool = False, softmax: bool = False, shape: Sequen
 def sixd(path: Path, red: np.ndarray, dark: np.ndarray) -> Path:
     """A matrix between those of a red and of a black picture."""
     graph = Graph()
-    share = graph.op("Gather", mean_colour(graph, False), graph.constant([0], np.int64), axis=0)
+    share = graph.op("Gather", mean_color(graph, False), graph.constant([0], np.int64), axis=0)
     graph.op("Add", graph.op("Mul", share, red[None] - dark[None]), dark[None], name="rotation")
     return graph.save(path, [1, 3, 224, 224], ["rotation"])
 
@@ -92,18 +92,18 @@ def yolo(path: Path, version: int, shape: Sequence[Any] = (1, 3, 640, 640)) -> P
     grey = graph.op("ReduceMean", "in", axes=[1], keepdims=1)
     bright = graph.op("Cast", graph.op("Greater", grey, [0.5]), to=FLOAT)
     total = graph.op("Add", graph.op("ReduceSum", bright, keepdims=0), [1e-3])
-    centres, lengths = [], []
+    centers, lengths = [], []
     for axis_shape in ((1, 1, 1, 640), (1, 1, 640, 1)):
         place = np.arange(640.0).reshape(axis_shape) + 0.5
         first = graph.op("Div", graph.op("ReduceSum", graph.op("Mul", bright, place), keepdims=0), total)
         away = graph.op("Sub", place, first)
         second = graph.op("ReduceSum", graph.op("Mul", bright, graph.op("Mul", away, away)), keepdims=0)
-        centres.append(first)
+        centers.append(first)
         # A uniform stretch of length L has the variance L^2 / 12.
         lengths.append(graph.op("Sqrt", graph.op("Mul", graph.op("Div", second, total), [12.0])))
     found = graph.op("Min", graph.op("Mul", total, [1e-3]), [0.9])
     tail = [found] if version == 8 else [found, graph.constant([0.9])]
-    row = graph.op("Concat", *centres, *lengths, *tail, axis=0)
+    row = graph.op("Concat", *centers, *lengths, *tail, axis=0)
     if version == 8:
         row = graph.op("Reshape", row, graph.constant([1, 5, 1], np.int64))
         graph.op("Concat", row, np.zeros((1, 5, 8399)), name="output0", axis=2)
@@ -124,9 +124,11 @@ def u2net(path: Path, shape: Sequence[Any] = (1, 3, 320, 320), scale: Any = STD[
     return graph.save(path, shape, [f"d{level}" for level in range(7)])
 
 
-def frame_with_box(height: int, width: int, box: tuple[int, int, int, int], colour: Sequence[int] = (255, 255, 255)) -> Any:
+def frame_with_box(
+    height: int, width: int, box: tuple[int, int, int, int], color: Sequence[int] = (255, 255, 255)
+) -> Any:
     image = np.full((height, width, 3), 10, dtype=np.uint8)
-    image[box[1] : box[3], box[0] : box[2]] = colour
+    image[box[1] : box[3], box[0] : box[2]] = color
     return image
 
 
@@ -202,7 +204,7 @@ def test_a_back_of_a_head_is_aligned_by_the_files(tmp_path: Path) -> None:
     assert found is not None
     assert (found.kind, found.method) == ("coarse", "pose model")
     assert found.angles_deg[0] > 120
-    np.testing.assert_allclose(found.crop.centre, crop_of_box((300, 200, 600, 560)).centre, atol=40)
+    np.testing.assert_allclose(found.crop.center, crop_of_box((300, 200, 600, 560)).center, atol=40)
     assert found.crop.half_px == pytest.approx(180 / 0.99, rel=0.02)
 
 

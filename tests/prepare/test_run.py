@@ -25,8 +25,8 @@ from panohead.data.dataset import open_dataset
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 from panohead.preparation import process_photo as prepare_one
-from panohead.preparation import worker_pool as prepare_pool
-from panohead.preparation.files import JOURNAL, Record
+from panohead.preparation import worker_pool as worker_pool
+from panohead.preparation.files import RESUME_LOG, PhotoRecord
 from panohead.preparation.report import write_report
 from panohead.preparation.run import finish, prepare, prepare_steps
 from panohead.preparation.settings import PrepareSettings
@@ -47,7 +47,7 @@ def tree(out: Path) -> dict[str, str]:
     }
 
 
-def records_of(out: Path) -> dict[str, Record]:
+def records_of(out: Path) -> dict[str, PhotoRecord]:
     records = [json.loads(line) for line in (out / "prepare.jsonl").read_text().splitlines()]
     return {record["photo"]: record for record in records}
 
@@ -78,7 +78,7 @@ def test_rerun_changes_nothing_and_does_nothing(
     photos, settings = photo_folder(3), settings_for()
     prepare([str(photos)], settings, workers=0)
     before = tree(settings.out)
-    monkeypatch.setattr(prepare_pool, "prepare_photo", lambda *_: pytest.fail("done again"))
+    monkeypatch.setattr(worker_pool, "process_photo", lambda *_: pytest.fail("done again"))
     prepare([str(photos)], settings, workers=0)
     assert tree(settings.out) == before
 
@@ -117,7 +117,7 @@ def test_interrupted_runs_end_like_whole_ones(photo_folder: Folder, settings_for
             next(running)
         running.close()
         # What a kill leaves: half a line, a half-written file, a crop without record.
-        with (parts.out / JOURNAL).open("ab") as file:
+        with (parts.out / RESUME_LOG).open("ab") as file:
             file.write(b'{"photo": "photos/p03.png", "cr')
         (parts.out / "images" / "zz").mkdir(parents=True, exist_ok=True)
         (parts.out / "images" / "zz" / "stray.png").write_bytes(b"half")
@@ -139,9 +139,9 @@ def test_killed_processes_end_like_whole_ones(photo_folder: Folder, settings_for
     for lines in (1, 4):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 90
-        journal = out / JOURNAL
+        log = out / RESUME_LOG
         while time.monotonic() < deadline and process.poll() is None:
-            if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
+            if log.exists() and log.read_bytes().count(b"\n") >= lines:
                 break
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -178,12 +178,12 @@ def test_gates_can_be_changed(photo_folder: Folder, settings_for: Settings) -> N
     assert prepare([str(photos)], lax, workers=0).accepted == 2
 
 
-def _dies(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> Record:
+def _dies(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> PhotoRecord:
     if "p01" in ref.name:
         os._exit(3)
     if "p02" in ref.name:
         raise ValueError("odd <file>")
-    return prepare_one.prepare_photo(ref, settings, tools)
+    return prepare_one.process_photo(ref, settings, tools)
 
 
 def test_unexpected_errors_are_the_photos_reason(
@@ -191,7 +191,7 @@ def test_unexpected_errors_are_the_photos_reason(
 ) -> None:
     photos, settings = photo_folder(4), settings_for()
     (photos / "p01.png").unlink()
-    monkeypatch.setattr(prepare_pool, "prepare_photo", _dies)
+    monkeypatch.setattr(worker_pool, "process_photo", _dies)
     assert prepare([str(photos)], settings, workers=0).accepted == 2
     assert "ValueError: odd <file>" in records_of(settings.out)["photos/p02.png"]["reason"]
     assert "odd &lt;file&gt;" in write_report(settings.out).read_text()
@@ -223,8 +223,8 @@ def test_rows_without_photos_are_remarked_on(photo_folder: Folder, settings_for:
     poses["<gone>.png"] = GivenPose(0.0, 0.0, 0.0, BOX)
     settings = settings_for(poses=poses)
     summary = prepare([str(photos)], settings, workers=0)
-    assert summary.remarks == ("the pose of <gone>.png matches no photo",)
-    assert "the pose of &lt;gone&gt;.png matches no photo" in write_report(settings.out, summary.remarks).read_text()
+    assert summary.notes == ("the pose of <gone>.png matches no photo",)
+    assert "the pose of &lt;gone&gt;.png matches no photo" in write_report(settings.out, summary.notes).read_text()
 
 
 @pytest.mark.slow

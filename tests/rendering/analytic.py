@@ -22,9 +22,9 @@ class Ball:
         return torch.where(inside, self.inside, -1000.0), points
 
 
-def chord(distance_from_centre: float) -> float:
+def chord(distance_from_center: float) -> float:
     """Length of a line's part inside the ball."""
-    return 2 * math.sqrt(max(RADIUS**2 - distance_from_centre**2, 0))
+    return 2 * math.sqrt(max(RADIUS**2 - distance_from_center**2, 0))
 
 
 def optical_depth(raw_density: float, length: float) -> float:

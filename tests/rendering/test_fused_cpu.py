@@ -26,7 +26,7 @@ UNSUPPORTED = {"cull", "binarize", "dnoise"}  # density changed before the march
 
 
 def make_field(
-    *, depth: int = 3, batch: int = 1, channels: int = 32, hidden: int = 64, colours: int = 32, **options: Any
+    *, depth: int = 3, batch: int = 1, channels: int = 32, hidden: int = 64, colors: int = 32, **options: Any
 ) -> TriGridField:
     """A random field with a density that leaves some rays open; ``options`` go to the field and its decoder."""
     size = 24
@@ -36,11 +36,11 @@ def make_field(
         return torch.randn(*shape, generator=random)
 
     planes = 2 * normal(batch, 3, channels, depth, size, size)
-    output = normal(1 + colours, hidden) / math.sqrt(hidden)
+    output = normal(1 + colors, hidden) / math.sqrt(hidden)
     output[0] *= 6
     output[0] -= output[0].mean()
     first = normal(hidden, channels) / math.sqrt(channels)
-    weights = (first, 0.1 * normal(hidden), output, 0.1 * normal(1 + colours))
+    weights = (first, 0.1 * normal(hidden), output, 0.1 * normal(1 + colors))
     decoder = DecoderWeights(*weights, activation=options.pop("activation", "none"))
     return TriGridField(planes, decoder, options.pop("box_warp", 1.0), **options)
 
@@ -194,7 +194,7 @@ def test_broken_numbers_show() -> None:
     render_both(field, (rays[0], rays[1] * math.nan), config, randomness)
 
 
-def test_result_depends_on_neither_threads_nor_neighbours() -> None:
+def test_result_depends_on_neither_threads_nor_neighbors() -> None:
     field, rays = make_field(batch=2), view(225, 2)
     depths = first_depths(*rays, RenderConfig(), torch.rand(2, 225, 20))
     u = torch.rand(2, 225, 20)

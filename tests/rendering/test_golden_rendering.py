@@ -135,11 +135,11 @@ def test_crop_masks_are_exact() -> None:
 
 
 def test_march() -> None:
-    colours = golden.normal("rend/mcol", (2, 10, 9, 4))
+    colors = golden.normal("rend/mcol", (2, 10, 9, 4))
     density = 12 * golden.normal("rend/mden", (2, 10, 9, 1))
     density[0, 0], density[1, 3] = -1e3, 1e3
     depths = golden.tensor("renderer", "march_depths")[..., 0]
-    result = composite(colours, density[..., 0], depths)
+    result = composite(colors, density[..., 0], depths)
     golden.assert_close("renderer", "march_weights_wb0", result.weights)
     golden.assert_close("renderer", "march_rgb_wb0", result.features)
     golden.assert_close("renderer", "march_rgb_wb1", result.features + 1 - result.weight_sum)

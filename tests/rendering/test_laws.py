@@ -62,8 +62,8 @@ def test_a_camera_sees_a_round_silhouette() -> None:
     assert torch.equal(mask, mask.T)
     seen_radius = 4.2647 * math.tan(math.asin(RADIUS / 2.7)) * 33
     # Sub-pixel agreement of the area; the silhouette is a circle whose radius exceeds the picture's half.
-    in_picture = sum(math.hypot(i - 16, j - 16) < seen_radius for i in range(33) for j in range(33))
-    assert abs(int(mask.sum()) - in_picture) <= 24
+    in_image = sum(math.hypot(i - 16, j - 16) < seen_radius for i in range(33) for j in range(33))
+    assert abs(int(mask.sum()) - in_image) <= 24
 
 
 def test_compositing_equals_a_loop() -> None:
@@ -73,17 +73,17 @@ def test_compositing_equals_a_loop() -> None:
     features = torch.randn(1, 2, 6, 3, generator=generator)
     result = composite(features, density, depths)
     for ray in range(2):
-        transmittance, colour, depth, total = 1.0, torch.zeros(3), 0.0, 0.0
+        transmittance, color, depth, total = 1.0, torch.zeros(3), 0.0, 0.0
         for i in range(5):
             step = float(depths[0, ray, i + 1] - depths[0, ray, i])
             raw = float(density[0, ray, i] + density[0, ray, i + 1]) / 2
             alpha = 1 - math.exp(-math.log1p(math.exp(raw - 1)) * step)
             weight = alpha * transmittance
             transmittance *= 1 - alpha + 1e-10
-            colour += weight * (features[0, ray, i] + features[0, ray, i + 1]) / 2
+            color += weight * (features[0, ray, i] + features[0, ray, i + 1]) / 2
             depth += weight * float(depths[0, ray, i] + depths[0, ray, i + 1]) / 2
             total += weight
-        torch.testing.assert_close(result.features[0, ray], colour, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(result.features[0, ray], color, atol=1e-5, rtol=1e-5)
         assert float(result.weight_sum[0, ray]) == pytest.approx(total, abs=1e-5)
         assert float(result.depth[0, ray]) == pytest.approx(depth / total, abs=1e-4)
 
@@ -174,7 +174,7 @@ def test_gradients_through_the_renderer_agree_with_finite_differences(activation
     )
     config = RenderConfig(depth_samples=6, importance_samples=0, crop_margin=0.0)
 
-    def picture(planes: torch.Tensor, hidden: torch.Tensor, output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def image(planes: torch.Tensor, hidden: torch.Tensor, output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         weights = DecoderWeights(hidden, decoder.hidden_bias, output, decoder.output_bias, decoder.activation)
         field = TriGridField(planes, weights, 1.0)
         result = render_rays(field, origins, directions, config, RayRandomness(ray_jitter=0.5))
@@ -182,7 +182,7 @@ def test_gradients_through_the_renderer_agree_with_finite_differences(activation
 
     inputs = tuple(t.requires_grad_(True) for t in (planes, decoder.hidden_weight, decoder.output_weight))
     # The random projections of fast mode for the variants, every entry for the one that the paper uses.
-    assert torch.autograd.gradcheck(picture, inputs, fast_mode=activation != "none")
+    assert torch.autograd.gradcheck(image, inputs, fast_mode=activation != "none")
 
 
 def test_gradients_of_the_trigrid_agree_with_finite_differences() -> None:

@@ -94,7 +94,7 @@ def assert_same(found: Any, expected: Any, tolerance: float) -> None:
 
 
 @pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[torch.dtype, float]:
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[torch.dtype, float]:
     """One of the fast ways, and only that one."""
     kind, dtype, tolerance = request.param
     if kind == "torch":
@@ -115,10 +115,10 @@ CHANGES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
-def test_pictures_and_gradients_are_those_of_the_plain_renderer(
-    way: tuple[torch.dtype, float], changes: dict[str, Any]
+def test_images_and_gradients_are_those_of_the_plain_renderer(
+    implementation: tuple[torch.dtype, float], changes: dict[str, Any]
 ) -> None:
-    dtype, tolerance = way
+    dtype, tolerance = implementation
     config = replace(CONFIG, **changes)
     leaves = make_leaves(dtype)
     # The plain depth of a ray without any weight has the gradient NaN.
@@ -131,23 +131,23 @@ def test_pictures_and_gradients_are_those_of_the_plain_renderer(
 @pytest.mark.parametrize(
     "options", [{"axes": EG3D_AXES}, {"interpolation": "bilinear", "axes": EG3D_AXES}], ids=["axes", "tri-plane"]
 )
-def test_other_planes(way: tuple[torch.dtype, float], options: dict[str, Any]) -> None:
-    dtype, tolerance = way
+def test_other_planes(implementation: tuple[torch.dtype, float], options: dict[str, Any]) -> None:
+    dtype, tolerance = implementation
     config, leaves = replace(CONFIG, crop_margin=0.0), make_leaves(dtype, hidden=64)
     ours, plain = (results(render, leaves, config, **options) for render in (dispatch.render, render_rays))
     assert_same(ours, plain, tolerance)
 
 
-def test_behind_a_wall_nothing_has_a_gradient(way: tuple[torch.dtype, float]) -> None:
+def test_behind_a_wall_nothing_has_a_gradient(implementation: tuple[torch.dtype, float]) -> None:
     """The kernels stop where no light arrives; the plain renderer computes gradients of nothing there."""
-    dtype, tolerance = way
+    dtype, tolerance = implementation
     config, leaves = replace(CONFIG, crop_margin=0.0), make_leaves(dtype, opaque=60.0)
     ours, plain = (results(render, leaves, config) for render in (dispatch.render, render_rays))
     assert_same(ours, plain, 10 * tolerance)
 
 
-def test_rays_without_weight_are_as_far_as_can_be(way: tuple[torch.dtype, float]) -> None:
-    dtype, tolerance = way
+def test_rays_without_weight_are_as_far_as_can_be(implementation: tuple[torch.dtype, float]) -> None:
+    dtype, tolerance = implementation
     config, leaves = replace(CONFIG, crop_margin=0.5), make_leaves(dtype)
     (ours, gradients), (plain, _) = (
         results(render, leaves, config, depth=False) for render in (dispatch.render, render_rays)
@@ -158,22 +158,22 @@ def test_rays_without_weight_are_as_far_as_can_be(way: tuple[torch.dtype, float]
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
-def test_random_numbers_are_drawn_alike(way: tuple[torch.dtype, float], noise: float) -> None:
+def test_random_numbers_are_drawn_alike(implementation: tuple[torch.dtype, float], noise: float) -> None:
     """One seed, one picture, whoever renders; and the generator is left in the same state. Also without gradients."""
-    dtype, tolerance = way
+    dtype, tolerance = implementation
     config, leaves = replace(CONFIG, density_noise=noise), make_leaves(dtype)
-    pictures, states = [], []
+    images, states = [], []
     for render in (render_rays, dispatch.render, torch.no_grad()(dispatch.render)):
         random = torch.Generator().manual_seed(5)
-        pictures.append(render(make_field(leaves), *leaves[5:], config, RayRandomness(generator=random)).features)
+        images.append(render(make_field(leaves), *leaves[5:], config, RayRandomness(generator=random)).features)
         states.append(random.get_state())
-    for picture, state in zip(pictures[1:], states[1:], strict=True):
-        torch.testing.assert_close(picture, pictures[0], rtol=0, atol=10 * tolerance)
+    for image, state in zip(images[1:], states[1:], strict=True):
+        torch.testing.assert_close(image, images[0], rtol=0, atol=10 * tolerance)
         assert torch.equal(state, states[0])
 
 
-def test_a_gradient_of_the_gradient_is_the_plain_one(way: tuple[torch.dtype, float]) -> None:
-    dtype, tolerance = way
+def test_a_gradient_of_the_gradient_is_the_plain_one(implementation: tuple[torch.dtype, float]) -> None:
+    dtype, tolerance = implementation
     found = []
     for render in (dispatch.render, render_rays):
         leaves = make_leaves(dtype)
@@ -187,9 +187,9 @@ def test_a_gradient_of_the_gradient_is_the_plain_one(way: tuple[torch.dtype, flo
         torch.testing.assert_close(ours, plain, rtol=0, atol=10 * tolerance * float(plain.abs().max()))
 
 
-def test_gradients_of_a_part_and_twice(way: tuple[torch.dtype, float]) -> None:
+def test_gradients_of_a_part_and_twice(implementation: tuple[torch.dtype, float]) -> None:
     """Only the weight is pulled, only planes and origins ask, and the graph is used twice."""
-    dtype, tolerance = way
+    dtype, tolerance = implementation
     leaves = make_leaves(dtype)
     for leaf in (*leaves[1:5], leaves[6]):
         leaf.requires_grad_(False)

@@ -161,5 +161,5 @@ def test_truncation_reaches_the_mean_and_spares_the_rest() -> None:
     assert torch.equal(truncated[:, 2:], ws[:, 2:])
 
 
-def test_golden_normalisation() -> None:
+def test_golden_normalization() -> None:
     golden.assert_close("ops", "norm2", normalize_second_moment(_input("ops/n2")))

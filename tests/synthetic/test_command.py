@@ -11,7 +11,7 @@ from panohead.cli.synthesize import Synthesize, with_progress
 from panohead.data.dataset import PhotoDataset, dataset_paths
 from panohead.errors import PanoHeadError
 from panohead.media.provenance import is_marked_synthetic
-from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.views import FOCAL
 
 
@@ -21,7 +21,7 @@ def parsed(*arguments: str) -> Synthesize:
 
 def test_defaults_are_those_of_the_dataset(tmp_path: Path) -> None:
     command = parsed("--people", "3", "--out", str(tmp_path))
-    assert command.config() == SynthesisConfig(people=3, out=tmp_path)
+    assert command.config() == SyntheticDatasetConfig(people=3, out=tmp_path)
     assert command.focal == FOCAL
 
 
@@ -30,7 +30,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
         "--people", "3", "--out", str(tmp_path), "--views", "5", "--resolution", "64", "--seed", "9", "--depth",
         "--normals", "--focal", "3.5", "--pitch-std-deg", "4", "--quality", "cycles", "--format", "png",
     )  # fmt: skip
-    assert command.config() == SynthesisConfig(
+    assert command.config() == SyntheticDatasetConfig(
         people=3, out=tmp_path, views=5, resolution=64, seed=9, depth=True, normals=True, focal=3.5, pitch_std_deg=4.0,
         quality="cycles", format="png",
     )  # fmt: skip
@@ -50,7 +50,7 @@ def test_a_rendered_folder_is_a_dataset(tmp_path: Path, capsys: pytest.CaptureFi
         assert is_marked_synthetic(out / "images" / name)
 
 
-def test_the_preview_is_one_picture_and_leaves_the_folder_free(tmp_path: Path) -> None:
+def test_the_preview_is_one_image_and_leaves_the_folder_free(tmp_path: Path) -> None:
     arguments = ("--people", "1", "--views", "2", "--resolution", "32", "--out", str(tmp_path))
     parsed(*arguments, "--preview").run()
     with Image.open(tmp_path / "preview.webp") as sheet:
@@ -61,7 +61,7 @@ def test_the_preview_is_one_picture_and_leaves_the_folder_free(tmp_path: Path) -
 
 
 def test_progress_passes_every_count_on(tmp_path: Path) -> None:
-    assert list(with_progress(iter([1, 2, 3]), SynthesisConfig(people=3, out=tmp_path))) == [1, 2, 3]
+    assert list(with_progress(iter([1, 2, 3]), SyntheticDatasetConfig(people=3, out=tmp_path))) == [1, 2, 3]
 
 
 def test_without_a_compiler_the_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from panohead.synthetic.person_images import make_renderer, photograph
-from panohead.synthetic.views import FOCAL, View
+from panohead.synthetic.views import FOCAL, PersonView
 from synthetic.altered import person_with
 
 mediapipe = pytest.importorskip("mediapipe", reason="pip install 'panohead[face]'")
@@ -18,7 +18,7 @@ def test_the_nose_turns_as_the_label_says() -> None:
             renderer = make_renderer(person, "fast")
             leaning = {}
             for yaw in (-25.0, 0.0, 25.0, 180.0):
-                _, pixels, _ = photograph(renderer, person, View(yaw, 0.0), "test", 256, FOCAL)
+                _, pixels, _ = photograph(renderer, person, PersonView(yaw, 0.0), "test", 256, FOCAL)
                 found = detector.process(np.ascontiguousarray(pixels)).multi_face_landmarks
                 if yaw == 180.0:
                     assert not found

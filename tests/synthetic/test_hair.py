@@ -6,7 +6,7 @@ import pytest
 from panohead.synthetic.basis import head_basis
 from panohead.synthetic.hair.field import build_field
 from panohead.synthetic.hair.growth import grow_hair, hairline_density, keep_in_frame
-from panohead.synthetic.hair.scalp import strand_colours
+from panohead.synthetic.hair.scalp import strand_colors
 from panohead.synthetic.hair.strands import bundle, clump, curl, resample
 from panohead.synthetic.hair.styles import STYLES
 from panohead.synthetic.mesh import vertex_normals
@@ -106,9 +106,9 @@ def test_resampling_keeps_the_ends() -> None:
 def test_white_hair_reflects_less_than_half() -> None:
     """The prototype's white hair was over-bright: its albedo is bounded, and no strand of it is dark."""
     person = person_with(grey=1.0, dye=None)
-    colour = strand_colours(person, 500, np.random.default_rng(0))
-    assert colour.max() < 0.5
-    assert colour.min() > 0.15
+    color = strand_colors(person, 500, np.random.default_rng(0))
+    assert color.max() < 0.5
+    assert color.min() > 0.15
 
 
 @pytest.mark.parametrize("kind", ["beanie", "skullcap", "wrap", "headscarf"])

@@ -16,14 +16,14 @@ import pytest
 from PIL import Image
 
 from panohead.errors import PanoHeadError
-from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.layout_writer import open_dataset, save_record, write_atomic
 from panohead.synthetic.person_images import make_person
 from panohead.synthetic.synthesize import dataset_index, synthesize
 
 
-def config_for(out: Path, people: int = 3) -> SynthesisConfig:
-    return SynthesisConfig(people=people, out=out, views=2, resolution=24, seed=8, depth=True, normals=True)
+def config_for(out: Path, people: int = 3) -> SyntheticDatasetConfig:
+    return SyntheticDatasetConfig(people=people, out=out, views=2, resolution=24, seed=8, depth=True, normals=True)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -101,7 +101,7 @@ def test_a_lost_image_is_rendered_again(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "lost"
     make_person(config_for(out), 0, {})
     config = config_for(out, people=1)
-    (out / "synthesis.json").write_text(json.dumps(config.decisive()))
+    (out / "synthesis.json").write_text(json.dumps(config.resume_key()))
     assert set(open_dataset(config)) == {0}
     (out / "masks" / "00000" / "000000_01.png").unlink()
     assert set(open_dataset(config)) == set()

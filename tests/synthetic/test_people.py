@@ -13,7 +13,7 @@ from panohead.synthetic.people import (
     BEARDS,
     CLOTHES,
     GLASSES,
-    HAIR_COLOURS,
+    HAIR_COLORS,
     HAIR_STYLES,
     HEADWEAR,
     IRISES,
@@ -37,7 +37,7 @@ def shares(values: list[str]) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     ("attribute", "wanted", "tolerance"),
-    [("hair_style", HAIR_STYLES, 0.012), ("hair_colour", HAIR_COLOURS, 0.012), ("glasses", GLASSES, 0.012),
+    [("hair_style", HAIR_STYLES, 0.012), ("hair_colour", HAIR_COLORS, 0.012), ("glasses", GLASSES, 0.012),
      ("iris", IRISES, 0.03), ("clothes", CLOTHES, 0.03)],
 )  # fmt: skip
 def test_shares_are_the_documented_ones(

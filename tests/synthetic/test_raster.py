@@ -6,7 +6,7 @@ import pytest
 from panohead.synthetic.renderer.raster import empty_buffers, raster_strands, raster_triangles
 from panohead.synthetic.renderer.render import _project
 from panohead.synthetic.renderer.scene import Scene
-from panohead.synthetic.views import FOCAL, View
+from panohead.synthetic.views import FOCAL, PersonView
 
 
 def slow_triangles(screen: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +73,7 @@ def test_the_nearer_of_mesh_and_strand_wins() -> None:
 def test_embree_sees_the_same_surface(short_scene: Scene) -> None:
     rtcore_scene = pytest.importorskip("embreex.rtcore_scene")
     mesh_construction = pytest.importorskip("embreex.mesh_construction")
-    size, pose = 96, View(35.0, 10.0).cam2world()
+    size, pose = 96, PersonView(35.0, 10.0).cam2world()
     screen = _project(short_scene.vertices, pose, FOCAL * size, size)
     nearness, hit = empty_buffers(size)
     raster_triangles(screen, short_scene.triangles, nearness, hit)

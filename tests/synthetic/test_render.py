@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from panohead.synthetic.head import Head
+from panohead.synthetic.head import SyntheticHead
 from panohead.synthetic.renderer.lighting import Lighting, sample_lighting
 from panohead.synthetic.renderer.render import Rendered, render
 from panohead.synthetic.renderer.scene import Scene, build_scene
 from panohead.synthetic.renderer.shade import gather_light
-from panohead.synthetic.views import FOCAL, View
+from panohead.synthetic.views import FOCAL, PersonView
 
 SIZE = 96
 
@@ -20,7 +20,7 @@ def lighting() -> Lighting:
     return sample_lighting(np.random.default_rng(4))
 
 
-def points_of(rendered: Rendered, view: View) -> tuple[np.ndarray, np.ndarray]:
+def points_of(rendered: Rendered, view: PersonView) -> tuple[np.ndarray, np.ndarray]:
     """World points of the pixels that see something, and the unit rays to all pixels."""
     pose = view.cam2world()
     rows, columns = (np.mgrid[0:SIZE, 0:SIZE] + 0.5) / SIZE - 0.5
@@ -31,24 +31,24 @@ def points_of(rendered: Rendered, view: View) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_mask_and_depth_agree_but_at_edges(short_scene: Scene) -> None:
-    seen = render(short_scene, View(20.0, 5.0), lighting(), SIZE, FOCAL)
+    seen = render(short_scene, PersonView(20.0, 5.0), lighting(), SIZE, FOCAL)
     assert ((seen.depth > 0) == (seen.mask >= 0.5)).mean() > 0.985
     assert (seen.depth[seen.mask >= 0.999] > 0).all()
     assert (seen.depth[seen.mask == 0] == 0).all()
-    assert seen.colour[seen.mask == 0].max() == 0
+    assert seen.color[seen.mask == 0].max() == 0
     assert 0.3 < seen.mask.mean() < 0.8
 
 
 def test_depth_is_the_distance_along_the_ray(short_scene: Scene) -> None:
     """The nearest vertex of the scene to the unprojected point lies on the same surface."""
-    view = View(-50.0, 12.0)
+    view = PersonView(-50.0, 12.0)
     points, _ = points_of(render(short_scene, view, lighting(), SIZE, FOCAL), view)
     away, _ = cKDTree(np.concatenate([short_scene.vertices, short_scene.points])).query(points)
     assert np.median(away) < 0.004
     assert np.quantile(away, 0.99) < 0.02
 
 
-def seen_from(points: np.ndarray, view: View, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def seen_from(points: np.ndarray, view: PersonView, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance of points to a camera, and what its depth map holds at their pixels (0 outside)."""
     pose = view.cam2world()
     local = (points - pose[:3, 3]) @ pose[:3, :3]
@@ -59,9 +59,9 @@ def seen_from(points: np.ndarray, view: View, depth: np.ndarray) -> tuple[np.nda
     return np.linalg.norm(local, axis=1), stored
 
 
-def test_two_views_see_one_surface(long_head: Head) -> None:
+def test_two_views_see_one_surface(long_head: SyntheticHead) -> None:
     scene = build_scene(long_head)
-    first, second = View(0.0, 0.0), View(25.0, 8.0)
+    first, second = PersonView(0.0, 0.0), PersonView(25.0, 8.0)
     points, _ = points_of(render(scene, first, lighting(), SIZE, FOCAL), first)
     away, stored = seen_from(points, second, render(scene, second, lighting(), SIZE, FOCAL).depth)
     difference = np.abs(away - stored)[stored > 0]
@@ -69,13 +69,13 @@ def test_two_views_see_one_surface(long_head: Head) -> None:
     assert len(co_visible) > 0.6 * len(difference)
     assert np.median(co_visible) < 0.004
     # A camera that is only 2 degrees off must fail the same test.
-    away, stored = seen_from(points, View(27.0, 8.0), render(scene, second, lighting(), SIZE, FOCAL).depth)
+    away, stored = seen_from(points, PersonView(27.0, 8.0), render(scene, second, lighting(), SIZE, FOCAL).depth)
     wrong = np.abs(away - stored)[stored > 0]
     assert np.median(wrong[wrong < 0.03]) > 0.0045
 
 
 def test_normals_have_unit_length_and_face_the_camera(short_scene: Scene) -> None:
-    view = View(70.0, -10.0)
+    view = PersonView(70.0, -10.0)
     seen = render(short_scene, view, lighting(), SIZE, FOCAL)
     hit = seen.depth > 0
     np.testing.assert_allclose(np.linalg.norm(seen.normals[hit], axis=-1), 1, atol=1e-5)
@@ -85,7 +85,7 @@ def test_normals_have_unit_length_and_face_the_camera(short_scene: Scene) -> Non
 
 
 def test_normals_agree_with_the_slope_of_the_depth(short_scene: Scene) -> None:
-    view = View(0.0, 0.0)
+    view = PersonView(0.0, 0.0)
     seen = render(short_scene, view, lighting(), SIZE, FOCAL)
     pose = view.cam2world()
     _, rays = points_of(seen, view)
@@ -98,20 +98,20 @@ def test_normals_agree_with_the_slope_of_the_depth(short_scene: Scene) -> None:
 
 
 def test_rendering_is_deterministic(short_scene: Scene) -> None:
-    first, second = (render(short_scene, View(10.0, 0.0), lighting(), 48, FOCAL) for _ in range(2))
+    first, second = (render(short_scene, PersonView(10.0, 0.0), lighting(), 48, FOCAL) for _ in range(2))
     for name in ("colour", "mask", "depth", "normals"):
         assert (getattr(first, name) == getattr(second, name)).all()
 
 
 def test_the_face_looks_toward_the_frontal_camera(short_scene: Scene) -> None:
     """The nose is the point nearest a camera at yaw 0, and lies left of the middle for a camera on +x."""
-    front = render(short_scene, View(0.0, 0.0), lighting(), SIZE, FOCAL)
+    front = render(short_scene, PersonView(0.0, 0.0), lighting(), SIZE, FOCAL)
     depth = np.where(front.depth > 0, front.depth, 9)
     upper = depth[: SIZE * 3 // 4]
     row, column = np.unravel_index(upper.argmin(), upper.shape)
     assert abs(column - SIZE / 2) < 0.06 * SIZE
     assert 0.35 * SIZE < row < 0.65 * SIZE
-    side = render(short_scene, View(90.0, 0.0), lighting(), SIZE, FOCAL)
+    side = render(short_scene, PersonView(90.0, 0.0), lighting(), SIZE, FOCAL)
     columns = np.nonzero(side.mask[int(row)] > 0.5)[0]
     assert columns.min() < 0.2 * SIZE  # the profile looks to the left
 
@@ -136,23 +136,23 @@ def test_shadows_fall_away_from_the_light(short_scene: Scene) -> None:
     assert np.median(light[skin][:, behind]) < 0.05
 
 
-def test_twice_the_light_is_twice_the_colour(short_scene: Scene) -> None:
+def test_twice_the_light_is_twice_the_color(short_scene: Scene) -> None:
     light = lighting()
     double = replace(
         light,
         above=tuple(2 * x for x in light.above),
         below=tuple(2 * x for x in light.below),
-        colours=2 * light.colours,
+        colors=2 * light.colors,
     )
-    one, two = (render(short_scene, View(0.0, 0.0), x, 32, FOCAL).colour for x in (light, double))
+    one, two = (render(short_scene, PersonView(0.0, 0.0), x, 32, FOCAL).color for x in (light, double))
     matte = one.max(-1) < 0.5  # clipped or limited highlights do not double
     np.testing.assert_allclose(two[matte], 2 * one[matte], rtol=0.02, atol=1e-4)
 
 
 @pytest.mark.parametrize("resolution", [32, 64])
 def test_resolution_changes_the_sampling_not_the_frame(short_scene: Scene, resolution: int) -> None:
-    reference = render(short_scene, View(30.0, 0.0), lighting(), 128, FOCAL).mask
+    reference = render(short_scene, PersonView(30.0, 0.0), lighting(), 128, FOCAL).mask
     factor = 128 // resolution
     pooled = reference.reshape(resolution, factor, resolution, factor).mean((1, 3))
-    mask = render(short_scene, View(30.0, 0.0), lighting(), resolution, FOCAL).mask
+    mask = render(short_scene, PersonView(30.0, 0.0), lighting(), resolution, FOCAL).mask
     assert np.abs(pooled - mask).mean() < 0.01

@@ -5,18 +5,18 @@ import pytest
 import torch
 
 from panohead.geometry.camera import Camera
-from panohead.synthetic.views import FOCAL, PITCH_LIMIT_DEG, View, sample_views
+from panohead.synthetic.views import FOCAL, PITCH_LIMIT_DEG, PersonView, sample_views
 
 
 @pytest.mark.parametrize("yaw_deg", [0.0, 37.0, 90.0, -135.0, 180.0])
 @pytest.mark.parametrize("pitch_deg", [0.0, 25.0, -30.0])
 def test_labels_are_those_of_the_orbit_camera(yaw_deg: float, pitch_deg: float) -> None:
-    label = torch.tensor(View(yaw_deg, pitch_deg).label(FOCAL))
+    label = torch.tensor(PersonView(yaw_deg, pitch_deg).label(FOCAL))
     torch.testing.assert_close(label, Camera.orbit(yaw_deg, pitch_deg).to_label(), atol=2e-6, rtol=0)
 
 
 def test_frontal_label_is_the_official_one() -> None:
-    label = View(0.0, 0.0).label(FOCAL)
+    label = PersonView(0.0, 0.0).label(FOCAL)
     assert label[:16] == [1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 2.7, 0, 0, 0, 1]
     assert label[16:] == [4.2647, 0, 0.5, 0, 4.2647, 0.5, 0, 0, 1]
 

@@ -19,7 +19,7 @@ from panohead.training.augmentation.augment import (
     TransformStrengths,
     augment,
 )
-from panohead.training.augmentation.transforms import colour_matrices, geometric_matrices
+from panohead.training.augmentation.transforms import color_matrices, geometric_matrices
 from panohead.training.augmentation.warp import HALF_BAND_TAPS, enlarging_matrix, shrinking_matrix, warp
 
 GEOMETRY = (
@@ -31,7 +31,7 @@ GEOMETRY = (
     "anisotropic_scale",
     "fractional_translation",
 )
-COLOUR = ("brightness", "contrast", "luma_flip", "hue", "saturation")
+COLOR = ("brightness", "contrast", "luma_flip", "hue", "saturation")
 CPU = torch.device("cpu")
 
 
@@ -41,10 +41,10 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def only(*names: str) -> AugmentConfig:
     """These transforms and no others."""
-    return AugmentConfig(multipliers=TransformMultipliers(**{name: float(name in names) for name in GEOMETRY + COLOUR}))
+    return AugmentConfig(multipliers=TransformMultipliers(**{name: float(name in names) for name in GEOMETRY + COLOR}))
 
 
-def pictures(batch: int, size: int, raw_size: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
+def images(batch: int, size: int, raw_size: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
     rng = seeded(7)
     image = torch.rand(batch, 3, size, size, generator=rng, dtype=dtype) * 2 - 1
     raw = torch.rand(batch, 3, raw_size, raw_size, generator=rng, dtype=dtype) * 2 - 1
@@ -55,8 +55,8 @@ def places(batch: int, config: AugmentConfig, *, probability: float = 1.0, pixel
     return geometric_matrices(batch, pixels, probability=probability, config=config, generator=seeded(seed))
 
 
-def colours(batch: int, config: AugmentConfig, *, probability: float = 1.0, seed: int = 0) -> Tensor:
-    return colour_matrices(batch, probability=probability, config=config, generator=seeded(seed))
+def colors(batch: int, config: AugmentConfig, *, probability: float = 1.0, seed: int = 0) -> Tensor:
+    return color_matrices(batch, probability=probability, config=config, generator=seeded(seed))
 
 
 def waves(x: Tensor, y: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def waves(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack(channels) * 0.5
 
 
-def centres(size: int) -> tuple[Tensor, Tensor]:
+def centers(size: int) -> tuple[Tensor, Tensor]:
     along = (torch.arange(size) + 0.5) / (size / 2) - 1
     y, x = torch.meshgrid(along, along, indexing="ij")
     return x, y
@@ -77,7 +77,7 @@ def centres(size: int) -> tuple[Tensor, Tensor]:
 
 def seen_through(function: Callable[[Tensor, Tensor], Tensor], sources: Tensor, size: int) -> Tensor:
     """The plain reference of a warp: the picture's function at every pixel's source."""
-    x, y = centres(size)
+    x, y = centers(size)
     result = []
     for (a, b, c), (d, e, f), _ in sources.tolist():
         result.append(function(a * x + b * y + c, d * x + e * y + f))
@@ -88,7 +88,7 @@ def seen_through(function: Callable[[Tensor, Tensor], Tensor], sources: Tensor, 
 
 
 def test_probability_zero_gives_the_very_tensors_and_draws_nothing() -> None:
-    seen, rng = pictures(2, 16, 8), seeded()
+    seen, rng = images(2, 16, 8), seeded()
     state = rng.get_state()
     result = augment(*seen, probability=0.0, config=AugmentConfig(), generator=rng)
     assert all(a is b for a, b in zip(result, seen, strict=True))
@@ -96,7 +96,7 @@ def test_probability_zero_gives_the_very_tensors_and_draws_nothing() -> None:
 
 
 def test_probability_one_changes_every_sample_and_is_repeatable() -> None:
-    seen = pictures(6, 32, 16)
+    seen = images(6, 32, 16)
     first, again, other = (
         augment(*seen, probability=1.0, config=AugmentConfig(), generator=seeded(seed)) for seed in (1, 1, 2)
     )
@@ -109,7 +109,7 @@ def test_probability_one_changes_every_sample_and_is_repeatable() -> None:
 
 
 def test_samples_that_draw_nothing_stay_to_the_bit() -> None:
-    seen = pictures(32, 16, 16)
+    seen = images(32, 16, 16)
     sources = places(32, AugmentConfig(), probability=0.1, pixels=16)
     still = (sources == torch.eye(3)).flatten(1).all(1)
     assert 4 < still.sum() < 28
@@ -120,7 +120,7 @@ def test_samples_that_draw_nothing_stay_to_the_bit() -> None:
 
 
 def test_half_precision_keeps_its_type_and_the_values_of_fp32() -> None:
-    image, raw, mask = pictures(3, 16, 8)
+    image, raw, mask = images(3, 16, 8)
     halves = image.half(), raw.half(), mask.half()
     result = augment(*halves, probability=1.0, config=AugmentConfig(), generator=seeded())
     precise = augment(*(x.float() for x in halves), probability=1.0, config=AugmentConfig(), generator=seeded())
@@ -130,7 +130,7 @@ def test_half_precision_keeps_its_type_and_the_values_of_fp32() -> None:
 
 
 def test_autocast_does_not_make_it_coarse() -> None:
-    seen = pictures(3, 16, 8)
+    seen = images(3, 16, 8)
     expected = augment(*seen, probability=1.0, config=AugmentConfig(), generator=seeded())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         result = augment(*seen, probability=1.0, config=AugmentConfig(), generator=seeded())
@@ -139,7 +139,7 @@ def test_autocast_does_not_make_it_coarse() -> None:
 
 
 def test_gradient_is_that_of_finite_differences() -> None:
-    seen = tuple(x.requires_grad_() for x in pictures(2, 8, 6, torch.float64))
+    seen = tuple(x.requires_grad_() for x in images(2, 8, 6, torch.float64))
 
     def function(image: Tensor, raw: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return augment(image, raw, mask, probability=0.9, config=AugmentConfig(), generator=seeded(3))
@@ -151,8 +151,8 @@ def test_gradient_is_that_of_finite_differences() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_on_cuda_the_same_transform_gives_the_same_pictures() -> None:
-    seen = tuple(x.cuda() for x in pictures(4, 32, 16))
+def test_on_cuda_the_same_transform_gives_the_same_images() -> None:
+    seen = tuple(x.cuda() for x in images(4, 32, 16))
     first, again = (
         augment(*seen, probability=1.0, config=AugmentConfig(), generator=torch.Generator("cuda").manual_seed(1))
         for _ in range(2)
@@ -170,11 +170,11 @@ def disc(x: Tensor, y: Tensor) -> Tensor:
     return torch.sigmoid((0.4 - torch.hypot(x - 0.15, y + 0.1)) * 64)[None]
 
 
-def test_picture_raw_picture_and_mask_stay_aligned() -> None:
+def test_image_raw_image_and_mask_stay_aligned() -> None:
     batch, size, raw_size = 16, 128, 64
-    image = (disc(*centres(size)) * 2 - 1).expand(batch, 3, -1, -1)
-    raw = (disc(*centres(raw_size)) * 2 - 1).expand(batch, 3, -1, -1)
-    mask = disc(*centres(raw_size)).expand(batch, 1, -1, -1)
+    image = (disc(*centers(size)) * 2 - 1).expand(batch, 3, -1, -1)
+    raw = (disc(*centers(raw_size)) * 2 - 1).expand(batch, 3, -1, -1)
+    mask = disc(*centers(raw_size)).expand(batch, 1, -1, -1)
     config = only(*GEOMETRY)
     sources = places(batch, config, pixels=raw_size, seed=5)
     image, raw, mask = augment(image, raw, mask, probability=1.0, config=config, generator=seeded(5))
@@ -194,21 +194,21 @@ def _reflected(t: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("size", "allowed"), [(32, 0.015), (64, 0.004)])
-def test_warp_is_the_picture_seen_elsewhere(size: int, allowed: float) -> None:
+def test_warp_is_the_image_seen_elsewhere(size: int, allowed: float) -> None:
     sources = places(12, only(*GEOMETRY), pixels=size)
-    picture = waves(*centres(size)).expand(12, 3, size, size)
-    error = (warp(picture, sources) - seen_through(waves, sources, size)).abs()
+    image = waves(*centers(size)).expand(12, 3, size, size)
+    error = (warp(image, sources) - seen_through(waves, sources, size)).abs()
     assert error.max() < allowed
     assert error.mean() < allowed / 5
 
 
-def test_rotating_there_and_back_gives_the_picture_back() -> None:
+def test_rotating_there_and_back_gives_the_image_back() -> None:
     size = 64
     smooth = F.interpolate(torch.randn(2, 3, 16, 16, generator=seeded(3)), size=size, mode="bicubic")
     turn = torch.tensor([[math.cos(0.7), -math.sin(0.7), 0], [math.sin(0.7), math.cos(0.7), 0], [0, 0, 1]])
     there = warp(smooth, turn.expand(2, 3, 3))
     back = warp(there, turn.T.expand(2, 3, 3))
-    x, y = centres(size)
+    x, y = centers(size)
     inside = torch.hypot(x, y) < 0.9  # what never leaves the picture
     error = (back - smooth)[..., inside].square().mean().sqrt()
     assert (there - smooth)[..., inside].square().mean().sqrt() > 0.5
@@ -222,7 +222,7 @@ def test_rotating_there_and_back_gives_the_picture_back() -> None:
 
 
 def test_warp_by_nothing_whole_pixels_and_quarter_turns_keeps_pixels() -> None:
-    x, eye, size = pictures(1, 32, 8)[0], torch.eye(3), 32
+    x, eye, size = images(1, 32, 8)[0], torch.eye(3), 32
     shift = eye.clone()
     shift[0, 2], shift[1, 2] = -2 * 5 / size, 2 * 3 / size  # right by 5, up by 3
     shifted = torch.cat([x[..., :5].flip(-1), x[..., :-5]], dim=-1)
@@ -238,7 +238,7 @@ def test_resampling_matrices_are_the_filters_convolutions() -> None:
     taps = torch.tensor((*HALF_BAND_TAPS, *reversed(HALF_BAND_TAPS)))
     assert taps.sum().item() == pytest.approx(1, abs=1e-6)
     low_pass = fir_filter(taps.tolist())
-    x, fine = pictures(1, 9, 28)[:2]
+    x, fine = images(1, 9, 28)[:2]
     reflected = torch.cat([x[..., :3].flip(-1), x, x[..., -3:].flip(-1)], dim=-1)
     reflected = torch.cat([reflected[..., :3, :].flip(-2), reflected, reflected[..., -3:, :].flip(-2)], dim=-2)
     enlarge, shrink = enlarging_matrix(9, CPU), shrinking_matrix(9, CPU)
@@ -301,7 +301,7 @@ def test_geometry_is_unbiased_and_as_strong_as_the_paper_says() -> None:
     "name", ["isotropic_scale", "rotation", "anisotropic_scale", "fractional_translation", "hue", "brightness"]
 )
 def test_transforms_are_drawn_as_often_as_asked(name: str) -> None:
-    draw, eye = (colours, torch.eye(4)) if name in COLOUR else (places, torch.eye(3))
+    draw, eye = (colors, torch.eye(4)) if name in COLOR else (places, torch.eye(3))
     for multiplier, expected in ((1.0, 0.3), (0.5, 0.15), (10.0, 1.0), (0.0, 0.0)):
         config = AugmentConfig(multipliers=replace(only().multipliers, **{name: multiplier}))
         changed = (draw(5000, config, probability=0.3) != eye).flatten(1).any(1).float().mean().item()
@@ -320,19 +320,19 @@ def test_more_probability_adds_transforms_and_ablation_leaves_the_others() -> No
 # ---- colour ----
 
 
-def test_colour_moves_no_pixel_and_leaves_the_mask() -> None:
+def test_color_moves_no_pixel_and_leaves_the_mask() -> None:
     batch = 8
     regions = torch.randint(0, 4, (16, 16), generator=seeded(1))
     palette = torch.rand(4, 3, generator=seeded(2)) * 2 - 1
     image = palette[regions].permute(2, 0, 1).expand(batch, 3, 16, 16)
-    raw, mask = image[:, :, ::2, ::2], pictures(batch, 8, 8)[2]
-    new_image, new_raw, new_mask = augment(image, raw, mask, probability=1.0, config=only(*COLOUR), generator=seeded(4))
+    raw, mask = image[:, :, ::2, ::2], images(batch, 8, 8)[2]
+    new_image, new_raw, new_mask = augment(image, raw, mask, probability=1.0, config=only(*COLOR), generator=seeded(4))
     assert new_mask is mask
     assert torch.equal(new_raw, new_image[:, :, ::2, ::2])
     # The plain reference: colour by colour; the numbers of the geometry are drawn first.
     rng = seeded(4)
-    geometric_matrices(batch, 8, probability=1.0, config=only(*COLOUR), generator=rng)
-    matrices = colour_matrices(batch, probability=1.0, config=only(*COLOUR), generator=rng)
+    geometric_matrices(batch, 8, probability=1.0, config=only(*COLOR), generator=rng)
+    matrices = color_matrices(batch, probability=1.0, config=only(*COLOR), generator=rng)
     for sample in range(batch):
         for k in range(4):
             expected = (matrices[sample] @ torch.cat([palette[k], torch.ones(1)]))[:3]
@@ -340,39 +340,39 @@ def test_colour_moves_no_pixel_and_leaves_the_mask() -> None:
             torch.testing.assert_close(found, expected[:, None].expand_as(found), atol=1e-5, rtol=1e-5)
 
 
-def test_colour_composes_in_the_papers_order() -> None:
+def test_color_composes_in_the_papers_order() -> None:
     product = torch.eye(4)
-    for name in COLOUR:
-        product = colours(8, only(name)) @ product
-    torch.testing.assert_close(colours(8, only(*COLOUR)), product, atol=1e-5, rtol=1e-5)
+    for name in COLOR:
+        product = colors(8, only(name)) @ product
+    torch.testing.assert_close(colors(8, only(*COLOR)), product, atol=1e-5, rtol=1e-5)
 
 
-def test_each_colour_transform_does_what_its_name_says() -> None:
+def test_each_color_transform_does_what_its_name_says() -> None:
     count = 20000
     grey = torch.full((3,), 3**-0.5)
-    brightness = colours(count, only("brightness"))
+    brightness = colors(count, only("brightness"))
     assert torch.equal(brightness[:, :3, :3], torch.eye(3).expand(count, 3, 3))
     assert torch.equal(brightness[:, 0, 3], brightness[:, 2, 3])
     assert brightness[:, 0, 3].mean().abs() < 0.01
     assert brightness[:, 0, 3].std().item() == pytest.approx(0.2, rel=0.03)
 
-    contrast = colours(count, only("contrast"))[:, 0, 0]
+    contrast = colors(count, only("contrast"))[:, 0, 0]
     assert contrast.log2().mean().abs() < 0.02
     assert contrast.log2().std().item() == pytest.approx(0.5, rel=0.03)
 
-    flip = colours(count, only("luma_flip"))[:, :3, :3]
+    flip = colors(count, only("luma_flip"))[:, :3, :3]
     assert torch.linalg.det(flip).sign().mean().abs() < 0.02
     luma = flip @ grey
     torch.testing.assert_close(luma, torch.linalg.det(flip).sign()[:, None] * grey, atol=1e-5, rtol=0)
 
-    hue = colours(count, only("hue"))[:, :3, :3]
+    hue = colors(count, only("hue"))[:, :3, :3]
     torch.testing.assert_close(hue @ hue.mT, torch.eye(3).expand(count, 3, 3), atol=1e-5, rtol=0)
     torch.testing.assert_close(hue @ grey, grey.expand(count, 3), atol=1e-5, rtol=0)
     assert torch.linalg.det(hue).min() > 0.99
     angle = ((torch.diagonal(hue, dim1=1, dim2=2).sum(1) - 1) / 2).clamp(-1, 1).acos()
     assert angle.mean().item() == pytest.approx(math.pi / 2, rel=0.03)
 
-    saturation = colours(count, only("saturation"))[:, :3, :3]
+    saturation = colors(count, only("saturation"))[:, :3, :3]
     torch.testing.assert_close(saturation @ grey, grey.expand(count, 3), atol=1e-4, rtol=0)
     chroma = saturation @ torch.tensor([1.0, -1.0, 0.0])
     assert chroma[:, 0].log2().mean().abs() < 0.03

@@ -8,17 +8,17 @@ import torch
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.ops.resize import gaussian_blur
 from panohead.rendering import renderer
-from panohead.training.conditioning import Draws, background_ws, conditioning_label
+from panohead.training.conditioning import LossRandomness, background_ws, conditioning_label
 from panohead.training.losses import (
     LossConfig,
-    Photos,
+    RealBatch,
     discriminator_fake_loss,
     discriminator_real_loss,
+    fake_inputs,
     generator_loss,
     r1_loss,
+    real_inputs,
     render_heads,
-    seen_of_heads,
-    seen_of_photos,
 )
 from panohead.training.schedules import Scheduled
 from parity import training_case as golden
@@ -28,14 +28,14 @@ from parity.training_case import BATCH, RAYS, draw
 PHASES = ("late", "early")
 
 
-def golden_draws(case: str, monkeypatch: pytest.MonkeyPatch) -> Draws:
+def golden_randomness(case: str, monkeypatch: pytest.MonkeyPatch) -> LossRandomness:
     """The random numbers of a main phase; density noise has no argument of its own and goes in by the back door."""
     numbers = iter(range(2))
     monkeypatch.setattr(
         renderer, "standard_normal", lambda like, _: draw(case, next(numbers), tuple(like.shape), "randn_like")
     )
     depths = load("loss")[1]["generator"]["depth_resolution"]
-    return Draws(
+    return LossRandomness(
         pose_swap=draw(case, 0, (BATCH, 1))[:, 0],
         background_swap=draw(case, 1, (BATCH, 1, 1))[:, 0, 0],
         ray_jitter=draw(case, 0, (BATCH, RAYS**2, depths, 1), "rand_like")[..., 0],
@@ -52,8 +52,8 @@ def z_and_label() -> tuple[torch.Tensor, torch.Tensor]:
 def test_generator_loss_is_golden(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = f"Gmain_{phase}"
     generator, discriminator = golden.generator(), golden.discriminator().requires_grad_(False)
-    draws = golden_draws(case, monkeypatch)
-    result = generator_loss(generator, discriminator, *z_and_label(), golden.scheduled(case), draws=draws)
+    randomness = golden_randomness(case, monkeypatch)
+    result = generator_loss(generator, discriminator, *z_and_label(), golden.scheduled(case), randomness=randomness)
     result.loss.backward()
     assert_close("loss", f"{case}/stat/Loss/scores/fake", result.logits)
     assert_close("loss", f"{case}/stat/Loss/signs/fake", result.logits.sign())
@@ -68,7 +68,7 @@ def test_discriminator_loss_is_golden(phase: str, monkeypatch: pytest.MonkeyPatc
     generator, discriminator = golden.generator(), golden.discriminator()
     scheduled = golden.scheduled(case)
     fake = discriminator_fake_loss(
-        generator, discriminator, *z_and_label(), scheduled, draws=golden_draws(case, monkeypatch)
+        generator, discriminator, *z_and_label(), scheduled, randomness=golden_randomness(case, monkeypatch)
     )
     fake.loss.backward()
     real = discriminator_real_loss(discriminator, golden.photos(), scheduled)
@@ -113,7 +113,7 @@ def test_r1_of_what_is_not_looked_at_is_zero(variant: str) -> None:
     torch.manual_seed(0)
     config = DiscriminatorConfig(variant=variant, resolution=16, channel_base=64, channel_max=8)  # type: ignore[arg-type]
     discriminator = Discriminator(config)
-    photos = Photos(torch.randn(2, 3, 16, 16), torch.rand(2, 1, 16, 16), golden.photos().label[:2].clone())
+    photos = RealBatch(torch.randn(2, 3, 16, 16), torch.rand(2, 1, 16, 16), golden.photos().label[:2].clone())
     result = r1_loss(discriminator, photos, PLAIN)
     result.loss.backward()
     assert result.mask_penalty.tolist() == [0, 0]
@@ -122,17 +122,21 @@ def test_r1_of_what_is_not_looked_at_is_zero(variant: str) -> None:
 
 def test_r1_is_the_slope_of_the_logits() -> None:
     discriminator, photos = golden.discriminator(), golden.photos()
-    seen = seen_of_photos(photos, PLAIN, LossConfig())
-    inputs = [x.clone().requires_grad_() for x in (seen.image, seen.image_raw)]
-    logits = replace(seen, image=inputs[0], image_raw=inputs[1]).judged_by(discriminator)
+    batch = real_inputs(photos, PLAIN, LossConfig())
+    inputs = [x.clone().requires_grad_() for x in (batch.image, batch.image_raw)]
+    logits = replace(batch, image=inputs[0], image_raw=inputs[1]).logits(discriminator)
     gradients = torch.autograd.grad(logits.sum(), inputs)
     length = torch.cat([g.flatten() for g in gradients]).norm()
 
     @torch.no_grad()
     def ahead(distance: float) -> float:
         steps = [distance * g / length for g in gradients]
-        moved = replace(seen, image=seen.image + steps[0], image_raw=seen.image_raw + steps[1])
-        return float(moved.judged_by(discriminator).double().sum())
+        moved = replace(
+            batch,
+            image=batch.image + steps[0],
+            image_raw=batch.image_raw + steps[1],
+        )
+        return float(moved.logits(discriminator).double().sum())
 
     # Measured in steps along the gradient, the slope is the gradient's length.
     slope = (ahead(0.02) - ahead(-0.02)) / 0.04
@@ -142,32 +146,32 @@ def test_r1_is_the_slope_of_the_logits() -> None:
 
 def test_photos_are_brought_into_range_and_size() -> None:
     image = torch.tensor([0, 255], dtype=torch.uint8).repeat(96).reshape(1, 3, 8, 8)
-    photos = Photos.from_uint8(image, image[:, :1], torch.zeros(1, 25))
+    photos = RealBatch.from_uint8(image, image[:, :1], torch.zeros(1, 25))
     assert photos.image.unique().tolist() == [-1, 1]
     assert photos.mask.unique().tolist() == [0, 1]
-    seen = seen_of_photos(photos, replace(PLAIN, neural_resolution=4), LossConfig())
-    assert seen.image_raw.shape == (1, 3, 4, 4)
+    batch = real_inputs(photos, replace(PLAIN, neural_resolution=4), LossConfig())
+    assert batch.image_raw.shape == (1, 3, 4, 4)
     # Columns of black and white have no mean at any smaller size but 0 and 1/2 (away from the sides).
-    torch.testing.assert_close(seen.image_raw[..., 1:3], torch.zeros(1, 3, 4, 2))
-    torch.testing.assert_close(seen.mask[..., 1:3], torch.full((1, 1, 4, 2), 0.5))
-    assert torch.equal(seen.image, photos.image)
+    torch.testing.assert_close(batch.image_raw[..., 1:3], torch.zeros(1, 3, 4, 2))
+    torch.testing.assert_close(batch.mask[..., 1:3], torch.full((1, 1, 4, 2), 0.5))
+    assert torch.equal(batch.image, photos.image)
 
 
-def test_blur_touches_the_pictures_the_original_blurs() -> None:
+def test_blur_touches_the_images_the_original_blurs() -> None:
     blurred = replace(PLAIN, blur_sigma=1.0)
     photos = golden.photos()
-    sharp, seen = (seen_of_photos(photos, s, LossConfig()) for s in (PLAIN, blurred))
-    torch.testing.assert_close(seen.image, gaussian_blur(sharp.image, 1.0))
-    torch.testing.assert_close(seen.image_raw, gaussian_blur(sharp.image_raw, 1.0))
-    assert torch.equal(seen.mask, sharp.mask)
+    sharp, batch = (real_inputs(photos, s, LossConfig()) for s in (PLAIN, blurred))
+    torch.testing.assert_close(batch.image, gaussian_blur(sharp.image, 1.0))
+    torch.testing.assert_close(batch.image_raw, gaussian_blur(sharp.image_raw, 1.0))
+    assert torch.equal(batch.mask, sharp.mask)
 
     z, label = z_and_label()
     with torch.no_grad():
-        heads, _ = render_heads(golden.generator(), z, label, PLAIN, LossConfig(), Draws(generator=_seeded()))
-    seen = seen_of_heads(heads, label, blurred)
-    torch.testing.assert_close(seen.image, gaussian_blur(heads.image, 1.0))
-    assert torch.equal(seen.image_raw, heads.image_raw)
-    assert torch.equal(seen.label, label)
+        heads, _ = render_heads(golden.generator(), z, label, PLAIN, LossConfig(), LossRandomness(generator=_seeded()))
+    batch = fake_inputs(heads, label, blurred)
+    torch.testing.assert_close(batch.image, gaussian_blur(heads.image, 1.0))
+    assert torch.equal(batch.image_raw, heads.image_raw)
+    assert torch.equal(batch.label, label)
 
 
 def _seeded() -> torch.Generator:
@@ -180,7 +184,7 @@ def test_all_randomness_comes_from_the_generator() -> None:
 
     def image(generator: torch.Generator) -> torch.Tensor:
         with torch.no_grad():
-            return render_heads(network, z, label, noisy, LossConfig(), Draws(generator=generator))[0].image
+            return render_heads(network, z, label, noisy, LossConfig(), LossRandomness(generator=generator))[0].image
 
     before = torch.get_rng_state()
     first, second, other = image(_seeded()), image(_seeded()), image(torch.Generator().manual_seed(6))
@@ -189,15 +193,15 @@ def test_all_randomness_comes_from_the_generator() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_conditioning_swaps_with_the_neighbour() -> None:
+def test_conditioning_swaps_with_the_neighbor() -> None:
     label = torch.arange(4.0)[:, None].expand(4, 25).contiguous()
-    draws = torch.tensor([0.1, 0.6, 0.2, 0.9])
-    assert conditioning_label(label, 0.5, draws)[:, 0].tolist() == [3, 1, 1, 3]
-    assert torch.equal(conditioning_label(label, 0.0, draws), label)
-    assert conditioning_label(label, 1.0, draws)[:, 7].tolist() == [3, 0, 1, 2]
-    assert not conditioning_label(label, None, draws).any()
+    randomness = torch.tensor([0.1, 0.6, 0.2, 0.9])
+    assert conditioning_label(label, 0.5, randomness)[:, 0].tolist() == [3, 1, 1, 3]
+    assert torch.equal(conditioning_label(label, 0.0, randomness), label)
+    assert conditioning_label(label, 1.0, randomness)[:, 7].tolist() == [3, 0, 1, 2]
+    assert not conditioning_label(label, None, randomness).any()
     ws = torch.arange(4.0)[:, None, None].expand(4, 2, 3).contiguous()
-    assert background_ws(ws, 0.5, draws)[:, 1, 2].tolist() == [3, 1, 1, 3]
+    assert background_ws(ws, 0.5, randomness)[:, 1, 2].tolist() == [3, 1, 1, 3]
 
 
 def test_swaps_happen_as_often_as_asked() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
-from panohead.training.warm_start.latent_codes import picture_codes
+from panohead.training.warm_start.latent_codes import image_codes
 from panohead.training.warm_start.multiview import MultiViewData, load_multiview
 
 
@@ -52,14 +52,14 @@ def test_reads_what_synthesize_writes() -> None:
 def test_codes_follow_looks() -> None:
     """Whitened, and people with the same pictures have the same code."""
     data = load_multiview(Path(__file__).parent / "heads", 32)
-    codes = picture_codes(data, 5, torch.Generator().manual_seed(0))
+    codes = image_codes(data, 5, torch.Generator().manual_seed(0))
     assert codes.mean(dim=0).abs().max() < 1e-4
     torch.testing.assert_close(torch.cov(codes.T, correction=0), torch.eye(5), atol=1e-3, rtol=0)
     twins = data.person.clone()
     images, masks, labels = data.images.clone(), data.masks.clone(), data.labels.clone()
     for first, second in zip(torch.nonzero(twins == 0), torch.nonzero(twins == 1), strict=True):
         images[second], masks[second], labels[second] = images[first], masks[first], labels[first]
-    same = picture_codes(MultiViewData(images, masks, labels, data.person), 5, torch.Generator().manual_seed(0))
+    same = image_codes(MultiViewData(images, masks, labels, data.person), 5, torch.Generator().manual_seed(0))
     torch.testing.assert_close(same[0], same[1], atol=1e-3, rtol=0)
     assert (same[0] - same[2]).abs().max() > 0.1
 

@@ -12,7 +12,7 @@ import tiny
 from panohead.geometry import Camera
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
-from panohead.training.conditioning import Draws
+from panohead.training.conditioning import LossRandomness
 from panohead.training.losses import generator_loss
 from panohead.training.nan_guard import count_nonfinite_gradients, find_nonfinite
 from panohead.training.schedules import Scheduled
@@ -21,7 +21,7 @@ LABEL = torch.stack([Camera.orbit(yaw).to_label() for yaw in (0, 90)])
 
 
 @pytest.fixture
-def players() -> dict[str, nn.Module]:
+def networks() -> dict[str, nn.Module]:
     """The smallest generator and a discriminator that fits it, as they are in the generator's move."""
     generator = tiny.generator().train().requires_grad_(True)
     resolution = generator.config.superresolution.output_resolution
@@ -29,9 +29,9 @@ def players() -> dict[str, nn.Module]:
     return {"generator": generator, "discriminator": Discriminator(config).requires_grad_(False)}
 
 
-def step(players: dict[str, nn.Module]) -> Callable[[], Tensor]:
+def step(networks: dict[str, nn.Module]) -> Callable[[], Tensor]:
     """The generator's loss, the same at every call."""
-    generator, discriminator = players["generator"], players["discriminator"]
+    generator, discriminator = networks["generator"], networks["discriminator"]
     assert isinstance(generator, Generator)
     assert isinstance(discriminator, Discriminator)
 
@@ -40,16 +40,16 @@ def step(players: dict[str, nn.Module]) -> Callable[[], Tensor]:
         z = torch.randn(2, generator.config.z_dim, generator=rng)
         scheduled = Scheduled(0.0, 0.0, 0.5, 16)
         return generator_loss(
-            generator, discriminator, z, LABEL, scheduled, draws=Draws(noise_mode="const", generator=rng)
+            generator, discriminator, z, LABEL, scheduled, randomness=LossRandomness(noise_mode="const", generator=rng)
         ).loss
 
     return run
 
 
-def hooks(players: dict[str, nn.Module]) -> int:
+def hooks(networks: dict[str, nn.Module]) -> int:
     """How many hooks there are on modules and parameters."""
-    modules = [m for network in players.values() for m in network.modules()]
-    parameters = [p for network in players.values() for p in network.parameters()]
+    modules = [m for network in networks.values() for m in network.modules()]
+    parameters = [p for network in networks.values() for p in network.parameters()]
     return sum(len(m._forward_hooks) for m in modules) + sum(len(p._backward_hooks or ()) for p in parameters)
 
 
@@ -64,38 +64,38 @@ def hooks(players: dict[str, nn.Module]) -> int:
         "discriminator.epilogue.fc",
     ],
 )
-def test_a_broken_weight_names_its_module(players: dict[str, nn.Module], name: str, value: float) -> None:
+def test_a_broken_weight_names_its_module(networks: dict[str, nn.Module], name: str, value: float) -> None:
     prefix, _, path = name.partition(".")
-    weight = players[prefix].get_submodule(path).weight
+    weight = networks[prefix].get_submodule(path).weight
     assert isinstance(weight, Tensor)
     with torch.no_grad():
         weight.view(-1)[3] = value
-    found = find_nonfinite(players, step(players))
+    found = find_nonfinite(networks, step(networks))
     assert found == f"the output of {name} is not finite though its inputs are (its parameter weight is not finite)"
-    assert hooks(players) == 0
+    assert hooks(networks) == 0
 
 
-def test_an_overflow_names_the_module_in_which_it_happens(players: dict[str, nn.Module]) -> None:
+def test_an_overflow_names_the_module_in_which_it_happens(networks: dict[str, nn.Module]) -> None:
     """A huge bias is finite, and so is what its layer gives; the next one cannot hold the sum."""
     with torch.no_grad():
-        players["generator"].get_submodule("backbone.blocks.b8.conv0").bias.fill_(1e38)  # type: ignore[operator]
-    found = find_nonfinite(players, step(players))
+        networks["generator"].get_submodule("backbone.blocks.b8.conv0").bias.fill_(1e38)  # type: ignore[operator]
+    found = find_nonfinite(networks, step(networks))
     assert found == "the output of generator.backbone.blocks.b8.conv1 is not finite though its inputs are"
 
 
-def test_a_parameter_that_no_module_call_shows(players: dict[str, nn.Module]) -> None:
+def test_a_parameter_that_no_module_call_shows(networks: dict[str, nn.Module]) -> None:
     """The decoder is never called: the renderer reads its weights. What follows it has bad inputs already."""
     with torch.no_grad():
-        players["generator"].get_submodule("decoder.output").bias[2] = math.nan  # type: ignore[index]
-    assert find_nonfinite(players, step(players)) == "the parameter generator.decoder.output.bias is not finite"
+        networks["generator"].get_submodule("decoder.output").bias[2] = math.nan  # type: ignore[index]
+    assert find_nonfinite(networks, step(networks)) == "the parameter generator.decoder.output.bias is not finite"
 
 
-def test_nothing_is_found_where_nothing_is_wrong(players: dict[str, nn.Module]) -> None:
+def test_nothing_is_found_where_nothing_is_wrong(networks: dict[str, nn.Module]) -> None:
     before = torch.random.get_rng_state()
-    assert "everything is finite" in find_nonfinite(players, step(players))
+    assert "everything is finite" in find_nonfinite(networks, step(networks))
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert all(p.grad is None for network in players.values() for p in network.parameters())
-    assert hooks(players) == 0
+    assert all(p.grad is None for network in networks.values() for p in network.parameters())
+    assert hooks(networks) == 0
 
 
 class _BrokenBack(torch.autograd.Function):
@@ -138,14 +138,14 @@ def test_a_loss_that_breaks_outside_of_all_modules() -> None:
     assert found.startswith("a loss is not finite")
 
 
-def test_hooks_go_when_the_step_fails(players: dict[str, nn.Module]) -> None:
+def test_hooks_go_when_the_step_fails(networks: dict[str, nn.Module]) -> None:
     def fail() -> Tensor:
-        assert hooks(players) > 0
+        assert hooks(networks) > 0
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        find_nonfinite(players, fail)
-    assert hooks(players) == 0
+        find_nonfinite(networks, fail)
+    assert hooks(networks) == 0
 
 
 def test_inputs_are_searched_in_containers_and_keywords() -> None:

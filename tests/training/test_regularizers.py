@@ -8,11 +8,11 @@ import torch
 from panohead.ops.fast_paths import plain_only
 from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
-from panohead.training.conditioning import Draws
+from panohead.training.conditioning import LossRandomness
 from panohead.training.regularizers import (
     DensityRegularizer,
     DensityRegularizerConfig,
-    PointDraws,
+    PointRandomness,
     camera_offset_penalty,
     density_penalty,
     monotonicity,
@@ -22,20 +22,20 @@ from parity import training_case as golden
 from parity.golden import assert_close, tensor
 from parity.training_case import BATCH, draw
 
-QUIET = Draws(noise_mode="none")
+QUIET = LossRandomness(noise_mode="none")
 
 
-def golden_draws(case: str) -> tuple[PointDraws, PointDraws | None]:
+def golden_randomness(case: str) -> tuple[PointRandomness, PointRandomness | None]:
     """The random numbers of the smoothness and the monotonicity term."""
     first = 0 if case == "Greg_l1" else 2
-    smooth = PointDraws(
+    smooth = PointRandomness(
         pose_swap=draw(case, first, ()),
         points=draw(case, first + 1, (BATCH, 1000, 3)),
         steps=draw(case, 0 if case == "Greg_l1" else 1, (BATCH, 1000, 3), "randn_like"),
     )
     if case == "Greg_l1":
         return smooth, None
-    return smooth, PointDraws(pose_swap=draw(case, 0, ()), points=draw(case, 1, (BATCH, 2000, 3)))
+    return smooth, PointRandomness(pose_swap=draw(case, 0, ()), points=draw(case, 1, (BATCH, 2000, 3)))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def golden_draws(case: str) -> tuple[PointDraws, PointDraws | None]:
 def test_density_penalty_is_golden(case: str, kind: DensityRegularizer) -> None:
     """In plain PyTorch: where two densities are nearly equal, another order of sums turns the sign of L1's gradient."""
     generator = golden.generator()
-    smooth, monotonic = golden_draws(case)
+    smooth, monotonic = golden_randomness(case)
     with plain_only():
         result = density_penalty(
             generator,
@@ -54,8 +54,8 @@ def test_density_penalty_is_golden(case: str, kind: DensityRegularizer) -> None:
             golden.scheduled(case),
             DensityRegularizerConfig(kind=kind),
             QUIET,
-            smooth_draws=smooth,
-            monotonic_draws=monotonic,
+            smooth_randomness=smooth,
+            monotonic_randomness=monotonic,
         )
         result.loss.backward()
     assert_close("loss", f"{case}/stat/Loss/G/TVloss", result.smoothness)
@@ -69,8 +69,8 @@ def linear_field(slope: float) -> TriGridField:
     """Density ``slope`` z + constant inside the box: a ramp in the slices of plane 0."""
     depth = 64
     planes = torch.zeros(1, 3, 1, depth, 2, 2)
-    centres = (torch.arange(depth) + 0.5) / depth - 0.5
-    planes[:, 0, 0] = 3 * slope * centres[:, None, None]
+    centers = (torch.arange(depth) + 0.5) / depth - 0.5
+    planes[:, 0, 0] = 3 * slope * centers[:, None, None]
     big = 50.0
     # softplus is linear far from zero, so the decoder hands the feature through.
     decoder = DecoderWeights(
@@ -109,10 +109,10 @@ def test_detaching_keeps_the_front_where_it_is() -> None:
 
 
 def test_density_noise_reaches_the_queries() -> None:
-    draws = Draws(noise_mode="none", generator=torch.Generator().manual_seed(2))
+    randomness = LossRandomness(noise_mode="none", generator=torch.Generator().manual_seed(2))
     flat = linear_field(0.0)
-    assert float(smoothness(flat, INSIDE, INSIDE * 0, draws).detach()) == 0
-    noisy = float(smoothness(flat, INSIDE, INSIDE * 0, draws, density_noise=0.5).detach())
+    assert float(smoothness(flat, INSIDE, INSIDE * 0, randomness).detach()) == 0
+    noisy = float(smoothness(flat, INSIDE, INSIDE * 0, randomness, density_noise=0.5).detach())
     # Mean absolute difference of two normal numbers is 2 / sqrt(pi).
     assert noisy == pytest.approx(0.5 * 2 / math.sqrt(math.pi), rel=0.15)
 

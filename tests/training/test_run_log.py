@@ -16,7 +16,7 @@ from rich.console import Console
 
 from panohead.errors import PanoHeadError
 from panohead.training.run.log import RunLog, duration, showing
-from panohead.training.run.records import mend_records, read_records
+from panohead.training.run.records import read_records, repair_records
 
 
 class Board:
@@ -110,9 +110,9 @@ def test_mending_a_whole_file_does_not_touch_it(tmp_path: Path) -> None:
     stats = tmp_path / "stats.jsonl"
     stats.write_bytes(b'{"nimg": 1}\n')
     inode = stats.stat().st_ino
-    assert mend_records(stats, last_nimg=1) == 0
+    assert repair_records(stats, last_nimg=1) == 0
     assert stats.stat().st_ino == inode
-    assert mend_records(tmp_path / "none.jsonl") == 0
+    assert repair_records(tmp_path / "none.jsonl") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["stats.jsonl"]
 
 
@@ -191,17 +191,17 @@ def test_other_processes_touch_no_file(tmp_path: Path, boards: list[Board]) -> N
         log.progress(1.0, {}, 1.0)
         log.tick({"nimg": 1000})
         log.note("a warning")
-        log.picture("heads", tmp_path / "none.png", 0)
+        log.image("heads", tmp_path / "none.png", 0)
     assert not run.exists()
     assert boards == []
 
 
-def test_tensorboard_gets_scalars_pictures_and_the_place_to_go_on(tmp_path: Path, boards: list[Board]) -> None:
-    picture = tmp_path / "grid.png"
-    Image.new("RGB", (4096, 64), (255, 0, 0)).save(picture)
+def test_tensorboard_gets_scalars_images_and_the_place_to_go_on(tmp_path: Path, boards: list[Board]) -> None:
+    image = tmp_path / "grid.png"
+    Image.new("RGB", (4096, 64), (255, 0, 0)).save(image)
     with opened(tmp_path, tensorboard=True, resume_nimg=500) as log:
         log.tick({"nimg": 1000, "kimg": 1.0, "loss": 0.5, "bad": math.nan, "none": None, "text": "x", "count": 3})
-        log.picture("heads", picture, 1000)
+        log.image("heads", image, 1000)
         (board,) = boards
         assert board.flushed == 1
         assert not board.closed
@@ -220,7 +220,7 @@ def test_missing_tensorboard_is_said_once_and_is_no_error(tmp_path: Path, monkey
     with opened(tmp_path, tensorboard=True, console=console) as log:
         for nimg in (1, 2):
             log.tick({"nimg": nimg})
-        log.picture("heads", tmp_path / "none.png", 0)
+        log.image("heads", tmp_path / "none.png", 0)
     assert printed(console).count("pip install 'panohead[train]'") == 1
 
 
@@ -235,7 +235,7 @@ def test_the_real_tensorboard_reads_it_back(tmp_path: Path) -> None:
     with opened(tmp_path, tensorboard=True, resume_nimg=1000) as log:
         log.tick({"nimg": 2000, "loss": 7.0})
         Image.new("RGB", (8, 8)).save(tmp_path / "grid.webp")
-        log.picture("heads", tmp_path / "grid.webp", 2000)
+        log.image("heads", tmp_path / "grid.webp", 2000)
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(e.step, e.value) for e in events.Scalars("loss")] == [(1000, pytest.approx(0.1)), (2000, 7.0)]
     assert [e.step for e in events.Images("heads")] == [2000]

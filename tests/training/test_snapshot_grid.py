@@ -25,8 +25,8 @@ def latents(count: int, seed: int = 0) -> torch.Tensor:
 
 
 def pixels(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def cells(path: Path, lines: int, columns: int) -> np.ndarray:
@@ -115,7 +115,7 @@ def test_the_mode_comes_back_after_a_failure(tmp_path: Path) -> None:
     assert all(module.training for module in network.modules())
 
 
-def test_weights_that_are_not_numbers_still_give_a_picture(tmp_path: Path) -> None:
+def test_weights_that_are_not_numbers_still_give_a_image(tmp_path: Path) -> None:
     network = tiny.generator()
     network.backbone.requires_grad_(False)
     next(network.backbone.parameters()).fill_(float("nan"))
@@ -135,7 +135,7 @@ def test_options(network: Generator, tmp_path: Path) -> None:
 
 
 def test_many_heads_fit_into_a_webp(network: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("panohead.training.run.snapshot_grid._LONGEST_SHEET", 400)
+    monkeypatch.setattr("panohead.training.run.snapshot_grid._MAX_SHEET", 400)
     path = snapshot_grid(network, z=latents(3), file=tmp_path / "grid.webp", yaws_deg=(0,))
     assert 300 < max(pixels(path).shape[:2]) <= 400 + 30  # nine lines, and labels
     assert is_marked_synthetic(path)

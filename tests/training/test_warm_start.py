@@ -52,9 +52,9 @@ def made_up_people() -> MultiViewData:
     """Discs of one colour a person, on white, the same from every side."""
     steps = (torch.arange(32) + 0.5) / 32 - 0.5
     disc = (steps[:, None].square() + steps.square() < 0.3**2).float()[None]
-    colours = torch.tensor([[200.0, 30, 30], [30, 200, 30], [30, 30, 200]])
+    colors = torch.tensor([[200.0, 30, 30], [30, 200, 30], [30, 30, 200]])
     person = torch.arange(PEOPLE).repeat_interleave(VIEWS)
-    images = colours[person][:, :, None, None] * disc + 255 * (1 - disc)
+    images = colors[person][:, :, None, None] * disc + 255 * (1 - disc)
     labels = torch.stack([Camera.orbit(yaw).to_label() for yaw in (0, 90, 180, 270)]).repeat(PEOPLE, 1)
     masks = (disc * 255).expand(len(person), 1, 32, 32)
     return MultiViewData(images.byte(), masks.byte(), labels, person)
@@ -157,8 +157,8 @@ def test_patches_and_rays_belong_together() -> None:
     whole = pick_patches(data, people=2, views=2, patch=16, resolution=16, rng=rng)
     assert whole.offsets.tolist() == [[0, 0]] * 4
     y, x = batch.offsets[1].tolist()
-    colour = (batch.picture[1, 0] + 1) * 127.5
-    torch.testing.assert_close(colour, positions[2 * y : 2 * y + 16, 2 * x : 2 * x + 16].float())
+    color = (batch.image[1, 0] + 1) * 127.5
+    torch.testing.assert_close(color, positions[2 * y : 2 * y + 16, 2 * x : 2 * x + 16].float())
     _, directions = patch_rays(batch, 8)
     view = Camera.from_label(batch.labels[1:2])
     u, v = (x + 3 + 0.5) / 16 - 0.5, (y + 5 + 0.5) / 16 - 0.5

@@ -32,13 +32,13 @@ from panohead.geometry.camera import Camera
 Kind = Literal["face", "coarse", "given"]
 """face: fitted to landmarks. given: the user's own angles. coarse: anything less sure, for stage 2 to mend."""
 
-CENTRE_CM = (0.0, 0.12, -2.81)
+CENTER_CM = (0.0, 0.12, -2.81)
 """The crop's centre in the canonical face; fitted to official crops (reference: 3DDFA's head centre)."""
 HALF_CM = 12.2
 """Half the side of the crop's core, in the same fit."""
-LARGEST_FACE_YAW_DEG = 45.0
+MAX_FACE_YAW_DEG = 45.0
 """Beyond it the landmarks of the hidden half are guesses (yaw error 4 degrees at 45-60, 12 at 60-75)."""
-_RESIDUAL_OF_DOUBT = 0.06
+_DOUBTFUL_RESIDUAL = 0.06
 _OUTLINE_PX = 768
 _HEAD_WINDOW = 1.15
 _COARSE_CONFIDENCE = {"model": 0.5, "face": 0.5, "body": 0.35, "behind": 0.2, "outline": 0.1}
@@ -113,9 +113,9 @@ def align_all(
     sure = [face for face in faces if face.kind == "face"]
     if sure and (tools.pose is None or sure[0] is faces[0]):
         return faces
-    modelled = align_with_models(image, tools)
-    if modelled is not None:
-        return [modelled, *faces[1:]]
+    modeled = align_with_models(image, tools)
+    if modeled is not None:
+        return [modeled, *faces[1:]]
     if faces:
         return faces
     coarse = align_outline(image, tools)
@@ -125,15 +125,15 @@ def align_all(
 def align_face(landmarks: Landmarks) -> Alignment:
     """Crop and camera of one face from its landmarks."""
     pose = fit_face(landmarks)
-    centre = pose.project(np.array([CENTRE_CM]))[0]
-    crop = HeadCrop((float(centre[0]), float(centre[1])), HALF_CM * pose.scale, upright_angle(landmarks, pose))
+    center = pose.project(np.array([CENTER_CM]))[0]
+    crop = HeadCrop((float(center[0]), float(center[1])), HALF_CM * pose.scale, upright_angle(landmarks, pose))
     rotation = turned_upright(pose.rotation, crop.angle_deg)
-    doubt = (pose.residual / _RESIDUAL_OF_DOUBT) ** 2
-    sideways = abs(orbit_of_view(rotation)[0]) > LARGEST_FACE_YAW_DEG
+    mismatch = (pose.residual / _DOUBTFUL_RESIDUAL) ** 2
+    sideways = abs(orbit_of_view(rotation)[0]) > MAX_FACE_YAW_DEG
     return Alignment(
         camera_of_view(rotation),
         crop,
-        (_COARSE_CONFIDENCE["face"] if sideways else 1.0) / (1.0 + doubt),
+        (_COARSE_CONFIDENCE["face"] if sideways else 1.0) / (1.0 + mismatch),
         "coarse" if sideways else "face",
         "face landmarks",
         pose.residual,
@@ -166,7 +166,7 @@ def align_given(
     crop = crop_of_box(boxes[0], given.roll_deg) if boxes else outline(image, tools, given.yaw_deg)
     if crop is None:
         return None
-    turned = HeadCrop(crop.centre, crop.half_px, given.roll_deg)
+    turned = HeadCrop(crop.center, crop.half_px, given.roll_deg)
     return Alignment(camera, turned, 0.8, "given", "sidecar, " + ("head model" if boxes else "outline"))
 
 
@@ -178,12 +178,12 @@ def align_with_models(image: UInt8[np.ndarray, "height width 3"], tools: Alignme
     crop = crop_of_box(boxes[0]) if boxes else outline(image, tools, 90.0)
     if crop is None:
         return None
-    window = HeadCrop(crop.centre, crop.half_px * _HEAD_WINDOW, 0.0)
+    window = HeadCrop(crop.center, crop.half_px * _HEAD_WINDOW, 0.0)
     rotation = tools.pose.view(cut_window(image, window, 256))
     yaw, pitch, roll = orbit_of_view(rotation)
     if not boxes:
         crop = outline(image, tools, yaw) or crop
-    upright = HeadCrop(crop.centre, crop.half_px, roll)
+    upright = HeadCrop(crop.center, crop.half_px, roll)
     camera = camera_of_view(view_of_orbit(yaw, pitch, 0.0))
     return Alignment(camera, upright, _COARSE_CONFIDENCE["model"], "coarse", "pose model")
 
@@ -217,7 +217,7 @@ def outline(image: UInt8[np.ndarray, "height width 3"], tools: AlignmentTools, y
     crop = crop_of_outline(tools.masker.mask(shrunk(image, shrink)), yaw_deg)
     if crop is None:
         return None
-    return HeadCrop((crop.centre[0] * shrink, crop.centre[1] * shrink), crop.half_px * shrink, crop.angle_deg)
+    return HeadCrop((crop.center[0] * shrink, crop.center[1] * shrink), crop.half_px * shrink, crop.angle_deg)
 
 
 def by_centrality(found: list[Alignment], shape: tuple[int, ...]) -> list[Alignment]:
@@ -226,6 +226,6 @@ def by_centrality(found: list[Alignment], shape: tuple[int, ...]) -> list[Alignm
     middle = np.array([shape[1], shape[0]]) / 2
 
     def rank(one: Alignment) -> tuple[bool, float]:
-        return one.crop.half_px < 0.4 * largest, float(np.hypot(*(np.array(one.crop.centre) - middle)))
+        return one.crop.half_px < 0.4 * largest, float(np.hypot(*(np.array(one.crop.center) - middle)))
 
     return sorted(found, key=rank)

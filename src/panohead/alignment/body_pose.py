@@ -16,13 +16,13 @@ from panohead.alignment.face_landmarks import import_mediapipe, quiet
 NOSE, LEFT_EAR, RIGHT_EAR = 0, 7, 8
 FACELESS_YAW_DEG = 50.0
 """A face at a smaller yaw would have been found: the landmarks have front and back confused."""
-_LEAST_SIDE_PX = 16
+_MIN_SIDE_PX = 16
 
 BodyLandmarks = Float[np.ndarray, "33 4"]
 
 
 @runtime_checkable
-class BodyFinder(Protocol):
+class BodyLandmarker(Protocol):
     """Finds a person's landmarks; :class:`MediaPipeBody` is the real one."""
 
     def body(self, image: UInt8[np.ndarray, "height width 3"]) -> BodyLandmarks | None:
@@ -38,7 +38,7 @@ class MediaPipeBody:
 
     def body(self, image: UInt8[np.ndarray, "height width 3"]) -> BodyLandmarks | None:
         """Landmarks of the most prominent person, or None."""
-        if min(image.shape[:2]) < _LEAST_SIDE_PX:
+        if min(image.shape[:2]) < _MIN_SIDE_PX:
             return None
         if self._pose is None:
             solution = import_mediapipe().solutions.pose.Pose
@@ -66,7 +66,7 @@ def yaw_of_body(landmarks: BodyLandmarks, *, face_seen: bool = False) -> float:
     return (360.0 - yaw) % 360.0 - 180.0
 
 
-def yaw_both_ways(image: UInt8[np.ndarray, "height width 3"], finder: BodyFinder) -> tuple[float, float] | None:
+def yaw_both_ways(image: UInt8[np.ndarray, "height width 3"], finder: BodyLandmarker) -> tuple[float, float] | None:
     """Yaw of a head without visible face, from the picture and its mirror image.
 
     Returns:

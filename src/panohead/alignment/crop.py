@@ -15,7 +15,7 @@ from torch import Tensor
 CORE = 512
 FRAME = 563
 CORE_LEFT, CORE_TOP = 25, 51
-SMALLEST_CORE_PX = 256.0
+MIN_CORE_PX = 256.0
 """The original drops smaller ones."""
 _SUPERSAMPLING = 2
 _BORDER_BLUR, _VALIDITY_BLUR = 31, 21
@@ -33,7 +33,7 @@ class HeadCrop:
         angle_deg: by how much the square is turned clockwise; the head's tilt in the picture.
     """
 
-    centre: tuple[float, float]
+    center: tuple[float, float]
     half_px: float
     angle_deg: float
 
@@ -49,12 +49,12 @@ class HeadCrop:
     def points(self, core: Float[np.ndarray, "*point 2"]) -> Float[np.ndarray, "*point 2"]:
         """From core coordinates (-1 to 1, x right, y down) to the photo's."""
         across, down = self._axes()
-        return np.array(self.centre) + core[..., :1] * across + core[..., 1:] * down
+        return np.array(self.center) + core[..., :1] * across + core[..., 1:] * down
 
     def to_frame(self, photo: Float[np.ndarray, "*point 2"]) -> Float[np.ndarray, "*point 2"]:
         """From the photo's coordinates to the frame's pixels; the inverse of looking up a pixel of the frame."""
         across, down = self._axes()
-        core = (photo - np.array(self.centre)) @ np.stack([across, down], -1) / self.half_px**2
+        core = (photo - np.array(self.center)) @ np.stack([across, down], -1) / self.half_px**2
         middle = np.array([CORE_LEFT, CORE_TOP]) + (CORE - 1) / 2
         return core * (CORE - 1) / 2 + middle
 
@@ -67,9 +67,9 @@ class HeadCrop:
     def from_corners(corners: Float[np.ndarray, "4 2"]) -> "HeadCrop":
         """The square with these core corners (in the order of :meth:`core_corners`)."""
         across = (corners[3] - corners[0]) / 2
-        centre = corners.mean(axis=0)
+        center = corners.mean(axis=0)
         return HeadCrop(
-            (float(centre[0]), float(centre[1])),
+            (float(center[0]), float(center[1])),
             float(np.hypot(*across)),
             float(np.degrees(np.arctan2(across[1], across[0]))),
         )
@@ -88,10 +88,10 @@ def crop_of_landmarks(
     eyes, middle = second - first, (first + second) / 2
     down = mouth.mean(axis=0) - middle
     across = eyes + np.array([down[1], -down[0]])
-    centre = middle + 0.1 * down
+    center = middle + 0.1 * down
     half = max(2.0 * float(np.hypot(*eyes)), 1.8 * float(np.hypot(*down)))
     angle = float(np.degrees(np.arctan2(across[1], across[0])))
-    return HeadCrop((float(centre[0]), float(centre[1])), half, angle)
+    return HeadCrop((float(center[0]), float(center[1])), half, angle)
 
 
 def frame_to_core(pixels: Float[np.ndarray, "*point 2"]) -> Float[np.ndarray, "*point 2"]:
@@ -128,7 +128,7 @@ def _grid(crop: HeadCrop, ends: Float[np.ndarray, "end 2"]) -> Float[np.ndarray,
     """The photo's points at the products of core coordinates: columns from the first column of ``ends``, rows from the
     second."""
     across, down = crop._axes()
-    left = np.array(crop.centre) + ends[:, :1] * across
+    left = np.array(crop.center) + ends[:, :1] * across
     return left.astype(np.float32) + (ends[:, 1:] * down).astype(np.float32)[:, None]
 
 

@@ -19,7 +19,7 @@ from panohead.alignment.pose_network import (
 )
 from panohead.errors import PanoHeadError
 
-_GREY = np.full((48, 64, 3), 128, dtype=np.uint8)
+_GRAY = np.full((48, 64, 3), 128, dtype=np.uint8)
 
 
 @runtime_checkable
@@ -43,11 +43,11 @@ def check_models(settings: Models) -> None:
         PanoHeadError: naming the option, the file and what is wrong with it.
     """
     if settings.pose_model is not None:
-        _try("--pose-model", settings.pose_model, lambda n: PoseModel(n, settings.pose_kind).view(_GREY), _pose_input)
+        _try("--pose-model", settings.pose_model, lambda n: PoseModel(n, settings.pose_kind).view(_GRAY), _pose_input)
     if settings.head_model is not None:
-        _try("--head-model", settings.head_model, lambda n: HeadDetector(n).boxes(_GREY), _head_input)
+        _try("--head-model", settings.head_model, lambda n: HeadDetector(n).boxes(_GRAY), _head_input)
     if settings.mask_model is not None:
-        _try("--mask-model", settings.mask_model, lambda n: OnnxMasker(n).mask(_GREY), lambda _: None)
+        _try("--mask-model", settings.mask_model, lambda n: OnnxMasker(n).mask(_GRAY), lambda _: None)
 
 
 def _try(option: str, path: Path, use: Callable[[Network], Any], check: Callable[[NetworkInput], None]) -> None:

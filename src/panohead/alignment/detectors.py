@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from panohead.alignment.body_pose import BodyFinder, MediaPipeBody
-from panohead.alignment.face_landmarks import FaceFinder, MediaPipeFaces
+from panohead.alignment.body_pose import BodyLandmarker, MediaPipeBody
+from panohead.alignment.face_landmarks import FaceLandmarker, MediaPipeFaces
 from panohead.alignment.head_box import HeadDetector
 from panohead.alignment.person_mask import MediaPipeMasker, OnnxMasker, PersonMasker
 from panohead.alignment.pose_network import PoseKind, PoseModel, open_network
@@ -20,8 +20,8 @@ class AlignmentTools:
     pose: full-range pose of a head in its box; None does without.
     """
 
-    faces: FaceFinder = field(default_factory=MediaPipeFaces)
-    body: BodyFinder | None = field(default_factory=MediaPipeBody)
+    faces: FaceLandmarker = field(default_factory=MediaPipeFaces)
+    body: BodyLandmarker | None = field(default_factory=MediaPipeBody)
     masker: PersonMasker = field(default_factory=MediaPipeMasker)
     head: HeadDetector | None = None
     pose: PoseModel | None = None

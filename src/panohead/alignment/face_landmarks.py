@@ -16,17 +16,17 @@ from panohead.errors import PanoHeadError
 WINDOW_PX = 512
 WINDOW_HALF_CM = 14.0
 """Half the side of the second look's window, in centimetres of the canonical face."""
-LONGEST_SIDE_PX = 1280
+MAX_SIDE_PX = 1280
 """Photos are shrunk to this for the first look; the models see 128 to 256 pixels of it anyway."""
 _FACES = 16
-_LEAST_SIDE_PX = 16
+_MIN_SIDE_PX = 16
 _TURNS = (0, 90, -90, 180)
 
 Landmarks = Float[np.ndarray, "468 3"]
 
 
 @runtime_checkable
-class FaceFinder(Protocol):
+class FaceLandmarker(Protocol):
     """Finds faces; :class:`MediaPipeFaces` is the real one."""
 
     def faces(self, image: UInt8[np.ndarray, "height width 3"], most: int) -> list[Landmarks]:
@@ -64,33 +64,33 @@ class MediaPipeFaces:
 
     def faces(self, image: UInt8[np.ndarray, "height width 3"], most: int = _FACES) -> list[Landmarks]:
         """Landmarks of the faces, each measured in an upright window of its own."""
-        if min(image.shape[:2]) < _LEAST_SIDE_PX:
+        if min(image.shape[:2]) < _MIN_SIDE_PX:
             return []
-        looks = [self.second_look(image, landmarks) for landmarks in self._first_look(image)]
+        looks = [self.second_pass(image, landmarks) for landmarks in self._first_pass(image)]
         return distinct([face for face in looks if face is not None])[:most]
 
-    def second_look(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Landmarks) -> Landmarks | None:
+    def second_pass(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Landmarks) -> Landmarks | None:
         """The landmarks found again in an upright window around the face.
 
         None where no face is found there: the first look sees faces in hair and profiles (of synthetic heads with a
         yaw of 60 to 90 degrees in a third), the second does not.
         """
         window = upright_window(landmarks)
-        found = self._look(cut_window(image, window, WINDOW_PX), 1)
+        found = self._detect(cut_window(image, window, WINDOW_PX), 1)
         return from_window(found[0], window) if found else None
 
-    def _first_look(self, image: np.ndarray) -> list[Landmarks]:
-        shrink = max(1.0, max(image.shape[:2]) / LONGEST_SIDE_PX)
+    def _first_pass(self, image: np.ndarray) -> list[Landmarks]:
+        shrink = max(1.0, max(image.shape[:2]) / MAX_SIDE_PX)
         small = shrunk(image, shrink)
         for turns in _TURNS:
             turned = np.ascontiguousarray(np.rot90(small, turns // 90))
             # Beside a large face the first finder overlooks smaller ones; who is found twice is told by distinct().
-            found = [*self._look(turned, _FACES), *self._look_closer(turned)]
+            found = [*self._detect(turned, _FACES), *self._refine(turned)]
             if found:
                 return [turn_back(face, turns, small.shape) * shrink for face in found]
         return []
 
-    def _look(self, image: np.ndarray, most: int) -> list[Landmarks]:
+    def _detect(self, image: np.ndarray, most: int) -> list[Landmarks]:
         if most not in self._mesh:
             solution = import_mediapipe().solutions.face_mesh.FaceMesh
             self._mesh[most] = quiet(solution, static_image_mode=True, max_num_faces=most, refine_landmarks=False)
@@ -98,7 +98,7 @@ class MediaPipeFaces:
         size = np.array([image.shape[1], image.shape[0], image.shape[1]])
         return [np.array([[p.x, p.y, p.z] for p in face.landmark[:LANDMARKS]]) * size for face in result or []]
 
-    def _look_closer(self, image: np.ndarray) -> list[Landmarks]:
+    def _refine(self, image: np.ndarray) -> list[Landmarks]:
         """Small faces: boxes of the full-range detector, the mesh within each."""
         if self._boxes is None:
             solution = import_mediapipe().solutions.face_detection.FaceDetection
@@ -107,9 +107,9 @@ class MediaPipeFaces:
         for detection in (self._boxes.process(image).detections or [])[:_FACES]:
             box = detection.location_data.relative_bounding_box
             width, height = box.width * image.shape[1], box.height * image.shape[0]
-            centre = ((box.xmin * image.shape[1]) + width / 2, (box.ymin * image.shape[0]) + height / 2)
-            window = HeadCrop(centre, max(width, height, 1.0), 0.0)
-            found += [from_window(face, window) for face in self._look(cut_window(image, window, WINDOW_PX), 1)]
+            center = ((box.xmin * image.shape[1]) + width / 2, (box.ymin * image.shape[0]) + height / 2)
+            window = HeadCrop(center, max(width, height, 1.0), 0.0)
+            found += [from_window(face, window) for face in self._detect(cut_window(image, window, WINDOW_PX), 1)]
         return found
 
 
@@ -125,8 +125,8 @@ def upright_window(landmarks: Landmarks) -> HeadCrop:
     pose = fit_face(landmarks)
     up = pose.rotation[:2, 1]
     angle = math.degrees(math.atan2(up[0], up[1])) if np.hypot(*up) > 1e-6 else 0.0
-    centre = pose.project(np.array([[0.0, 0.0, 0.0]]))[0]
-    return HeadCrop((float(centre[0]), float(centre[1])), WINDOW_HALF_CM * pose.scale, angle)
+    center = pose.project(np.array([[0.0, 0.0, 0.0]]))[0]
+    return HeadCrop((float(center[0]), float(center[1])), WINDOW_HALF_CM * pose.scale, angle)
 
 
 def from_window(landmarks: Landmarks, window: HeadCrop) -> Landmarks:

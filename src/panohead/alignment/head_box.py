@@ -14,14 +14,14 @@ Box = tuple[float, float, float, float]
 
 BOX_TO_CORE = 0.99
 """Height of a head, hair to chin, in cores of the official crop."""
-CENTRE_BELOW_BOX = 54.0 / 511.0
+CENTER_BELOW_BOX = 54.0 / 511.0
 """How far below the box's middle the crop's centre lies, in cores."""
 _CONFIDENT = 0.3
 _OVERLAP = 0.5
 _YOLO_PX = 640
 _SUPPRESSED_ROWS = 300
 _HALF_OF_WIDTH_FRONT, _HALF_OF_WIDTH_SIDE = 0.65, 0.585
-_TOP_TO_CENTRE = 0.955
+_TOP_TO_CENTER = 0.955
 _BEHIND = 0.10
 _STEPS = 40
 
@@ -30,9 +30,9 @@ def crop_of_box(box: Box, roll_deg: float = 0.0) -> HeadCrop:
     """The crop of a head with this bounding box (measured on official crops: alignment of frontal heads)."""
     left, top, right, bottom = box
     half = (bottom - top) / BOX_TO_CORE / 2
-    turn, down = math.radians(roll_deg), CENTRE_BELOW_BOX * 2 * half
-    centre = ((left + right) / 2 - down * math.sin(turn), (top + bottom) / 2 + down * math.cos(turn))
-    return HeadCrop(centre, half, roll_deg)
+    turn, down = math.radians(roll_deg), CENTER_BELOW_BOX * 2 * half
+    center = ((left + right) / 2 - down * math.sin(turn), (top + bottom) / 2 + down * math.cos(turn))
+    return HeadCrop(center, half, roll_deg)
 
 
 def crop_of_outline(mask: Float[np.ndarray, "height width"], yaw_deg: float) -> HeadCrop | None:
@@ -57,8 +57,8 @@ def crop_of_outline(mask: Float[np.ndarray, "height width"], yaw_deg: float) -> 
     if half < 4.0 or columns.sum() == 0:
         return None
     middle = float(np.average(np.arange(len(columns)), weights=columns))
-    centre = (middle - _BEHIND * half * math.sin(math.radians(yaw_deg)), top + _TOP_TO_CENTRE * half)
-    return HeadCrop(centre, half, 0.0)
+    center = (middle - _BEHIND * half * math.sin(math.radians(yaw_deg)), top + _TOP_TO_CENTER * half)
+    return HeadCrop(center, half, 0.0)
 
 
 class HeadDetector:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
-_SMALLEST_PIECE = 0.01
+_MIN_PIECE = 0.01
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def examine_mask(mask: Float[np.ndarray, "height width"]) -> MaskFacts:
     total = int(sizes.sum())
     return MaskFacts(
         coverage=float(mask.mean()),
-        pieces=int(np.sum(sizes >= _SMALLEST_PIECE * mask.size)),
+        pieces=int(np.sum(sizes >= _MIN_PIECE * mask.size)),
         largest=float(sizes.max() / total) if total else 0.0,
         soft=float(np.mean((mask > 0.05) & (mask < 0.95))),
     )

@@ -38,10 +38,10 @@ def overlay(
     box = [tuple(point) for point in alignment.crop.frame_corners() * scale]
     draw.line([*box, box[0]], fill=_GOOD if accepted else _BAD, width=2)
     rotation = turned_upright(view_of_camera(alignment.camera), -alignment.crop.angle_deg)
-    start = np.array(alignment.crop.centre) * scale
-    for axis, colour in _AXES:
+    start = np.array(alignment.crop.center) * scale
+    for axis, color in _AXES:
         arrow = rotation[:2, axis] * [1.0, -1.0] * alignment.crop.half_px * 0.6 * scale
-        draw.line([tuple(start), tuple(start + arrow)], fill=colour, width=3)
+        draw.line([tuple(start), tuple(start + arrow)], fill=color, width=3)
     return canvas
 
 

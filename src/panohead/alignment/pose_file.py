@@ -18,7 +18,7 @@ from panohead.errors import PanoHeadError
 
 _COLUMNS = "file, yaw_deg, pitch_deg, roll_deg and optionally box"
 _ERRORS_SHOWN = 5
-Row = Mapping[Any, Any]
+PoseRow = Mapping[Any, Any]
 """A line's cells by column; cells beyond the columns are a list under the key None."""
 
 
@@ -85,22 +85,22 @@ def find_row(poses: Mapping[str, GivenPose], name: str) -> str | None:
     return next((row for start in range(len(parts)) if (row := "/".join(parts[start:])) in poses), None)
 
 
-def remarks_on_poses(poses: Mapping[str, GivenPose], photos: Iterable[str]) -> list[str]:
+def notes_on_poses(poses: Mapping[str, GivenPose], photos: Iterable[str]) -> list[str]:
     """What a user should know of rows that no photo, or more than one photo, is called by."""
     named: dict[str, list[str]] = {row: [] for row in poses}
     for photo in photos:
         row = find_row(poses, photo)
         if row is not None:
             named[row].append(photo)
-    remarks = [f"the pose of {row} matches no photo" for row, found in named.items() if not found]
+    notes = [f"the pose of {row} matches no photo" for row, found in named.items() if not found]
     for row, found in named.items():
         if len(found) > 1:
             others = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-            remarks.append(f"the pose of {row} was used for {len(found)} photos ({others}); name them by longer paths")
-    return remarks
+            notes.append(f"the pose of {row} was used for {len(found)} photos ({others}); name them by longer paths")
+    return notes
 
 
-def _cells(rows: "csv.DictReader[str]", path: Path) -> Iterator[Row]:
+def _cells(rows: "csv.DictReader[str]", path: Path) -> Iterator[PoseRow]:
     try:
         # Spreadsheets leave lines of nothing but commas.
         yield from (row for row in rows if any(isinstance(cell, list) or (cell or "").strip() for cell in row.values()))
@@ -108,7 +108,7 @@ def _cells(rows: "csv.DictReader[str]", path: Path) -> Iterator[Row]:
         raise PanoHeadError(f"line {rows.line_num} of {path} is not CSV ({error})") from error
 
 
-def _row(row: Row) -> tuple[str, GivenPose]:
+def _row(row: PoseRow) -> tuple[str, GivenPose]:
     if any(isinstance(cells, list) and any(cell.strip() for cell in cells) for cells in row.values()):
         raise PanoHeadError("it has more cells than the first line has names; put the box in quotes")
     values = {(key or "").strip().lower(): value for key, value in row.items() if isinstance(value, str)}

@@ -97,8 +97,8 @@ def describe_input(network: Network) -> NetworkInput:
 def run_network(network: Network, pixels: Float[np.ndarray, "1 3 size size"]) -> list[np.ndarray]:
     """The outputs for a picture, which is brought to the layout that the network takes."""
     entry = describe_input(network)
-    picture = pixels.transpose(0, 2, 3, 1) if entry.channels_last else pixels
-    return [np.asarray(value) for value in network.run(None, {entry.name: np.ascontiguousarray(picture)})]
+    image = pixels.transpose(0, 2, 3, 1) if entry.channels_last else pixels
+    return [np.asarray(value) for value in network.run(None, {entry.name: np.ascontiguousarray(image)})]
 
 
 class PoseModel:

@@ -90,14 +90,14 @@ def gate(alignment: Alignment, facts: CropFacts, gates: QualityGates) -> str:
 
 def flags(alignment: Alignment, facts: CropFacts) -> list[str]:
     """Remarks that do not reject."""
-    remarks = [
+    notes = [
         (facts.core_px < 256, "enlarged"),
         (facts.mask.pieces > 1, "mask in several pieces"),
         (facts.mask.largest < 0.9, "mask scattered"),
         (facts.outside > 0.1, "partly outside the photo"),
         (alignment.kind == "coarse", "coarse camera"),
     ]
-    return [text for applies, text in remarks if applies]
+    return [text for applies, text in notes if applies]
 
 
 def sharpness(frame: UInt8[np.ndarray, "height width 3"]) -> float:

@@ -13,10 +13,10 @@ from panohead.errors import PanoHeadError
 FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO"]
 """What Pillow may open here. Formats that start other programs (EPS) or fetch things are left out."""
 HEIF_FORMATS = ["HEIF", "AVIF"]
-LARGEST_FILE_BYTES = 400_000_000
-LARGEST_PIXELS = 200_000_000
+MAX_FILE_BYTES = 400_000_000
+MAX_PIXELS = 200_000_000
 """Of a photo; more is taken for a decompression bomb."""
-LONGEST_SIDE_PX = 6000
+MAX_SIDE_PX = 6000
 """Larger photos are shrunk to this when read: it leaves any head that fills a tenth of them above 512 pixels."""
 _WHITE = (255, 255, 255)
 
@@ -24,12 +24,12 @@ _WHITE = (255, 255, 255)
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
-class NotNow(PanoHeadError):
+class TemporarilyUnreadable(PanoHeadError):
     """Why a photo cannot be read as things are; another run tries it again."""
 
 
 @dataclass(frozen=True)
-class Photo:
+class DecodedPhoto:
     """Attributes:
     pixels: upright RGB.
     remarks: what was done to it, such as "first frame" or "shrunk by 1.5".
@@ -37,7 +37,7 @@ class Photo:
     """
 
     pixels: UInt8[np.ndarray, "height width 3"]
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     shrink: float
 
 
@@ -58,11 +58,11 @@ def is_heif(content: bytes) -> bool:
     return content[4:8] == b"ftyp" and b"avif" not in brands and bool(brands & _HEIF_BRANDS)
 
 
-def read_photo(content: bytes) -> Photo:
+def read_photo(content: bytes) -> DecodedPhoto:
     """Decode a file's content: EXIF orientation honoured, transparency on white, first frame of films.
 
     Raises:
-        NotNow: when it is HEIC and pillow-heif is not installed.
+        TemporarilyUnreadable: when it is HEIC and pillow-heif is not installed.
         PanoHeadError: when it is no picture, damaged, or too large.
     """
     if not content:
@@ -77,7 +77,9 @@ def read_photo(content: bytes) -> Photo:
         raise PanoHeadError("there is not enough memory to decode it") from error
     except Image.UnidentifiedImageError as error:
         if is_heif(content) and not register_heif():
-            raise NotNow("it is HEIC, which needs pillow-heif: pip install pillow-heif, then run again") from error
+            raise TemporarilyUnreadable(
+                "it is HEIC, which needs pillow-heif: pip install pillow-heif, then run again"
+            ) from error
         raise PanoHeadError("it is not a picture in a known format") from error
     except Image.DecompressionBombError as error:
         raise PanoHeadError("it is larger than any photo (a decompression bomb)") from error
@@ -87,50 +89,50 @@ def read_photo(content: bytes) -> Photo:
         raise PanoHeadError(f"it is damaged ({reason})") from error
 
 
-def _decode(content: bytes) -> Photo:
+def _decode(content: bytes) -> DecodedPhoto:
     heif = HEIF_FORMATS if register_heif() else ["AVIF"]
     known = [name for name in FORMATS + heif if name in _available()]
-    remarks: list[str] = []
-    with Image.open(io.BytesIO(content), formats=known) as picture:
-        width, height = picture.size
-        if width * height > LARGEST_PIXELS:
+    notes: list[str] = []
+    with Image.open(io.BytesIO(content), formats=known) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
             raise PanoHeadError(f"it has {width} x {height} pixels, more than any photo (a decompression bomb)")
-        if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
-            remarks.append("first frame")
-        shrink = max(1.0, max(width, height) / LONGEST_SIDE_PX)
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+            notes.append("first frame")
+        shrink = max(1.0, max(width, height) / MAX_SIDE_PX)
         # JPEG can be decoded at a half, quarter or eighth directly.
-        picture.draft("RGB", (max(1, int(width / shrink)), max(1, int(height / shrink))))
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        colour = to_rgb(upright)
+        image.draft("RGB", (max(1, int(width / shrink)), max(1, int(height / shrink))))
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        color = to_rgb(upright)
     if shrink > 1.0:
-        scale = LONGEST_SIDE_PX / max(colour.size)
-        colour = colour.resize(
-            (max(1, round(colour.width * scale)), max(1, round(colour.height * scale))), Image.Resampling.LANCZOS
+        scale = MAX_SIDE_PX / max(color.size)
+        color = color.resize(
+            (max(1, round(color.width * scale)), max(1, round(color.height * scale))), Image.Resampling.LANCZOS
         )
-        remarks.append(f"shrunk by {shrink:.2f}")
-    return Photo(np.array(colour), tuple(remarks), shrink)
+        notes.append(f"shrunk by {shrink:.2f}")
+    return DecodedPhoto(np.array(color), tuple(notes), shrink)
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB of a picture in any of Pillow's modes; transparent parts become white."""
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        return _from_wide(picture)
-    if picture.mode == "P" or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        layer = picture.convert("RGBA")
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return _from_wide(image)
+    if image.mode == "P" or "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+        layer = image.convert("RGBA")
         ground = Image.new("RGBA", layer.size, (*_WHITE, 255))
         return Image.alpha_composite(ground, layer).convert("RGB")
-    return picture.convert("RGB")
+    return image.convert("RGB")
 
 
-def _from_wide(picture: Image.Image) -> Image.Image:
+def _from_wide(image: Image.Image) -> Image.Image:
     """16 and 32 bits a sample: by their format's range where one is meant, else by the brightest value."""
-    values = np.asarray(picture, dtype=np.float64)
+    values = np.asarray(image, dtype=np.float64)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     top = float(values.max(initial=0.0))
-    if picture.mode == "F" and top <= 1.0:
+    if image.mode == "F" and top <= 1.0:
         scale = 255.0
     elif top <= 255.0:
         scale = 1.0

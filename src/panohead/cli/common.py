@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from panohead.predictor import Predictor
 
 
-FILM_SUFFIXES = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
+VIDEO_SUFFIXES = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
 """By the name of a format; png is a folder of files."""
 TRANSPARENT = "transparent"
 """As a background: the head is cut out."""
@@ -74,8 +74,8 @@ def parse_background(text: str) -> "tuple[int, int, int] | Image.Image":
     except ValueError:
         pass
     try:
-        with Image.open(text) as picture:
-            return picture.convert("RGB")
+        with Image.open(text) as image:
+            return image.convert("RGB")
     except FileNotFoundError:
         raise PanoHeadError(f"the background {text!r} is neither a colour such as #ffffff nor a picture") from None
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:

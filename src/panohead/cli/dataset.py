@@ -33,7 +33,7 @@ class Inspect:
     def run(self) -> None:
         """Print the figures and write the histogram."""
         from panohead.data.tools.dataset import inspect_dataset
-        from panohead.data.tools.image import pose_picture
+        from panohead.data.tools.image import pose_image
         from panohead.preparation.files import REMEDY, encode
         from panohead.system.atomic_write import write_bytes
 
@@ -45,7 +45,7 @@ class Inspect:
         picture = self.picture or folder / "poses.png"
         if picture.suffix != ".png":
             raise UsageError(f"--picture {picture} must end in .png")
-        write_bytes(picture, encode(pose_picture(found.angles_deg), ".png"), remedy=REMEDY)
+        write_bytes(picture, encode(pose_image(found.angles_deg), ".png"), remedy=REMEDY)
         say(f"wrote {picture}")
 
 
@@ -169,13 +169,13 @@ class Dataset:
 def describe(found: "Inspection") -> list[str]:
     """The figures in lines."""
     balance = found.balance()
-    total = max(1, found.labelled)
+    total = max(1, found.labeled)
     lines = [
-        f"pictures {found.photos}, with camera {found.labelled}, with mask {found.masked}, coarse {found.coarse}",
+        f"pictures {found.photos}, with camera {found.labeled}, with mask {found.masked}, coarse {found.coarse}",
         "sizes    " + (", ".join(f"{size}: {count}" for size, count in found.resolutions.items()) or "none"),
         "balance  " + ", ".join(f"{name} {count} ({count / total:.0%})" for name, count in balance.items()),
     ]
-    if found.labelled:
+    if found.labeled:
         yaw, pitch = found.angles_deg.T
         lines.append(
             f"yaw      {yaw.min():.0f} to {yaw.max():.0f} degrees; pitch {pitch.min():.0f} to {pitch.max():.0f}"

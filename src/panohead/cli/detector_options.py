@@ -8,7 +8,7 @@ from panohead.errors import UsageError
 
 
 @dataclass(kw_only=True)
-class FinderOptions:
+class DetectorOptions:
     """Help for the finders of heads, or others in their place."""
 
     poses: Path | None = None
@@ -24,7 +24,7 @@ class FinderOptions:
     mask_model: Path | None = None
     """ONNX file of a matting network such as U2-Net or ISNet."""
 
-    def check_finders(self) -> None:
+    def check_detectors(self) -> None:
         """Raises UsageError for files that are not there; poses are told of when they are read."""
         for name in ("masks", "pose_model", "head_model", "mask_model"):
             path: Path | None = getattr(self, name)

@@ -20,9 +20,7 @@ class Doctor:
         from panohead.diagnosis import diagnose
 
         table = Table("what", "state", "detail", title="PanoHead on this machine", title_justify="left")
-        for finding in diagnose():
-            colour = {"on": "green", "off": "yellow", "missing": "yellow"}.get(finding.state, "")
-            table.add_row(
-                finding.name, f"[{colour}]{finding.state}[/]" if colour else finding.state, escape(finding.detail)
-            )
+        for check in diagnose():
+            color = {"on": "green", "off": "yellow", "missing": "yellow"}.get(check.state, "")
+            table.add_row(check.name, f"[{color}]{check.state}[/]" if color else check.state, escape(check.detail))
         Console().print(table)

@@ -12,7 +12,7 @@ from panohead.errors import UsageError
 from panohead.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
-    from panohead.evaluation.ground_truth.people import KnownView
+    from panohead.evaluation.ground_truth.people import GroundTruthView
     from panohead.head import Head
     from panohead.predictor import Predictor
 
@@ -73,7 +73,7 @@ def _named(given: str) -> tuple[str, str]:
     return Path(given).stem, given
 
 
-def _reconstruct(predictor: "Predictor", views: "Sequence[KnownView]") -> "Head":
+def _reconstruct(predictor: "Predictor", views: "Sequence[GroundTruthView]") -> "Head":
     """Evaluation knows of heads and truths only; how photos become a head is wired to it here."""
     from panohead.inversion import reconstruct
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from panohead.cli.common import (
-    FILM_SUFFIXES,
+    VIDEO_SUFFIXES,
     Debug,
     Model,
     counting,
@@ -22,7 +22,7 @@ from panohead.errors import UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from panohead.gallery import Look
+    from panohead.gallery import ViewStyle
     from panohead.head import Head
     from panohead.predictor import Predictor
 
@@ -78,14 +78,14 @@ class Generate(MeshOptions, Model):
         seeds = parse_numbers(self.seeds)
         self._check()
         predictor = self.load()
-        look = self._look(predictor)
+        style = self._style(predictor)
         out = output_folder(self.out)
         rows = {}
         per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
         with counting("rendering", per_head * len(seeds)) as step:
             for seed in seeds:
                 head = self._head(predictor, seed)
-                rows[f"seed {seed}"] = self._write_head(head, out, seed, look, step)
+                rows[f"seed {seed}"] = self._write_head(head, out, seed, style, step)
         if self.contact_sheet:
             write_sheet(rows, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
         say(f"wrote {len(seeds)} heads to {out}")
@@ -115,8 +115,8 @@ class Generate(MeshOptions, Model):
                 raise UsageError(sentence)
         self.check_packages()
 
-    def _look(self, predictor: "Predictor") -> "Look":
-        from panohead.gallery import Look
+    def _style(self, predictor: "Predictor") -> "ViewStyle":
+        from panohead.gallery import ViewStyle
 
         behind: Any = None
         other = None
@@ -125,7 +125,7 @@ class Generate(MeshOptions, Model):
             other = predictor.sample(seed, truncation_psi=self.truncation_psi)
         elif self.background is not None:
             behind = parse_background(self.background)
-        return Look(
+        return ViewStyle(
             pitch_deg=self.pitch,
             resolution=self.resolution,
             background=behind,
@@ -141,17 +141,19 @@ class Generate(MeshOptions, Model):
             return sample(seed)
         return predictor.mix(sample(seed), sample(self.mix_with), parse_numbers(self.mix_rows, "rows"))
 
-    def _write_head(self, head: "Head", out: Path, seed: int, look: "Look", step: Callable[[], None]) -> list["Image"]:
+    def _write_head(
+        self, head: "Head", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
+    ) -> list["Image"]:
         from panohead.gallery import write_turntable, write_views
 
         name = f"seed{seed:04d}"
-        pictures = write_views(
-            head, out / name, self.yaws, look, depth=self.depth, mask=self.masks, step=step, thumbnail=self.cell_size
+        images = write_views(
+            head, out / name, self.yaws, style, depth=self.depth, mask=self.masks, step=step, thumbnail=self.cell_size
         )
         if self.turntable:
-            path = out / f"{name}_turntable{FILM_SUFFIXES[self.turntable_format]}"
-            write_turntable(head, path, frames=self.frames, fps=self.fps, look=look, step=step)
+            path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.turntable_format]}"
+            write_turntable(head, path, frames=self.frames, fps=self.fps, style=style, step=step)
         if self.mesh:
             self.write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh])
             step()
-        return pictures
+        return images

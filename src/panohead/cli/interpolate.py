@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from panohead.cli.common import FILM_SUFFIXES, Debug, Model, counting, output_folder, parse_numbers, say
+from panohead.cli.common import VIDEO_SUFFIXES, Debug, Model, counting, output_folder, parse_numbers, say
 from panohead.errors import UsageError
 
 
@@ -37,11 +37,11 @@ class Interpolate(Model):
         seeds = parse_numbers(self.seeds)
         if len(seeds) < 2 or self.count < 1 or not self.fps > 0:
             raise UsageError("a walk needs at least two --seeds, one frame of --count and a positive --fps")
-        from panohead.gallery import Look, write_walk
+        from panohead.gallery import ViewStyle, write_walk
 
         predictor = self.load()
         heads = [predictor.sample(seed, truncation_psi=self.truncation_psi) for seed in seeds]
-        path = output_folder(self.out) / f"walk{FILM_SUFFIXES[self.film_format]}"
+        path = output_folder(self.out) / f"walk{VIDEO_SUFFIXES[self.film_format]}"
         frames = len(heads) * self.count if self.loop else (len(heads) - 1) * self.count + 1
         with counting("rendering", frames) as step:
             write_walk(
@@ -52,7 +52,7 @@ class Interpolate(Model):
                 fps=self.fps,
                 loop=self.loop,
                 yaw_sweep_deg=self.yaw_sweep,
-                look=Look(pitch_deg=self.pitch),
+                style=ViewStyle(pitch_deg=self.pitch),
                 step=step,
             )
         say(f"wrote {path}")

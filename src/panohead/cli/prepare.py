@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from panohead.cli.common import Debug, counting, say
-from panohead.cli.detector_options import FinderOptions
+from panohead.cli.detector_options import DetectorOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Gates:
 
 
 @dataclass(kw_only=True)
-class Prepare(FinderOptions):
+class Prepare(DetectorOptions):
     """Photos to aligned crops, cameras, soft masks and a report. Stopped and started again, it continues."""
 
     photos: Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -88,14 +88,14 @@ class Prepare(FinderOptions):
             for _ in steps:
                 advance()
         summary = finish(settings)
-        report = write_report(settings.out, summary.remarks)
+        report = write_report(settings.out, summary.notes)
         say(f"{summary.accepted} crops of {summary.photos} photos, {summary.coarse} of them with a coarse camera")
         for reason, count in list(summary.reasons.items())[:_REASONS_SHOWN]:
             say(f"  {count} left out: {printable(reason)}")
-        for remark in summary.remarks[:_REASONS_SHOWN]:
-            say(f"  {printable(remark)}")
-        if len(summary.remarks) > _REASONS_SHOWN:
-            say(f"  and {len(summary.remarks) - _REASONS_SHOWN} more such rows; all are in the report")
+        for note in summary.notes[:_REASONS_SHOWN]:
+            say(f"  {printable(note)}")
+        if len(summary.notes) > _REASONS_SHOWN:
+            say(f"  and {len(summary.notes) - _REASONS_SHOWN} more such rows; all are in the report")
         say(f"wrote the dataset to {settings.out}; look at {report}")
 
     def settings(self) -> "PrepareSettings":
@@ -114,7 +114,7 @@ class Prepare(FinderOptions):
             raise UsageError(f"--size {self.size} must be between 16 and 4096")
         if not 1 <= self.workers <= 1024:
             raise UsageError(f"--workers {self.workers} must be between 1 and 1024")
-        self.check_finders()
+        self.check_detectors()
         return PrepareSettings(
             out=self.out,
             size=self.size,

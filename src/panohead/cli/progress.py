@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from panohead.inversion import FastConfig, OfficialConfig, Step
+    from panohead.inversion import FastConfig, OfficialConfig, OptimizationStep
 
 _UNITS = {"screen": 1, "search, coarse": 4, "search": 8, "tune": 9}
 """What a step of a phase costs beside the others, for the time left (measured with the demo model: 10 to 90 ms)."""
 
 
 @contextmanager
-def optimisation_bar(
+def optimization_bar(
     config: "FastConfig | OfficialConfig",
-) -> Iterator[tuple[Callable[["Step"], None], Callable[[str], None]]]:
+) -> Iterator[tuple[Callable[["OptimizationStep"], None], Callable[[str], None]]]:
     """A progress bar whose time left counts what phases cost; phases that end early are jumped.
 
     Yields:
@@ -46,14 +46,14 @@ def optimisation_bar(
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("reading the photos", total=total)
 
-        def advance(step: "Step") -> None:
+        def advance(step: "OptimizationStep") -> None:
             progress.update(
                 task,
                 completed=begins[step.phase] + step.number * _UNITS[step.phase],
                 description=f"{step.phase} {step.number}/{step.total}, loss {step.losses['loss']:.4f}",
             )
 
-        yield advance, lambda remark: progress.console.print(remark, markup=False, highlight=False, soft_wrap=True)
+        yield advance, lambda note: progress.console.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from panohead.cli.common import TRANSPARENT, Debug, Model, parse_background, say
-from panohead.cli.detector_options import FinderOptions
+from panohead.cli.detector_options import DetectorOptions
 from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from panohead.alignment.detectors import AlignmentTools
     from panohead.alignment.pose_file import GivenPose
     from panohead.cli.reconstruct_output import Digests
-    from panohead.gallery import Look
+    from panohead.gallery import ViewStyle
     from panohead.geometry import Camera
-    from panohead.inversion import FastConfig, Journal, OfficialConfig, PictureLoss, ReconstructedHead
+    from panohead.inversion import FastConfig, ImageLoss, OfficialConfig, OptimizationLog, ReconstructedHead
 
 _WEIGHT_FREE = "Laplacian pyramid, gradients and SSIM; no weights (give --lpips for LPIPS-VGG)"
 
 
 @dataclass(kw_only=True)
-class Reconstruct(MeshOptions, FinderOptions, Model):
+class Reconstruct(MeshOptions, DetectorOptions, Model):
     """Photos of one person to a head. Ctrl-C keeps the best so far; --resume goes on."""
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -63,21 +63,21 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
 
     def run(self) -> None:
         """Reconstruct and write everything."""
-        from panohead.cli.progress import optimisation_bar, stop_on_interrupt
+        from panohead.cli.progress import optimization_bar, stop_on_interrupt
         from panohead.cli.reconstruct_output import STATE, digests, open_folder
-        from panohead.inversion import Journal
+        from panohead.inversion import OptimizationLog
 
         self._check()
         config = self._config()
         cameras, masks = self._cameras(), self._masks()
         poses, tools = self._poses(), self._tools()
-        self._look()  # a mistake in --background is told now, not in the end
+        self._style()  # a mistake in --background is told now, not in the end
         predictor = self.load()
         loss = self._loss()
         photos = digests(self.photos)
         out = open_folder(self.out, photos, resume=self.resume)
-        with stop_on_interrupt() as asked, optimisation_bar(config) as (advance, remark):
-            journal = Journal(advance, remark, should_stop=asked, path=out / STATE, resume=self.resume)
+        with stop_on_interrupt() as asked, optimization_bar(config) as (advance, note):
+            log = OptimizationLog(advance, note, should_stop=asked, path=out / STATE, resume=self.resume)
             head = predictor.reconstruct(
                 self.photos,
                 cameras,
@@ -87,29 +87,29 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
                 config=config,
                 loss=loss,
                 seed=self.seed,
-                journal=journal,
+                log=log,
                 tools=tools,
             )
-        if journal.stopped:
+        if log.stopped:
             say("stopped; writing the best so far (Ctrl-C again to leave at once)")
         self._write(head, out, photos)
-        self._conclude(journal, out)
+        self._conclude(log, out)
 
-    def _conclude(self, journal: "Journal", out: Path) -> None:
+    def _conclude(self, log: "OptimizationLog", out: Path) -> None:
         from panohead.cli.reconstruct_output import STATE
 
-        if journal.stopped:
+        if log.stopped:
             say(f"stopped early: the best so far is in {out}; the same command with --resume goes on")
             raise KeyboardInterrupt
         (out / STATE).unlink(missing_ok=True)
         say(f"wrote the head to {out}; look at {out / 'report.html'}")
 
     def _check(self) -> None:
-        from panohead.inversion.load_photos import MOST_PHOTOS
+        from panohead.inversion.load_photos import MAX_PHOTOS
 
         wrong = {
-            f"{len(self.photos)} photos were given; give 1 to {MOST_PHOTOS} of one person": (
-                not 1 <= len(self.photos) <= MOST_PHOTOS
+            f"{len(self.photos)} photos were given; give 1 to {MAX_PHOTOS} of one person": (
+                not 1 <= len(self.photos) <= MAX_PHOTOS
             ),
             "--labels goes with --aligned": not self.aligned and self.labels is not None,
             "--poses is for ordinary photos; aligned crops have --labels": self.aligned and self.poses is not None,
@@ -135,7 +135,7 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         for sentence, is_wrong in wrong.items():
             if is_wrong:
                 raise UsageError(sentence)
-        self.check_finders()
+        self.check_detectors()
         self.check_packages()
         for photo in self.photos:
             if photo.is_dir():
@@ -156,7 +156,7 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         changed: FastConfig | OfficialConfig = replace(config, **given)
         return changed
 
-    def _loss(self) -> "PictureLoss | None":
+    def _loss(self) -> "ImageLoss | None":
         if self.lpips is None:
             return None
         from panohead.inversion import FeatureLoss
@@ -184,13 +184,13 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         return found
 
     def _poses(self) -> "list[GivenPose | None] | None":
-        from panohead.alignment.pose_file import find_pose, read_poses, remarks_on_poses
+        from panohead.alignment.pose_file import find_pose, notes_on_poses, read_poses
 
         if self.poses is None:
             return None
         listed, names = read_poses(self.poses), [photo.as_posix() for photo in self.photos]
-        for remark in remarks_on_poses(listed, names):
-            say(f"{self.poses}: {remark}")
+        for note in notes_on_poses(listed, names):
+            say(f"{self.poses}: {note}")
         return [find_pose(listed, name) for name in names]
 
     def _tools(self) -> "AlignmentTools | None":
@@ -216,12 +216,12 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
         from panohead.cli.reconstruct_output import write_results
         from panohead.inversion.report import write_report
 
-        results, notes = write_results(head, out, self._look(), frames=self.frames, meshes=self)
+        results, notes = write_results(head, out, self._style(), frames=self.frames, meshes=self)
         saved = head.save(out, checkpoint=self.checkpoint, photos=photos)
-        notes = [*head.journal.remarks, *notes]
-        if head.journal.stopped:
+        notes = [*head.log.notes, *notes]
+        if head.log.stopped:
             notes.append("The run was stopped early; this is the best so far.")
-        doubts = write_report(
+        problems = write_report(
             head,
             out / "report.html",
             preset=self.preset,
@@ -229,12 +229,12 @@ class Reconstruct(MeshOptions, FinderOptions, Model):
             notes=notes,
             files=[*results, *(path.name for path in saved)],
         )
-        for doubt in doubts:
-            say(doubt)
+        for mismatch in problems:
+            say(mismatch)
 
-    def _look(self) -> "Look":
-        from panohead.gallery import Look
+    def _style(self) -> "ViewStyle":
+        from panohead.gallery import ViewStyle
 
         if self.background == TRANSPARENT:
-            return Look(transparent=True)
-        return Look(background=None if self.background is None else parse_background(self.background))
+            return ViewStyle(transparent=True)
+        return ViewStyle(background=None if self.background is None else parse_background(self.background))

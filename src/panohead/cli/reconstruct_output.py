@@ -10,12 +10,12 @@ from panohead.errors import NoSurfaceError, PanoHeadError
 
 if TYPE_CHECKING:
     from panohead.cli.mesh_options import MeshOptions
-    from panohead.gallery import Look
+    from panohead.gallery import ViewStyle
     from panohead.inversion import ReconstructedHead
 
 STATE = "reconstruct.state"
 MESHES = {"glb": "head.glb", **{suffix: f"mesh.{suffix}" for suffix in ("obj", "ply", "stl", "mrc")}}
-FILMS = ("turntable.mp4", "turntable.webm")
+VIDEOS = ("turntable.mp4", "turntable.webm")
 FRAMES = "turntable"
 """Folder of transparent pictures."""
 _FPS = 24.0
@@ -67,7 +67,7 @@ def open_folder(path: Path, photos: Digests, *, resume: bool) -> Path:
 
 
 def write_results(
-    head: "ReconstructedHead", out: Path, look: "Look", *, frames: int, meshes: "MeshOptions"
+    head: "ReconstructedHead", out: Path, style: "ViewStyle", *, frames: int, meshes: "MeshOptions"
 ) -> tuple[list[str], list[str]]:
     """Views, turntable and meshes.
 
@@ -77,14 +77,14 @@ def write_results(
     from panohead.gallery import CONTACT_YAWS, write_sheet, write_turntable, write_views
 
     _drop_older(out)
-    film, also = out / FILMS[0], []
-    if look.transparent:
-        film, also = out / FILMS[1], [out / FRAMES]
+    video, also = out / VIDEOS[0], []
+    if style.transparent:
+        video, also = out / VIDEOS[1], [out / FRAMES]
     with counting("writing", len(CONTACT_YAWS) + frames + 1) as step:
-        row = write_views(head, out / "views", CONTACT_YAWS, look, step=step)
-        write_sheet({"": row}, out / "views.png", CONTACT_YAWS, cell_size=192, transparent=look.transparent)
-        write_turntable(head, film, frames=frames, fps=_FPS, look=look, step=step, also=also)
-        files, notes = [film.name, *(path.name for path in also), "views.png"], []
+        row = write_views(head, out / "views", CONTACT_YAWS, style, step=step)
+        write_sheet({"": row}, out / "views.png", CONTACT_YAWS, cell_size=192, transparent=style.transparent)
+        write_turntable(head, video, frames=frames, fps=_FPS, style=style, step=step, also=also)
+        files, notes = [video.name, *(path.name for path in also), "views.png"], []
         try:
             names = [MESHES[suffix] for suffix in meshes.mesh]
             mesh = meshes.write_meshes(head, [out / name for name in names])
@@ -100,9 +100,9 @@ def write_results(
 
 def _drop_older(out: Path) -> None:
     """Results of an earlier run that this one may not write again; nothing else."""
-    for name in (*MESHES.values(), *FILMS, "report.html"):
+    for name in (*MESHES.values(), *VIDEOS, "report.html"):
         (out / name).unlink(missing_ok=True)
-    for picture in (out / FRAMES).glob("frame_*.png"):
-        picture.unlink()
+    for image in (out / FRAMES).glob("frame_*.png"):
+        image.unlink()
     if (out / FRAMES).is_dir() and not any((out / FRAMES).iterdir()):
         (out / FRAMES).rmdir()

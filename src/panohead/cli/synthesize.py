@@ -11,7 +11,7 @@ from panohead.cli.common import Debug, output_folder, say
 from panohead.errors import PanoHeadError
 
 if TYPE_CHECKING:
-    from panohead.synthetic.config import SynthesisConfig
+    from panohead.synthetic.config import SyntheticDatasetConfig
 
 _PREVIEW_PEOPLE = 16
 
@@ -68,14 +68,16 @@ class Synthesize:
         say(f"wrote {people * config.views} pictures of {people} people to {config.out} in {seconds:.0f} s")
         say(f"the cameras are in {dataset_index(config)}, the people in {config.out / 'people.jsonl'}")
 
-    def config(self) -> "SynthesisConfig":
+    def config(self) -> "SyntheticDatasetConfig":
         """The settings that decide the dataset."""
-        from panohead.synthetic.config import SynthesisConfig
+        from panohead.synthetic.config import SyntheticDatasetConfig
 
-        return SynthesisConfig(**{name: getattr(self, name) for name in SynthesisConfig.__dataclass_fields__})
+        return SyntheticDatasetConfig(
+            **{name: getattr(self, name) for name in SyntheticDatasetConfig.__dataclass_fields__}
+        )
 
 
-def with_progress(steps: Iterator[int], config: "SynthesisConfig") -> Iterator[int]:
+def with_progress(steps: Iterator[int], config: "SyntheticDatasetConfig") -> Iterator[int]:
     """Pass on the counts of finished people, showing pictures done, pictures a second and the time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -87,9 +89,9 @@ def with_progress(steps: Iterator[int], config: "SynthesisConfig") -> Iterator[i
         bar = progress.add_task("", total=total, completed=first, pace="starting")
         yield first // config.views
         for done in steps:
-            pictures = done * config.views
-            rate = (pictures - first) / max(time.monotonic() - began, 1e-6)
-            progress.update(bar, completed=pictures, pace=_pace(rate, total - pictures))
+            images = done * config.views
+            rate = (images - first) / max(time.monotonic() - began, 1e-6)
+            progress.update(bar, completed=images, pace=_pace(rate, total - images))
             yield done
 
 
@@ -108,7 +110,7 @@ def image_options(suffix: str) -> dict[str, Any]:
     return options
 
 
-def write_preview(config: "SynthesisConfig") -> Path:
+def write_preview(config: "SyntheticDatasetConfig") -> Path:
     """The contact sheet; returns its path.
 
     Raises:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from panohead.data.batch import PhotoBatch, PhotoItem, collate
 from panohead.data.broken import BrokenFile, BrokenPhotos
-from panohead.data.decode import MASK_MODES, PHOTO_MODES, Background, Treatment, decode, treat
+from panohead.data.decode import MASK_MODES, PHOTO_MODES, BackgroundMode, Preprocessing, decode, preprocess
 from panohead.data.labels import jittered, read_labels
 from panohead.data.layout import dataset_paths, open_layout
 from panohead.data.selection import SelectionConfig, select
@@ -34,7 +34,7 @@ def open_dataset(
     selection: SelectionConfig | None = None,
     *,
     masks: Path | None = None,
-    background: Background = "keep",
+    background: BackgroundMode = "keep",
     resolution: int | None = None,
     camera_jitter: float = 0.0,
     camera_jitter_seed: int = 0,
@@ -45,7 +45,7 @@ def open_dataset(
 
     Args:
         root, masks: see :func:`panohead.data.layout.open_layout`.
-        background, resolution: see :class:`panohead.data.decode.Treatment`.
+        background, resolution: see :class:`panohead.data.decode.Preprocessing`.
         camera_jitter: standard deviation of a fixed error added to every camera position, world units: an ablation of
             the camera's self-adaptation (paper section 3.3). The label of a mirrored item is the mirrored label.
         camera_jitter_seed: of these errors.
@@ -57,7 +57,7 @@ def open_dataset(
     return PhotoDataset(
         *open_layout(root, masks),
         selection,
-        treatment=Treatment(background=background, resolution=resolution),
+        preprocessing=Preprocessing(background=background, resolution=resolution),
         camera_jitter=camera_jitter,
         camera_jitter_seed=camera_jitter_seed,
         broken_limit=broken_limit,
@@ -92,7 +92,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         masks: Path | FileSource,
         selection: SelectionConfig | None = None,
         *,
-        treatment: Treatment | None = None,
+        preprocessing: Preprocessing | None = None,
         camera_jitter: float = 0.0,
         camera_jitter_seed: int = 0,
         broken_limit: int = 0,
@@ -110,17 +110,17 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         self.selection = select(self.photo_labels, selection or SelectionConfig())
         self.broken = BrokenPhotos(broken_limit)
         self._cache: dict[int, tuple[Tensor, Tensor]] | None = {} if cache else None
-        self._treatment = treatment or Treatment()
+        self._preprocessing = preprocessing or Preprocessing()
         self._side = 0
         self._side = self._first_side()
-        self._factor = self._treatment.factor(self._side, str(self._images.path))
+        self._factor = self._preprocessing.factor(self._side, str(self._images.path))
         self.resolution = self._side // self._factor
 
     def __len__(self) -> int:
         return len(self.selection.photo)
 
     def __getitem__(self, index: int) -> PhotoItem:
-        return self._told(lambda found: self.read(index, found))
+        return self._reporting(lambda found: self.read(index, found))
 
     def labels_sha256(self) -> str:
         """Of all photos' labels in order: the same for the same photos in another place or layout."""
@@ -128,7 +128,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
 
     def batch(self, indices: Sequence[int]) -> PhotoBatch:
         """Several items at once."""
-        return self._told(lambda found: self.read_batch(indices, found))
+        return self._reporting(lambda found: self.read_batch(indices, found))
 
     def read(self, index: int, found: dict[str, str]) -> PhotoItem | None:
         """One item, or the next one that can be read; without telling anybody what cannot.
@@ -171,7 +171,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         """Picture and mask of a photo, by its place in ``names``. Raises BrokenFile when it cannot be read."""
         if self._cache is not None and photo in self._cache:
             return self._cache[photo]
-        image, mask = treat(*self._decode(photo), background=self._treatment.background, factor=self._factor)
+        image, mask = preprocess(*self._decode(photo), background=self._preprocessing.background, factor=self._factor)
         pair = torch.from_numpy(image), torch.from_numpy(mask)
         if self._cache is not None:
             self._cache[photo] = pair
@@ -204,7 +204,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
     def _entry(self, index: int) -> tuple[int, bool]:
         return int(self.selection.photo[index]), bool(self.selection.flipped[index])
 
-    def _told(self, read: Callable[[dict[str, str]], T | None]) -> T:
+    def _reporting(self, read: Callable[[dict[str, str]], T | None]) -> T:
         """What ``read`` gives, after reporting the unreadable files that it met."""
         found: dict[str, str] = {}
         result = read(found)
@@ -226,7 +226,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
                         break
             return None
 
-        return self._told(read)
+        return self._reporting(read)
 
     def _decode(self, photo: int) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width 1"]]:
         image = decode(self._images, self.names[photo], "RGB", PHOTO_MODES, self._side)

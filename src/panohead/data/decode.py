@@ -16,11 +16,11 @@ from panohead.errors import PanoHeadError
 PHOTO_MODES = ("RGB", "RGBA", "L", "LA", "P")
 MASK_MODES = ("L", "1", "P", "RGB")
 
-Background = Literal["keep", "white"]
+BackgroundMode = Literal["keep", "white"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Treatment:
+class Preprocessing:
     """What is done to photos and masks when they are decoded.
 
     Attributes:
@@ -28,7 +28,7 @@ class Treatment:
         resolution: side in pixels to reduce to, the original one divided by a whole number; None for the original.
     """
 
-    background: Background = "keep"
+    background: BackgroundMode = "keep"
     resolution: int | None = None
 
     def factor(self, side: int, place: str) -> int:
@@ -62,9 +62,9 @@ def decode(
     """
     file = source.describe(name)
     try:
-        with Image.open(io.BytesIO(source.read(name))) as picture:
-            found, size = picture.mode, picture.size
-            pixels = np.array(picture.convert(mode)) if found in accepted else None
+        with Image.open(io.BytesIO(source.read(name))) as image:
+            found, size = image.mode, image.size
+            pixels = np.array(image.convert(mode)) if found in accepted else None
     except PanoHeadError as error:
         raise BrokenFile(file, str(error)) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -83,11 +83,11 @@ def decode(
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def treat(
+def preprocess(
     image: UInt8[np.ndarray, "height width 3"],
     mask: UInt8[np.ndarray, "height width 1"],
     *,
-    background: Background = "keep",
+    background: BackgroundMode = "keep",
     factor: int = 1,
 ) -> tuple[UInt8[np.ndarray, "3 out_height out_width"], UInt8[np.ndarray, "1 out_height out_width"]]:
     """Composite on the background, reduce both by averaging blocks of ``factor`` x ``factor``, put channels first."""

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 _HASH_SIDE = 8
 
 
-def picture_hash(frame: UInt8[np.ndarray, "height width 3"]) -> str:
+def image_hash(frame: UInt8[np.ndarray, "height width 3"]) -> str:
     """64 bits as 16 hexadecimal digits: whether each of 8 x 8 neighbours brightens to the right (dHash).
 
     Equal up to a few bits for copies of other size, compression or brightness.
@@ -25,7 +25,7 @@ def repeated(hashes: dict[str, str], bits: int) -> dict[str, str]:
     """Which pictures repeat which: name to the first name like it.
 
     Args:
-        hashes: of :func:`picture_hash` by name, in the order in which the first is kept.
+        hashes: of :func:`image_hash` by name, in the order in which the first is kept.
         bits: largest difference; -1 for none.
     """
     if bits < 0:

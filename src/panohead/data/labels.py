@@ -12,7 +12,7 @@ from panohead.errors import PanoHeadError
 
 LABELS_FILE = "dataset.json"
 LABEL_DIM = 25
-SMALLEST_DETERMINANT = 1e-3
+MIN_DETERMINANT = 1e-3
 """Of a rotation that is one; its determinant is 1."""
 
 
@@ -63,7 +63,7 @@ def _label(values: Any, name: str, file: str) -> np.ndarray:
         raise PanoHeadError(f"{what} is not a list of numbers; correct it") from error
     if label.shape != (LABEL_DIM,) or not np.isfinite(label).all():
         raise PanoHeadError(f"{what} must be {LABEL_DIM} finite numbers; correct it")
-    if abs(np.linalg.det(label[:16].reshape(4, 4)[:3, :3].astype(np.float64))) < SMALLEST_DETERMINANT:
+    if abs(np.linalg.det(label[:16].reshape(4, 4)[:3, :3].astype(np.float64))) < MIN_DETERMINANT:
         raise PanoHeadError(f"{what} is no camera: its first 16 numbers must be a cam2world matrix, row by row")
     return label
 

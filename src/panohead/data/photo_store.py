@@ -15,7 +15,7 @@ from panohead.data.dataset import PhotoDataset
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 
-MOST_THREADS = 16
+MAX_THREADS = 16
 PHOTOS_AT_ONCE = 256
 """Decoded between two reports of progress; an interruption waits for them."""
 
@@ -84,7 +84,7 @@ class PhotoStore:
 
         broken = []
         # Threads suffice: Pillow decodes outside of Python's lock.
-        with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
+        with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
             for begin in range(0, len(chosen), PHOTOS_AT_ONCE):
                 rows = range(begin, min(begin + PHOTOS_AT_ONCE, len(chosen)))
                 errors = [(row, error) for row, error in zip(rows, threads.map(decode, rows), strict=True) if error]
@@ -103,6 +103,6 @@ def _readable(broken: Bool[np.ndarray, " item"]) -> Int[np.ndarray, " item"]:
 
 
 def _flip(
-    picture: UInt8[Tensor, "batch channel height width"], flipped: Bool[Tensor, " batch"]
+    image: UInt8[Tensor, "batch channel height width"], flipped: Bool[Tensor, " batch"]
 ) -> UInt8[Tensor, "batch channel height width"]:
-    return torch.where(flipped[:, None, None, None], picture.flip(-1), picture)
+    return torch.where(flipped[:, None, None, None], image.flip(-1), image)

@@ -16,7 +16,7 @@ from panohead.errors import PanoHeadError
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedList:
     """What one process made of one list of items.
 
     Attributes:
@@ -27,9 +27,9 @@ class Decoded:
     batch: PhotoBatch | None
     broken: dict[str, str]
 
-    def pin_memory(self) -> "Decoded":
+    def pin_memory(self) -> "DecodedList":
         """The same in page-locked memory; DataLoader asks for it."""
-        return Decoded(self.batch and self.batch.pin_memory(), self.broken)
+        return DecodedList(self.batch and self.batch.pin_memory(), self.broken)
 
 
 def decoded_batches(
@@ -49,7 +49,7 @@ def decoded_batches(
         # More processes than cores may be wise: the files can be far away.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
         loader = torch.utils.data.DataLoader(
-            _Reader(dataset),
+            _ItemReader(dataset),
             batch_size=None,
             sampler=order,
             num_workers=workers,
@@ -68,19 +68,19 @@ def decoded_batches(
         batches._shutdown_workers()
 
 
-class _Reader(torch.utils.data.Dataset[Decoded]):
+class _ItemReader(torch.utils.data.Dataset[DecodedList]):
     """Decodes whole lists of items."""
 
     def __init__(self, dataset: PhotoDataset) -> None:
         self._dataset = dataset
 
-    def __getitem__(self, indices: list[int]) -> Decoded:
+    def __getitem__(self, indices: list[int]) -> DecodedList:
         broken: dict[str, str] = {}
         batch = self._dataset.read_batch(indices, broken)
-        return Decoded(batch, broken)
+        return DecodedList(batch, broken)
 
 
-def _next(batches: Iterator[Decoded]) -> Decoded:
+def _next(batches: Iterator[DecodedList]) -> DecodedList:
     try:
         return next(batches)
     except (RuntimeError, OSError, EOFError) as error:
@@ -101,7 +101,7 @@ def _is_death(error: Exception) -> bool:
     return not isinstance(error, RuntimeError) or "DataLoader worker" in str(error)
 
 
-def _opened(decoded: Decoded, dataset: PhotoDataset) -> PhotoBatch:
+def _opened(decoded: DecodedList, dataset: PhotoDataset) -> PhotoBatch:
     dataset.broken.report(decoded.broken)
     if decoded.batch is None:
         raise dataset.broken.error()

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from panohead.evaluation.head_views import HeadViews
 from panohead.evaluation.results import Result
-from panohead.evaluation.warping import OPAQUE, View
+from panohead.evaluation.warping import OPAQUE, DepthView
 from panohead.head import Head
 from panohead.mesh.surface import OFFICIAL_LEVEL
 
 BACK_YAWS = (160.0, 180.0, 200.0)
 FRONT_YAWS = (-20.0, 0.0, 20.0)
-SMALLEST_FLOATER = 1e-4
+MIN_FLOATER = 1e-4
 """Share of the head's volume from which a separate piece counts."""
 
 
@@ -43,7 +43,7 @@ class BackOfHead:
 
     def add(self, views: HeadViews) -> None:
         """Look at front and back."""
-        front, back = View.of(views.at(0.0)), View.of(views.at(180.0))
+        front, back = DepthView.of(views.at(0.0)), DepthView.of(views.at(180.0))
         self._scores.append((mirror_score(front, back), relief_score(front, back)))
         if self.detector is not None:
             sides: tuple[tuple[Literal["front", "back"], tuple[float, ...]], ...] = (
@@ -90,7 +90,7 @@ class BackOfHead:
         return found
 
 
-def mirror_score(front: View, back: View) -> float:
+def mirror_score(front: DepthView, back: DepthView) -> float:
     """Correlation of the fine structure of the back view with the mirrored front view; nan where they share no pixels.
 
     A density that is the same before and behind the head shows the back camera the front's picture mirrored. Shading
@@ -99,7 +99,7 @@ def mirror_score(front: View, back: View) -> float:
     return _mirrored_correlation(front, back, front.image.mean(dim=0), back.image.mean(dim=0), _fine)
 
 
-def relief_score(front: View, back: View) -> float:
+def relief_score(front: DepthView, back: DepthView) -> float:
     """The same of the depth maps: a nose and eye sockets on the back, whatever their colour.
 
     Every head is round before and behind, so the best polynomial of fourth degree is taken off both.
@@ -112,8 +112,8 @@ Detail = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 def _mirrored_correlation(
-    front: View,
-    back: View,
+    front: DepthView,
+    back: DepthView,
     first: Float[Tensor, "height width"],
     second: Float[Tensor, "height width"],
     detail: Detail,
@@ -214,7 +214,7 @@ def floaters(solid: Bool[np.ndarray, "x y z"]) -> tuple[int, float]:
     if count == 0:
         return 0, math.nan
     volumes = np.sort(np.bincount(pieces.ravel())[1:])[::-1]
-    debris = volumes[1:][volumes[1:] >= SMALLEST_FLOATER * volumes[0]]
+    debris = volumes[1:][volumes[1:] >= MIN_FLOATER * volumes[0]]
     return len(debris), float(debris.sum() / volumes.sum())
 
 

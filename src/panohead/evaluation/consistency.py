@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from panohead.evaluation.head_views import HeadViews
 from panohead.evaluation.results import Result
-from panohead.evaluation.warping import OPAQUE, View, photometric_error
+from panohead.evaluation.warping import OPAQUE, DepthView, photometric_error
 from panohead.frame import Frame
 
 BASES = (0.0, 90.0, 180.0, 270.0)
@@ -37,8 +37,8 @@ class Consistency:
             middle = views.at(base)
             for name, baseline in BASELINES.items():
                 other = views.at(base + baseline)
-                self._errors[name].append(photometric_error(View.of(other), View.of(middle)))
-                raw = photometric_error(View.of(other, raw=True), View.of(middle, raw=True))
+                self._errors[name].append(photometric_error(DepthView.of(other), DepthView.of(middle)))
+                raw = photometric_error(DepthView.of(other, raw=True), DepthView.of(middle, raw=True))
                 self._raw_errors[name].append(raw[0])
             self._gaps.append(resolution_gap(middle))
             around = [views.at(base + sign * FLICKER_STEP_DEG) for sign in (-1, 1)]
@@ -62,7 +62,7 @@ class Consistency:
 
 def resolution_gap(frame: Frame) -> float:
     """Mean absolute difference between the raw picture and the super-resolved one averaged down, where opaque."""
-    view = View.of(frame)
+    view = DepthView.of(frame)
     opaque = view.mask[0] > OPAQUE
     if not opaque.any():
         return math.nan
@@ -76,10 +76,10 @@ def flicker(before: Frame, now: Frame, after: Frame) -> tuple[float, float]:
     that the volume rendering has by itself.
     """
     values = []
-    for pictures in ((before.image, now.image, after.image), (before.image_raw, now.image_raw, after.image_raw)):
-        size = (pictures[0].shape[-2], pictures[0].shape[-1])
+    for images in ((before.image, now.image, after.image), (before.image_raw, now.image_raw, after.image_raw)):
+        size = (images[0].shape[-2], images[0].shape[-1])
         opaque = F.interpolate(now.mask[None], size, mode="nearest")[0, 0] > OPAQUE
-        second = (pictures[0] - 2 * pictures[1] + pictures[2]).abs().mean(dim=0) / 4
+        second = (images[0] - 2 * images[1] + images[2]).abs().mean(dim=0) / 4
         values.append(float(second[opaque].mean()) if opaque.any() else math.nan)
     return values[0], values[1]
 

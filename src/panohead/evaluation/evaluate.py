@@ -12,16 +12,16 @@ from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
 from panohead.evaluation.cost import cost
 from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
-from panohead.evaluation.distributions.image_set import PictureSet
-from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, photos_floor, real_sets
-from panohead.evaluation.ground_truth.depth_baseline import depth_floor
-from panohead.evaluation.ground_truth.people import KnownPerson, held_out_people
-from panohead.evaluation.ground_truth.reconstruction import Reconstruct, reconstruction, reconstruction_floor
+from panohead.evaluation.distributions.image_set import ImageSet
+from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_data_baseline, real_sets
+from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
+from panohead.evaluation.ground_truth.people import GroundTruthPerson, held_out_people
+from panohead.evaluation.ground_truth.reconstruction import ReconstructFunction, reconstruction, reconstruction_baseline
 from panohead.evaluation.head_views import HeadViews
-from panohead.evaluation.photos import Photos
+from panohead.evaluation.photos import ReferencePhotos
 from panohead.evaluation.protocol import comparisons
 from panohead.evaluation.real_data_baseline import tools_on_photos
-from panohead.evaluation.results import Progress, Result, Skipped, silent
+from panohead.evaluation.results import ProgressCallback, Result, Skipped, silent
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.evaluation.toolbox import Toolbox
 from panohead.perceptual.inception import Inception
@@ -31,12 +31,12 @@ FLOOR = "photos"
 """Name of the column that compares photos with other photos."""
 PHOTOS_PER_HEAD = 8
 """Photos that the borrowed tools are tried on, for every head that they look at."""
-SMALLEST_PHOTO = 128
+MIN_PHOTO = 128
 """Pixels per side of the photos that people are reconstructed from; more for larger generators."""
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluationResult:
     """Everything measured of one checkpoint (or of the photos themselves)."""
 
     name: str
@@ -58,19 +58,19 @@ class Evaluation:
         settings: EvaluationSettings,
         data: Path | None = None,
         *,
-        progress: Progress = silent,
-        reconstruct: Reconstruct | None = None,
+        progress: ProgressCallback = silent,
+        reconstruct: ReconstructFunction | None = None,
     ) -> None:
         """``reconstruct`` makes heads of photos, for the metric reconstruction; it lies above this package's floor."""
         self.settings, self.data, self.progress = settings.resolved(), data, progress
         self._reconstruct = reconstruct
-        self._people: list[KnownPerson] | PanoHeadError | None = None
-        self._photo_sets: dict[tuple[bool, int], tuple[PictureSet, PictureSet]] = {}
+        self._people: list[GroundTruthPerson] | PanoHeadError | None = None
+        self._photo_sets: dict[tuple[bool, int], tuple[ImageSet, ImageSet]] = {}
         self._tools = Toolbox(self.settings)
         self._device = torch.device("cpu")
         self.about: dict[str, Any] = {}
 
-    def run(self, subjects: dict[str, Predictor]) -> list[Evaluated]:
+    def run(self, subjects: dict[str, Predictor]) -> list[EvaluationResult]:
         """Measure all, one column each; the photos' own column (the floor) comes last."""
         columns = []
         self._device = next((predictor.device for predictor in subjects.values()), torch.device("cpu"))
@@ -78,7 +78,7 @@ class Evaluation:
         # First, so that its peak memory is not that of the other metrics; the table shows it last.
         costs = {name: cost(p.generator) if "cost" in self.settings.metrics else [] for name, p in subjects.items()}
         for name, predictor in subjects.items():
-            column = Evaluated(name, _about(predictor))
+            column = EvaluationResult(name, _about(predictor))
             if self._compares_sets:
                 column.take(self._sets(predictor, resolution))
             column.take(list(self._heads(predictor)))
@@ -86,15 +86,15 @@ class Evaluation:
                 column.take(self._reconstruction(predictor, list(subjects.values())))
             column.take(costs[name])
             columns.append(column)
-        columns.append(self._floor(list(subjects.values()), resolution))
+        columns.append(self._baseline(list(subjects.values()), resolution))
         return [column for column in columns if column.results or column.skipped]
 
     @cached_property
-    def photos(self) -> Photos:
+    def photos(self) -> ReferencePhotos:
         """The dataset with its backgrounds."""
         if self.data is None:
             raise PanoHeadError("sets of pictures and depth are compared with a dataset; name one with --data")
-        return Photos(self.data)
+        return ReferencePhotos(self.data)
 
     @property
     def _compares_sets(self) -> bool:
@@ -127,19 +127,19 @@ class Evaluation:
         found += compare_sets(reals, lambda row: made.by_route[row.subset.route], settings)
         return found + list(raw_gap(made, settings))
 
-    def _floor(self, predictors: list[Predictor], resolution: int) -> Evaluated:
-        column = Evaluated(FLOOR, self._about_photos() if self.data is not None else {})
+    def _baseline(self, predictors: list[Predictor], resolution: int) -> EvaluationResult:
+        column = EvaluationResult(FLOOR, self._about_photos() if self.data is not None else {})
         if self._compares_sets and self.settings.floor:
             settings, _ = self._set_settings(resolution)
             if settings.metrics:
                 reals, others = self._reals(bool(predictors) and self._white(predictors[0]), settings)
-                column.take(photos_floor(reals, others, settings))
+                column.take(real_data_baseline(reals, others, settings))
         if self.data is not None and self.settings.floor:
             column.take(self._tools_on_photos(predictors))
         if isinstance(self._people, list) and self.settings.floor:
-            column.take(reconstruction_floor(self._people))
+            column.take(reconstruction_baseline(self._people))
         if "depth" in self.settings.metrics:
-            column.take(_try("depth", lambda: depth_floor(self.photos.root, self.settings.heads)))
+            column.take(_try("depth", lambda: depth_baseline(self.photos.root, self.settings.heads)))
         return column
 
     def _tools_on_photos(self, predictors: list[Predictor]) -> list[Result]:
@@ -147,7 +147,7 @@ class Evaluation:
         if not tools:
             return []
         return tools_on_photos(
-            Photos(self.photos.root),
+            ReferencePhotos(self.photos.root),
             count=PHOTOS_PER_HEAD * self.settings.heads,
             seed=self.settings.seed,
             resolution=self._resolution(predictors),
@@ -157,10 +157,10 @@ class Evaluation:
             embedder=tools.get("embedder"),
         )
 
-    def _reals(self, white: bool, settings: SetSettings) -> tuple[PictureSet, PictureSet]:
+    def _reals(self, white: bool, settings: SetSettings) -> tuple[ImageSet, ImageSet]:
         key = white, settings.resolution
         if key not in self._photo_sets:
-            photos = Photos(self.photos.root, white)
+            photos = ReferencePhotos(self.photos.root, white)
             self._photo_sets[key] = real_sets(photos, settings)
         return self._photo_sets[key]
 
@@ -212,9 +212,9 @@ class Evaluation:
             return [Skipped("reconstruction", str(people))]
         return _try("reconstruction", lambda: reconstruction(predictor, people, reconstruct, progress=self.progress))
 
-    def _held_out(self, predictors: list[Predictor]) -> list[KnownPerson]:
+    def _held_out(self, predictors: list[Predictor]) -> list[GroundTruthPerson]:
         own = self.settings
-        side = max([SMALLEST_PHOTO, *(p.generator.config.superresolution.output_resolution for p in predictors)])
+        side = max([MIN_PHOTO, *(p.generator.config.superresolution.output_resolution for p in predictors)])
         people = []
         with self.progress("building people", own.people) as step:
             for person in held_out_people(own.people, own.people_seed, side, other_than=self.data):

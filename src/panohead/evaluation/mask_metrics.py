@@ -16,7 +16,7 @@ from panohead.evaluation.results import Result
 from panohead.geometry.camera import Camera
 
 YAWS = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
-GREY = (110, 110, 110)
+GRAY = (110, 110, 110)
 RIM = 0.05
 """Of the picture's side: farther than this from the opaque part nothing should be."""
 
@@ -59,7 +59,7 @@ class MaskError:
         for yaw in YAWS:
             frame = views.at(yaw)
             # Segmenters lose heads on white; grey is put behind by the generator's own mask.
-            found = self.look(frame.image if own_background else frame.on(GREY).image, frame.alpha())
+            found = self.look(frame.image if own_background else frame.on(GRAY).image, frame.alpha())
             if self._previous is not None and own_background:
                 other = views.head.render(Camera.orbit(yaw), background=self._previous.head)
                 swapped = self.segmenter.mask(other.image)

@@ -20,7 +20,7 @@ _WHITE = 255.0
 
 
 @dataclass(frozen=True)
-class Photos:
+class ReferencePhotos:
     """A dataset as the metrics see it: without mirrored or repeated pictures.
 
     Attributes:
@@ -72,9 +72,9 @@ class Photos:
                 f"compare at; give larger photos or --resolution {self.dataset.resolution}"
             )
         for start in range(0, len(indices), batch):
-            yield torch.stack([self._picture(int(index), resolution) for index in indices[start : start + batch]])
+            yield torch.stack([self._image(int(index), resolution) for index in indices[start : start + batch]])
 
-    def _picture(self, index: int, resolution: int) -> UInt8[Tensor, "3 height width"]:
+    def _image(self, index: int, resolution: int) -> UInt8[Tensor, "3 height width"]:
         item = self.dataset[index]
         image = item.image
         if self.white:
@@ -88,8 +88,8 @@ def reduced(images: UInt8[Tensor, "batch 3 height width"], resolution: int) -> U
     if images.shape[-1] == resolution:
         return images
     small = [
-        np.asarray(Image.fromarray(picture.permute(1, 2, 0).numpy()).resize((resolution,) * 2, Image.Resampling.BOX))
-        for picture in images.cpu()
+        np.asarray(Image.fromarray(image.permute(1, 2, 0).numpy()).resize((resolution,) * 2, Image.Resampling.BOX))
+        for image in images.cpu()
     ]
     return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).contiguous()
 

@@ -13,14 +13,14 @@ from panohead.evaluation.camera_error import CameraError, PoseEstimator
 from panohead.evaluation.fakes import from_bytes
 from panohead.evaluation.identity import YAWS, FaceEmbedder, Identity
 from panohead.evaluation.mask_metrics import MaskError, Segmenter
-from panohead.evaluation.photos import Photos
+from panohead.evaluation.photos import ReferencePhotos
 from panohead.evaluation.protocol import yaw_of
 from panohead.evaluation.results import Result
 from panohead.geometry.camera import Camera
 
 
 def tools_on_photos(
-    photos: Photos,
+    photos: ReferencePhotos,
     *,
     count: int,
     seed: int,
@@ -60,7 +60,7 @@ def tools_on_photos(
     return found + (people.results() if people is not None and people.views else [])
 
 
-def _faces(photos: Photos, count: int) -> Iterator[tuple[int, int]]:
+def _faces(photos: ReferencePhotos, count: int) -> Iterator[tuple[int, int]]:
     """Photo and person of at most ``count`` photos within the yaws that identity is looked at, person by person."""
     listing = photos.root / "people.jsonl"
     if not listing.is_file():

@@ -9,18 +9,18 @@ from typing import Any
 
 from rich.table import Table
 
-from panohead.evaluation.evaluate import Evaluated, software
+from panohead.evaluation.evaluate import EvaluationResult, software
 from panohead.evaluation.results import Result, text
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.system.atomic_write import atomic_path
 
 FORMAT_VERSION = 1
-Row = tuple[str, str, str]
+TableRow = tuple[str, str, str]
 _ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 
 
 def write_report(
-    out: Path, settings: EvaluationSettings, columns: Sequence[Evaluated], about: dict[str, Any]
+    out: Path, settings: EvaluationSettings, columns: Sequence[EvaluationResult], about: dict[str, Any]
 ) -> tuple[Path, Path]:
     """``metrics.json`` and ``table.md`` in ``out``.
 
@@ -51,7 +51,7 @@ def write_report(
     return metrics, table
 
 
-def rich_table(columns: Sequence[Evaluated]) -> Table:
+def rich_table(columns: Sequence[EvaluationResult]) -> Table:
     """For a terminal."""
     table = Table(title="evaluation")
     for title in ("metric", "views", "protocol"):
@@ -63,7 +63,7 @@ def rich_table(columns: Sequence[Evaluated]) -> Table:
     return table
 
 
-def markdown(columns: Sequence[Evaluated]) -> str:
+def markdown(columns: Sequence[EvaluationResult]) -> str:
     """The same table for documents, and the reasons for what is missing."""
     titles = ["metric", "views", "protocol", *(column.name for column in columns)]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
@@ -71,7 +71,7 @@ def markdown(columns: Sequence[Evaluated]) -> str:
     return "\n".join([*lines, "", *(f"- {reason}" for reason in reasons(columns)), ""])
 
 
-def reasons(columns: Sequence[Evaluated]) -> list[str]:
+def reasons(columns: Sequence[EvaluationResult]) -> list[str]:
     """One sentence for everything that was not measured, each once."""
     metrics: dict[str, list[str]] = {}
     for one in (one for column in columns for one in column.skipped):
@@ -80,9 +80,9 @@ def reasons(columns: Sequence[Evaluated]) -> list[str]:
     return [f"{', '.join(named)}: {reason}" for reason, named in metrics.items()]
 
 
-def _cells(columns: Sequence[Evaluated]) -> list[list[str]]:
+def _cells(columns: Sequence[EvaluationResult]) -> list[list[str]]:
     by_column = [{result.row: result for result in column.results} for column in columns]
-    rows: dict[Row, Result] = {}
+    rows: dict[TableRow, Result] = {}
     for found in by_column:
         for row, result in found.items():
             rows.setdefault(row, result)

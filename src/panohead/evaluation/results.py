@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Better = Literal["lower", "higher", "neither"]
-Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+ProgressCallback = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 """What is being done and in how many steps; the context yields what to call after each."""
 
 

@@ -16,7 +16,7 @@ OTHERS = ("reconstruction", "depth", "cost")
 METRICS = (*SETS, *HEADS, *OTHERS)
 GROUPS = {"all": METRICS, "weight-free": ("swd", "mask", "consistency", "back", "depth", "cost")}
 """Names for several metrics. Weight-free ones need no network but the generator; parts that do are skipped."""
-SMALLEST_SIDE = 16
+MIN_SIDE = 16
 """Pixels from which pictures can be compared."""
 
 Protocol = Literal["official", "strict"]
@@ -73,8 +73,8 @@ class EvaluationSettings:
                 "an evaluation needs at least 2 pictures, 1 head, 1 person, batches of 1 and a seed from 0; raise the "
                 "numbers"
             )
-        if self.resolution is not None and self.resolution < SMALLEST_SIDE:
-            raise UsageError(f"pictures are compared at {SMALLEST_SIDE} pixels or more; raise --resolution")
+        if self.resolution is not None and self.resolution < MIN_SIDE:
+            raise UsageError(f"pictures are compared at {MIN_SIDE} pixels or more; raise --resolution")
         return replace(self, metrics=metric_names(self.metrics))
 
     @property

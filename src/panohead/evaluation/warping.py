@@ -17,7 +17,7 @@ OPAQUE = 0.9
 
 
 @dataclass(frozen=True)
-class View:
+class DepthView:
     """Picture, depth along the ray (world units; anything where the mask is 0) and mask of one size, and the camera."""
 
     image: Float[Tensor, "3 height width"]
@@ -26,14 +26,14 @@ class View:
     camera: Camera
 
     @staticmethod
-    def of(frame: Frame, *, raw: bool = False) -> "View":
+    def of(frame: Frame, *, raw: bool = False) -> "DepthView":
         """A frame at the size of its depth: its picture averaged down, or its raw picture."""
         size = (frame.depth.shape[-2], frame.depth.shape[-1])
         image = frame.image_raw if raw else F.interpolate(frame.image[None], size, mode="area")[0]
-        return View(image, frame.depth, frame.mask, frame.camera)
+        return DepthView(image, frame.depth, frame.mask, frame.camera)
 
 
-def points_of(view: View) -> Float[Tensor, "height width 3"]:
+def points_of(view: DepthView) -> Float[Tensor, "height width 3"]:
     """World points that the pixels see."""
     size = view.depth.shape[-1]
     origins, directions = rays_from_camera(view.camera.expand(1), size)
@@ -41,7 +41,7 @@ def points_of(view: View) -> Float[Tensor, "height width 3"]:
 
 
 def warp(
-    source: View, target: View, *, tolerance: float = DEPTH_TOLERANCE
+    source: DepthView, target: DepthView, *, tolerance: float = DEPTH_TOLERANCE
 ) -> tuple[Float[Tensor, "3 height width"], Bool[Tensor, "height width"]]:
     """What ``source`` shows at the surface points of ``target``, and which of them both see.
 
@@ -58,7 +58,7 @@ def warp(
     return look(source.image), inside & surface & opaque
 
 
-def photometric_error(source: View, target: View) -> tuple[float, float]:
+def photometric_error(source: DepthView, target: DepthView) -> tuple[float, float]:
     """Mean absolute difference of colours (0 to 1) where both views see the same point, and the share of the target's
     opaque pixels that do; (nan, 0) where none does."""
     warped, seen = warp(source, target)
@@ -67,7 +67,7 @@ def photometric_error(source: View, target: View) -> tuple[float, float]:
     return float(difference[seen].mean()) if seen.any() else float("nan"), share
 
 
-def depth_disagreement(source: View, target: View) -> Float[Tensor, " pixel"]:
+def depth_disagreement(source: DepthView, target: DepthView) -> Float[Tensor, " pixel"]:
     """Distance between the target's surface points and the source's surface in their direction, world units.
 
     Of points that are opaque in both and project into the source; occluded ones give large values.

@@ -33,12 +33,12 @@ def look_at_pose(
     v = torch.atleast_1d(torch.as_tensor(vertical, dtype=torch.float32))
     h, v = torch.broadcast_tensors(h, v)
     phi = torch.arccos(1 - 2 * v.clamp(1e-5, math.pi - 1e-5) / math.pi)
-    centre = torch.stack(
+    center = torch.stack(
         [torch.sin(phi) * torch.cos(math.pi - h), torch.cos(phi), torch.sin(phi) * torch.sin(math.pi - h)], dim=-1
     )
-    centre = centre * torch.as_tensor(radius, dtype=torch.float32).reshape(-1, 1)
-    aim = torch.zeros_like(centre) if target is None else target.expand_as(centre)
-    return pose_looking(centre, aim - centre)
+    center = center * torch.as_tensor(radius, dtype=torch.float32).reshape(-1, 1)
+    aim = torch.zeros_like(center) if target is None else target.expand_as(center)
+    return pose_looking(center, aim - center)
 
 
 def sample_gaussian_pose(

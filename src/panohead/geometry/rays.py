@@ -6,7 +6,7 @@ from torch import Tensor
 
 from panohead.geometry.camera import Camera
 
-_LEAST_AHEAD = 1e-6
+_MIN_AHEAD = 1e-6
 
 
 def rays_from_camera(
@@ -45,5 +45,5 @@ def project(
     """
     offset = points - camera.cam2world[:3, 3]
     local = offset @ camera.cam2world[:3, :3]
-    flat = local / local[..., 2:].clamp_min(_LEAST_AHEAD)
-    return (flat @ camera.intrinsics.T)[..., :2] * 2 - 1, offset.norm(dim=-1), local[..., 2] > _LEAST_AHEAD
+    flat = local / local[..., 2:].clamp_min(_MIN_AHEAD)
+    return (flat @ camera.intrinsics.T)[..., :2] * 2 - 1, offset.norm(dim=-1), local[..., 2] > _MIN_AHEAD

@@ -65,7 +65,7 @@ def read_official_pickle(path: str | Path, *, max_bytes: int = MAX_FILE_BYTES) -
             _refuse_foreign(file.read(512), size)
             file.seek(0)
             source = Source(file, size)
-            checkpoint = _Reader(source).read()
+            checkpoint = _PickleReader(source).read()
             if source.position != size:
                 raise Refusal(f"is damaged: {size - source.position} bytes follow the end of its pickle.")
         check_checkpoint(checkpoint)
@@ -124,7 +124,7 @@ class _NumberType:
         self.order = "<"
 
 
-class _Reader:
+class _PickleReader:
     """The stand-ins of the eleven globals, with what they share: the file, the budget, the storages already read."""
 
     def __init__(self, source: Source) -> None:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera
-from panohead.inversion.photo import Photo
+from panohead.inversion.photo import AlignedPhoto
 
 NUMBERS = 5
 _SPREAD_DEG = {"given": 2.0, "face": 4.0, "angles": 8.0, "coarse": 12.0}
@@ -21,7 +21,7 @@ class CameraRefinement:
     the camera's axes (right, down, forward).
     """
 
-    def __init__(self, photos: Sequence[Photo], device: torch.device | str) -> None:
+    def __init__(self, photos: Sequence[AlignedPhoto], device: torch.device | str) -> None:
         self._cameras = [photo.camera.to(device) for photo in photos]
         spread = [[_SPREAD_DEG[p.kind]] * 2 + [_SPREAD_WORLD[p.kind]] * 3 for p in photos]
         self.spread = torch.tensor(spread, device=device)

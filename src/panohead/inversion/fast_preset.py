@@ -15,10 +15,10 @@ from torch import Tensor
 from panohead.geometry import Camera
 from panohead.inversion.camera_refinement import CameraRefinement
 from panohead.inversion.candidates import screen
-from panohead.inversion.journal import Journal
 from panohead.inversion.objective import NOISE, PhotoObjective
-from panohead.inversion.optimize import Plateau, minimise
-from panohead.inversion.reconstructed_head import Found
+from panohead.inversion.optimization_log import OptimizationLog
+from panohead.inversion.optimize import Plateau, optimize
+from panohead.inversion.reconstructed_head import InversionResult
 from panohead.inversion.unseen import UnseenViews
 from panohead.inversion.w_space import Whitening, w_space
 from panohead.models.generator import Generator
@@ -68,18 +68,18 @@ class FastConfig:
 
 
 def reconstruct_fast(
-    generator: Generator, objective: PhotoObjective, *, config: FastConfig, seed: int, journal: Journal
-) -> Found:
+    generator: Generator, objective: PhotoObjective, *, config: FastConfig, seed: int, log: OptimizationLog
+) -> InversionResult:
     """Search, then tune a copy of the generator. Stopped early, it returns the best so far."""
     whitening = w_space(generator, samples=config.w_samples, seed=config.w_seed).whitening()
     refinement = CameraRefinement(objective.photos, whitening.mean.device)
-    start = screen(generator, objective, refinement.cameras(), whitening, config.starts, seed=seed, journal=journal)
-    ws, ws_background = _search(generator, objective, refinement, whitening, start, config, journal)
+    start = screen(generator, objective, refinement.cameras(), whitening, config.starts, seed=seed, log=log)
+    ws, ws_background = _search(generator, objective, refinement, whitening, start, config, log)
     cameras = refinement.cameras()
-    if journal.stop_asked() or config.tuning_steps == 0:
-        return Found(generator, ws, cameras, ws_background)
-    tuned = tune(generator, objective, ws, cameras, ws_background, config=config, journal=journal)
-    return Found(tuned, ws, cameras, ws_background)
+    if log.stop_requested() or config.tuning_steps == 0:
+        return InversionResult(generator, ws, cameras, ws_background)
+    tuned = tune(generator, objective, ws, cameras, ws_background, config=config, log=log)
+    return InversionResult(tuned, ws, cameras, ws_background)
 
 
 def _search(
@@ -89,7 +89,7 @@ def _search(
     whitening: Whitening,
     start: Float[Tensor, " axis"],
     config: FastConfig,
-    journal: Journal,
+    log: OptimizationLog,
 ) -> tuple[Tensor, Tensor | None]:
     rows = generator.backbone.num_ws
     v = start.expand(1, rows, -1).clone().requires_grad_(True)
@@ -122,8 +122,8 @@ def _search(
         return {"loss": parts["photos"] + priors, **parts, "distance to mean": prior, "camera moved": camera}
 
     half = max(resolution // 2, 8)
-    minimise("search, coarse", variables, lambda _: losses(half, False), config.coarse_steps, journal, Plateau())
-    minimise("search", variables, lambda _: losses(resolution, True), config.fine_steps, journal, Plateau())
+    optimize("search, coarse", variables, lambda _: losses(half, False), config.coarse_steps, log, Plateau())
+    optimize("search", variables, lambda _: losses(resolution, True), config.fine_steps, log, Plateau())
     refinement.offsets = refinement.offsets.detach()
     with torch.no_grad():
         return whitening.to_w(v), None if behind is None else whitening.to_w(behind)
@@ -137,7 +137,7 @@ def tune(
     ws_background: Float[Tensor, "photo num_ws w_dim"] | None,
     *,
     config: FastConfig,
-    journal: Journal,
+    log: OptimizationLog,
 ) -> Generator:
     """Pivotal tuning of a copy: the photos come nearer, and what they do not show stays as it was."""
     tuned = deepcopy(generator)
@@ -160,5 +160,5 @@ def tune(
     plateau = Plateau(patience=40, least_gain=0.005)
     # The loss of steps that look at an unseen side cannot be compared with that of the others.
     steps = config.tuning_steps
-    minimise("tune", variables, losses, steps, journal, plateau, warmup=_TUNING_WARMUP, falling=True, judged="photos")
+    optimize("tune", variables, losses, steps, log, plateau, warmup=_TUNING_WARMUP, falling=True, judged="photos")
     return tuned.requires_grad_(False)

@@ -9,13 +9,13 @@ from torch import Tensor
 from panohead.geometry import Camera, angle_between_deg
 from panohead.inversion.camera_refinement import CameraRefinement
 from panohead.inversion.losses import psnr_db, ssim
-from panohead.inversion.objective import photo_ground
-from panohead.inversion.photo import Photo
+from panohead.inversion.objective import compositing_color
+from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.reconstructed_head import ReconstructedHead
 
-LEAST_OVERLAP = 0.8
-LEAST_PSNR_DB = 15.0
-MOST_SPREADS = 2.0
+MIN_OVERLAP = 0.8
+MIN_PSNR_DB = 15.0
+MAX_SPREADS = 2.0
 """Of the camera's way, in what such an estimate is usually wrong by."""
 
 
@@ -38,22 +38,22 @@ class Fit:
     turned_deg: float
     spreads: float
 
-    def doubts(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Sentences about what does not fit, each with what was measured; none when all is well.
 
         The limits are rules of thumb: a correct label can cross them too, so the sentences accuse nothing.
         """
         found = []
-        if self.spreads > MOST_SPREADS:
+        if self.spreads > MAX_SPREADS:
             found.append(
                 f"The camera was turned by {self.turned_deg:.0f} degrees, {self.spreads:.1f} times what such an "
                 "estimate is usually wrong by; if the view is wrong, the head is wrong too."
             )
         measured = []
-        if self.overlap is not None and self.overlap < LEAST_OVERLAP:
+        if self.overlap is not None and self.overlap < MIN_OVERLAP:
             measured.append(f"the head's outline overlaps by {self.overlap:.0%} with the photo's")
         inside, where = (self.psnr_db, "picture") if self.head_psnr_db is None else (self.head_psnr_db, "head")
-        if inside < LEAST_PSNR_DB:
+        if inside < MIN_PSNR_DB:
             measured.append(f"the {where} resembles the photo's with a PSNR of {inside:.1f} dB")
         if measured:
             sentence = " and ".join(measured)
@@ -71,7 +71,7 @@ def fits(head: ReconstructedHead, *, cut_out: bool = True) -> list[Fit]:
     Args:
         cut_out: masked photos were compared on the generator's empty colour where it makes no background.
     """
-    empty = photo_ground(head.untuned) if cut_out else None
+    empty = compositing_color(head.untuned) if cut_out else None
     spreads = CameraRefinement(head.photos, "cpu").spread
     return [
         _fit(head, i, photo, camera.to("cpu"), spreads[i], empty)
@@ -82,7 +82,7 @@ def fits(head: ReconstructedHead, *, cut_out: bool = True) -> list[Fit]:
 def _fit(
     head: ReconstructedHead,
     index: int,
-    photo: Photo,
+    photo: AlignedPhoto,
     camera: Camera,
     spread: Float[Tensor, " 5"],
     empty: Float[Tensor, "3 1 1"] | None,

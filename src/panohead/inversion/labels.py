@@ -13,9 +13,9 @@ from panohead.alignment.detectors import AlignmentTools
 from panohead.data.labels import read_labels
 from panohead.data.sources import FolderSource
 from panohead.geometry import Camera, angle_between_deg
-from panohead.system.quiet_stderr import hushed
+from panohead.system.quiet_stderr import quiet_stderr
 
-MOST_APART_DEG: dict[Kind, float] = {"face": 25.0, "coarse": 50.0, "given": 50.0}
+MAX_APART_DEG: dict[Kind, float] = {"face": 25.0, "coarse": 50.0, "given": 50.0}
 """Between label and landmarks, by how far these can be trusted: a face from the side is a coarse one."""
 
 
@@ -45,7 +45,7 @@ def read_cameras(path: Path, photos: Sequence[Path]) -> list[Camera]:
     return [Camera.from_label(torch.from_numpy(label)) for label in labels]
 
 
-def label_doubt(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: AlignmentTools) -> str | None:
+def label_mismatch(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: AlignmentTools) -> str | None:
     """A sentence when the face in an aligned crop looks elsewhere than its label says; None when it does not.
 
     Without a face to be found nothing can be said: the crop may show a back.
@@ -53,12 +53,12 @@ def label_doubt(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, too
     Raises:
         PanoHeadError: when the finder of faces is not installed.
     """
-    with hushed():
+    with quiet_stderr():
         faces = tools.faces.faces(pixels, 1)
     if not faces:
         return None
     seen = align_face(faces[0])
-    if angle_between_deg(camera, seen.camera) <= MOST_APART_DEG[seen.kind]:
+    if angle_between_deg(camera, seen.camera) <= MAX_APART_DEG[seen.kind]:
         return None
     yaw, pitch, _ = orbit_of_view(view_of_camera(camera))
     seen_yaw, seen_pitch, _ = seen.angles_deg

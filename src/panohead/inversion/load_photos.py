@@ -11,29 +11,28 @@ from PIL import Image, ImageOps
 
 from panohead.alignment.detectors import AlignmentTools
 from panohead.alignment.pose_file import GivenPose
-from panohead.alignment.read_photo import Photo as ReadPhoto
-from panohead.alignment.read_photo import read_photo, to_rgb
+from panohead.alignment.read_photo import DecodedPhoto, read_photo, to_rgb
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion.labels import label_doubt
-from panohead.inversion.photo import Photo, aligned_photo, found_photo
+from panohead.inversion.labels import label_mismatch
+from panohead.inversion.photo import AlignedPhoto, aligned_photo, found_photo
 
-MOST_PHOTOS = 8
-Picture = str | Path | Image.Image | np.ndarray
+MAX_PHOTOS = 8
+ImageInput = str | Path | Image.Image | np.ndarray
 """Arrays are RGB, RGBA or grey: uint8, "height width 3", "height width 4" or "height width"."""
-MaskPicture = str | Path | Image.Image | np.ndarray
+MaskInput = str | Path | Image.Image | np.ndarray
 """Arrays are "height width": uint8, 255 for the head, or bool."""
 
 
-def read_pictures(
-    pictures: Sequence[Picture],
+def read_images(
+    images: Sequence[ImageInput],
     cameras: Sequence[Camera] | None,
     size: int,
     *,
-    masks: Sequence[MaskPicture | None] | None = None,
+    masks: Sequence[MaskInput | None] | None = None,
     poses: Sequence[GivenPose | None] | None = None,
     tools: AlignmentTools | None = None,
-) -> list[Photo]:
+) -> list[AlignedPhoto]:
     """Photos of one person. With ``cameras`` they are crops in the official frame; without, heads are looked for.
 
     Args:
@@ -44,17 +43,17 @@ def read_pictures(
     Raises:
         PanoHeadError: for anything that cannot be a photo of a head, naming it.
     """
-    if not 1 <= len(pictures) <= MOST_PHOTOS:
-        raise PanoHeadError(f"{len(pictures)} photos were given; give 1 to {MOST_PHOTOS} of one person")
+    if not 1 <= len(images) <= MAX_PHOTOS:
+        raise PanoHeadError(f"{len(images)} photos were given; give 1 to {MAX_PHOTOS} of one person")
     for what, each in (("cameras", cameras), ("masks", masks), ("poses", poses)):
-        if each is not None and len(each) != len(pictures):
-            raise PanoHeadError(f"{len(pictures)} photos and {len(each)} {what} were given; give one for each")
-    names = [Path(p).name if isinstance(p, str | Path) else f"photo {i + 1}" for i, p in enumerate(pictures)]
+        if each is not None and len(each) != len(images):
+            raise PanoHeadError(f"{len(images)} photos and {len(each)} {what} were given; give one for each")
+    names = [Path(p).name if isinstance(p, str | Path) else f"photo {i + 1}" for i, p in enumerate(images)]
     tools = AlignmentTools() if tools is None and cameras is None else tools
-    photos: list[Photo] = []
-    for i, (picture, name) in enumerate(zip(pictures, names, strict=True)):
+    photos: list[AlignedPhoto] = []
+    for i, (image, name) in enumerate(zip(images, names, strict=True)):
         # One at a time: eight photos of a camera are a gigabyte.
-        read = _read(picture, name)
+        read = _read(image, name)
         given = None if masks is None else masks[i]
         mask = None if given is None else _mask(given, name)
         if cameras is None:
@@ -64,15 +63,15 @@ def read_pictures(
             photo = found_photo(read.pixels, size, tools, given=pose, mask=mask, name=name)
         else:
             photo = aligned_photo(read.pixels, _single(cameras[i]), size, mask=mask, name=name)
-            if tools is not None and (doubt := label_doubt(read.pixels, photo.camera, tools)) is not None:
-                photo = replace(photo, remarks=(*photo.remarks, doubt))
+            if tools is not None and (mismatch := label_mismatch(read.pixels, photo.camera, tools)) is not None:
+                photo = replace(photo, notes=(*photo.notes, mismatch))
         same = [f"The same picture as {p.name}; it shows nothing new." for p in photos if _equal(p, photo)]
-        done = [f"Of the file: {remark}." for remark in read.remarks]
-        photos.append(replace(photo, remarks=(*done, *photo.remarks, *same[:1])))
+        done = [f"Of the file: {note}." for note in read.notes]
+        photos.append(replace(photo, notes=(*done, *photo.notes, *same[:1])))
     return photos
 
 
-def _equal(a: Photo, b: Photo) -> bool:
+def _equal(a: AlignedPhoto, b: AlignedPhoto) -> bool:
     return torch.equal(a.image, b.image)
 
 
@@ -80,18 +79,18 @@ def _single(camera: Camera) -> Camera:
     return Camera(camera.cam2world.reshape(4, 4).float(), camera.intrinsics.reshape(3, 3).float())
 
 
-def _read(picture: Picture, name: str) -> ReadPhoto:
+def _read(image: ImageInput, name: str) -> DecodedPhoto:
     """Upright RGB."""
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.shape[2:] not in ((), (3,), (4,)) or picture.ndim < 2:
-            raise PanoHeadError(f"{name} is {_described(picture)}; give height x width x 3 of uint8")
-        return ReadPhoto(np.array(to_rgb(Image.fromarray(picture))), (), 1.0)
-    if isinstance(picture, Image.Image):
-        return ReadPhoto(np.array(to_rgb(ImageOps.exif_transpose(picture))), (), 1.0)
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,), (4,)) or image.ndim < 2:
+            raise PanoHeadError(f"{name} is {_described(image)}; give height x width x 3 of uint8")
+        return DecodedPhoto(np.array(to_rgb(Image.fromarray(image))), (), 1.0)
+    if isinstance(image, Image.Image):
+        return DecodedPhoto(np.array(to_rgb(ImageOps.exif_transpose(image))), (), 1.0)
     try:
-        return read_photo(Path(picture).read_bytes())
+        return read_photo(Path(image).read_bytes())
     except OSError as error:
-        raise PanoHeadError(f"{picture} cannot be read ({error.strerror}); check the path") from error
+        raise PanoHeadError(f"{image} cannot be read ({error.strerror}); check the path") from error
     except PanoHeadError as error:
         raise PanoHeadError(f"{name} is no usable photo: {error}") from error
 
@@ -100,7 +99,7 @@ def _described(array: np.ndarray) -> str:
     return f"an array of {array.dtype}, {' x '.join(map(str, array.shape))}"
 
 
-def _mask(mask: MaskPicture, name: str) -> UInt8[np.ndarray, "height width"]:
+def _mask(mask: MaskInput, name: str) -> UInt8[np.ndarray, "height width"]:
     grey = _read(mask, f"the mask of {name}").pixels[..., 0] if not isinstance(mask, np.ndarray) else mask
     if grey.dtype == np.bool_ and grey.ndim == 2:
         grey = grey.astype(np.uint8) * 255

@@ -13,13 +13,13 @@ from panohead.checkpoint import weights_sha256
 Distance = Callable[[Float[Tensor, "batch 3 height width"]], Float[Tensor, ""]]
 """From pictures in [-1, 1] to one number, differentiable."""
 
-_LARGEST_FEATURE_SIDE = 256
-_LEAST_LEVEL_SIDE = 8
+_MAX_FEATURE_SIDE = 256
+_MIN_LEVEL_SIDE = 8
 _SSIM_C1, _SSIM_C2 = 0.02**2, 0.06**2
 
 
 @runtime_checkable
-class PictureLoss(Protocol):
+class ImageLoss(Protocol):
     """A loss between pictures.
 
     Attributes:
@@ -50,16 +50,16 @@ class FeatureLoss:
         return weights_sha256(self._features) if isinstance(self._features, nn.Module) else repr(type(self._features))
 
     def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
-        """See :class:`PictureLoss`."""
+        """See :class:`ImageLoss`."""
         with torch.no_grad():
             wanted = self._look(target)
-        return lambda picture: (self._look(picture) - wanted).square().sum()
+        return lambda image: (self._look(image) - wanted).square().sum()
 
-    def _look(self, picture: Tensor) -> Tensor:
-        picture = (picture + 1) * (255 / 2)
-        if picture.shape[-1] > _LARGEST_FEATURE_SIDE:
-            picture = F.interpolate(picture, (_LARGEST_FEATURE_SIDE, _LARGEST_FEATURE_SIDE), mode="area")
-        return self._features(picture)
+    def _look(self, image: Tensor) -> Tensor:
+        image = (image + 1) * (255 / 2)
+        if image.shape[-1] > _MAX_FEATURE_SIDE:
+            image = F.interpolate(image, (_MAX_FEATURE_SIDE, _MAX_FEATURE_SIDE), mode="area")
+        return self._features(image)
 
 
 class PyramidLoss:
@@ -80,33 +80,33 @@ class PyramidLoss:
         return f"pyramid, gradients {self._gradient_weight}, SSIM {self._ssim_weight}"
 
     def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
-        """See :class:`PictureLoss`."""
+        """See :class:`ImageLoss`."""
         wanted = pyramid(target)
 
-        def distance(picture: Tensor) -> Tensor:
-            levels = pyramid(picture)
+        def distance(image: Tensor) -> Tensor:
+            levels = pyramid(image)
             l1 = torch.stack([(a - b).abs().mean() for a, b in zip(levels, wanted, strict=True)]).mean()
             edges = torch.stack(
-                [(a - b).abs().mean() for a, b in zip(_gradients(picture), _gradients(target), strict=True)]
+                [(a - b).abs().mean() for a, b in zip(_gradients(image), _gradients(target), strict=True)]
             ).mean()
-            return l1 + self._gradient_weight * edges + self._ssim_weight * (1 - ssim(picture, target))
+            return l1 + self._gradient_weight * edges + self._ssim_weight * (1 - ssim(image, target))
 
         return distance
 
 
-def pyramid(picture: Float[Tensor, "batch channel height width"]) -> list[Tensor]:
+def pyramid(image: Float[Tensor, "batch channel height width"]) -> list[Tensor]:
     """Laplacian pyramid: details from fine to coarse, then what is left; their enlarged sum is the picture."""
     levels = []
-    while min(picture.shape[-2:]) >= 2 * _LEAST_LEVEL_SIDE:
-        small = F.avg_pool2d(picture, 2)
-        size = (picture.shape[-2], picture.shape[-1])
-        levels.append(picture - F.interpolate(small, size, mode="bilinear", align_corners=False))
-        picture = small
-    return [*levels, picture]
+    while min(image.shape[-2:]) >= 2 * _MIN_LEVEL_SIDE:
+        small = F.avg_pool2d(image, 2)
+        size = (image.shape[-2], image.shape[-1])
+        levels.append(image - F.interpolate(small, size, mode="bilinear", align_corners=False))
+        image = small
+    return [*levels, image]
 
 
-def _gradients(picture: Tensor) -> tuple[Tensor, Tensor]:
-    return picture[..., :, 1:] - picture[..., :, :-1], picture[..., 1:, :] - picture[..., :-1, :]
+def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
+    return image[..., :, 1:] - image[..., :, :-1], image[..., 1:, :] - image[..., :-1, :]
 
 
 def ssim(

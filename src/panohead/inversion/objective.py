@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera
-from panohead.inversion.losses import Distance, PictureLoss
-from panohead.inversion.photo import Photo
+from panohead.inversion.losses import Distance, ImageLoss
+from panohead.inversion.photo import AlignedPhoto
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RayRendering
@@ -37,22 +37,22 @@ def render_view(
 
 
 @torch.no_grad()
-def empty_colour(generator: Generator, ws: Float[Tensor, "1 num_ws w_dim"]) -> Float[Tensor, "3 1 1"]:
+def empty_ray_color(generator: Generator, ws: Float[Tensor, "1 num_ws w_dim"]) -> Float[Tensor, "3 1 1"]:
     """The colour of rays that hit nothing, for generators without a background."""
     side = generator.config.neural_rendering_resolution
     nothing = torch.zeros(1, side**2, 1, device=ws.device)
     features = nothing.expand(-1, -1, generator.config.feature_channels)
     if generator.config.rendering.white_background:
         features = features + 1
-    picture = generator.finish(RayRendering(features, nothing, nothing), None, ws, superresolve=False).image_raw
-    return picture[0].mean(dim=(1, 2), keepdim=True).clamp(-1, 1)
+    image = generator.finish(RayRendering(features, nothing, nothing), None, ws, superresolve=False).image_raw
+    return image[0].mean(dim=(1, 2), keepdim=True).clamp(-1, 1)
 
 
-def photo_ground(generator: Generator) -> Float[Tensor, "3 1 1"] | None:
+def compositing_color(generator: Generator) -> Float[Tensor, "3 1 1"] | None:
     """What masked photos are put on: the mean head's empty colour; None for a generator with a background."""
     if generator.background is not None:
         return None
-    return empty_colour(generator, generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1))
+    return empty_ray_color(generator, generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1))
 
 
 class PhotoObjective:
@@ -64,8 +64,8 @@ class PhotoObjective:
 
     def __init__(
         self,
-        photos: Sequence[Photo],
-        loss: PictureLoss,
+        photos: Sequence[AlignedPhoto],
+        loss: ImageLoss,
         *,
         empty: Float[Tensor, "3 1 1"] | None,
         background_weight: float = 0.1,
@@ -91,10 +91,10 @@ class PhotoObjective:
         assert target is not None
         return self._loss.toward(target), target, weight
 
-    def picture_distance(self, index: int, picture: Float[Tensor, "1 3 height width"]) -> Float[Tensor, ""]:
+    def image_distance(self, index: int, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, ""]:
         """Of one photo; where a pixel counts less, the picture is moved toward the target before comparing."""
-        distance, target, weight = self._distance(index, picture.shape[-1])
-        return distance(picture if weight is None else torch.lerp(target, picture, weight))
+        distance, target, weight = self._distance(index, image.shape[-1])
+        return distance(image if weight is None else torch.lerp(target, image, weight))
 
     def mask_distance(self, index: int, mask: Float[Tensor, "1 1 height width"]) -> Float[Tensor, ""]:
         """Mean absolute difference of the masks; zero without a mask."""
@@ -113,19 +113,19 @@ class PhotoObjective:
         ws_background: Float[Tensor, "photo num_ws w_dim"] | None = None,
     ) -> dict[str, Tensor]:
         """Mean over the photos: "picture", "mask" and their weighted sum "photos"."""
-        pictures, masks = [], []
+        images, masks = [], []
         for i, camera in enumerate(cameras):
             behind = None if ws_background is None else ws_background[i : i + 1]
             view = render_view(
                 generator, field, ws, camera, resolution, ws_background=behind, superresolve=superresolve
             )
-            pictures.append(self.picture_distance(i, view.image))
+            images.append(self.image_distance(i, view.image))
             masks.append(self.mask_distance(i, view.mask))
-        picture, mask = torch.stack(pictures).mean(), torch.stack(masks).mean()
-        return {"photos": picture + self._mask_weight * mask, "picture": picture, "mask": mask}
+        image, mask = torch.stack(images).mean(), torch.stack(masks).mean()
+        return {"photos": image + self._mask_weight * mask, "picture": image, "mask": mask}
 
 
-def _resized(picture: Tensor | None, size: int) -> Tensor | None:
-    if picture is None or picture.shape[-1] == size:
-        return picture
-    return F.interpolate(picture, (size, size), mode="area" if size < picture.shape[-1] else "bilinear")
+def _resized(image: Tensor | None, size: int) -> Tensor | None:
+    if image is None or image.shape[-1] == size:
+        return image
+    return F.interpolate(image, (size, size), mode="area" if size < image.shape[-1] else "bilinear")

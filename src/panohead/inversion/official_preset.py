@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry.camera import translate_label
-from panohead.inversion.journal import Journal
-from panohead.inversion.losses import Distance, PictureLoss
+from panohead.inversion.losses import Distance, ImageLoss
+from panohead.inversion.optimization_log import OptimizationLog
 from panohead.inversion.optimizer_state import adam_state, restore_adam
-from panohead.inversion.randomness import Draws
+from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import WSpace
 from panohead.models.generator import Generator
 
@@ -83,25 +83,25 @@ def search(
     target: Float[Tensor, "1 3 height width"],
     label: Float[Tensor, "1 25"],
     space: WSpace,
-    loss: PictureLoss,
+    loss: ImageLoss,
     *,
     config: OfficialConfig,
-    draws: Draws,
-    journal: Journal,
+    streams: RandomStreams,
+    log: OptimizationLog,
     trace: list[Tensor] | None = None,
 ) -> Float[Tensor, "1 num_ws w_dim"]:
     """W+ of the target by Adam from the mean w. ``trace`` collects ws after every step."""
     distance = loss.toward(target)
     ws = space.mean.expand(1, generator.backbone.num_ws, -1).clone().requires_grad_(True)
     adam = torch.optim.Adam([ws], betas=_BETAS, lr=config.learning_rate)
-    start = restore_adam(journal.load_state("search"), [ws], adam)
+    start = restore_adam(log.load_state("search"), [ws], adam)
     for step in range(start, config.steps):
-        if journal.stop_asked():
+        if log.stop_requested():
             break
         adam.param_groups[0]["lr"] = config.learning_rate * learning_rate_factor(step, config.steps)
         scale = space.std * config.noise * noise_factor(step, config.steps)
-        noisy = ws + draws.ws_noise(step, ws.detach()) * scale
-        mse, perceptual = _compare(generator, noisy, label, target, distance, draws, step)
+        noisy = ws + streams.ws_noise(step, ws.detach()) * scale
+        mse, perceptual = _compare(generator, noisy, label, target, distance, streams, step)
         prior = (ws - space.mean).square().mean()
         total = config.mse_weight * mse + perceptual + config.mean_w_weight * prior
         adam.zero_grad(set_to_none=True)
@@ -110,12 +110,12 @@ def search(
         if trace is not None:
             trace.append(ws.detach().clone())
         parts = {"loss": total, "mse": mse, "perceptual": perceptual, "distance to mean": prior}
-        journal.record("search", step + 1, config.steps, parts)
+        log.record("search", step + 1, config.steps, parts)
         start = step + 1
-        if journal.is_due(start):
-            journal.save_state("search", adam_state(start, [ws], adam))
-    if journal.path is not None:
-        journal.save_state("search", adam_state(start, [ws], adam))
+        if log.is_due(start):
+            log.save_state("search", adam_state(start, [ws], adam))
+    if log.path is not None:
+        log.save_state("search", adam_state(start, [ws], adam))
     return ws.detach()
 
 
@@ -124,42 +124,48 @@ def tune(
     ws: Float[Tensor, "1 num_ws w_dim"],
     target: Float[Tensor, "1 3 height width"],
     label: Float[Tensor, "1 25"],
-    loss: PictureLoss,
+    loss: ImageLoss,
     *,
     config: OfficialConfig,
-    draws: Draws,
-    journal: Journal,
+    streams: RandomStreams,
+    log: OptimizationLog,
 ) -> None:
     """Tune every parameter of ``generator``, in place, at a fixed w; it is in eval mode again afterwards."""
     distance = loss.toward(target)
     generator.train().requires_grad_(True)
     parameters = list(generator.parameters())
     adam = torch.optim.Adam(parameters, lr=config.tuning_learning_rate, betas=_BETAS)
-    start = restore_adam(journal.load_state("tune"), parameters, adam)
+    start = restore_adam(log.load_state("tune"), parameters, adam)
     for step in range(start, config.tuning_steps):
-        if journal.stop_asked():
+        if log.stop_requested():
             break
-        mse, perceptual = _compare(generator, ws, label, target, distance, draws, step)
+        mse, perceptual = _compare(generator, ws, label, target, distance, streams, step)
         total = config.mse_weight * mse + perceptual
         adam.zero_grad(set_to_none=True)
         total.backward()
         adam.step()
         parts = {"loss": total, "mse": mse, "perceptual": perceptual}
-        journal.record("tune", step + 1, config.tuning_steps, parts)
+        log.record("tune", step + 1, config.tuning_steps, parts)
         start = step + 1
-        if journal.is_due(start):
-            journal.save_state("tune", adam_state(start, parameters, adam))
-    if journal.path is not None:
-        journal.save_state("tune", adam_state(start, parameters, adam))
+        if log.is_due(start):
+            log.save_state("tune", adam_state(start, parameters, adam))
+    if log.path is not None:
+        log.save_state("tune", adam_state(start, parameters, adam))
     generator.eval().requires_grad_(False)
 
 
 def _compare(
-    generator: Generator, ws: Tensor, label: Tensor, target: Tensor, distance: Distance, draws: Draws, step: int
+    generator: Generator,
+    ws: Tensor,
+    label: Tensor,
+    target: Tensor,
+    distance: Distance,
+    streams: RandomStreams,
+    step: int,
 ) -> tuple[Tensor, Tensor]:
     """Mean squared and perceptual distance of the picture of ``ws``."""
-    rays = draws.rays(step)
-    picture = generator.synthesis(
+    rays = streams.rays(step)
+    image = generator.synthesis(
         ws, label, ray_jitter=rays.ray_jitter, importance_u=rays.importance_u, generator=rays.generator
     ).image
-    return F.mse_loss(picture, target), distance(picture)
+    return F.mse_loss(image, target), distance(image)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from panohead.inversion.journal import Journal
+from panohead.inversion.optimization_log import OptimizationLog
 from panohead.inversion.optimizer_state import adam_state, restore_adam
 
 _CUT = 0.3
@@ -43,12 +43,12 @@ class Plateau:
         return self.cuts_done > self.cuts
 
 
-def minimise(
+def optimize(
     phase: str,
     variables: Sequence[tuple[Tensor, float]],
     losses: Callable[[int], Mapping[str, Tensor]],
     steps: int,
-    journal: Journal,
+    log: OptimizationLog,
     plateau: Plateau,
     *,
     warmup: int = 1,
@@ -66,7 +66,7 @@ def minimise(
     """
     tensors = [tensor for tensor, _ in variables]
     adam = torch.optim.Adam([{"params": [tensor], "lr": rate} for tensor, rate in variables])
-    state = journal.load_state(phase)
+    state = log.load_state(phase)
     start = restore_adam(state, tensors, adam)
     best, best_loss = [t.detach().clone() for t in tensors], float("inf")
     if state is not None:
@@ -79,12 +79,12 @@ def minimise(
 
     done = start
     for step in range(start, steps):
-        if journal.stop_asked() or plateau.over:
+        if log.stop_requested() or plateau.over:
             break
         parts = losses(step)
         value = float(parts[judged].detach())
         if not math.isfinite(float(parts["loss"].detach())):
-            journal.remarks.append(f"The phase '{phase}' lost its footing at step {step + 1} and ended there.")
+            log.notes.append(f"The phase '{phase}' lost its footing at step {step + 1} and ended there.")
             break
         if value < best_loss:
             best, best_loss = [t.detach().clone() for t in tensors], value
@@ -98,11 +98,11 @@ def minimise(
         adam.step()
         plateau.see(value)
         done = step + 1
-        journal.record(phase, done, steps, parts)
-        if journal.is_due(done):
-            journal.save_state(phase, snapshot(done))
-    if journal.path is not None and done > start:
-        journal.save_state(phase, snapshot(done))
+        log.record(phase, done, steps, parts)
+        if log.is_due(done):
+            log.save_state(phase, snapshot(done))
+    if log.path is not None and done > start:
+        log.save_state(phase, snapshot(done))
     with torch.no_grad():
         for tensor, value_of_best in zip(tensors, best, strict=True):
             tensor.copy_(value_of_best)

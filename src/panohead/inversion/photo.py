@@ -18,18 +18,18 @@ from panohead.alignment.quality import QualityGates, gate, measure
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.media.images import from_uint8
-from panohead.system.quiet_stderr import hushed
+from panohead.system.quiet_stderr import quiet_stderr
 
 CameraKind = Literal["given", "face", "angles", "coarse"]
 """given: a label; face: fitted to landmarks; angles: the user's own, in an estimated crop; coarse: a guess."""
-SMALLEST_SIDE = 48
+MIN_SIDE = 48
 """Pixels; a head cannot be read from less."""
 _GATES = QualityGates(min_confidence=0.0)
 """What a training set would leave out is only remarked on here; coarse cameras have a remark of their own."""
 
 
 @dataclass(frozen=True)
-class Photo:
+class AlignedPhoto:
     """Attributes:
     name: for people.
     image: [-1, 1], square, at the generator's size.
@@ -45,12 +45,12 @@ class Photo:
     mask: Float[Tensor, "1 height width"] | None
     camera: Camera
     kind: CameraKind
-    remarks: tuple[str, ...] = ()
-    found: "Finding | None" = None
+    notes: tuple[str, ...] = ()
+    found: "HeadDetection | None" = None
 
 
 @dataclass(frozen=True)
-class Finding:
+class HeadDetection:
     """How the head was found.
 
     Attributes:
@@ -72,23 +72,23 @@ def aligned_photo(
     mask: UInt8[np.ndarray, "mask_height mask_width"] | None = None,
     name: str = "photo",
     kind: CameraKind = "given",
-) -> Photo:
+) -> AlignedPhoto:
     """A crop that is already in the official frame: its square middle, Lanczos to ``size`` (facts section 7).
 
     Raises:
         PanoHeadError: for a picture that is too small or uniform.
     """
-    remarks = []
+    notes = []
     _refuse_small(pixels, name)
     if np.ptp(pixels) == 0:
         raise PanoHeadError(f"{name} is of one colour; give a photo of a head")
     if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all():
-        remarks.append("The photo is grey; so will be what it shows.")
+        notes.append("The photo is grey; so will be what it shows.")
     image = from_uint8(np.asarray(square(pixels, size)))
     alpha = None
     if mask is not None:
         alpha = torch.from_numpy(np.asarray(square(mask, size)).astype(np.float32) / 255)[None]
-    return Photo(name, image, alpha, camera, kind, tuple(remarks))
+    return AlignedPhoto(name, image, alpha, camera, kind, tuple(notes))
 
 
 def square(pixels: UInt8[np.ndarray, "height width *channel"], size: int) -> Image.Image:
@@ -108,7 +108,7 @@ def found_photo(
     given: GivenPose | None = None,
     mask: UInt8[np.ndarray, "mask_height mask_width"] | None = None,
     name: str = "photo",
-) -> Photo:
+) -> AlignedPhoto:
     """Find the head of an ordinary photo, crop it, estimate its camera (unless its pose is given) and mask it (unless
     the whole photo's mask is).
 
@@ -116,7 +116,7 @@ def found_photo(
         PanoHeadError: when no head is found, or the finders are not installed.
     """
     _refuse_small(pixels, name)
-    with hushed():
+    with quiet_stderr():
         heads = align_all(pixels, tools, given)
     if not heads:
         raise PanoHeadError(
@@ -126,32 +126,32 @@ def found_photo(
     alignment = heads[0]
     frame = alignment.cut(pixels)
     # Looked for in the frame, not in the photo: networks for masks see a small picture of what they are given.
-    with hushed():
+    with quiet_stderr():
         soft = tools.masker.mask(frame) if mask is None else cut_mask(mask, pixels.shape, alignment)
     grey = np.rint(soft * 255).astype(np.uint8) if soft.max() >= 0.5 else None
     kind: CameraKind = "angles" if alignment.kind == "given" else alignment.kind
     photo = aligned_photo(frame, alignment.camera, size, mask=grey, name=name, kind=kind)
-    finding = Finding(overlay(pixels, alignment, soft, accepted=True), alignment.method, alignment.confidence)
-    doubts = _doubts(len(heads), alignment, gate(alignment, measure(pixels, alignment, frame, soft), _GATES))
+    detection = HeadDetection(overlay(pixels, alignment, soft, accepted=True), alignment.method, alignment.confidence)
+    problems = _problems(len(heads), alignment, gate(alignment, measure(pixels, alignment, frame, soft), _GATES))
     if grey is None:
-        doubts.append("The mask holds no part of the head's frame; background and head are not told apart.")
-    return replace(photo, remarks=(*photo.remarks, *doubts), found=finding)
+        problems.append("The mask holds no part of the head's frame; background and head are not told apart.")
+    return replace(photo, notes=(*photo.notes, *problems), found=detection)
 
 
-def _doubts(heads: int, alignment: Alignment, reason: str) -> list[str]:
-    doubts = []
+def _problems(heads: int, alignment: Alignment, reason: str) -> list[str]:
+    problems = []
     if heads > 1:
-        doubts.append(f"{heads} heads were found; the most central one is taken.")
+        problems.append(f"{heads} heads were found; the most central one is taken.")
     if alignment.kind == "coarse":
-        doubts.append(f"The camera is a guess ({alignment.method}); the result is a best effort.")
+        problems.append(f"The camera is a guess ({alignment.method}); the result is a best effort.")
     if reason:
-        doubts.append(f"The crop is doubtful ({reason}); the result is a best effort.")
-    return doubts
+        problems.append(f"The crop is doubtful ({reason}); the result is a best effort.")
+    return problems
 
 
 def _refuse_small(pixels: UInt8[np.ndarray, "height width 3"], name: str) -> None:
-    if min(pixels.shape[:2]) < SMALLEST_SIDE:
+    if min(pixels.shape[:2]) < MIN_SIDE:
         raise PanoHeadError(
-            f"{name} has {pixels.shape[1]} x {pixels.shape[0]} pixels; a head needs at least {SMALLEST_SIDE}, give a "
+            f"{name} has {pixels.shape[1]} x {pixels.shape[0]} pixels; a head needs at least {MIN_SIDE}, give a "
             "larger photo"
         )

@@ -8,7 +8,7 @@ from torch import Tensor
 from panohead.rendering.renderer import RayRandomness
 
 
-class Draws:
+class RandomStreams:
     """Every step of every phase has a random generator of its own, seeded by (seed, phase, step)."""
 
     def __init__(self, seed: int, phase: int, device: torch.device | str = "cpu") -> None:

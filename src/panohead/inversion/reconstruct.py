@@ -12,14 +12,14 @@ from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.inversion import official_preset as official
 from panohead.inversion.fast_preset import FastConfig, reconstruct_fast
-from panohead.inversion.journal import Journal
-from panohead.inversion.load_photos import MaskPicture, Picture, read_pictures
-from panohead.inversion.losses import PictureLoss, PyramidLoss
-from panohead.inversion.objective import PhotoObjective, photo_ground
+from panohead.inversion.load_photos import ImageInput, MaskInput, read_images
+from panohead.inversion.losses import ImageLoss, PyramidLoss
+from panohead.inversion.objective import PhotoObjective, compositing_color
 from panohead.inversion.official_preset import OfficialConfig
-from panohead.inversion.photo import Photo
-from panohead.inversion.randomness import Draws
-from panohead.inversion.reconstructed_head import Found, ReconstructedHead
+from panohead.inversion.optimization_log import OptimizationLog
+from panohead.inversion.photo import AlignedPhoto
+from panohead.inversion.randomness import RandomStreams
+from panohead.inversion.reconstructed_head import InversionResult, ReconstructedHead
 from panohead.inversion.w_space import w_space
 from panohead.models.generator import Generator
 
@@ -29,16 +29,16 @@ OFFICIAL_SEED = 666
 
 def reconstruct(
     generator: Generator,
-    images: Sequence[Picture],
+    images: Sequence[ImageInput],
     cameras: Sequence[Camera] | None = None,
     *,
-    masks: Sequence[MaskPicture | None] | None = None,
+    masks: Sequence[MaskInput | None] | None = None,
     poses: Sequence[GivenPose | None] | None = None,
     preset: Preset = "fast",
     config: FastConfig | OfficialConfig | None = None,
-    loss: PictureLoss | None = None,
+    loss: ImageLoss | None = None,
     seed: int | None = None,
-    journal: Journal | None = None,
+    log: OptimizationLog | None = None,
     tools: AlignmentTools | None = None,
 ) -> ReconstructedHead:
     """Find the w of one person in 1 to 8 photos and tune a copy of the generator to them (paper section 4.4).
@@ -63,26 +63,26 @@ def reconstruct(
         raise PanoHeadError(f"the preset official takes one photo, not {len(images)}; use the preset fast for several")
     if seed is not None and seed < 0:
         raise PanoHeadError(f"the seed {seed} is negative; give 0 or more")
-    photos = read_pictures(images, cameras, output_side(generator), masks=masks, poses=poses, tools=tools)
+    photos = read_images(images, cameras, output_side(generator), masks=masks, poses=poses, tools=tools)
     config = config if config is not None else FastConfig() if preset == "fast" else OfficialConfig()
     if isinstance(config, OfficialConfig) != (preset == "official"):
         raise PanoHeadError(f"the preset {preset} does not go with a {type(config).__name__}; give one that does")
     loss = PyramidLoss() if loss is None else loss
-    journal = Journal() if journal is None else journal
-    if journal.on_remark is not None:
+    log = OptimizationLog() if log is None else log
+    if log.on_note is not None:
         for photo in photos:
-            for remark in photo.remarks:
-                journal.on_remark(f"{photo.name}: {remark}")
+            for note in photo.notes:
+                log.on_note(f"{photo.name}: {note}")
     seed = (OFFICIAL_SEED if preset == "official" else 0) if seed is None else seed
-    journal.start(_identity(generator, photos, config, loss, seed))
+    log.start(_identity(generator, photos, config, loss, seed))
     if isinstance(config, OfficialConfig):
-        found = _official(generator, photos, config, loss, seed, journal)
+        found = _official(generator, photos, config, loss, seed, log)
     else:
         found = reconstruct_fast(
-            generator, _objective(generator, photos, config, loss), config=config, seed=seed, journal=journal
+            generator, _objective(generator, photos, config, loss), config=config, seed=seed, log=log
         )
-    journal.close()
-    return ReconstructedHead(found, untuned=generator, photos=photos, journal=journal)
+    log.close()
+    return ReconstructedHead(found, untuned=generator, photos=photos, log=log)
 
 
 def output_side(generator: Generator) -> int:
@@ -90,11 +90,13 @@ def output_side(generator: Generator) -> int:
     return generator.config.superresolution.output_resolution
 
 
-def _objective(generator: Generator, photos: Sequence[Photo], config: FastConfig, loss: PictureLoss) -> PhotoObjective:
+def _objective(
+    generator: Generator, photos: Sequence[AlignedPhoto], config: FastConfig, loss: ImageLoss
+) -> PhotoObjective:
     return PhotoObjective(
         photos,
         loss,
-        empty=photo_ground(generator),
+        empty=compositing_color(generator),
         background_weight=config.background_weight,
         mask_weight=config.mask_weight,
         device=generator.mapping_network.w_avg.device,
@@ -103,12 +105,12 @@ def _objective(generator: Generator, photos: Sequence[Photo], config: FastConfig
 
 def _official(
     generator: Generator,
-    photos: Sequence[Photo],
+    photos: Sequence[AlignedPhoto],
     config: OfficialConfig,
-    loss: PictureLoss,
+    loss: ImageLoss,
     seed: int,
-    journal: Journal,
-) -> Found:
+    log: OptimizationLog,
+) -> InversionResult:
     device = next(generator.parameters()).device
     copy = official.prepared(generator, config)
     target = photos[0].image[None].to(device)
@@ -116,15 +118,19 @@ def _official(
     space = w_space(copy, samples=config.w_samples, seed=config.w_seed)
     if config.camera_offset:
         label = official.offset_label(copy, space, label)
-    draws = Draws(seed, 1, device)
-    ws = official.search(copy, target, label, space, loss, config=config, draws=draws, journal=journal)
-    if not journal.stop_asked():
-        official.tune(copy, ws, target, label, loss, config=config, draws=Draws(seed, 2, device), journal=journal)
-    return Found(copy, ws, [Camera.from_label(label[0])], None)
+    streams = RandomStreams(seed, 1, device)
+    ws = official.search(copy, target, label, space, loss, config=config, streams=streams, log=log)
+    if not log.stop_requested():
+        official.tune(copy, ws, target, label, loss, config=config, streams=RandomStreams(seed, 2, device), log=log)
+    return InversionResult(copy, ws, [Camera.from_label(label[0])], None)
 
 
 def _identity(
-    generator: Generator, photos: Sequence[Photo], config: FastConfig | OfficialConfig, loss: PictureLoss, seed: int
+    generator: Generator,
+    photos: Sequence[AlignedPhoto],
+    config: FastConfig | OfficialConfig,
+    loss: ImageLoss,
+    seed: int,
 ) -> str:
     """What a stored state must agree in to be continued."""
     digest = hashlib.sha256(repr((type(config).__name__, asdict(config), loss.identity, seed)).encode())

@@ -20,11 +20,11 @@ from panohead.errors import PanoHeadError
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
-from panohead.inversion.journal import Journal
-from panohead.inversion.photo import Photo
+from panohead.inversion.optimization_log import OptimizationLog
+from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.visibility import seen_points
 from panohead.inversion.weight_delta import load_difference, save_difference
-from panohead.mesh.export import METRES_PER_WORLD_UNIT
+from panohead.mesh.export import METERS_PER_WORLD_UNIT
 from panohead.models.generator import Generator
 from panohead.system.atomic_write import atomic_path
 
@@ -33,7 +33,7 @@ TUNED_FILE = "tuned.difference.safetensors"
 
 
 @dataclass(frozen=True)
-class Found:
+class InversionResult:
     """What search and tuning end with.
 
     Attributes:
@@ -58,13 +58,15 @@ class ReconstructedHead(Head):
         journal: what happened, step by step.
     """
 
-    def __init__(self, found: Found, *, untuned: Generator, photos: Sequence[Photo], journal: Journal) -> None:
+    def __init__(
+        self, found: InversionResult, *, untuned: Generator, photos: Sequence[AlignedPhoto], log: OptimizationLog
+    ) -> None:
         super().__init__(found.generator, found.ws)
         self.untuned = untuned
         self.photos = photos
         self.cameras = found.cameras
         self.ws_background = found.ws_background
-        self.journal = journal
+        self.log = log
 
     @cached_property
     def input_views(self) -> list[Frame]:
@@ -82,7 +84,7 @@ class ReconstructedHead(Head):
             PanoHeadError: when there is no surface at this level.
         """
         mesh = super().mesh(resolution, **options)
-        scale = METRES_PER_WORLD_UNIT if options.get("unit", "metre") == "metre" else 1.0
+        scale = METERS_PER_WORLD_UNIT if options.get("unit", "metre") == "metre" else 1.0
         points = torch.from_numpy(np.array(mesh.vertices, np.float32) / scale)
         normals = torch.from_numpy(np.array(mesh.vertex_normals, np.float32))
         seen = seen_points(points, self.input_views, normals).cpu().numpy()

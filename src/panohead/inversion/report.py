@@ -15,7 +15,7 @@ from torch import Tensor
 from panohead.alignment.angles import orbit_of_view, view_of_camera
 from panohead.geometry import Camera
 from panohead.inversion.fit import Fit, fits
-from panohead.inversion.photo import CameraKind, Photo
+from panohead.inversion.photo import AlignedPhoto, CameraKind
 from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.inversion.visibility import seen_pixels, tinted
 from panohead.media.images import to_pil
@@ -70,7 +70,11 @@ def write_report(
     )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return [f"{photo.name}: {doubt}" for photo, fit in zip(head.photos, found, strict=True) for doubt in fit.doubts()]
+    return [
+        f"{photo.name}: {mismatch}"
+        for photo, fit in zip(head.photos, found, strict=True)
+        for mismatch in fit.problems()
+    ]
 
 
 def _photo(head: ReconstructedHead, index: int, fit: Fit) -> str:
@@ -88,13 +92,13 @@ def _photo(head: ReconstructedHead, index: int, fit: Fit) -> str:
     numbers = f"PSNR {fit.psnr_db:.2f} dB, SSIM {fit.ssim:.3f}"
     if fit.head_psnr_db is not None:
         numbers += f"; on the head alone PSNR {fit.head_psnr_db:.2f} dB; the outlines overlap by {fit.overlap:.0%}"
-    doubts = (*photo.remarks, *fit.doubts())
-    paragraphs = "".join(f"<p class=why>{html.escape(doubt)}</p>" for doubt in doubts)
+    problems = (*photo.notes, *fit.problems())
+    paragraphs = "".join(f"<p class=why>{html.escape(mismatch)}</p>" for mismatch in problems)
     table = _camera_table(photo, head.cameras[index])
     return f"<h3>{html.escape(photo.name)}</h3>{paragraphs}{figures}<p>{numbers}.</p>{table}"
 
 
-def _camera_table(photo: Photo, camera: Camera) -> str:
+def _camera_table(photo: AlignedPhoto, camera: Camera) -> str:
     rows = ""
     for name, one in ((_KINDS[photo.kind], photo.camera), ("found", camera.to("cpu"))):
         yaw, pitch, roll = orbit_of_view(view_of_camera(one))
@@ -116,22 +120,22 @@ def _seen(head: ReconstructedHead) -> str:
 
 def _heat(error: Float[Tensor, "height width"]) -> Image.Image:
     level = (error.detach().cpu().numpy() / 0.25).clip(0, 1)
-    colours = np.stack([(level * 3 - k).clip(0, 1) for k in range(3)], axis=-1)
-    return Image.fromarray(np.rint(colours * 255).astype(np.uint8))
+    colors = np.stack([(level * 3 - k).clip(0, 1) for k in range(3)], axis=-1)
+    return Image.fromarray(np.rint(colors * 255).astype(np.uint8))
 
 
-def _figure(picture: Image.Image, caption: str) -> str:
+def _figure(image: Image.Image, caption: str) -> str:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<figure><img alt="" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
 
 
 def _curves(head: ReconstructedHead) -> str:
-    phases = dict.fromkeys(step.phase for step in head.journal.steps if step.phase != "screen")
+    phases = dict.fromkeys(step.phase for step in head.log.steps if step.phase != "screen")
     parts = []
     for phase in phases:
-        values = head.journal.curve(phase)
+        values = head.log.curve(phase)
         parts.append(
             f"<figure>{_curve(values)}<figcaption>{html.escape(phase)}: {len(values)} steps, {values[0]:.4f} to "
             f"{min(values):.4f}</figcaption></figure>"

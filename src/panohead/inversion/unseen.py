@@ -60,11 +60,11 @@ class UnseenViews:
         """
         index = turn * self._stride % self.count
         before, now = self._before[index], self._look(generator, field, ws, self.cameras[index])
-        pictures = (now.image - before.image).abs().mean() + (now.mask - before.mask).abs().mean()
+        images = (now.image - before.image).abs().mean() + (now.mask - before.mask).abs().mean()
         points, occupied = self._surface[index]
         if len(points) == 0:
-            return pictures
-        return pictures + (occupancy(field, points) - occupied).abs().mean()
+            return images
+        return images + (occupancy(field, points) - occupied).abs().mean()
 
     def _look(self, generator: Generator, field: TriGridField, ws: Tensor, camera: Camera) -> Rendering:
         return render_view(generator, field, ws, camera.to(ws.device), self._resolution)

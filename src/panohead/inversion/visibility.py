@@ -39,8 +39,8 @@ def _seen_by(points: Tensor, view: Frame, normals: Tensor | None) -> Tensor:
     camera = view.camera.to(points.device)
     place, distance, ahead = project(points, camera)
 
-    def look(picture: Tensor) -> Tensor:
-        return F.grid_sample(picture[None].to(points), place[None, None], mode="nearest", align_corners=False)[0, 0, 0]
+    def look(image: Tensor) -> Tensor:
+        return F.grid_sample(image[None].to(points), place[None, None], mode="nearest", align_corners=False)[0, 0, 0]
 
     depth = look(torch.nan_to_num(view.depth, nan=1e6, posinf=1e6))
     # 1 up to the tolerance behind the visible surface, 0 from twice that on.

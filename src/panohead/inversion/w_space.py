@@ -13,7 +13,7 @@ from panohead.geometry.pose_sampling import look_at_pose
 from panohead.models.generator import Generator
 
 _BATCH = 2000
-_LEAST_SHARE = 1e-4
+_MIN_SHARE = 1e-4
 _OFFICIAL_FRONT = 3.14 / 2
 """With the original's rounded pi; it moves the mean w by a thousandth."""
 
@@ -38,7 +38,7 @@ class WSpace:
         """Coordinates in which w varies by about one in every direction."""
         _, deviation, directions = torch.linalg.svd(self.samples - self.mean, full_matrices=False)
         deviation = deviation / max(len(self.samples), 1) ** 0.5
-        return Whitening(self.mean, directions, deviation.clamp_min(float(deviation[0]) * _LEAST_SHARE))
+        return Whitening(self.mean, directions, deviation.clamp_min(float(deviation[0]) * _MIN_SHARE))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from panohead.system.config_json import from_plain
 
 _KIND = "panohead-difference"
 _VERSION = "1"
-_LARGEST_HALF = 6e4
+_MAX_HALF = 6e4
 
 
 def save_difference(path: Path, before: Generator, after: Generator, *, notes: Mapping[str, Any] | None = None) -> Path:
@@ -27,7 +27,7 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
     for name, value in after.state_dict().items():
         change = (value - old[name].to(value.device)).detach().cpu()
         if bool((change != 0).any()):
-            half = float(change.abs().max()) < _LARGEST_HALF
+            half = float(change.abs().max()) < _MAX_HALF
             tensors[name] = (change.half() if half else change).contiguous()
     metadata = {
         "kind": _KIND,

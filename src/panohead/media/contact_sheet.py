@@ -26,10 +26,10 @@ def contact_sheet(
     transparent ones lie on white. Labels stand left of the rows and above the columns.
     Raises PanoHeadError if there is no picture at all.
     """
-    pictures = [picture for row in rows for picture in row if picture is not None]
-    if not pictures:
+    images = [image for row in rows for image in row if image is not None]
+    if not images:
         raise PanoHeadError("a contact sheet needs at least one picture; give some")
-    largest = (max(p.width for p in pictures), max(p.height for p in pictures))
+    largest = (max(p.width for p in images), max(p.height for p in images))
     scale = 1.0 if cell_size is None else cell_size / max(largest)
     cell = (max(1, round(largest[0] * scale)), max(1, round(largest[1] * scale)))
     font = ImageFont.load_default(size=max(11, min(cell) // 10))
@@ -43,16 +43,16 @@ def contact_sheet(
     sheet = Image.new("RGBA", size, (255, 255, 255, 0)) if transparent else Image.new("RGB", size, _BACKGROUND)
 
     for i, row in enumerate(rows):
-        for j, picture in enumerate(row):
-            if picture is not None:
+        for j, image in enumerate(row):
+            if image is not None:
                 corner = (left + j * (cell[0] + padding), top + i * (cell[1] + padding))
-                _paste_fitted(sheet, picture, corner, cell)
+                _paste_fitted(sheet, image, corner, cell)
     draw = ImageDraw.Draw(sheet)
     if title:
         draw.text((left, padding), title, fill=_INK, font=font)
     for j, label in enumerate(column_labels[:columns]):
-        centre = left + j * (cell[0] + padding) + cell[0] / 2
-        draw.text((centre, top - padding), label, fill=_INK, font=font, anchor="mb", align="center")
+        center = left + j * (cell[0] + padding) + cell[0] / 2
+        draw.text((center, top - padding), label, fill=_INK, font=font, anchor="mb", align="center")
     for i, label in enumerate(row_labels[: len(rows)]):
         middle = top + i * (cell[1] + padding) + cell[1] / 2
         draw.text((left - padding, middle), label, fill=_INK, font=font, anchor="rm")
@@ -64,14 +64,14 @@ def _text_size(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) ->
     return int(box[2] - min(box[0], 0)) + 1, int(box[3]) + 1
 
 
-def _paste_fitted(sheet: Image.Image, picture: Image.Image, corner: tuple[int, int], cell: tuple[int, int]) -> None:
+def _paste_fitted(sheet: Image.Image, image: Image.Image, corner: tuple[int, int], cell: tuple[int, int]) -> None:
     """Paste, scaled to fit the cell (16-bit depth has no sensible grey here: pass a preview instead)."""
-    scale = min(cell[0] / picture.width, cell[1] / picture.height)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    picture = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
-    if picture.size != size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    scale = min(cell[0] / image.width, cell[1] / image.height)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    image = image.convert("RGBA" if "A" in image.getbands() else "RGB")
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
     place = (corner[0] + (cell[0] - size[0]) // 2, corner[1] + (cell[1] - size[1]) // 2)
     # On a sheet without ground nothing is mixed: a picture brings its own transparency.
-    mixed = picture.mode == "RGBA" and sheet.mode == "RGB"
-    sheet.paste(picture, place, picture if mixed else None)
+    mixed = image.mode == "RGBA" and sheet.mode == "RGB"
+    sheet.paste(image, place, image if mixed else None)

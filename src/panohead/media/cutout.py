@@ -17,7 +17,7 @@ _TRUST = 16
 """Power of alpha by which a pixel's colour counts as the head's, and of 1 - alpha as the background's."""
 
 
-def foreground_colours(
+def foreground_colors(
     image: Float[Tensor, "3 height width"], alpha: Float[Tensor, "1 height width"]
 ) -> Float[Tensor, "3 height width"]:
     """The picture with the background taken out of its colours: straight (not premultiplied) colours for ``alpha``.
@@ -35,14 +35,14 @@ def foreground_colours(
     behind = _carried(image, (1 - alpha) ** _TRUST)
     solved = (image - (1 - alpha) * behind) / alpha.clamp_min(_FAINT)
     share = ((alpha - _FAINT) / (_SOLVED - _FAINT)).clamp(0, 1)
-    colours = torch.lerp(head, solved, share).clamp(-1, 1)
-    return torch.where(alpha >= 1, image, colours)
+    colors = torch.lerp(head, solved, share).clamp(-1, 1)
+    return torch.where(alpha >= 1, image, colors)
 
 
 def _carried(image: Float[Tensor, "3 height width"], trust: Float[Tensor, "1 height width"]) -> Tensor:
     """Where trust is small, the colour of the nearest trusted pixels: averaged over ever larger blocks, and back."""
-    colours, trust = (image * trust)[None], trust[None]
-    levels = [(colours, trust)]
+    colors, trust = (image * trust)[None], trust[None]
+    levels = [(colors, trust)]
     while min(levels[-1][0].shape[-2:]) > 1:
         levels.append(tuple(F.avg_pool2d(x, 2, ceil_mode=True) for x in levels[-1]))  # type: ignore[arg-type]
     filled = levels[-1][0] / levels[-1][1].clamp_min(1e-12)

@@ -109,8 +109,8 @@ def depth_preview(
     far = far if far is not None else float(np.nanmax(values, initial=-np.inf)) if seen.any() else 1.0
     position = np.nan_to_num((values - near) / max(far - near, 1e-9)).clip(0, 1) * (len(_VIRIDIS) - 1)
     anchors = np.arange(len(_VIRIDIS))
-    colours = np.stack([np.interp(position, anchors, _VIRIDIS[:, k]) for k in range(3)], axis=-1)
-    return Image.fromarray(np.where(seen[..., None], np.rint(colours), 255).astype(np.uint8))
+    colors = np.stack([np.interp(position, anchors, _VIRIDIS[:, k]) for k in range(3)], axis=-1)
+    return Image.fromarray(np.where(seen[..., None], np.rint(colors), 255).astype(np.uint8))
 
 
 def load_depth(path: str | Path) -> Float[Tensor, "1 height width"]:

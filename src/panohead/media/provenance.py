@@ -21,7 +21,7 @@ SourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmic
 
 NOTICE = "Synthetic media: made by a computer program (PanoHead), not a photograph."
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-_FILM_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
+_VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 # The begin attribute holds U+FEFF and the id is fixed by the XMP specification, part 1, section 7.3.2.
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -128,7 +128,7 @@ def is_marked_synthetic(path: str | Path) -> bool:
         if suffix == ".gif":
             texts = path.read_bytes()[-1024:].decode("latin-1")  # our comment is the last thing before the trailer
         else:
-            texts = _video_texts(path) if suffix in _FILM_SUFFIXES else _image_texts(path)
+            texts = _video_texts(path) if suffix in _VIDEO_SUFFIXES else _image_texts(path)
     except OSError as error:
         raise PanoHeadError(f"cannot read {path} as an image; check that the file is whole") from error
     return NOTICE in texts or re.search(r"digitalsourcetype/\w*[aA]lgorithmicMedia", texts) is not None

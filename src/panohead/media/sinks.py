@@ -22,7 +22,7 @@ from panohead.media.images import save_image
 from panohead.media.provenance import SourceType, append_gif_comment
 from panohead.system.atomic_write import temporary_name, unwritable
 
-Frame = UInt8[np.ndarray, "height width channel"]
+VideoFrame = UInt8[np.ndarray, "height width channel"]
 # Browsers slow a GIF frame shorter than 2 hundredths of a second down to 10.
 _GIF_MAX_FPS = 50.0
 
@@ -42,7 +42,7 @@ class Encoder:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: VideoFrame) -> None:
         height, width = frame.shape[:2]
         if (width, height) != self.size:
             frame = np.pad(frame, ((0, self.size[1] - height), (0, self.size[0] - width), (0, 0)), mode="edge")
@@ -92,7 +92,7 @@ class Gif:
         pixels = "bgra" if self.transparent else "bgr0"
         self._encoder = Encoder(self.lossless, size, channels, fps, ["-c:v", "ffv1", "-pix_fmt", pixels])
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: VideoFrame) -> None:
         self._encoder.write(frame)
 
     def finish(self) -> None:
@@ -130,7 +130,7 @@ class PngFolder:
         names = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else [""]
         return all(re.fullmatch(r"frame_\d+\.png", name) for name in names)
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: VideoFrame) -> None:
         save_image(frame, self.temporary / f"frame_{self._count:05d}.png", source=self._source)
         self._count += 1
 

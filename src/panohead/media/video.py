@@ -9,12 +9,12 @@ from types import TracebackType
 
 from panohead.errors import PanoHeadError
 from panohead.media.provenance import SourceType, video_metadata
-from panohead.media.sinks import Encoder, Frame, Gif, PngFolder
+from panohead.media.sinks import Encoder, Gif, PngFolder, VideoFrame
 from panohead.system.atomic_write import prepare_folder
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".gif")
 # sRGB in, BT.709 matrix and limited range out, and say so: untagged films shift colour between players.
-_COLOUR = (
+_COLOR = (
     "scale=in_range=pc:out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int,"
     "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=iec61966-2-1"
 )
@@ -64,7 +64,7 @@ class VideoWriter:
         prepare_folder(self.path)
         return self
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: VideoFrame) -> None:
         """Append one frame: uint8, 3 channels (RGB) or 4 (straight alpha). The first fixes the size."""
         if self._sink is None:
             self._shape = frame.shape
@@ -90,7 +90,7 @@ class VideoWriter:
         finally:
             sink.discard()
 
-    def _open(self, frame: Frame) -> Encoder | Gif | PngFolder:
+    def _open(self, frame: VideoFrame) -> Encoder | Gif | PngFolder:
         height, width, channels = frame.shape
         suffix = self.path.suffix.lower()
         if channels not in (3, 4):
@@ -111,4 +111,4 @@ class VideoWriter:
             if channels == 4:
                 # libvpx refuses alternate reference frames beside an alpha channel.
                 codec += ["-auto-alt-ref", "0"]
-        return Encoder(self.path, size, channels, self.fps, ["-vf", f"{_COLOUR},format={pixels}", *codec, *tags])
+        return Encoder(self.path, size, channels, self.fps, ["-vf", f"{_COLOR},format={pixels}", *codec, *tags])

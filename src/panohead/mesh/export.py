@@ -18,10 +18,10 @@ from trimesh.exchange.stl import export_stl
 from panohead.errors import PanoHeadError
 from panohead.media.provenance import NOTICE, software
 from panohead.mesh.gltf import encode_glb, plain_metadata, png_bytes
-from panohead.mesh.trimesh_object import METRES_PER_WORLD_UNIT, joined, texture_of, to_trimesh, vertex_rgb
+from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT, joined, texture_of, to_trimesh, vertex_rgb
 from panohead.system.atomic_write import atomic_path
 
-__all__ = ["MESH_FORMATS", "METRES_PER_WORLD_UNIT", "Volume", "to_trimesh", "write_mesh", "write_mrc"]
+__all__ = ["MESH_FORMATS", "METERS_PER_WORLD_UNIT", "Volume", "to_trimesh", "write_mesh", "write_mrc"]
 
 MESH_FORMATS = ("glb", "obj", "ply", "stl", "mrc")
 """What ``write_mesh`` writes, by suffix."""

@@ -110,11 +110,11 @@ def _attributes(mesh: trimesh.Trimesh) -> dict[str, np.ndarray]:
     # A vertex whose faces have no area has no normal; the format asks for one of unit length all the same.
     normals = np.where(length > 1e-6, normals / np.maximum(length, 1e-6), [0, 0, 1])
     arrays = {"POSITION": mesh.vertices.astype("<f4"), "NORMAL": normals.astype("<f4")}
-    texture, colours = texture_of(mesh), vertex_rgb(mesh)
+    texture, colors = texture_of(mesh), vertex_rgb(mesh)
     if texture is not None:
         arrays["TEXCOORD_0"] = (texture[0] * [1, -1] + [0, 1]).astype("<f4")  # v runs downward in glTF
-    elif colours is not None:
-        arrays["COLOR_0"] = srgb_to_linear(colours).astype("<f4")
+    elif colors is not None:
+        arrays["COLOR_0"] = srgb_to_linear(colors).astype("<f4")
     for name, values in mesh.vertex_attributes.items():
         if np.ndim(values) == 1 and np.issubdtype(np.asarray(values).dtype, np.number):
             arrays["_" + name.lstrip("_").upper()] = np.asarray(values).astype("<f4")

@@ -15,7 +15,7 @@ from panohead.mesh.surface import Surface, largest_piece
 from panohead.mesh.surface import smoothed as smoothed_surface
 from panohead.mesh.trimesh_object import describe, to_surface, to_trimesh, vertex_rgb
 
-LEAST_TRIANGLES = 100
+MIN_TRIANGLES = 100
 
 # The library's thresholds are absolute; a head a quarter of a unit across leaves them room to reach any count.
 _WORKING_SIZE = 0.25
@@ -62,10 +62,10 @@ def simplified_surface(surface: Surface, triangles: int) -> Surface:
     The work is done by the package fast-simplification. It does not look at topology: thin handles end as two sheets
     that share an edge. Those are taken apart here, so that a closed surface stays closed, and one piece stays one.
     A surface that is small enough is returned as it is.
-    Raises PanoHeadError: fewer than LEAST_TRIANGLES asked for, fast-simplification is missing.
+    Raises PanoHeadError: fewer than MIN_TRIANGLES asked for, fast-simplification is missing.
     """
-    if triangles < LEAST_TRIANGLES:
-        raise PanoHeadError(f"a head needs at least {LEAST_TRIANGLES} triangles; ask for more than {triangles}")
+    if triangles < MIN_TRIANGLES:
+        raise PanoHeadError(f"a head needs at least {MIN_TRIANGLES} triangles; ask for more than {triangles}")
     if len(surface.faces) <= triangles:
         return surface
     try:

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from panohead.errors import NoSurfaceError, PanoHeadError
 
-Density = Callable[[Float[Tensor, "point 3"]], Float[Tensor, " point"]]
-Progress = Callable[[int, int], None]
+DensityFunction = Callable[[Float[Tensor, "point 3"]], Float[Tensor, " point"]]
+GridProgress = Callable[[int, int], None]
 """Called with (points evaluated, points known to be needed so far)."""
 Axes = tuple[Float32[np.ndarray, " x"], Float32[np.ndarray, " y"], Float32[np.ndarray, " z"]]
 
@@ -62,7 +62,7 @@ class Surface:
 
 
 def extract_surface(
-    density: Density,
+    density: DensityFunction,
     *,
     resolution: int = 256,
     box_warp: float = 1.0,
@@ -74,7 +74,7 @@ def extract_surface(
     keep: Literal["largest", "all"] = "largest",
     chunk: int = DEFAULT_CHUNK,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
+    progress: GridProgress | None = None,
 ) -> Surface:
     """The closed surface density = level inside the box.
 
@@ -104,7 +104,7 @@ def extract_surface(
 
 
 def density_grid(
-    density: Density,
+    density: DensityFunction,
     *,
     resolution: int = 256,
     box_warp: float = 1.0,
@@ -143,7 +143,7 @@ class _Lattice:
     """
 
     def __init__(
-        self, density: Density, axes: Axes, chunk: int, device: torch.device, progress: Progress | None
+        self, density: DensityFunction, axes: Axes, chunk: int, device: torch.device, progress: GridProgress | None
     ) -> None:
         self.density, self.axes, self.chunk, self.device, self.progress = density, axes, chunk, device, progress
         self.shape = (len(axes[0]), len(axes[1]), len(axes[2]))
@@ -182,7 +182,7 @@ class _Lattice:
 
 
 def _query(
-    density: Density, points: Float32[np.ndarray, "point 3"], device: torch.device
+    density: DensityFunction, points: Float32[np.ndarray, "point 3"], device: torch.device
 ) -> Float32[np.ndarray, " point"]:
     with torch.no_grad():
         sigma: np.ndarray = density(torch.from_numpy(points).to(device)).float().cpu().numpy()
@@ -292,9 +292,9 @@ def _avoid_nodes(values: Float32[np.ndarray, "x y z"], level: float) -> None:
     offset = flat[nodes].astype(np.float64) - level
     largest = np.zeros(len(nodes))
     for stride in strides:
-        for neighbour in (nodes - stride, nodes + stride):
+        for neighbor in (nodes - stride, nodes + stride):
             # A neighbour on the same side carries no vertex; and it may be a mere filling.
-            other = flat[neighbour].astype(np.float64) - level
+            other = flat[neighbor].astype(np.float64) - level
             largest = np.maximum(largest, np.where((other > 0) != (offset > 0), np.abs(other - offset), 0))
     offset = np.where(offset > 0, 1, -1) * np.maximum(np.abs(offset), _CLEARANCE * largest)
     flat[nodes] = (level + offset).astype(np.float32)

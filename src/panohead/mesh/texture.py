@@ -1,6 +1,6 @@
 """A picture instead of vertex colours: the surface laid flat (xatlas), every texel painted from rendered views.
 
-A texel knows its point and normal on the surface, so it is painted exactly as a vertex is (``mesh_colour``): by the
+A texel knows its point and normal on the surface, so it is painted exactly as a vertex is (``mesh_color``): by the
 views that see it, by their angle. What no view shows takes the colour of the vertices around it.
 """
 
@@ -19,11 +19,11 @@ from trimesh.visual.texture import TextureVisuals
 from panohead.errors import PanoHeadError
 from panohead.mesh.surface import Surface
 from panohead.mesh.trimesh_object import to_surface, vertex_rgb
-from panohead.mesh.vertex_colors import DEFAULT_SHARPNESS, View, blend_views, colour_vertices, quantised
+from panohead.mesh.vertex_colors import DEFAULT_SHARPNESS, ColoringView, blend_views, color_vertices, quantized
 
 DEFAULT_TRIANGLES = 20_000
 """What a head is simplified to before it is textured, if nothing else is asked for."""
-MOST_TRIANGLES = 100_000
+MAX_TRIANGLES = 100_000
 """xatlas takes about 10 s for 30,000 triangles and more than in proportion beyond."""
 TEXTURE_SIZES = (16, 8192)
 """Pixels a side, least and most."""
@@ -47,25 +47,25 @@ class Atlas:
 
 
 def textured(
-    mesh: trimesh.Trimesh, views: Iterable[View], size: int = 1024, *, sharpness: float = DEFAULT_SHARPNESS
+    mesh: trimesh.Trimesh, views: Iterable[ColoringView], size: int = 1024, *, sharpness: float = DEFAULT_SHARPNESS
 ) -> trimesh.Trimesh:
     """The mesh with texture coordinates and a square sRGB texture of ``size`` pixels a side.
 
     Vertices are doubled along cuts, so faces are joined by position only; ``watertight`` in the metadata speaks of the
     shape. The vertex colours stay in ``visual.vertex_attributes["color"]``, vertex attributes with their vertices.
-    mesh: as ``to_trimesh`` makes it, at most MOST_TRIANGLES triangles. views: in world units, as for colours.
+    mesh: as ``to_trimesh`` makes it, at most MAX_TRIANGLES triangles. views: in world units, as for colours.
     Raises PanoHeadError: xatlas is missing, too many triangles, wrong size, no view shows the mesh.
     """
     if not TEXTURE_SIZES[0] <= size <= TEXTURE_SIZES[1]:
         least, most = TEXTURE_SIZES
         raise PanoHeadError(f"a texture of {size} pixels a side cannot be made; ask for {least} to {most}")
-    if len(mesh.faces) > MOST_TRIANGLES:
-        sentence = f"a texture needs at most {MOST_TRIANGLES} triangles, and the mesh has {len(mesh.faces)}"
+    if len(mesh.faces) > MAX_TRIANGLES:
+        sentence = f"a texture needs at most {MAX_TRIANGLES} triangles, and the mesh has {len(mesh.faces)}"
         raise PanoHeadError(f"{sentence}; simplify it first")
     surface, views, normals = to_surface(mesh), list(views), np.array(mesh.vertex_normals, np.float32)
     rgb = vertex_rgb(mesh)
     if rgb is None:
-        rgb = colour_vertices(surface, views, sharpness=sharpness).rgb
+        rgb = color_vertices(surface, views, sharpness=sharpness).rgb
     atlas = laid_flat(surface)
     pixels = baked(surface, normals, rgb, atlas, views, size, sharpness)
     material = PBRMaterial(
@@ -108,7 +108,7 @@ def baked(
     normals: Float32[np.ndarray, "vertex 3"],
     rgb: UInt8[np.ndarray, "vertex 3"],
     atlas: Atlas,
-    views: Iterable[View],
+    views: Iterable[ColoringView],
     size: int,
     sharpness: float = DEFAULT_SHARPNESS,
 ) -> UInt8[np.ndarray, "size size 3"]:
@@ -116,18 +116,18 @@ def baked(
 
     Texels outside all charts copy the nearest one inside, so that neither interpolation nor mipmaps show a seam.
     """
-    texel, face, shares = rasterised(atlas, size)
+    texel, face, shares = rasterized(atlas, size)
     corners = atlas.origin[atlas.faces[face]]
 
     def mixed(values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.einsum("tk,tkc->tc", shares, values[corners].astype(np.float32)))
 
     points, directions = mixed(surface.vertices), torch.nn.functional.normalize(mixed(normals), dim=1)
-    colour, total = blend_views(points, directions, views, sharpness=sharpness)
+    color, total = blend_views(points, directions, views, sharpness=sharpness)
     base = mixed(rgb.astype(np.float32) / 127.5 - 1)
-    colour = (colour + _VERTEX_WEIGHT * base) / (total + _VERTEX_WEIGHT)[:, None]
+    color = (color + _VERTEX_WEIGHT * base) / (total + _VERTEX_WEIGHT)[:, None]
     pixels = np.zeros((size * size, 3), np.uint8)
-    pixels[texel] = quantised(colour)
+    pixels[texel] = quantized(color)
     empty = np.ones((size, size), bool)
     empty.reshape(-1)[texel] = False
     rows, columns = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
@@ -135,7 +135,7 @@ def baked(
     return filled
 
 
-def rasterised(
+def rasterized(
     atlas: Atlas, size: int
 ) -> tuple[Int[np.ndarray, " texel"], Int[np.ndarray, " texel"], Float32[np.ndarray, "texel 3"]]:
     """Texels whose centre lies in a face: flat index in the picture, the face, the shares of its corners.
@@ -169,10 +169,10 @@ def _covered(
     column = low[face, 0] + number % np.maximum(extent[face, 0], 1)
     row = low[face, 1] + number // np.maximum(extent[face, 0], 1)
     a, b, c = (corners[face, k] for k in range(3))
-    centre = np.stack([column, row], axis=1)
+    center = np.stack([column, row], axis=1)
     area = _cross(b - a, c - a)
     shares = np.stack(
-        [_cross(b - centre, c - centre), _cross(c - centre, a - centre), _cross(a - centre, b - centre)], 1
+        [_cross(b - center, c - center), _cross(c - center, a - center), _cross(a - center, b - center)], 1
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = shares / area[:, None]

@@ -16,7 +16,7 @@ from trimesh.visual.texture import TextureVisuals
 from panohead.media.provenance import NOTICE, SourceType, software, source_uri
 from panohead.mesh.surface import Surface
 
-METRES_PER_WORLD_UNIT = 0.232 / 0.56
+METERS_PER_WORLD_UNIT = 0.232 / 0.56
 """A canonical head is about 0.56 world units from chin to top, an adult one 0.232 m: an average, not a measurement."""
 AXES = "y up, face toward +z"
 
@@ -25,7 +25,7 @@ _SYNTHETIC: SourceType = "trainedAlgorithmicMedia"
 
 def to_trimesh(
     surface: Surface,
-    colours: UInt8[np.ndarray, "vertex 3"] | None = None,
+    colors: UInt8[np.ndarray, "vertex 3"] | None = None,
     *,
     unit: Literal["metre", "world"] = "metre",
     level: float | None = None,
@@ -33,21 +33,21 @@ def to_trimesh(
 ) -> trimesh.Trimesh:
     """The surface as a ``trimesh.Trimesh``, y up, face toward +z, with sRGB vertex colours.
 
-    unit: "metre" (life size, see METRES_PER_WORLD_UNIT) or "world". level: the density at the surface, if known.
-    ``mesh.metadata`` holds unit, world_units_per_metre, axes, watertight, triangles, level, generator, notice and
+    unit: "metre" (life size, see METERS_PER_WORLD_UNIT) or "world". level: the density at the surface, if known.
+    ``mesh.metadata`` holds unit, world_units_per_meter, axes, watertight, triangles, level, generator, notice and
     digital_source_type, which ``write_mesh`` puts into files.
     """
-    scale = METRES_PER_WORLD_UNIT if unit == "metre" else 1.0
+    scale = METERS_PER_WORLD_UNIT if unit == "metre" else 1.0
     mesh = trimesh.Trimesh(
         vertices=surface.vertices.astype(np.float64) * scale,
         faces=surface.faces,
         vertex_normals=surface.vertex_normals,
-        vertex_colors=colours,
+        vertex_colors=colors,
         process=False,
     )
     if unit == "metre":
         mesh.units = "meters"
-    mesh.metadata.update(unit=unit, world_units_per_metre=1 / METRES_PER_WORLD_UNIT, axes=AXES)
+    mesh.metadata.update(unit=unit, world_units_per_meter=1 / METERS_PER_WORLD_UNIT, axes=AXES)
     describe(mesh)
     if level is not None:
         mesh.metadata["level"] = float(level)
@@ -62,7 +62,7 @@ def describe(mesh: trimesh.Trimesh) -> None:
 
 def to_surface(mesh: trimesh.Trimesh) -> Surface:
     """The shape in world units again, of a mesh that ``to_trimesh`` made or that has the same metadata."""
-    scale = METRES_PER_WORLD_UNIT if mesh.metadata.get("unit", "metre") == "metre" else 1.0
+    scale = METERS_PER_WORLD_UNIT if mesh.metadata.get("unit", "metre") == "metre" else 1.0
     return Surface((np.asarray(mesh.vertices) / scale).astype(np.float32), np.array(mesh.faces))
 
 

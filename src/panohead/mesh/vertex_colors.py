@@ -25,7 +25,7 @@ _CHUNK = 2**20
 
 
 @dataclass(frozen=True)
-class View:
+class ColoringView:
     """One rendered picture of the head, with what is needed to project a point into it (geometry/camera.py)."""
 
     image: Float[Tensor, "3 height width"]
@@ -41,7 +41,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class VertexColours:
+class VertexColors:
     """sRGB colours of vertices, and which of them some view has shown (the others copy the nearest that was)."""
 
     rgb: UInt8[np.ndarray, "vertex 3"]
@@ -51,7 +51,7 @@ class VertexColours:
 def blend_views(
     points: Float[Tensor, "point 3"],
     normals: Float[Tensor, "point 3"],
-    views: Iterable[View],
+    views: Iterable[ColoringView],
     *,
     sharpness: float = DEFAULT_SHARPNESS,
     depth_tolerance: float = DEFAULT_DEPTH_TOLERANCE,
@@ -62,48 +62,48 @@ def blend_views(
     falls to 0 at twice that); its weight is cos(angle to the normal)^sharpness. Views are used one at a time, so a
     generator keeps memory flat.
     """
-    total, colour = torch.zeros(len(points)), torch.zeros(len(points), 3)
+    total, color = torch.zeros(len(points)), torch.zeros(len(points), 3)
     for view in views:
         for start in range(0, len(points), _CHUNK):
             part = slice(start, start + _CHUNK)
-            weights, seen_colour = _look(points[part], normals[part], view, sharpness, depth_tolerance)
+            weights, seen_color = _look(points[part], normals[part], view, sharpness, depth_tolerance)
             total[part] += weights
-            colour[part] += weights[:, None] * seen_colour
-    return colour, total
+            color[part] += weights[:, None] * seen_color
+    return color, total
 
 
-def colour_vertices(
+def color_vertices(
     surface: Surface,
-    views: Iterable[View],
+    views: Iterable[ColoringView],
     *,
     sharpness: float = DEFAULT_SHARPNESS,
     depth_tolerance: float = DEFAULT_DEPTH_TOLERANCE,
-) -> VertexColours:
+) -> VertexColors:
     """Paint each vertex with the mean of the views that see it, weighted as in ``blend_views``.
 
     Raises PanoHeadError if no vertex is seen at all.
     """
     points, normals = torch.from_numpy(surface.vertices), torch.from_numpy(surface.vertex_normals)
-    colour, total = blend_views(points, normals, views, sharpness=sharpness, depth_tolerance=depth_tolerance)
+    color, total = blend_views(points, normals, views, sharpness=sharpness, depth_tolerance=depth_tolerance)
     seen = (total > _SEEN).numpy()
     if not seen.any():
         raise PanoHeadError("none of the views shows the mesh, so it cannot be coloured; check cameras and depth maps")
-    rgb = quantised(colour / total.clamp_min(1e-12)[:, None])
+    rgb = quantized(color / total.clamp_min(1e-12)[:, None])
     if not seen.all():
         _, nearest = cKDTree(surface.vertices[seen]).query(surface.vertices[~seen])
         rgb[~seen] = rgb[seen][nearest]
-    return VertexColours(rgb, seen)
+    return VertexColors(rgb, seen)
 
 
-def quantised(colour: Float[Tensor, "point 3"]) -> UInt8[np.ndarray, "point 3"]:
+def quantized(color: Float[Tensor, "point 3"]) -> UInt8[np.ndarray, "point 3"]:
     """[-1, 1] to 0..255, as pictures are (facts, section 7)."""
-    return (colour * 127.5 + 128).clamp(0, 255).to(torch.uint8).numpy()
+    return (color * 127.5 + 128).clamp(0, 255).to(torch.uint8).numpy()
 
 
 def _look(
     points: Float[Tensor, "point 3"],
     normals: Float[Tensor, "point 3"],
-    view: View,
+    view: ColoringView,
     sharpness: float,
     depth_tolerance: float,
 ) -> tuple[Float[Tensor, " point"], Float[Tensor, "point 3"]]:
@@ -111,9 +111,9 @@ def _look(
     camera = Camera(view.cam2world.float().cpu(), view.intrinsics.float().cpu())
     place, distance, ahead = project(points, camera)
 
-    def sample(picture: Tensor, mode: str) -> Tensor:
+    def sample(image: Tensor, mode: str) -> Tensor:
         where = place[None, None]
-        found = F.grid_sample(picture.float().cpu()[None], where, mode=mode, padding_mode="border", align_corners=False)
+        found = F.grid_sample(image.float().cpu()[None], where, mode=mode, padding_mode="border", align_corners=False)
         return found[0, :, 0].T
 
     facing = -((points - camera.position) * normals).sum(dim=1) / distance

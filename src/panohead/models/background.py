@@ -31,7 +31,7 @@ class Background(nn.Module):
         return self.synthesis(ws[:, : self.num_ws], noise=noise)
 
 
-def put_behind(
+def composite_over(
     foreground: Float[Tensor, "batch channel height width"],
     weight_sum: Float[Tensor, "batch 1 height width"],
     background: Float[Tensor, "batch channel back_height back_width"],

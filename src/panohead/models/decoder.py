@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panohead.rendering.decoder_mlp import ColourActivation, DecoderWeights
+from panohead.rendering.decoder_mlp import ColorActivation, DecoderWeights
 from panohead.stylegan.layers import FullyConnected
 
 
@@ -16,11 +16,11 @@ class Decoder(nn.Module):
         out_features: int,
         *,
         hidden_features: int = 64,
-        activation: ColourActivation = "none",
+        activation: ColorActivation = "none",
         lr_multiplier: float = 1.0,
     ) -> None:
         super().__init__()
-        self.activation: ColourActivation = activation
+        self.activation: ColorActivation = activation
         self.hidden = FullyConnected(in_features, hidden_features, lr_multiplier=lr_multiplier)
         self.output = FullyConnected(hidden_features, 1 + out_features, lr_multiplier=lr_multiplier)
 
@@ -37,4 +37,4 @@ class Decoder(nn.Module):
         """Raw density and colour features."""
         weights = self.weights()
         hidden = weights.hidden(features)
-        return weights.density(hidden), weights.colour(hidden)
+        return weights.density(hidden), weights.color(hidden)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.geometry.camera import translate_label
-from panohead.models.background import Background, put_behind
+from panohead.models.background import Background, composite_over
 from panohead.models.camera_alignment import CameraAlignment
 from panohead.models.decoder import Decoder
 from panohead.models.generator_config import GeneratorConfig
@@ -234,7 +234,7 @@ class Generator(nn.Module):
         # Sigmoid colours move to [-1, 1] before the background is added, though they are premultiplied (kept).
         composed = features * 2 - 1 if self.config.decoder_activation == "sigmoid" else features
         if background is not None:
-            composed = put_behind(composed, weights, background, antialias=self.config.superresolution.antialias)
+            composed = composite_over(composed, weights, background, antialias=self.config.superresolution.antialias)
         image_raw = composed[:, :3] if self.torgb_raw is None else self.torgb_raw(composed, ws[:, -1], fused=False)
         image = self.superresolution(image_raw, composed, ws, generator=generator) if superresolve else image_raw
         return Rendering(

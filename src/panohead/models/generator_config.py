@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from panohead.models.superresolution import SuperResolutionConfig
-from panohead.rendering.decoder_mlp import ColourActivation
+from panohead.rendering.decoder_mlp import ColorActivation
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
 from panohead.stylegan.synthesis import BlockConfig, SynthesisConfig
@@ -37,7 +37,7 @@ class GeneratorConfig:
     plane_axes: PlaneAxes = PANOHEAD_AXES
     interpolation: Interpolation = "trilinear"
     feature_channels: int = 32
-    decoder_activation: ColourActivation = "none"
+    decoder_activation: ColorActivation = "none"
     decoder_lr_multiplier: float = 1.0
     neural_rendering_resolution: int = 64
     channel_base: int = 32768

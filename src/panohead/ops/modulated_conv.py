@@ -34,7 +34,7 @@ def modulated_conv2d(
             between two scalings (training). Equal up to rounding.
     """
     if x.dtype == torch.float16 and demodulate:
-        weight, styles = _prenormalise(weight, styles)
+        weight, styles = _prenormalize(weight, styles)
     demodulation = demodulation_factors(weight, styles) if demodulate else None
     if fused:
         x = _fused(x, weight, styles, demodulation, up, padding, resample_filter, flip_weight)
@@ -54,7 +54,7 @@ def demodulation_factors(
     return torch.rsqrt(styles.square() @ energy.T + 1e-8)
 
 
-def _prenormalise(
+def _prenormalize(
     weight: Float[Tensor, "out_channel in_channel kernel kernel"], styles: Float[Tensor, "batch in_channel"]
 ) -> tuple[Float[Tensor, "out_channel in_channel kernel kernel"], Float[Tensor, "batch in_channel"]]:
     """Keep half precision from overflowing; demodulation cancels both factors."""

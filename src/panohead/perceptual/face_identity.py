@@ -14,7 +14,7 @@ from panohead.errors import PanoHeadError
 
 _DLIB_SIDE = 256
 _ARCFACE_SIDE = 112
-_FACE_CENTRE, _FACE_SIDE = (0.5, 0.55), 0.62
+_FACE_CENTER, _FACE_SIDE = (0.5, 0.55), 0.62
 """Of the official crop, about where ArcFace's template has the face."""
 
 
@@ -89,7 +89,7 @@ class OnnxEmbedder:
 def _face(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 3 112 112"]:
     height, width = image.shape[1:]
     left, top = (
-        round((centre - _FACE_SIDE / 2) * size) for centre, size in zip(_FACE_CENTRE, (width, height), strict=True)
+        round((center - _FACE_SIDE / 2) * size) for center, size in zip(_FACE_CENTER, (width, height), strict=True)
     )
     cut = image[:, max(top, 0) : top + round(_FACE_SIDE * height), max(left, 0) : left + round(_FACE_SIDE * width)]
     size = (_ARCFACE_SIDE, _ARCFACE_SIDE)

@@ -22,7 +22,7 @@ INPUT_SIZE = 299
 CLASSES = 1008
 
 Pool = Callable[[Tensor], Tensor]
-Layer = tuple[str, int, tuple[int, int], int, tuple[int, int]]
+ConvolutionSpec = tuple[str, int, tuple[int, int], int, tuple[int, int]]
 """Name, output channels, kernel, stride, padding."""
 
 
@@ -44,10 +44,10 @@ class Inception(nn.Module):
         self.fc = nn.Linear(2048, CLASSES)
 
     def forward(
-        self, pictures: UInt8[Tensor, "batch 3 height width"]
+        self, images: UInt8[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch 2048"], Float[Tensor, "batch 1008"]]:
         """Features and logits."""
-        x = (_resize_as_tensorflow(pictures.float(), INPUT_SIZE) - 128) / 128
+        x = (_resize_as_tensorflow(images.float(), INPUT_SIZE) - 128) / 128
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = F.max_pool2d(x, 3, 2)
         x = F.max_pool2d(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)), 3, 2)

@@ -42,9 +42,9 @@ class LpipsVgg(nn.Module):
         self.register_buffer("shift", torch.tensor(_SHIFT)[:, None, None], persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE)[:, None, None], persistent=False)
 
-    def forward(self, picture: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch feature"]:
+    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch feature"]:
         """One vector a picture."""
-        x = (picture / 127.5 - 1 - self.shift) / self.scale
+        x = (image / 127.5 - 1 - self.shift) / self.scale
         parts = []
         for i, stage in enumerate(self.stages):
             if i > 0:

@@ -25,10 +25,10 @@ from panohead.errors import PanoHeadError
 from panohead.preparation.sources import PhotoRef, printable
 from panohead.system.atomic_write import write_json
 
-JOURNAL = ".prepare/journal.jsonl"
+RESUME_LOG = ".prepare/journal.jsonl"
 SET_ASIDE = ".prepare/duplicates"
 SETTINGS = "prepare.json"
-Record = dict[str, Any]
+PhotoRecord = dict[str, Any]
 REMEDY = "free the disk, then run the same command again"
 
 
@@ -39,7 +39,7 @@ def stem_of(ref: PhotoRef, face: int) -> str:
     return f"{ref.key[:2]}/{word or 'photo'}-{ref.key[:12]}{number}"
 
 
-def encode(picture: Image.Image, suffix: str) -> bytes:
+def encode(image: Image.Image, suffix: str) -> bytes:
     """A picture as the bytes of a file."""
     options: dict[str, Any] = {
         ".png": {"compress_level": 3},
@@ -47,11 +47,11 @@ def encode(picture: Image.Image, suffix: str) -> bytes:
         ".jpg": {"quality": 95, "subsampling": 0},
     }[suffix]
     buffer = io.BytesIO()
-    picture.save(buffer, {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG"}[suffix], **options)
+    image.save(buffer, {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG"}[suffix], **options)
     return buffer.getvalue()
 
 
-def open_out(out: Path, decisive: Record) -> None:
+def open_out(out: Path, resume_key: PhotoRecord) -> None:
     """Begin or continue a dataset.
 
     Raises:
@@ -63,27 +63,27 @@ def open_out(out: Path, decisive: Record) -> None:
     if not settings.exists():
         if out.exists() and any(out.iterdir()):
             raise PanoHeadError(f"{out} is not empty and holds no prepared dataset; give a new folder with --out")
-        write_json(settings, decisive, remedy=REMEDY)
+        write_json(settings, resume_key, remedy=REMEDY)
     try:
         stored = json.loads(settings.read_text())
     except (OSError, ValueError) as error:
         raise PanoHeadError(f"cannot read {settings} ({error}); delete {out} or give another --out") from error
-    plain = json.loads(json.dumps(decisive))
+    plain = json.loads(json.dumps(resume_key))
     different = sorted(key for key in {*plain, *stored} if plain.get(key) != stored.get(key))
     if different:
         names = ", ".join(different)
         raise PanoHeadError(f"{out} was begun with another {names}; repeat the old settings or give another --out")
 
 
-class Journal:
+class ResumeLog:
     """Finished photos, a line each, appended and flushed one by one; a line cut short by a kill is dropped."""
 
     def __init__(self, out: Path) -> None:
-        self._path = out / JOURNAL
+        self._path = out / RESUME_LOG
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self.records: dict[str, Record] = dict(self._read())
+        self.records: dict[str, PhotoRecord] = dict(self._read())
 
-    def _read(self) -> Iterator[tuple[str, Record]]:
+    def _read(self) -> Iterator[tuple[str, PhotoRecord]]:
         if not self._path.exists():
             return
         content = self._path.read_bytes()
@@ -96,7 +96,7 @@ class Journal:
                 record = json.loads(line)
                 yield record["photo"], record
 
-    def add(self, record: Record) -> None:
+    def add(self, record: PhotoRecord) -> None:
         """Mark one photo as finished.
 
         Raises:
@@ -117,7 +117,7 @@ class Journal:
         return all(crop["reason"] or _is_there(out, crop) for crop in record["crops"])
 
 
-def _is_there(out: Path, crop: Record) -> bool:
+def _is_there(out: Path, crop: PhotoRecord) -> bool:
     for folder, name in (("images", crop["image"]), ("masks", crop["mask"])):
         if not (out / folder / name).is_file() and not (out / SET_ASIDE / folder / name).is_file():
             return False

@@ -12,10 +12,10 @@ from panohead.alignment.overlay import overlay
 from panohead.alignment.photo_mask import cut_mask, read_own_mask
 from panohead.alignment.pose_file import find_pose
 from panohead.alignment.quality import as_record, flags, gate, measure
-from panohead.alignment.read_photo import NotNow, Photo, read_photo
-from panohead.data.duplicates import picture_hash
+from panohead.alignment.read_photo import DecodedPhoto, TemporarilyUnreadable, read_photo
+from panohead.data.duplicates import image_hash
 from panohead.errors import PanoHeadError
-from panohead.preparation.files import REMEDY, Record, encode, stem_of
+from panohead.preparation.files import REMEDY, PhotoRecord, encode, stem_of
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
 from panohead.system.atomic_write import write_bytes
@@ -23,22 +23,22 @@ from panohead.system.atomic_write import write_bytes
 NO_HEAD = "no head found"
 
 
-def prepare_photo(ref: PhotoRef, settings: PrepareSettings, tools: AlignmentTools) -> Record:
+def process_photo(ref: PhotoRef, settings: PrepareSettings, tools: AlignmentTools) -> PhotoRecord:
     """The record of one photo; its accepted crops, masks and its overlay are written.
 
     Raises:
         PanoHeadError: only for what is wrong with the run rather than the photo: a full disk, a missing package.
     """
-    record: Record = {"photo": ref.name, "stamp": ref.stamp, "reason": ref.problem, "remarks": [], "crops": []}
+    record: PhotoRecord = {"photo": ref.name, "stamp": ref.stamp, "reason": ref.problem, "remarks": [], "crops": []}
     if ref.problem:
         return record
     try:
         photo = read_photo(ref.read())
-    except NotNow as error:
+    except TemporarilyUnreadable as error:
         return {**record, "reason": str(error), "again": True}
     except PanoHeadError as error:
         return {**record, "reason": str(error)}
-    record["remarks"] = list(photo.remarks)
+    record["remarks"] = list(photo.notes)
     record["photo_px"] = [photo.pixels.shape[1], photo.pixels.shape[0]]
     given = find_pose(settings.poses, ref.name)
     found = align_all(photo.pixels, tools, None if given is None else given.shrunk(photo.shrink))
@@ -61,11 +61,11 @@ def _crop(
     ref: PhotoRef,
     settings: PrepareSettings,
     tools: AlignmentTools,
-    photo: Photo,
+    photo: DecodedPhoto,
     own_mask: UInt8[np.ndarray, "rows columns 3"] | None,
     face: int,
     alignment: Alignment,
-) -> Record:
+) -> PhotoRecord:
     """Cut, mask and judge one head; write it if it is accepted."""
     frame = alignment.cut(photo.pixels)
     mask = tools.masker.mask(frame) if own_mask is None else cut_mask(own_mask, photo.pixels.shape, alignment)
@@ -75,10 +75,10 @@ def _crop(
     image_name, mask_name = f"{stem}.{settings.format}", f"{stem}.png"
     if not reason:
         size = (settings.size, settings.size)
-        picture = Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)
+        image = Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)
         soft = Image.fromarray(np.rint(mask * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
         write_bytes(settings.out / "masks" / mask_name, encode(soft, ".png"), remedy=REMEDY)
-        write_bytes(settings.out / "images" / image_name, encode(picture, f".{settings.format}"), remedy=REMEDY)
+        write_bytes(settings.out / "images" / image_name, encode(image, f".{settings.format}"), remedy=REMEDY)
     yaw, pitch, roll = alignment.angles_deg
     small = overlay(photo.pixels, alignment, mask, accepted=not reason)
     return {
@@ -93,13 +93,13 @@ def _crop(
         "roll_deg": round(roll, 3),
         "residual": None if alignment.residual is None else round(alignment.residual, 5),
         "crop": {
-            "centre": [round(v, 3) for v in alignment.crop.centre],
+            "centre": [round(v, 3) for v in alignment.crop.center],
             "half_px": round(alignment.crop.half_px, 3),
             "angle_deg": round(alignment.crop.angle_deg, 3),
         },
         "flags": flags(alignment, facts),
         **as_record(facts),
-        "hash": picture_hash(frame),
+        "hash": image_hash(frame),
         "label": label_of(alignment),
         "overlay": write_overlay(settings, ref, face, small),
     }
@@ -110,10 +110,10 @@ def label_of(alignment: Alignment) -> list[float]:
     return [round(float(value), 6) + 0.0 for value in alignment.camera.to_label()]
 
 
-def write_overlay(settings: PrepareSettings, ref: PhotoRef, face: int, picture: Image.Image) -> str:
+def write_overlay(settings: PrepareSettings, ref: PhotoRef, face: int, image: Image.Image) -> str:
     """Write the report's picture; returns its path in the dataset."""
     name = f"report/{stem_of(ref, face)}.jpg"
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
+    image.save(buffer, "JPEG", quality=80)
     write_bytes(settings.out / name, buffer.getvalue(), remedy=REMEDY)
     return name

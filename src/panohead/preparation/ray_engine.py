@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from panohead.errors import PanoHeadError
-from panohead.preparation.files import Record
+from panohead.preparation.files import PhotoRecord
 from panohead.preparation.run import Engine
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
@@ -54,7 +54,7 @@ def ray_engine(address: str, workers: int) -> Engine:
     except Exception as error:  # Ray raises many kinds of its own
         raise PanoHeadError(f"cannot reach a Ray cluster at {address} ({error}); give another address") from error
 
-    def run(refs: Iterable[PhotoRef], settings: PrepareSettings) -> Iterator[Record]:
+    def run(refs: Iterable[PhotoRef], settings: PrepareSettings) -> Iterator[PhotoRecord]:
         items = [{"photo": pickle.dumps(ref)} for ref in refs]
         if not items:
             return

@@ -27,7 +27,7 @@ _LEGEND = (
 )
 
 
-def write_report(out: Path, remarks: Sequence[str] = ()) -> Path:
+def write_report(out: Path, notes: Sequence[str] = ()) -> Path:
     """Write the report from ``prepare.jsonl``; more than 2000 photos go on further pages. Returns the first page.
 
     Args:
@@ -42,7 +42,7 @@ def write_report(out: Path, remarks: Sequence[str] = ()) -> Path:
     for number, (name, page) in enumerate(zip(names, pages, strict=True)):
         root = "" if number == 0 else "../"
         cards = "".join(card for record in page for card in _cards(record, root))
-        text = _page(_summary(records, remarks) if number == 0 else "", cards, _links(names, number, root))
+        text = _page(_summary(records, notes) if number == 0 else "", cards, _links(names, number, root))
         write_bytes(out / name, text.encode("utf-8", "backslashreplace"), remedy=REMEDY)
     return out / names[0]
 
@@ -54,7 +54,7 @@ def _page(summary: str, cards: str, links: str) -> str:
     )
 
 
-def _summary(records: list[dict[str, Any]], remarks: Sequence[str]) -> str:
+def _summary(records: list[dict[str, Any]], notes: Sequence[str]) -> str:
     crops = [crop for record in records for crop in record["crops"] if not crop["reason"]]
     kinds = Counter(crop["kind"] for crop in crops)
     reasons = Counter(reason.split(":")[0] for record in records for reason in reasons_of(record))
@@ -62,7 +62,7 @@ def _summary(records: list[dict[str, Any]], remarks: Sequence[str]) -> str:
     rows += [(f"kept, {kind}", count) for kind, count in sorted(kinds.items())]
     rows += [(f"left out: {reason}", count) for reason, count in reasons.most_common()]
     table = "<table>" + "".join(f"<tr><td>{_text(name)}<td>{count}" for name, count in rows) + "</table>"
-    return table + "".join(f"<p class=why>{_text(remark)}</p>" for remark in remarks)
+    return table + "".join(f"<p class=why>{_text(note)}</p>" for note in notes)
 
 
 def _links(names: list[str], number: int, root: str) -> str:
@@ -74,11 +74,11 @@ def _links(names: list[str], number: int, root: str) -> str:
 
 def _cards(record: dict[str, Any], root: str) -> list[str]:
     title = f"<b>{_text(record['photo'])}</b>"
-    remarks = "".join(f"<br>{_text(remark)}" for remark in record["remarks"])
+    notes = "".join(f"<br>{_text(note)}" for note in record["remarks"])
     if record["reason"]:
         why = f"<br><span class=why>{_text(record['reason'])}</span>"
-        return [_card("no", record.get("overlay"), f"{title}{why}{remarks}", root)]
-    return [_crop_card(crop, title + remarks, root) for crop in record["crops"]]
+        return [_card("no", record.get("overlay"), f"{title}{why}{notes}", root)]
+    return [_crop_card(crop, title + notes, root) for crop in record["crops"]]
 
 
 def _crop_card(crop: dict[str, Any], title: str, root: str) -> str:
@@ -86,12 +86,12 @@ def _crop_card(crop: dict[str, Any], title: str, root: str) -> str:
     why = f"<br><span class=why>{_text(crop['reason'])}</span>" if crop["reason"] else ""
     pose = f"yaw {crop['yaw_deg']:.1f}&deg;, pitch {crop['pitch_deg']:.1f}&deg;, {_text(crop['method'])}"
     numbers = f"confidence {crop['confidence']:.2f}, {crop['core_px']:.0f} px, sharpness {crop['sharpness']:.0f}"
-    remarks = f"<br>{_text(', '.join(crop['flags']))}" if crop["flags"] else ""
-    return _card(state, crop["overlay"], f"{title}{why}<br>{pose}<br>{numbers}{remarks}", root)
+    notes = f"<br>{_text(', '.join(crop['flags']))}" if crop["flags"] else ""
+    return _card(state, crop["overlay"], f"{title}{why}<br>{pose}<br>{numbers}{notes}", root)
 
 
-def _card(state: str, picture: str | None, caption: str, root: str) -> str:
-    shown = f'<img loading=lazy src="{root}{html.escape(picture)}" alt="">' if picture else ""
+def _card(state: str, image: str | None, caption: str, root: str) -> str:
+    shown = f'<img loading=lazy src="{root}{html.escape(image)}" alt="">' if image else ""
     return f"<figure class={state}>{shown}<figcaption>{caption}</figcaption></figure>\n"
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from panohead.alignment.detector_check import check_models
 from panohead.alignment.face_landmarks import import_mediapipe
 from panohead.alignment.photo_mask import read_own_mask
-from panohead.alignment.pose_file import find_pose, remarks_on_poses
+from panohead.alignment.pose_file import find_pose, notes_on_poses
 from panohead.data.duplicates import repeated
 from panohead.data.labels import LABELS_FILE
-from panohead.preparation.files import REMEDY, SET_ASIDE, Journal, Record, open_out
+from panohead.preparation.files import REMEDY, SET_ASIDE, PhotoRecord, ResumeLog, open_out
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef, list_photos
 from panohead.preparation.worker_pool import prepare_many
 from panohead.system.atomic_write import LEFTOVERS, write_bytes, write_json
 
-Engine = Callable[[Iterable[PhotoRef], PrepareSettings], Iterator[Record]]
+Engine = Callable[[Iterable[PhotoRef], PrepareSettings], Iterator[PhotoRecord]]
 """Turns photos into records, in any order."""
 
 
@@ -40,11 +40,11 @@ class PrepareSummary:
     coarse: int
     rejected: int
     reasons: dict[str, int]
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Progress:
+class PreparationProgress:
     """How far a run is: ``done`` of ``total`` photos, of which ``accepted`` gave at least one crop."""
 
     done: int
@@ -65,7 +65,7 @@ def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) 
 
 def prepare_steps(
     photos: Sequence[str], settings: PrepareSettings, *, workers: int = 1, engine: Engine | None = None
-) -> Iterator[Progress]:
+) -> Iterator[PreparationProgress]:
     """The run up to the index, one step a photo; call :func:`finish` afterwards.
 
     Args:
@@ -76,20 +76,20 @@ def prepare_steps(
     """
     refs = [_stamped(ref, settings) for ref in list_photos(photos)]
     _check_tools(refs, settings)
-    open_out(settings.out, settings.decisive())
+    open_out(settings.out, settings.resume_key())
     for leftover in settings.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
-    journal = Journal(settings.out)
-    todo = [ref for ref in refs if not journal.is_finished(settings.out, ref.name, ref.stamp)]
+    log = ResumeLog(settings.out)
+    todo = [ref for ref in refs if not log.is_finished(settings.out, ref.name, ref.stamp)]
     unfinished = {ref.name for ref in todo}
     done = len(refs) - len(todo)
-    accepted = sum(_has_crop(journal.records[ref.name]) for ref in refs if ref.name not in unfinished)
-    yield Progress(done, len(refs), accepted)
+    accepted = sum(_has_crop(log.records[ref.name]) for ref in refs if ref.name not in unfinished)
+    yield PreparationProgress(done, len(refs), accepted)
     records = engine(todo, settings) if engine else prepare_many(todo, settings, min(workers, max(1, len(todo))))
     for record in records:
-        journal.add(record)
+        log.add(record)
         done, accepted = done + 1, accepted + _has_crop(record)
-        yield Progress(done, len(refs), accepted)
+        yield PreparationProgress(done, len(refs), accepted)
 
 
 def finish(settings: PrepareSettings) -> PrepareSummary:
@@ -99,15 +99,15 @@ def finish(settings: PrepareSettings) -> PrepareSummary:
         PanoHeadError: when they cannot be written.
     """
     out = settings.out
-    records = [json.loads(json.dumps(r)) for _, r in sorted(Journal(out).records.items())]
+    records = [json.loads(json.dumps(r)) for _, r in sorted(ResumeLog(out).records.items())]
     mark_duplicates(records, settings.gates.duplicate_bits)
-    accepted: list[Record] = []
+    accepted: list[PhotoRecord] = []
     for record in records:
         for crop in record["crops"]:
             _put(out, crop)
             if not crop["reason"]:
                 accepted.append(crop)
-    _remove_strangers(out, {crop["image"] for crop in accepted}, {crop["mask"] for crop in accepted})
+    _remove_orphans(out, {crop["image"] for crop in accepted}, {crop["mask"] for crop in accepted})
     lines = "".join(json.dumps(record) + "\n" for record in records)
     write_bytes(out / "prepare.jsonl", lines.encode(), remedy=REMEDY)
     accepted.sort(key=lambda crop: str(crop["image"]))
@@ -121,17 +121,17 @@ def finish(settings: PrepareSettings) -> PrepareSummary:
         coarse=len(coarse),
         rejected=sum(reasons.values()),
         reasons=dict(reasons.most_common()),
-        remarks=tuple(remarks_on_poses(settings.poses, (record["photo"] for record in records))),
+        notes=tuple(notes_on_poses(settings.poses, (record["photo"] for record in records))),
     )
 
 
-def reasons_of(record: Record) -> list[str]:
+def reasons_of(record: PhotoRecord) -> list[str]:
     """Why a photo, or some of its crops, were left out."""
     own = [record["reason"]] if record["reason"] else []
     return own + [crop["reason"] for crop in record["crops"] if crop["reason"]]
 
 
-def mark_duplicates(records: list[Record], bits: int) -> None:
+def mark_duplicates(records: list[PhotoRecord], bits: int) -> None:
     """Give crops that repeat an earlier one (in the order of photos) the reason for leaving them out."""
     crops = {crop["image"]: crop for record in records for crop in record["crops"] if not crop["reason"]}
     photo = {crop["image"]: record["photo"] for record in records for crop in record["crops"]}
@@ -140,7 +140,7 @@ def mark_duplicates(records: list[Record], bits: int) -> None:
         crops[name]["duplicate"] = True
 
 
-def _put(out: Path, crop: Record) -> None:
+def _put(out: Path, crop: PhotoRecord) -> None:
     """Move an accepted crop's files into the dataset, a duplicate's out of it."""
     for folder, name in (("images", crop["image"]), ("masks", crop["mask"])):
         inside, aside = out / folder / name, out / SET_ASIDE / folder / name
@@ -152,7 +152,7 @@ def _put(out: Path, crop: Record) -> None:
             os.replace(source, target)
 
 
-def _remove_strangers(out: Path, images: set[str], masks: set[str]) -> None:
+def _remove_orphans(out: Path, images: set[str], masks: set[str]) -> None:
     """Crops that no record names: written just before a kill, or of a photo that has changed."""
     for folder, wanted in (("images", images), ("masks", masks)):
         for path in sorted((out / folder).glob("*/*")):
@@ -192,5 +192,5 @@ def _needs_mediapipe(ref: PhotoRef, settings: PrepareSettings) -> bool:
     return not masked and not (own and pose.box is not None)
 
 
-def _has_crop(record: Record) -> bool:
+def _has_crop(record: PhotoRecord) -> bool:
     return any(not crop["reason"] for crop in record["crops"])

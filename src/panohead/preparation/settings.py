@@ -39,7 +39,7 @@ class PrepareSettings:
     head_model: Path | None = None
     mask_model: Path | None = None
 
-    def decisive(self) -> dict[str, Any]:
+    def resume_key(self) -> dict[str, Any]:
         """The settings under which a dataset can be continued, as JSON. Poses belong to their photos instead."""
         values = dataclasses.asdict(self)
         del values["out"], values["poses"]

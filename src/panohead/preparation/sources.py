@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from panohead.alignment.read_photo import LARGEST_FILE_BYTES, NotNow
+from panohead.alignment.read_photo import MAX_FILE_BYTES, TemporarilyUnreadable
 from panohead.errors import PanoHeadError
 
 _NOT_PHOTOS = {".json", ".jsonl", ".csv", ".txt", ".md", ".html", ".xml", ".yaml", ".yml", ".npz", ".npy", ".pkl"}
@@ -45,7 +45,7 @@ class PhotoRef:
         """The content.
 
         Raises:
-            NotNow: when the file cannot be read.
+            TemporarilyUnreadable: when the file cannot be read.
             PanoHeadError: when the archive is damaged.
         """
         try:
@@ -54,7 +54,7 @@ class PhotoRef:
             archive = _opened(self.path, self.path.stat().st_mtime_ns)
             return archive.read(archive.infolist()[self.member])
         except OSError as error:
-            raise NotNow(f"it cannot be read ({error.strerror or error})") from error
+            raise TemporarilyUnreadable(f"it cannot be read ({error.strerror or error})") from error
         except Exception as error:  # a damaged archive makes zipfile raise nearly anything
             raise PanoHeadError(f"it cannot be read ({' '.join(str(error).split())})") from error
 
@@ -116,7 +116,7 @@ def _file(path: Path, name: str, *, follow: bool) -> PhotoRef:
         return PhotoRef(name, path, problem="it is a link, which is not followed; give the file itself")
     if not stat.S_ISREG(facts.st_mode):
         return PhotoRef(name, path, problem="it is not a regular file")
-    if facts.st_size > LARGEST_FILE_BYTES:
+    if facts.st_size > MAX_FILE_BYTES:
         return PhotoRef(name, path, problem=f"it has {facts.st_size / 1e6:.0f} MB, more than any photo")
     return PhotoRef(name, path, stamp=f"{facts.st_size}-{facts.st_mtime_ns}")
 
@@ -139,7 +139,7 @@ def _in_archive(path: Path, label: str) -> Iterator[PhotoRef]:
         problem = ""
         if info.flag_bits & 1:
             problem = "it is encrypted"
-        elif info.file_size > LARGEST_FILE_BYTES:
+        elif info.file_size > MAX_FILE_BYTES:
             problem = f"it unpacks to {info.file_size / 1e6:.0f} MB, more than any photo"
         elif Path(info.filename).suffix.lower() == ".zip":
             problem = "it is an archive within an archive, which is not opened"

@@ -15,8 +15,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from panohead.errors import PanoHeadError
-from panohead.preparation.files import Record
-from panohead.preparation.process_photo import prepare_photo
+from panohead.preparation.files import PhotoRecord
+from panohead.preparation.process_photo import process_photo
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
 
@@ -34,19 +34,19 @@ class _Worker:
     since: float = 0.0
 
 
-def failed(ref: PhotoRef, reason: str) -> Record:
+def failed(ref: PhotoRef, reason: str) -> PhotoRecord:
     """The record of a photo that could not be treated at all; the next run tries it again."""
     return {"photo": ref.name, "stamp": ref.stamp, "reason": reason, "remarks": [], "crops": [], "again": True}
 
 
-def prepare_safely(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> Record:
-    """:func:`prepare_photo`, with anything unexpected as the photo's reason.
+def prepare_safely(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> PhotoRecord:
+    """:func:`process_photo`, with anything unexpected as the photo's reason.
 
     Raises:
         PanoHeadError: for what is wrong with the run rather than the photo.
     """
     try:
-        return prepare_photo(ref, settings, tools)
+        return process_photo(ref, settings, tools)
     except PanoHeadError:
         raise
     except MemoryError:
@@ -74,7 +74,7 @@ def serve(pipe: "Connection[Any, Any]", settings: PrepareSettings) -> None:
                 pipe.send(str(error))
 
 
-def prepare_many(refs: Iterable[PhotoRef], settings: PrepareSettings, workers: int) -> Iterator[Record]:
+def prepare_many(refs: Iterable[PhotoRef], settings: PrepareSettings, workers: int) -> Iterator[PhotoRecord]:
     """Records in the order in which they are finished.
 
     Args:
@@ -125,7 +125,7 @@ def _give(worker: _Worker, waiting: Iterator[PhotoRef]) -> None:
             worker.pipe.send(worker.photo)
 
 
-def _answer(worker: _Worker) -> Record | None:
+def _answer(worker: _Worker) -> PhotoRecord | None:
     """The record of the worker's photo if it is finished, the worker is dead, or patience is at its end."""
     if worker.photo is None:
         return None
@@ -134,7 +134,7 @@ def _answer(worker: _Worker) -> Record | None:
             answer = worker.pipe.recv()
             if isinstance(answer, str):
                 raise PanoHeadError(answer)
-            finished: Record = answer
+            finished: PhotoRecord = answer
             return finished
     except (EOFError, OSError):
         worker.process.join(timeout=5)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-ColourActivation = Literal["none", "sigmoid", "lrelu"]
+ColorActivation = Literal["none", "sigmoid", "lrelu"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class DecoderWeights:
     hidden_bias: Float[Tensor, " hidden"]
     output_weight: Float[Tensor, "output hidden"]
     output_bias: Float[Tensor, " output"]
-    activation: ColourActivation = "none"
+    activation: ColorActivation = "none"
 
     def hidden(self, features: Float[Tensor, "*point channel"]) -> Float[Tensor, "*point hidden"]:
         """Hidden units: softplus of the first layer."""
@@ -34,23 +34,23 @@ class DecoderWeights:
         """Raw density (before the renderer's softplus), any real number."""
         return F.linear(hidden, self.output_weight[:1], self.output_bias[:1])
 
-    def colour(self, hidden: Float[Tensor, "*point hidden"]) -> Float[Tensor, "*point colour"]:
+    def color(self, hidden: Float[Tensor, "*point hidden"]) -> Float[Tensor, "*point colour"]:
         """Colour features with their activation."""
-        return activate_colour(F.linear(hidden, self.output_weight[1:], self.output_bias[1:]), self.activation)
+        return activate_color(F.linear(hidden, self.output_weight[1:], self.output_bias[1:]), self.activation)
 
-    def colour_of_composite(
+    def color_of_composite(
         self, hidden: Float[Tensor, "*ray hidden"], weight_sum: Float[Tensor, "*ray 1"]
     ) -> Float[Tensor, "*ray colour"]:
         """Composited colour features from composited hidden units; the bias counts as often as there is weight."""
         return F.linear(hidden, self.output_weight[1:]) + weight_sum * self.output_bias[1:]
 
 
-def activate_colour(
-    colour: Float[Tensor, "*point colour"], activation: ColourActivation
+def activate_color(
+    color: Float[Tensor, "*point colour"], activation: ColorActivation
 ) -> Float[Tensor, "*point colour"]:
     """ "sigmoid" is stretched by a thousandth on both sides as in MipNeRF, "lrelu" has slope 0.2 and gain sqrt 2."""
     if activation == "sigmoid":
-        return torch.sigmoid(colour) * 1.002 - 0.001
+        return torch.sigmoid(color) * 1.002 - 0.001
     if activation == "lrelu":
-        return F.leaky_relu(colour, 0.2) * math.sqrt(2)
-    return colour
+        return F.leaky_relu(color, 0.2) * math.sqrt(2)
+    return color

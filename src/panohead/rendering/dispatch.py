@@ -27,7 +27,7 @@ def render(
     if training_render.unsupported(field, config, ray_origins, ray_directions) is None:
         assert isinstance(field, TriGridField)
         return training_render.render_in_training(field, ray_origins, ray_directions, config, randomness)
-    if reason_for_plain(field, config, ray_origins, ray_directions) is not None:
+    if why_not_fused(field, config, ray_origins, ray_directions) is not None:
         return render_rays(field, ray_origins, ray_directions, config, randomness)
     assert isinstance(field, TriGridField)
     jitter = randomness.jitter(ray_origins, config.depth_samples)
@@ -41,7 +41,7 @@ def render(
     return RayRendering(features, depth, weight_sum)
 
 
-def reason_for_plain(field: Field, config: RenderConfig, *rays: Tensor) -> str | None:
+def why_not_fused(field: Field, config: RenderConfig, *rays: Tensor) -> str | None:
     """Why no compiled kernel renders without gradients, in a few words; None where it does."""
     if not fast_paths.allowed():
         return "fast paths are switched off"

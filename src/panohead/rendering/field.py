@@ -58,7 +58,7 @@ class TriGridField:
     ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point channel"]]:
         """Raw density and colour features at the points."""
         hidden = self.hidden(points)
-        return self.decoder.density(hidden), self.decoder.colour(hidden)
+        return self.decoder.density(hidden), self.decoder.color(hidden)
 
     def density(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point 1"]:
         """Raw density alone: all that a mesh needs."""
@@ -74,10 +74,10 @@ class TriGridField:
     ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point latent"]]:
         """Density and what is to be composited: hidden units where that is exact, else colour features."""
         hidden = self.hidden(points)
-        return self.decoder.density(hidden), hidden if self.composites_hidden_units else self.decoder.colour(hidden)
+        return self.decoder.density(hidden), hidden if self.composites_hidden_units else self.decoder.color(hidden)
 
     def finish(
         self, latent: Float[Tensor, "batch ray latent"], weight_sum: Float[Tensor, "batch ray 1"]
     ) -> Float[Tensor, "batch ray channel"]:
         """Colour features from the composite of what ``evaluate`` returned."""
-        return self.decoder.colour_of_composite(latent, weight_sum) if self.composites_hidden_units else latent
+        return self.decoder.color_of_composite(latent, weight_sum) if self.composites_hidden_units else latent

@@ -95,8 +95,8 @@ def render_rays(
     near, far = depths.aminmax()
     limits = tuple(np.float32(float(number)) for number in (limit, near, far, _OPAQUE))
     activation = {"none": kernels.LINEAR, "sigmoid": kernels.SIGMOID, "lrelu": kernels.LEAKY}[field.decoder.activation]
-    layer, density, colour = _layers(field.decoder)
-    composites = torch.empty(batch, count, (layer if activation == kernels.LINEAR else colour).bias.size)
+    layer, density, color = _layers(field.decoder)
+    composites = torch.empty(batch, count, (layer if activation == kernels.LINEAR else color).bias.size)
     ray_depths, weight_sum = torch.empty(batch, count), torch.empty(batch, count)
     planes, order = texel_contiguous(field.planes), _ray_order(count)
 
@@ -105,14 +105,14 @@ def render_rays(
         given = (_array(rays[image]) for rays in (ray_origins, ray_directions, depths, u))
         kernels.render(
             order[start:end], kernels.Rays(*given, *limits), _grid(planes[image], field), layer, density, activation,
-            colour, composites[image].numpy(), ray_depths[image].numpy(), weight_sum[image].numpy(),
+            color, composites[image].numpy(), ray_depths[image].numpy(), weight_sum[image].numpy(),
         )  # fmt: skip
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, _TILE**2)])
     depth, weight_sum = ray_depths[..., None], weight_sum[..., None]
     if activation == kernels.LINEAR:
         hidden = composites[..., : field.decoder.hidden_bias.shape[0]]
-        return field.decoder.colour_of_composite(hidden, weight_sum), depth, weight_sum
+        return field.decoder.color_of_composite(hidden, weight_sum), depth, weight_sum
     return composites[..., : field.decoder.output_bias.shape[0] - 1].contiguous(), depth, weight_sum
 
 
@@ -171,15 +171,17 @@ def _layers(decoder: DecoderWeights) -> tuple[Any, Any, Any]:
     The first layer also takes the mean over the three planes. Widths are rounded up to whole panels with zeros.
     """
     from panohead.ops.cpu.simd import PANEL
-    from panohead.rendering.fused_cpu_kernels import Density, Layer
+    from panohead.rendering.fused_cpu_kernels import DensityRow, PackedLayer
 
     bias = decoder.hidden_bias
     output_weight = F.pad(decoder.output_weight, (0, -bias.shape[0] % PANEL))
     output_bias = decoder.output_bias
     return (
-        Layer(_panels(decoder.hidden_weight / 3), _array(F.pad(bias, (0, -bias.shape[0] % PANEL)))),
-        Density(_array(output_weight[0]), np.float32(output_bias[0].item())),
-        Layer(_panels(output_weight[1:]), _array(F.pad(output_bias[1:], (0, -(output_bias.shape[0] - 1) % PANEL)))),
+        PackedLayer(_panels(decoder.hidden_weight / 3), _array(F.pad(bias, (0, -bias.shape[0] % PANEL)))),
+        DensityRow(_array(output_weight[0]), np.float32(output_bias[0].item())),
+        PackedLayer(
+            _panels(output_weight[1:]), _array(F.pad(output_bias[1:], (0, -(output_bias.shape[0] - 1) % PANEL)))
+        ),
     )
 
 

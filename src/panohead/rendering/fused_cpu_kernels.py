@@ -34,14 +34,14 @@ class Grid(NamedTuple):
     scale: Any  # world units to grid coordinates
 
 
-class Layer(NamedTuple):
+class PackedLayer(NamedTuple):
     """``weight`` is packed for ``multiply_block``: [panel, input, PANEL]; ``bias`` fills whole panels too."""
 
     weight: Any
     bias: Any
 
 
-class Density(NamedTuple):
+class DensityRow(NamedTuple):
     """The decoder's output row for density."""
 
     weight: Any
@@ -136,7 +136,7 @@ def _prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
 
 
 @_inner(fastmath=_FAST, forceinline=True)
-def _neighbours(coordinate: Any, size: Any) -> Any:
+def _neighbors(coordinate: Any, size: Any) -> Any:
     """Both neighbours on an axis of ``size`` texels and their weights, zero for those outside (as grid_sample does)."""
     position = ((coordinate + _ONE) * np.float32(size) - _ONE) * _HALF
     position = min(max(position, np.float32(-2.0)), np.float32(size + 1))
@@ -163,9 +163,9 @@ def _locate_in(plane: Any, x: Any, y: Any, z: Any, grid: Any, block: Any, row: A
     u = x if axes[3 * plane] == 0 else y if axes[3 * plane] == 1 else z
     v = x if axes[3 * plane + 1] == 0 else y if axes[3 * plane + 1] == 1 else z
     w = x if axes[3 * plane + 2] == 0 else y if axes[3 * plane + 2] == 1 else z
-    x0, x1, left, right = _neighbours(u, grid.sizes[2])
-    y0, y1, lower, upper = _neighbours(v, grid.sizes[1])
-    z0, z1, front, back = _neighbours(w, grid.sizes[0])
+    x0, x1, left, right = _neighbors(u, grid.sizes[2])
+    y0, y1, lower, upper = _neighbors(v, grid.sizes[1])
+    z0, z1, front, back = _neighbors(w, grid.sizes[0])
     if grid.flat:
         z0, z1, front, back = 0, 0, _ONE, _ZERO
     x0, x1 = x0 * strides[3] + plane * strides[0], x1 * strides[3] + plane * strides[0]
@@ -403,8 +403,8 @@ def _settle(samples: Any, count: Any, used: Any, shares: Any) -> Any:
 
 
 @_inner(fastmath=_FAST)
-def _colour(rows: Any, count: Any, bias: Any, activation: Any) -> None:
-    """Bias and activation of the colours of every sample (decoder.activate_colour), in place."""
+def _color(rows: Any, count: Any, bias: Any, activation: Any) -> None:
+    """Bias and activation of the colours of every sample (decoder.activate_color), in place."""
     for row in range(count):
         for i in range(bias.shape[0]):
             value = rows[row, i] + bias[i]
@@ -429,7 +429,7 @@ def _compose(rows: Any, shares: Any, used: Any, composites: Any, ray: Any) -> No
 
 @jit(nogil=True)
 def render(
-    which: Any, rays: Any, grid: Any, layer: Any, density: Any, activation: Any, colour: Any, composites: Any,
+    which: Any, rays: Any, grid: Any, layer: Any, density: Any, activation: Any, color: Any, composites: Any,
     ray_depths: Any, ray_weights: Any,
 ) -> None:  # fmt: skip
     """The rays of the given numbers, in that order."""
@@ -439,7 +439,7 @@ def render(
         np.empty(total, np.float32), np.empty(total, np.float32), np.empty(total, np.int64), np.empty(total, np.int64),
         np.empty(total, np.float32), np.empty(total, np.float32), np.empty((total + ROWS, layer.bias.size), np.float32),
     )  # fmt: skip
-    colours = np.empty((total + ROWS if activation != LINEAR else 0, colour.bias.size), np.float32)
+    colors = np.empty((total + ROWS if activation != LINEAR else 0, color.bias.size), np.float32)
     block, shares, u = _new_block(channels), np.empty(total, np.float32), np.empty(fine, np.float32)
     for ray in which:
         for i in range(total):
@@ -458,6 +458,6 @@ def render(
         if activation == LINEAR:
             _compose(samples.hidden, shares, used, composites, ray)
         else:
-            _multiply(samples.hidden, used, colour.weight, colours, np.int64(0))
-            _colour(colours, used, colour.bias, activation)
-            _compose(colours, shares, used, composites, ray)
+            _multiply(samples.hidden, used, color.weight, colors, np.int64(0))
+            _color(colors, used, color.bias, activation)
+            _compose(colors, shares, used, composites, ray)

@@ -23,15 +23,15 @@ from panohead.rendering.fused_cpu import _OPAQUE, _array, _grid, _layers, _ray_o
 from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden, pull_back
 
 _KERNELS = "panohead.rendering.fused_gradient_kernels"
-_LEAST_SAMPLES = 4
-_PARTS, _LEAST_RAYS = 16, 64
+_MIN_SAMPLES = 4
+_PARTS, _MIN_RAYS = 16, 64
 """Rays of one head are cut into at most so many parts, of at least so many rays, whatever the number of threads: sums
 over them are then always added in the same order."""
 
 
 def unsupported(field: TriGridField, depth_samples: int, *others: Tensor) -> str | None:
     """Why this module cannot render the field, in a few words; None if it can. ``others``: rays, depths or noise."""
-    if depth_samples < _LEAST_SAMPLES:
+    if depth_samples < _MIN_SAMPLES:
         return "too few samples"
     if not field.composites_hidden_units:
         return "hidden units cannot be composited"
@@ -105,7 +105,7 @@ def _heads(planes: Tensor, origins: Tensor, directions: Tensor, scene: _Scene) -
 def _parts(batch: int, count: int) -> list[tuple[int, Any]]:
     """Pairs of a head and some of its rays: those that belong to one task."""
     order = _ray_order(count)
-    pieces = cut(count, max(1, min(_PARTS, count // _LEAST_RAYS)))
+    pieces = cut(count, max(1, min(_PARTS, count // _MIN_RAYS)))
     return [(image, order[start:end]) for image in range(batch) for start, end in pieces]
 
 
@@ -142,7 +142,7 @@ class _CompositeRays(torch.autograd.Function):
         if torch.is_grad_enabled():  # a graph of the gradient is wanted
             again = _composite_plainly(tensors, ctx.scene, depths, noise)
             return *pull_back(again, grads, tensors, ctx.needs_input_grad), None
-        back = _WayBack([x.detach() for x in tensors], ctx.scene, (depths, noise))
+        back = _Backward([x.detach() for x in tensors], ctx.scene, (depths, noise))
         sums = back.decoder_gradients(grads)
         planes = back.plane_gradients() if ctx.needs_input_grad[0] else None
         rays = back.ray_gradients() if any(ctx.needs_input_grad[5:7]) else (None, None)
@@ -150,12 +150,12 @@ class _CompositeRays(torch.autograd.Function):
 
 
 def _kept(kept: tuple[Tensor, ...], image: int) -> Any:
-    from panohead.rendering.fused_gradient_kernels import Kept
+    from panohead.rendering.fused_gradient_kernels import ForwardCache
 
-    return Kept(*(x[image].numpy() for x in kept))
+    return ForwardCache(*(x[image].numpy() for x in kept))
 
 
-class _WayBack:
+class _Backward:
     """First from rays to the decoder and to every sample's features, then from these to planes and rays."""
 
     def __init__(self, tensors: list[Tensor], scene: _Scene, kept: tuple[Tensor, Tensor]) -> None:

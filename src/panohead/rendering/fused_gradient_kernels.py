@@ -26,7 +26,7 @@ from panohead.rendering.fused_cpu_kernels import (
     _inner,
     _march,
     _multiply,
-    _neighbours,
+    _neighbors,
     _new_block,
     _refine,
     _settle,
@@ -36,14 +36,14 @@ from panohead.rendering.fused_cpu_kernels import (
 _GROUP = 4  # samples that share a load of a weight
 
 
-class Kept(NamedTuple):
+class ForwardCache(NamedTuple):
     """What the way back needs, by ray and in the order of depth."""
 
     depths: Any
     noise: Any  # empty where there is none
 
 
-class Pull(NamedTuple):
+class OutputGradients(NamedTuple):
     """Gradients of the loss with respect to what the way forward gave, by ray."""
 
     composites: Any
@@ -51,7 +51,7 @@ class Pull(NamedTuple):
     weight: Any
 
 
-class Decoded(NamedTuple):
+class DecoderGradients(NamedTuple):
     """Sums of the gradients of the decoder over some rays; ``weight`` is (input, hidden)."""
 
     weight: Any
@@ -320,9 +320,9 @@ def scatter(which: Any, rays: Any, kept: Any, grid: Any, sampled: Any, plane: An
             x = (rays.origins[ray, u] + depth * rays.directions[ray, u]) * grid.scale
             y = (rays.origins[ray, v] + depth * rays.directions[ray, v]) * grid.scale
             z = (rays.origins[ray, w] + depth * rays.directions[ray, w]) * grid.scale
-            x0, x1, left, right = _neighbours(x, sizes[2])
-            y0, y1, lower, upper = _neighbours(y, sizes[1])
-            z0, z1, front, back = _neighbours(z, sizes[0])
+            x0, x1, left, right = _neighbors(x, sizes[2])
+            y0, y1, lower, upper = _neighbors(y, sizes[1])
+            z0, z1, front, back = _neighbors(z, sizes[0])
             if grid.flat:
                 z0, z1, front, back = 0, 0, _ONE, _ZERO
             x0, x1 = x0 * strides[3] + plane * strides[0], x1 * strides[3] + plane * strides[0]
@@ -341,7 +341,7 @@ def scatter(which: Any, rays: Any, kept: Any, grid: Any, sampled: Any, plane: An
 
 @_inner(fastmath=_FAST, forceinline=True)
 def _slopes(coordinate: Any, size: Any) -> Any:
-    """Derivatives of both of ``_neighbours``' weights by the coordinate, zero for those outside."""
+    """Derivatives of both of ``_neighbors``' weights by the coordinate, zero for those outside."""
     position = ((coordinate + _ONE) * np.float32(size) - _ONE) * _HALF
     first = int(np.floor(min(max(position, np.float32(-2.0)), np.float32(size + 1))))
     slope = np.float32(size) * _HALF
@@ -352,9 +352,9 @@ def _slopes(coordinate: Any, size: Any) -> Any:
 def _pull_point(u: Any, v: Any, w: Any, plane: Any, grid: Any, features: Any, at: Any) -> Any:
     """Gradient by one plane's coordinates of a point: three vectors whose lanes are to be summed."""
     strides, sizes, texels = grid.strides, grid.sizes, grid.texels
-    x0, x1, left, right = _neighbours(u, sizes[2])
-    y0, y1, lower, upper = _neighbours(v, sizes[1])
-    z0, z1, front, back = _neighbours(w, sizes[0])
+    x0, x1, left, right = _neighbors(u, sizes[2])
+    y0, y1, lower, upper = _neighbors(v, sizes[1])
+    z0, z1, front, back = _neighbors(w, sizes[0])
     left_slope, right_slope = _slopes(u, sizes[2])
     lower_slope, upper_slope = _slopes(v, sizes[1])
     front_slope, back_slope = _slopes(w, sizes[0])

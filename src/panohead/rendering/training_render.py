@@ -45,8 +45,8 @@ def render_in_training(
 ) -> RayRendering:
     """As ``renderer.render_rays``; differentiable in planes, decoder and rays. Random numbers are drawn alike."""
     compiled = fused_gradient.unsupported(field, config.depth_samples, ray_origins, ray_directions) is None
-    way = _compiled if compiled else _in_torch
-    hidden, depth, weight_sum = way(field, ray_origins, ray_directions, config, randomness)
+    implementation = _compiled if compiled else _in_torch
+    hidden, depth, weight_sum = implementation(field, ray_origins, ray_directions, config, randomness)
     features = field.finish(hidden, weight_sum)
     if config.white_background:
         features = features + 1 - weight_sum

@@ -16,7 +16,7 @@ from panohead.ops.cpu.jit import available, load_failure
 from panohead.ops.cpu.threads import cut, run
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, sample_trigrid
 
-_LEAST_POINTS = 2048
+_MIN_POINTS = 2048
 _CHANNEL_MULTIPLE = 4
 
 
@@ -36,7 +36,7 @@ def unsupported(
         return "not a tri-grid"
     if planes.device.type != "cpu" or planes.dtype != torch.float32 or points.dtype != torch.float32:
         return "not float32 on a CPU"
-    if planes.shape[2] % _CHANNEL_MULTIPLE or points.shape[1] < _LEAST_POINTS:
+    if planes.shape[2] % _CHANNEL_MULTIPLE or points.shape[1] < _MIN_POINTS:
         return "too small"
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
@@ -51,10 +51,10 @@ def sample_trigrid_cpu(
     axes: PlaneAxes = PANOHEAD_AXES,
 ) -> Float[Tensor, "batch point channel"]:
     """As :func:`sample_trigrid`, trilinear; differentiable in planes and points (twice by the plain sampler)."""
-    return _Sample.apply(planes, points, np.array(axes, np.int64), np.float32(2 / box_warp))
+    return _SampleTrigrid.apply(planes, points, np.array(axes, np.int64), np.float32(2 / box_warp))
 
 
-class _Sample(torch.autograd.Function):
+class _SampleTrigrid(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, planes: Tensor, points: Tensor, axes: Any, scale: Any) -> Tensor:
         from panohead.rendering import trigrid_kernels as kernels
@@ -123,5 +123,5 @@ def _plain_gradients(planes: Tensor, points: Tensor, grad_out: Tensor, ctx: Any)
 
 
 def _parts(points: Tensor) -> list[tuple[int, int, int]]:
-    pieces = max(1, points.shape[1] // _LEAST_POINTS)
+    pieces = max(1, points.shape[1] // _MIN_POINTS)
     return [(image, *part) for image in range(len(points)) for part in cut(points.shape[1], min(pieces, 16))]

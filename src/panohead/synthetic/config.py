@@ -11,7 +11,7 @@ LAYOUT_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesisConfig:
+class SyntheticDatasetConfig:
     """Settings of one dataset; see ``panohead synthesize --help``."""
 
     people: int
@@ -40,7 +40,7 @@ class SynthesisConfig:
         if not 0.0 <= self.pitch_std_deg <= 45.0:
             raise PanoHeadError(f"--pitch-std-deg {self.pitch_std_deg} is out of range; give 0 to 45 degrees")
 
-    def decisive(self) -> dict[str, Any]:
+    def resume_key(self) -> dict[str, Any]:
         """The settings that decide the bytes of a person's images, for the check on resuming."""
         names = ("views", "resolution", "seed", "depth", "normals", "focal", "pitch_std_deg", "quality", "format")
         return {"layout_version": LAYOUT_VERSION, **{name: getattr(self, name) for name in names}}

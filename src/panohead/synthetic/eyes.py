@@ -28,17 +28,17 @@ def eye_and_mouth_parts(person: Person, coarse: Float[np.ndarray, "vertex 3"]) -
     parts = []
     for side, converge in (("l", -0.04), ("r", 0.04)):
         shell = coarse[np.unique(basis.helpers[f"helper-{side}-eye"])]
-        centre = (shell.max(0) + shell.min(0)) / 2
-        radius = 0.985 * float(np.median(np.linalg.norm(shell - centre, axis=1)))
-        parts.append(_eyeball(centre, radius, (person.gaze[0] + converge, person.gaze[1]), person.iris, rng))
-    for name, colour in _MOUTH.items():
+        center = (shell.max(0) + shell.min(0)) / 2
+        radius = 0.985 * float(np.median(np.linalg.norm(shell - center, axis=1)))
+        parts.append(_eyeball(center, radius, (person.gaze[0] + converge, person.gaze[1]), person.iris, rng))
+    for name, color in _MOUTH.items():
         used, quads = compact(basis.helpers[name], coarse)
-        parts.append(Part(coarse[used], triangulate(quads), np.tile(colour, (len(used), 1)), Material.TEETH))
+        parts.append(Part(coarse[used], triangulate(quads), np.tile(color, (len(used), 1)), Material.TEETH))
     return parts
 
 
 def _eyeball(
-    centre: Float[np.ndarray, "3"], radius: float, gaze: tuple[float, float], iris: str, rng: np.random.Generator
+    center: Float[np.ndarray, "3"], radius: float, gaze: tuple[float, float], iris: str, rng: np.random.Generator
 ) -> Part:
     """A sphere whose pole looks along the gaze; the cornea bulges by 7.5% of the radius inside .55 rad."""
     polar, around = np.meshgrid(_FROM_POLE, np.linspace(0, 2 * np.pi, _AROUND, endpoint=False), indexing="ij")
@@ -47,8 +47,8 @@ def _eyeball(
     shape = (shape * bulge[..., None]).reshape(-1, 3)
     cy, sy, cp, sp = np.cos(gaze[0]), np.sin(gaze[0]), np.cos(gaze[1]), np.sin(gaze[1])
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    colour = _eye_colour(polar, around, np.array(_IRIS[iris]) * rng.uniform(0.7, 1.3), rng)
-    return Part(shape @ turn.T * radius + centre, _grid_triangles(len(_FROM_POLE), _AROUND), colour, Material.EYE)
+    color = _eye_color(polar, around, np.array(_IRIS[iris]) * rng.uniform(0.7, 1.3), rng)
+    return Part(shape @ turn.T * radius + center, _grid_triangles(len(_FROM_POLE), _AROUND), color, Material.EYE)
 
 
 def _grid_triangles(rows: int, columns: int) -> Int[np.ndarray, "triangle 3"]:
@@ -59,23 +59,21 @@ def _grid_triangles(rows: int, columns: int) -> Int[np.ndarray, "triangle 3"]:
     return triangulate(np.stack(np.broadcast_arrays(*corners), -1).reshape(-1, 4))
 
 
-def _eye_colour(
+def _eye_color(
     polar: Float[np.ndarray, "row column"],
     around: Float[np.ndarray, "row column"],
     iris: Float[np.ndarray, "3"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "vertex 3"]:
     ring = np.stack([np.cos(around), np.sin(around)], -1).reshape(-1, 2) * 2
-    fibres = CosineNoise(rng, 14.0, 40, 2)(ring).reshape(polar.shape)
+    fibers = CosineNoise(rng, 14.0, 40, 2)(ring).reshape(polar.shape)
     white = np.array([0.74, 0.69, 0.66]) - np.array([0.02, 0.14, 0.14]) * smoothstep(0.6, 1.3, polar)[..., None]
-    coloured = (
-        iris * np.clip(1 + 0.3 * fibres, 0.2, 2)[..., None] * (1 - 0.55 * smoothstep(0.36, 0.5, polar))[..., None]
-    )
-    coloured = coloured * (1 + 0.5 * smoothstep(0.35, 0.2, polar))[..., None]
+    colored = iris * np.clip(1 + 0.3 * fibers, 0.2, 2)[..., None] * (1 - 0.55 * smoothstep(0.36, 0.5, polar))[..., None]
+    colored = colored * (1 + 0.5 * smoothstep(0.35, 0.2, polar))[..., None]
     in_iris = smoothstep(0.53, 0.48, polar)[..., None]
-    colour = white * (1 - in_iris) + coloured * in_iris
+    color = white * (1 - in_iris) + colored * in_iris
     pupil = smoothstep(0.235, 0.205, polar)[..., None]
-    return (colour * (1 - pupil) + 0.004 * pupil).reshape(-1, 3)
+    return (color * (1 - pupil) + 0.004 * pupil).reshape(-1, 3)
 
 
 def eyelashes(

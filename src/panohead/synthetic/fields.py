@@ -16,10 +16,10 @@ def normalized(vectors: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*sh
 
 
 def blob(
-    points: Float[np.ndarray, "point 3"], centre: tuple[float, float, float], size: tuple[float, float, float]
+    points: Float[np.ndarray, "point 3"], center: tuple[float, float, float], size: tuple[float, float, float]
 ) -> Float[np.ndarray, "point"]:
     """A Gaussian bump of height 1 and half-widths ``size``, mirrored in x (it acts on both halves of the face)."""
-    offset = np.stack([np.abs(points[:, 0]), points[:, 1], points[:, 2]], 1) - np.asarray(centre)
+    offset = np.stack([np.abs(points[:, 0]), points[:, 1], points[:, 2]], 1) - np.asarray(center)
     return np.exp(-((offset / np.asarray(size)) ** 2).sum(1))
 
 

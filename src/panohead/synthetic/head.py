@@ -15,7 +15,7 @@ from panohead.synthetic.outfit.glasses import glasses
 from panohead.synthetic.outfit.headwear import headwear, hides_all_hair
 from panohead.synthetic.people import Person
 from panohead.synthetic.shape import head_vertices
-from panohead.synthetic.skin import skin_colour
+from panohead.synthetic.skin import skin_color
 
 # The head frame (decimetres) in the world: found by `tools/measure_faces.py` so that face landmarks on frontal
 # renders ask for the very crop and camera that were used (centre, half-size 0.3166 world units, pitch 0).
@@ -25,7 +25,7 @@ WORLD_PITCH_DEG = 6.8
 
 
 @dataclass(frozen=True)
-class Head:
+class SyntheticHead:
     """Parts and strands in world units (y up, face toward +z, camera radius 2.7)."""
 
     person: Person
@@ -33,7 +33,7 @@ class Head:
     strands: list[Strands]
 
 
-def build_head(person: Person) -> Head:
+def build_head(person: Person) -> SyntheticHead:
     """Everything of one person that does not depend on light or camera."""
     basis = head_basis()
     coarse = head_vertices(person)
@@ -46,7 +46,7 @@ def build_head(person: Person) -> Head:
         hair = [s for s in hair if s.kind != "hair" or not hides_all_hair(person)]
         hair = [replace(s, points=hat.tuck(s.points, field)) if s.kind == "hair" else s for s in hair]
     lashes = eyelashes(person, coarse, skin)
-    colour = skin_colour(person, density)
+    color = skin_color(person, density)
     garment, depth = clothing(person, skin, normals)
     hidden = (depth >= 0.3) if hat is None else (depth >= 0.3) | hat.covers
     shown = basis.fine_triangles[~hidden[basis.fine_triangles].all(1)]
@@ -54,12 +54,12 @@ def build_head(person: Person) -> Head:
     # The normals of the coarse mesh, refined: light that scatters under skin does not see the finer relief.
     coarse_normals = vertex_normals(coarse[: basis.body_count], basis.coarse_triangles)
     soft = normalized(basis.refine @ coarse_normals)
-    parts = [Part(skin[used], triangles, colour[used], Material.SKIN, soft[used]), *eye_and_mouth_parts(person, coarse)]
+    parts = [Part(skin[used], triangles, color[used], Material.SKIN, soft[used]), *eye_and_mouth_parts(person, coarse)]
     parts += [garment] if garment is not None else []
     parts += [hat.part] if hat is not None else []
     parts += glasses(person, coarse, skin, field)
     strands = hair + ([lashes] if lashes is not None else [])
-    return Head(
+    return SyntheticHead(
         person,
         [replace(part, vertices=to_world(part.vertices)) for part in parts],
         [replace(s, points=to_world(s.points), radius=s.radius * WORLD_SCALE) for s in strands],

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from panohead.errors import PanoHeadError
-from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
-Record = dict[str, Any]
+PersonRecord = dict[str, Any]
 _REMEDY = "free the disk or mend the folder, then run the same command again to continue"
 
 
@@ -44,17 +44,17 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         write(file)
 
 
-def open_dataset(config: SynthesisConfig) -> dict[int, Record]:
+def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
     """Begin or resume: check the settings, clear what a kill left half written, and return the finished people's
     records."""
     settings = config.out / "synthesis.json"
     _check_free(config)
     if not settings.exists():
-        write_json(settings, config.decisive(), remedy=_REMEDY)
+        write_json(settings, config.resume_key(), remedy=_REMEDY)
     _check_settings(settings, config)
     for leftover in config.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
-    finished: dict[int, Record] = {}
+    finished: dict[int, PersonRecord] = {}
     whole = config.out / "people.jsonl"
     if whole.exists():
         records = [json.loads(line) for line in whole.read_text().splitlines()]
@@ -66,12 +66,12 @@ def open_dataset(config: SynthesisConfig) -> dict[int, Record]:
     return {person: record for person, record in sorted(kept.items()) if _is_whole(record, config)}
 
 
-def save_record(config: SynthesisConfig, record: Record) -> None:
+def save_record(config: SyntheticDatasetConfig, record: PersonRecord) -> None:
     """Mark one person as finished."""
     write_json(config.out / "parts" / f"{record['person']:06d}.json", record, remedy=_REMEDY)
 
 
-def close_dataset(config: SynthesisConfig, records: dict[int, Record]) -> Path:
+def close_dataset(config: SyntheticDatasetConfig, records: dict[int, PersonRecord]) -> Path:
     """Write ``people.jsonl`` and ``dataset.json`` in the order of people, then drop the parts. Returns
     ``dataset.json``."""
     ordered = [records[person] for person in sorted(records)]
@@ -84,7 +84,7 @@ def close_dataset(config: SynthesisConfig, records: dict[int, Record]) -> Path:
     return index
 
 
-def _check_free(config: SynthesisConfig) -> None:
+def _check_free(config: SyntheticDatasetConfig) -> None:
     """Refuse a folder that holds something else than a dataset of ours."""
     out = config.out
     if out.exists() and not out.is_dir():
@@ -93,18 +93,18 @@ def _check_free(config: SynthesisConfig) -> None:
         raise PanoHeadError(f"{out} is not empty and holds no synthetic dataset; give a new folder with --out")
 
 
-def _check_settings(settings: Path, config: SynthesisConfig) -> None:
+def _check_settings(settings: Path, config: SyntheticDatasetConfig) -> None:
     try:
         stored = json.loads(settings.read_text())
     except (OSError, ValueError) as error:
         raise PanoHeadError(f"cannot read {settings} ({error}); delete the folder or give another --out") from error
-    different = [name for name, value in config.decisive().items() if stored.get(name) != value]
+    different = [name for name, value in config.resume_key().items() if stored.get(name) != value]
     if different:
         was = ", ".join(f"{name} {stored.get(name)}" for name in different)
         raise PanoHeadError(f"{config.out} was begun with {was}; repeat those settings or give another --out")
 
 
-def _is_whole(record: Record, config: SynthesisConfig) -> bool:
+def _is_whole(record: PersonRecord, config: SyntheticDatasetConfig) -> bool:
     kinds = [("masks", ".png")] + [("depth", ".npz")] * config.depth + [("normals", ".npz")] * config.normals
     for view in record["views"]:
         image = Path(view["image"])

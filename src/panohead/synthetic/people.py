@@ -19,7 +19,7 @@ HAIR_STYLES = {
     "bob_fringe": 0.05, "long": 0.09, "wavy": 0.09, "curly": 0.08, "afro": 0.06, "ponytail": 0.06, "bun": 0.05,
     "locs": 0.03, "braids": 0.03,
 }  # fmt: skip
-HAIR_COLOURS = {"black": 0.34, "brown": 0.34, "light_brown": 0.14, "blond": 0.12, "red": 0.06}
+HAIR_COLORS = {"black": 0.34, "brown": 0.34, "light_brown": 0.14, "blond": 0.12, "red": 0.06}
 _HAIR_PIGMENT = {  # ranges of eumelanin and pheomelanin
     "black": (0.95, 1.25, 0.0, 0.2), "brown": (0.58, 0.9, 0.05, 0.35), "light_brown": (0.38, 0.58, 0.05, 0.4),
     "blond": (0.14, 0.36, 0.0, 0.2), "red": (0.22, 0.5, 0.5, 1.0),
@@ -92,8 +92,8 @@ def sample_person(seed: int, index: int) -> Person:
     style = _choose(HAIR_STYLES, unit[3])
     if style == "receding" and age < 18:
         style = "short"
-    colour = _choose(HAIR_COLOURS, unit[4])
-    low, high, red_low, red_high = _HAIR_PIGMENT[colour]
+    color = _choose(HAIR_COLORS, unit[4])
+    low, high, red_low, red_high = _HAIR_PIGMENT[color]
     grey_onset = rng.uniform(35, 65)
     grey = float(np.clip((age - grey_onset) / rng.uniform(12, 30), 0, 1))
     headwear = _choose(HEADWEAR, unit[5])
@@ -112,7 +112,7 @@ def sample_person(seed: int, index: int) -> Person:
         muscle=float(rng.beta(2.2, 2.2)),
         weight=float(rng.beta(2, 2)),
         hair_style=style,
-        hair_colour=colour,
+        hair_colour=color,
         hair_melanin=float(rng.uniform(low, high)),
         hair_red=float(rng.uniform(red_low, red_high)),
         grey=grey,

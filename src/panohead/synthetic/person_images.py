@@ -10,28 +10,28 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from panohead.errors import PanoHeadError
-from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.head import build_head
 from panohead.synthetic.layout_writer import image_stem, save_record, write_atomic
 from panohead.synthetic.people import Person, sample_person
 from panohead.synthetic.renderer.lighting import Lighting, sample_background, sample_lighting
 from panohead.synthetic.renderer.render import Rendered, render
 from panohead.synthetic.renderer.scene import build_scene
-from panohead.synthetic.views import View, sample_views
+from panohead.synthetic.views import PersonView, sample_views
 
 _ENCODING: dict[str, dict[str, Any]] = {
     "webp": {"format": "WEBP", "quality": 90, "method": 3},
     "png": {"format": "PNG", "compress_level": 6},
     "jpg": {"format": "JPEG", "quality": 92},
 }
-Renderer = Callable[[View, Lighting, int, float], Rendered]
+Renderer = Callable[[PersonView, Lighting, int, float], Rendered]
 """From a view, its light, the resolution and the focal length to an image."""
 
 _NOISE = 0.006  # of the sensor, in display units
 _SHOULDER = 0.7  # linear values above are compressed toward 1
 
 
-def make_person(config: SynthesisConfig, index: int, image_options: dict[str, Any]) -> None:
+def make_person(config: SyntheticDatasetConfig, index: int, image_options: dict[str, Any]) -> None:
     """Render and write person ``index``; its record is written last, so that it exists only with all its files.
 
     ``image_options`` are further arguments of PIL's ``save`` (metadata).
@@ -75,7 +75,7 @@ def make_renderer(person: Person, quality: str) -> Renderer:
 
 
 def photograph(
-    renderer: Renderer, person: Person, view: View, purpose: str, resolution: int, focal: float
+    renderer: Renderer, person: Person, view: PersonView, purpose: str, resolution: int, focal: float
 ) -> tuple[Rendered, UInt8[np.ndarray, "height width 3"], Lighting]:
     """One view under new light before a new background; ``purpose`` names its random numbers."""
     rng = person.stream(purpose)
@@ -93,7 +93,7 @@ def develop(
     rng: np.random.Generator,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Expose, lay over the background, roll off the highlights, encode as sRGB, add sensor noise."""
-    linear = rendered.colour * np.float32(exposure)
+    linear = rendered.color * np.float32(exposure)
     over = np.maximum(linear - _SHOULDER, 0)
     room = 1 - _SHOULDER
     linear = np.minimum(linear, _SHOULDER) + room * (1 - np.exp(-over / room))
@@ -106,7 +106,7 @@ def develop(
 
 
 def _write_view(
-    config: SynthesisConfig,
+    config: SyntheticDatasetConfig,
     stem: str,
     rendered: Rendered,
     pixels: UInt8[np.ndarray, "height width 3"],

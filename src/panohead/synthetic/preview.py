@@ -2,14 +2,14 @@
 
 from PIL import Image
 
-from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import make_renderer, photograph
 from panohead.synthetic.synthesize import require_compiler
-from panohead.synthetic.views import PITCH_LIMIT_DEG, View
+from panohead.synthetic.views import PITCH_LIMIT_DEG, PersonView
 
 
-def preview_rows(config: SynthesisConfig, people: int) -> tuple[list[list[Image.Image]], list[str], list[str]]:
+def preview_rows(config: SyntheticDatasetConfig, people: int) -> tuple[list[list[Image.Image]], list[str], list[str]]:
     """One row a person (with new light, background and pitch a view), the rows' labels and the columns' labels
     (yaws)."""
     require_compiler()
@@ -22,7 +22,7 @@ def preview_rows(config: SynthesisConfig, people: int) -> tuple[list[list[Image.
         row = []
         for k, yaw in enumerate(yaws):
             pitch = min(max(rng.normal() * config.pitch_std_deg, -PITCH_LIMIT_DEG), PITCH_LIMIT_DEG)
-            view = View((yaw + 180) % 360 - 180, float(pitch))
+            view = PersonView((yaw + 180) % 360 - 180, float(pitch))
             _, pixels, _ = photograph(renderer, person, view, f"preview {k}", config.resolution, config.focal)
             row.append(Image.fromarray(pixels))
         rows.append(row)

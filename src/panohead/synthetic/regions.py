@@ -59,10 +59,10 @@ def brow_mask(thickness: float = 1.0) -> Float[np.ndarray, "fine"]:
     x, y, z = np.abs(neutral[:, 0]), neutral[:, 1], neutral[:, 2]
     along = (x - 0.12) / 0.44
     inside = np.clip(along, 0, 1)
-    centre = 7.495 + 0.075 * np.sin(inside * 2.4) - 0.035 * inside
+    center = 7.495 + 0.075 * np.sin(inside * 2.4) - 0.035 * inside
     half = 0.038 * (1 - 0.6 * inside) * thickness
     return (
-        smoothstep(1.15, 0.6, np.abs(y - centre) / half)
+        smoothstep(1.15, 0.6, np.abs(y - center) / half)
         * smoothstep(-0.03, 0.06, along)
         * smoothstep(1.06, 0.92, along)
         * (z > 0.9)

@@ -13,7 +13,7 @@ _SCALP_TINT = {"bald": 0.10, "buzz": 0.5, "receding": 0.35, "braids": 0.25, "loc
 _MOUTH_INSIDE = np.array([0.30, 0.07, 0.06])
 
 
-def skin_colour(person: Person, scalp: Float[np.ndarray, "fine"]) -> Float[np.ndarray, "fine 3"]:
+def skin_color(person: Person, scalp: Float[np.ndarray, "fine"]) -> Float[np.ndarray, "fine 3"]:
     """Linear RGB albedo of the fine body; ``scalp`` is the hair density, under which hair tints the skin."""
     basis, rng = head_basis(), person.stream("skin")
     points, masks = basis.neutral, basis.masks
@@ -36,24 +36,24 @@ def skin_colour(person: Person, scalp: Float[np.ndarray, "fine"]) -> Float[np.nd
     lips = masks["lips"]
     melanin += lips * (0.08 + 0.12 * person.melanin)
     haemoglobin += lips * (rng.uniform(0.45, 0.95) + person.lipstick)
-    colour = skin_albedo(np.maximum(melanin, 0.02), np.maximum(haemoglobin, 0.0))
+    color = skin_albedo(np.maximum(melanin, 0.02), np.maximum(haemoglobin, 0.0))
     inside = masks["inside-mouth"][:, None]
-    colour = colour * (1 - inside) + inside * _MOUTH_INSIDE
+    color = color * (1 - inside) + inside * _MOUTH_INSIDE
     if person.lipstick and rng.random() < 0.5:  # eye shadow
-        colour = colour * (1 - 0.4 * blob(points, (0.3, 7.34, 1.4), (0.14, 0.05, 0.3))[:, None])
-    return _shadow_of_hair(person, colour, scalp, small)
+        color = color * (1 - 0.4 * blob(points, (0.3, 7.34, 1.4), (0.14, 0.05, 0.3))[:, None])
+    return _shadow_of_hair(person, color, scalp, small)
 
 
 def _shadow_of_hair(
     person: Person,
-    colour: Float[np.ndarray, "fine 3"],
+    color: Float[np.ndarray, "fine 3"],
     scalp: Float[np.ndarray, "fine"],
     small: Float[np.ndarray, "fine"],
 ) -> Float[np.ndarray, "fine 3"]:
     """Stubble, the shade of a shaven chin, and the tint of hair roots on the scalp."""
     hair = hair_albedo(np.array(person.hair_melanin), np.array(person.hair_red * 0.5))
     hair = hair * (1 - 0.5 * person.grey) + 0.2 * 0.5 * person.grey
-    amount, shade = np.zeros(len(colour)), hair * 0.6
+    amount, shade = np.zeros(len(color)), hair * 0.6
     if person.beard != "none":
         kind = "full" if person.beard in ("stubble", "short") else person.beard
         amount = np.clip(beard_mask(kind) * (0.45 + 0.04 * small), 0, 0.7) * (
@@ -61,6 +61,6 @@ def _shadow_of_hair(
         )
     elif person.is_male and person.age >= 18:
         amount, shade = beard_mask("full") * 0.10, hair * 0.5 + 0.03
-    colour = colour * (1 - amount[:, None]) + amount[:, None] * (shade + 0.15 * colour)
+    color = color * (1 - amount[:, None]) + amount[:, None] * (shade + 0.15 * color)
     tint = (scalp * _SCALP_TINT.get(person.hair_style, 0.6))[:, None]
-    return np.clip(colour * (1 - tint) + tint * hair * 0.8, 0.002, 1.0)
+    return np.clip(color * (1 - tint) + tint * hair * 0.8, 0.002, 1.0)

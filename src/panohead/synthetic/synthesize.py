@@ -14,13 +14,15 @@ from typing import Any
 
 from panohead.errors import PanoHeadError
 from panohead.ops.cpu import jit
-from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.layout_writer import close_dataset, open_dataset
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def synthesize(config: SynthesisConfig, workers: int = 1, image_options: dict[str, Any] | None = None) -> Iterator[int]:
+def synthesize(
+    config: SyntheticDatasetConfig, workers: int = 1, image_options: dict[str, Any] | None = None
+) -> Iterator[int]:
     """Render what is missing; yields the number of finished people at the start and after each one.
 
     The files are the same bytes for any number of workers and any interruptions. ``image_options`` (picklable) go to
@@ -46,13 +48,13 @@ def require_compiler() -> None:
         raise PanoHeadError("rendering needs numba (and PANOHEAD_NO_NUMBA unset); pip install numba")
 
 
-def dataset_index(config: SynthesisConfig) -> Path:
+def dataset_index(config: SyntheticDatasetConfig) -> Path:
     """Where the labels of a finished dataset lie."""
     return config.out / "images" / "dataset.json"
 
 
 def _rendered(
-    config: SynthesisConfig, missing: list[int], workers: int, image_options: dict[str, Any]
+    config: SyntheticDatasetConfig, missing: list[int], workers: int, image_options: dict[str, Any]
 ) -> Iterator[int]:
     """Numbers of people as they are finished."""
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -79,7 +81,7 @@ def _rendered(
                         pipe.close()
 
 
-def _start_worker(config: SynthesisConfig, image_options: dict[str, Any]) -> "subprocess.Popen[str]":
+def _start_worker(config: SyntheticDatasetConfig, image_options: dict[str, Any]) -> "subprocess.Popen[str]":
     # One thread each: workers fill the cores, and sums come out in one order everywhere.
     environment = os.environ | dict.fromkeys(_ONE_THREAD, "1")
     command = [sys.executable, "-m", "panohead.synthetic.worker"]

@@ -11,7 +11,7 @@ PITCH_LIMIT_DEG = 35.0
 
 
 @dataclass(frozen=True)
-class View:
+class PersonView:
     """Yaw 0 is the front, positive when the camera stands on +x; pitch is positive when it stands above."""
 
     yaw_deg: float
@@ -34,12 +34,12 @@ class View:
         return [round(float(x), 6) + 0.0 for x in [*self.cam2world().ravel(), *intrinsics]]
 
 
-def sample_views(rng: np.random.Generator, count: int, pitch_std_deg: float) -> list[View]:
+def sample_views(rng: np.random.Generator, count: int, pitch_std_deg: float) -> list[PersonView]:
     """``count`` views of one person, one in each of ``count`` equal sectors of a randomly turned circle."""
     turn = rng.uniform(0, 360)
     views = []
     for k in range(count):
         yaw = turn + 360 / count * (k + rng.uniform(0, 1))
         pitch = float(np.clip(rng.normal() * pitch_std_deg, -PITCH_LIMIT_DEG, PITCH_LIMIT_DEG))
-        views.append(View(float((yaw + 180) % 360 - 180), pitch))
+        views.append(PersonView(float((yaw + 180) % 360 - 180), pitch))
     return views

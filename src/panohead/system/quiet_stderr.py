@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """What is written to file descriptor 2 goes nowhere, unless it ends in an exception: then it appears after all."""
     with warnings.catch_warnings(), tempfile.TemporaryFile() as heard:
         warnings.filterwarnings("ignore", category=UserWarning, module="google.protobuf")

@@ -16,7 +16,7 @@ from panohead.stylegan.synthesis_layers import NoiseMode, PixelNoise
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draws:
+class LossRandomness:
     """The random numbers of one loss: given, or drawn (None) from ``generator``.
 
     Attributes:

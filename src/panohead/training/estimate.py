@@ -9,10 +9,10 @@ from panohead.geometry.camera import Camera
 from panohead.system.peak_memory import peak_memory_gb
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.ranks import Ranks, choose_device
-from panohead.training.losses import Photos
-from panohead.training.networks import make_players, set_precision
-from panohead.training.run.running_means import Tally
-from panohead.training.step import Moment, Step
+from panohead.training.losses import RealBatch
+from panohead.training.networks import make_networks, set_precision
+from panohead.training.run.running_means import RunningMeans
+from panohead.training.step import StepState, TrainingStep
 
 STEPS_MEASURED = 2
 CAMERAS = 16
@@ -63,7 +63,7 @@ class RandomPhotos:
         self._labels = torch.stack([Camera.orbit(yaw).to_label() for yaw in yaws]).to(device)
         shape = (config.micro_batch, 3, config.resolution, config.resolution)
         image = torch.rand(shape, generator=rng).to(device) * 2 - 1
-        self.photos = Photos(image, (image[:, :1] > 0).float(), self.random_labels(config.micro_batch, None))
+        self.photos = RealBatch(image, (image[:, :1] > 0).float(), self.random_labels(config.micro_batch, None))
 
     def random_labels(self, count: int, generator: torch.Generator | None) -> torch.Tensor:
         """Cameras of random photos."""
@@ -80,15 +80,15 @@ def estimate(config: TrainConfig, *, device: str | None = None) -> Estimate:
     where = choose_device(device)
     one = replace(config, batch=config.micro_batch, frozen_generator_kimg=0.0).checked()
     set_precision(one.numerics)
-    players = make_players(one, where)
+    networks = make_networks(one, where)
     data = RandomPhotos(one, where)
     ranks = Ranks(rank=0, world_size=1, local_rank=0, device=where)
     interval = one.discriminator_adam.interval or 1
 
     def seconds(number: int) -> float:
         began = time.perf_counter()
-        moment = Moment(one.start_nimg, number)
-        Step(one, players, data, ranks, Tally(), moment, data.photos).run()
+        state = StepState(one.start_nimg, number)
+        TrainingStep(one, networks, data, ranks, RunningMeans(), state, data.photos).run()
         if where.type == "cuda":
             torch.cuda.synchronize(where)
         return time.perf_counter() - began
@@ -99,7 +99,7 @@ def estimate(config: TrainConfig, *, device: str | None = None) -> Estimate:
     without = min(seconds(interval + 1 + i) for i in range(STEPS_MEASURED))
     per_step = without + max(with_r1 - without, 0.0) / interval
     generator, discriminator = (
-        sum(p.numel() for p in network.parameters()) for network in (players.generator, players.discriminator)
+        sum(p.numel() for p in network.parameters()) for network in (networks.generator, networks.discriminator)
     )
     return Estimate(config, str(where), generator, discriminator, per_step / one.batch, peak_memory_gb(where))
 

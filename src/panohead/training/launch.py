@@ -10,7 +10,7 @@ from panohead.errors import PanoHeadError
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.ranks import Ranks, average, join_ranks
 from panohead.training.loop import Training
-from panohead.training.networks import load_initial, make_players, set_precision
+from panohead.training.networks import load_initial, make_networks, set_precision
 from panohead.training.run.checkpoint import LoadedState, load_latest_state
 from panohead.training.run.folder import RunDescription, read_run, start_run, write_run
 from panohead.training.run.log import showing
@@ -127,16 +127,16 @@ def _train(
     quiet: bool,
 ) -> bool:
     set_precision(config.numerics)
-    players = make_players(config, ranks.device)
+    networks = make_networks(config, ranks.device)
     if loaded is None and initial is not None:
-        load_initial(players, initial)
+        load_initial(networks, initial)
     elif loaded is None and config.warm_start is not None:
-        fitted = warm_start(players, config, data, run, ranks, quiet=quiet)
+        fitted = warm_start(networks, config, data, run, ranks, quiet=quiet)
         if not fitted:
             return False
-    for network in (players.generator, players.generator_ema):
+    for network in (networks.generator, networks.generator_ema):
         if network.dataset_label_std is not None:
             network.dataset_label_std.copy_(loader.dataset.label_std())
-    training = Training(config, loader, run, ranks, players, loaded=loaded, quiet=quiet)
+    training = Training(config, loader, run, ranks, networks, loaded=loaded, quiet=quiet)
     training.warnings += notes
     return training.run()

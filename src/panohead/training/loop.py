@@ -14,15 +14,15 @@ from panohead.training.augmentation.probability import AdaptiveProbability
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.interruption import stop_on_signals
 from panohead.training.distributed.ranks import Ranks, average, broadcast_module
-from panohead.training.losses import Photos
-from panohead.training.networks import Players, pack, unpack
+from panohead.training.losses import RealBatch
+from panohead.training.networks import TrainingNetworks, pack, unpack
 from panohead.training.run.checkpoint import LoadedState, save_state
 from panohead.training.run.log import RunLog
-from panohead.training.run.progress import Clock
+from panohead.training.run.progress import TrainingProgress
 from panohead.training.run.report import write_report
-from panohead.training.run.running_means import Tally
+from panohead.training.run.running_means import RunningMeans
 from panohead.training.run.snapshots import DistanceMeter, save_grid, save_snapshot
-from panohead.training.step import Moment, Step
+from panohead.training.step import StepState, TrainingStep
 
 SHOW_EVERY_S = 0.5
 """Between two movements of the progress line."""
@@ -47,29 +47,29 @@ class Training:
         loader: PhotoLoader,
         folder: Path,
         ranks: Ranks,
-        players: Players,
+        networks: TrainingNetworks,
         *,
         loaded: LoadedState | None = None,
         quiet: bool = False,
     ) -> None:
         config.checked().micro_batches(ranks.world_size)
-        self.config, self.loader, self.folder, self.ranks, self.players = config, loader, folder, ranks, players
+        self.config, self.loader, self.folder, self.ranks, self.networks = config, loader, folder, ranks, networks
         self.quiet = quiet or not ranks.is_first
-        self.clock = Clock(config.start_nimg)
+        self.progress = TrainingProgress(config.start_nimg)
         self.augment = AdaptiveProbability(config.augment) if config.augment is not None else None
-        self.tally = Tally()
+        self.running_means = RunningMeans()
         self.warnings: list[str] = []
         self._paces: deque[float] = deque(maxlen=50)
         self._shown = 0.0
         if loaded is not None:
             self._restore(loaded)
-        for network in (players.generator, players.discriminator, players.generator_ema):
+        for network in (networks.generator, networks.discriminator, networks.generator_ema):
             broadcast_module(network, ranks)
         self.meter = DistanceMeter(config, loader)
 
     def run(self) -> bool:
         """Train to the end. Returns False when it was asked to stop before; the state is saved either way."""
-        total, nimg = self.config.total_kimg, self.clock.nimg
+        total, nimg = self.config.total_kimg, self.progress.nimg
         # Only the first device writes.
         log_or_not = (
             RunLog(self.folder, total_kimg=total, resume_nimg=nimg, quiet=self.quiet)
@@ -80,8 +80,8 @@ class Training:
             for warning in self.warnings:
                 if log is not None:
                     log.note(warning)
-            if self.clock.step == 0:
-                self._look(log, {})
+            if self.progress.step == 0:
+                self._log_and_evaluate(log, {})
             for photos in self._photos():
                 if self.finished:
                     break
@@ -94,47 +94,47 @@ class Training:
     @property
     def finished(self) -> bool:
         """Whether all photos have been shown."""
-        return self.clock.nimg >= round(self.config.total_kimg * 1000)
+        return self.progress.nimg >= round(self.config.total_kimg * 1000)
 
     @property
     def images_per_second(self) -> float:
         """The median of the last steps; 0 before the first."""
         return statistics.median(self._paces) if self._paces else 0.0
 
-    def _advance(self, photos: Photos, log: RunLog | None) -> None:
+    def _advance(self, photos: RealBatch, log: RunLog | None) -> None:
         """One step, and what is due after it."""
         ticks = self._ticks()
         self._step(photos)
         if log is not None and time.monotonic() - self._shown > SHOW_EVERY_S:
             # Reading the losses waits for the device, hence not at every step.
-            log.progress(self.clock.nimg / 1000, self.tally.means(), self.images_per_second)
+            log.progress(self.progress.nimg / 1000, self.running_means.means(), self.images_per_second)
             self._shown = time.monotonic()
         if self._ticks() != ticks or self.finished:
             self._tick(log)
 
-    def _photos(self) -> Iterator[Photos]:
+    def _photos(self) -> Iterator[RealBatch]:
         for batch in self.loader:
-            yield Photos.from_uint8(batch.image, batch.mask, batch.label)
+            yield RealBatch.from_uint8(batch.image, batch.mask, batch.label)
 
-    def _step(self, photos: Photos) -> None:
+    def _step(self, photos: RealBatch) -> None:
         began = time.monotonic()
         probability = self.augment.probability if self.augment is not None else 0.0
-        moment = Moment(self.clock.nimg, self.clock.step, probability)
-        step = Step(self.config, self.players, self.loader, self.ranks, self.tally, moment, photos)
+        state = StepState(self.progress.nimg, self.progress.step, probability)
+        step = TrainingStep(self.config, self.networks, self.loader, self.ranks, self.running_means, state, photos)
         step.run()
-        self.clock.nimg += self.config.batch
-        self.clock.step += 1
+        self.progress.nimg += self.config.batch
+        self.progress.step += 1
         if self.augment is not None:
             self._adapt(self.augment, step)
         spent = time.monotonic() - began
-        self.clock.seconds += spent
+        self.progress.seconds += spent
         self._paces.append(self.config.batch / spent)
 
-    def _adapt(self, augment: AdaptiveProbability, step: Step) -> None:
+    def _adapt(self, augment: AdaptiveProbability, step: TrainingStep) -> None:
         """Move the augmentation probability by what the discriminator said of photos (ADA)."""
         for logits in step.logits_real:
             augment.observe(logits)
-        if self.clock.step % augment.config.interval == 0:
+        if self.progress.step % augment.config.interval == 0:
             augment.update(self.config.batch, **self._signs(augment))
 
     def _signs(self, augment: AdaptiveProbability) -> dict[str, float]:
@@ -143,43 +143,43 @@ class Training:
 
     def _ticks(self) -> int:
         """Ticks passed since the start of the run."""
-        return int((self.clock.nimg - self.config.start_kimg * 1000) // (self.config.tick_kimg * 1000))
+        return int((self.progress.nimg - self.config.start_kimg * 1000) // (self.config.tick_kimg * 1000))
 
     def _due(self, ticks: int) -> bool:
         return self.finished or (ticks > 0 and self._ticks() % ticks == 0)
 
     def _tick(self, log: RunLog | None) -> None:
         """One line of statistics, and a state, a snapshot, a measurement when they are due."""
-        scheduled = self.config.schedules.at(self.clock.nimg)
-        figures = average(self.tally.take(), self.ranks)
+        scheduled = self.config.schedules.at(self.progress.nimg)
+        figures = average(self.running_means.take(), self.ranks)
         record: dict[str, float | int | None] = {
-            **asdict(self.clock),
-            "kimg": self.clock.nimg / 1000,
+            **asdict(self.progress),
+            "kimg": self.progress.nimg / 1000,
             "images_per_second": self.images_per_second,
             **figures,
             **asdict(scheduled),
             "augment_probability": self.augment.probability if self.augment is not None else None,
             "peak_memory_gb": peak_memory_gb(self.ranks.device),
         }
-        self._look(log, record)
+        self._log_and_evaluate(log, record)
         if self._due(self.config.state_ticks):
             self._save()
 
-    def _look(self, log: RunLog | None, record: dict[str, float | int | None]) -> None:
+    def _log_and_evaluate(self, log: RunLog | None, record: dict[str, float | int | None]) -> None:
         """On the first device: measure, draw, log."""
         if log is None:
             return
         # The average is used with the rays that it has been trained with.
-        rays, shown = self.config.schedules.at(self.clock.nimg).neural_resolution, self.players.generator_ema
+        rays, shown = self.config.schedules.at(self.progress.nimg).neural_resolution, self.networks.generator_ema
         shown.config = replace(shown.config, neural_rendering_resolution=rays)
-        record = {"nimg": self.clock.nimg, "kimg": self.clock.nimg / 1000, **record}
+        record = {"nimg": self.progress.nimg, "kimg": self.progress.nimg / 1000, **record}
         if self._due(self.config.metric_ticks):
-            record |= self.meter.figures(self.players.generator_ema)
+            record |= self.meter.figures(self.networks.generator_ema)
         if self._due(self.config.snapshot_ticks):
-            if self.clock.step > 0:
-                save_snapshot(self.folder, self.players, self.config, self.clock.nimg, record)
-            picture = save_grid(self.folder, self.players, self.config, self.clock.nimg)
-            log.picture("heads", picture, self.clock.nimg)
+            if self.progress.step > 0:
+                save_snapshot(self.folder, self.networks, self.config, self.progress.nimg, record)
+            image = save_grid(self.folder, self.networks, self.config, self.progress.nimg)
+            log.image("heads", image, self.progress.nimg)
         log.tick(record)
         write_report(self.folder)
 
@@ -188,12 +188,12 @@ class Training:
         if self.augment is not None:
             augment = self.augment.state_dict() | self._signs(self.augment)
         if self.ranks.is_first:
-            state = {"players": pack(self.players), "clock": asdict(self.clock), "augment": augment}
-            save_state(self.folder, self.clock.nimg, state)
+            state = {"players": pack(self.networks), "clock": asdict(self.progress), "augment": augment}
+            save_state(self.folder, self.progress.nimg, state)
 
     def _restore(self, loaded: LoadedState) -> None:
         self.warnings += loaded.skipped
-        unpack(self.players, loaded.state["players"])
-        self.clock = Clock(**loaded.state["clock"])
+        unpack(self.networks, loaded.state["players"])
+        self.progress = TrainingProgress(**loaded.state["clock"])
         if self.augment is not None:
             self.augment.load_state_dict(loaded.state["augment"])

@@ -17,7 +17,7 @@ from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator, Rendering
 from panohead.ops.resample import fir_filter
 from panohead.ops.resize import ResizeMode, filtered_resizing, gaussian_blur
-from panohead.training.conditioning import Draws, background_ws, conditioning_label
+from panohead.training.conditioning import LossRandomness, background_ws, conditioning_label
 from panohead.training.regularizers import camera_offset_penalty
 from panohead.training.schedules import Scheduled
 
@@ -42,7 +42,7 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
-class Photos:
+class RealBatch:
     """Real photos at the picture's size.
 
     Attributes:
@@ -60,13 +60,13 @@ class Photos:
         image: UInt8[Tensor, "batch 3 height width"],
         mask: UInt8[Tensor, "batch 1 height width"],
         label: Float[Tensor, "batch 25"],
-    ) -> "Photos":
+    ) -> "RealBatch":
         """What the dataset holds, in the networks' ranges: x / 127.5 - 1 and x / 255."""
-        return Photos(image.float() / 127.5 - 1, mask.float() / 255, label)
+        return RealBatch(image.float() / 127.5 - 1, mask.float() / 255, label)
 
 
 @dataclass(frozen=True)
-class Seen:
+class DiscriminatorInput:
     """What the discriminator is shown: picture and raw picture about [-1, 1], mask about [0, 1], cameras."""
 
     image: Float[Tensor, "batch 3 out_height out_width"]
@@ -74,18 +74,18 @@ class Seen:
     mask: Float[Tensor, "batch 1 height width"]
     label: Float[Tensor, "batch 25"]
 
-    def judged_by(self, discriminator: Discriminator) -> Float[Tensor, "batch 1"]:
+    def logits(self, discriminator: Discriminator) -> Float[Tensor, "batch 1"]:
         """The discriminator's logits; larger is more real."""
         return discriminator(self.image, self.image_raw, self.mask, self.label)
 
 
-Augment = Callable[[Seen], Seen]
+Augment = Callable[[DiscriminatorInput], DiscriminatorInput]
 """What is done to pictures just before they are judged (ADA); labels stay."""
 
 
-def as_seen(seen: Seen) -> Seen:
+def no_augmentation(batch: DiscriminatorInput) -> DiscriminatorInput:
     """No augmentation."""
-    return seen
+    return batch
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def render_heads(
     label: Float[Tensor, "batch 25"],
     scheduled: Scheduled,
     config: LossConfig,
-    draws: Draws,
+    randomness: LossRandomness,
     *,
     update_w_avg: bool = False,
 ) -> tuple[Rendering, Float[Tensor, "batch 3"]]:
@@ -131,36 +131,38 @@ def render_heads(
 
     Mapping is conditioned on swapped labels; the camera's self-adaptation on the true ones.
     """
-    swap = draws.uniform(draws.pose_swap, (len(z),), z)
+    swap = randomness.uniform(randomness.pose_swap, (len(z),), z)
     ws = generator.mapping(
         z, conditioning_label(label, scheduled.pose_swap_probability, swap), update_w_avg=update_w_avg
     )
-    swap = draws.uniform(draws.background_swap, (len(z),), z)
+    swap = randomness.uniform(randomness.background_swap, (len(z),), z)
     ws_background = background_ws(ws, config.background_swap_probability, swap)
     offset = generator.align_camera(z, label, update_w_avg=update_w_avg)
     rendering = generator.synthesis(
         ws,
         translate_label(label, offset),
         neural_rendering_resolution=scheduled.neural_resolution,
-        noise_mode=draws.noise_mode,
-        ray_jitter=draws.ray_jitter,
-        importance_u=draws.importance_u,
+        noise_mode=randomness.noise_mode,
+        ray_jitter=randomness.ray_jitter,
+        importance_u=randomness.importance_u,
         ws_background=ws_background,
         density_noise=scheduled.density_noise,
-        generator=draws.generator,
+        generator=randomness.generator,
     )
     return rendering, offset
 
 
-def seen_of_heads(rendering: Rendering, label: Float[Tensor, "batch 25"], scheduled: Scheduled) -> Seen:
+def fake_inputs(rendering: Rendering, label: Float[Tensor, "batch 25"], scheduled: Scheduled) -> DiscriminatorInput:
     """Generated heads before the discriminator, with the cameras as asked for: neither swapped nor moved.
 
     Kept: while the blur fades, the picture is blurred and the raw picture is not, though that of photos is.
     """
-    return Seen(gaussian_blur(rendering.image, scheduled.blur_sigma), rendering.image_raw, rendering.mask, label)
+    return DiscriminatorInput(
+        gaussian_blur(rendering.image, scheduled.blur_sigma), rendering.image_raw, rendering.mask, label
+    )
 
 
-def seen_of_photos(photos: Photos, scheduled: Scheduled, config: LossConfig) -> Seen:
+def real_inputs(photos: RealBatch, scheduled: Scheduled, config: LossConfig) -> DiscriminatorInput:
     """Photos before the discriminator: a raw picture and a mask at neural resolution, both pictures blurred.
 
     Kept: picture and raw picture are blurred with the same sigma, each in its own pixels. Masks never are.
@@ -171,7 +173,7 @@ def seen_of_photos(photos: Photos, scheduled: Scheduled, config: LossConfig) -> 
         for x in (photos.image, photos.mask)
     )
     sigma = scheduled.blur_sigma
-    return Seen(gaussian_blur(photos.image, sigma), gaussian_blur(raw, sigma), mask, photos.label)
+    return DiscriminatorInput(gaussian_blur(photos.image, sigma), gaussian_blur(raw, sigma), mask, photos.label)
 
 
 def generator_loss(
@@ -181,8 +183,8 @@ def generator_loss(
     label: Float[Tensor, "batch 25"],
     scheduled: Scheduled,
     config: LossConfig | None = None,
-    draws: Draws | None = None,
-    augment: Augment = as_seen,
+    randomness: LossRandomness | None = None,
+    augment: Augment = no_augmentation,
 ) -> GeneratorLoss:
     """The generator's main loss: mean softplus(-D(fake)) plus the weighted camera offset penalty.
 
@@ -191,9 +193,9 @@ def generator_loss(
         label: cameras of random items of the dataset, which render; the conditioning ones are drawn among them.
         draws: the random numbers; None draws all.
     """
-    config, draws = config or LossConfig(), draws or Draws()
-    rendering, offset = render_heads(generator, z, label, scheduled, config, draws)
-    logits = augment(seen_of_heads(rendering, label, scheduled)).judged_by(discriminator)
+    config, randomness = config or LossConfig(), randomness or LossRandomness()
+    rendering, offset = render_heads(generator, z, label, scheduled, config, randomness)
+    logits = augment(fake_inputs(rendering, label, scheduled)).logits(discriminator)
     adversarial = F.softplus(-logits)
     penalty = camera_offset_penalty(offset)
     return GeneratorLoss(adversarial.mean() + config.camera_offset_weight * penalty, logits, adversarial, penalty)
@@ -206,38 +208,38 @@ def discriminator_fake_loss(
     label: Float[Tensor, "batch 25"],
     scheduled: Scheduled,
     config: LossConfig | None = None,
-    draws: Draws | None = None,
-    augment: Augment = as_seen,
+    randomness: LossRandomness | None = None,
+    augment: Augment = no_augmentation,
 ) -> DiscriminatorLoss:
     """Mean softplus(D(fake)). This is the phase that moves the running means of w (both mapping networks)."""
-    config, draws = config or LossConfig(), draws or Draws()
+    config, randomness = config or LossConfig(), randomness or LossRandomness()
     with torch.no_grad():
-        rendering, _ = render_heads(generator, z, label, scheduled, config, draws, update_w_avg=True)
-        seen = augment(seen_of_heads(rendering, label, scheduled))
-    logits = seen.judged_by(discriminator)
+        rendering, _ = render_heads(generator, z, label, scheduled, config, randomness, update_w_avg=True)
+        batch = augment(fake_inputs(rendering, label, scheduled))
+    logits = batch.logits(discriminator)
     adversarial = F.softplus(logits)
     return DiscriminatorLoss(adversarial.mean(), logits, adversarial)
 
 
 def discriminator_real_loss(
     discriminator: Discriminator,
-    photos: Photos,
+    photos: RealBatch,
     scheduled: Scheduled,
     config: LossConfig | None = None,
-    augment: Augment = as_seen,
+    augment: Augment = no_augmentation,
 ) -> DiscriminatorLoss:
     """Mean softplus(-D(real)). The original runs both halves of the loss back one after the other."""
-    logits = augment(seen_of_photos(photos, scheduled, config or LossConfig())).judged_by(discriminator)
+    logits = augment(real_inputs(photos, scheduled, config or LossConfig())).logits(discriminator)
     adversarial = F.softplus(-logits)
     return DiscriminatorLoss(adversarial.mean(), logits, adversarial)
 
 
 def r1_loss(
     discriminator: Discriminator,
-    photos: Photos,
+    photos: RealBatch,
     scheduled: Scheduled,
     config: LossConfig | None = None,
-    augment: Augment = as_seen,
+    augment: Augment = no_augmentation,
 ) -> R1Loss:
     """R1: gamma / 2 times the squared gradient of the logit at real photos (Mescheder et al. 2018), mean over samples.
 
@@ -246,9 +248,9 @@ def r1_loss(
     Kept: while the blur fades, the gradient is that at the *blurred* picture. Likewise at the augmented one.
     """
     config = config or LossConfig()
-    seen = augment(seen_of_photos(photos, scheduled, config))
-    image, raw, mask = inputs = [x.detach().requires_grad_() for x in (seen.image, seen.image_raw, seen.mask)]
-    logits = Seen(image, raw, mask, seen.label).judged_by(discriminator)
+    batch = augment(real_inputs(photos, scheduled, config))
+    image, raw, mask = inputs = [x.detach().requires_grad_() for x in (batch.image, batch.image_raw, batch.mask)]
+    logits = DiscriminatorInput(image, raw, mask, batch.label).logits(discriminator)
     # Discriminators that do not look at the raw picture or the mask have no gradient there.
     gradients = torch.autograd.grad(logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True)
     image_norm, raw_norm, mask_norm = (gradient.square().sum(dim=(1, 2, 3)) for gradient in gradients)

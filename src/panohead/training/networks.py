@@ -26,14 +26,14 @@ _ATTRIBUTE_OF_KEY = {
 
 
 @dataclass
-class Players:
+class TrainingNetworks:
     """Both networks, the generator's running average, and the optimisers."""
 
     generator: Generator
     discriminator: Discriminator
     generator_ema: Generator
-    generator_optimiser: torch.optim.Adam
-    discriminator_optimiser: torch.optim.Adam
+    generator_optimizer: torch.optim.Adam
+    discriminator_optimizer: torch.optim.Adam
 
 
 def set_precision(numerics: NumericsConfig) -> None:
@@ -43,7 +43,7 @@ def set_precision(numerics: NumericsConfig) -> None:
     matmul.allow_fp16_reduced_precision_reduction = matmul.allow_bf16_reduced_precision_reduction = False
 
 
-def make_players(config: TrainConfig, device: torch.device) -> Players:
+def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks:
     """Untrained networks on ``device``; the same weights for the same seed, whatever the device."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -52,7 +52,7 @@ def make_players(config: TrainConfig, device: torch.device) -> Players:
     return assemble(config, generator.to(device), discriminator.to(device))
 
 
-def assemble(config: TrainConfig, generator: Generator, discriminator: Discriminator) -> Players:
+def assemble(config: TrainConfig, generator: Generator, discriminator: Discriminator) -> TrainingNetworks:
     """Players from networks: train mode, a running average that equals the generator, fresh optimisers."""
     memory = torch.channels_last if config.numerics.channels_last else torch.contiguous_format
     networks: tuple[nn.Module, ...] = (generator, discriminator)
@@ -62,7 +62,7 @@ def assemble(config: TrainConfig, generator: Generator, discriminator: Discrimin
         # In place: the names of the parameters stay as they are.
         generator.backbone.compile()
         generator.superresolution.compile()
-    return Players(
+    return TrainingNetworks(
         generator,
         discriminator,
         _average_of(generator),
@@ -71,7 +71,7 @@ def assemble(config: TrainConfig, generator: Generator, discriminator: Discrimin
     )
 
 
-def load_initial(players: Players, file: Path) -> None:
+def load_initial(networks: TrainingNetworks, file: Path) -> None:
     """Start from the networks of a checkpoint: "G" (or "G_ema"), "G_ema" and "D" as far as it holds them.
 
     Raises:
@@ -82,22 +82,22 @@ def load_initial(players: Players, file: Path) -> None:
     generator = loaded.get("G", average)
     if generator is None or average is None:
         raise PanoHeadError(f"{file} holds no generator to start from; give another --init")
-    _copy(players.generator, generator, file)
-    _copy(players.generator_ema, average, file)
+    _copy(networks.generator, generator, file)
+    _copy(networks.generator_ema, average, file)
     if "D" in loaded:
-        _copy(players.discriminator, loaded["D"], file)
+        _copy(networks.discriminator, loaded["D"], file)
 
 
-def pack(players: Players) -> dict[str, Any]:
+def pack(networks: TrainingNetworks) -> dict[str, Any]:
     """Everything that the next step depends on. First moments of Adam are left out where they have no memory."""
-    state = {key: getattr(players, name).state_dict() for key, name in _ATTRIBUTE_OF_KEY.items()}
+    state = {key: getattr(networks, name).state_dict() for key, name in _ATTRIBUTE_OF_KEY.items()}
     for key, name in _ATTRIBUTE_OF_KEY.items():
         if name.endswith("_optimizer"):
             state[key] = _without_first_moments(state[key])
     return state
 
 
-def unpack(players: Players, state: dict[str, Any]) -> None:
+def unpack(networks: TrainingNetworks, state: dict[str, Any]) -> None:
     """Continue exactly where :func:`pack` left off.
 
     Raises:
@@ -106,7 +106,7 @@ def unpack(players: Players, state: dict[str, Any]) -> None:
     try:
         for key, name in _ATTRIBUTE_OF_KEY.items():
             optimizer = name.endswith("_optimizer")
-            getattr(players, name).load_state_dict(_with_first_moments(state[key]) if optimizer else state[key])
+            getattr(networks, name).load_state_dict(_with_first_moments(state[key]) if optimizer else state[key])
     except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise PanoHeadError(f"the state does not fit the run's configuration ({reason}); start a new run") from error

@@ -10,7 +10,7 @@ GENERATOR_LEARNING_RATE = 0.0025
 DISCRIMINATOR_LEARNING_RATE = 0.002
 GENERATOR_INTERVAL = 4
 DISCRIMINATOR_INTERVAL = 16
-LARGEST_GRADIENT = 1e5
+MAX_GRADIENT = 1e5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,4 @@ def sanitize_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """
     for parameter in parameters:
         if parameter.grad is not None:
-            torch.nan_to_num(
-                parameter.grad, nan=0.0, posinf=LARGEST_GRADIENT, neginf=-LARGEST_GRADIENT, out=parameter.grad
-            )
+            torch.nan_to_num(parameter.grad, nan=0.0, posinf=MAX_GRADIENT, neginf=-MAX_GRADIENT, out=parameter.grad)

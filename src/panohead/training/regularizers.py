@@ -13,7 +13,7 @@ from torch import Tensor
 
 from panohead.models.generator import Generator
 from panohead.rendering.field import TriGridField
-from panohead.training.conditioning import Draws, conditioning_label
+from panohead.training.conditioning import LossRandomness, conditioning_label
 from panohead.training.schedules import Scheduled
 
 DensityRegularizer = Literal["l1", "monotonic-detach", "monotonic-fixed"]
@@ -42,7 +42,7 @@ class DensityRegularizerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointDraws:
+class PointRandomness:
     """The random numbers of one term: given, or drawn (None).
 
     Attributes:
@@ -77,19 +77,19 @@ def smoothness(
     field: TriGridField,
     points: Float[Tensor, "batch point 3"],
     steps: Float[Tensor, "batch point 3"],
-    draws: Draws,
+    randomness: LossRandomness,
     *,
     density_noise: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Mean absolute difference of raw density between points and those a step away (world units)."""
-    here, there = _densities(field, points, points + steps, draws, density_noise)
+    here, there = _densities(field, points, points + steps, randomness, density_noise)
     return F.l1_loss(here, there)
 
 
 def monotonicity(
     field: TriGridField,
     points: Float[Tensor, "batch point 3"],
-    draws: Draws,
+    randomness: LossRandomness,
     *,
     detach: bool,
     density_noise: float = 0.0,
@@ -100,7 +100,7 @@ def monotonicity(
         detach: no gradient to the point in front: density may only grow behind it, not shrink before it.
     """
     behind = points - points.new_tensor([0.0, 0.0, MONOTONIC_STEP * field.box_warp])
-    front, back = _densities(field, points, behind, draws, density_noise)
+    front, back = _densities(field, points, behind, randomness, density_noise)
     return F.relu((front.detach() if detach else front) - back).mean()
 
 
@@ -110,52 +110,57 @@ def density_penalty(
     label: Float[Tensor, "batch 25"],
     scheduled: Scheduled,
     config: DensityRegularizerConfig,
-    draws: Draws | None = None,
+    randomness: LossRandomness | None = None,
     *,
-    smooth_draws: PointDraws | None = None,
-    monotonic_draws: PointDraws | None = None,
+    smooth_randomness: PointRandomness | None = None,
+    monotonic_randomness: PointRandomness | None = None,
 ) -> DensityPenalty:
     """The density regulariser at random points of random heads, to be run lazily (official: every 4th step, times 4).
 
     Kept: points fill [-1, 1] cubed whatever the box, so at a box of side 1 seven of eight lie outside it, where density
     is the decoder's constant; the two terms draw their own conditioning.
     """
-    draws = draws or Draws()
+    randomness = randomness or LossRandomness()
     step = config.distance if config.kind == "l1" else MONOTONIC_STEP * generator.config.rendering.box_warp
     noise = scheduled.density_noise
     falling = z.new_zeros(())
     if config.kind != "l1":
-        given = monotonic_draws or PointDraws()
-        field = _field(generator, z, label, scheduled, draws, given)
-        points = _points(z, MONOTONIC_POINTS, draws, given)
+        given = monotonic_randomness or PointRandomness()
+        field = _field(generator, z, label, scheduled, randomness, given)
+        points = _points(z, MONOTONIC_POINTS, randomness, given)
         falling = MONOTONIC_WEIGHT * monotonicity(
-            field, points, draws, detach=config.kind == "monotonic-detach", density_noise=noise
+            field, points, randomness, detach=config.kind == "monotonic-detach", density_noise=noise
         )
-    given = smooth_draws or PointDraws()
-    field = _field(generator, z, label, scheduled, draws, given)
-    points = _points(z, SMOOTH_POINTS, draws, given)
-    steps = draws.normal(given.steps, points) * step
-    rough = config.weight * smoothness(field, points, steps, draws, density_noise=noise)
+    given = smooth_randomness or PointRandomness()
+    field = _field(generator, z, label, scheduled, randomness, given)
+    points = _points(z, SMOOTH_POINTS, randomness, given)
+    steps = randomness.normal(given.steps, points) * step
+    rough = config.weight * smoothness(field, points, steps, randomness, density_noise=noise)
     return DensityPenalty(falling + rough, rough, falling)
 
 
 def _field(
-    generator: Generator, z: Tensor, label: Tensor, scheduled: Scheduled, draws: Draws, given: PointDraws
+    generator: Generator,
+    z: Tensor,
+    label: Tensor,
+    scheduled: Scheduled,
+    randomness: LossRandomness,
+    given: PointRandomness,
 ) -> TriGridField:
-    swap = draws.uniform(given.pose_swap, (), z)
+    swap = randomness.uniform(given.pose_swap, (), z)
     ws = generator.mapping(z, conditioning_label(label, scheduled.pose_swap_probability, swap.expand(len(z))))
-    return generator.field(ws, noise=draws.pixel_noise())
+    return generator.field(ws, noise=randomness.pixel_noise())
 
 
-def _points(z: Tensor, count: int, draws: Draws, given: PointDraws) -> Tensor:
-    return draws.uniform(given.points, (len(z), count, 3), z) * 2 - 1
+def _points(z: Tensor, count: int, randomness: LossRandomness, given: PointRandomness) -> Tensor:
+    return randomness.uniform(given.points, (len(z), count, 3), z) * 2 - 1
 
 
 def _densities(
-    field: TriGridField, first: Tensor, second: Tensor, draws: Draws, density_noise: float
+    field: TriGridField, first: Tensor, second: Tensor, randomness: LossRandomness, density_noise: float
 ) -> tuple[Tensor, Tensor]:
     density = field.density(torch.cat([first, second], dim=1))
     if density_noise > 0:
-        density = density + draws.normal(None, density) * density_noise
+        density = density + randomness.normal(None, density) * density_noise
     one, other = density.chunk(2, dim=1)
     return one, other

@@ -8,7 +8,7 @@ from panohead.models.generator import Generator
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.interruption import stop_on_signals
 from panohead.training.distributed.ranks import Ranks, average
-from panohead.training.networks import Players
+from panohead.training.networks import TrainingNetworks
 from panohead.training.run.checkpoint import load_latest_state, save_state
 from panohead.training.run.log import showing
 from panohead.training.warm_start.fit import WarmStart
@@ -18,7 +18,9 @@ FOLDER = "warm_start"
 SAVE_EVERY_S = 120.0
 
 
-def warm_start(players: Players, config: TrainConfig, data: Path, run: Path, ranks: Ranks, *, quiet: bool) -> bool:
+def warm_start(
+    networks: TrainingNetworks, config: TrainConfig, data: Path, run: Path, ranks: Ranks, *, quiet: bool
+) -> bool:
     """Fit the generator to the dataset's people (on the first device) and give it to both generators of the run.
 
     The fit's states lie in ``RUN/warm_start``; a fit that was interrupted goes on.
@@ -34,7 +36,7 @@ def warm_start(players: Players, config: TrainConfig, data: Path, run: Path, ran
         with showing("reading people", enabled=not quiet) as on_progress:
             people = load_multiview(data, config.resolution, on_progress=on_progress)
         generator = fit(config, people, run / FOLDER, quiet=quiet)
-        for network in (players.generator, players.generator_ema):
+        for network in (networks.generator, networks.generator_ema):
             if generator is not None:
                 network.load_state_dict(generator.state_dict())
     return average({"fitted": float(generator is not None)}, ranks)["fitted"] > 0

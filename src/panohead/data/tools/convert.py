@@ -110,8 +110,8 @@ def _copied(source: FileSource, name: str, mode: str, size: int | None, again: b
     if not again:
         return content
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            pixels = picture.convert(mode)
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = image.convert(mode)
     except Exception as error:  # damaged files make Pillow's readers raise nearly anything
         raise PanoHeadError(f"cannot read {source.describe(name)} as a picture ({error}); remove it") from error
     if size is not None and pixels.size != (size, size):

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 
-from panohead.data.duplicates import picture_hash, repeated
+from panohead.data.duplicates import image_hash, repeated
 from panohead.data.labels import LABELS_FILE, read_labels
 from panohead.data.layout import open_layout
 from panohead.data.sources import FileSource, image_names
@@ -38,7 +38,7 @@ class Inspection:
     """
 
     photos: int = 0
-    labelled: int = 0
+    labeled: int = 0
     masked: int = 0
     angles_deg: Float[np.ndarray, "photo 2"] = field(default_factory=lambda: np.zeros((0, 2)))
     resolutions: dict[str, int] = field(default_factory=dict)
@@ -59,11 +59,11 @@ class Inspection:
     def advice(self) -> list[str]:
         """What to do, in sentences; empty for a dataset that can be trained on as it is."""
         back = self.balance()["back"]
-        repeat = round(0.25 * max(self.labelled, 1) / max(back, 1))
+        repeat = round(0.25 * max(self.labeled, 1) / max(back, 1))
         checks = [
             (
-                self.labelled < self.photos,
-                f"{self.photos - self.labelled} pictures have no camera: remove or label them",
+                self.labeled < self.photos,
+                f"{self.photos - self.labeled} pictures have no camera: remove or label them",
             ),
             (
                 self.masked < self.photos,
@@ -76,12 +76,12 @@ class Inspection:
                 f"{len(self.duplicates)} pictures repeat others: remove them, or the model learns them by heart",
             ),
             (
-                0 < back < _FEW * self.labelled,
-                f"only {back / max(self.labelled, 1):.1%} show the back: repeat them about {repeat} times in training "
+                0 < back < _FEW * self.labeled,
+                f"only {back / max(self.labeled, 1):.1%} show the back: repeat them about {repeat} times in training "
                 "(the data option back_repeat)",
             ),
             (
-                self.labelled > 0 and back == 0,
+                self.labeled > 0 and back == 0,
                 "nothing shows the back of a head: add such photos (prepare --poses) or synthetic heads, or the back "
                 "will be invented",
             ),
@@ -111,7 +111,7 @@ def inspect_dataset(
         raise PanoHeadError(f"{root} holds no pictures; give the folder of a dataset")
     by_stem = {posixpath.splitext(name)[0]: name for name in image_names(mask_files)}
     labels, coarse = labels_found(images, names)
-    result = Inspection(photos=len(names), labelled=len(labels), coarse=coarse)
+    result = Inspection(photos=len(names), labeled=len(labels), coarse=coarse)
     result.angles_deg = np.array([camera_angles(label) for label in labels.values()]).reshape(-1, 2)
     sizes: Counter[str] = Counter()
     hashes: dict[str, str] = {}
@@ -161,11 +161,11 @@ def camera_angles(label: Float[np.ndarray, "25"]) -> tuple[float, float]:
 def _examine(source: FileSource, name: str, result: Inspection, hashes: dict[str, str] | None) -> str:
     """Size of a picture as text, or "" and an entry among the broken."""
     try:
-        with Image.open(io.BytesIO(source.read(name))) as picture:
-            picture.load()
-            size = f"{picture.width} x {picture.height}"
+        with Image.open(io.BytesIO(source.read(name))) as image:
+            image.load()
+            size = f"{image.width} x {image.height}"
             if hashes is not None:
-                hashes[name] = picture_hash(np.asarray(picture.convert("RGB")))
+                hashes[name] = image_hash(np.asarray(image.convert("RGB")))
             return size
     except PanoHeadError as error:
         result.broken[source.describe(name)] = str(error)

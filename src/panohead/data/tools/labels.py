@@ -18,7 +18,7 @@ MISS_ALLOWED = 0.05
 
 
 @dataclass(frozen=True)
-class LabelFinding:
+class LabelProblem:
     """One thing wrong with one label: ``name`` of the photo, ``kind`` in a few words, ``detail`` with the number."""
 
     name: str
@@ -26,15 +26,15 @@ class LabelFinding:
     detail: str
 
 
-def check_labels(names: Sequence[str], labels: Float[np.ndarray, "photo 25"]) -> list[LabelFinding]:
+def check_labels(names: Sequence[str], labels: Float[np.ndarray, "photo 25"]) -> list[LabelProblem]:
     """Everything wrong, photo by photo.
 
     Checked: rotation orthonormal and not mirrored, last row, distance from the origin, viewing axis through the origin,
     standard intrinsics.
     """
-    found: list[LabelFinding] = []
+    found: list[LabelProblem] = []
     for name, label in zip(names, labels.astype(np.float64), strict=True):
-        found.extend(LabelFinding(name, kind, detail) for kind, detail in _wrong(label))
+        found.extend(LabelProblem(name, kind, detail) for kind, detail in _wrong(label))
     return found
 
 

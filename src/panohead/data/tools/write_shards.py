@@ -19,7 +19,7 @@ from panohead.system.atomic_write import atomic_path
 
 
 @dataclass(frozen=True)
-class _Sample:
+class _ShardSample:
     key: str
     photo: str
     mask: str
@@ -68,7 +68,7 @@ def write_shards(
     return paths
 
 
-def _samples(root: Path, masks: Path | None) -> tuple[list[_Sample], FileSource, FileSource]:
+def _samples(root: Path, masks: Path | None) -> tuple[list[_ShardSample], FileSource, FileSource]:
     photos, mask_files = open_layout(root, masks)
     names = image_names(photos)
     if not names:
@@ -81,7 +81,7 @@ def _samples(root: Path, masks: Path | None) -> tuple[list[_Sample], FileSource,
             raise PanoHeadError(f"{taken[key]} and {name} of {photos.path} would both get the key {key}; rename one")
         content = _label_content(label)
         size = sum(BLOCK + -(-x // BLOCK) * BLOCK for x in (photos.size(name), mask_files.size(mask), len(content)))
-        samples.append(_Sample(key, name, mask, content, size))
+        samples.append(_ShardSample(key, name, mask, content, size))
     return samples, photos, mask_files
 
 
@@ -90,8 +90,8 @@ def _label_content(label: Float[np.ndarray, "25"]) -> bytes:
     return json.dumps({"label": [float(str(value)) for value in label]}).encode()
 
 
-def _groups(samples: Sequence[_Sample], limit: int) -> list[list[_Sample]]:
-    groups: list[list[_Sample]] = []
+def _groups(samples: Sequence[_ShardSample], limit: int) -> list[list[_ShardSample]]:
+    groups: list[list[_ShardSample]] = []
     filled = 0
     for sample in samples:
         if not groups or filled + sample.size > limit:
@@ -102,13 +102,13 @@ def _groups(samples: Sequence[_Sample], limit: int) -> list[list[_Sample]]:
     return groups
 
 
-def _write_shard(path: Path, samples: Sequence[_Sample], photos: FileSource, masks: FileSource) -> None:
+def _write_shard(path: Path, samples: Sequence[_ShardSample], photos: FileSource, masks: FileSource) -> None:
     with atomic_path(path) as temporary, tarfile.open(temporary, "w") as archive:
         for sample in samples:
             _add(archive, sample, photos, masks)
 
 
-def _add(archive: tarfile.TarFile, sample: _Sample, photos: FileSource, masks: FileSource) -> None:
+def _add(archive: tarfile.TarFile, sample: _ShardSample, photos: FileSource, masks: FileSource) -> None:
     members = {
         PurePosixPath(sample.photo).suffix: photos.read(sample.photo),
         f".mask{PurePosixPath(sample.mask).suffix}": masks.read(sample.mask),

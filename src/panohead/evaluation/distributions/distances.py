@@ -65,7 +65,7 @@ def kernel_distance(
 
 
 def precision_recall(
-    real: Float[np.ndarray, "sample1 feature"], fake: Float[np.ndarray, "sample2 feature"], *, neighbours: int = 3
+    real: Float[np.ndarray, "sample1 feature"], fake: Float[np.ndarray, "sample2 feature"], *, neighbors: int = 3
 ) -> tuple[float, float]:
     """Share of fakes inside the reals' manifold, and of reals inside the fakes' (Kynkaanniemi et al. 2019).
 
@@ -74,18 +74,18 @@ def precision_recall(
     Raises:
         PanoHeadError: for fewer samples than neighbours + 1.
     """
-    if min(len(real), len(fake)) <= neighbours:
-        raise PanoHeadError(f"precision and recall need more than {neighbours} pictures in each set; raise --num")
+    if min(len(real), len(fake)) <= neighbors:
+        raise PanoHeadError(f"precision and recall need more than {neighbors} pictures in each set; raise --num")
     reals, fakes = torch.from_numpy(real).float(), torch.from_numpy(fake).float()
-    return _covered(reals, fakes, neighbours), _covered(fakes, reals, neighbours)
+    return _covered(reals, fakes, neighbors), _covered(fakes, reals, neighbors)
 
 
 def _covered(
-    manifold: Float[Tensor, "sample1 feature"], probes: Float[Tensor, "sample2 feature"], neighbours: int
+    manifold: Float[Tensor, "sample1 feature"], probes: Float[Tensor, "sample2 feature"], neighbors: int
 ) -> float:
     # Distances to oneself are 0 and come first, hence one more.
     reach = torch.cat(
-        [torch.cdist(rows, manifold).kthvalue(neighbours + 1).values for rows in manifold.split(_ROWS_AT_ONCE)]
+        [torch.cdist(rows, manifold).kthvalue(neighbors + 1).values for rows in manifold.split(_ROWS_AT_ONCE)]
     )
     inside = [(torch.cdist(rows, manifold) <= reach).any(dim=1) for rows in probes.split(_ROWS_AT_ONCE)]
     return float(torch.cat(inside).double().mean())

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.evaluation.distributions.distances import frechet_distance
-from panohead.evaluation.distributions.image_set import PictureSet
+from panohead.evaluation.distributions.image_set import ImageSet
 from panohead.evaluation.distributions.metrics import SetSettings
 from panohead.evaluation.distributions.sliced_wasserstein import sliced_wasserstein
 from panohead.evaluation.fakes import fake_batches, to_bytes
 from panohead.evaluation.photos import reduced
 from panohead.evaluation.protocol import Route, drawn_labels, yaw_of
 from panohead.evaluation.results import Result, Skipped
-from panohead.evaluation.settings import SMALLEST_SIDE
+from panohead.evaluation.settings import MIN_SIDE
 from panohead.models.generator import Generator
 
 
@@ -30,14 +30,14 @@ class FakeSets:
         same size; None without that route.
     """
 
-    by_route: dict[Route, PictureSet]
-    raw: PictureSet | None = None
-    resolved: PictureSet | None = None
+    by_route: dict[Route, ImageSet]
+    raw: ImageSet | None = None
+    resolved: ImageSet | None = None
 
 
 def fake_sets(generator: Generator, dataset_labels: Float[Tensor, "photo 25"], settings: SetSettings) -> FakeSets:
     """``num`` pictures for each way of making them that some row needs."""
-    sets: dict[Route, PictureSet] = {}
+    sets: dict[Route, ImageSet] = {}
     pair = settings.collector(), settings.collector()
     raw_side = min(generator.config.neural_rendering_resolution, settings.resolution)
     for route in dict.fromkeys(row.subset.route for row in settings.rows):
@@ -48,15 +48,15 @@ def fake_sets(generator: Generator, dataset_labels: Float[Tensor, "photo 25"], s
         with settings.progress(f"rendering ({route})", -(-settings.num // settings.batch)) as step:
             for batch in made:
                 collector.add(reduced(batch.images, settings.resolution))
-                if route == "forward" and raw_side >= SMALLEST_SIDE:
+                if route == "forward" and raw_side >= MIN_SIDE:
                     for one, images in zip(pair, (to_bytes(batch.rendering.image_raw), batch.images), strict=True):
                         one.add(reduced(images, raw_side))
                 step()
         yaws = yaw_of(drawn_labels(dataset_labels, route, seed=settings.seed, first=0, count=settings.num))
         sets[route] = collector.result(yaws)
-        if route == "forward" and raw_side >= SMALLEST_SIDE:
+        if route == "forward" and raw_side >= MIN_SIDE:
             raw, resolved = (one.result(yaws) for one in pair)
-    if "forward" not in sets or raw_side < SMALLEST_SIDE:
+    if "forward" not in sets or raw_side < MIN_SIDE:
         return FakeSets(sets)
     return FakeSets(sets, raw, resolved)
 

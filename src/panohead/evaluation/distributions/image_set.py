@@ -16,11 +16,11 @@ from panohead.system.atomic_write import atomic_path
 
 _PATCH_BUDGET = 32_768
 """Patches kept of a level, however many pictures there are: memory stays flat from 512 pictures on."""
-_MOST_PATCHES = 64
+_MAX_PATCHES = 64
 
 
 @dataclass(frozen=True)
-class PictureSet:
+class ImageSet:
     """Pictures by what the metrics need of them. ``features`` and ``probabilities`` are there with Inception only."""
 
     yaw_deg: Float[np.ndarray, " picture"]
@@ -31,10 +31,10 @@ class PictureSet:
     def __len__(self) -> int:
         return len(self.yaw_deg)
 
-    def where(self, chosen: Bool[np.ndarray, " picture"], most: int | None = None) -> "PictureSet":
+    def where(self, chosen: Bool[np.ndarray, " picture"], most: int | None = None) -> "ImageSet":
         """Some of the pictures, at most so many of them."""
         index = np.flatnonzero(chosen)[:most]
-        return PictureSet(
+        return ImageSet(
             self.yaw_deg[index],
             None if self.patches is None else self.patches.select([int(i) for i in index]),
             None if self.features is None else self.features[index],
@@ -42,9 +42,9 @@ class PictureSet:
         )
 
 
-def patches_per_picture(count: int) -> int:
+def patches_per_image(count: int) -> int:
     """How many patches a level to keep of each of ``count`` pictures."""
-    return max(1, min(_MOST_PATCHES, _PATCH_BUDGET // max(count, 1)))
+    return max(1, min(_MAX_PATCHES, _PATCH_BUDGET // max(count, 1)))
 
 
 class Collector:
@@ -75,9 +75,9 @@ class Collector:
             self._probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
         self._seen += len(images)
 
-    def result(self, yaw_deg: Float[np.ndarray, " picture"]) -> PictureSet:
+    def result(self, yaw_deg: Float[np.ndarray, " picture"]) -> ImageSet:
         """All so far, with their yaws."""
-        return PictureSet(
+        return ImageSet(
             yaw_deg[: self._seen],
             join(self._parts) if self._parts else None,
             np.concatenate(self._features) if self._features else None,
@@ -85,18 +85,18 @@ class Collector:
         )
 
 
-def save_set(path: Path, pictures: PictureSet) -> None:
+def save_set(path: Path, images: ImageSet) -> None:
     """Keep a set for the next evaluation (one ``.npz``, no pickles)."""
-    arrays = {"yaw_deg": pictures.yaw_deg, "about": np.array(json.dumps({"seed": _seed(pictures)}))}
-    if pictures.patches is not None:
-        arrays |= {f"level_{side}": value.numpy() for side, value in pictures.patches.descriptors.items()}
-    if pictures.features is not None and pictures.probabilities is not None:
-        arrays |= {"features": pictures.features, "probabilities": pictures.probabilities}
+    arrays = {"yaw_deg": images.yaw_deg, "about": np.array(json.dumps({"seed": _seed(images)}))}
+    if images.patches is not None:
+        arrays |= {f"level_{side}": value.numpy() for side, value in images.patches.descriptors.items()}
+    if images.features is not None and images.probabilities is not None:
+        arrays |= {"features": images.features, "probabilities": images.probabilities}
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def load_set(path: Path) -> PictureSet | None:
+def load_set(path: Path) -> ImageSet | None:
     """A set kept by :func:`save_set`; None where there is none, or a damaged one."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -106,8 +106,8 @@ def load_set(path: Path) -> PictureSet | None:
         return None
     levels = {int(name[6:]): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("level_")}
     patches = PyramidPatches(seed=seed, descriptors=levels) if levels else None
-    return PictureSet(arrays["yaw_deg"], patches, arrays.get("features"), arrays.get("probabilities"))
+    return ImageSet(arrays["yaw_deg"], patches, arrays.get("features"), arrays.get("probabilities"))
 
 
-def _seed(pictures: PictureSet) -> int | None:
-    return None if pictures.patches is None else pictures.patches.seed
+def _seed(images: ImageSet) -> int | None:
+    return None if images.patches is None else images.patches.seed

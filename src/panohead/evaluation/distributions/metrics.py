@@ -15,11 +15,11 @@ from panohead.evaluation.distributions.distances import (
     kernel_distance,
     precision_recall,
 )
-from panohead.evaluation.distributions.image_set import Collector, PictureSet, load_set, patches_per_picture, save_set
+from panohead.evaluation.distributions.image_set import Collector, ImageSet, load_set, patches_per_image, save_set
 from panohead.evaluation.distributions.sliced_wasserstein import sliced_wasserstein
-from panohead.evaluation.photos import Photos
+from panohead.evaluation.photos import ReferencePhotos
 from panohead.evaluation.protocol import Comparison, yaw_of
-from panohead.evaluation.results import Progress, Result, Skipped, silent
+from panohead.evaluation.results import ProgressCallback, Result, Skipped, silent
 from panohead.perceptual.inception import Inception
 
 
@@ -43,19 +43,19 @@ class SetSettings:
     inception: Inception | None = None
     inception_sha256: str = ""
     cache: Path | None = None
-    progress: Progress = silent
+    progress: ProgressCallback = silent
 
     @property
     def patches(self) -> int:
         """Patches a picture for the weight-free distance; 0 without it."""
-        return patches_per_picture(self.num) if "swd" in self.metrics else 0
+        return patches_per_image(self.num) if "swd" in self.metrics else 0
 
     def collector(self) -> Collector:
         """What takes in a new set of pictures."""
         return Collector(seed=self.seed, patches=self.patches, inception=self.inception)
 
 
-def real_sets(photos: Photos, settings: SetSettings) -> tuple[PictureSet, PictureSet]:
+def real_sets(photos: ReferencePhotos, settings: SetSettings) -> tuple[ImageSet, ImageSet]:
     """The reference photos, and as many others: what a perfect generator would show (the floor).
 
     The two never share a photo; where there are too few photos, each gets half of them.
@@ -70,7 +70,7 @@ def real_sets(photos: Photos, settings: SetSettings) -> tuple[PictureSet, Pictur
     )
 
 
-def _photo_set(photos: Photos, indices: np.ndarray, settings: SetSettings, what: str) -> PictureSet:
+def _photo_set(photos: ReferencePhotos, indices: np.ndarray, settings: SetSettings, what: str) -> ImageSet:
     file = None
     if settings.cache is not None:
         file = settings.cache / f"photos-{_key(photos, indices, settings)}.npz"
@@ -87,7 +87,7 @@ def _photo_set(photos: Photos, indices: np.ndarray, settings: SetSettings, what:
     return collected
 
 
-def _key(photos: Photos, indices: np.ndarray, settings: SetSettings) -> str:
+def _key(photos: ReferencePhotos, indices: np.ndarray, settings: SetSettings) -> str:
     about = (
         photos.sha256,
         photos.white,
@@ -100,7 +100,7 @@ def _key(photos: Photos, indices: np.ndarray, settings: SetSettings) -> str:
 
 
 def compare_sets(
-    reals: PictureSet, fakes: Callable[[Comparison], PictureSet], settings: SetSettings
+    reals: ImageSet, fakes: Callable[[Comparison], ImageSet], settings: SetSettings
 ) -> Iterator[Result | Skipped]:
     """Every metric of every row. ``fakes`` gives the pictures that a row is about."""
     for row in settings.rows:
@@ -114,7 +114,7 @@ def compare_sets(
                 yield Skipped(metric, f"{metric} {row.subset.name} ({row.protocol}): {error}")
 
 
-def photos_floor(reals: PictureSet, others: PictureSet, settings: SetSettings) -> list[Result | Skipped]:
+def real_data_baseline(reals: ImageSet, others: ImageSet, settings: SetSettings) -> list[Result | Skipped]:
     """Photos against other photos (see :func:`real_sets`).
 
     They stand in for every way of making pictures, and both protocols are then one.
@@ -138,9 +138,7 @@ def photos_floor(reals: PictureSet, others: PictureSet, settings: SetSettings) -
     return [*measured, *again, *skipped]
 
 
-def _measure(
-    metric: str, row: Comparison, real: PictureSet, fake: PictureSet, settings: SetSettings
-) -> Iterator[Result]:
+def _measure(metric: str, row: Comparison, real: ImageSet, fake: ImageSet, settings: SetSettings) -> Iterator[Result]:
     common: dict[str, Any] = {"subset": row.subset.name, "protocol": row.protocol}
     if metric == "swd":
         yield _sliced(row, real, fake, settings)
@@ -163,10 +161,10 @@ def _measure(
         yield Result(metric="recall", value=recall, better="higher", **common)
 
 
-def _sliced(row: Comparison, real: PictureSet, fake: PictureSet, settings: SetSettings) -> Result:
+def _sliced(row: Comparison, real: ImageSet, fake: ImageSet, settings: SetSettings) -> Result:
     """The weight-free distance depends on the number of pictures, so both sides get the same."""
     count = min(len(real), len(fake))
-    first, second = (pictures.where(np.ones(len(pictures), dtype=bool), count).patches for pictures in (real, fake))
+    first, second = (images.where(np.ones(len(images), dtype=bool), count).patches for images in (real, fake))
     assert first is not None
     assert second is not None
     found = sliced_wasserstein(first, second, seed=settings.seed)

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
 from panohead.errors import PanoHeadError
-from panohead.evaluation.settings import SMALLEST_SIDE
+from panohead.evaluation.settings import MIN_SIDE
 
 PATCH_SIZE = 7
-WHOLE_PICTURE = 8
-_PICTURES_AT_ONCE = 64
+WHOLE_IMAGE = 8
+_IMAGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class PyramidPatches:
 
     def __len__(self) -> int:
         """Number of pictures."""
-        return len(self.descriptors[WHOLE_PICTURE])
+        return len(self.descriptors[WHOLE_IMAGE])
 
     def select(self, images: Sequence[int] | slice) -> "PyramidPatches":
         """The same descriptors of some of the pictures."""
@@ -62,7 +62,7 @@ def describe(
     Raises:
         PanoHeadError: for pictures that are not square or smaller than 16 pixels, or a level they do not have.
     """
-    if images.shape[2] != images.shape[3] or images.shape[3] < SMALLEST_SIDE:
+    if images.shape[2] != images.shape[3] or images.shape[3] < MIN_SIDE:
         raise PanoHeadError(
             f"pictures of {tuple(images.shape[2:])} pixels cannot be compared; give square ones from 16"
         )
@@ -71,15 +71,15 @@ def describe(
     if not set(wanted) <= set(available):
         raise PanoHeadError(f"levels {wanted} are not among those of the pictures, {available}")
     parts = []
-    for start in range(0, max(len(images), 1), _PICTURES_AT_ONCE):
-        chunk = images[start : start + _PICTURES_AT_ONCE].float()
+    for start in range(0, max(len(images), 1), _IMAGES_AT_ONCE):
+        chunk = images[start : start + _IMAGES_AT_ONCE].float()
         pyramid = laplacian_pyramid(chunk)
         descriptors = {}
         for side in wanted:
             places = _places(seed, first_index + start, len(chunk), side, patches_per_image)
             descriptors[side] = _patches(pyramid[side], places.to(images.device)).cpu()
-        whole = interpolate(chunk, size=(WHOLE_PICTURE, WHOLE_PICTURE), mode="area")
-        descriptors[WHOLE_PICTURE] = whole.flatten(2)[:, None].cpu()
+        whole = interpolate(chunk, size=(WHOLE_IMAGE, WHOLE_IMAGE), mode="area")
+        descriptors[WHOLE_IMAGE] = whole.flatten(2)[:, None].cpu()
         parts.append(PyramidPatches(seed=seed, descriptors=descriptors))
     return join(parts)
 
@@ -103,7 +103,7 @@ def laplacian_pyramid(images: Float[Tensor, "image 3 height width"]) -> dict[int
     """
     pyramid = {}
     current = images
-    while current.shape[-1] % 2 == 0 and current.shape[-1] // 2 >= SMALLEST_SIDE:
+    while current.shape[-1] % 2 == 0 and current.shape[-1] // 2 >= MIN_SIDE:
         smaller = _blur(current)[:, :, ::2, ::2]
         pyramid[current.shape[-1]] = current - _enlarge(smaller)
         current = smaller
@@ -138,5 +138,5 @@ def _patches(
     level: Float[Tensor, "image 3 height width"], places: Int[Tensor, "image patch 2"]
 ) -> Float[Tensor, "image patch 3 value"]:
     windows = level.unfold(2, PATCH_SIZE, 1).unfold(3, PATCH_SIZE, 1)
-    picture = torch.arange(len(level), device=level.device)[:, None]
-    return windows[picture, :, places[..., 0], places[..., 1]].flatten(3)
+    image = torch.arange(len(level), device=level.device)[:, None]
+    return windows[image, :, places[..., 0], places[..., 1]].flatten(3)

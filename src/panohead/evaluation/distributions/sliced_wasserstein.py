@@ -67,7 +67,7 @@ def sliced_wasserstein(
     per_level, shares = {}, []
     for side in reference.descriptors:
         directions = _directions(seed, side, projections, reference.descriptors[side].shape[2:].numel())
-        pair = _normalised(reference.descriptors[side], other.descriptors[side])
+        pair = _normalized(reference.descriptors[side], other.descriptors[side])
         per_level[side], *share = _level_distance(*pair, directions, with_shares=bootstrap > 0)
         shares.append(share)
     value = float(np.mean(list(per_level.values())))
@@ -83,7 +83,7 @@ def _directions(seed: int, side: int, count: int, dimensions: int) -> Float[Tens
     return torch.from_numpy((drawn / np.linalg.norm(drawn, axis=0)).astype(np.float32))
 
 
-def _normalised(
+def _normalized(
     reference: Float[Tensor, "image patch 3 value"], other: Float[Tensor, "image2 patch2 3 value"]
 ) -> tuple[Float[Tensor, "image patch dimension"], Float[Tensor, "image2 patch2 dimension"]]:
     spread, mean = torch.std_mean(reference, dim=(0, 1, 3), keepdim=True)
@@ -151,10 +151,10 @@ def _interval(value: float, reference: ndarray, other: ndarray, seed: int, boots
     rng = np.random.default_rng((seed, 0xB007))
     change = np.zeros(bootstrap)
     for sign, shares in ((1.0, reference), (-1.0, other)):
-        centred = shares - shares.mean()
+        centered = shares - shares.mean()
         rows = max(1, _DRAWS_AT_ONCE // len(shares))
         for start in range(0, bootstrap, rows):
             drawn = rng.integers(len(shares), size=(min(rows, bootstrap - start), len(shares)))
-            change[start : start + rows] += sign * centred[drawn].mean(axis=1)
+            change[start : start + rows] += sign * centered[drawn].mean(axis=1)
     low, high = np.quantile(change, [0.025, 0.975])
     return max(0.0, value + float(low)), value + float(high)

@@ -16,7 +16,7 @@ from panohead.data.sources import image_names, open_source
 from panohead.errors import PanoHeadError
 from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, SECTORS, sector_of
 from panohead.evaluation.results import Result
-from panohead.evaluation.warping import View, depth_disagreement
+from panohead.evaluation.warping import DepthView, depth_disagreement
 from panohead.geometry.camera import Camera
 
 SAME_SURFACE = 0.05
@@ -31,7 +31,7 @@ class TrueView:
     camera: Camera
 
 
-def depth_floor(root: Path, people: int) -> list[Result]:
+def depth_baseline(root: Path, people: int) -> list[Result]:
     """Distance between the surfaces that neighbouring views of one person show, for views of front, side and back.
 
     Raises:
@@ -41,7 +41,7 @@ def depth_floor(root: Path, people: int) -> list[Result]:
     shares: dict[str, list[float]] = {name: [] for name in SECTORS}
     pairs = dict.fromkeys(SECTORS, 0)
     for views in _people(root, people):
-        for target, source in _neighbours(views):
+        for target, source in _neighbors(views):
             away = depth_disagreement(_view(source), _view(target)).abs()
             if not len(away):
                 continue
@@ -89,7 +89,7 @@ def _depth(folder: Path, name: str) -> Float[Tensor, "1 height width"]:
         raise PanoHeadError(f"{file} is not a depth map ({error}); render the dataset again with --depth") from error
 
 
-def _neighbours(views: list[TrueView]) -> Iterator[tuple[TrueView, TrueView]]:
+def _neighbors(views: list[TrueView]) -> Iterator[tuple[TrueView, TrueView]]:
     """Every view with the one whose camera is nearest."""
     for i, view in enumerate(views):
         others = views[:i] + views[i + 1 :]
@@ -97,6 +97,6 @@ def _neighbours(views: list[TrueView]) -> Iterator[tuple[TrueView, TrueView]]:
             yield view, min(others, key=lambda other: float((other.camera.position - view.camera.position).norm()))
 
 
-def _view(view: TrueView) -> View:
+def _view(view: TrueView) -> DepthView:
     """Depth maps have no soft edge: what was hit is opaque."""
-    return View(view.depth.expand(3, -1, -1), view.depth, (view.depth > 0).float(), view.camera)
+    return DepthView(view.depth.expand(3, -1, -1), view.depth, (view.depth > 0).float(), view.camera)

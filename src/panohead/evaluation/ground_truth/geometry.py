@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from panohead.evaluation.warping import View, points_of
+from panohead.evaluation.warping import DepthView, points_of
 from panohead.geometry.camera import Camera
-from panohead.mesh.export import METRES_PER_WORLD_UNIT
+from panohead.mesh.export import METERS_PER_WORLD_UNIT
 
-MM_PER_WORLD_UNIT = 1000 * METRES_PER_WORLD_UNIT
+MM_PER_WORLD_UNIT = 1000 * METERS_PER_WORLD_UNIT
 SECTORS = {"front": (0.0, 60.0), "side": (60.0, 120.0), "back": (120.0, 180.0)}
 """Views by |yaw| in degrees."""
 F_THRESHOLDS = (0.005, 0.01, 0.02)
@@ -51,7 +51,7 @@ def depth_errors(
     return DepthErrors(float((a - b).abs().mean()), float(logs.std(correction=0)), len(a))
 
 
-def normals_of(view: View) -> Float[Tensor, "height width 3"]:
+def normals_of(view: DepthView) -> Float[Tensor, "height width 3"]:
     """Unit normals in world space from the depth map, toward the camera; zero on the picture's rim."""
     points = points_of(view)
     across = points[1:-1, 2:] - points[1:-1, :-2]

@@ -11,13 +11,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
-from panohead.evaluation.warping import View
+from panohead.evaluation.warping import DepthView
 from panohead.geometry.camera import Camera
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import Renderer, make_renderer, photograph
 from panohead.synthetic.synthesize import require_compiler
-from panohead.synthetic.views import FOCAL
-from panohead.synthetic.views import View as Stand
+from panohead.synthetic.views import FOCAL, PersonView
 
 PHOTO_YAWS = {1: (0.0,), 4: (0.0, 90.0, 180.0, 270.0)}
 """Where the photos are taken from, by their number; all at pitch 0."""
@@ -30,7 +29,7 @@ TRUTH_SIDE = 128
 
 
 @dataclass(frozen=True)
-class KnownView:
+class GroundTruthView:
     """Attributes:
     photo: 0..255, RGB.
     mask: the person's share of every pixel.
@@ -49,13 +48,13 @@ class KnownView:
         return (self.mask * 255 + 0.5).astype(np.uint8)
 
     @property
-    def surface(self) -> View:
+    def surface(self) -> DepthView:
         """Where there is depth, the person is opaque."""
-        return View(self.depth.expand(3, -1, -1), self.depth, (self.depth > 0).float(), self.camera)
+        return DepthView(self.depth.expand(3, -1, -1), self.depth, (self.depth > 0).float(), self.camera)
 
 
 @dataclass(frozen=True)
-class KnownPerson:
+class GroundTruthPerson:
     """Attributes:
     photos: by number of photos (PHOTO_YAWS).
     truth: from TRUTH_YAWS.
@@ -63,12 +62,14 @@ class KnownPerson:
     """
 
     name: str
-    photos: dict[int, list[KnownView]]
-    truth: list[View]
-    fine: list[View]
+    photos: dict[int, list[GroundTruthView]]
+    truth: list[DepthView]
+    fine: list[DepthView]
 
 
-def held_out_people(count: int, seed: int, photo_side: int, *, other_than: Path | None = None) -> Iterator[KnownPerson]:
+def held_out_people(
+    count: int, seed: int, photo_side: int, *, other_than: Path | None = None
+) -> Iterator[GroundTruthPerson]:
     """The first ``count`` people of a seed, which must not be the seed of the synthetic dataset ``other_than``.
 
     Raises:
@@ -77,10 +78,10 @@ def held_out_people(count: int, seed: int, photo_side: int, *, other_than: Path 
     if other_than is not None and seed == _seed_of(other_than):
         raise PanoHeadError(f"the people of {other_than} have the seed {seed} too; choose another with --people-seed")
     for index in range(count):
-        yield known_person(seed, index, photo_side)
+        yield ground_truth_person(seed, index, photo_side)
 
 
-def known_person(seed: int, index: int, photo_side: int) -> KnownPerson:
+def ground_truth_person(seed: int, index: int, photo_side: int) -> GroundTruthPerson:
     """Person ``index`` of ``panohead synthesize --seed SEED``, photographed anew under changing light.
 
     Raises:
@@ -90,15 +91,15 @@ def known_person(seed: int, index: int, photo_side: int) -> KnownPerson:
     person = sample_person(seed, index)
     renderer = make_renderer(person, "fast")
 
-    def look(renderer: Renderer, yaw: float, pitch: float, side: int) -> KnownView:
-        stand = Stand(yaw, pitch)
+    def look(renderer: Renderer, yaw: float, pitch: float, side: int) -> GroundTruthView:
+        stand = PersonView(yaw, pitch)
         rendered, pixels, _ = photograph(renderer, person, stand, f"evaluation {yaw:g} {pitch:g}", side, FOCAL)
         camera = Camera.from_label(torch.tensor(stand.label(FOCAL)))
-        return KnownView(pixels, rendered.mask, torch.from_numpy(rendered.depth)[None], camera)
+        return GroundTruthView(pixels, rendered.mask, torch.from_numpy(rendered.depth)[None], camera)
 
     photos = {yaw: look(renderer, yaw, 0.0, photo_side) for yaws in PHOTO_YAWS.values() for yaw in yaws}
     stands = [(yaw, TRUTH_PITCHES[i % len(TRUTH_PITCHES)]) for i, yaw in enumerate(TRUTH_YAWS)]
-    return KnownPerson(
+    return GroundTruthPerson(
         name=f"seed {seed} person {index}",
         photos={number: [photos[yaw] for yaw in yaws] for number, yaws in PHOTO_YAWS.items()},
         truth=[look(renderer, *stand, TRUTH_SIDE).surface for stand in stands],
@@ -106,7 +107,7 @@ def known_person(seed: int, index: int, photo_side: int) -> KnownPerson:
     )
 
 
-def halved(views: Sequence[View]) -> list[View]:
+def halved(views: Sequence[DepthView]) -> list[DepthView]:
     """Views of half the side: depth averaged over the four pixels where all four are opaque, else nothing.
 
     What a faultless reconstruction would show that differs from the truth only by where its rays ran.
@@ -116,7 +117,7 @@ def halved(views: Sequence[View]) -> list[View]:
         size = (view.depth.shape[-2] // 2, view.depth.shape[-1] // 2)
         depth, mask = (torch.nn.functional.interpolate(x[None], size, mode="area")[0] for x in (view.depth, view.mask))
         solid = (mask > 1 - 1e-3).float()
-        small.append(View((depth * solid).expand(3, -1, -1), depth * solid, solid, view.camera))
+        small.append(DepthView((depth * solid).expand(3, -1, -1), depth * solid, solid, view.camera))
     return small
 
 

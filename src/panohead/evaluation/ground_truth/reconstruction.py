@@ -23,13 +23,13 @@ from panohead.evaluation.ground_truth.geometry import (
     sector_of,
     surface_errors,
 )
-from panohead.evaluation.ground_truth.people import KnownPerson, KnownView, halved
-from panohead.evaluation.results import Progress, Result, silent
-from panohead.evaluation.warping import OPAQUE, View, points_of
+from panohead.evaluation.ground_truth.people import GroundTruthPerson, GroundTruthView, halved
+from panohead.evaluation.results import ProgressCallback, Result, silent
+from panohead.evaluation.warping import OPAQUE, DepthView, points_of
 from panohead.head import Head
 from panohead.predictor import Predictor
 
-Reconstruct = Callable[[Predictor, Sequence[KnownView]], Head]
+ReconstructFunction = Callable[[Predictor, Sequence[GroundTruthView]], Head]
 """From a generator and photos of one person to a head in the frame that the photos' cameras are given in."""
 
 NORMAL_WINDOW = 5
@@ -56,7 +56,7 @@ class GeometryErrors:
     silhouette_iou: float
 
 
-def compare_surfaces(found: Sequence[View], truth: Sequence[View]) -> dict[str, GeometryErrors]:
+def compare_surfaces(found: Sequence[DepthView], truth: Sequence[DepthView]) -> dict[str, GeometryErrors]:
     """Errors by sector ("front", "side", "back"); ``found`` and ``truth`` have the same cameras, in the same order.
 
     Depth and normals are compared pixel by pixel where both are opaque. Distances between surfaces go from what the
@@ -87,7 +87,11 @@ def compare_surfaces(found: Sequence[View], truth: Sequence[View]) -> dict[str, 
 
 
 def reconstruction(
-    predictor: Predictor, people: Sequence[KnownPerson], reconstruct: Reconstruct, *, progress: Progress = silent
+    predictor: Predictor,
+    people: Sequence[GroundTruthPerson],
+    reconstruct: ReconstructFunction,
+    *,
+    progress: ProgressCallback = silent,
 ) -> list[Result]:
     """Reconstruct everyone from every number of photos, and compare; means over people."""
     results: list[Result] = []
@@ -103,13 +107,15 @@ def reconstruction(
     return results
 
 
-def reconstruction_floor(people: Sequence[KnownPerson]) -> list[Result]:
+def reconstruction_baseline(people: Sequence[GroundTruthPerson]) -> list[Result]:
     """The true surfaces against themselves, sampled more finely."""
     errors = [compare_surfaces(halved(person.fine), person.truth) for person in people]
     return [one for number in people[0].photos for one in _results(number, people, errors)]
 
 
-def _results(number: int, people: Sequence[KnownPerson], errors: Sequence[dict[str, GeometryErrors]]) -> list[Result]:
+def _results(
+    number: int, people: Sequence[GroundTruthPerson], errors: Sequence[dict[str, GeometryErrors]]
+) -> list[Result]:
     found = []
     for sector in SECTORS:
         one = [error[sector] for error in errors]
@@ -138,33 +144,33 @@ def _results(number: int, people: Sequence[KnownPerson], errors: Sequence[dict[s
     return found
 
 
-def _seen(head: Head, truth: View) -> View:
+def _seen(head: Head, truth: DepthView) -> DepthView:
     """The head from the truth's camera, one ray a pixel, on the CPU."""
     frame = head.preview(truth.camera, resolution=truth.depth.shape[-1])
-    return View(frame.image_raw.cpu(), frame.depth.cpu(), frame.mask.cpu(), truth.camera)
+    return DepthView(frame.image_raw.cpu(), frame.depth.cpu(), frame.mask.cpu(), truth.camera)
 
 
-def _opaque_points(view: View) -> Float[np.ndarray, "point 3"]:
+def _opaque_points(view: DepthView) -> Float[np.ndarray, "point 3"]:
     return points_of(view)[view.mask[0] > OPAQUE].double().numpy()
 
 
-def _both(first: Sequence[View], second: Sequence[View]) -> list[Bool[Tensor, "1 height width"]]:
+def _both(first: Sequence[DepthView], second: Sequence[DepthView]) -> list[Bool[Tensor, "1 height width"]]:
     return [(a.mask > OPAQUE) & (b.mask > OPAQUE) for a, b in zip(first, second, strict=True)]
 
 
-def _overlap(first: Sequence[View], second: Sequence[View]) -> float:
+def _overlap(first: Sequence[DepthView], second: Sequence[DepthView]) -> float:
     shared = sum(int(both.sum()) for both in _both(first, second))
     either = sum(int(((a.mask > OPAQUE) | (b.mask > OPAQUE)).sum()) for a, b in zip(first, second, strict=True))
     return shared / max(either, 1)
 
 
-def _normals(view: View) -> Float[Tensor, "height width 3"]:
+def _normals(view: DepthView) -> Float[Tensor, "height width 3"]:
     """Normals of the smoothed depth; zero where the window leaves what is opaque."""
     solid = (view.mask > OPAQUE).float()
     half = NORMAL_WINDOW // 2
     mean = avg_pool2d((view.depth * solid)[None], NORMAL_WINDOW, 1, half)[0]
     share = avg_pool2d(solid[None], NORMAL_WINDOW, 1, half)[0]
-    smooth = View(view.image, mean / share.clamp_min(1e-6), view.mask, view.camera)
+    smooth = DepthView(view.image, mean / share.clamp_min(1e-6), view.mask, view.camera)
     # One pixel more than the window, because normals are differences of neighbours.
     inner = -max_pool2d(-solid[None], NORMAL_WINDOW + 2, 1, half + 1)[0, 0]
     return normals_of(smooth) * inner[..., None]

@@ -19,9 +19,9 @@ from panohead.ops.cpu.threads import cut, run
 _KERNELS = "panohead.ops.cpu.fir_kernels"
 _TAPS = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 _FACTORS = ((1, 1), (2, 1), (1, 2))
-_LARGEST_PADDING = 5  # that of the transpose, 3 minus it, must fit the kernels' margin too
+_MAX_PADDING = 5  # that of the transpose, 3 minus it, must fit the kernels' margin too
 # Below, the call itself (for smoothing: every row) costs more than what is saved.
-_LEAST_ELEMENTS, _LEAST_WIDTH = 1 << 14, 48
+_MIN_ELEMENTS, _MIN_WIDTH = 1 << 14, 48
 
 
 def unsupported(
@@ -32,11 +32,11 @@ def unsupported(
         return "the model is being traced"
     if not fast_paths.allowed():
         return "fast paths are switched off"
-    if (up, down) not in _FACTORS or max(abs(padding) for padding in before) > _LARGEST_PADDING:
+    if (up, down) not in _FACTORS or max(abs(padding) for padding in before) > _MAX_PADDING:
         return "other factors or paddings"
-    if x.device.type != "cpu" or x.dtype != torch.float32 or x.numel() < _LEAST_ELEMENTS or not x.is_contiguous():
+    if x.device.type != "cpu" or x.dtype != torch.float32 or x.numel() < _MIN_ELEMENTS or not x.is_contiguous():
         return "not float32 on a CPU, too small, or not contiguous"
-    if up == down and x.shape[3] < _LEAST_WIDTH:
+    if up == down and x.shape[3] < _MIN_WIDTH:
         return "rows are short"
     if resample_filter is None or resample_filter.shape != (4, 4) or not torch.equal(resample_filter, _TAPS):
         return "another filter"

@@ -21,14 +21,14 @@ from panohead.ops.cpu.jit import available, load_failure
 from panohead.ops.cpu.threads import cut, run
 from panohead.ops.cpu.winograd_weights import PackedWeight
 
-Activation = Literal["linear", "lrelu"]
+FusedActivation = Literal["linear", "lrelu"]
 _Part = tuple[int, int, int, int]
 """First and last unit (tile or row of tiles), first and last panel of output channels; the last ones excluded."""
 
 _KERNELS = "panohead.ops.cpu.upconv_kernels"  # which import the others
 _CHANNEL_MULTIPLE = 16
-_SLOPES: dict[Activation, float] = {"linear": 1.0, "lrelu": 0.2}
-_GAINS: dict[Activation, float] = {"linear": 1.0, "lrelu": math.sqrt(2)}
+_SLOPES: dict[FusedActivation, float] = {"linear": 1.0, "lrelu": 0.2}
+_GAINS: dict[FusedActivation, float] = {"linear": 1.0, "lrelu": math.sqrt(2)}
 _BLOCK = 24  # tiles per block: their points stay in the second- or third-level cache
 _STEP = 96  # tiles between two emptyings of the up-convolution's ring
 
@@ -84,7 +84,7 @@ def conv3x3_winograd(
     demodulation: Float[Tensor, "batch out_channel"] | None = None,
     noise: Float[Tensor, "*noise_batch height width"] | None = None,
     bias: Float[Tensor, " out_channel"] | None = None,
-    activation: Activation = "linear",
+    activation: FusedActivation = "linear",
     gain: float | None = None,
     clamp: float | None = None,
 ) -> Float32[Tensor, "batch out_channel height width"]:
@@ -133,7 +133,7 @@ def upconv3x3(
     demodulation: Float[Tensor, "batch out_channel"] | None = None,
     noise: Float[Tensor, "*noise_batch out_height out_width"] | None = None,
     bias: Float[Tensor, " out_channel"] | None = None,
-    activation: Activation = "linear",
+    activation: FusedActivation = "linear",
     gain: float | None = None,
     clamp: float | None = None,
 ) -> Float32[Tensor, "batch out_channel out_height out_width"]:
@@ -218,7 +218,7 @@ def _ending(
     demodulation: Tensor | None,
     noise: Tensor | None,
     bias: Tensor | None,
-    activation: Activation,
+    activation: FusedActivation,
     gain: float | None,
     clamp: float | None,
 ) -> _Ending:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from panohead.synthetic.fields import normalized, smoothstep
-from panohead.synthetic.hair.scalp import HAIR_RADIUS, Scalp, strand_colours
+from panohead.synthetic.hair.scalp import HAIR_RADIUS, Scalp, strand_colors
 from panohead.synthetic.hair.strands import Growth, clump, curl, grow, sample_roots
 from panohead.synthetic.mesh import Strands
 from panohead.synthetic.regions import beard_mask, brow_mask
@@ -25,7 +25,7 @@ def brows(scalp: Scalp) -> Strands:
     lengths = rng.uniform(0.05, 0.075) * (1 + 0.2 * rng.normal(size=len(up)))
     how = Growth(points=4, gravity=0.0, stiffness=0.9)
     strands = grow(roots, directions, lengths, flow, np.full(len(up), 0.004), scalp.field, how, rng)
-    return Strands(strands, 0.0026, strand_colours(person, len(strands), rng, 0.12, False, 0.55), "brow")
+    return Strands(strands, 0.0026, strand_colors(person, len(strands), rng, 0.12, False, 0.55), "brow")
 
 
 def beard(scalp: Scalp) -> Strands | None:
@@ -48,8 +48,8 @@ def beard(scalp: Scalp) -> Strands | None:
     strands, member = clump(strands, rng, 500, 0.35)
     if person.beard == "full" or person.hair_style in ("afro", "curly", "locs", "braids"):
         strands = curl(strands, rng, 0.018, 2.5, member, grow_in=0.2)
-    colour = strand_colours(person, len(strands), rng, dyed=False) * 0.9
-    return Strands(scalp.field.push_out(strands, 0.005), HAIR_RADIUS * 0.8, colour, "beard")
+    color = strand_colors(person, len(strands), rng, dyed=False) * 0.9
+    return Strands(scalp.field.push_out(strands, 0.005), HAIR_RADIUS * 0.8, color, "beard")
 
 
 def _beard_lengths(kind: str, y: Float[np.ndarray, "strand"], rng: np.random.Generator) -> Float[np.ndarray, "strand"]:

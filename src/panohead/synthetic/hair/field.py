@@ -46,7 +46,7 @@ def build_field(vertices: Float[np.ndarray, "fine 3"], normals: Float[np.ndarray
     flat = (cell[:, 0] * _SIZE + cell[:, 1]) * _SIZE + cell[:, 2]
     occupied, member = np.unique(flat, return_inverse=True)
     count = np.bincount(member).astype(np.float64)
-    centre = np.stack([np.bincount(member, points[:, k]) / count for k in range(3)], 1)
+    center = np.stack([np.bincount(member, points[:, k]) / count for k in range(3)], 1)
     plane = np.stack([np.bincount(member, directions[:, k]) / count for k in range(3)], 1)
     plane /= np.maximum(np.linalg.norm(plane, axis=1, keepdims=True), 1e-9)
     empty = np.ones(_SIZE**3, bool)
@@ -58,7 +58,7 @@ def build_field(vertices: Float[np.ndarray, "fine 3"], normals: Float[np.ndarray
     )
     nearest_slot = slot[((nearest[0] * _SIZE + nearest[1]) * _SIZE + nearest[2]).ravel()]
     axes = [_LOW[k] + _SPACING[k] * np.arange(_SIZE) for k in range(3)]
-    offset = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3) - centre[nearest_slot]
+    offset = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3) - center[nearest_slot]
     along = (offset * plane[nearest_slot]).sum(1)
     length = np.linalg.norm(offset, axis=1)
     distance = np.where(length < 0.12, along, np.sign(along) * length).reshape(_SIZE, _SIZE, _SIZE)

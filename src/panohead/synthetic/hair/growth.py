@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from panohead.synthetic.hair.facial import beard, brows
 from panohead.synthetic.hair.field import DistanceField, build_field
-from panohead.synthetic.hair.scalp import HAIR_RADIUS, Scalp, strand_colours
+from panohead.synthetic.hair.scalp import HAIR_RADIUS, Scalp, strand_colors
 from panohead.synthetic.hair.styles import STYLES
 from panohead.synthetic.mesh import Strands
 from panohead.synthetic.people import Person
@@ -44,7 +44,7 @@ def grow_hair(
     hair = []
     for strands in STYLES[person.hair_style](scalp):
         bounded = field.push_out(keep_in_frame(strands), 0.012)
-        hair.append(Strands(bounded, HAIR_RADIUS, strand_colours(person, len(bounded), rng), "hair"))
+        hair.append(Strands(bounded, HAIR_RADIUS, strand_colors(person, len(bounded), rng), "hair"))
     if hair and person.hair_style not in _WITHOUT_FLYAWAYS:
         source = hair[0]
         chosen = rng.choice(len(source.points), len(source.points) // 60, replace=False)

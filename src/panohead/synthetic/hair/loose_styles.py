@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from panohead.synthetic.fields import normalized, smoothstep
-from panohead.synthetic.hair.scalp import HEAD_CENTRE, Scalp, StrandArray, along_skin
+from panohead.synthetic.hair.scalp import HEAD_CENTER, Scalp, StrandArray, along_skin
 from panohead.synthetic.hair.strands import Growth, clump, curl, grow, resample
 
 
@@ -110,7 +110,7 @@ def afro(scalp: Scalp) -> list[StrandArray]:
     count = len(roots.points)
     lengths = rng.uniform(0.25, 0.72) * np.interp(roots.neutral[:, 1], [6.6, 7.3, 8.3], [0.35, 0.9, 0.9])
     lengths = lengths * (1 + 0.1 * rng.normal(size=count))
-    directions = roots.normals + 0.25 * normalized(roots.points - HEAD_CENTRE) + 0.25 * rng.normal(size=(count, 3))
+    directions = roots.normals + 0.25 * normalized(roots.points - HEAD_CENTER) + 0.25 * rng.normal(size=(count, 3))
     how = Growth(points=10, gravity=0.0, stiffness=0.9, noise=0.25)
     strands = grow(roots, directions, lengths, roots.normals, np.full(count, 0.02), scalp.field, how, rng)
     strands, member = clump(strands, rng, int(rng.uniform(900, 1600)), 0.55)

@@ -12,7 +12,7 @@ from panohead.synthetic.hair.strands import Roots, sample_roots
 from panohead.synthetic.people import Person
 
 StrandArray = Float[np.ndarray, "strand point 3"]
-HEAD_CENTRE = np.array([0.0, 7.55, 0.45])
+HEAD_CENTER = np.array([0.0, 7.55, 0.45])
 HAIR_RADIUS = 0.0056  # decimetres: about eight times a real hair, so that twelve thousand cover a head
 _WHITE = np.array([0.42, 0.41, 0.39])
 
@@ -49,16 +49,16 @@ def along_skin(
     return normalized(vectors - (vectors * normals).sum(-1, keepdims=True) * normals)
 
 
-def strand_colours(
+def strand_colors(
     person: Person, count: int, rng: np.random.Generator, darker: float = 0.0, dyed: bool = True, greying: float = 1.0
 ) -> Float[np.ndarray, "strand 3"]:
     """Albedo of each strand. Grey is mixed into every strand by a varying share: strands here are thicker than hair,
     and a strict mixture of white and dark ones would look like salt and pepper."""
     melanin = np.clip(person.hair_melanin + darker + rng.normal(size=count) * 0.04, 0.02, 1.3)
-    colour = hair_albedo(melanin, np.full(count, person.hair_red))
+    color = hair_albedo(melanin, np.full(count, person.hair_red))
     if person.dye is not None and dyed:
-        colour = colour * 0.3 + 0.7 * np.array(person.dye) * rng.uniform(0.75, 1.1, (count, 1))
+        color = color * 0.3 + 0.7 * np.array(person.dye) * rng.uniform(0.75, 1.1, (count, 1))
     if person.grey > 0:
         share = np.clip(greying * person.grey + rng.normal(size=(count, 1)) * 0.22 * (1.2 - person.grey), 0, 1) ** 1.3
-        colour = colour * (1 - share) + share * _WHITE * rng.uniform(0.85, 1.08, (count, 1))
-    return np.clip(colour, 0.003, 0.9)
+        color = color * (1 - share) + share * _WHITE * rng.uniform(0.85, 1.08, (count, 1))
+    return np.clip(color, 0.003, 0.9)

@@ -197,12 +197,12 @@ def curl(
     grow_in: float = 0.35,
 ) -> Float[np.ndarray, "strand point 3"]:
     """Wind strands into helices, in step within a clump, reaching ``amplitude`` after ``grow_in`` decimetres."""
-    across, up, travelled = frames(strands)
+    across, up, traveled = frames(strands)
     clumps = int(member.max()) + 1
     phase = rng.uniform(0, 2 * np.pi, clumps)[member] + rng.normal(size=len(strands)) * jitter
     turns = turns_per_dm * (1 + 0.2 * rng.normal(size=clumps)[member])
-    angle = (2 * np.pi * turns[:, None] * travelled + phase[:, None])[..., None]
-    radius = amplitude * np.clip(travelled / max(grow_in, 1e-3), 0, 1) * (1 + 0.25 * rng.normal(size=(len(strands), 1)))
+    angle = (2 * np.pi * turns[:, None] * traveled + phase[:, None])[..., None]
+    radius = amplitude * np.clip(traveled / max(grow_in, 1e-3), 0, 1) * (1 + 0.25 * rng.normal(size=(len(strands), 1)))
     return strands + radius[..., None] * (np.cos(angle) * across + np.sin(angle) * up)
 
 
@@ -222,19 +222,19 @@ def bundle(
     plaited: bool,
 ) -> Float[np.ndarray, "strand point 3"]:
     """Ropes around leaders: matted locs, or braids whose three bundles cross each other."""
-    across, up, travelled = (np.repeat(x, hairs, 0) for x in frames(leaders))
+    across, up, traveled = (np.repeat(x, hairs, 0) for x in frames(leaders))
     count = len(across)
     base = np.repeat(leaders, hairs, 0)
     inner = thickness * (0.45 if plaited else 1.0) * np.sqrt(rng.random(count))[:, None]
     start = rng.uniform(0, 2 * np.pi, count)[:, None]
-    taper = np.clip((travelled[:, -1:] - travelled) / 0.12, 0.25, 1)
+    taper = np.clip((traveled[:, -1:] - traveled) / 0.12, 0.25, 1)
     if plaited:
         third = 2 * np.pi / 3 * rng.integers(3, size=count)[:, None]
-        wave = 2 * np.pi * travelled / (5.5 * thickness) + third
+        wave = 2 * np.pi * traveled / (5.5 * thickness) + third
         sideways = inner * np.cos(start) + 0.75 * thickness * np.sin(wave)
         outward = inner * np.sin(start) + 0.40 * thickness * np.sin(2 * wave)
     else:
-        angle = start + 2 * np.pi * travelled * rng.uniform(0.2, 1.2, (count, 1))
-        lumps = 1 + 0.15 * np.sin(travelled * 9 + np.repeat(rng.uniform(0, 6.28, len(leaders)), hairs)[:, None])
+        angle = start + 2 * np.pi * traveled * rng.uniform(0.2, 1.2, (count, 1))
+        lumps = 1 + 0.15 * np.sin(traveled * 9 + np.repeat(rng.uniform(0, 6.28, len(leaders)), hairs)[:, None])
         sideways, outward = inner * lumps * np.cos(angle), inner * lumps * np.sin(angle)
     return base + taper[..., None] * (sideways[..., None] * across + outward[..., None] * up)

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from panohead.synthetic.fields import normalized, smoothstep
-from panohead.synthetic.hair.scalp import HEAD_CENTRE, Scalp, StrandArray, along_skin
+from panohead.synthetic.hair.scalp import HEAD_CENTER, Scalp, StrandArray, along_skin
 from panohead.synthetic.hair.strands import Growth, Roots, bundle, clump, curl, grow, resample
 
 
@@ -12,10 +12,10 @@ def _gathered(scalp: Scalp) -> tuple[StrandArray, Float[np.ndarray, "3"], Float[
     """Hair drawn over the skull to a tie behind the head: strands, the tie, and the direction out of the head there."""
     rng, roots = scalp.rng, scalp.roots(14000)
     elevation = rng.uniform(-0.2, 0.95)
-    tie = HEAD_CENTRE + np.array([0, np.sin(elevation), -1.05 * np.cos(elevation)])
+    tie = HEAD_CENTER + np.array([0, np.sin(elevation), -1.05 * np.cos(elevation)])
     distance, gradient = scalp.field(tie[None])
     tie = tie - gradient[0] * (distance[0] - 0.12)
-    start, end = roots.points - HEAD_CENTRE, tie - HEAD_CENTRE
+    start, end = roots.points - HEAD_CENTER, tie - HEAD_CENTER
     start_radius, end_radius = np.linalg.norm(start, axis=1, keepdims=True), float(np.linalg.norm(end))
     start_way, end_way = start / start_radius, end / end_radius
     angle = np.arccos(np.clip((start_way * end_way).sum(1, keepdims=True), -0.999, 0.999))
@@ -23,7 +23,7 @@ def _gathered(scalp: Scalp) -> tuple[StrandArray, Float[np.ndarray, "3"], Float[
     points = [roots.points]
     for t in np.linspace(0, 1, 15)[1:]:
         way = (np.sin((1 - t) * angle) * start_way + np.sin(t * angle) * end_way) / np.sin(angle)
-        place = HEAD_CENTRE + way * (start_radius * (1 - t) + end_radius * t)
+        place = HEAD_CENTER + way * (start_radius * (1 - t) + end_radius * t)
         distance, gradient = scalp.field(place)
         wanted = 0.02 + 0.05 * loose * np.sin(np.pi * t) + 0.06 * t
         place = place - gradient * (distance - wanted)[:, None] * (1 - t**6)
@@ -54,7 +54,7 @@ def bun(scalp: Scalp) -> list[StrandArray]:
     rng = scalp.rng
     gathered, tie, out = _gathered(scalp)
     count, radius = 3000, rng.uniform(0.22, 0.34)
-    centre = tie + out * radius * 0.6
+    center = tie + out * radius * 0.6
     across = normalized(np.cross(out, [0, 1, 0.01]))
     up = np.cross(across, out)
     along = np.linspace(0, 1, 22)[None]
@@ -64,7 +64,7 @@ def bun(scalp: Scalp) -> list[StrandArray]:
     tube_radius = tube_radius * (1 + 0.012 * rng.normal(size=twist.shape).cumsum(1))
     ring = (0.62 * radius + tube_radius * np.cos(twist))[..., None]
     turned = np.cos(around)[..., None] * across + np.sin(around)[..., None] * up
-    return [gathered, centre + ring * turned + (tube_radius * np.sin(twist))[..., None] * out]
+    return [gathered, center + ring * turned + (tube_radius * np.sin(twist))[..., None] * out]
 
 
 def _ropes(scalp: Scalp, ropes: int, hairs: int, thickness: float, plaited: bool) -> list[StrandArray]:

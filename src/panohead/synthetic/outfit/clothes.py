@@ -40,8 +40,8 @@ def clothing(
     sunk = np.maximum(((skin[used] - smooth) * normal).sum(1), 0)
     folds = 0.02 * np.abs(CosineNoise(rng, 6.0)(points)) * edge
     vertices = smooth + normal * (sunk + np.maximum(lift, 0.02) + folds)[:, None]
-    colour = fabric_colour(points, rng)
-    return Part(vertices, triangulate(quads), colour, Material.CLOTH), depth
+    color = fabric_color(points, rng)
+    return Part(vertices, triangulate(quads), color, Material.CLOTH), depth
 
 
 def smoothed_surface(
@@ -58,20 +58,20 @@ def smoothed_surface(
     return vertices
 
 
-def fabric_colour(points: Float[np.ndarray, "point 3"], rng: np.random.Generator) -> Float[np.ndarray, "point 3"]:
+def fabric_color(points: Float[np.ndarray, "point 3"], rng: np.random.Generator) -> Float[np.ndarray, "point 3"]:
     """A plain, striped or checked fabric with a little weave."""
     if rng.random() < 0.5:
         base = rng.uniform(0.02, 0.6, 3)
     else:
         base = np.full(3, rng.choice([0.03, 0.08, 0.3, 0.7])) * rng.uniform(0.8, 1.1, 3)
     second = rng.uniform(0.02, 0.7, 3)
-    colour = np.tile(base, (len(points), 1))
+    color = np.tile(base, (len(points), 1))
     pattern = rng.random()
     if pattern < 0.25:
         stripe = smoothstep(-0.35, 0.35, np.sin(points[:, 1] * rng.uniform(10, 24)))[:, None]
-        colour = colour * stripe + second * (1 - stripe)
+        color = color * stripe + second * (1 - stripe)
     elif pattern < 0.4:
         check = smoothstep(-0.25, 0.25, np.sin(points[:, 1] * 14) * np.sin(points[:, 0] * 14))[:, None]
-        colour = colour * (1 - 0.4 * check) + second * 0.4 * check
+        color = color * (1 - 0.4 * check) + second * 0.4 * check
     weave = np.clip(1 + 0.06 * CosineNoise(rng, 60.0, 30)(points), 0.3, 2)
-    return np.clip(colour * weave[:, None], 0.004, 0.8)
+    return np.clip(color * weave[:, None], 0.004, 0.8)

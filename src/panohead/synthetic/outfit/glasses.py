@@ -13,7 +13,7 @@ _SHAPES = {
     "round": (0.235, 0.225, 2.0, 0.016), "square": (0.265, 0.185, 3.6, 0.023),
     "aviator": (0.275, 0.235, 2.4, 0.012), "sunglasses": (0.28, 0.215, 3.0, 0.022),
 }  # fmt: skip
-_COLOURS = ((0.012, 0.012, 0.012), (0.06, 0.03, 0.015), (0.35, 0.24, 0.09), (0.25, 0.25, 0.26), (0.18, 0.03, 0.03))
+_COLORS = ((0.012, 0.012, 0.012), (0.06, 0.03, 0.015), (0.35, 0.24, 0.09), (0.25, 0.25, 0.26), (0.18, 0.03, 0.03))
 _WRAP = 0.10  # how fast the frame curves back from the middle, per decimetre
 
 
@@ -30,7 +30,7 @@ def glasses(
     eyes = [_middle(coarse[np.unique(basis.helpers[f"helper-{side}-eye"])]) for side in "lr"]
     eyes.sort(key=lambda eye: -eye[0])  # +x first
     front = _front_plane(skin, eyes, width, height)
-    colour = np.array(_COLOURS[rng.integers(len(_COLOURS))])
+    color = np.array(_COLORS[rng.integers(len(_COLORS))])
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     paths: list[tuple[Float[np.ndarray, "point 3"], bool]] = []
     parts = []
@@ -48,7 +48,7 @@ def glasses(
     paths.append((_bridge(eyes, width, front, skin), False))
     for path, closed in paths:
         vertices, triangles = tube(path, (thickness, thickness * 0.8), closed)
-        parts.append(Part(vertices, triangles, np.tile(colour, (len(vertices), 1)), Material.FRAME))
+        parts.append(Part(vertices, triangles, np.tile(color, (len(vertices), 1)), Material.FRAME))
     return parts
 
 
@@ -107,7 +107,7 @@ def _temple(
     return field.push_out(np.concatenate([straight, bent])[None], 0.02)[0]
 
 
-def _lens(rim: Float[np.ndarray, "point 3"], colour: Float[np.ndarray, "3"]) -> Part:
+def _lens(rim: Float[np.ndarray, "point 3"], color: Float[np.ndarray, "3"]) -> Part:
     """A fan, slightly domed so that it mirrors more than one direction."""
     middle = rim.mean(0)
     rings = [middle + (rim - middle) * share + np.array([0, 0, 0.02 * (1 - share**2)]) for share in (1.0, 0.66, 0.33)]
@@ -122,4 +122,4 @@ def _lens(rim: Float[np.ndarray, "point 3"], colour: Float[np.ndarray, "3"]) -> 
     joined = np.concatenate(triangles)
     if middle[0] < 0:  # the mirrored rim runs the other way round
         joined = joined[:, ::-1]
-    return Part(vertices, np.ascontiguousarray(joined), np.tile(colour, (len(vertices), 1)), Material.LENS)
+    return Part(vertices, np.ascontiguousarray(joined), np.tile(color, (len(vertices), 1)), Material.LENS)

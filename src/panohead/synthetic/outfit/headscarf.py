@@ -13,7 +13,7 @@ from panohead.synthetic.fields import CosineNoise, smoothstep
 from panohead.synthetic.mesh import compact, triangulate
 from panohead.synthetic.outfit.clothes import smoothed_surface
 
-_CENTRE = np.array([0.0, 7.35, 0.40])
+_CENTER = np.array([0.0, 7.35, 0.40])
 _POLAR, _AROUND, _LOWEST_DEG = 96, 168, 158.0
 _OPENING = (0.63, 0.88, 7.10)  # half-width, half-height and middle height of the oval, decimetres
 
@@ -30,7 +30,7 @@ def headscarf(
     # The circle round the head has no ends, so it is continued on both sides before filtering.
     wide = np.concatenate([radius[:, -40:], radius, radius[:, :40]], 1)
     wide = gaussian_filter(grey_closing(wide, (21, 25)), (2.0, 2.0))[:, 40:-40]
-    points = _CENTRE + way * np.maximum(wide, radius)[..., None]
+    points = _CENTER + way * np.maximum(wide, radius)[..., None]
     folds = np.abs(CosineNoise(rng, 3.0)(points.reshape(-1, 3))).reshape(wide.shape)
     below = smoothstep(7.2, 6.2, points[..., 1])
     lift = 0.06 + 0.05 * folds * below + 0.07 * smoothstep(6.3, 5.7, points[..., 1])
@@ -41,7 +41,7 @@ def headscarf(
 def _outermost(skin: Float[np.ndarray, "fine 3"], polar: Float[np.ndarray, "row"]) -> Float[np.ndarray, "row column"]:
     """Largest distance of the skin from the middle of the head in each cell of directions, gaps filled from the
     nearest."""
-    offset = skin[head_basis().masks["inside-mouth"] < 0.3] - _CENTRE
+    offset = skin[head_basis().masks["inside-mouth"] < 0.3] - _CENTER
     distance = np.linalg.norm(offset, axis=1)
     angle = np.arccos(np.clip(offset[:, 1] / distance, -1, 1))
     row = np.rint((angle - polar[0]) / (polar[1] - polar[0])).astype(int)

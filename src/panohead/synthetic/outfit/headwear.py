@@ -9,7 +9,7 @@ from panohead.synthetic.basis import head_basis
 from panohead.synthetic.fields import CosineNoise, smoothstep
 from panohead.synthetic.hair.field import DistanceField
 from panohead.synthetic.mesh import Material, Part, compact, triangulate
-from panohead.synthetic.outfit.clothes import fabric_colour, smoothed_surface
+from panohead.synthetic.outfit.clothes import fabric_color, smoothed_surface
 from panohead.synthetic.outfit.headscarf import headscarf
 from panohead.synthetic.people import Person
 
@@ -61,7 +61,7 @@ def headwear(
     inside = _inside(kind)
     if kind == "headscarf":
         cloth, triangles = headscarf(skin, rng)
-        return Headwear(kind, Part(cloth, triangles, fabric_colour(cloth, rng), Material.CLOTH), inside > 0.2)
+        return Headwear(kind, Part(cloth, triangles, fabric_color(cloth, rng), Material.CLOTH), inside > 0.2)
     used, quads = compact(basis.fine_quads[inside[basis.fine_quads].min(1) > 0], skin)
     neutral, normal, depth = basis.neutral[used], normals[used], inside[used]
     smooth = smoothed_surface(skin[used], quads, 40)
@@ -71,9 +71,7 @@ def headwear(
     relief = _relief(kind, neutral, depth, rng)
     vertices = smooth + normal * (sunk + 0.012 + closing * (lift + relief))[:, None]
     vertices = smoothed_surface(vertices, quads, 3)
-    return Headwear(
-        kind, Part(vertices, triangulate(quads), _colour(kind, neutral, rng), Material.CLOTH), inside > 0.12
-    )
+    return Headwear(kind, Part(vertices, triangulate(quads), _color(kind, neutral, rng), Material.CLOTH), inside > 0.12)
 
 
 def _edge_height(kind: str, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, "point"]:
@@ -105,11 +103,11 @@ def _relief(
     return np.zeros(len(neutral))
 
 
-def _colour(
+def _color(
     kind: str, neutral: Float[np.ndarray, "vertex 3"], rng: np.random.Generator
 ) -> Float[np.ndarray, "vertex 3"]:
     if kind != "beanie":
-        return fabric_colour(neutral, rng)
+        return fabric_color(neutral, rng)
     around = np.arctan2(neutral[:, 0], neutral[:, 2] - 0.4)
     ribs = 1 + 0.22 * np.cos(around * 48)
     base = rng.uniform(0.02, 0.5, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0.02, 0.4))

@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Float, Float32
 from mathutils import Matrix
 
-from panohead.synthetic.head import Head
+from panohead.synthetic.head import SyntheticHead
 from panohead.synthetic.mesh import Material, Part, Strands
 from panohead.synthetic.renderer.lighting import Lighting
 from panohead.synthetic.renderer.render import Rendered, render
 from panohead.synthetic.renderer.scene import Scene
-from panohead.synthetic.views import View
+from panohead.synthetic.views import PersonView
 
 _SAMPLES = 8
 _ROUGHNESS = {
@@ -36,7 +36,7 @@ _ROUGHNESS = {
 class CyclesRenderer:
     """Loads one head; each call renders one view with 8 samples a pixel and Intel's denoiser."""
 
-    def __init__(self, head: Head, scene: Scene) -> None:
+    def __init__(self, head: SyntheticHead, scene: Scene) -> None:
         self.scene = scene
         self.blender = _empty_scene()
         for part in head.parts:
@@ -45,7 +45,7 @@ class CyclesRenderer:
         for strands in head.strands:
             _add_strands(self.blender, strands, material)
 
-    def __call__(self, view: View, lighting: Lighting, resolution: int, focal: float) -> Rendered:
+    def __call__(self, view: PersonView, lighting: Lighting, resolution: int, focal: float) -> Rendered:
         """The same fields as :func:`panohead.synthetic.renderer.render.render`; depth, normals and mask are its own."""
         geometry = render(self.scene, view, lighting, resolution, focal)
         settings, camera = self.blender.render, self.blender.camera
@@ -63,8 +63,8 @@ class CyclesRenderer:
         rgba = pixels.reshape(resolution, resolution, 4)[::-1]
         # Blender's own alpha is not denoised; the colour is put on the mask that the labels promise.
         alpha = np.maximum(rgba[..., 3:], 1e-3)
-        colour = np.where(rgba[..., 3:] > 0.02, rgba[..., :3] / alpha, geometry.colour / _safe(geometry.mask))
-        return replace(geometry, colour=(colour * geometry.mask[..., None]).astype(np.float32))
+        color = np.where(rgba[..., 3:] > 0.02, rgba[..., :3] / alpha, geometry.color / _safe(geometry.mask))
+        return replace(geometry, color=(color * geometry.mask[..., None]).astype(np.float32))
 
 
 def _safe(mask: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "height width 1"]:
@@ -107,8 +107,8 @@ def _add_part(scene: Any, part: Part) -> None:
     mesh.polygons.foreach_set("loop_start", np.arange(0, 3 * count, 3, dtype=np.int32))
     mesh.update(calc_edges=True)
     mesh.polygons.foreach_set("use_smooth", np.ones(count, bool))
-    colour = mesh.attributes.new("albedo", "FLOAT_COLOR", "POINT")
-    colour.data.foreach_set("color", _opaque(part.albedo))
+    color = mesh.attributes.new("albedo", "FLOAT_COLOR", "POINT")
+    color.data.foreach_set("color", _opaque(part.albedo))
     mesh.materials.append(_surface_material(part.material))
     scene.collection.objects.link(bpy.data.objects.new(part.material.name, mesh))
 
@@ -122,14 +122,14 @@ def _add_strands(scene: Any, strands: Strands, material: Any) -> None:
     taper = np.minimum(1, (1.02 - along) * 4) * 0.75 + 0.25 * (1 - along)
     radius = curves.attributes.get("radius") or curves.attributes.new("radius", "FLOAT", "POINT")
     radius.data.foreach_set("value", np.tile(strands.radius * taper, count).astype(np.float32))
-    colour = curves.attributes.new("albedo", "FLOAT_COLOR", "CURVE")
-    colour.data.foreach_set("color", _opaque(np.clip(strands.albedo, 0.004, 0.9)))
+    color = curves.attributes.new("albedo", "FLOAT_COLOR", "CURVE")
+    color.data.foreach_set("color", _opaque(np.clip(strands.albedo, 0.004, 0.9)))
     curves.materials.append(material)
     scene.collection.objects.link(bpy.data.objects.new("hair", curves))
 
 
-def _opaque(colour: Float[np.ndarray, "point 3"]) -> Float32[np.ndarray, "value"]:
-    return np.concatenate([colour, np.ones((len(colour), 1))], 1).astype(np.float32).ravel()
+def _opaque(color: Float[np.ndarray, "point 3"]) -> Float32[np.ndarray, "value"]:
+    return np.concatenate([color, np.ones((len(color), 1))], 1).astype(np.float32).ravel()
 
 
 def _nodes(name: str) -> tuple[Any, Any, Any]:

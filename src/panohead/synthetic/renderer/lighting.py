@@ -18,7 +18,7 @@ class Lighting:
     below: tuple[float, float, float]
     directions: Float[np.ndarray, "light 3"]
     widths: Float[np.ndarray, "light"]
-    colours: Float[np.ndarray, "light 3"]
+    colors: Float[np.ndarray, "light 3"]
     exposure: float
 
     def to_json(self) -> dict[str, Any]:
@@ -27,7 +27,7 @@ class Lighting:
         def rounded(values: Any) -> Any:
             return np.round(np.asarray(values), 4).tolist()
 
-        lights = zip(self.directions, self.widths, self.colours, strict=True)
+        lights = zip(self.directions, self.widths, self.colors, strict=True)
         return {
             "above": rounded(self.above),
             "below": rounded(self.below),
@@ -39,8 +39,8 @@ class Lighting:
         """Light arriving from each unit direction."""
         up = (directions[:, 1:2] * 0.5 + 0.5).clip(0, 1)
         total = up * np.array(self.above) + (1 - up) * np.array(self.below)
-        for axis, width, colour in zip(self.directions, self.widths, self.colours, strict=True):
-            total = total + np.exp((directions @ axis - 1) / (width**2 / 2))[:, None] * colour
+        for axis, width, color in zip(self.directions, self.widths, self.colors, strict=True):
+            total = total + np.exp((directions @ axis - 1) / (width**2 / 2))[:, None] * color
         return total
 
 
@@ -49,14 +49,14 @@ def sample_lighting(rng: np.random.Generator) -> Lighting:
     ambient, tint = rng.uniform(0.10, 0.36), 1 + rng.normal(size=3) * 0.06
     above = ambient * np.array([0.95, 1.0, 1.1]) * tint
     below = ambient * np.array([0.5, 0.45, 0.4]) * rng.uniform(0.3, 1)
-    directions, widths, colours = [], [], []
+    directions, widths, colors = [], [], []
     for _ in range(rng.integers(1, 4)):
         turn, height = rng.uniform(0, 2 * np.pi), rng.uniform(-0.1, 1.2)
         width, warm = rng.uniform(0.1, 0.5), rng.normal() * 0.10
         directions.append([np.cos(height) * np.cos(turn), np.sin(height), np.cos(height) * np.sin(turn)])
         widths.append(width)
-        colours.append(rng.uniform(0.6, 2.2) / width**1.3 * 0.55 * np.array([1 + warm, 1, 1 - warm]))
-    raw = Lighting((0, 0, 0), (0, 0, 0), np.array(directions), np.array(widths), np.array(colours), 1.0)
+        colors.append(rng.uniform(0.6, 2.2) / width**1.3 * 0.55 * np.array([1 + warm, 1, 1 - warm]))
+    raw = Lighting((0, 0, 0), (0, 0, 0), np.array(directions), np.array(widths), np.array(colors), 1.0)
     probe = fibonacci_sphere(2048)
     up = probe[:, 1:2] * 0.5 + 0.5
     mean = float((raw.radiance(probe) + up * above + (1 - up) * below).mean())
@@ -66,7 +66,7 @@ def sample_lighting(rng: np.random.Generator) -> Lighting:
         _rgb(below * scale),
         raw.directions,
         raw.widths,
-        raw.colours * scale,
+        raw.colors * scale,
         float(rng.uniform(0.95, 1.4)),
     )
 

@@ -16,7 +16,7 @@ from panohead.synthetic.renderer.raster import (
 )
 from panohead.synthetic.renderer.scene import Scene
 from panohead.synthetic.renderer.shade import shade
-from panohead.synthetic.views import View
+from panohead.synthetic.views import PersonView
 
 SAMPLES_PER_SIDE = 3  # 9 samples a pixel; odd, so that the middle one is the pixel's centre
 
@@ -26,13 +26,13 @@ class Rendered:
     """``colour`` is linear and premultiplied by ``mask``; depth along the ray and world normals of the pixel's
     centre, 0 where nothing is hit there."""
 
-    colour: Float32[np.ndarray, "height width 3"]
+    color: Float32[np.ndarray, "height width 3"]
     mask: Float32[np.ndarray, "height width"]
     depth: Float32[np.ndarray, "height width"]
     normals: Float32[np.ndarray, "height width 3"]
 
 
-def render(scene: Scene, view: View, lighting: Lighting, resolution: int, focal: float) -> Rendered:
+def render(scene: Scene, view: PersonView, lighting: Lighting, resolution: int, focal: float) -> Rendered:
     """A square image; ``focal`` is normalised by its side. Deterministic: no random numbers are drawn."""
     size = resolution * SAMPLES_PER_SIDE
     pose = view.cam2world()
@@ -44,11 +44,11 @@ def render(scene: Scene, view: View, lighting: Lighting, resolution: int, focal:
     raster_strands(point_screen, radius, scene.follows, len(scene.triangles), nearness, hit)
     needed = np.zeros(len(scene.vertices), bool), np.zeros(len(scene.points), bool)
     mark_needed(hit, scene.triangles, needed)
-    vertex_colour, point_colour = shade(scene, lighting, pose[:3, 3], *needed)
-    colour, mask = np.zeros((resolution, resolution, 3), np.float32), np.zeros((resolution, resolution), np.float32)
-    _resolve(vertex_screen, scene.triangles, point_screen, hit, vertex_colour, point_colour, colour, mask)
+    vertex_color, point_color = shade(scene, lighting, pose[:3, 3], *needed)
+    color, mask = np.zeros((resolution, resolution, 3), np.float32), np.zeros((resolution, resolution), np.float32)
+    _resolve(vertex_screen, scene.triangles, point_screen, hit, vertex_color, point_color, color, mask)
     depth, normals = np.zeros((resolution, resolution), np.float32), np.zeros((resolution, resolution, 3), np.float32)
-    _centre_geometry(
+    _center_geometry(
         vertex_screen,
         scene.triangles,
         point_screen,
@@ -61,7 +61,7 @@ def render(scene: Scene, view: View, lighting: Lighting, resolution: int, focal:
         depth,
         normals,
     )
-    return Rendered(colour, mask, depth, normals)
+    return Rendered(color, mask, depth, normals)
 
 
 def _project(
@@ -77,9 +77,9 @@ def _project(
 
 @jit()
 def _resolve(  # type: ignore[no-untyped-def]
-    screen, triangles, strand_screen, hit, vertex_colour, point_colour, colour, mask
+    screen, triangles, strand_screen, hit, vertex_color, point_color, color, mask
 ):
-    size, per_side = hit.shape[0], hit.shape[0] // colour.shape[0]
+    size, per_side = hit.shape[0], hit.shape[0] // color.shape[0]
     share = np.float32(1.0 / per_side**2)
     weights = np.empty(3)
     for row in range(size):
@@ -93,16 +93,16 @@ def _resolve(  # type: ignore[no-untyped-def]
                 value = 0.0
                 if index < len(triangles):
                     for k in range(3):
-                        value += weights[k] * vertex_colour[triangles[index, k], channel]
+                        value += weights[k] * vertex_color[triangles[index, k], channel]
                 else:
                     for k in range(2):
-                        value += weights[k] * point_colour[index - len(triangles) + k, channel]
-                colour[i, j, channel] += share * min(value, 4.0)
+                        value += weights[k] * point_color[index - len(triangles) + k, channel]
+                color[i, j, channel] += share * min(value, 4.0)
             mask[i, j] += share
 
 
 @jit()
-def _centre_geometry(  # type: ignore[no-untyped-def]
+def _center_geometry(  # type: ignore[no-untyped-def]
     screen, triangles, strand_screen, hit, nearness, vertex_normals, tangents, pose, focal, depth, normals
 ):
     resolution = depth.shape[0]

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 
 from panohead.ops.cpu.jit import jit
 from panohead.synthetic.fields import normalized
-from panohead.synthetic.head import Head
+from panohead.synthetic.head import SyntheticHead
 from panohead.synthetic.mesh import vertex_normals
 from panohead.synthetic.renderer.lighting import fibonacci_sphere
 from panohead.synthetic.renderer.raster import empty_buffers, raster_triangles
@@ -39,7 +39,7 @@ class Scene:
     point_light: UInt8[np.ndarray, "direction point"]
 
 
-def build_scene(head: Head) -> Scene:
+def build_scene(head: SyntheticHead) -> Scene:
     """Flatten a head and bake its shadows along 48 directions, turned at random for each person."""
     vertices, triangles, normals, soft, albedo, material, offset = [], [], [], [], [], [], 0
     for part in head.parts:
@@ -51,7 +51,7 @@ def build_scene(head: Head) -> Scene:
         albedo.append(part.albedo)
         material.append(np.full(len(part.vertices), int(part.material), np.uint8))
         offset += len(part.vertices)
-    points, tangents, radii, colours, follows = [], [], [], [], []
+    points, tangents, radii, colors, follows = [], [], [], [], []
     for strands in head.strands:
         count, steps = strands.points.shape[:2]
         along = np.linspace(0, 1, steps)
@@ -59,7 +59,7 @@ def build_scene(head: Head) -> Scene:
         points.append(strands.points.reshape(-1, 3))
         tangents.append(normalized(np.gradient(strands.points, axis=1)).reshape(-1, 3))
         radii.append(np.tile(strands.radius * taper, count))
-        colours.append(np.repeat(strands.albedo, steps, 0))
+        colors.append(np.repeat(strands.albedo, steps, 0))
         follows.append(np.tile(np.arange(steps) < steps - 1, count))
     rng = head.person.stream("light directions")
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
@@ -68,7 +68,7 @@ def build_scene(head: Head) -> Scene:
     directions = (fibonacci_sphere(DIRECTIONS) @ turn).astype(np.float32)
     linked = np.concatenate(follows)
     vertex_light, point_light = _bake(*mesh, *hair, linked, directions)
-    single = [np.concatenate(x).astype(np.float32) for x in (normals, soft, albedo, tangents, colours)]
+    single = [np.concatenate(x).astype(np.float32) for x in (normals, soft, albedo, tangents, colors)]
     return Scene(
         *mesh, single[0], single[1], single[2], np.concatenate(material), hair[0], single[3], hair[1], single[4],
         linked, directions, vertex_light, point_light,

@@ -43,20 +43,20 @@ def shade(
     """Linear radiance of the needed vertices and strand points (zero elsewhere) for a camera at ``eye``."""
     light = gather_light(scene, lighting)
     brightest = np.argsort(-light.sum(1), kind="stable")[:_HIGHLIGHTS]
-    vertex_colour = np.zeros_like(scene.vertices)
-    point_colour = np.zeros_like(scene.points)
+    vertex_color = np.zeros_like(scene.vertices)
+    point_color = np.zeros_like(scene.points)
     eye = eye.astype(np.float32)
     vertices, points = np.nonzero(vertex_needed)[0], np.nonzero(point_needed)[0]
     _shade_surface(
         vertices, scene.vertices, scene.normals, scene.soft_normals, scene.albedo, scene.material,
         np.ascontiguousarray(scene.vertex_light[:, vertices].T), scene.directions, light, brightest, eye,
-        _ROUGHNESS, _REFLECTANCE, vertex_colour,
+        _ROUGHNESS, _REFLECTANCE, vertex_color,
     )  # fmt: skip
     _shade_hair(
         points, scene.points, scene.tangents, scene.strand_albedo,
-        np.ascontiguousarray(scene.point_light[:, points].T), scene.directions, light, brightest, eye, point_colour,
+        np.ascontiguousarray(scene.point_light[:, points].T), scene.directions, light, brightest, eye, point_color,
     )  # fmt: skip
-    return vertex_colour, point_colour
+    return vertex_color, point_color
 
 
 @jit(error_model="numpy")
@@ -154,8 +154,8 @@ def _shade_hair(  # type: ignore[no-untyped-def]
                 total[c] += across * light[j, c]
         open_sky /= count
         for c in range(3):
-            colour = albedo[i, c]
-            total[c] = colour * total[c] * 0.20 + colour**1.15 * ambient[c] * (0.25 + 0.5 * open_sky)
+            color = albedo[i, c]
+            total[c] = color * total[c] * 0.20 + color**1.15 * ambient[c] * (0.25 + 0.5 * open_sky)
         for j in brightest:
             share = received[n, j] * (1 / 255)
             if share == 0:
@@ -173,8 +173,8 @@ def _shade_hair(  # type: ignore[no-untyped-def]
             trt = np.exp(-0.5 * ((half - 0.09) / 0.26) ** 2) * 0.20 * same_side**3 * weight
             tt = np.exp(-0.5 * ((half - 0.03) / 0.13) ** 2) * np.exp(-2 * (1 + cosine)) * 0.18 * weight
             for c in range(3):
-                colour = albedo[i, c]
+                color = albedo[i, c]
                 # Pale hair scatters between strands: its lobes wash out instead of adding up.
-                total[c] += (r + (colour * trt + colour**0.5 * tt) * (1 - 0.6 * colour)) * light[j, c]
+                total[c] += (r + (color * trt + color**0.5 * tt) * (1 - 0.6 * color)) * light[j, c]
         for c in range(3):
             out[i, c] = total[c]

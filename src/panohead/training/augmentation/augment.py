@@ -18,7 +18,7 @@ from torch import Tensor
 
 from panohead.training.augmentation.config import AugmentConfig, TransformMultipliers, TransformStrengths
 from panohead.training.augmentation.probability import AdaptiveProbability
-from panohead.training.augmentation.transforms import colour_matrices, geometric_matrices
+from panohead.training.augmentation.transforms import color_matrices, geometric_matrices
 from panohead.training.augmentation.warp import warp
 
 __all__ = ["AdaptiveProbability", "AugmentConfig", "TransformMultipliers", "TransformStrengths", "augment"]
@@ -52,14 +52,14 @@ def augment(
         return image, image_raw, mask
     batch, _, size, _ = image_raw.shape
     places = geometric_matrices(batch, size, probability=probability, config=config, generator=generator)
-    colours = colour_matrices(batch, probability=probability, config=config, generator=generator)
+    colors = color_matrices(batch, probability=probability, config=config, generator=generator)
     moved = _drawn(places)
     if len(moved) > 0:
         image = _move(image, places, moved)
         small = _move(torch.cat([image_raw, mask.to(image_raw.dtype)], dim=1), places, moved)
         image_raw, mask = small[:, :3], small[:, 3:].to(mask.dtype)
-    if len(_drawn(colours)) > 0:
-        image, image_raw = _recolour(image, colours), _recolour(image_raw, colours)
+    if len(_drawn(colors)) > 0:
+        image, image_raw = _recolor(image, colors), _recolor(image_raw, colors)
     return image, image_raw, mask
 
 
@@ -76,10 +76,10 @@ def _move(
     return x.index_copy(0, moved, warp(x[moved].to(precise), places[moved]).to(x.dtype))
 
 
-def _recolour(
-    x: Float[Tensor, "batch 3 height width"], colours: Float[Tensor, "batch 4 4"]
+def _recolor(
+    x: Float[Tensor, "batch 3 height width"], colors: Float[Tensor, "batch 4 4"]
 ) -> Float[Tensor, "batch 3 height width"]:
     """Colours times their matrices, by channels: a matrix product might be rounded to TF32 or bf16."""
-    mix = colours.to(torch.promote_types(x.dtype, torch.float32))[:, :3, :, None, None]
+    mix = colors.to(torch.promote_types(x.dtype, torch.float32))[:, :3, :, None, None]
     red, green, blue = x.split(1, dim=1)
     return (mix[:, :, 0] * red + mix[:, :, 1] * green + mix[:, :, 2] * blue + mix[:, :, 3]).to(x.dtype)

@@ -86,7 +86,7 @@ def geometric_matrices(
     return reduce(_compose, inverses)
 
 
-def colour_matrices(
+def color_matrices(
     batch: int, *, probability: float, config: AugmentConfig, generator: torch.Generator
 ) -> Float[Tensor, "batch 4 4"]:
     """What colours (red, green, blue in [-1, 1], and 1) are multiplied by."""

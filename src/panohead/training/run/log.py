@@ -22,7 +22,7 @@ from rich.table import Column
 
 from panohead.system.atomic_write import atomic_path
 from panohead.training.run.environment import ENVIRONMENT_NAME, environment
-from panohead.training.run.records import NOTES_NAME, STATS_NAME, RecordWriter, mend_records, nimg_of, number, plain
+from panohead.training.run.records import NOTES_NAME, STATS_NAME, RecordWriter, nimg_of, number, plain, repair_records
 
 TENSORBOARD_NAME = "tensorboard"
 _SHORT_NAMES = {
@@ -35,14 +35,14 @@ _SHORT_NAMES = {
     "sliced_wasserstein": "SWD",
 }
 """What progress shows first, in this order."""
-_MOST_LOSSES = 4
+_MAX_LOSSES = 4
 _BAR_WIDTH = 12
 _REDRAW_SECONDS = 0.25
 _RATE_MEMORY = 0.95
 _AXES = ("nimg", "kimg")
-_BOARD_PICTURE_SIZE = 2048
+_BOARD_IMAGE_SIZE = 2048
 
-Record = Mapping[str, float | int | str | None]
+LogRecord = Mapping[str, float | int | str | None]
 Losses = Mapping[str, float] | Callable[[], Mapping[str, float]]
 
 
@@ -126,7 +126,7 @@ class RunLog:
         text = _fitted(self._console, f"{self._count()}  {self._speed(self._rate)}  {shown}")
         self._bar.update(self._task, completed=kimg, text=text, refresh=True)
 
-    def tick(self, record: Record) -> None:
+    def tick(self, record: LogRecord) -> None:
         """Write one record: a line of ``stats.jsonl``, and TensorBoard's scalars.
 
         A number that is not finite is written as null. ``nimg`` (or ``kimg``) says where in the run it belongs.
@@ -147,13 +147,13 @@ class RunLog:
             known = {name: value for name in _SHORT_NAMES if (value := number(line.get(name))) is not None}
             self._say(f"{self._count()}  {self._speed(rate)}  {_named(known)}".rstrip())
 
-    def picture(self, name: str, file: Path, nimg: int) -> None:
+    def image(self, name: str, file: Path, nimg: int) -> None:
         """Show a picture file in TensorBoard (reduced to 2048 pixels); nothing without TensorBoard."""
         if self._board is None:
             return
-        with Image.open(file) as picture:
-            small = picture.convert("RGB")
-        small.thumbnail((_BOARD_PICTURE_SIZE, _BOARD_PICTURE_SIZE))
+        with Image.open(file) as image:
+            small = image.convert("RGB")
+        small.thumbnail((_BOARD_IMAGE_SIZE, _BOARD_IMAGE_SIZE))
         self._board.add_image(name, np.array(small), nimg, dataformats="HWC")
 
     def note(self, sentence: str) -> None:
@@ -169,10 +169,10 @@ class RunLog:
 
     def _open_files(self) -> None:
         stats = self.run / STATS_NAME
-        gone = mend_records(stats, last_nimg=self._resume_nimg)
+        gone = repair_records(stats, last_nimg=self._resume_nimg)
         if gone > 0:
             self._say(f"{stats}: {gone} line(s), damaged or past {self._kimg:g} kimg, dropped")
-        mend_records(self.run / NOTES_NAME)
+        repair_records(self.run / NOTES_NAME)
         self._stats, self._notes = RecordWriter(stats), RecordWriter(self.run / NOTES_NAME)
         with atomic_path(self.run / ENVIRONMENT_NAME) as temporary:
             described = {**environment(), "total_kimg": self.total_kimg}
@@ -246,7 +246,7 @@ def showing(what: str, *, enabled: bool = True) -> Iterator[Callable[[int, int],
 
 def _named(losses: Mapping[str, float]) -> str:
     order = [*(name for name in _SHORT_NAMES if name in losses), *(name for name in losses if name not in _SHORT_NAMES)]
-    return "  ".join(f"{_SHORT_NAMES.get(name, name)} {float(losses[name]):.3g}" for name in order[:_MOST_LOSSES])
+    return "  ".join(f"{_SHORT_NAMES.get(name, name)} {float(losses[name]):.3g}" for name in order[:_MAX_LOSSES])
 
 
 def _bar(console: Console) -> Progress:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Clock:
+class TrainingProgress:
     """Photos shown, steps taken, seconds spent."""
 
     nimg: int

@@ -25,7 +25,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return [record for _, record in _lines(path)]
 
 
-def mend_records(path: Path, *, last_nimg: float | None = None) -> int:
+def repair_records(path: Path, *, last_nimg: float | None = None) -> int:
     """Rewrite the file, atomically, without damaged lines and without records past ``last_nimg``.
 
     The lines that stay are not altered; a file with nothing to mend is left alone. A record's ``nimg`` counts, else

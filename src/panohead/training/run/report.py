@@ -23,7 +23,7 @@ REPORT_NAME = "report.html"
 SNAPSHOT_FOLDER = "snapshots"
 CONFIG_NAME = "config.json"
 _AXES = ("nimg", "kimg", "step")
-_MOST_NOTES = 200
+_MAX_NOTES = 200
 
 _DISTANCE = ("sliced_wasserstein", "sliced_wasserstein_low", "sliced_wasserstein_high")
 # Section, title, columns, whether it is noisy (and so smoothed). Order is the page's.
@@ -181,12 +181,12 @@ def _notes(run: Path, records: Sequence[Mapping[str, Any]]) -> str:
     if bad > 0:
         lines.append(f"<li>Gradients were not finite in {bad} of {len(records)} ticks.</li>")
     notes = [note for note in read_records(run / NOTES_NAME) if "note" in note]
-    for note in notes[-_MOST_NOTES:]:
+    for note in notes[-_MAX_NOTES:]:
         kimg = number(note.get("kimg"))
         where = "" if kimg is None else f"<time>{escaped(f'{kimg:.1f}')} kimg</time>"
         lines.append(f'<li title="{escaped(note.get("time"))}">{where}{escaped(note["note"])}</li>')
-    if len(notes) > _MOST_NOTES:
-        lines.append(f'<li class="soft">{len(notes) - _MOST_NOTES} older ones in {NOTES_NAME}</li>')
+    if len(notes) > _MAX_NOTES:
+        lines.append(f'<li class="soft">{len(notes) - _MAX_NOTES} older ones in {NOTES_NAME}</li>')
     return f'<h2>Notes</h2><ul class="notes">{"".join(lines)}</ul>' if lines else ""
 
 
@@ -200,13 +200,13 @@ def _snapshots(folder: Path) -> str:
     grids = [file for _, file in sorted(numbered)]
     chosen = [grids[i] for i in sorted({0, len(grids) // 2, len(grids) - 1}, reverse=True)] if grids else []
     others = [file for file in files if file not in grids]
-    figures = [_picture(folder, file, unfolded=i == 0) for i, file in enumerate([*chosen, *others])]
+    figures = [_image(folder, file, unfolded=i == 0) for i, file in enumerate([*chosen, *others])]
     links = ", ".join(f'<a href="{_link(folder, file)}">{escaped(file.stem)}</a>' for file in grids)
     every = f"<details><summary>All {len(grids)} snapshots</summary><p>{links}</p></details>" if len(grids) > 3 else ""
     return f"<h2>Snapshots</h2>{''.join(figures)}{every}"
 
 
-def _picture(folder: Path, file: Path, *, unfolded: bool) -> str:
+def _image(folder: Path, file: Path, *, unfolded: bool) -> str:
     link = _link(folder, file)
     return (
         f"<details{' open' if unfolded else ''}><summary>{escaped(file.stem)}</summary>"

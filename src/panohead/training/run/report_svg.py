@@ -10,8 +10,8 @@ from jaxtyping import Float64, Int64
 
 _WIDTH, _HEIGHT = 360, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 8, 22
-_MOST_POINTS = 400
-_MOST_TOOLTIPS = 40
+_MAX_POINTS = 400
+_MAX_TOOLTIPS = 40
 _FEWEST_TO_SMOOTH = 8
 _FEWEST_TO_CLIP = 20
 _LOG_RATIO = 1e3
@@ -96,7 +96,7 @@ def smoothed(values: Values) -> Values:
     return np.convolve(values, kernel, "same") / np.convolve(np.ones(count), kernel, "same")
 
 
-def thinned(values: Values, most: int = _MOST_POINTS) -> Int64[np.ndarray, " kept"]:
+def thinned(values: Values, most: int = _MAX_POINTS) -> Int64[np.ndarray, " kept"]:
     """Indices of at most ``most`` points that keep the look: lowest and highest of every stretch, first and last."""
     count = len(values)
     if count <= most:
@@ -167,12 +167,12 @@ def short(value: float, span: float) -> str:
 
 def _curve(axes: _Axes, x: Values, curve: Values, mean: Values, name: str) -> list[str]:
     across, down, middle = axes.across(x), axes.down(curve), axes.down(mean)
-    kept, kept_mean = thinned(curve), thinned(mean, _MOST_POINTS // 2)
+    kept, kept_mean = thinned(curve), thinned(mean, _MAX_POINTS // 2)
     parts = []
     if mean is not curve:
         parts.append(f'<polyline class="raw {name}" points="{_points(across[kept], down[kept])}"/>')
     parts.append(f'<polyline class="mean {name}" points="{_points(across[kept_mean], middle[kept_mean])}"/>')
-    if len(curve) <= _MOST_TOOLTIPS:
+    if len(curve) <= _MAX_TOOLTIPS:
         parts.extend(
             f'<circle class="dot {name}" cx="{px:.1f}" cy="{py:.1f}" r="2"/>'
             for px, py in zip(across, down, strict=True)
@@ -187,7 +187,7 @@ def _points(x: Values, y: Values) -> str:
 def _tooltips(chart: Chart, axes: _Axes) -> list[str]:
     """Invisible columns whose ``<title>`` a browser shows under the pointer: values without any script."""
     longest = max(chart.series, key=lambda s: len(s.x)).x
-    stops = longest[np.unique(np.linspace(0, len(longest) - 1, _MOST_TOOLTIPS).round().astype(int))]
+    stops = longest[np.unique(np.linspace(0, len(longest) - 1, _MAX_TOOLTIPS).round().astype(int))]
     across = axes.across(stops)
     edges = np.concatenate([[_LEFT], (across[1:] + across[:-1]) / 2, [_WIDTH - _RIGHT]])
     parts = []

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Tally:
+class RunningMeans:
     """Sums and counts by name. Values stay on their device until :meth:`take`."""
 
     def __init__(self) -> None:

@@ -18,10 +18,10 @@ from panohead.rendering.renderer import RayRandomness, RayRendering
 from panohead.stylegan.synthesis_layers import PixelNoise
 
 YAWS_DEG = tuple(range(0, 360, 45))
-_LARGEST_CELL = 256
+_MAX_CELL = 256
 _PADDING = 4
 # WebP ends at 16383 pixels a side; some are left for labels.
-_LONGEST_SHEET = 16000
+_MAX_SHEET = 16000
 
 
 @torch.no_grad()
@@ -64,14 +64,14 @@ def snapshot_grid(
     resolution = neural_rendering_resolution or generator.config.neural_rendering_resolution
     label = Camera.orbit().expand(1).to_label() if conditioning_label is None else conditioning_label
     labels = torch.stack([Camera.orbit(yaw, pitch_deg).to_label() for yaw in yaws_deg]).to(device)
-    room = _LONGEST_SHEET // max(3 * len(z), len(labels)) - 2 * _PADDING
-    cell = max(1, min(_LARGEST_CELL, generator.config.superresolution.output_resolution, room))
+    room = _MAX_SHEET // max(3 * len(z), len(labels)) - 2 * _PADDING
+    cell = max(1, min(_MAX_CELL, generator.config.superresolution.output_resolution, room))
     rows: list[list[Image.Image]] = []
     with _evaluating(generator):
         for latent in z.to(device).split(1):
             ws = generator.mapping(latent, label.to(device), truncation_psi=truncation_psi)
             views = [_cells(r, generator, cell) for r in _renderings(generator, ws, labels, resolution, batch)]
-            rows.extend([picture for view in views for picture in view[line]] for line in range(3))
+            rows.extend([image for view in views for image in view[line]] for line in range(3))
     names = [name for i in range(len(z)) for name in (f"head {i}", "depth", "mask")]
     columns = [f"{yaw:g}\N{DEGREE SIGN}" for yaw in yaws_deg]
     sheet = contact_sheet(rows, row_labels=names, column_labels=columns, title=title, cell_size=cell, padding=_PADDING)
@@ -110,16 +110,16 @@ def _cells(
 ) -> tuple[list[Image.Image], list[Image.Image], list[Image.Image]]:
     """Picture, depth and mask of every view. Depth has the same colours in every snapshot of a run."""
     box = generator.config.rendering.box_warp
-    pictures, depths, masks = [], [], []
+    images, depths, masks = [], [], []
     for image, depth, weights in zip(rendering.image, rendering.depth, rendering.weights, strict=True):
         mask = mask_to_pil(weights.nan_to_num(0))
         # Visible surfaces lie between the near side of the box and a little beyond its middle.
-        colours = depth_preview(depth, near=RADIUS - 0.4 * box, far=RADIUS + 0.1 * box)
-        faded = Image.composite(colours, Image.new("RGB", colours.size, "white"), mask)
-        pictures.append(to_pil(image.nan_to_num(-1)))
+        colors = depth_preview(depth, near=RADIUS - 0.4 * box, far=RADIUS + 0.1 * box)
+        faded = Image.composite(colors, Image.new("RGB", colors.size, "white"), mask)
+        images.append(to_pil(image.nan_to_num(-1)))
         depths.append(faded.resize((cell, cell), Image.Resampling.NEAREST))
         masks.append(mask.resize((cell, cell), Image.Resampling.NEAREST))
-    return pictures, depths, masks
+    return images, depths, masks
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from panohead.evaluation.distributions.sliced_wasserstein import (
 )
 from panohead.models.generator import Generator
 from panohead.training.config import TrainConfig
-from panohead.training.networks import Players
+from panohead.training.networks import TrainingNetworks
 from panohead.training.randomness import seeded
 from panohead.training.run.snapshot_grid import snapshot_grid
 
@@ -27,26 +27,28 @@ GRID_HEADS = 4
 GRID_PSI = 0.7
 
 
-def save_snapshot(run: Path, players: Players, config: TrainConfig, nimg: int, figures: dict[str, Any]) -> Path:
+def save_snapshot(
+    run: Path, networks: TrainingNetworks, config: TrainConfig, nimg: int, figures: dict[str, Any]
+) -> Path:
     """``RUN/snapshots/kimg-000012.safetensors`` with "G_ema", float16, and the run's whole configuration."""
     file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     notes = {"training": asdict(config), "figures": figures}
-    save_checkpoint(file, {"G_ema": players.generator_ema}, kimg=nimg / 1000, notes=notes, dtype="float16")
+    save_checkpoint(file, {"G_ema": networks.generator_ema}, kimg=nimg / 1000, notes=notes, dtype="float16")
     return file
 
 
-def save_grid(run: Path, players: Players, config: TrainConfig, nimg: int) -> Path:
+def save_grid(run: Path, networks: TrainingNetworks, config: TrainConfig, nimg: int) -> Path:
     """``RUN/snapshots/kimg-000012.webp``: fixed heads from eight sides, with depth and mask."""
     rng = seeded("cpu", config.seed, "grid")
     z = torch.randn(GRID_HEADS, config.generator.z_dim, generator=rng)
     file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.webp"
     file.parent.mkdir(parents=True, exist_ok=True)
-    device = next(players.generator_ema.parameters()).device
+    device = next(networks.generator_ema.parameters()).device
     # Heads that are trained without a camera are drawn without one.
     blind = config.schedules.pose_swap_probability is None
     return snapshot_grid(
-        players.generator_ema,
+        networks.generator_ema,
         z=z.to(device),
         truncation_psi=GRID_PSI,
         file=file,
@@ -86,7 +88,7 @@ class DistanceMeter:
         return torch.stack([dataset[int(i)].image for i in chosen]).float() / 127.5 - 1
 
     def _heads(self, generator: Generator) -> Float[Tensor, "image 3 height width"]:
-        return torch.cat([pictures.cpu() for pictures in self._batches(generator)])
+        return torch.cat([images.cpu() for images in self._batches(generator)])
 
     @torch.no_grad()
     def _batches(self, generator: Generator) -> Iterator[Tensor]:

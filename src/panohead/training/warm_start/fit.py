@@ -20,7 +20,7 @@ from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
 from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
-from panohead.training.warm_start.latent_codes import picture_codes
+from panohead.training.warm_start.latent_codes import image_codes
 from panohead.training.warm_start.multiview import MultiViewData
 from panohead.training.warm_start.patches import (
     PatchBatch,
@@ -86,8 +86,8 @@ class WarmStart:
             torch.manual_seed(config.seed)
             self.generator = Generator(config.generator)
             self.codes = nn.Embedding(people, config.generator.z_dim, sparse=True)
-        _start_with_fog(self.generator, config.density_gain)
-        _start_position_maps(self.generator)
+        _initialize_density(self.generator, config.density_gain)
+        _initialize_position_maps(self.generator)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self._maps = [layer.noise_const.requires_grad_() for layer in _noisy_layers(self.generator)]
         mapping = list(self.generator.mapping_network.parameters())
@@ -100,14 +100,14 @@ class WarmStart:
         if self._maps:
             groups.append((self._maps, config.position_map_learning_rate))
         self._rates = tuple(rate for _, rate in groups)
-        self.optimiser = torch.optim.Adam([{"params": group} for group, _ in groups], betas=(0.9, 0.99))
-        self.code_optimiser = torch.optim.SparseAdam(list(self.codes.parameters()))
+        self.optimizer = torch.optim.Adam([{"params": group} for group, _ in groups], betas=(0.9, 0.99))
+        self.code_optimizer = torch.optim.SparseAdam(list(self.codes.parameters()))
         self.step_count = 0
 
     @torch.no_grad()
     def start_codes(self, data: MultiViewData) -> None:
         """Begin with codes from the looks of the people instead of random ones."""
-        self.codes.weight.copy_(picture_codes(data, self.config.generator.z_dim, self.rng))
+        self.codes.weight.copy_(image_codes(data, self.config.generator.z_dim, self.rng))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next steps depend on."""
@@ -117,8 +117,8 @@ class WarmStart:
             "generator": self.generator.state_dict(),
             "average": self.average.state_dict(),
             "codes": self.codes.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "code_optimiser": self.code_optimiser.state_dict(),
+            "optimiser": self.optimizer.state_dict(),
+            "code_optimiser": self.code_optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -127,8 +127,8 @@ class WarmStart:
         self.rng.set_state(state["rng"])
         for name in ("generator", "average", "codes"):
             getattr(self, name).load_state_dict(state[name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.code_optimiser.load_state_dict(state["code_optimiser"])
+        self.optimizer.load_state_dict(state["optimiser"])
+        self.code_optimizer.load_state_dict(state["code_optimiser"])
 
     def step(self, data: MultiViewData) -> dict[str, float]:
         """One step of gradient descent; returns the losses by name."""
@@ -150,12 +150,12 @@ class WarmStart:
             mask_weight=config.mask_weight,
             picture_weight=config.picture_weight,
         )
-        self.optimiser.zero_grad(set_to_none=True)
-        self.code_optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.code_optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
-        self.optimiser.step()
+        self.optimizer.step()
         if self.config.learn_codes:
-            self.code_optimiser.step()
+            self.code_optimizer.step()
         self.step_count += 1
         self._update_average()
         return {name: float(value.detach()) for name, value in losses.items()}
@@ -185,9 +185,9 @@ class WarmStart:
         last = rows[:, -1:].expand(-1, 3, -1)
         blocks = generator.superresolution
         noise = PixelNoise(mode=blocks.config.noise_mode)
-        x, picture = blocks.block0(features, raw, last, noise=noise)
-        _, picture = blocks.block1(x, picture, last, noise=noise)
-        return PatchRendering(raw, weights, picture)
+        x, image = blocks.block0(features, raw, last, noise=noise)
+        _, image = blocks.block1(x, image, last, noise=noise)
+        return PatchRendering(raw, weights, image)
 
     @torch.no_grad()
     def finished(self) -> Generator:
@@ -203,9 +203,9 @@ class WarmStart:
 
     def _set_rates(self) -> None:
         factor = rate_factor(self.config, self.step_count)
-        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
-        for group in self.code_optimiser.param_groups:
+        for group in self.code_optimizer.param_groups:
             group["lr"] = self.config.code_learning_rate * factor
 
     @torch.no_grad()
@@ -224,7 +224,7 @@ def rate_factor(config: WarmStartConfig, step: int) -> float:
     return min(1.0, (step + 1) / config.warmup_steps, max(0.02, left))
 
 
-def _start_with_fog(generator: Generator, gain: float) -> None:
+def _initialize_density(generator: Generator, gain: float) -> None:
     """White where there is nothing, and a density of thin fog that small changes of the hidden units turn solid."""
     assert generator.torgb_raw is not None
     with torch.no_grad():
@@ -238,7 +238,7 @@ def _noisy_layers(generator: Generator) -> list[SynthesisLayer]:
     return [m for m in generator.backbone.modules() if isinstance(m, SynthesisLayer) and m.use_noise]
 
 
-def _start_position_maps(generator: Generator) -> None:
+def _initialize_position_maps(generator: Generator) -> None:
     """No noise at first, at full strength: the maps are learnt, the strengths are not."""
     for layer in _noisy_layers(generator):
         layer.noise_const.zero_()

@@ -16,11 +16,11 @@ from panohead.training.warm_start.multiview import MultiViewData
 SIDE = 8
 """Pixels a side of the small views."""
 
-LEAST_SPREAD = 1e-3
+MIN_SPREAD = 1e-3
 """Of a component, as a share of the first one's: beyond it there is rounding, not looks."""
 
 
-def picture_codes(data: MultiViewData, z_dim: int, rng: torch.Generator) -> Float[Tensor, "person z_dim"]:
+def image_codes(data: MultiViewData, z_dim: int, rng: torch.Generator) -> Float[Tensor, "person z_dim"]:
     """One code a person from the looks of its views; random directions where there are fewer components than numbers.
 
     People with fewer views than the others repeat some of theirs.
@@ -28,7 +28,7 @@ def picture_codes(data: MultiViewData, z_dim: int, rng: torch.Generator) -> Floa
     looks = torch.stack([_look(data, person) for person in range(data.people)])
     looks = looks - looks.mean(dim=0)
     left, spread, _ = torch.linalg.svd(looks, full_matrices=False)
-    count = min(z_dim, int((spread > LEAST_SPREAD * spread[0]).sum()))
+    count = min(z_dim, int((spread > MIN_SPREAD * spread[0]).sum()))
     codes = torch.randn(data.people, z_dim, generator=rng)
     if count:
         codes[:, :count] = left[:, :count] * data.people**0.5
@@ -40,5 +40,5 @@ def _look(data: MultiViewData, person: int) -> Float[Tensor, " number"]:
     yaws = Camera.from_label(data.labels[views]).angles_deg()[:, 0]
     most = int(torch.bincount(data.person).max())
     chosen = views[yaws.argsort()][(torch.arange(most) * len(views)) // most]
-    pictures = torch.cat([data.images[chosen], data.masks[chosen]], dim=1).float() / 255
-    return F.adaptive_avg_pool2d(pictures, SIDE).flatten()
+    images = torch.cat([data.images[chosen], data.masks[chosen]], dim=1).float() / 255
+    return F.adaptive_avg_pool2d(images, SIDE).flatten()

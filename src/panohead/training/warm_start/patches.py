@@ -25,7 +25,7 @@ class PatchBatch:
     labels: Float[Tensor, "people_view 25"]
     offsets: Int[Tensor, "people_view 2"]
     resolution: int
-    picture: Float[Tensor, "people_view 3 out_height out_width"]
+    image: Float[Tensor, "people_view 3 out_height out_width"]
     mask: Float[Tensor, "people_view 1 out_height out_width"]
 
 
@@ -35,7 +35,7 @@ class PatchRendering:
 
     raw: Float[Tensor, "people_view 3 height width"]
     weights: Float[Tensor, "people_view 1 height width"]
-    picture: Float[Tensor, "people_view 3 out_height out_width"] | None
+    image: Float[Tensor, "people_view 3 out_height out_width"] | None
 
 
 def pick_patches(
@@ -110,8 +110,8 @@ def render_patches(
         fine = importance_depths(coarse, weights, u).sort(dim=-1).values
         where = points(fine)
     if not field.composites_hidden_units:
-        density, colour = field(where)
-        result = composite(colour.reshape(*fine.shape, -1), _clean(density, where, scene).reshape(fine.shape), fine)
+        density, color = field(where)
+        result = composite(color.reshape(*fine.shape, -1), _clean(density, where, scene).reshape(fine.shape), fine)
         return result.features, result.weight_sum
     empty = None
     if scene.crop_margin > 0:
@@ -128,8 +128,8 @@ def patch_losses(
     batch: PatchBatch, rendering: PatchRendering, *, detail_weight: float, mask_weight: float, picture_weight: float
 ) -> dict[str, Tensor]:
     """Named losses and their weighted "total"; the raw colours have weight 1."""
-    pixels = batch.picture.shape[-1] // rendering.raw.shape[-1]
-    raw_target, mask_target = F.avg_pool2d(batch.picture, pixels), F.avg_pool2d(batch.mask, pixels)
+    pixels = batch.image.shape[-1] // rendering.raw.shape[-1]
+    raw_target, mask_target = F.avg_pool2d(batch.image, pixels), F.avg_pool2d(batch.mask, pixels)
     weights = rendering.weights.clamp(1e-4, 1 - 1e-4)
     losses = {
         "colour": (rendering.raw - raw_target).abs().mean(),
@@ -137,11 +137,11 @@ def patch_losses(
         "mask": F.binary_cross_entropy(weights, mask_target),
     }
     total = losses["colour"] + detail_weight * losses["detail"] + mask_weight * losses["mask"]
-    if rendering.picture is not None:
-        pixels = batch.picture.shape[-1] // rendering.picture.shape[-1]
-        target = F.avg_pool2d(batch.picture, pixels)
-        losses["picture"] = (rendering.picture - target).abs().mean() + detail_weight * detail_loss(
-            rendering.picture, target
+    if rendering.image is not None:
+        pixels = batch.image.shape[-1] // rendering.image.shape[-1]
+        target = F.avg_pool2d(batch.image, pixels)
+        losses["picture"] = (rendering.image - target).abs().mean() + detail_weight * detail_loss(
+            rendering.image, target
         )
         total = total + picture_weight * losses["picture"]
     return losses | {"total": total}

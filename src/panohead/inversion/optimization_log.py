@@ -16,7 +16,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Step:
+class OptimizationStep:
     """One step done: ``number`` of at most ``total`` of a phase ("screen", "search", "tune"), with its losses."""
 
     phase: str
@@ -26,10 +26,10 @@ class Step:
 
 
 @dataclass
-class Journal:
+class OptimizationLog:
     """Attributes:
     on_step: called after every step.
-    on_remark: called with a sentence about a photo as soon as there is one, before the first step.
+    on_note: called with a sentence about a photo as soon as there is one, before the first step.
     should_stop: asked before every step; True ends the phase with the best so far.
     path: file to save the state in; None keeps nothing.
     resume: continue from that file if it is there.
@@ -37,15 +37,15 @@ class Journal:
     save_every: steps between two saves.
     """
 
-    on_step: Callable[[Step], None] | None = None
-    on_remark: Callable[[str], None] | None = None
+    on_step: Callable[[OptimizationStep], None] | None = None
+    on_note: Callable[[str], None] | None = None
     should_stop: Callable[[], bool] | None = None
     path: Path | None = None
     resume: bool = False
     identity: str = ""
     save_every: int = 20
-    steps: list[Step] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    steps: list[OptimizationStep] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     stopped: bool = False
     _states: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ class Journal:
         Raises:
             PanoHeadError: when it is damaged or belongs to another task.
         """
-        self.identity, self.steps, self.remarks, self.stopped, self._states = identity, [], [], False, {}
+        self.identity, self.steps, self.notes, self.stopped, self._states = identity, [], [], False, {}
         if not self.resume or self.path is None or not self.path.is_file():
             return
         try:
@@ -65,7 +65,7 @@ class Journal:
                     f"{self.path} is of other photos, another checkpoint or other settings; give those, or start anew "
                     "without --resume"
                 )
-            self.steps = [Step(*row) for row in stored["steps"]]
+            self.steps = [OptimizationStep(*row) for row in stored["steps"]]
             self._states = stored["states"]
         except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
             raise PanoHeadError(f"{self.path} cannot be continued from; start anew without --resume") from error
@@ -74,7 +74,7 @@ class Journal:
         """What :meth:`save_state` stored of a phase, None if it has not begun."""
         return self._states.get(phase)
 
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether to end now; once asked, always."""
         self.stopped = self.stopped or (self.should_stop is not None and self.should_stop())
         return self.stopped
@@ -82,7 +82,7 @@ class Journal:
     def record(self, phase: str, number: int, total: int, losses: Mapping[str, Tensor | float]) -> None:
         """Tell of a step."""
         plain = {name: float(v.detach()) if isinstance(v, Tensor) else float(v) for name, v in losses.items()}
-        step = Step(phase, number, total, plain)
+        step = OptimizationStep(phase, number, total, plain)
         self.steps.append(step)
         if self.on_step is not None:
             self.on_step(step)
@@ -101,7 +101,7 @@ class Journal:
         if self.stopped and not self._states:
             self._write(steps=[])  # they will be done again
 
-    def _write(self, steps: list[Step] | None = None) -> None:
+    def _write(self, steps: list[OptimizationStep] | None = None) -> None:
         if self.path is None:
             return
         content = {
