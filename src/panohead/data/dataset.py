@@ -1,7 +1,7 @@
 """Photos with foreground masks and cameras, read from the official layout (facts section 6) or from shards.
 
 Pictures lie in a folder or zip archive together with ``dataset.json``; masks lie in a second one under the same names,
-in any image format. Everything stays in bytes; :class:`panohead.training.losses.Photos` brings it into range.
+in any image format. Everything stays in bytes; :class:`panohead.training.losses.RealBatch` brings it into range.
 """
 
 import hashlib

@@ -187,8 +187,8 @@ class _Backward:
             rays, grid = self.heads[image]
             self.kernels.backward(
                 which, rays, _kept(self.kept, image), grid, layer, density, weight,
-                self.kernels.Pull(*(x[image] for x in pulls)),
-                self.kernels.Decoded(*(x[number].numpy() for x in sums)), self.sampled[image],
+                self.kernels.OutputGradients(*(x[image] for x in pulls)),
+                self.kernels.DecoderGradients(*(x[number].numpy() for x in sums)), self.sampled[image],
             )  # fmt: skip
 
         run(work, list(range(len(self.parts))))

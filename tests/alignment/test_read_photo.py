@@ -13,8 +13,7 @@ from panohead.alignment import read_photo as process_photo
 from panohead.alignment.read_photo import read_photo
 from panohead.errors import PanoHeadError
 from panohead.preparation.sources import list_photos, printable
-
-from .odd_files import encoded
+from preparation.odd_files import encoded
 
 
 def gradient(width: int = 40, height: int = 30) -> Image.Image:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alignment.test_pose_network import FakeNetwork, whenet_outputs
 from panohead.alignment.align import align, align_all, align_face
 from panohead.alignment.angles import view_of_orbit
 from panohead.alignment.body_pose import LEFT_EAR, NOSE, RIGHT_EAR
@@ -23,8 +24,6 @@ from panohead.alignment.pose_network import PoseModel
 from panohead.alignment.quality import CropFacts, QualityGates, face_visible, flags, gate, sharpness
 from panohead.data.duplicates import image_hash, repeated
 from panohead.preparation.sources import list_photos
-
-from .test_pose import FakeNetwork, whenet_outputs
 
 SHAPE = (480, 640, 3)
 IMAGE = np.zeros(SHAPE, dtype=np.uint8)

@@ -43,7 +43,7 @@ def test_reads_people_on_white(tmp_path: Path) -> None:
 
 def test_reads_what_synthesize_writes() -> None:
     """A line a person, zips: the pictures beside this file."""
-    data = load_multiview(Path(__file__).parent / "heads", 32)
+    data = load_multiview(Path(__file__).parents[1] / "heads", 32)
     assert data.people == 8
     assert data.person.bincount().tolist() == [8] * 8
     assert data.images.shape == (64, 3, 32, 32)
@@ -51,7 +51,7 @@ def test_reads_what_synthesize_writes() -> None:
 
 def test_codes_follow_looks() -> None:
     """Whitened, and people with the same pictures have the same code."""
-    data = load_multiview(Path(__file__).parent / "heads", 32)
+    data = load_multiview(Path(__file__).parents[1] / "heads", 32)
     codes = image_codes(data, 5, torch.Generator().manual_seed(0))
     assert codes.mean(dim=0).abs().max() < 1e-4
     torch.testing.assert_close(torch.cov(codes.T, correction=0), torch.eye(5), atol=1e-3, rtol=0)

@@ -185,7 +185,7 @@ def test_an_own_mask_of_a_whole_photo_is_cut_with_it(image: Image.Image) -> None
 
 
 @pytest.mark.parametrize(
-    ("turn_deg", "label_deg", "doubted"),
+    ("turn_deg", "label_deg", "mismatched"),
     [(0, 0, False), (0, 20, False), (40, 25, False), (40, -40, True), (0, 90, True), (0, 180, True), (-30, 20, True)],
 )
 def test_a_label_of_another_view_is_noticed(
