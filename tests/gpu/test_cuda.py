@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tiny
-from models.official_cases import golden_generator, mixed_ws, randomness
+from models.official_cases import draws, golden_generator, mixed_ws
 from panohead.cli.main import main
 from panohead.geometry import Camera
 from panohead.head import Head
@@ -34,9 +34,7 @@ def test_golden_numbers(name: str) -> None:
     ws, label = mixed_ws(name, generator.cpu()).cuda(), golden.tensor(name, "c").cuda()
     generator.cuda()
     resolution = 32 if name == "gen_p2" else 16
-    result = generator.synthesis(
-        ws, label, neural_rendering_resolution=resolution, **randomness(len(ws), resolution, 12)
-    )
+    result = generator.synthesis(ws, label, neural_rendering_resolution=resolution, **draws(len(ws), resolution, 12))
     golden.assert_close(name, f"r{resolution}_const/image_raw_before_sr", result.image_raw, strict=False)
     golden.assert_close(name, f"r{resolution}_const/mask", result.mask, strict=False)
 
