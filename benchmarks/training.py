@@ -70,12 +70,12 @@ def moves(config: TrainConfig, device: torch.device) -> dict[str, Callable[[], N
     }
 
 
-def _optimize(networks: TrainingNetworks, player: str, loss: Callable[[], Tensor]) -> None:
+def _optimize(networks: TrainingNetworks, name: str, loss: Callable[[], Tensor]) -> None:
     """As ``panohead.training.step`` does it."""
-    network: nn.Module = getattr(networks, player)
+    network: nn.Module = getattr(networks, name)
     for other in (networks.generator, networks.discriminator):
         other.requires_grad_(other is network)
-    optimizer: torch.optim.Adam = getattr(networks, f"{player}_optimizer")
+    optimizer: torch.optim.Adam = getattr(networks, f"{name}_optimizer")
     optimizer.zero_grad(set_to_none=True)
     loss().backward()
     sanitize_gradients(network.parameters())

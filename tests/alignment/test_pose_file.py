@@ -8,7 +8,7 @@ from panohead.alignment.pose_file import GivenPose, find_pose, notes_on_poses, r
 from panohead.errors import PanoHeadError
 
 
-def test_sidecar(tmp_path: Path) -> None:
+def test_pose_files(tmp_path: Path) -> None:
     path = tmp_path / "poses.csv"
     path.write_text(
         "\ufefffile, yaw_deg, pitch_deg, roll_deg, box\n"
@@ -35,7 +35,7 @@ def test_sidecar(tmp_path: Path) -> None:
         "file,yaw_deg\na,nan",
     ],
 )
-def test_bad_sidecars_are_named(tmp_path: Path, text: str) -> None:
+def test_bad_pose_files_are_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "poses.csv"
     path.write_text(text)
     with pytest.raises(PanoHeadError, match=r"poses\.csv"):

@@ -27,14 +27,14 @@ def test_minimize_ends_at_the_best_it_saw() -> None:
     assert float(x.detach()) == min(seen[:5], key=abs)
 
 
-def test_the_best_is_known_by_the_judged_part() -> None:
+def test_the_best_is_known_by_the_criterion() -> None:
     """The total is larger at every other step; the part falls all the time, so the last step is the best."""
     x = torch.tensor([1.0], requires_grad=True)
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         return {"loss": x.sum() + (5 if step % 2 else 0), "photos": x.sum()}
 
-    optimize("tune", [(x, 0.1)], losses, 4, OptimizationLog(), Plateau(), judged="photos")
+    optimize("tune", [(x, 0.1)], losses, 4, OptimizationLog(), Plateau(), criterion="photos")
     assert float(x.detach()) == pytest.approx(0.7)
 
 

@@ -90,7 +90,7 @@ def test_stopped_before_the_first_step_it_can_be_gone_on_with(
     assert torch.equal(went_on.ws, run(predictor, crop).ws)
 
 
-def test_one_journal_serves_two_people_in_turn(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+def test_one_log_serves_two_people_in_turn(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
     log = OptimizationLog(path=tmp_path / "state")
     run(predictor, crop, log)
     mirrored = np.ascontiguousarray(crop[:, ::-1])

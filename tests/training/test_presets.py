@@ -60,7 +60,7 @@ def test_presets_survive_json_and_fit_together(name: str) -> None:
 
 
 @pytest.mark.parametrize("preset", [demo_128, demo_64])
-def test_demo_players_are_small(preset) -> None:
+def test_demo_networks_are_small(preset) -> None:
     config = preset()
     for network in (Generator(config.generator), Discriminator(config.discriminator)):
         assert sum(p.numel() for p in network.parameters()) < 6e6

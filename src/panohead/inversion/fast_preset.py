@@ -160,5 +160,5 @@ def tune(
     plateau = Plateau(patience=40, least_gain=0.005)
     # The loss of steps that look at an unseen side cannot be compared with that of the others.
     steps = config.tuning_steps
-    optimize("tune", variables, losses, steps, log, plateau, warmup=_TUNING_WARMUP, falling=True, judged="photos")
+    optimize("tune", variables, losses, steps, log, plateau, warmup=_TUNING_WARMUP, falling=True, criterion="photos")
     return tuned.requires_grad_(False)

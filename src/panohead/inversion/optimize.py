@@ -53,7 +53,7 @@ def optimize(
     *,
     warmup: int = 1,
     falling: bool = False,
-    judged: str = "loss",
+    criterion: str = "loss",
 ) -> None:
     """Make ``losses(step)["loss"]`` small by moving the variables, in place; they end at the best that was seen.
 
@@ -61,7 +61,7 @@ def optimize(
         variables: leaves that require gradients, with their learning rates.
         losses: the loss and its parts, for the journal.
         warmup: steps over which the learning rates rise; Adam's first steps are as large as its later ones otherwise.
-        judged: the part by which the best and a plateau are known.
+        criterion: the part by which the best and a plateau are known.
         falling: let the learning rates fall to zero at the last step, as half a cosine.
     """
     tensors = [tensor for tensor, _ in variables]
@@ -82,7 +82,7 @@ def optimize(
         if log.stop_requested() or plateau.over:
             break
         parts = losses(step)
-        value = float(parts[judged].detach())
+        value = float(parts[criterion].detach())
         if not math.isfinite(float(parts["loss"].detach())):
             log.notes.append(f"The phase '{phase}' lost its footing at step {step + 1} and ended there.")
             break

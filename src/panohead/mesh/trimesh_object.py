@@ -34,7 +34,7 @@ def to_trimesh(
     """The surface as a ``trimesh.Trimesh``, y up, face toward +z, with sRGB vertex colours.
 
     unit: "metre" (life size, see METERS_PER_WORLD_UNIT) or "world". level: the density at the surface, if known.
-    ``mesh.metadata`` holds unit, world_units_per_meter, axes, watertight, triangles, level, generator, notice and
+    ``mesh.metadata`` holds unit, world_units_per_metre, axes, watertight, triangles, level, generator, notice and
     digital_source_type, which ``write_mesh`` puts into files.
     """
     scale = METERS_PER_WORLD_UNIT if unit == "metre" else 1.0
@@ -47,7 +47,7 @@ def to_trimesh(
     )
     if unit == "metre":
         mesh.units = "meters"
-    mesh.metadata.update(unit=unit, world_units_per_meter=1 / METERS_PER_WORLD_UNIT, axes=AXES)
+    mesh.metadata.update(unit=unit, world_units_per_metre=1 / METERS_PER_WORLD_UNIT, axes=AXES)
     describe(mesh)
     if level is not None:
         mesh.metadata["level"] = float(level)
