@@ -1,7 +1,7 @@
 """The surface of a head: density at the nodes of a regular grid, marching cubes, the largest closed piece.
 
 World frame: y up, face toward +z, the box from -box_warp/2 to box_warp/2. Coordinates stay in world units here
-(``mesh_object.to_trimesh`` turns them into metres). Density is raw sigma, before softplus(sigma - 1), as the decoder
+(``trimesh_object.to_trimesh`` turns them into metres). Density is raw sigma, before softplus(sigma - 1), as the decoder
 gives it; the official surface is sigma = 10 (facts, section 7). Differences from the official extraction: its grid is
 sheared by up to one voxel, ours is not; its border is 30/256 of the box on every side (38/256 at the top of films),
 ours is the renderer's crop in x and z, so that the mesh ends where the pictures do, and the outermost nodes in y.
