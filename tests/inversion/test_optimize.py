@@ -9,9 +9,9 @@ from panohead.inversion.optimize import Plateau, optimize
 
 def test_plateau_cuts_and_then_ends() -> None:
     plateau = Plateau(patience=3, least_gain=0.1, cuts=1)
-    assert [plateau.see(loss) for loss in (10, 8, 7.9, 7.8, 7.7)] == [False, False, False, False, True]
+    assert [plateau.update(loss) for loss in (10, 8, 7.9, 7.8, 7.7)] == [False, False, False, False, True]
     assert not plateau.over
-    assert [plateau.see(loss) for loss in (5, 5, 5, 5)] == [False, False, False, True]
+    assert [plateau.update(loss) for loss in (5, 5, 5, 5)] == [False, False, False, True]
     assert plateau.over
 
 

@@ -39,9 +39,9 @@ class CameraError:
         """Look from all sides, from a little below and above."""
         for i, yaw in enumerate(YAWS):
             pitch = PITCHES[(i + views.index) % len(PITCHES)]
-            self.look(views.at(yaw, pitch).image, Camera.orbit(yaw, pitch))
+            self.measure(views.at(yaw, pitch).image, Camera.orbit(yaw, pitch))
 
-    def look(self, image: Float[Tensor, "3 height width"], wanted: Camera) -> None:
+    def measure(self, image: Float[Tensor, "3 height width"], wanted: Camera) -> None:
         """Estimate the camera of one picture ([-1, 1]) that is to have been seen by ``wanted``."""
         low = min(int(abs(_looking(wanted)[0]) + 1e-6) // BIN_DEG * BIN_DEG, 180 - BIN_DEG)
         name = f"{low}-{low + BIN_DEG}"

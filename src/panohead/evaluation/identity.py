@@ -36,9 +36,9 @@ class Identity:
     def add(self, views: HeadViews) -> None:
         """Embed five views of the face."""
         for yaw in YAWS:
-            self.look(views.at(yaw).image, views.index)
+            self.measure(views.at(yaw).image, views.index)
 
-    def look(self, image: Float[Tensor, "3 height width"], person: int) -> None:
+    def measure(self, image: Float[Tensor, "3 height width"], person: int) -> None:
         """Embed one picture ([-1, 1]) of the person with this number."""
         self.views += 1
         vector = self.embedder.embed(image)

@@ -59,7 +59,7 @@ class MaskError:
         for yaw in YAWS:
             frame = views.at(yaw)
             # Segmenters lose heads on white; grey is put behind by the generator's own mask.
-            found = self.look(frame.image if own_background else frame.on(GRAY).image, frame.alpha())
+            found = self.measure(frame.image if own_background else frame.on(GRAY).image, frame.alpha())
             if self._previous is not None and own_background:
                 other = views.head.render(Camera.orbit(yaw), background=self._previous.head)
                 swapped = self.segmenter.mask(other.image)
@@ -68,7 +68,7 @@ class MaskError:
             self._previous.head.forget()
         self._previous = HeadViews(views.head, views.index)
 
-    def look(
+    def measure(
         self, image: Float[Tensor, "3 height width"], mask: Float[Tensor, "1 height width"]
     ) -> Float[Tensor, "1 found_height found_width"]:
         """Compare one picture's mask with its segmentation, which is returned."""

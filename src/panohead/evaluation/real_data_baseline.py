@@ -44,9 +44,9 @@ def tools_on_photos(
         image = from_bytes(next(photos.batches(chosen[chosen == index], resolution, 1)))[0]
         if masks is not None:
             mask = photos.dataset[int(index)].mask.float() / 255
-            masks.look(image, _fit(mask, resolution))
+            masks.measure(image, _fit(mask, resolution))
         if cameras is not None:
-            cameras.look(image, Camera.from_label(label))
+            cameras.measure(image, Camera.from_label(label))
         if faces is not None and abs(yaw) >= min(BACK_YAWS):
             faces.detect("back", image)
         elif faces is not None and abs(yaw) <= max(FRONT_YAWS):
@@ -54,7 +54,7 @@ def tools_on_photos(
     people = None if embedder is None else Identity(embedder)
     if people is not None:
         for index, person in _faces(photos, count):
-            people.look(from_bytes(next(photos.batches(np.array([index]), resolution, 1)))[0], person)
+            people.measure(from_bytes(next(photos.batches(np.array([index]), resolution, 1)))[0], person)
     metrics = [metric for metric in (masks, faces, cameras) if metric is not None]
     found = [result for metric in metrics for result in metric.results()]
     return found + (people.results() if people is not None and people.views else [])

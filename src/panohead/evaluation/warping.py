@@ -49,13 +49,13 @@ def warp(
     """
     places, distance, _ = project(points_of(target), source.camera)
 
-    def look(values: Float[Tensor, "channel height width"]) -> Float[Tensor, "channel height width"]:
+    def sample(values: Float[Tensor, "channel height width"]) -> Float[Tensor, "channel height width"]:
         return F.grid_sample(values[None], places[None], mode="bilinear", align_corners=False)[0]
 
     inside = (places.abs() < 1 - 1 / target.depth.shape[-1]).all(dim=-1)
-    surface = (look(source.depth)[0] - distance).abs() < tolerance
-    opaque = (target.mask[0] > OPAQUE) & (look(source.mask)[0] > OPAQUE)
-    return look(source.image), inside & surface & opaque
+    surface = (sample(source.depth)[0] - distance).abs() < tolerance
+    opaque = (target.mask[0] > OPAQUE) & (sample(source.mask)[0] > OPAQUE)
+    return sample(source.image), inside & surface & opaque
 
 
 def photometric_error(source: DepthView, target: DepthView) -> tuple[float, float]:

@@ -93,12 +93,12 @@ def _search(
 ) -> tuple[Tensor, Tensor | None]:
     rows = generator.backbone.num_ws
     v = start.expand(1, rows, -1).clone().requires_grad_(True)
-    behind = None
+    background_v = None
     if generator.background is not None:
-        behind = start.expand(len(objective.photos), rows, -1).clone().requires_grad_(True)
+        background_v = start.expand(len(objective.photos), rows, -1).clone().requires_grad_(True)
     variables = [(v, config.learning_rate)]
-    if behind is not None:
-        variables.append((behind, config.learning_rate))
+    if background_v is not None:
+        variables.append((background_v, config.learning_rate))
     if config.camera_learning_rate > 0:
         variables.append((refinement.offsets.requires_grad_(True), config.camera_learning_rate))
     resolution = generator.config.neural_rendering_resolution
@@ -106,7 +106,7 @@ def _search(
     def losses(resolution: int, superresolve: bool) -> dict[str, Tensor]:
         ws = whitening.to_w(v)
         field = generator.field(ws, noise=NOISE)
-        ws_background = None if behind is None else whitening.to_w(behind)
+        ws_background = None if background_v is None else whitening.to_w(background_v)
         parts = objective(
             generator,
             field,
@@ -126,7 +126,7 @@ def _search(
     optimize("search", variables, lambda _: losses(resolution, True), config.fine_steps, log, Plateau())
     refinement.offsets = refinement.offsets.detach()
     with torch.no_grad():
-        return whitening.to_w(v), None if behind is None else whitening.to_w(behind)
+        return whitening.to_w(v), None if background_v is None else whitening.to_w(background_v)
 
 
 def tune(

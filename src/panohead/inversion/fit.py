@@ -15,7 +15,7 @@ from panohead.inversion.reconstructed_head import ReconstructedHead
 
 MIN_OVERLAP = 0.8
 MIN_PSNR_DB = 15.0
-MAX_SPREADS = 2.0
+MAX_PRIOR_DEVIATIONS = 2.0
 """Of the camera's way, in what such an estimate is usually wrong by."""
 
 
@@ -27,7 +27,7 @@ class Fit:
     head_psnr_db: of the head alone; None without a mask.
     overlap: of the masks (intersection over union); None without a mask.
     turned_deg: by how much the camera was turned.
-    spreads: the same, in what such an estimate is usually wrong by.
+    prior_deviations: the same, in what such an estimate is usually wrong by.
     """
 
     target: Float[Tensor, "3 height width"]
@@ -36,7 +36,7 @@ class Fit:
     head_psnr_db: float | None
     overlap: float | None
     turned_deg: float
-    spreads: float
+    prior_deviations: float
 
     def problems(self) -> list[str]:
         """Sentences about what does not fit, each with what was measured; none when all is well.
@@ -44,10 +44,10 @@ class Fit:
         The limits are rules of thumb: a correct label can cross them too, so the sentences accuse nothing.
         """
         found = []
-        if self.spreads > MAX_SPREADS:
+        if self.prior_deviations > MAX_PRIOR_DEVIATIONS:
             found.append(
-                f"The camera was turned by {self.turned_deg:.0f} degrees, {self.spreads:.1f} times what such an "
-                "estimate is usually wrong by; if the view is wrong, the head is wrong too."
+                f"The camera was turned by {self.turned_deg:.0f} degrees, {self.prior_deviations:.1f} times what such "
+                "an estimate is usually wrong by; if the view is wrong, the head is wrong too."
             )
         measured = []
         if self.overlap is not None and self.overlap < MIN_OVERLAP:
@@ -72,9 +72,9 @@ def fits(head: ReconstructedHead, *, cut_out: bool = True) -> list[Fit]:
         cut_out: masked photos were compared on the generator's empty colour where it makes no background.
     """
     empty = compositing_color(head.untuned) if cut_out else None
-    spreads = CameraRefinement(head.photos, "cpu").spread
+    prior_deviations = CameraRefinement(head.photos, "cpu").spread
     return [
-        _fit(head, i, photo, camera.to("cpu"), spreads[i], empty)
+        _fit(head, i, photo, camera.to("cpu"), prior_deviations[i], empty)
         for i, (photo, camera) in enumerate(zip(head.photos, head.cameras, strict=True))
     ]
 
@@ -105,5 +105,5 @@ def _fit(
         head_psnr_db=inside,
         overlap=overlap,
         turned_deg=turned,
-        spreads=turned / float(spread[0]),
+        prior_deviations=turned / float(spread[0]),
     )

@@ -115,9 +115,9 @@ class PhotoObjective:
         """Mean over the photos: "picture", "mask" and their weighted sum "photos"."""
         images, masks = [], []
         for i, camera in enumerate(cameras):
-            behind = None if ws_background is None else ws_background[i : i + 1]
+            background = None if ws_background is None else ws_background[i : i + 1]
             view = render_view(
-                generator, field, ws, camera, resolution, ws_background=behind, superresolve=superresolve
+                generator, field, ws, camera, resolution, ws_background=background, superresolve=superresolve
             )
             images.append(self.image_distance(i, view.image))
             masks.append(self.mask_distance(i, view.mask))

@@ -26,7 +26,7 @@ class Plateau:
     waited: int = 0
     cuts_done: int = 0
 
-    def see(self, loss: float) -> bool:
+    def update(self, loss: float) -> bool:
         """Take note of a step's loss; True when the learning rate should be cut."""
         if loss < self.reference * (1 - self.least_gain):
             self.reference, self.waited = loss, 0
@@ -96,7 +96,7 @@ def optimize(
         adam.zero_grad(set_to_none=True)
         parts["loss"].backward()
         adam.step()
-        plateau.see(value)
+        plateau.update(value)
         done = step + 1
         log.record(phase, done, steps, parts)
         if log.is_due(done):

@@ -39,13 +39,13 @@ def _seen_by(points: Tensor, view: Frame, normals: Tensor | None) -> Tensor:
     camera = view.camera.to(points.device)
     place, distance, ahead = project(points, camera)
 
-    def look(image: Tensor) -> Tensor:
+    def sample(image: Tensor) -> Tensor:
         return F.grid_sample(image[None].to(points), place[None, None], mode="nearest", align_corners=False)[0, 0, 0]
 
-    depth = look(torch.nan_to_num(view.depth, nan=1e6, posinf=1e6))
+    depth = sample(torch.nan_to_num(view.depth, nan=1e6, posinf=1e6))
     # 1 up to the tolerance behind the visible surface, 0 from twice that on.
     near = (2 - (distance - depth) / DEPTH_TOLERANCE).clamp(0, 1)
-    inside = ahead & (place.abs() < 1).all(dim=1) & (look(view.mask) > _OPAQUE)
+    inside = ahead & (place.abs() < 1).all(dim=1) & (sample(view.mask) > _OPAQUE)
     seen = near * inside
     if normals is not None:
         ray = points - camera.position

@@ -51,13 +51,13 @@ def _watched_modules(networks: Mapping[str, nn.Module], found: list[str]) -> Ite
     """Inside, every call of a module is looked at; the first that makes bad out of good goes to ``found``."""
 
     def watch(name: str) -> Callable[..., None]:
-        def look(module: nn.Module, inputs: Any, keywords: Any, output: Any) -> None:
+        def hook(module: nn.Module, inputs: Any, keywords: Any, output: Any) -> None:
             if not found and not _finite(output) and _finite((inputs, keywords)):
                 own = [key for key, p in module.named_parameters() if not _finite(p)]
                 cause = f" (its parameter {own[0]} is not finite)" if own else ""
                 found.append(f"the output of {name} is not finite though its inputs are{cause}")
 
-        return look
+        return hook
 
     handles: list[RemovableHandle] = []
     try:
@@ -74,11 +74,11 @@ def _search_gradients(networks: Mapping[str, nn.Module], loss: Tensor, found: li
     """The way back from the loss, with an eye on every parameter's gradient in the order in which they come."""
 
     def watch(name: str) -> Callable[[Tensor], None]:
-        def look(gradient: Tensor) -> None:
+        def hook(gradient: Tensor) -> None:
             if not found and not _finite(gradient):
                 found.append(f"the gradient of {name} is the first that is not finite on the way back from the loss")
 
-        return look
+        return hook
 
     wanted = {name: p for name, p in _parameters(networks) if p.requires_grad}
     if not wanted or not loss.requires_grad:

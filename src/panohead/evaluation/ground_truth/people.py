@@ -91,19 +91,19 @@ def ground_truth_person(seed: int, index: int, photo_side: int) -> GroundTruthPe
     person = sample_person(seed, index)
     renderer = make_renderer(person, "fast")
 
-    def look(renderer: Renderer, yaw: float, pitch: float, side: int) -> GroundTruthView:
+    def photographed(renderer: Renderer, yaw: float, pitch: float, side: int) -> GroundTruthView:
         stand = PersonView(yaw, pitch)
         rendered, pixels, _ = photograph(renderer, person, stand, f"evaluation {yaw:g} {pitch:g}", side, FOCAL)
         camera = Camera.from_label(torch.tensor(stand.label(FOCAL)))
         return GroundTruthView(pixels, rendered.mask, torch.from_numpy(rendered.depth)[None], camera)
 
-    photos = {yaw: look(renderer, yaw, 0.0, photo_side) for yaws in PHOTO_YAWS.values() for yaw in yaws}
+    photos = {yaw: photographed(renderer, yaw, 0.0, photo_side) for yaws in PHOTO_YAWS.values() for yaw in yaws}
     stands = [(yaw, TRUTH_PITCHES[i % len(TRUTH_PITCHES)]) for i, yaw in enumerate(TRUTH_YAWS)]
     return GroundTruthPerson(
         name=f"seed {seed} person {index}",
         photos={number: [photos[yaw] for yaw in yaws] for number, yaws in PHOTO_YAWS.items()},
-        truth=[look(renderer, *stand, TRUTH_SIDE).surface for stand in stands],
-        fine=[look(renderer, *stand, 2 * TRUTH_SIDE).surface for stand in stands],
+        truth=[photographed(renderer, *stand, TRUTH_SIDE).surface for stand in stands],
+        fine=[photographed(renderer, *stand, 2 * TRUTH_SIDE).surface for stand in stands],
     )
 
 
