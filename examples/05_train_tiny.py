@@ -20,8 +20,8 @@ from panohead.synthetic.synthesize import synthesize
 from panohead.training.launch import launch
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "out")
-people = int(sys.argv[2]) if len(sys.argv) > 2 else 8
-kimg = float(sys.argv[3]) if len(sys.argv) > 3 else 0.2  # thousands of images shown to the discriminator
+people = int(sys.argv[2]) if len(sys.argv) > 2 else 4
+kimg = float(sys.argv[3]) if len(sys.argv) > 3 else 0.04  # thousands of images shown to the discriminator
 
 for done in synthesize(SynthesisConfig(people=people, views=8, resolution=32, out=out / "people")):
     print(f"{done} of {people} people rendered")

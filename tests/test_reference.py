@@ -29,12 +29,8 @@ def test_numbers_count_up_without_gaps() -> None:
 
 
 def test_citations_are_read() -> None:
-    assert cited("as docs/reference.md 3.7 and 3.9) and docs/reference.md\n    # 2, 5.4: ...") == [
-        "3.7",
-        "3.9",
-        "2",
-        "5.4",
-    ]
+    text = "as docs/reference.md 3.7 and 3.9) and docs/reference.md\n    # 2, 5.4: ..."
+    assert cited(text) == ["3.7", "3.9", "2", "5.4"]
 
 
 def test_every_citation_has_its_section() -> None:
