@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panohead.ops import fast_paths
+from panohead.ops import fast_paths, linear_maps
 from panohead.ops.bias_act import Activation
 from panohead.ops.fast_upsample import add_upsampled
 from panohead.ops.inference_conv import is_default_filter
@@ -134,6 +134,8 @@ class SynthesisBlock(nn.Module):
             return image + mine
         if fast_paths.allowed() and not torch.is_grad_enabled() and is_default_filter(self.resample_filter):
             return add_upsampled(image, mine)
+        if torch.is_grad_enabled() and linear_maps.resampling_unsupported(image, self.resample_filter) is None:
+            return linear_maps.add_enlarged(image, mine)
         return upsample2d(image, self.resample_filter) + mine
 
 
