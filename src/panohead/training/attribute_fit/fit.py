@@ -101,7 +101,7 @@ class AttributeFit:
         start_position_maps(self.model.generator)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         convolutions = convolution_weights(self.model.generator)
-        self.muon = Muon(convolutions, lr=config.convolution_rate)
+        self.muon = Muon(convolutions or [nn.Parameter(torch.zeros(1, 1))], lr=config.convolution_rate)
         self.adam = torch.optim.Adam(self._adam_groups(convolutions), betas=(0.9, 0.99))
         self._groups = [*self.muon.param_groups, *self.adam.param_groups]
         self._base_rates = [group["lr"] for group in self._groups]
