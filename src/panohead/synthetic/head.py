@@ -14,7 +14,7 @@ from panohead.synthetic.eyes import eye_and_mouth_parts, eyelashes, lash_edges
 from panohead.synthetic.fields import normalized
 from panohead.synthetic.framing import FIRST, Framing
 from panohead.synthetic.glasses import glasses
-from panohead.synthetic.hair.growth import grow_hair, hairline_density
+from panohead.synthetic.hair.growth import Bound, grow_hair, hairline_density, keep_in_dome, keep_in_frame
 from panohead.synthetic.headwear import headwear, hides_all_hair
 from panohead.synthetic.mesh import Material, Part, Strands, compact, vertex_normals
 from panohead.synthetic.people import Person
@@ -56,7 +56,7 @@ def build_head(person: Person, framing: Framing = FIRST) -> Head:
     """Everything of one person that does not depend on light or camera; hair grows on the face as it is expressed."""
     coarse = head_vertices(person)
     skin = head_basis().subdivide(coarse)
-    shared = _dress(person, coarse, skin, skin)
+    shared = _dress(person, coarse, skin, skin, keep_in_frame)
     return _assemble(person, coarse, skin, shared, shared.hair, framing)
 
 
@@ -73,7 +73,7 @@ def build_shots(person: Person, shots: Sequence[Shot], framing: Framing) -> list
     for skin in skins:
         farther = np.linalg.norm(skin - _MIDDLE, axis=1) > np.linalg.norm(outermost - _MIDDLE, axis=1)
         outermost = np.where(farther[:, None], skin, outermost)
-    shared = _dress(person, rest, still, outermost)
+    shared = _dress(person, rest, still, outermost, keep_in_dome)
     near = _nearest_skin(shared.hair, still)
     heads = []
     for shot, coarse, skin in zip(shots, expressed, skins, strict=True):
@@ -96,12 +96,13 @@ def _dress(
     coarse: Float[np.ndarray, "vertex 3"],
     skin: Float[np.ndarray, "fine 3"],
     outermost: Float[np.ndarray, "fine 3"],
+    bound: Bound,
 ) -> _Dressed:
     """Hair, clothes and things worn on one skin; ``outermost`` is what glasses and a headscarf must clear."""
     normals = vertex_normals(skin, head_basis().fine_triangles)
     density = hairline_density(person)
     hat = headwear(person, outermost if person.headwear == "headscarf" else skin, normals)
-    hair, field = grow_hair(person, skin, normals, density)
+    hair, field = grow_hair(person, skin, normals, density, bound)
     if hat is not None:
         hair = [s for s in hair if s.kind != "hair" or not hides_all_hair(person)]
         hair = [replace(s, points=hat.tuck(s.points, field)) if s.kind == "hair" else s for s in hair]

@@ -125,8 +125,8 @@ def _flatten(head: Head) -> _Flat:
 
     return _Flat(
         single(vertices), np.concatenate(triangles).astype(np.int32), np.concatenate(casting).astype(np.int32),
-        single(normals), single(soft), single(albedo), np.concatenate(material), single(points), single(tangents), single(radii), single(colours),
-        np.concatenate(follows),
+        single(normals), single(soft), single(albedo), np.concatenate(material),
+        single(points), single(tangents), single(radii), single(colours), np.concatenate(follows),
     )  # fmt: skip
 
 
@@ -149,7 +149,11 @@ def _bake(
     thickness = [_thickness(one) for one in shots]
     still_thickness = np.where(moves[1], np.float32(0), thickness[0])
     counts = len(first.vertices), len(first.points)
-    light: list[Light] = [tuple(np.empty((len(directions), n), np.uint8) for n in counts) for _ in shots]  # type: ignore[misc]
+
+    def empty(count: int) -> UInt8[np.ndarray, "direction count"]:
+        return np.empty((len(directions), count), np.uint8)
+
+    light = [(empty(len(first.vertices)), empty(len(first.points))) for _ in shots]
     moved = [(one.vertices[moving], one.points[moving_points]) for one in shots]
     hair, whole = _Opacity.empty(), _Opacity.empty()
     for j, direction in enumerate(directions):
@@ -160,7 +164,7 @@ def _bake(
         raster_triangles(seen, still_triangles, still_nearness, hit)
         _clear(hair.cells, hair.used)
         _deposit(seen_points, still_thickness, hair.cells, hair.used)
-        for k, one in enumerate(shots):
+        for k in range(len(shots)):
             own, own_points = (turned(x, axes, shift) for x in moved[k])
             vertices = seen.copy() if k else seen
             vertices[moving] = own
