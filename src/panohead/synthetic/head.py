@@ -82,7 +82,7 @@ def build_shots(person: Person, shots: Sequence[Shot], framing: Framing) -> list
             s if at is None else replace(s, points=s.points + (skin - still)[at].mean(1)[:, None])
             for s, at in zip(shared.hair, near, strict=True)
         ]
-        heads.append(_assemble(one, coarse, skin, shared, hair, framing, coarse_shadows=True))
+        heads.append(_assemble(one, coarse, skin, shared, hair, framing, second_edition=True))
     return heads
 
 
@@ -121,12 +121,12 @@ def _assemble(
     shared: _Dressed,
     hair: list[Strands],
     framing: Framing,
-    coarse_shadows: bool = False,
+    second_edition: bool = False,
 ) -> Head:
     """Skin, eyes, mouth and lashes of one expression with what is shared, in world units.
 
-    With ``coarse_shadows`` a quarter of the skin's triangles cast its shadow (they leave the surface by at most about
-    .002 world units, a fifth of the bias of shadows).
+    In the second edition a quarter of the skin's triangles cast its shadow (they leave the surface by at most about
+    .002 world units, a fifth of the bias of shadows), and soft normals tilt with the head, which the first one forgot.
     """
     basis = head_basis()
     shown = basis.fine_triangles[~shared.hidden[basis.fine_triangles].all(1)]
@@ -135,9 +135,9 @@ def _assemble(
     coarse_normals = vertex_normals(coarse[: basis.body_count], basis.coarse_triangles)
     soft = normalized(basis.refine @ coarse_normals)
     body = Part(skin[used], triangles, shared.colour[used], Material.SKIN, soft[used])
-    if coarse_shadows:
+    if second_edition:
         kept = basis.middle_triangles[np.isin(basis.middle_triangles, used).all(1)]
-        body = replace(body, shadow_triangles=np.searchsorted(used, kept))
+        body = replace(body, shadow_triangles=np.searchsorted(used, kept), soft_normals=framing.turn(soft[used]))
     parts = [body, *eye_and_mouth_parts(person, coarse), *shared.worn]
     lashes = eyelashes(person, coarse, shared.lids)
     strands = hair + ([lashes] if lashes is not None else [])

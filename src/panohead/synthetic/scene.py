@@ -148,7 +148,6 @@ def _bake(
     shift = np.array([_TEXELS / 2, _TEXELS / 2, 0], np.float32)
     thickness = [_thickness(one) for one in shots]
     still_thickness = np.where(moves[1], np.float32(0), thickness[0])
-    counts = len(first.vertices), len(first.points)
 
     def empty(count: int) -> UInt8[np.ndarray, "direction count"]:
         return np.empty((len(directions), count), np.uint8)
