@@ -60,7 +60,7 @@ class SynthesisConfig:
                 raise PanoHeadError(f"--{name} {value} is out of range; give {low} to {high}")
         if self.images_per_person > 100:
             raise PanoHeadError(
-                f"--expressions {self.expressions} times --views {self.views} is more than 100 images a person; give fewer"
+                f"--expressions {self.expressions} times --views {self.views} is over 100 images a person; give fewer"
             )
         if self.seed < 0:
             raise PanoHeadError(f"--seed {self.seed} is negative; give 0 or more")

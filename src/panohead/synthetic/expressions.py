@@ -29,7 +29,9 @@ PAIRED_UNITS = (
     "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch",
     "mouthUpperUp", "noseSneer",
 )  # fmt: skip
-EXPRESSION_UNITS = tuple(sorted([*SINGLE_UNITS, *(f"{name}{side}" for name in PAIRED_UNITS for side in ("Left", "Right"))]))
+EXPRESSION_UNITS = tuple(
+    sorted([*SINGLE_UNITS, *(f"{name}{side}" for name in PAIRED_UNITS for side in ("Left", "Right"))])
+)
 """ARKit's 52 names."""
 _OPPOSED = (("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"))
 Weights = dict[str, float]

@@ -2,7 +2,7 @@
 
 ::
 
-    OUT/images/00000/000012_03.webp     person 12, image 3, counted over shots and their views (a hundred people a folder)
+    OUT/images/00000/000012_03.webp     person 12, image 3 over all shots and views (folders of a hundred people)
     OUT/images/dataset.json             {"labels": [[name, 25 floats], ...]}, the official layout
     OUT/masks/00000/000012_03.png       8-bit coverage of the same pixels
     OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's centre sees
@@ -113,8 +113,8 @@ def _check_settings(settings: Path, config: SynthesisConfig) -> None:
     stored = _stored(settings)
     if stored.get("edition", 1) != config.edition:
         raise PanoHeadError(
-            f"{config.out} was begun with edition {stored.get('edition', 1)}; leave --edition away to continue it, or give "
-            "another --out"
+            f"{config.out} was begun with edition {stored.get('edition', 1)}; leave --edition away to continue it, "
+            "or give another --out"
         )
     different = [name for name, value in config.decisive().items() if stored.get(name) != value]
     if different:

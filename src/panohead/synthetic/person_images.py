@@ -82,7 +82,7 @@ def _write_shot(
         stem = image_stem(person.index, shot * config.views + k)
         rendered, pixels, light = photograph(renderer, person, view, f"{streams[1]} {k}", *size, lighting)
         _write_view(config, stem, rendered, pixels, image_options)
-        record = {"image": f"{stem}.{config.format}"} | ({} if first_edition else {"shot": shot})
+        record: Record = {"image": f"{stem}.{config.format}"} | ({} if first_edition else {"shot": shot})
         record |= {"yaw_deg": round(view.yaw_deg, 4), "pitch_deg": round(view.pitch_deg, 4)}
         records.append(record | {"lighting": light.to_json(), "label": view.label(config.focal)})
     return records
