@@ -23,7 +23,7 @@ from panohead.data.prepare_run import prepare
 from panohead.data.prepare_settings import PrepareSettings
 from panohead.synthetic.config import SynthesisConfig
 from panohead.synthetic.people import sample_person
-from panohead.synthetic.person_images import photograph, shared_lighting, shot_renderers, shots_of
+from panohead.synthetic.person_images import photograph, shared_lighting, shot_heads, shot_renderers, shots_of
 from panohead.synthetic.views import FOCAL, View
 
 WIDER, SIDE = 1.6, 512
@@ -45,7 +45,7 @@ def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[st
         views[name] = view
         if (folder / name).exists():
             continue
-        renderer = next(shot_renderers(person, shots_of(config, person), "fast", edition))
+        renderer = next(shot_renderers(shot_heads(person, shots_of(config, person), edition), "fast", edition))
         light = shared_lighting(config, person)
         _, pixels, _ = photograph(renderer, person, view, "framing photo", SIDE, FOCAL / WIDER, light)
         Image.fromarray(pixels).save(folder / name)

@@ -17,6 +17,7 @@ from panohead.synthetic.framing import FRAMINGS
 from panohead.synthetic.head import Head, build_head, build_shots
 from panohead.synthetic.layout_writer import Record, image_stem, save_record, write_atomic
 from panohead.synthetic.lighting import Lighting, sample_background, sample_lighting
+from panohead.synthetic.mesh import Material
 from panohead.synthetic.people import Person, sample_person
 from panohead.synthetic.render import Rendered, render
 from panohead.synthetic.scene import Scene, build_scene, build_scenes
@@ -43,7 +44,8 @@ def make_person(config: SynthesisConfig, index: int, image_options: dict[str, An
     shots = shots_of(config, person)
     lighting = shared_lighting(config, person)
     views, lines = [], []
-    for k, renderer in enumerate(shot_renderers(person, shots, config.quality, config.edition)):
+    heads = shot_heads(person, shots, config.edition)
+    for k, renderer in enumerate(shot_renderers(heads, config.quality, config.edition)):
         written = _write_shot(config, person, renderer, k, lighting, image_options)
         views += written
         if shots:
@@ -52,7 +54,20 @@ def make_person(config: SynthesisConfig, index: int, image_options: dict[str, An
         save_record(config, {"person": index, **person.to_json(), "views": views})
         return
     first = replace(person, expression=shots[0].expression, gaze=shots[0].gaze)
-    save_record(config, {"person": index, **first.to_json(), "shots": lines, "views": views})
+    record = {"person": index, **first.to_json(), **worn_colors(heads[0])}
+    save_record(config, {**record, "shots": lines, "views": views})
+
+
+def worn_colors(head: Head) -> Record:
+    """Mean linear RGB albedo of the garment and of what is worn on the head; None where there is none."""
+    cloth = [part.albedo for part in head.parts if part.material == Material.CLOTH]
+    garment = cloth[0] if head.person.clothes != "none" else None
+    hat = cloth[-1] if head.person.headwear != "none" else None
+
+    def mean(albedo: Float[np.ndarray, "vertex 3"] | None) -> list[float] | None:
+        return None if albedo is None else np.round(albedo.mean(axis=0), 4).tolist()
+
+    return {"clothes_color": mean(garment), "headwear_color": mean(hat)}
 
 
 def shots_of(config: SynthesisConfig, person: Person) -> list[Shot]:
@@ -100,18 +115,20 @@ def make_renderer(person: Person, quality: str, edition: int = 1) -> Renderer:
     return _renderer(head, build_scene(head), quality)
 
 
-def shot_renderers(person: Person, shots: Sequence[Shot], quality: str, edition: int) -> Iterator[Renderer]:
-    """A renderer a shot (without shots one of the person as it is); the next is made when the last has been used,
-    since Blender holds one scene.
+def shot_heads(person: Person, shots: Sequence[Shot], edition: int) -> list[Head]:
+    """A head a shot; without shots one of the person as it is."""
+    framing = FRAMINGS[edition]
+    return build_shots(person, shots, framing) if shots else [build_head(person, framing)]
+
+
+def shot_renderers(heads: Sequence[Head], quality: str, edition: int) -> Iterator[Renderer]:
+    """A renderer a head of one person; the next is made when the last has been used, since Blender holds one scene.
 
     Raises:
         PanoHeadError: quality "cycles" without bpy.
     """
-    if not shots:
-        yield make_renderer(person, quality, edition)
-        return
-    heads = build_shots(person, shots, FRAMINGS[edition])
-    for head, scene in zip(heads, build_scenes(heads), strict=True):
+    scenes = [build_scene(heads[0])] if edition == 1 else build_scenes(heads)
+    for head, scene in zip(heads, scenes, strict=True):
         yield _renderer(head, scene, quality)
 
 

@@ -4,7 +4,7 @@ from PIL import Image
 
 from panohead.synthetic.config import SynthesisConfig
 from panohead.synthetic.people import sample_person
-from panohead.synthetic.person_images import photograph, shared_lighting, shot_renderers, shots_of
+from panohead.synthetic.person_images import photograph, shared_lighting, shot_heads, shot_renderers, shots_of
 from panohead.synthetic.synthesize import require_compiler
 from panohead.synthetic.views import PITCH_LIMIT_DEG, View
 
@@ -17,7 +17,8 @@ def preview_rows(config: SynthesisConfig, people: int) -> tuple[list[list[Image.
     for index in range(people):
         person = sample_person(config.seed, index)
         light = shared_lighting(config, person)
-        renderers = shot_renderers(person, shots_of(config, person), config.quality, config.edition)
+        heads = shot_heads(person, shots_of(config, person), config.edition)
+        renderers = shot_renderers(heads, config.quality, config.edition)
         rng = person.stream("preview")
         for number, renderer in enumerate(renderers):
             row = []

@@ -14,12 +14,8 @@ from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
 from panohead.training.attribute_fit.images import image_losses, render_patches, sample_patches
-from panohead.training.attribute_fit.muon import Muon
 from panohead.training.attribute_fit.points import point_losses, sample_points
 from panohead.training.attribute_fit.shots import Shots
-
-MIN_MUON_SIDE = 16
-"""Smaller sides of a weight than this are left to Adam."""
 
 _CONST = PixelNoise(mode="const")
 
@@ -33,9 +29,8 @@ class FitConfig:
         points_per_view: pixels a view whose points are supervised; 0 for none.
         patches_per_step: heads of those a step of which a patch is rendered.
         patch: rays per side of a patch.
-        convolution_rate: Muon's, of the convolutions of backbone and super-resolution (weights are about 1).
-        learning_rate, map_rate, encoder_rate, residual_rate: Adam's, of the generator's other weights, the backbone's
-            constant noise maps, the attribute encoder and the residual codes.
+        learning_rate, map_rate, encoder_rate, residual_rate: Adam's, of the generator, the backbone's constant noise
+            maps, the attribute encoder and the residual codes.
         weights: of the losses by name.
         ema_decay: of the running average of all weights, reached after a warm-up.
         density_gain: scale of the decoder's density row at the start.
@@ -48,12 +43,11 @@ class FitConfig:
     points_per_view: int = 384
     patches_per_step: int = 4
     patch: int = 32
-    convolution_rate: float = 0.02
     learning_rate: float = 5e-3
     map_rate: float = 2e-2
     encoder_rate: float = 1.5e-3
     residual_rate: float = 1e-2
-    warmup_steps: int = 200
+    warmup_steps: int = 50
     weights: dict[str, float] = field(
         default_factory=lambda: {
             "occupancy": 2.0,
@@ -100,21 +94,18 @@ class AttributeFit:
         start_density(self.model.generator, config.density_gain)
         start_position_maps(self.model.generator)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        convolutions = convolution_weights(self.model.generator)
-        self.muon = Muon(convolutions or [nn.Parameter(torch.zeros(1, 1))], lr=config.convolution_rate)
-        self.adam = torch.optim.Adam(self._adam_groups(convolutions), betas=(0.9, 0.99))
-        self._groups = [*self.muon.param_groups, *self.adam.param_groups]
-        self._base_rates = [group["lr"] for group in self._groups]
+        self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
+        self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step_count = 0
         self.rate_factor = 1.0
 
-    def _adam_groups(self, convolutions: list[nn.Parameter]) -> list[dict[str, Any]]:
+    def _groups(self) -> list[dict[str, Any]]:
         generator, config = self.model.generator, self.config
         maps = [layer.noise_const.requires_grad_() for layer in noise_layers(generator)]
-        elsewhere = {id(p) for p in [*generator.mapping_network.parameters(), *convolutions]}
+        mapping = {id(p) for p in generator.mapping_network.parameters()}
         return [
             {
-                "params": [p for p in generator.parameters() if id(p) not in elsewhere and p.requires_grad],
+                "params": [p for p in generator.parameters() if id(p) not in mapping and p.requires_grad],
                 "lr": config.learning_rate,
             },
             {"params": maps, "lr": config.map_rate},
@@ -126,16 +117,14 @@ class AttributeFit:
         """One step of gradient descent; returns the losses by name."""
         config = self.config
         factor = self.rate_factor * min(1.0, (self.step_count + 1) / config.warmup_steps)
-        for group, rate in zip(self._groups, self._base_rates, strict=True):
+        for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * factor
         shots = torch.randperm(data.count, generator=self.rng)[: config.shots_per_step]
         losses = self.losses(data, shots)
         total = torch.stack([config.weights[name] * value for name, value in losses.items()]).sum()
-        for optimizer in (self.muon, self.adam):
-            optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        for optimizer in (self.muon, self.adam):
-            optimizer.step()
+        self.optimizer.step()
         self.step_count += 1
         self._update_average()
         return {name: float(value.detach()) for name, value in losses.items()}
@@ -176,15 +165,14 @@ class AttributeFit:
             "rng": self.rng.get_state(),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "muon": self.muon.state_dict(),
-            "adam": self.adam.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where ``state_dict`` was taken."""
         self.step_count = state["step_count"]
         self.rng.set_state(state["rng"])
-        for name in ("model", "average", "muon", "adam"):
+        for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
 
 
@@ -192,13 +180,6 @@ def _tensors(model: HeadModel) -> Iterator[Tensor]:
     """All parameters, and the backbone's noise maps, which are fitted too."""
     yield from model.parameters()
     yield from (layer.noise_const for layer in noise_layers(model.generator))
-
-
-def convolution_weights(generator: Generator) -> list[nn.Parameter]:
-    """Weights of the convolutions of backbone and super-resolution, but for those with a side of a few channels."""
-    networks = (generator.backbone, generator.superresolution)
-    weights = [p for network in networks for p in network.parameters() if p.ndim == 4]
-    return [p for p in weights if min(p.flatten(1).shape) >= MIN_MUON_SIDE]
 
 
 def start_density(generator: Generator, gain: float) -> None:
