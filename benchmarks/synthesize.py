@@ -57,7 +57,7 @@ def ours(people: int, seed: int, resolution: int, workers: int, peaks: dict[int,
             pass
         wall, cpu = time.monotonic() - wall, cpu_seconds() - cpu
     stop.set()
-    return people * config.views, wall, cpu
+    return people * config.images_per_person, wall, cpu
 
 
 def prototype(folder: Path, seconds: float) -> tuple[int, float, float]:

@@ -28,8 +28,15 @@ class Synthesize:
     """Number of people."""
     out: Path
     """Folder of the dataset; an unfinished one is continued."""
+    edition: Literal[1, 2] | None = None
+    """2: framed as prepare frames photos, shots a person. 1: the bytes of earlier versions. Default: that of the
+    dataset in OUT, 2 for a new one."""
+    expressions: int | None = None
+    """Shots a person, each with an expression and gaze of its own; identity, hair and clothes stay. Edition 2: 2."""
+    light: Literal["per-person", "per-view"] | None = None
+    """Whether all images of a person share light and exposure. Edition 2: per-person."""
     views: int = 8
-    """Views a person, one in each sector of the circle."""
+    """Views a shot, one in each sector of the circle."""
     resolution: int = 256
     """Side of the pictures in pixels."""
     seed: int = 0
@@ -65,16 +72,17 @@ class Synthesize:
         for done in with_progress(steps, config):
             people = done
         seconds = time.monotonic() - began
-        say(f"wrote {people * config.views} pictures of {people} people to {config.out} in {seconds:.0f} s")
+        say(f"wrote {people * config.images_per_person} pictures of {people} people to {config.out} in {seconds:.0f} s")
         say(f"the cameras are in {dataset_index(config)}, the people in {config.out / 'people.jsonl'}")
 
     def config(self) -> "SyntheticDatasetConfig":
         """The settings that decide the dataset."""
         from panohead.synthetic.config import SyntheticDatasetConfig
+        from panohead.synthetic.layout_writer import edition_of
 
-        return SyntheticDatasetConfig(
-            **{name: getattr(self, name) for name in SyntheticDatasetConfig.__dataclass_fields__}
-        )
+        edition = edition_of(self.out) if self.edition is None else self.edition
+        names = [name for name in SyntheticDatasetConfig.__dataclass_fields__ if name != "edition"]
+        return SyntheticDatasetConfig.of_edition(edition, **{name: getattr(self, name) for name in names})
 
 
 def with_progress(steps: Iterator[int], config: "SyntheticDatasetConfig") -> Iterator[int]:
@@ -84,12 +92,13 @@ def with_progress(steps: Iterator[int], config: "SyntheticDatasetConfig") -> Ite
 
     columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        total, began = config.people * config.views, time.monotonic()
-        first = next(steps) * config.views
+        each = config.images_per_person
+        total, began = config.people * each, time.monotonic()
+        first = next(steps) * each
         bar = progress.add_task("", total=total, completed=first, pace="starting")
-        yield first // config.views
+        yield first // each
         for done in steps:
-            images = done * config.views
+            images = done * each
             rate = (images - first) / max(time.monotonic() - began, 1e-6)
             progress.update(bar, completed=images, pace=_pace(rate, total - images))
             yield done

@@ -1,6 +1,6 @@
 """The radiance field of one batch of heads: points to density and features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -40,6 +40,10 @@ class TriGridField:
         decoder = self.decoder
         layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight, decoder.output_bias
         return self.planes, *layers
+
+    def select(self, heads: slice) -> "TriGridField":
+        """Some heads of the batch."""
+        return replace(self, planes=self.planes[heads])
 
     def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
         """Hidden units of the decoder at the points (world units)."""

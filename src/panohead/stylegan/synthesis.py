@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from panohead.ops import fast_paths
 from panohead.ops.bias_act import Activation
+from panohead.ops.cpu import linear_maps
 from panohead.ops.cpu.upsample import add_upsampled
 from panohead.ops.inference_conv import is_default_filter
 from panohead.ops.resample import fir_filter, upsample2d
@@ -134,6 +135,8 @@ class SynthesisBlock(nn.Module):
             return image + mine
         if fast_paths.allowed() and not torch.is_grad_enabled() and is_default_filter(self.resample_filter):
             return add_upsampled(image, mine)
+        if torch.is_grad_enabled() and linear_maps.resampling_unsupported(image, self.resample_filter) is None:
+            return linear_maps.add_enlarged(image, mine)
         return upsample2d(image, self.resample_filter) + mine
 
 

@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panohead.ops import fast_paths, gradient_conv, pointwise_conv
 from panohead.ops.bias_act import Activation, bias_act, default_gain
-from panohead.ops.inference_conv import PackedWeights, modulated_layer, pointwise
-from panohead.ops.modulated_conv import modulated_conv2d
-from panohead.ops.resample import fir_filter
+from panohead.ops.cpu.activation_pass import Ending
+from panohead.ops.inference_conv import PackedWeights, is_default_filter, modulated_layer, pointwise
+from panohead.ops.modulated_conv import demodulation_factors, modulated_conv2d
+from panohead.ops.resample import conv2d_resample, fir_filter
 from panohead.stylegan.layers import FullyConnected
 
 NoiseMode = Literal["random", "const", "none"]
@@ -56,6 +58,7 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("resample_filter", fir_filter())
         self._packed = PackedWeights()
+        self._gradient_weights = gradient_conv.WeightCache()
 
     def forward(
         self,
@@ -86,6 +89,12 @@ class SynthesisLayer(nn.Module):
             )
             if fast is not None:
                 return fast
+        if torch.is_grad_enabled():
+            with_gradient = self._compiled(x, styles, noise_map, gain, clamp)
+            if with_gradient is not None:
+                return with_gradient
+            # Per-sample weights would make the style's gradient a weight gradient.
+            fused = fused and (self.weight.requires_grad or not fast_paths.allowed() or x.device.type != "cpu")
         x = modulated_conv2d(
             x,
             self.weight,
@@ -103,6 +112,39 @@ class SynthesisLayer(nn.Module):
             activation=self.activation,
             gain=gain,
             clamp=clamp,
+        )
+
+    def _compiled(
+        self, x: Tensor, styles: Tensor, noise_map: Tensor | None, gain: float, clamp: float | None
+    ) -> Tensor | None:
+        """The layer with gradients by the compiled kernels; None where they cannot."""
+        if self.activation not in ("linear", "lrelu") or gradient_conv.unsupported(x, self.weight) is not None:
+            return None
+        if self.up == 2 and not is_default_filter(self.resample_filter):
+            return None
+
+        def plain(
+            x: Tensor, weight: Tensor, styles: Tensor, demodulation: Tensor, noise_map: Tensor | None, bias: Tensor
+        ) -> Tensor:
+            x = conv2d_resample(
+                x * styles[:, :, None, None],
+                weight,
+                self.resample_filter,
+                up=self.up,
+                padding=1,
+                flip_weight=self.up == 1,
+            )
+            x = x * demodulation[:, :, None, None]
+            x = x if noise_map is None else x + noise_map
+            return bias_act(x, bias, activation=self.activation, gain=gain, clamp=clamp)
+
+        ending = Ending(0.2 if self.activation == "lrelu" else 1.0, gain, math.inf if clamp is None else clamp)
+        demodulation = demodulation_factors(self.weight, styles)
+        settings = gradient_conv.LayerSettings(self.up, ending, plain)
+        return gradient_conv.attempt(
+            lambda: gradient_conv.modulated_layer(
+                x, self.weight, styles, demodulation, noise_map, self.bias, settings, self._gradient_weights
+            )
         )
 
     def _noise_map(self, x: Tensor, noise: PixelNoise) -> Tensor | None:
@@ -134,5 +176,9 @@ class ToRGB(nn.Module):
         fast = pointwise(x, self.weight, styles, self.bias, self.conv_clamp) if fused else None
         if fast is not None:
             return fast
+        if torch.is_grad_enabled() and pointwise_conv.unsupported(x, self.weight) is None:
+            weights = self.weight[:, :, 0, 0] * styles[:, None, :]
+            x = pointwise_conv.pointwise(x, weights, self.bias)
+            return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
         x = modulated_conv2d(x, self.weight, styles, demodulate=False, fused=fused)
         return bias_act(x, self.bias.to(x.dtype), clamp=self.conv_clamp)

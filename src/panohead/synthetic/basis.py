@@ -20,7 +20,7 @@ from panohead.synthetic.subdivision import catmull_clark
 @dataclass(frozen=True)
 class HeadBasis:
     """``vertices`` and ``offsets`` are coarse (body first, then helpers); everything called fine is subdivided
-    twice."""
+    twice. ``middle_triangles`` are those of one subdivision, between fine vertices (the first ones)."""
 
     vertices: Float[np.ndarray, "vertex 3"]
     body_count: int
@@ -31,6 +31,7 @@ class HeadBasis:
     refine: Any
     fine_quads: Int[np.ndarray, "fine_quad 4"]
     fine_triangles: Int[np.ndarray, "fine_triangle 3"]
+    middle_triangles: Int[np.ndarray, "middle_triangle 3"]
     neutral: Float[np.ndarray, "fine 3"]
     masks: dict[str, Float[np.ndarray, "fine"]]
 
@@ -61,6 +62,7 @@ def head_basis() -> HeadBasis:
     vertices = data["vertices"].astype(np.float64)
     body_count = int(data["body_vertex_count"])
     once, quads = catmull_clark(data["body_quads"].astype(np.int64), body_count)
+    middle = triangulate(quads)
     twice, quads = catmull_clark(quads, once.shape[0])
     refine = (twice @ once).tocsr()
     groups = data["helper_group"]
@@ -74,6 +76,7 @@ def head_basis() -> HeadBasis:
         refine=refine,
         fine_quads=quads,
         fine_triangles=triangulate(quads),
+        middle_triangles=middle,
         neutral=refine @ vertices[:body_count],
         masks={str(n): m.astype(np.float64) / 255 for n, m in zip(data["mask_names"], data["masks"], strict=True)},
     )

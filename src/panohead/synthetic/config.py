@@ -5,17 +5,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 from panohead.errors import PanoHeadError
+from panohead.synthetic.framing import EDITIONS
 from panohead.synthetic.views import FOCAL
 
 LAYOUT_VERSION = 1
+NEWEST_EDITION = max(EDITIONS)
+Light = Literal["per-person", "per-view"]
+_FIRST_EDITION: dict[str, Any] = {"expressions": 1, "light": "per-view"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticDatasetConfig:
-    """Settings of one dataset; see ``panohead synthesize --help``."""
+    """Settings of one dataset; see ``panohead synthesize --help``.
+
+    Edition 1 is one expression a person and a light a view, the bytes of all versions before editions were recorded.
+    Make its settings, or those of a dataset that exists, with :meth:`of_edition`.
+    """
 
     people: int
     out: Path
+    edition: int = NEWEST_EDITION
+    expressions: int = 2
+    light: Light = "per-person"
     views: int = 8
     resolution: int = 256
     seed: int = 0
@@ -26,11 +37,31 @@ class SyntheticDatasetConfig:
     quality: Literal["fast", "cycles"] = "fast"
     format: Literal["webp", "png", "jpg"] = "webp"
 
+    @classmethod
+    def of_edition(cls, edition: int, **settings: Any) -> "SyntheticDatasetConfig":
+        """Settings whose ``expressions`` and ``light`` (where absent or None) are the edition's defaults."""
+        given = {name: value for name, value in settings.items() if value is not None}
+        return cls(edition=edition, **((_FIRST_EDITION if edition == 1 else {}) | given))
+
+    @property
+    def images_per_person(self) -> int:
+        """Views of all shots."""
+        return self.expressions * self.views
+
     def __post_init__(self) -> None:
-        for name, low, high in (("people", 1, 999_999), ("views", 1, 99), ("resolution", 16, 2048)):
+        if self.edition not in EDITIONS:
+            raise PanoHeadError(f"--edition {self.edition} is unknown; give {' or '.join(map(str, EDITIONS))}")
+        if self.edition == 1 and (self.expressions, self.light) != tuple(_FIRST_EDITION.values()):
+            raise PanoHeadError("edition 1 has one expression a person and a light a view; give --edition 2 for others")
+        ranges = (("people", 1, 999_999), ("expressions", 1, 99), ("views", 1, 99), ("resolution", 16, 2048))
+        for name, low, high in ranges:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise PanoHeadError(f"--{name} {value} is out of range; give {low} to {high}")
+        if self.images_per_person > 100:
+            raise PanoHeadError(
+                f"--expressions {self.expressions} times --views {self.views} is over 100 images a person; give fewer"
+            )
         if self.seed < 0:
             raise PanoHeadError(f"--seed {self.seed} is negative; give 0 or more")
         if not 1.0 <= self.focal <= 50.0:
@@ -43,4 +74,5 @@ class SyntheticDatasetConfig:
     def resume_key(self) -> dict[str, Any]:
         """The settings that decide the bytes of a person's images, for the check on resuming."""
         names = ("views", "resolution", "seed", "depth", "normals", "focal", "pitch_std_deg", "quality", "format")
-        return {"layout_version": LAYOUT_VERSION, **{name: getattr(self, name) for name in names}}
+        later = () if self.edition == 1 else ("edition", "expressions", "light")  # edition 1 wrote none of them
+        return {"layout_version": LAYOUT_VERSION, **{name: getattr(self, name) for name in (*later, *names)}}

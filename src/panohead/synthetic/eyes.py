@@ -76,28 +76,38 @@ def _eye_color(
     return (color * (1 - pupil) + 0.004 * pupil).reshape(-1, 3)
 
 
-def eyelashes(
-    person: Person, coarse: Float[np.ndarray, "vertex 3"], skin: Float[np.ndarray, "point 3"]
-) -> Strands | None:
-    """Lashes along the edges of the helper meshes that lead away from the skin."""
-    basis, rng = head_basis(), person.stream("lashes")
+def lash_edges(
+    coarse: Float[np.ndarray, "vertex 3"], skin: Float[np.ndarray, "point 3"]
+) -> list[tuple[int, Int[np.ndarray, "edge 2"]]]:
+    """Where lashes may stand: for each lid their number and the edges (coarse vertices, root first) of the helper
+    meshes that lead away from the skin."""
+    basis = head_basis()
     tree = cKDTree(skin)
-    strands = []
+    lids = []
     for name in sorted(basis.helpers):
         if "eyelashes" not in name:
             continue
         used, quads = compact(basis.helpers[name], coarse)
-        points = coarse[used]
-        away, _ = tree.query(points)
+        away, _ = tree.query(coarse[used])
         edges = np.unique(np.sort(np.stack([quads, np.roll(quads, -1, 1)], -1).reshape(-1, 2), 1), axis=0)
         edges = np.where((away[edges[:, :1]] > away[edges[:, 1:]]), edges[:, ::-1], edges)
         edges = edges[away[edges[:, 1]] - away[edges[:, 0]] > 0.012]
+        lids.append((52 if name.endswith("1") else 30, used[edges]))  # upper lid, lower lid
+    return lids
+
+
+def eyelashes(
+    person: Person, coarse: Float[np.ndarray, "vertex 3"], lids: list[tuple[int, Int[np.ndarray, "edge 2"]]]
+) -> Strands | None:
+    """Lashes along the edges found by :func:`lash_edges`, which may come from another expression; None without any."""
+    rng = person.stream("lashes")
+    strands = []
+    for count, edges in lids:
         if len(edges) == 0:
             continue
-        count = 52 if name.endswith("1") else 30  # upper lid, lower lid
         pick = edges[rng.integers(len(edges), size=count)]
-        root = points[pick[:, 0]] + rng.normal(size=(count, 3)) * 0.006
-        tip = points[pick[:, 1]] + rng.normal(size=(count, 3)) * 0.012
+        root = coarse[pick[:, 0]] + rng.normal(size=(count, 3)) * 0.006
+        tip = coarse[pick[:, 1]] + rng.normal(size=(count, 3)) * 0.012
         along = np.linspace(0, 1, 4)[None, :, None]
         strands.append(root[:, None] * (1 - along) + tip[:, None] * along)
     if not strands:

@@ -2,13 +2,14 @@
 
 ::
 
-    OUT/images/00000/000012_03.webp     person 12, view 3 (folders of a hundred people)
+    OUT/images/00000/000012_03.webp     person 12, image 3 over all shots and views (folders of a hundred people)
     OUT/images/dataset.json             {"labels": [[name, 25 floats], ...]}, the official layout
     OUT/masks/00000/000012_03.png       8-bit coverage of the same pixels
     OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's centre sees
     nothing
     OUT/normals/00000/000012_03.npz     float16 ``normals``: world space, height x width x 3; 0 where nothing is seen
-    OUT/people.jsonl                    one line a person: all parameters, and camera and light of each view
+    OUT/people.jsonl                    one line a person: all parameters, expression and gaze of each shot, and shot,
+    camera and light of each view
     OUT/synthesis.json                  the settings; resuming with others is refused
 
 While a dataset grows, a finished person is one file in ``OUT/parts``; at the end these become ``people.jsonl`` and
@@ -22,16 +23,26 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from panohead.errors import PanoHeadError
-from panohead.synthetic.config import SyntheticDatasetConfig
+from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
 PersonRecord = dict[str, Any]
 _REMEDY = "free the disk or mend the folder, then run the same command again to continue"
 
 
-def image_stem(person: int, view: int) -> str:
-    """Name of a view inside ``images``, without its suffix."""
-    return f"{person // 100:05d}/{person:06d}_{view:02d}"
+def image_stem(person: int, image: int) -> str:
+    """Name of an image inside ``images``, without its suffix."""
+    return f"{person // 100:05d}/{person:06d}_{image:02d}"
+
+
+def edition_of(out: Path) -> int:
+    """The edition of the dataset in a folder; the newest where there is none yet.
+
+    Raises:
+        PanoHeadError: its settings cannot be read.
+    """
+    settings = out / "synthesis.json"
+    return int(_stored(settings).get("edition", 1)) if settings.is_file() else NEWEST_EDITION
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -94,14 +105,25 @@ def _check_free(config: SyntheticDatasetConfig) -> None:
 
 
 def _check_settings(settings: Path, config: SyntheticDatasetConfig) -> None:
-    try:
-        stored = json.loads(settings.read_text())
-    except (OSError, ValueError) as error:
-        raise PanoHeadError(f"cannot read {settings} ({error}); delete the folder or give another --out") from error
+    stored = _stored(settings)
+    if stored.get("edition", 1) != config.edition:
+        raise PanoHeadError(
+            f"{config.out} was begun with edition {stored.get('edition', 1)}; leave --edition away to continue it, "
+            "or give another --out"
+        )
     different = [name for name, value in config.resume_key().items() if stored.get(name) != value]
     if different:
         was = ", ".join(f"{name} {stored.get(name)}" for name in different)
         raise PanoHeadError(f"{config.out} was begun with {was}; repeat those settings or give another --out")
+
+
+def _stored(settings: Path) -> PersonRecord:
+    try:
+        stored: PersonRecord = json.loads(settings.read_text())
+        int(stored.get("edition", 1))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise PanoHeadError(f"cannot read {settings} ({error}); delete the folder or give another --out") from error
+    return stored
 
 
 def _is_whole(record: PersonRecord, config: SyntheticDatasetConfig) -> bool:

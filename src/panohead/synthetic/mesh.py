@@ -24,7 +24,8 @@ class Material(enum.IntEnum):
 class Part:
     """One mesh. Vertices in decimetres of the head basis until ``Head`` scales them; albedo linear RGB in [0, 1].
 
-    ``soft_normals`` stand for light that scatters under skin; None where the surface has none.
+    ``soft_normals`` stand for light that scatters under skin; None where the surface has none. ``shadow_triangles`` are
+    fewer triangles of the same surface that cast its shadow; None for all.
     """
 
     vertices: Float[np.ndarray, "vertex 3"]
@@ -32,6 +33,7 @@ class Part:
     albedo: Float[np.ndarray, "vertex 3"]
     material: Material
     soft_normals: Float[np.ndarray, "vertex 3"] | None = None
+    shadow_triangles: Int[np.ndarray, "shadow_triangle 3"] | None = None
 
 
 @dataclass(frozen=True)

@@ -124,12 +124,13 @@ def sample_person(seed: int, index: int) -> Person:
         headwear=headwear,
         freckles=float(rng.uniform(0.1, 0.35)) if rng.random() < 0.2 else 0.0,
         lipstick=float(rng.uniform(0.3, 1.5)) if not male and age >= 14 and rng.random() < 0.35 else 0.0,
-        **_expression(stream(seed, index, "expression")),
+        **sample_expression(stream(seed, index, "expression")),
     )
 
 
-def _expression(rng: np.random.Generator) -> dict[str, Any]:
-    """Expression weights (ARKit names) and the gaze (radians: right of the person's nose is negative, up positive)."""
+def sample_expression(rng: np.random.Generator) -> dict[str, Any]:
+    """A mostly neutral ``expression`` (weights by ARKit names) and ``gaze`` (radians: right of the person's nose is
+    negative, up positive)."""
     weights: dict[str, float] = {}
 
     def both(name: str, value: float, other: float | None = None) -> None:

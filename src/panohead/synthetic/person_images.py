@@ -2,7 +2,8 @@
 
 import functools
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -11,12 +12,15 @@ from PIL import Image
 
 from panohead.errors import PanoHeadError
 from panohead.synthetic.config import SyntheticDatasetConfig
-from panohead.synthetic.head import build_head
-from panohead.synthetic.layout_writer import image_stem, save_record, write_atomic
+from panohead.synthetic.expressions import Shot, sample_shots
+from panohead.synthetic.framing import FRAMINGS
+from panohead.synthetic.head import SyntheticHead, build_head, build_shots
+from panohead.synthetic.layout_writer import PersonRecord, image_stem, save_record, write_atomic
+from panohead.synthetic.mesh import Material
 from panohead.synthetic.people import Person, sample_person
 from panohead.synthetic.renderer.lighting import Lighting, sample_background, sample_lighting
 from panohead.synthetic.renderer.render import Rendered, render
-from panohead.synthetic.renderer.scene import build_scene
+from panohead.synthetic.renderer.scene import Scene, build_scene, build_scenes
 from panohead.synthetic.views import PersonView, sample_views
 
 _ENCODING: dict[str, dict[str, Any]] = {
@@ -37,32 +41,98 @@ def make_person(config: SyntheticDatasetConfig, index: int, image_options: dict[
     ``image_options`` are further arguments of PIL's ``save`` (metadata).
     """
     person = sample_person(config.seed, index)
-    renderer = make_renderer(person, config.quality)
-    views = []
-    for k, view in enumerate(sample_views(person.stream("views"), config.views, config.pitch_std_deg)):
-        stem = image_stem(index, k)
-        rendered, pixels, lighting = photograph(renderer, person, view, f"view {k}", config.resolution, config.focal)
+    shots = shots_of(config, person)
+    lighting = shared_lighting(config, person)
+    views, lines = [], []
+    heads = shot_heads(person, shots, config.edition)
+    for k, renderer in enumerate(shot_renderers(heads, config.quality, config.edition)):
+        written = _write_shot(config, person, renderer, k, lighting, image_options)
+        views += written
+        if shots:
+            lines.append({**shots[k].to_json(), "views": [view["image"] for view in written]})
+    if not shots:
+        save_record(config, {"person": index, **person.to_json(), "views": views})
+        return
+    first = replace(person, expression=shots[0].expression, gaze=shots[0].gaze)
+    record = {"person": index, **first.to_json(), **worn_colors(heads[0])}
+    save_record(config, {**record, "shots": lines, "views": views})
+
+
+def worn_colors(head: SyntheticHead) -> PersonRecord:
+    """Mean linear RGB albedo of the garment and of what is worn on the head; None where there is none."""
+    cloth = [part.albedo for part in head.parts if part.material == Material.CLOTH]
+    garment = cloth[0] if head.person.clothes != "none" else None
+    hat = cloth[-1] if head.person.headwear != "none" else None
+
+    def mean(albedo: Float[np.ndarray, "vertex 3"] | None) -> list[float] | None:
+        return None if albedo is None else np.round(albedo.mean(axis=0), 4).tolist()
+
+    return {"clothes_color": mean(garment), "headwear_color": mean(hat)}
+
+
+def shots_of(config: SyntheticDatasetConfig, person: Person) -> list[Shot]:
+    """The shots of one person; none in edition 1, whose people have the one expression they were drawn with."""
+    return [] if config.edition == 1 else sample_shots(person, config.expressions)
+
+
+def shared_lighting(config: SyntheticDatasetConfig, person: Person) -> Lighting | None:
+    """Light and exposure of all images of a person; None where every view has its own."""
+    return sample_lighting(person.stream("light")) if config.light == "per-person" else None
+
+
+def _write_shot(
+    config: SyntheticDatasetConfig,
+    person: Person,
+    renderer: Renderer,
+    shot: int,
+    lighting: Lighting | None,
+    image_options: dict[str, Any],
+) -> list[PersonRecord]:
+    """Write all views of one shot; returns their part of the record. ``lighting`` None draws one for each view."""
+    first_edition = config.edition == 1
+    streams = ("views", "view") if first_edition else (f"shot {shot} views", f"shot {shot} view")
+    size = (config.resolution, config.focal)
+    records = []
+    for k, view in enumerate(sample_views(person.stream(streams[0]), config.views, config.pitch_std_deg)):
+        stem = image_stem(person.index, shot * config.views + k)
+        rendered, pixels, light = photograph(renderer, person, view, f"{streams[1]} {k}", *size, lighting)
         _write_view(config, stem, rendered, pixels, image_options)
-        views.append(
-            {
-                "image": f"{stem}.{config.format}",
-                "yaw_deg": round(view.yaw_deg, 4),
-                "pitch_deg": round(view.pitch_deg, 4),
-                "lighting": lighting.to_json(),
-                "label": view.label(config.focal),
-            }
-        )
-    save_record(config, {"person": index, **person.to_json(), "views": views})
+        record: PersonRecord = {"image": f"{stem}.{config.format}"} | ({} if first_edition else {"shot": shot})
+        record |= {"yaw_deg": round(view.yaw_deg, 4), "pitch_deg": round(view.pitch_deg, 4)}
+        records.append(record | {"lighting": light.to_json(), "label": view.label(config.focal)})
+    return records
 
 
-def make_renderer(person: Person, quality: str) -> Renderer:
-    """Build this person, ready to be seen from anywhere.
+def make_renderer(person: Person, quality: str, edition: int = 1) -> Renderer:
+    """Build this person with the expression and gaze that it has, ready to be seen from anywhere.
+
+    ``edition`` decides the framing, so it should be that of the dataset to compare with.
 
     Raises:
         PanoHeadError: quality "cycles" without bpy.
     """
-    head = build_head(person)
-    scene = build_scene(head)
+    head = build_head(person, FRAMINGS[edition])
+    return _renderer(head, build_scene(head), quality)
+
+
+def shot_heads(person: Person, shots: Sequence[Shot], edition: int) -> list[SyntheticHead]:
+    """A head a shot; without shots one of the person as it is."""
+    framing = FRAMINGS[edition]
+    return build_shots(person, shots, framing) if shots else [build_head(person, framing)]
+
+
+def shot_renderers(heads: Sequence[SyntheticHead], quality: str, edition: int) -> Iterator[Renderer]:
+    """A renderer a head of one person; the next is made when the last has been used, since Blender holds one scene.
+
+    Raises:
+        PanoHeadError: quality "cycles" without bpy.
+    """
+    scenes = [build_scene(heads[0])] if edition == 1 else build_scenes(heads)
+    for head, scene in zip(heads, scenes, strict=True):
+        yield _renderer(head, scene, quality)
+
+
+def _renderer(head: SyntheticHead, scene: Scene, quality: str) -> Renderer:
     if quality == "fast":
         return functools.partial(render, scene)
     if importlib.util.find_spec("bpy") is None:
@@ -75,11 +145,17 @@ def make_renderer(person: Person, quality: str) -> Renderer:
 
 
 def photograph(
-    renderer: Renderer, person: Person, view: PersonView, purpose: str, resolution: int, focal: float
+    renderer: Renderer,
+    person: Person,
+    view: PersonView,
+    purpose: str,
+    resolution: int,
+    focal: float,
+    lighting: Lighting | None = None,
 ) -> tuple[Rendered, UInt8[np.ndarray, "height width 3"], Lighting]:
-    """One view under new light before a new background; ``purpose`` names its random numbers."""
+    """One view before a new background, under new light unless one is given; ``purpose`` names its random numbers."""
     rng = person.stream(purpose)
-    lighting = sample_lighting(rng)
+    lighting = sample_lighting(rng) if lighting is None else lighting
     background = sample_background(rng, resolution)
     rendered = renderer(view, lighting, resolution, focal)
     pixels = develop(rendered, lighting.exposure, background, rng)

@@ -1,6 +1,8 @@
 """From a person's parameters to the vertices of the head: macro shapes, details, asymmetry, expression, pose of the
 torso."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -28,15 +30,22 @@ def head_vertices(person: Person) -> Float[np.ndarray, "vertex 3"]:
     The face without its expression is brought onto the neutral head's by the least-squares similarity, so that size,
     place and tilt of every face are those of the neutral one and the framing needs one set of constants for all.
     """
+    return head_shapes(person, [person.expression])[0]
+
+
+def head_shapes(person: Person, expressions: Sequence[Mapping[str, float]]) -> list[Float[np.ndarray, "vertex 3"]]:
+    """One person's coarse vertices under several expressions (weights by ARKit's names), in the same frame."""
     basis = head_basis()
     identity = _identity_weights(person)
-    expression = np.zeros_like(identity)
-    for name, value in person.expression.items():
-        expression[basis.target_index[f"expression/{name}"]] += value
-    still = basis.blend(identity)
-    scale, rotation, offset = _onto_neutral(still)
-    vertices = scale * (basis.blend(identity + expression) @ rotation.T) + offset
-    return _turn_torso(vertices, person.stream("torso"))
+    scale, rotation, offset = _onto_neutral(basis.blend(identity))
+    shapes = []
+    for weights in expressions:
+        expression = np.zeros_like(identity)
+        for name, value in weights.items():
+            expression[basis.target_index[f"expression/{name}"]] += value
+        vertices = scale * (basis.blend(identity + expression) @ rotation.T) + offset
+        shapes.append(_turn_torso(vertices, person.stream("torso")))
+    return shapes
 
 
 def _identity_weights(person: Person) -> Float[np.ndarray, "target"]:

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor
+
+CHANNEL_MULTIPLE = 16
 
 
 @dataclass(frozen=True)
@@ -29,27 +32,44 @@ class PackedWeight:
 
 def pack_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
     """Transform a weight for :func:`panohead.ops.cpu.winograd.conv3x3_winograd`."""
+    return _pack(weight, plain_transform(), up=False)
+
+
+def pack_up_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
+    """Transform a weight for :func:`panohead.ops.cpu.winograd.upconv3x3`."""
+    return _pack(weight, up_transform(), up=True)
+
+
+def transposed(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> Float[Tensor, "in_channel out_channel 3 3"]:
+    """The weight of the gradient's convolution: channels exchanged, taps reversed."""
+    return weight.transpose(0, 1).flip(2, 3)
+
+
+def plain_transform() -> Float64[Tensor, "6 3"]:
+    """Taps to values at the points, per axis, of a convolution."""
     from panohead.ops.cpu.winograd_kernels import POINTS
 
     transform = torch.zeros(6, 3, dtype=torch.float64)
     transform[:5] = torch.stack([_evaluation(POINTS, power) for power in range(3)], dim=1)
     transform[5, 2] = 1  # the point at infinity
-    return _pack(weight, transform, up=False)
+    return transform
 
 
-def pack_up_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
-    """Transform a weight for :func:`panohead.ops.cpu.winograd.upconv3x3`.
-
-    Per axis, the even outputs of the transposed convolution see tap 2 of the sample before and tap 0 of their own:
-    five points; the odd outputs see tap 1.
-    """
+def up_transform() -> Float64[Tensor, "6 3"]:
+    """The same of an up-convolution: the even outputs of the transposed convolution see tap 2 of the sample before and
+    tap 0 of their own (five points), the odd outputs see tap 1."""
     from panohead.ops.cpu.winograd_kernels import POINTS
 
     transform = torch.zeros(6, 3, dtype=torch.float64)
     transform[:5, 2] = _evaluation(POINTS, 0)
     transform[:5, 0] = _evaluation(POINTS, 1)
     transform[5, 1] = 1
-    return _pack(weight, transform, up=True)
+    return transform
+
+
+def down_transform() -> Float64[Tensor, "6 3"]:
+    """The same of a convolution with stride 2: tap 0 at an even sample, tap 2 at the next one, tap 1 between."""
+    return up_transform().flip(1)
 
 
 def _evaluation(points: tuple[float, ...], power: int) -> Float64[Tensor, " point"]:
@@ -62,14 +82,16 @@ def _evaluation(points: tuple[float, ...], power: int) -> Float64[Tensor, " poin
 def _pack(
     weight: Float[Tensor, "out_channel in_channel 3 3"], transform: Float64[Tensor, "6 3"], *, up: bool
 ) -> PackedWeight:
-    """Apply ``transform`` to both axes of the kernels in float64, panel by panel to keep the intermediate small."""
+    """Apply ``transform`` to both axes of the kernels, panel by panel; channels are filled up to whole vectors."""
     from panohead.ops.cpu.simd import PANEL
 
-    outs, ins = weight.shape[:2]
-    both_axes = torch.kron(transform, transform)
-    taps = weight.detach().permute(2, 3, 1, 0).reshape(9, ins, outs)
+    outs, ins = (size + -size % CHANNEL_MULTIPLE for size in weight.shape[:2])
+    both_axes = torch.kron(transform, transform).float()
+    taps = weight.detach().permute(2, 3, 1, 0).reshape(9, *weight.shape[1::-1])
+    if (outs, ins) != tuple(weight.shape[:2]):
+        taps = F.pad(taps, (0, outs - weight.shape[0], 0, ins - weight.shape[1]))
     values = torch.zeros(-(-outs // PANEL), 36, ins, PANEL)
     for panel, first in enumerate(range(0, outs, PANEL)):
-        part = taps[:, :, first : first + PANEL].double()
+        part = taps[:, :, first : first + PANEL]
         values[panel, :, :, : part.shape[2]] = (both_axes @ part.reshape(9, -1)).reshape(36, ins, -1)
     return PackedWeight(values, weight.detach().square().sum(dim=(2, 3)), ins, outs, up)

@@ -1,5 +1,7 @@
 """All the hair of one person, kept inside the frame and under the hat."""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
@@ -16,7 +18,12 @@ from panohead.synthetic.regions import scalp_mask
 _AXIS_Z, _DEPTH_TO_WIDTH = 0.58, 1.12
 _SOFT_RADIUS, _HARD_RADIUS = 1.08, 1.25
 _SOFT_TOP, _HARD_TOP = 8.50, 8.80
+# A dome over the head (its middle height, height and half-width, decimetres) that ends just outside the frame of
+# edition 2, and the share of it where hair begins to be drawn back.
+_DOME_MIDDLE, _DOME_HEIGHT, _DOME_RADIUS, _DOME_SOFT = 7.30, 1.42, 1.25, 0.86
 _WITHOUT_FLYAWAYS = ("bald", "buzz", "afro", "locs", "braids")
+
+Bound = Callable[[Float[np.ndarray, "strand point 3"]], Float[np.ndarray, "strand point 3"]]
 
 
 def hairline_density(person: Person) -> Float[np.ndarray, "fine"]:
@@ -35,15 +42,18 @@ def grow_hair(
     vertices: Float[np.ndarray, "fine 3"],
     normals: Float[np.ndarray, "fine 3"],
     density: Float[np.ndarray, "fine"],
+    bound: Bound | None = None,
 ) -> tuple[list[Strands], DistanceField]:
-    """Scalp hair, brows and beard, in decimetres of the head frame."""
+    """Scalp hair, brows and beard, in decimetres of the head frame; ``bound`` (None: :func:`keep_in_frame`) draws back
+    hair of the scalp."""
+    bound = keep_in_frame if bound is None else bound
     rng = person.stream("hair")
     field = build_field(vertices, normals)
     part = rng.choice([-1, 1]) * rng.uniform(0.18, 0.42) if rng.random() < 0.6 else rng.normal() * 0.03
     scalp = Scalp(person, vertices, normals, density, field, rng, float(part))
     hair = []
     for strands in STYLES[person.hair_style](scalp):
-        bounded = field.push_out(keep_in_frame(strands), 0.012)
+        bounded = field.push_out(bound(strands), 0.012)
         hair.append(Strands(bounded, HAIR_RADIUS, strand_colors(person, len(bounded), rng), "hair"))
     if hair and person.hair_style not in _WITHOUT_FLYAWAYS:
         source = hair[0]
@@ -63,6 +73,20 @@ def keep_in_frame(strands: Float[np.ndarray, "strand point 3"]) -> Float[np.ndar
     out[..., 0] = x * share
     out[..., 2] = _AXIS_Z + z * share * _DEPTH_TO_WIDTH
     out[..., 1] = _soft(strands[..., 1], _SOFT_TOP, _HARD_TOP)
+    return out
+
+
+def keep_in_dome(strands: Float[np.ndarray, "strand point 3"]) -> Float[np.ndarray, "strand point 3"]:
+    """The same for the smaller heads of edition 2, whose crowns are in the frame: a half ellipsoid on a cylinder, so
+    that big hair stays round."""
+    out = strands.copy()
+    x, z = strands[..., 0], (strands[..., 2] - _AXIS_Z) / _DEPTH_TO_WIDTH
+    above = np.maximum(strands[..., 1] - _DOME_MIDDLE, 0)
+    away = np.sqrt((x * x + z * z) / _DOME_RADIUS**2 + (above / _DOME_HEIGHT) ** 2)
+    share = _soft(away, _DOME_SOFT, 1.0) / np.maximum(away, 1e-9)
+    out[..., 0] = x * share
+    out[..., 1] = strands[..., 1] - above * (1 - share)
+    out[..., 2] = _AXIS_Z + z * share * _DEPTH_TO_WIDTH
     return out
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int32
 from panohead.ops.cpu.jit import jit
 
 EMPTY = np.float32(-1e30)
+_BLOCK = 8  # side, in samples, of the squares that hidden ribbons are tested against
 
 
 def empty_buffers(size: int) -> tuple[Float32[np.ndarray, "size size"], Int32[np.ndarray, "size size"]]:
@@ -48,13 +49,30 @@ def raster_triangles(screen, triangles, nearness, hit):  # type: ignore[no-untyp
 
 
 @jit()
+def _farthest(nearness):  # type: ignore[no-untyped-def]
+    """The least nearness in each square block of samples."""
+    size = nearness.shape[0]
+    blocks = (size + _BLOCK - 1) // _BLOCK
+    out = np.full((blocks, blocks), np.float32(1e30))
+    for row in range(size):
+        for column in range(size):
+            value = nearness[row, column]
+            if value < out[row // _BLOCK, column // _BLOCK]:
+                out[row // _BLOCK, column // _BLOCK] = value
+    return out
+
+
+@jit()
 def raster_strands(screen, radius, follows, first, nearness, hit):  # type: ignore[no-untyped-def]
     """Draw the ribbon from each point to the next where ``follows`` says so; ``hit`` gets ``first`` + the point's
     index.
 
-    ``radius`` is in samples; below .5 a ribbon would slip between samples, so .5 is the least drawn.
+    ``radius`` is in samples; below .5 a ribbon would slip between samples, so .5 is the least drawn. Ribbons behind all
+    that is already drawn where they lie are skipped.
     """
     size = nearness.shape[0]
+    farthest = _farthest(nearness)
+    blocks = farthest.shape[0]
     for index in range(len(screen) - 1):
         if not follows[index]:
             continue
@@ -68,6 +86,18 @@ def raster_strands(screen, radius, follows, first, nearness, hit):  # type: igno
             or max(ay, by) + reach < 0
             or min(ay, by) - reach > size
         ):
+            continue
+        nearest = max(az, bz)
+        nearest += abs(nearest) * np.float32(1e-5)  # above all rounding below
+        pad = 1.5 * reach + 1.0
+        left, right = max(min(ax, bx) - pad, 0.0), min(max(ax, bx) + pad, size - 1.0)
+        top, bottom = max(min(ay, by) - pad, 0.0), min(max(ay, by) + pad, size - 1.0)
+        hidden = True
+        for block_row in range(int(top) // _BLOCK, min(int(bottom) // _BLOCK + 1, blocks)):
+            for block_column in range(int(left) // _BLOCK, min(int(right) // _BLOCK + 1, blocks)):
+                if nearest > farthest[block_row, block_column]:
+                    hidden = False
+        if hidden:
             continue
         dx, dy = bx - ax, by - ay
         length = (dx * dx + dy * dy) ** 0.5

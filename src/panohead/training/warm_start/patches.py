@@ -8,8 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
+from panohead.ops import fast_paths
+from panohead.rendering import fused_gradient
 from panohead.rendering.compositing import composite, interval_weights
 from panohead.rendering.density import clean_density, outside_crop
+from panohead.rendering.dispatch import density
 from panohead.rendering.field import TriGridField
 from panohead.rendering.hidden_compositing import composite_hidden
 from panohead.rendering.renderer import RenderConfig, first_depths
@@ -97,27 +100,45 @@ def render_patches(
     composited, and only it has gradients.
     """
 
-    def points(depths: Tensor) -> Tensor:
-        return (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
-
     with torch.no_grad():
-        jitter = torch.rand(*origins.shape[:2], coarse_samples, generator=rng)
-        coarse = first_depths(origins, directions, scene, jitter)
-        where = points(coarse)
-        weights = interval_weights(_clean(field.density(where), where, scene).reshape(coarse.shape), coarse)
-        steps = torch.arange(fine_samples)
-        u = (steps + torch.rand(*origins.shape[:2], fine_samples, generator=rng)) / fine_samples
-        fine = importance_depths(coarse, weights, u).sort(dim=-1).values
-        where = points(fine)
+        fine = _importance_depths(field, origins, directions, scene, coarse_samples, fine_samples, rng)
+    if fast_paths.allowed() and fused_gradient.unsupported(field, fine_samples, origins, directions) is None:
+        hidden, _, weight_sum = fused_gradient.composite_rays(
+            field, origins, directions, fine, None, crop_margin=scene.crop_margin
+        )
+        return field.finish(hidden, weight_sum), weight_sum
+    where = _points(origins, directions, fine)
     if not field.composites_hidden_units:
-        density, color = field(where)
-        result = composite(color.reshape(*fine.shape, -1), _clean(density, where, scene).reshape(fine.shape), fine)
+        raw, color = field(where)
+        result = composite(color.reshape(*fine.shape, -1), _clean(raw, where, scene).reshape(fine.shape), fine)
         return result.features, result.weight_sum
     empty = None
     if scene.crop_margin > 0:
         empty = outside_crop(where, box_warp=scene.box_warp, margin=scene.crop_margin).reshape(fine.shape)
     hidden, _, weight_sum = composite_hidden(field.features(where), field.decoder, fine, empty=empty)
     return field.finish(hidden, weight_sum), weight_sum
+
+
+def _importance_depths(
+    field: TriGridField,
+    origins: Tensor,
+    directions: Tensor,
+    scene: RenderConfig,
+    coarse_samples: int,
+    fine_samples: int,
+    rng: torch.Generator,
+) -> Tensor:
+    """Sorted depths where a first pass finds weight, one at random in each of ``fine_samples`` equal shares of it."""
+    coarse = first_depths(origins, directions, scene, torch.rand(*origins.shape[:2], coarse_samples, generator=rng))
+    where = _points(origins, directions, coarse)
+    weights = interval_weights(_clean(density(field, where), where, scene).reshape(coarse.shape), coarse)
+    steps = torch.arange(fine_samples)
+    u = (steps + torch.rand(*origins.shape[:2], fine_samples, generator=rng)) / fine_samples
+    return importance_depths(coarse, weights, u).sort(dim=-1).values
+
+
+def _points(origins: Tensor, directions: Tensor, depths: Tensor) -> Tensor:
+    return (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
 
 
 def _clean(density: Tensor, points: Tensor, scene: RenderConfig) -> Tensor:

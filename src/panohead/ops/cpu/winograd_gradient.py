@@ -1,0 +1,167 @@
+"""Gradients of the convolutions of :mod:`panohead.ops.cpu.winograd` on a CPU, and the convolution that halves an image.
+
+The gradient of the inputs is a convolution with the transposed, flipped weight, by the same kernels. That of the weight
+is found at the points of the Toom-Cook polynomials, where a tile's part of it is an outer product: a quarter of the
+direct formulation's products (for the up-convolution 81 of 144).
+
+Images are channels-last in memory with a multiple of 16 channels.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from panohead.ops.cpu.threads import cut, run
+from panohead.ops.cpu.winograd import _block, _buffers, _flat, _or, _split, _zeros
+from panohead.ops.cpu.winograd_weights import PackedWeight, down_transform, plain_transform
+
+_ROWS = 48  # a multiple of the vector length and of the height of both blocks of the matrix product
+_MOST_ROWS = 192
+_TILES = 96  # summed up before the sums go back to memory
+_NARROW = 32  # from so many channels on a panel is narrow where that is less than a whole one
+
+LOW_PASS_UP, LOW_PASS_DOWN = 1 / 16, 1 / 64
+"""Factors of the taps outer([1, 3, 3, 1]) of the up-convolution and of a filter that sums to 1."""
+
+
+def downconv3x3(
+    x: Float32[Tensor, "batch in_channel height width"],
+    packed: PackedWeight,
+    *,
+    low_pass: float,
+    factors: Float[Tensor, "batch in_channel"] | None = None,
+    scale: Float[Tensor, "batch out_channel"] | None = None,
+) -> Float32[Tensor, "batch out_channel half_height half_width"]:
+    """``scale * conv2d(low_pass(factors * x), weight, stride=2)``, the transpose of ``winograd.upconv3x3``.
+
+    ``packed`` is from ``pack_up_weight`` of the *flipped* weight; the size of ``x`` is even.
+    """
+    from panohead.ops.cpu import downconv_kernels as kernels
+    from panohead.ops.cpu.gradient_kernels import Images
+
+    batch, channels, height, width = x.shape
+    outs, down, across = packed.out_channels, height // 2, width // 2
+    given = Images(_flat(x.permute(0, 2, 3, 1)), _or(factors, batch * channels, 1.0), height, width, channels)
+    out = torch.empty(batch, down, across, outs)
+    target, weights = _flat(out), kernels.Weights(_flat(packed.values), _up_kinds())
+    one = np.float32(1)
+    ending = kernels.Ending(
+        _or(scale, batch * outs, 1.0) * np.float32(low_pass), np.zeros(outs, np.float32), one, one, np.float32(math.inf)
+    )
+    tiles = batch * -(-down // 4) * -(-across // 4)
+
+    def work(part: tuple[int, int, int, int]) -> None:
+        first, last, first_panel, last_panel = part
+        block = _block(last - first)
+        data, sums = _buffers(81, block, channels)
+        scratch = kernels.Scratch(data, sums, _column(), _zeros(144 * channels), np.zeros(81, np.int64))
+        to = kernels.Target(target, down, across, outs, first_panel, last_panel)
+        kernels.down_convolve(given, weights, ending, to, first, last, block, scratch)
+
+    run(work, _split(tiles, packed.values.shape[0], torch.get_num_threads(), least=24))
+    return out.permute(0, 3, 1, 2)
+
+
+def weight_gradient(
+    x: Float32[Tensor, "batch in_channel height width"],
+    grad: Float32[Tensor, "batch out_channel height width"],
+    *,
+    style: Float[Tensor, "batch in_channel"] | None = None,
+    scale: Float[Tensor, "batch out_channel"] | None = None,
+) -> Float32[Tensor, "3 3 in_channel out_channel"]:
+    """Gradient of the weight of ``conv2d(style * x, weight, padding=1)`` where ``scale * grad`` is that of its output."""
+    from panohead.ops.cpu.gradient_kernels import weight_gradient as kernel
+
+    tiles = x.shape[0] * -(-x.shape[2] // 4) * -(-x.shape[3] // 4)
+    points = _point_sums(kernel, (x, style), (grad, scale), np.arange(36), tiles)
+    return _to_taps(points, plain_transform(), 1.0)
+
+
+def down_weight_gradient(
+    large: Float32[Tensor, "batch large_channel height width"],
+    small: Float32[Tensor, "batch small_channel half_height half_width"],
+    *,
+    low_pass: float,
+    large_factors: Float[Tensor, "batch large_channel"] | None = None,
+    small_factors: Float[Tensor, "batch small_channel"] | None = None,
+) -> Float32[Tensor, "3 3 large_channel small_channel"]:
+    """``sum over pixels of low_pass(large)[2 i + tap] * small[i]``: of ``downconv3x3`` and of ``upconv3x3`` alike."""
+    from panohead.ops.cpu.gradient_kernels import down_weight_gradient as kernel
+
+    tiles = small.shape[0] * -(-small.shape[2] // 4) * -(-small.shape[3] // 4)
+    points = _point_sums(kernel, (large, large_factors), (small, small_factors), _up_kinds(), tiles)
+    return _to_taps(points, down_transform(), low_pass)
+
+
+def _point_sums(
+    kernel: Callable[..., None],
+    windows: tuple[Tensor, Tensor | None],
+    tiles: tuple[Tensor, Tensor | None],
+    kinds: Any,
+    count: int,
+) -> Tensor:
+    """Sums over ``count`` tiles of the outer products at every kind of point: "kind window_channel tile_channel"."""
+    from panohead.ops.cpu.gradient_kernels import NARROW, SKEW, Buffers, Sums
+    from panohead.ops.cpu.simd import VECTORS, WIDTH
+
+    given = [_images(*x) for x in (windows, tiles)]
+    ins, outs = given[0].channels, given[1].channels
+    narrow = outs <= NARROW * WIDTH
+    lanes = (NARROW if narrow else VECTORS) * WIDTH
+    columns, block = outs + -outs % lanes, min(_TILES, count)
+    parts = _row_parts(ins)
+    found = [torch.zeros(int(kinds.max()) + 1, last - first + -(last - first) % 12, columns) for first, last in parts]
+
+    def work(number: int) -> None:
+        first, last = parts[number]
+        pitch = last - first + SKEW
+        buffers = Buffers(
+            _zeros(kinds.size * (block * pitch + SKEW)),
+            _zeros(kinds.size * block * columns),
+            _column(),
+            _zeros((144 if kinds.size == 81 else 36) * max(ins, outs)),
+        )
+        values = found[number]
+        sums = Sums(values.view(-1).numpy(), values.shape[1], columns, narrow)
+        kernel(*given, first, last, block, kinds, buffers, sums)
+
+    run(work, list(range(len(parts))))
+    cut_out = [x[:, : last - first, :outs] for x, (first, last) in zip(found, parts, strict=True)]
+    return cut_out[0] if len(parts) == 1 else torch.cat(cut_out, dim=1)
+
+
+def _row_parts(channels: int) -> list[tuple[int, int]]:
+    """The channels of the windows by tasks: for all threads, none with more than the second-level cache can hold."""
+    units = -(-channels // _ROWS)
+    pieces = min(units, max(torch.get_num_threads(), -(-channels // _MOST_ROWS)))
+    return [(_ROWS * first, min(_ROWS * last, channels)) for first, last in cut(units, pieces)]
+
+
+def _to_taps(points: Tensor, transform: Tensor, factor: float) -> Float32[Tensor, "3 3 row column"]:
+    """Gradient at the points to that of the taps: the transpose of the weight's transform."""
+    both = (torch.kron(transform, transform) * factor).float()
+    return (both.T @ points.reshape(36, -1)).reshape(3, 3, *points.shape[1:])
+
+
+def _images(x: Tensor, factors: Tensor | None) -> Any:
+    from panohead.ops.cpu.gradient_kernels import Images
+
+    batch, channels, height, width = x.shape
+    return Images(_flat(x.permute(0, 2, 3, 1)), _or(factors, batch * channels, 1.0), height, width, channels)
+
+
+def _column() -> Any:
+    from panohead.ops.cpu.simd import WIDTH
+
+    return _zeros(108 * WIDTH)
+
+
+def _up_kinds() -> Any:
+    """Of the nine products per axis the last four share the matrix of tap 1."""
+    axis = np.minimum(np.arange(9), 5)
+    return (6 * axis[:, None] + axis).ravel()

@@ -1,0 +1,196 @@
+"""Convolutions with gradients on a CPU by compiled kernels; the plain formulation beside them is equal up to rounding.
+
+:func:`modulated_layer` is a whole synthesis layer as one operation; its gradient has no gradient of its own, so when
+one is wanted the plain formulation takes over. The discriminator's operations are in
+:mod:`panohead.ops.cpu.linear_maps`.
+
+Ask :func:`unsupported` before coming here. All sums are made in an order that does not depend on the number of threads.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.ops import fast_paths
+from panohead.ops.cpu import activation_pass, winograd, winograd_gradient
+from panohead.ops.cpu.activation_pass import Ending, narrowed, padded, widened
+from panohead.ops.cpu.jit import available, load_failure
+from panohead.ops.cpu.winograd_gradient import LOW_PASS_UP
+from panohead.ops.cpu.winograd_weights import PackedWeight, pack_up_weight, pack_weight, transposed
+
+_KERNELS = tuple(f"panohead.ops.cpu.{name}_kernels" for name in ("upconv", "downconv", "activation"))
+_LEAST_PIXELS = 128  # over the batch: below, packing the weights costs more than the products saved
+_LEAST_CHANNELS = 16
+_failed: list[str] = []
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """What is constant about a synthesis layer. ``plain`` is the same layer by operations with all derivatives."""
+
+    up: int
+    ending: Ending
+    plain: Callable[..., Tensor]
+
+
+class WeightCache:
+    """Transformed weights of one layer for both ways, kept while the weight is frozen. In no state dict."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple[object, ...], PackedWeight]] = {}
+
+    def get(self, kind: str, weight: Tensor, make: Callable[[], PackedWeight]) -> PackedWeight:
+        """``make()``, or what it returned for this weight before."""
+        if weight.requires_grad:
+            self._kept.clear()
+            return make()
+        flat = weight.detach().reshape(-1)
+        # Writes through ``.data`` leave PyTorch's version counter alone, so the values themselves are asked.
+        key = (weight.data_ptr(), weight._version, float(flat.sum()), float(flat.dot(flat)))
+        if kind not in self._kept or self._kept[kind][0] != key:
+            self._kept[kind] = (key, make())
+        return self._kept[kind][1]
+
+    def __deepcopy__(self, memo: object) -> "WeightCache":
+        return WeightCache()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return WeightCache, ()
+
+
+def unsupported(x: Tensor, weight: Tensor) -> str | None:
+    """Why these convolutions are not used, in a few words; None if they can be and are likely faster."""
+    if not fast_paths.allowed():
+        return "fast paths are switched off"
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return "the model is being traced"
+    if x.device.type != "cpu" or weight.device.type != "cpu":
+        return "not on a CPU"
+    if x.dtype != torch.float32 or weight.dtype != torch.float32:
+        return "not float32"
+    if weight.ndim != 4 or tuple(weight.shape[2:]) != (3, 3):
+        return "not a 3x3 convolution"
+    if min(weight.shape[:2]) < _LEAST_CHANNELS or x.shape[0] * x.shape[2] * x.shape[3] < _LEAST_PIXELS:
+        return "too small"
+    if not available():
+        return "numba is not installed"
+    if _failed:
+        return _failed[0]
+    return next((failure for failure in map(load_failure, _KERNELS) if failure is not None), None)
+
+
+def attempt(work: Callable[[], Tensor]) -> Tensor | None:
+    """The result of ``work``; after a failure of the compiled kernels one warning, and None from then on."""
+    try:
+        return work()
+    except (TypeError, ImportError, OSError) as error:
+        _failed.append(f"the compiled kernels failed ({' '.join(str(error).split())[:200]})")
+        warnings.warn(f"{_failed[0]}; plain PyTorch is used", RuntimeWarning, stacklevel=2)
+        return None
+
+
+def modulated_layer(
+    x: Float[Tensor, "batch in_channel height width"],
+    weight: Float[Tensor, "out_channel in_channel 3 3"],
+    style: Float[Tensor, "batch in_channel"],
+    demodulation: Float[Tensor, "batch out_channel"],
+    noise: Float[Tensor, "*noise_batch out_height out_width"] | None,
+    bias: Float[Tensor, " out_channel"],
+    settings: LayerSettings,
+    cache: WeightCache,
+) -> Float[Tensor, "batch out_channel out_height out_width"]:
+    """``ending(demodulation * conv(style * x) + noise + bias)``, with ``settings.up`` 2 the up-convolution."""
+    return _Layer.apply(x, weight, style, demodulation, noise, bias, settings, cache)
+
+
+class _Layer(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, style: Tensor, demodulation: Tensor, noise: Tensor | None, bias: Tensor,
+        settings: LayerSettings, cache: WeightCache,
+    ) -> Tensor:  # fmt: skip
+        ending, outs = settings.ending, weight.shape[0]
+        packed = cache.get("forward", weight, lambda: (pack_up_weight if settings.up == 2 else pack_weight)(weight))
+        whole = padded(x)
+        convolve = winograd.upconv3x3 if settings.up == 2 else winograd.conv3x3_winograd
+        result = convolve(
+            whole,
+            packed,
+            style=widened(style),
+            demodulation=widened(demodulation),
+            noise=noise,
+            bias=widened(bias),
+            activation="lrelu" if ending.slope != 1 else "linear",
+            gain=ending.gain,
+            clamp=ending.limit,
+        )
+        ctx.save_for_backward(x, weight, style, demodulation, noise, bias, whole, result)
+        ctx.settings, ctx.cache = settings, cache
+        return narrowed(result, outs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # a graph of the gradient is wanted
+            return *_plain_gradients(ctx, grad), None, None
+        _, weight, style, demodulation, noise, bias, whole, result = ctx.saved_tensors
+        needs, outs, up = ctx.needs_input_grad, weight.shape[0], ctx.settings.up == 2
+        pulled = activation_pass.pull_layer(
+            padded(grad), result, ctx.settings.ending, noise, channels=outs, noise_wanted=needs[4]
+        )
+        total, with_value, with_noise = (
+            t[:, :outs] for t in (pulled.total, pulled.with_value, pulled.with_noise)
+        )  # fmt: skip
+        grads: list[Tensor | None] = [None] * 6
+        if needs[0] or needs[2]:
+            grads[0], grads[2] = _input_gradient(ctx, pulled.gradient)
+        if needs[1]:
+            factors = widened(style), widened(demodulation)
+            if up:
+                taps = winograd_gradient.down_weight_gradient(
+                    pulled.gradient, whole, low_pass=LOW_PASS_UP, large_factors=factors[1], small_factors=factors[0]
+                ).permute(2, 3, 0, 1)
+            else:
+                taps = winograd_gradient.weight_gradient(
+                    whole, pulled.gradient, style=factors[0], scale=factors[1]
+                ).permute(3, 2, 0, 1)
+            grads[1] = taps[: weight.shape[0], : weight.shape[1]].contiguous()
+        if needs[3]:
+            grads[3] = (with_value - bias * total - with_noise) / demodulation
+        if needs[4]:
+            assert noise is not None
+            assert pulled.noise is not None
+            grads[4] = pulled.noise.sum_to_size(noise.shape) if noise.ndim == 4 else pulled.noise.sum(dim=(0, 1))
+        if needs[5]:
+            grads[5] = total.sum(dim=0)
+        return *grads, None, None
+
+
+def _input_gradient(ctx: Any, pulled: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of a layer's input and style from that of its output before the ending."""
+    _, weight, style, demodulation, _, _, whole, _ = ctx.saved_tensors
+    wanted = ctx.needs_input_grad[2]
+    scale = widened(demodulation)
+    after = None if wanted else widened(style)
+    if ctx.settings.up == 2:
+        packed = ctx.cache.get("backward", weight, lambda: pack_up_weight(transposed(weight)))
+        grad = winograd_gradient.downconv3x3(pulled, packed, low_pass=LOW_PASS_UP, factors=scale, scale=after)
+    else:
+        packed = ctx.cache.get("backward", weight, lambda: pack_weight(transposed(weight)))
+        grad = winograd.conv3x3_winograd(pulled, packed, style=scale, demodulation=after)
+    grad_style = None
+    if wanted:
+        grad_style = activation_pass.pull_style(whole, grad, widened(style))[:, : weight.shape[1]]
+    return narrowed(grad, weight.shape[1]), grad_style
+
+
+def _plain_gradients(ctx: Any, grad: Tensor) -> list[Tensor | None]:
+    """Gradients of a layer with a graph of their own, by the plain formulation."""
+    inputs, needed = ctx.saved_tensors[:6], ctx.needs_input_grad
+    wanted = [x for x, need in zip(inputs, needed, strict=False) if need]
+    found = iter(torch.autograd.grad(ctx.settings.plain(*inputs), wanted, grad, create_graph=True))
+    return [next(found) if need else None for need in needed[: len(inputs)]]

@@ -1,0 +1,135 @@
+"""Read a synthetic dataset, finished or still growing, into memory with the attributes of every shot."""
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from panohead.attributes.vocabulary import Vocabulary, light_numbers, shape_coordinates
+from panohead.errors import PanoHeadError
+from panohead.training.attribute_fit.shots import Shots
+
+_THREADS = 2
+
+
+class GrowingDataset:
+    """A folder of ``panohead synthesize --depth``; :meth:`refresh` reads the people that were added since.
+
+    Args:
+        root: the dataset's folder.
+        vocabulary: how people become attribute vectors.
+        limit: most people to read.
+    """
+
+    def __init__(self, root: Path, vocabulary: Vocabulary, *, limit: int | None = None) -> None:
+        self.root, self.vocabulary, self.limit = root, vocabulary, limit
+        self._people: dict[int, _Person] = {}
+
+    @property
+    def people(self) -> int:
+        """People read so far."""
+        return len(self._people)
+
+    def wait_for(self, people: int, every_s: float = 10.0) -> None:
+        """Sleep until so many people are finished."""
+        while len(self._records()) < people:
+            time.sleep(every_s)
+
+    def refresh(self, on_progress: Callable[[int, int], None] | None = None) -> Shots:
+        """Read what is new and return all shots, people in the order of their numbers.
+
+        Raises:
+            PanoHeadError: when nobody is in the dataset yet, or a file of a finished person is missing or broken.
+        """
+        records = {r["person"]: r for r in self._records() if r["person"] not in self._people}
+        wanted = sorted(records)[: None if self.limit is None else self.limit - self.people]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for done, (index, person) in enumerate(
+                zip(wanted, pool.map(self._read, [records[index] for index in wanted]), strict=True)
+            ):
+                self._people[index] = person
+                if on_progress is not None:
+                    on_progress(done + 1, len(wanted))
+        if not self._people:
+            raise PanoHeadError(f"{self.root} holds no finished person yet; render it with 'panohead synthesize'")
+        return _joined([self._people[index] for index in sorted(self._people)])
+
+    def _records(self) -> list[dict[str, Any]]:
+        """Records of all finished people: of the finished dataset, and of one under way."""
+        found = []
+        whole = self.root / "people.jsonl"
+        try:
+            if whole.is_file():
+                found += [json.loads(line) for line in whole.read_text().splitlines()]
+            found += [json.loads(part.read_text()) for part in sorted((self.root / "parts").glob("*.json"))]
+        except ValueError as error:
+            raise PanoHeadError(f"{self.root} holds a record that is not JSON ({error}); render it again") from error
+        return found
+
+    def _read(self, record: dict[str, Any]) -> "_Person":
+        try:
+            return _read_person(self.root, record, self.vocabulary)
+        except (OSError, KeyError, ValueError) as error:
+            raise PanoHeadError(
+                f"{self.root}: person {record.get('person')} cannot be read ({error}); render the dataset with "
+                "'panohead synthesize --depth', edition 2"
+            ) from error
+
+
+class _Person:
+    """Arrays of one person's views and shots."""
+
+    def __init__(self, views: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> None:
+        images, masks, depth, labels = (np.stack(x) for x in zip(*views, strict=True))
+        self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        self.masks, self.depth, self.labels = (torch.from_numpy(x) for x in (masks, depth, labels))
+        self.view_of: list[list[int]] = []
+        self.attributes: list[np.ndarray] = []
+
+
+def _read_person(root: Path, record: dict[str, Any], vocabulary: Vocabulary) -> _Person:
+    views = [_read_view(root, view) for view in record["views"]]
+    person, shape = _Person(views), shape_coordinates(record)
+    for number, shot in enumerate(record["shots"]):
+        own = [i for i, view in enumerate(record["views"]) if view["shot"] == number]
+        person.view_of.append(own)
+        light = light_numbers(record["views"][own[0]]["lighting"])
+        person.attributes.append(
+            vocabulary.vector(record, shape, light, expression=shot["expression"], gaze=shot["gaze"])
+        )
+    return person
+
+
+def _read_view(root: Path, view: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    name = Path(view["image"])
+    with Image.open(root / "images" / name) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    with Image.open(root / "masks" / name.with_suffix(".png")) as image:
+        mask = np.asarray(image.convert("L"))
+    with np.load(root / "depth" / name.with_suffix(".npz")) as stored:
+        depth = stored["depth"].astype(np.float16)
+    return pixels, mask, depth, np.array(view["label"], np.float32)
+
+
+def _joined(people: list[_Person]) -> Shots:
+    def cat(name: str) -> Tensor:
+        return torch.cat([getattr(person, name) for person in people])
+
+    starts = np.cumsum([0, *(len(person.labels) for person in people)])
+    view_of = [torch.tensor(p.view_of) + int(start) for p, start in zip(people, starts[:-1], strict=True)]
+    return Shots(
+        images=cat("images"),
+        masks=cat("masks"),
+        depth=cat("depth"),
+        labels=cat("labels"),
+        view_of=torch.cat(view_of),
+        attributes=torch.from_numpy(np.concatenate([np.stack(p.attributes) for p in people])),
+        person=torch.tensor([i for i, p in enumerate(people) for _ in p.attributes]),
+    )

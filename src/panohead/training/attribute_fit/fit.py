@@ -1,0 +1,205 @@
+"""The fit: generator, attribute encoder and residual codes against all views of all shots."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from panohead.attributes import AttributeEncoder, AttributeEncoderConfig
+from panohead.models.generator import Generator
+from panohead.models.generator_config import GeneratorConfig
+from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
+from panohead.training.attribute_fit.images import image_losses, render_patches, sample_patches
+from panohead.training.attribute_fit.points import point_losses, sample_points
+from panohead.training.attribute_fit.shots import Shots
+
+_CONST = PixelNoise(mode="const")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Settings of a fit.
+
+    Attributes:
+        shots_per_step: heads a step.
+        points_per_view: pixels a view whose points are supervised; 0 for none.
+        patches_per_step: heads of those a step of which a patch is rendered.
+        patch: rays per side of a patch.
+        learning_rate, map_rate, encoder_rate, residual_rate: Adam's, of the generator, the backbone's constant noise
+            maps, the attribute encoder and the residual codes.
+        weights: of the losses by name.
+        ema_decay: of the running average of all weights, reached after a warm-up.
+        density_gain: scale of the decoder's density row at the start.
+    """
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    encoder: AttributeEncoderConfig
+    people: int
+    shots_per_step: int = 8
+    points_per_view: int = 384
+    patches_per_step: int = 4
+    patch: int = 32
+    learning_rate: float = 5e-3
+    map_rate: float = 2e-2
+    encoder_rate: float = 1.5e-3
+    residual_rate: float = 1e-2
+    warmup_steps: int = 50
+    weights: dict[str, float] = field(
+        default_factory=lambda: {
+            "occupancy": 2.0,
+            "surface_color": 2.0,
+            "raw": 1.0,
+            "raw_detail": 1.0,
+            "mask": 0.3,
+            "image": 1.0,
+            "image_detail": 1.0,
+            "residual": 1e-3,
+        }
+    )
+    ema_decay: float = 0.998
+    density_gain: float = 30.0
+    seed: int = 0
+
+
+class HeadModel(nn.Module):
+    """Generator, attribute encoder, and one residual code a person."""
+
+    def __init__(self, config: FitConfig) -> None:
+        super().__init__()
+        self.generator = Generator(config.generator)
+        self.encoder = AttributeEncoder(config.encoder)
+        self.residual = nn.Embedding(config.people, config.encoder.residual)
+        nn.init.zeros_(self.residual.weight)
+
+    def ws(self, attributes: Float[Tensor, "head attribute"], person: Int[Tensor, " head"] | None) -> Tensor:
+        """Attributes and people to ws; None for people who have no residual code."""
+        residual = None if person is None else self.residual(person)
+        w = self.encoder(attributes, residual)
+        return w[:, None].expand(-1, self.generator.backbone.num_ws, -1)
+
+
+class AttributeFit:
+    """A fit in progress: networks, running average, optimizer and random numbers; resumable."""
+
+    def __init__(self, config: FitConfig) -> None:
+        self.config = config
+        self.rng = torch.Generator().manual_seed(config.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.model = HeadModel(config)
+        start_density(self.model.generator, config.density_gain)
+        start_position_maps(self.model.generator)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
+        self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.step_count = 0
+        self.rate_factor = 1.0
+
+    def _groups(self) -> list[dict[str, Any]]:
+        generator, config = self.model.generator, self.config
+        maps = [layer.noise_const.requires_grad_() for layer in noise_layers(generator)]
+        mapping = {id(p) for p in generator.mapping_network.parameters()}
+        return [
+            {
+                "params": [p for p in generator.parameters() if id(p) not in mapping and p.requires_grad],
+                "lr": config.learning_rate,
+            },
+            {"params": maps, "lr": config.map_rate},
+            {"params": list(self.model.encoder.parameters()), "lr": config.encoder_rate},
+            {"params": list(self.model.residual.parameters()), "lr": config.residual_rate},
+        ]
+
+    def step(self, data: Shots) -> dict[str, float]:
+        """One step of gradient descent; returns the losses by name."""
+        config = self.config
+        factor = self.rate_factor * min(1.0, (self.step_count + 1) / config.warmup_steps)
+        for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = rate * factor
+        shots = torch.randperm(data.count, generator=self.rng)[: config.shots_per_step]
+        losses = self.losses(data, shots)
+        total = torch.stack([config.weights[name] * value for name, value in losses.items()]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        self.optimizer.step()
+        self.step_count += 1
+        self._update_average()
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> dict[str, Tensor]:
+        """All losses of one batch of shots, unweighted."""
+        config, generator = self.config, self.model.generator
+        ws = self.model.ws(data.attributes[shots], data.person[shots])
+        trigrid = generator.field(ws, noise=_CONST)
+        losses = {"residual": self.model.residual(data.person[shots]).square().mean()}
+        assert generator.torgb_raw is not None
+        if config.points_per_view:
+            rendering = config.generator.rendering
+            limits = (float(rendering.ray_start), float(rendering.ray_end))
+            points = sample_points(data, shots, pixels=config.points_per_view, ray_range=limits, rng=self.rng)
+            losses |= point_losses(trigrid, generator.torgb_raw, ws[:, -1], points)
+        if config.patches_per_step:
+            few = slice(0, config.patches_per_step)
+            batch = sample_patches(
+                data, shots[few], rays=config.generator.neural_rendering_resolution, patch=config.patch, rng=self.rng
+            )
+            part = trigrid.select(few)
+            rendered = render_patches(generator, part, ws[few], batch, patch=config.patch, rng=self.rng)
+            losses |= image_losses(rendered, batch)
+        return losses
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A young average would remember the random start: it follows closely at first.
+        decay = min(self.config.ema_decay, 1 - 1 / (1 + 0.1 * self.step_count))
+        averaged, current = list(_tensors(self.average)), [x.detach() for x in _tensors(self.model)]
+        torch._foreach_lerp_(averaged, current, 1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next steps depend on."""
+        return {
+            "step_count": self.step_count,
+            "rng": self.rng.get_state(),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where ``state_dict`` was taken."""
+        self.step_count = state["step_count"]
+        self.rng.set_state(state["rng"])
+        for name in ("model", "average", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+
+
+def _tensors(model: HeadModel) -> Iterator[Tensor]:
+    """All parameters, and the backbone's noise maps, which are fitted too."""
+    yield from model.parameters()
+    yield from (layer.noise_const for layer in noise_layers(model.generator))
+
+
+def start_density(generator: Generator, gain: float) -> None:
+    """White where there is nothing, and a thin density that small changes of the hidden units turn solid."""
+    assert generator.torgb_raw is not None
+    with torch.no_grad():
+        row = generator.decoder.output.weight[0]
+        row.sub_(row.mean()).mul_(gain)
+        generator.torgb_raw.bias.fill_(1.0)
+
+
+def noise_layers(generator: Generator) -> list[SynthesisLayer]:
+    """Layers of the backbone that add a noise map."""
+    return [m for m in generator.backbone.modules() if isinstance(m, SynthesisLayer) and m.use_noise]
+
+
+def start_position_maps(generator: Generator) -> None:
+    """Zero the noise maps at full strength: the maps are learnt (what all heads share), the strengths are not."""
+    for layer in noise_layers(generator):
+        layer.noise_const.zero_()
+        with torch.no_grad():
+            layer.noise_strength.fill_(1.0)
+        layer.noise_strength.requires_grad_(False)

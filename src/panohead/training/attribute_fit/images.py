@@ -1,0 +1,133 @@
+"""Supervision by images: patches of rays, rendered exactly as the model renders them later."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from panohead.geometry import Camera, rays_from_camera
+from panohead.models.generator import Generator
+from panohead.rendering.dispatch import render
+from panohead.rendering.field import TriGridField
+from panohead.rendering.renderer import RayRandomness
+from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.training.attribute_fit.shots import Shots
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """One patch of one view of each head, the person on white.
+
+    Attributes:
+        offsets: upper left corner (y, x) of the patch, in rays.
+        image: the patch in the full image, [-1, 1].
+        mask: coverage, [0, 1].
+    """
+
+    labels: Float[Tensor, "head 25"]
+    offsets: Int[Tensor, "head 2"]
+    image: Float[Tensor, "head 3 height width"]
+    mask: Float[Tensor, "head 1 height width"]
+
+
+@dataclass(frozen=True)
+class RenderedPatches:
+    """What the generator makes of an :class:`ImageBatch`; ``image`` is super-resolved, the others are per ray."""
+
+    image: Float[Tensor, "head 3 height width"]
+    image_raw: Float[Tensor, "head 3 ray_height ray_width"]
+    weights: Float[Tensor, "head 1 ray_height ray_width"]
+
+
+def sample_patches(
+    data: Shots, shots: Int[Tensor, " head"], *, rays: int, patch: int, rng: torch.Generator
+) -> ImageBatch:
+    """A random view of each shot and a random patch of it.
+
+    Args:
+        rays: rays per side of a whole view.
+        patch: rays per side of the patch.
+    """
+    views = data.view_of[shots]
+    view = views.gather(1, torch.randint(views.shape[1], (len(shots), 1), generator=rng))[:, 0]
+    room, scale = rays - patch, data.resolution // rays
+    # Drawn beyond the rim and clamped: corners are covered as often as centers.
+    offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(shots), 2), generator=rng).clamp(0, room)
+    size = patch * scale
+    corners = [(int(v), y, x) for v, (y, x) in zip(view, (offsets * scale).tolist(), strict=True)]
+    image = torch.stack([data.images[v, :, y : y + size, x : x + size] for v, y, x in corners]).float() / 127.5 - 1
+    mask = torch.stack([data.masks[v, None, y : y + size, x : x + size] for v, y, x in corners]).float() / 255
+    return ImageBatch(data.labels[view], offsets, on_white(image, mask), mask)
+
+
+def on_white(image: Float[Tensor, "*head 3 h w"], mask: Float[Tensor, "*head 1 h w"]) -> Float[Tensor, "*head 3 h w"]:
+    """The person on white, for images in [-1, 1] that hold the person before another background."""
+    return image * mask + (1 - mask)
+
+
+def render_patches(
+    generator: Generator,
+    field: TriGridField,
+    ws: Float[Tensor, "head num_ws w_dim"],
+    batch: ImageBatch,
+    *,
+    patch: int,
+    rng: torch.Generator,
+) -> RenderedPatches:
+    """Render the patches with the generator's own quadrature, then super-resolve them."""
+    rays = generator.config.neural_rendering_resolution
+    origins, directions = (
+        _cut(x, batch.offsets, rays, patch) for x in rays_from_camera(Camera.from_label(batch.labels), rays)
+    )
+    found = render(field, origins, directions, generator.config.rendering, RayRandomness(generator=rng))
+    features, weights = (x.transpose(1, 2).unflatten(2, (patch, patch)) for x in (found.features, found.weight_sum))
+    assert generator.torgb_raw is not None
+    raw = generator.torgb_raw(features, ws[:, -1], fused=False)
+    return RenderedPatches(super_resolve_patch(generator, raw, features, ws), raw, weights)
+
+
+def super_resolve_patch(
+    generator: Generator,
+    raw: Float[Tensor, "head 3 height width"],
+    features: Float[Tensor, "head channel height width"],
+    ws: Float[Tensor, "head num_ws w_dim"],
+) -> Float[Tensor, "head 3 out_height out_width"]:
+    """The generator's super-resolution without its resizing, so that a patch keeps its scale."""
+    network, rows = generator.superresolution, ws[:, -1:].expand(-1, 3, -1)
+    noise = PixelNoise(mode=network.config.noise_mode)
+    x, image = network.block0(features, raw, rows, noise=noise)
+    _, image = network.block1(x, image, rows, noise=noise)
+    assert image is not None
+    return image
+
+
+def _cut(rays: Float[Tensor, "head ray 3"], offsets: Int[Tensor, "head 2"], side: int, patch: int) -> Tensor:
+    grid = rays.unflatten(1, (side, side))
+    cut = [grid[i, y : y + patch, x : x + patch] for i, (y, x) in enumerate(offsets.tolist())]
+    return torch.stack(cut).flatten(1, 2)
+
+
+def image_losses(rendered: RenderedPatches, batch: ImageBatch) -> dict[str, Tensor]:
+    """Mean losses: raw and super-resolved color (L1) and detail (differences of neighbors), mask (cross-entropy)."""
+    scale = batch.image.shape[-1] // rendered.image_raw.shape[-1]
+    target_raw, target_mask = F.avg_pool2d(batch.image, scale), F.avg_pool2d(batch.mask, scale)
+    return {
+        "raw": (rendered.image_raw - target_raw).abs().mean(),
+        "raw_detail": detail_loss(rendered.image_raw, target_raw),
+        "mask": F.binary_cross_entropy(rendered.weights.clamp(1e-4, 1 - 1e-4), target_mask),
+        "image": (rendered.image - batch.image).abs().mean(),
+        "image_detail": detail_loss(rendered.image, batch.image),
+    }
+
+
+def detail_loss(a: Float[Tensor, "head 3 h w"], b: Float[Tensor, "head 3 h w"]) -> Float[Tensor, ""]:
+    """L1 between the differences of neighboring pixels, horizontal and vertical, over one and two pixels."""
+    difference = a - b
+    terms = [
+        (difference[..., k:, :] - difference[..., :-k, :]).abs().mean()
+        + (difference[..., :, k:] - difference[..., :, :-k]).abs().mean()
+        for k in (1, 2)
+    ]
+    return torch.stack(terms).mean()

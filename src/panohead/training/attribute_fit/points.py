@@ -1,0 +1,120 @@
+"""Supervision at single points of space: what a depth map says without marching a ray.
+
+A pixel of known depth tells three things: in front of the surface there is nothing, just behind it there is something,
+and the surface has the pixel's color. Each costs one evaluation of the field, a thirtieth of a rendered ray.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from panohead.rendering.field import TriGridField
+from panohead.stylegan.synthesis_layers import ToRGB
+from panohead.training.attribute_fit.shots import Shots
+
+_INSIDE = 0.02
+"""Thickness of the shell behind the surface that is taken for solid, world units (one texel is about 0.0125)."""
+
+_IN_FRONT = (0.010, 0.07)
+"""Range in front of the surface where half of the empty points are drawn, world units."""
+
+_SCALE = 30.0
+"""Raw density at which an opacity is decided: logits are raw density over this (raw 100 absorbs a texel's 0.7)."""
+
+
+@dataclass(frozen=True)
+class PointBatch:
+    """Points of several heads with what is known there.
+
+    Attributes:
+        inside: points on or just behind the surface, or anywhere for empty rays (whose ``solid`` is False).
+        empty: points in front of the surface or on empty rays, two a pixel.
+        color: the pixel's color, [-1, 1].
+        solid: pixels that are wholly covered by the person; ``usable``: wholly covered or wholly empty ones.
+    """
+
+    inside: Float[Tensor, "head pixel 3"]
+    empty: Float[Tensor, "head two_pixel 3"]
+    color: Float[Tensor, "head pixel 3"]
+    solid: Bool[Tensor, "head pixel"]
+    usable: Bool[Tensor, "head pixel"]
+
+
+def sample_points(
+    data: Shots, shots: Int[Tensor, " head"], *, pixels: int, ray_range: tuple[float, float], rng: torch.Generator
+) -> PointBatch:
+    """Random pixels of all views of the given shots, and points along their rays.
+
+    Args:
+        pixels: a view; half are drawn from the middle half of the image.
+        ray_range: distances between which empty rays are sampled, world units.
+    """
+    views = data.view_of[shots]  # head view
+    side, shape = data.resolution, (*views.shape, pixels)
+    middle = (torch.arange(pixels) < pixels // 2).expand(shape)
+    x, y = (
+        torch.where(
+            middle,
+            torch.randint(side // 4, side * 3 // 4, shape, generator=rng),
+            torch.randint(side, shape, generator=rng),
+        )
+        for _ in range(2)
+    )
+    flat = views[..., None] * side * side + y * side + x  # index into view height width
+    depth = data.depth.reshape(-1)[flat].float()
+    coverage = data.masks.reshape(-1)[flat]
+    solid, empty = (coverage >= 253) & (depth > 0), coverage == 0
+    plane = views[..., None] * 3 * side * side + y * side + x
+    color = torch.stack([data.images.reshape(-1)[plane + c * side * side] for c in range(3)], -1).float() / 127.5 - 1
+
+    origins, directions = _rays(data.labels[views], (x + 0.5) / side, (y + 0.5) / side)
+    near, far = ray_range
+    u = torch.rand((3, *shape), generator=rng)
+    anywhere = near + (far - near) * u[:2]
+    inside = torch.where(solid, depth + _INSIDE * u[2], anywhere[0])
+    close = depth - (_IN_FRONT[0] + (_IN_FRONT[1] - _IN_FRONT[0]) * u[0].square())
+    before = near + (depth - 0.02 - near) * u[1]
+    front = torch.where(solid, torch.stack([close, before]), anywhere)  # 2 head view pixel
+
+    def at(distance: Tensor) -> Tensor:
+        return (origins + distance[..., None] * directions).flatten(1, 2)
+
+    return PointBatch(
+        at(inside),
+        torch.cat([at(front[0]), at(front[1])], dim=1),
+        color.flatten(1, 2),
+        solid.flatten(1),
+        (solid | empty).flatten(1),
+    )
+
+
+def _rays(
+    labels: Float[Tensor, "*view 25"], u: Float[Tensor, "*view pixel"], v: Float[Tensor, "*view pixel"]
+) -> tuple[Float[Tensor, "*view #pixel 3"], Float[Tensor, "*view pixel 3"]]:
+    """Origins and unit directions through image coordinates (0 to 1) of cameras without skew."""
+    pose, k = labels[..., :16].unflatten(-1, (4, 4)), labels[..., 16:].unflatten(-1, (3, 3))
+    x = (u - k[..., 0, 2, None]) / k[..., 0, 0, None]
+    y = (v - k[..., 1, 2, None]) / k[..., 1, 1, None]
+    in_camera = F.normalize(torch.stack([x, y, torch.ones_like(x)], dim=-1), dim=-1)
+    return pose[..., None, :3, 3], in_camera @ pose[..., :3, :3].transpose(-1, -2)
+
+
+def point_losses(
+    field: TriGridField, to_rgb: ToRGB, w: Float[Tensor, "head w_dim"], batch: PointBatch
+) -> dict[str, Tensor]:
+    """Mean losses: ``occupancy`` (cross-entropy of density with what is known) and ``surface_color`` (L1)."""
+    count = batch.inside.shape[1]
+    hidden = field.hidden(torch.cat([batch.inside, batch.empty], dim=1))
+    logits = field.decoder.density(hidden)[..., 0] / _SCALE
+    target = torch.cat([batch.solid, torch.zeros_like(batch.solid).repeat(1, 2)], dim=1).float()
+    usable = batch.usable.float().repeat(1, 3)
+    occupancy = F.binary_cross_entropy_with_logits(logits, target, weight=usable, reduction="sum") / usable.sum()
+
+    features = field.decoder.color(hidden[:, :count]).transpose(1, 2)[..., None]  # head channel pixel 1
+    color = to_rgb(features, w, fused=False)[..., 0].transpose(1, 2)
+    solid = batch.solid.float()[..., None]
+    surface = ((color - batch.color).abs() * solid).sum() / (3 * solid.sum()).clamp_min(1)
+    return {"occupancy": occupancy, "surface_color": surface}

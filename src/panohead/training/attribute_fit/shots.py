@@ -1,0 +1,44 @@
+"""Views of synthetic people in memory: images, masks, depth and cameras, and the attributes of every shot."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Float16, Int, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Shots:
+    """All views of a dataset. A shot is one person with one expression under one light; it has several views.
+
+    Attributes:
+        images: 0..255; what is not the person is undefined.
+        masks: 0..255, 255 for the person.
+        depth: distance along the ray through the pixel's center, world units; 0 where it meets nothing.
+        labels: cameras.
+        view_of: the views of every shot.
+        attributes: the vector of every shot.
+        person: the person of every shot, 0..people - 1.
+    """
+
+    images: UInt8[Tensor, "view 3 height width"]
+    masks: UInt8[Tensor, "view height width"]
+    depth: Float16[Tensor, "view height width"]
+    labels: Float[Tensor, "view 25"]
+    view_of: Int[Tensor, "shot view_of_shot"]
+    attributes: Float[Tensor, "shot attribute"]
+    person: Int[Tensor, " shot"]
+
+    @property
+    def count(self) -> int:
+        """Number of shots."""
+        return len(self.person)
+
+    @property
+    def people(self) -> int:
+        """Number of people."""
+        return int(self.person.max()) + 1
+
+    @property
+    def resolution(self) -> int:
+        """Pixels per side of the images."""
+        return self.images.shape[-1]

@@ -1,0 +1,130 @@
+"""Start or resume everything that makes the demo model, in the background, at the lowest priority.
+
+    python tools/train_demo.py /data/demo --workers 1
+
+One folder holds it all: ``heads`` (the dataset, which grows while the fit already runs), ``heldout``, ``fit`` (the run
+of the fit). Kill it at any moment and run the same command again. A compact state (``fit/compact.safetensors``) is
+enough to continue on another machine: put it there, or name it with ``--init``.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch
+import tyro
+
+from panohead.attributes import AttributeEncoderConfig
+from panohead.attributes.vocabulary import standard_vocabulary
+from panohead.models.generator_config import GeneratorConfig
+from panohead.models.superresolution import SuperResolutionConfig
+from panohead.rendering.renderer import RenderConfig
+from panohead.system.malloc import keep_large_buffers
+from panohead.training.attribute_fit.dataset import GrowingDataset
+from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
+from panohead.training.attribute_fit.run import FitRun, RunOptions
+
+SEED, HELD_OUT_SEED = 20, 9000
+HELD_OUT_PEOPLE = 40
+
+
+@dataclass(kw_only=True)
+class Options:
+    """What to run, and how much of the machine it may use."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of the dataset and of all runs."""
+    people: int = 3000
+    """People of the dataset."""
+    start_people: int = 60
+    """People to wait for before the fit starts."""
+    workers: int = 1
+    """Processes that render people; 0 for none (the dataset is finished or rendered elsewhere)."""
+    threads: int = 1
+    """Threads of the fit."""
+    steps: int | None = None
+    """Length of the fit; the learning rates fall at its end. Without: it runs until it is stopped."""
+    init: Path | None = None
+    """A compact state to start from where the run has none of its own."""
+    nice: int = 19
+    """Priority, 19 is the lowest."""
+
+
+def demo_generator() -> GeneratorConfig:
+    """128 pixels from 64 x 64 rays of 16 + 16 samples, a tri-grid of 64 x 64 x 3 slices x 16 channels."""
+    return GeneratorConfig(
+        z_dim=128,
+        w_dim=256,
+        conditioning_scale=0.0,
+        trigrid_resolution=64,
+        trigrid_channels=16,
+        feature_channels=24,
+        channel_base=4096,
+        channel_max=256,
+        rendering=RenderConfig(
+            depth_samples=16, importance_samples=16, ray_start=2.3, ray_end=3.1, box_warp=0.8, crop_margin=0.01
+        ),
+        superresolution=SuperResolutionConfig(kind="2x", from_resolution=64, half_precision=False, channels=(48, 24)),
+        use_background=False,
+        use_camera_alignment=False,
+    )
+
+
+def render(folder: Path, seed: int, people: int, workers: int) -> "subprocess.Popen[bytes]":
+    """Start or resume ``panohead synthesize`` for one dataset."""
+    command = [
+        sys.executable, "-m", "panohead.cli.main", "synthesize", "--people", str(people), "--expressions", "2",
+        "--views", "6", "--resolution", "128", "--depth", "--seed", str(seed), "--workers", str(workers),
+        "--out", str(folder),
+    ]  # fmt: skip
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+def main(options: Options) -> None:
+    """Render in a child process, fit in this one."""
+    os.nice(options.nice)
+    keep_large_buffers()
+    torch.set_num_threads(options.threads)
+    folder = options.folder
+    children = []
+    if not (folder / "heldout" / "people.jsonl").is_file():
+        render(folder / "heldout", HELD_OUT_SEED, HELD_OUT_PEOPLE, max(1, options.workers)).wait()
+    if options.workers:
+        children.append(render(folder / "heads", SEED, options.people, options.workers))
+    try:
+        _fit(options)
+    finally:
+        for child in children:
+            child.terminate()
+
+
+def _fit(options: Options) -> None:
+    vocabulary = standard_vocabulary()
+    encoder = AttributeEncoderConfig(attributes=vocabulary.size, w_dim=demo_generator().w_dim)
+    fit = AttributeFit(FitConfig(generator=demo_generator(), encoder=encoder, people=options.people))
+    training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.people)
+    held_out = GrowingDataset(options.folder / "heldout", vocabulary)
+    training.wait_for(options.start_people)
+    run = FitRun(options.folder / "fit", fit, training, held_out, RunOptions(steps=options.steps), _say)
+    if not run.resume() and options.init is not None:
+        run.start_from(options.init)
+
+    def stop(*_: object) -> None:
+        run.stop_requested = True
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    run.train()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
