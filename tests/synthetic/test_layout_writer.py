@@ -80,7 +80,7 @@ def test_a_kill_in_the_middle_changes_nothing(whole: Path, tmp_path: Path) -> No
     """Kill the run (and so its worker) after the first person, leave rubbish behind, and run again."""
     out = tmp_path / "killed"
     code = (
-        "import sys; from pathlib import Path; from synthetic.test_layout import config_for; "
+        "import sys; from pathlib import Path; from synthetic.test_layout_writer import config_for; "
         "from panohead.synthetic.synthesize import synthesize; list(synthesize(config_for(Path(sys.argv[1]))))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
