@@ -14,7 +14,8 @@ PACKAGE = ROOT / "src" / "panohead"
 MAX_FILES_IN_A_FOLDER = 25
 MAX_LINES_OF_A_FILE = 500
 MAX_LINES_OF_A_FUNCTION = 60
-SOURCES = sorted(p for folder in ("src", "tests", "tools", "benchmarks", "examples") for p in (ROOT / folder).rglob("*.py"))
+FOLDERS = ("src", "tests", "tools", "benchmarks", "examples")
+SOURCES = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
