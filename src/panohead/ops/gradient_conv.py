@@ -6,6 +6,7 @@ is wanted the plain formulation takes over. The discriminator's operations are i
 Ask :func:`unsupported` before coming here. All sums are made in an order that does not depend on the number of threads.
 """
 
+import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ from panohead.ops.winograd_weights import PackedWeight, pack_up_weight, pack_wei
 _KERNELS = ("panohead.ops.upconv_kernels", "panohead.ops.downconv_kernels", "panohead.ops.activation_kernels")
 _LEAST_PIXELS = 128  # over the batch: below, packing the weights costs more than the products saved
 _LEAST_CHANNELS = 16
-_failed: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,6 @@ class WeightCache:
 
 def unsupported(x: Tensor, weight: Tensor) -> str | None:
     """Why these convolutions are not used, in a few words; None if they can be and are likely faster."""
-    if not fast_paths.allowed():
-        return "fast paths are switched off"
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
     if x.device.type != "cpu" or weight.device.type != "cpu":
@@ -75,21 +73,34 @@ def unsupported(x: Tensor, weight: Tensor) -> str | None:
         return "not a 3x3 convolution"
     if min(weight.shape[:2]) < _LEAST_CHANNELS or x.shape[0] * x.shape[2] * x.shape[3] < _LEAST_PIXELS:
         return "too small"
+    return kernels_unavailable()
+
+
+def kernels_unavailable() -> str | None:
+    """Why no compiled kernel with gradients is used, in a few words (after one warning if they fail); None if all are."""
+    if not fast_paths.allowed():
+        return "fast paths are switched off"
     if not available():
         return "numba is not installed"
-    if _failed:
-        return _failed[0]
-    return next((failure for failure in map(load_failure, _KERNELS) if failure is not None), None)
+    return next((failure for failure in map(load_failure, _KERNELS) if failure is not None), None) or _trial_failure()
 
 
-def attempt(work: Callable[[], Tensor]) -> Tensor | None:
-    """The result of ``work``; after a failure of the compiled kernels one warning, and None from then on."""
+@functools.cache
+def _trial_failure() -> str | None:
+    """Compile every kernel by a small layer there and back; why that failed (after a warning), None if it did not."""
     try:
-        return work()
-    except (TypeError, ImportError, OSError) as error:
-        _failed.append(f"the compiled kernels failed ({' '.join(str(error).split())[:200]})")
-        warnings.warn(f"{_failed[0]}; plain PyTorch is used", RuntimeWarning, stacklevel=2)
-        return None
+        with torch.enable_grad():
+            for up in (1, 2):
+                x, weight = torch.zeros(1, 16, 4, 4, requires_grad=True), torch.zeros(16, 16, 3, 3, requires_grad=True)
+                style, noise = torch.ones(1, 16, requires_grad=True), torch.zeros(4 * up, 4 * up, requires_grad=True)
+                settings = LayerSettings(up, Ending(0.2, 1.0), lambda *_: torch.zeros(()))
+                layer = modulated_layer(x, weight, style, style, noise, style[0], settings, WeightCache())
+                layer.sum().backward()
+    except Exception as error:  # whatever a compiler does on a machine that nobody has tried
+        reason = f"the compiled kernels of gradients failed ({' '.join(str(error).split())[:200]})"
+        warnings.warn(f"{reason}; plain PyTorch is used", RuntimeWarning, stacklevel=2)
+        return reason
+    return None
 
 
 def modulated_layer(

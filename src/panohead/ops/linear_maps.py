@@ -10,18 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from panohead.ops import activation_pass, fast_paths, winograd, winograd_gradient
+from panohead.ops import activation_pass, winograd, winograd_gradient
 from panohead.ops.activation_pass import CHANNEL_MULTIPLE, Ending, narrowed, padded, widened
+from panohead.ops.gradient_conv import kernels_unavailable
 from panohead.ops.inference_conv import is_default_filter
-from panohead.ops.jit import available, load_failure
 from panohead.ops.winograd_gradient import LOW_PASS_DOWN, LOW_PASS_UP
 from panohead.ops.winograd_weights import pack_up_weight, pack_weight, transposed
 
 
 def resampling_unsupported(x: Tensor, resample_filter: Tensor) -> str | None:
     """Why :func:`enlarge` and :func:`shrink` are not used, in a few words; None if they are and likely faster."""
-    if not fast_paths.allowed():
-        return "fast paths are switched off"
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
     if x.device.type != "cpu" or x.dtype != torch.float32:
@@ -30,7 +28,7 @@ def resampling_unsupported(x: Tensor, resample_filter: Tensor) -> str | None:
         return "few channels, or not channels-last"
     if not is_default_filter(resample_filter):
         return "another filter"
-    return "numba is not installed" if not available() else load_failure("panohead.ops.activation_kernels")
+    return kernels_unavailable()
 
 
 def convolve(x: Tensor, weight: Tensor) -> Tensor:

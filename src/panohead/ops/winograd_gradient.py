@@ -22,8 +22,8 @@ from panohead.ops.winograd_weights import PackedWeight, down_transform, plain_tr
 
 _ROWS = 48  # a multiple of the vector length and of the height of both blocks of the matrix product
 _MOST_ROWS = 192
-_TILES = 96  # summed up before the sums go back to memory
-_NARROW = 32  # from so many channels on a panel is narrow where that is less than a whole one
+_TILES, _TILES_OF_MANY = 48, 96  # summed up before the sums go back to memory; of more than _MANY products of channels
+_MANY = 1 << 17
 
 LOW_PASS_UP, LOW_PASS_DOWN = 1 / 16, 1 / 64
 """Factors of the taps outer([1, 3, 3, 1]) of the up-convolution and of a filter that sums to 1."""
@@ -106,23 +106,23 @@ def _point_sums(
     count: int,
 ) -> Tensor:
     """Sums over ``count`` tiles of the outer products at every kind of point: "kind window_channel tile_channel"."""
-    from panohead.ops.gradient_kernels import NARROW, SKEW, Buffers, Sums
-    from panohead.ops.simd import VECTORS, WIDTH
+    from panohead.ops.gradient_kernels import SKEW, Buffers, Sums
+    from panohead.ops.simd import NARROW_PANEL, PANEL, ROWS
 
     given = [_images(*x) for x in (windows, tiles)]
     ins, outs = given[0].channels, given[1].channels
-    narrow = outs <= NARROW * WIDTH
-    lanes = (NARROW if narrow else VECTORS) * WIDTH
-    columns, block = outs + -outs % lanes, min(_TILES, count)
+    narrow = outs <= NARROW_PANEL
+    lanes = NARROW_PANEL if narrow else PANEL
+    columns, block = outs + -outs % lanes, min(_TILES if ins * outs <= _MANY else _TILES_OF_MANY, count)
     parts = _row_parts(ins)
-    found = [torch.zeros(int(kinds.max()) + 1, last - first + -(last - first) % 12, columns) for first, last in parts]
+    found = [torch.zeros(int(kinds.max()) + 1, last - first + -(last - first) % ROWS, columns) for first, last in parts]
 
     def work(number: int) -> None:
         first, last = parts[number]
         pitch = last - first + SKEW
         buffers = Buffers(
             _zeros(kinds.size * (block * pitch + SKEW)),
-            _zeros(kinds.size * block * columns),
+            _zeros(kinds.size * (block * columns + SKEW)),
             _column(),
             _zeros((144 if kinds.size == 81 else 36) * max(ins, outs)),
         )

@@ -83,16 +83,15 @@ def _evaluation(points: tuple[float, ...], power: int) -> Float64[Tensor, " poin
 def _pack(
     weight: Float[Tensor, "out_channel in_channel 3 3"], transform: Float64[Tensor, "6 3"], *, up: bool
 ) -> PackedWeight:
-    """Apply ``transform`` to both axes of the kernels, panel by panel; channels are filled up to whole vectors."""
-    from panohead.ops.simd import PANEL
+    """Apply ``transform`` to both axes of the kernels; channels are filled up with zeros to whole vectors and panels."""
+    from panohead.ops.simd import NARROW_PANEL, PANEL
 
     outs, ins = (size + -size % CHANNEL_MULTIPLE for size in weight.shape[:2])
-    both_axes = torch.kron(transform, transform).float()
-    taps = weight.detach().permute(2, 3, 1, 0).reshape(9, *weight.shape[1::-1])
-    if (outs, ins) != tuple(weight.shape[:2]):
-        taps = F.pad(taps, (0, outs - weight.shape[0], 0, ins - weight.shape[1]))
-    values = torch.zeros(-(-outs // PANEL), 36, ins, PANEL)
-    for panel, first in enumerate(range(0, outs, PANEL)):
-        part = taps[:, :, first : first + PANEL]
-        values[panel, :, :, : part.shape[2]] = (both_axes @ part.reshape(9, -1)).reshape(36, ins, -1)
+    lanes = NARROW_PANEL if outs <= NARROW_PANEL and NARROW_PANEL % CHANNEL_MULTIPLE == 0 else PANEL
+    panels = -(-outs // lanes)
+    taps = weight.detach().permute(2, 3, 1, 0)
+    if (panels * lanes, ins) != (weight.shape[0], weight.shape[1]):
+        taps = F.pad(taps, (0, panels * lanes - weight.shape[0], 0, ins - weight.shape[1]))
+    taps = taps.unflatten(3, (panels, lanes)).permute(3, 0, 1, 2, 4).reshape(panels, 9, ins * lanes)
+    values = torch.matmul(torch.kron(transform, transform).float(), taps).reshape(panels, 36, ins, lanes)
     return PackedWeight(values, weight.detach().square().sum(dim=(2, 3)), ins, outs, up)
