@@ -124,7 +124,7 @@ class _Layer(torch.autograd.Function):
         settings: LayerSettings, cache: WeightCache,
     ) -> Tensor:  # fmt: skip
         ending, outs = settings.ending, weight.shape[0]
-        packed = cache.get("forward", weight, lambda: (pack_up_weight if settings.up == 2 else pack_weight)(weight))
+        packed = cache.get("forward", weight, lambda: (pack_up_weight if settings.up == 2 else pack_weight)(weight, energy=False))
         whole = padded(x)
         convolve = winograd.upconv3x3 if settings.up == 2 else winograd.conv3x3_winograd
         result = convolve(
@@ -186,10 +186,10 @@ def _input_gradient(ctx: Any, pulled: Tensor) -> tuple[Tensor | None, Tensor | N
     scale = widened(demodulation)
     after = None if wanted else widened(style)
     if ctx.settings.up == 2:
-        packed = ctx.cache.get("backward", weight, lambda: pack_up_weight(transposed(weight)))
+        packed = ctx.cache.get("backward", weight, lambda: pack_up_weight(transposed(weight), energy=False))
         grad = winograd_gradient.downconv3x3(pulled, packed, low_pass=LOW_PASS_UP, factors=scale, scale=after)
     else:
-        packed = ctx.cache.get("backward", weight, lambda: pack_weight(transposed(weight)))
+        packed = ctx.cache.get("backward", weight, lambda: pack_weight(transposed(weight), energy=False))
         grad = winograd.conv3x3_winograd(pulled, packed, style=scale, demodulation=after)
     grad_style = None
     if wanted:

@@ -65,7 +65,7 @@ class _Convolve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return narrowed(winograd.conv3x3_winograd(padded(x), pack_weight(weight)), weight.shape[0])
+        return narrowed(winograd.conv3x3_winograd(padded(x), pack_weight(weight, energy=False)), weight.shape[0])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -98,7 +98,7 @@ class _Down(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        packed = pack_up_weight(weight.flip(2, 3))
+        packed = pack_up_weight(weight.flip(2, 3), energy=False)
         return narrowed(winograd_gradient.downconv3x3(padded(x), packed, low_pass=LOW_PASS_DOWN), weight.shape[0])
 
     @staticmethod
@@ -116,7 +116,7 @@ class _Up(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        whole, packed = padded(x), pack_up_weight(weight.transpose(0, 1))
+        whole, packed = padded(x), pack_up_weight(weight.transpose(0, 1), energy=False)
         scale = x.new_full((len(x), packed.out_channels), LOW_PASS_DOWN / LOW_PASS_UP)
         return narrowed(winograd.upconv3x3(whole, packed, demodulation=scale), weight.shape[1])
 
