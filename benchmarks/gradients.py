@@ -3,9 +3,10 @@
     python benchmarks/gradients.py [--cases regression w_full ...] [--repeats 7] [--threads 1] [--json FILE]
     python benchmarks/gradients.py --against ../other-checkout/src
 
-Cases: ``regression`` fits a small generator (128 pixels, tri-grid 64^2 x 3 x 16) to patches of four heads; ``generator``,
-``fakes``, ``photos`` and ``r1`` are the parts of an adversarial step of the preset demo_128; ``w_full`` and
-``tuning_full`` are steps of a reconstruction with the full-size network at 512 pixels. Inputs are random numbers.
+Cases: ``regression`` fits a small generator (128 pixels, tri-grid 64^2 x 3 x 16) to patches of four heads;
+``generator``, ``fakes``, ``photos`` and ``r1`` are the parts of an adversarial step of the preset demo_128;
+``w_full`` and ``tuning_full`` are steps of a reconstruction with the full-size network at 512
+pixels. Inputs are random numbers.
 
 Times are CPU seconds of the process that works, so that several threads do not look faster than one. With ``--against``
 another checkout of the package does the same steps in a process of its own, in turn with this one, and its time stands
@@ -27,7 +28,6 @@ import torch
 import torch.nn.functional as F
 from interleaved import cpu_seconds
 from torch import Tensor, nn
-from training import moves
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.models.generator import Generator
@@ -39,6 +39,7 @@ from panohead.presets import demo_128, panohead_512
 from panohead.rendering.renderer import RenderConfig
 from panohead.stylegan.synthesis_layers import PixelNoise
 from panohead.training.patches import detail_loss, render_patches
+from training import moves
 
 Step = Callable[[], None]
 NOISE = PixelNoise(mode="const")
@@ -139,7 +140,9 @@ def reconstruction(*, tuning: bool) -> Step:
 
     def step() -> None:
         image = generator.synthesis(w.expand(-1, generator.backbone.num_ws, -1), label, noise_mode="const").image
-        loss = (image - target).square().mean() + (F.interpolate(image, (256, 256), mode="area") - small).square().mean()
+        loss = (image - target).square().mean() + (
+            F.interpolate(image, (256, 256), mode="area") - small
+        ).square().mean()
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()

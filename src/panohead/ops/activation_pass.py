@@ -198,4 +198,4 @@ def _over_strips(x: Tensor, work: Callable[[Any], None]) -> None:
     pixels, length = height * width, _strip_length(x)
     count = batch * -(-pixels // length)
     parts = cut(count, min(torch.get_num_threads(), count))
-    run(lambda part: work(Strips(*part, length, pixels, channels)), parts)
+    run(lambda part: work(Strips(part[0], part[1], length, pixels, channels)), parts)

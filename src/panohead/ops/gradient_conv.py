@@ -1,9 +1,10 @@
-"""Convolutions with gradients on a CPU by compiled kernels, beside the plain formulation that they equal up to rounding.
+"""Convolutions with gradients on a CPU by compiled kernels, equal to the plain formulation up to rounding.
 
-:func:`modulated_layer` is a whole synthesis layer as one operation; its gradient has no gradient of its own, so when one
-is wanted the plain formulation takes over. The discriminator's operations are in :mod:`panohead.ops.linear_maps`.
+:func:`modulated_layer` is a whole synthesis layer as one operation; its gradient has no gradient of its own, so when
+one is wanted the plain formulation takes over. The discriminator's operations are in :mod:`panohead.ops.linear_maps`.
 
-Ask :func:`unsupported` before coming here. All sums are made in an order that does not depend on the number of threads.
+Ask :func:`unsupported` before coming here. With the same number of threads the result is the same to the last
+bit.
 """
 
 import functools
@@ -77,7 +78,7 @@ def unsupported(x: Tensor, weight: Tensor) -> str | None:
 
 
 def kernels_unavailable() -> str | None:
-    """Why no compiled kernel with gradients is used, in a few words (after one warning if they fail); None if all are."""
+    """Why no kernel with gradients is used, in a few words (after one warning if they fail); None if all are."""
     if not fast_paths.allowed():
         return "fast paths are switched off"
     if not available():
@@ -124,7 +125,9 @@ class _Layer(torch.autograd.Function):
         settings: LayerSettings, cache: WeightCache,
     ) -> Tensor:  # fmt: skip
         ending, outs = settings.ending, weight.shape[0]
-        packed = cache.get("forward", weight, lambda: (pack_up_weight if settings.up == 2 else pack_weight)(weight, energy=False))
+        packed = cache.get(
+            "forward", weight, lambda: (pack_up_weight if settings.up == 2 else pack_weight)(weight, energy=False)
+        )
         whole = padded(x)
         convolve = winograd.upconv3x3 if settings.up == 2 else winograd.conv3x3_winograd
         result = convolve(

@@ -29,9 +29,10 @@ from panohead.ops.simd import (
     splat,
     store,
 )
-from panohead.ops.winograd_kernels import A, A2, A3, B, B2, B3, SKEW, TILE, _data_tile, _locate, _to_points
+from panohead.ops.winograd_kernels import A2, A3, B2, B3, SKEW, TILE, A, B, _data_tile, _locate, _to_points
 
 _INDEX = ir.IntType(64)
+
 
 class Images(NamedTuple):
     """A batch of images and a factor for every channel of every image."""

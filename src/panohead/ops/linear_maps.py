@@ -1,8 +1,8 @@
 """Linear maps of images on a CPU by compiled kernels, each with derivatives made of the others.
 
-The discriminator's convolutions and the resampling by two are bilinear: the gradient of one with respect to its input or
-its weight is another one of this file. So they can be differentiated as often as one likes (R1 needs it twice), always by
-kernels. Ask :func:`panohead.ops.gradient_conv.unsupported` before coming here.
+The discriminator's convolutions and the resampling by two are bilinear: the gradient of one with respect to its input
+or its weight is another one of this file. So they can be differentiated as often as one likes (R1 needs it twice),
+always by kernels. Ask :func:`panohead.ops.gradient_conv.unsupported` before coming here.
 """
 
 from typing import Any

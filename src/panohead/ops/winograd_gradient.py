@@ -74,7 +74,7 @@ def weight_gradient(
     style: Float[Tensor, "batch in_channel"] | None = None,
     scale: Float[Tensor, "batch out_channel"] | None = None,
 ) -> Float32[Tensor, "3 3 in_channel out_channel"]:
-    """Gradient of the weight of ``conv2d(style * x, weight, padding=1)`` where ``scale * grad`` is that of its output."""
+    """Gradient of the weight of ``conv2d(style * x, weight, padding=1)``; that of its output is ``scale * grad``."""
     from panohead.ops.gradient_kernels import weight_gradient as kernel
 
     tiles = x.shape[0] * -(-x.shape[2] // 4) * -(-x.shape[3] // 4)

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-
 CHANNEL_MULTIPLE = 16
 
 
@@ -88,7 +87,7 @@ def _evaluation(points: tuple[float, ...], power: int) -> Float64[Tensor, " poin
 def _pack(
     weight: Float[Tensor, "out_channel in_channel 3 3"], transform: Float64[Tensor, "6 3"], *, up: bool, energy: bool
 ) -> PackedWeight:
-    """Apply ``transform`` to both axes of the kernels; channels are filled up with zeros to whole vectors and panels."""
+    """Apply ``transform`` to both axes of the kernels; channels are filled up with zeros to whole panels."""
     from panohead.ops.simd import NARROW_PANEL, PANEL
 
     outs, ins = (size + -size % CHANNEL_MULTIPLE for size in weight.shape[:2])

@@ -1,11 +1,10 @@
-"""Where along rays to look, on a CPU in one pass per ray: evaluate, march and draw depths while a ray is in the cache.
+"""Where along rays to look, on a CPU in one pass per ray: evaluate, march and draw depths while it is in the cache.
 
-The reference is a density query at the first pass's samples, :func:`panohead.rendering.compositing.interval_weights` and
-:func:`panohead.rendering.sampling.importance_depths`. Samples behind something opaque are not looked at.
+The reference is a density query at the first pass's samples, :func:`panohead.rendering.compositing.interval_weights`
+and :func:`panohead.rendering.sampling.importance_depths`. Samples behind something opaque are not looked at.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -62,8 +61,8 @@ def place_samples(
 
     def work(part: tuple[int, tuple[int, int]]) -> None:
         image, (start, end) = part
-        given: list[Any] = [_array(x[image]) for x in (ray_origins, ray_directions, depths, u)]
-        rays = Rays(*given, crop, zero, zero, np.float32(_OPAQUE))
+        origins, directions, first, quantiles = (_array(x[image]) for x in (ray_origins, ray_directions, depths, u))
+        rays = Rays(origins, directions, first, quantiles, crop, zero, zero, np.float32(_OPAQUE))
         kernels.place(order[start:end], rays, _grid(planes[image], field), layer, density, found[image].numpy())
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, _TILE**2)])

@@ -28,7 +28,9 @@ def unflatten_planes(
     return channels.unflatten(1, (3, -1, depth))
 
 
-def texel_order(channels: int, depth: int, *, device: torch.device | None = None) -> Int[Tensor, " plane_depth_channel"]:
+def texel_order(
+    channels: int, depth: int, *, device: torch.device | None = None
+) -> Int[Tensor, " plane_depth_channel"]:
     """The numbers of the backbone's output channels, ordered by plane, then slice, then feature."""
     numbers = torch.arange(3 * channels * depth, device=device)
     return numbers.reshape(3, channels, depth).transpose(1, 2).flatten()
