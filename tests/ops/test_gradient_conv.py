@@ -82,15 +82,17 @@ def test_layer_and_all_its_gradients(up: int, noise: str, ending: Ending, shape:
 @pytest.mark.slow
 @pytest.mark.parametrize(("up", "ins", "outs", "side"), [(1, 256, 256, 128), (2, 256, 128, 128), (1, 512, 512, 32)])
 def test_full_size_layers(up: int, ins: int, outs: int, side: int) -> None:
-    inputs, plain = given(up, 1, ins, outs, side, side, "one"), plain_layer(up, Ending(0.2, 1.4))
-    settings, cache = LayerSettings(up, Ending(0.2, 1.4), plain), WeightCache()
+    # Without the rectifier: at its kink rounding decides between two slopes, in the plain formulation too.
+    ending = Ending(1.0, 1.4)
+    inputs, plain = given(up, 1, ins, outs, side, side, "one"), plain_layer(up, ending)
+    settings, cache = LayerSettings(up, ending, plain), WeightCache()
     found = gradients(lambda *x: modulated_layer(*x, settings, cache), inputs, torch.float32)
     direct, exact = gradients(plain, inputs, torch.float32), gradients(plain, inputs, torch.float64)
     for one, two, other in zip(found, direct, exact, strict=True):
-        # A kink of the rectifier may fall on the other side for one pixel: judged by the mean, not by the largest.
         size = other.square().mean().sqrt()
-        assert (one - other).square().mean().sqrt() < 1e-4 * size
-        assert (one - two).square().mean().sqrt() < 1e-4 * size
+        assert (one - other).square().mean().sqrt() < 1e-5 * size
+        assert (one - two).square().mean().sqrt() < 1e-5 * size
+        assert (one - other).abs().max() < 2e-4 * size
 
 
 @pytest.mark.parametrize("up", [1, 2])
