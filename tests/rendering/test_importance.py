@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from panohead.rendering.decoder_mlp import DecoderWeights
-from panohead.training.patches import render_patches
 from torch import Tensor
 
 from panohead.models.generator import Generator
@@ -13,12 +11,14 @@ from panohead.ops import fast_paths
 from panohead.ops.cpu import jit
 from panohead.rendering import importance
 from panohead.rendering.compositing import interval_weights
+from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.density import clean_density
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.sampling import importance_depths
 from panohead.rendering.trigrid import texel_order, unflatten_planes, unflatten_texels
 from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.training.warm_start.patches import render_patches
 from tiny import CONFIG
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason="needs numba")
