@@ -13,7 +13,7 @@ from panohead.geometry import Camera
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
 from panohead.training.conditioning import LossRandomness
-from panohead.training.losses import generator_loss
+from panohead.training.losses import LossConfig, fake_inputs, generator_loss, render_heads
 from panohead.training.nan_guard import count_nonfinite_gradients, find_nonfinite
 from panohead.training.schedules import Scheduled
 
@@ -39,9 +39,9 @@ def step(networks: dict[str, nn.Module]) -> Callable[[], Tensor]:
         rng = torch.Generator().manual_seed(0)
         z = torch.randn(2, generator.config.z_dim, generator=rng)
         scheduled = Scheduled(0.0, 0.0, 0.5, 16)
-        return generator_loss(
-            generator, discriminator, z, LABEL, scheduled, randomness=LossRandomness(noise_mode="const", generator=rng)
-        ).loss
+        randomness = LossRandomness(noise_mode="const", generator=rng)
+        rendering, _ = render_heads(generator, z, LABEL, scheduled, LossConfig(), randomness)
+        return generator_loss(fake_inputs(rendering, LABEL, scheduled).logits(discriminator)).mean()
 
     return run
 
