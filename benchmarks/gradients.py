@@ -3,9 +3,9 @@
     python benchmarks/gradients.py [--cases regression w_full ...] [--repeats 7] [--threads 1] [--json FILE]
     python benchmarks/gradients.py --against ../other-checkout/src
 
-Cases: ``regression`` fits a small generator (128 pixels, tri-grid 64^2 x 3 x 16) to patches of four heads; ``generator``,
-``fakes``, ``photos`` and ``r1`` are the parts of an adversarial step of the preset demo_128; ``w_full`` and
-``tuning_full`` are steps of a reconstruction with the full-size network at 512 pixels. Inputs are random numbers.
+Cases: ``regression`` fits a small generator (128 pixels, tri-grid 64^2 x 3 x 16) to patches of four heads;
+``generator``, ``fakes``, ``photos`` and ``r1`` are the parts of an adversarial step of the preset demo_128; ``w_full``
+and ``tuning_full`` are steps of a reconstruction with the full-size network at 512 pixels. Inputs are random numbers.
 
 Times are CPU seconds of the process that works, so that several threads do not look faster than one. With ``--against``
 another checkout of the package does the same steps in a process of its own, in turn with this one, and its time stands
@@ -26,7 +26,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from interleaved import cpu_seconds
-from panohead.training.patches import detail_loss, render_patches
 from torch import Tensor, nn
 
 from panohead.geometry import Camera, rays_from_camera
@@ -38,7 +37,8 @@ from panohead.presets import demo_128, panohead_512
 from panohead.rendering.renderer import RenderConfig
 from panohead.stylegan.synthesis_layers import PixelNoise
 from panohead.system.malloc import keep_large_buffers
-from training import moves
+from panohead.training.warm_start.patches import detail_loss, render_patches
+from training import updates
 
 Step = Callable[[], None]
 NOISE = PixelNoise(mode="const")
@@ -125,7 +125,7 @@ def _patch_rays(labels: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
 def adversarial(part: str) -> Step:
     """One part of an adversarial step of the preset demo_128 with four images at once."""
     config = replace(demo_128(), batch=4, micro_batch=4)
-    return moves(config, torch.device("cpu"))[part]
+    return updates(config, torch.device("cpu"))[part]
 
 
 def reconstruction(*, tuning: bool) -> Step:

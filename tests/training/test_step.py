@@ -106,7 +106,7 @@ def assert_gradients(network: nn.Module, loss: Tensor, expected: nn.Module) -> N
 
 
 def test_generator_step_follows_the_paper(config: TrainConfig, photos: RealBatch) -> None:
-    """-log sigmoid(D(fake)) plus ten times the squared length of the mean camera offset, averaged over micro-batches."""
+    """-log sigmoid(D(fake)) plus ten times the squared mean camera offset, averaged over micro-batches."""
     step = make_step(config, photos)
     plain = copy.deepcopy(step.networks)
     step.generator_step()

@@ -1,4 +1,4 @@
-"""The GAN objective: non-saturating logistic losses and the R1 penalty (PanoHead 3.1, 3.2; docs/reference.md 5.3 to 5.6).
+"""The GAN objective: non-saturating logistic losses and R1 (PanoHead 3.1 and 3.2; docs/reference.md 5.3 to 5.6).
 
 A loss takes logits; :func:`render_heads`, :func:`fake_inputs` and :func:`real_inputs` make what the discriminator takes
 logits of. :mod:`panohead.training.step` puts them together. Everything here computes; nothing calls ``backward``, steps
@@ -192,7 +192,7 @@ def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: L
     """
     image, raw, mask = inputs = [x.detach().requires_grad_() for x in (real.image, real.image_raw, real.mask)]
     logits = DiscriminatorInput(image, raw, mask, real.label).logits(discriminator)
-    # The gradient of the sum holds all samples' own gradients; minibatch statistics mix in a little of their neighbors',
+    # The gradient of the sum holds every sample's own gradient; minibatch statistics mix in a little of the neighbors',
     # as in the original. Discriminators without raw image or mask have no gradient there.
     gradients = torch.autograd.grad(logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True)
     image_norm, raw_norm, mask_norm = (gradient.square().sum(dim=(1, 2, 3)) for gradient in gradients)  # each: batch

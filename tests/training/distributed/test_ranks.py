@@ -33,7 +33,7 @@ from panohead.training.distributed.ranks import (
 WORKER = Path(__file__).with_name("distributed_worker.py")
 SILENCE_S = 2.5
 LIMIT_S = 120.0
-REMEDY = "the run stops; start it again with --resume RUN to go on from its last state"
+REMEDY = "the run stops; resume it from its last state with --resume RUN"
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
 
 
@@ -234,7 +234,7 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in place.items():
         monkeypatch.setenv(name, value)
     with (
-        pytest.raises(PanoHeadError, match=r"rank 1 of 2 did not come within 1 s or ended"),
+        pytest.raises(PanoHeadError, match=r"rank 1 of 2 did not join within 1 s or ended"),
         join_ranks("cpu", join_s=1.0),
     ):
         pass
