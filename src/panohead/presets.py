@@ -62,6 +62,7 @@ def eg3d() -> TrainConfig:
         generator=generator,
         discriminator=replace(stage1.discriminator, variant="dual"),
         data=DataConfig(selection=SelectionConfig(mirror=True)),
+        # EG3D conditions on a swapped camera half of the time and adds no density noise.
         schedules=ScheduleConfig(density_noise_fade_kimg=0.0, pose_swap_probability=0.5),
         generator_adam=generator_adam(density_regularized=True),
         density_regularizer=DensityRegularizerConfig(kind="l1", weight=0.25, distance=0.004),
@@ -109,7 +110,7 @@ def demo_64() -> TrainConfig:
     generator = GeneratorConfig(
         z_dim=64,
         w_dim=128,
-        conditioning_scale=0.0,
+        conditioning_scale=0.0,  # the mapping network ignores the camera
         trigrid_resolution=64,
         trigrid_channels=16,
         feature_channels=16,
@@ -130,9 +131,10 @@ def demo_64() -> TrainConfig:
         schedules=ScheduleConfig(
             blur_init_sigma=0.0,
             density_noise_fade_kimg=0.0,
-            pose_swap_probability=None,
+            pose_swap_probability=None,  # no conditioning camera at all
             neural_resolution_initial=32,
         ),
+        # Smaller than the official rate, and the discriminator starts first: the generator is warm-started.
         generator_adam=AdamConfig(learning_rate=0.001),
         batch=batch,
         micro_batch=8,
@@ -146,7 +148,7 @@ def demo_64() -> TrainConfig:
         metric_ticks=10,
         warm_start=WarmStartConfig(
             steps=9000,
-            coarse_steps=0,
+            coarse_steps=0,  # a patch of 32 rays is a whole view already
             people_per_step=4,
             views_per_person=3,
             learning_rate=4e-3,

@@ -91,7 +91,7 @@ def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str
 
 
 def test_second_stage_starts_from_a_checkpoint(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """From weights, with more rays, counting on from where the fades are over."""
+    """Start from weights, with more rays, counting from the end of the fades."""
     checkpoint, folder = tmp_path / "first.safetensors", tmp_path / "run"
     networks = make_networks(tiny(), torch.device("cpu"))
     save_checkpoint(checkpoint, {"G_ema": networks.generator_ema, "G": networks.generator, "D": networks.discriminator})

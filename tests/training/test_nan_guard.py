@@ -22,7 +22,7 @@ LABEL = torch.stack([Camera.orbit(yaw).to_label() for yaw in (0, 90)])
 
 @pytest.fixture
 def networks() -> dict[str, nn.Module]:
-    """The smallest generator and a discriminator that fits it, as they are in the generator's move."""
+    """The smallest generator and a discriminator that fits it, as they are in the generator step."""
     generator = tiny.generator().train().requires_grad_(True)
     resolution = generator.config.superresolution.output_resolution
     config = DiscriminatorConfig(resolution=resolution, channel_base=512, channel_max=16, num_fp16_resolutions=0)
@@ -47,7 +47,7 @@ def step(networks: dict[str, nn.Module]) -> Callable[[], Tensor]:
 
 
 def hooks(networks: dict[str, nn.Module]) -> int:
-    """How many hooks there are on modules and parameters."""
+    """Number of hooks on modules and parameters."""
     modules = [m for network in networks.values() for m in network.modules()]
     parameters = [p for network in networks.values() for p in network.parameters()]
     return sum(len(m._forward_hooks) for m in modules) + sum(len(p._backward_hooks or ()) for p in parameters)

@@ -61,6 +61,7 @@ def conditioning_label(
     """
     if swap_probability is None:
         return torch.zeros_like(label)
+    # A neighbor's camera, not a random one, so that conditioning and rendering cameras have the same distribution.
     return torch.where((draw < swap_probability)[:, None], label.roll(1, dims=0), label)
 
 
@@ -68,4 +69,5 @@ def background_ws(
     ws: Float[Tensor, "batch num_ws w_dim"], swap_probability: float, draw: Float[Tensor, " batch"]
 ) -> Float[Tensor, "batch num_ws w_dim"]:
     """Return the ws of the backgrounds: a sample's own, or its neighbor's where ``draw`` is below the probability."""
+    # Rolled like the labels but drawn independently: sample i may get the background of sample i - 1.
     return torch.where((draw < swap_probability)[:, None, None], ws.roll(1, dims=0), ws)

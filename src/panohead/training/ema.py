@@ -21,7 +21,7 @@ def ema_beta(batch: int, nimg: float, *, half_life_kimg: float, ramp_up: float |
         half_life_kimg: thousands of images after which half of the average is new.
         ramp_up: bound of the half-life as a fraction of ``nimg``; None for no bound (a resumed run of the original).
     """
-    half_life = half_life_kimg * 1000
+    half_life = half_life_kimg * 1000  # images
     if ramp_up is not None:
         half_life = min(half_life, nimg * ramp_up)
     # At nimg = 0 the half-life is 0 and beta must be 0, not a division by zero.
@@ -35,6 +35,7 @@ def update_ema(average: nn.Module, network: nn.Module, beta: float) -> None:
     Args:
         beta: weight of the old average, see :func:`ema_beta`; 1 keeps the average, 0 copies the network.
     """
+    # In this order beta = 1 returns the exact bits of the average and beta = 0 those of the network.
     for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
         mean.copy_(parameter.lerp(mean, beta))
     for own, buffer in zip(average.buffers(), network.buffers(), strict=True):

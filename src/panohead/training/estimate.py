@@ -82,6 +82,7 @@ def estimate(config: TrainConfig, *, device: str | None = None) -> Estimate:
         PanoHeadError: when the parts of the configuration do not fit together.
     """
     own_device = choose_device(device)
+    # One micro-batch per step: gradient accumulation takes about the same time per image.
     one = replace(config, batch=config.micro_batch, frozen_generator_kimg=0.0).checked()
     set_precision(one.numerics)
     networks = make_networks(one, own_device)

@@ -95,6 +95,7 @@ class Training:
             for warning in self.warnings:
                 if log is not None:
                     log.note(warning)
+            # The untrained (or warm-started) generator is the first point of every curve.
             if self.progress.step == 0:
                 self._log_and_evaluate(log, {})
             for photos in self._real_batches():
@@ -128,6 +129,7 @@ class Training:
 
     def _train_step(self, photos: RealBatch) -> None:
         """Update both networks, their moving average and the augmentation probability with one batch of photos."""
+        # Checking that losses are finite waits for the device in every micro-batch, so this times nearly the whole step.
         began = time.monotonic()
         probability = self.augment.probability if self.augment is not None else 0.0
         state = StepState(self.progress.nimg, self.progress.step, probability)
@@ -157,7 +159,7 @@ class Training:
         return int((self.progress.nimg - self.config.start_kimg * 1000) // (self.config.tick_kimg * 1000))
 
     def _due(self, ticks: int) -> bool:
-        """Return True at the end of the run and at every ``ticks``-th tick; never for 0."""
+        """Return True at every ``ticks``-th tick (none for 0) and at the end of the run."""
         return self.finished or (ticks > 0 and self._ticks_passed() % ticks == 0)
 
     def _show_progress(self, log: RunLog | None) -> None:
@@ -184,7 +186,7 @@ class Training:
         """Write the record, with a distance to the photos and a snapshot where due; on the first device only."""
         if log is None:
             return
-        # The moving average is used with as many rays as it was trained with.
+        # The moving average is used with as many rays as it was trained with (PanoHead's second stage changes them).
         rays, generator_ema = (
             self.config.schedules.at(self.progress.nimg).neural_resolution,
             self.networks.generator_ema,

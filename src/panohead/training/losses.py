@@ -119,12 +119,15 @@ def render_heads(
     Returns:
         The rendering, image in about [-1, 1], and the predicted camera offsets in world units.
     """
-    swap = randomness.uniform(randomness.pose_swap, (len(z),), z)
+    swap = randomness.uniform(randomness.pose_swap, (len(z),), z)  # batch
+    # Generator pose conditioning (EG3D 4.4): w must not reveal the camera that renders.
     ws = generator.mapping(
         z, conditioning_label(label, scheduled.pose_swap_probability, swap), update_w_avg=update_w_avg
     )
-    swap = randomness.uniform(randomness.background_swap, (len(z),), z)
+    # ws: batch num_ws w_dim
+    swap = randomness.uniform(randomness.background_swap, (len(z),), z)  # batch
     ws_background = background_ws(ws, config.background_swap_probability, swap)
+    # Camera self-adaptation (PanoHead 3.4): a translation in world units predicted from z and the unswapped camera.
     offset = generator.align_camera(z, label, update_w_avg=update_w_avg)
     rendering = generator.synthesis(
         ws,
@@ -157,6 +160,7 @@ def real_inputs(photos: RealBatch, scheduled: Scheduled, config: LossConfig) -> 
     Matches the official code: image and raw image are blurred with the same sigma, each in its own pixels; masks never
     are (docs/reference.md 5.4).
     """
+    # The photo's counterparts of what the renderer makes: 3 and 1 channels of neural_resolution^2 rays.
     resample_filter = fir_filter().to(photos.image.device)
     raw, mask = (
         filtered_resizing(x, scheduled.neural_resolution, resample_filter=resample_filter, mode=config.resize_mode)
@@ -190,6 +194,7 @@ def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: L
     Matches the official code: while the blur fades, the gradient is taken at the *blurred* image. With augmentation it
     is taken at the augmented one.
     """
+    # Leaves: gradients are taken here, not at the photos before resizing, blur and augmentation.
     image, raw, mask = inputs = [x.detach().requires_grad_() for x in (real.image, real.image_raw, real.mask)]
     logits = DiscriminatorInput(image, raw, mask, real.label).logits(discriminator)
     # The gradient of the sum holds every sample's own gradient; minibatch statistics mix in a little of the neighbors',
@@ -197,5 +202,6 @@ def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: L
     gradients = torch.autograd.grad(logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True)
     image_norm, raw_norm, mask_norm = (gradient.square().sum(dim=(1, 2, 3)) for gradient in gradients)  # each: batch
     image_penalty = image_norm + raw_norm
+    # Equation 9 with one gamma for the colors and one for the mask.
     penalty = config.r1_gamma / 2 * image_penalty + config.r1_gamma_mask / 2 * mask_norm
     return R1Penalty(penalty.mean(), image_penalty, mask_norm)

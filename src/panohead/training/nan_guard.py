@@ -23,6 +23,7 @@ def find_nonfinite(networks: Mapping[str, nn.Module], run: Callable[[], Tensor])
 
     All hooks are removed at the end, also after an error.
     """
+    # Gradients are needed for the backward pass, also where the caller has switched them off.
     found: list[str] = []
     with torch.enable_grad():
         with _watched_modules(networks, found):

@@ -39,6 +39,7 @@ def set_precision(numerics: NumericsConfig) -> None:
 
 def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks:
     """Make untrained networks on ``device``; the same seed gives the same weights on every device."""
+    # Made on the CPU with its random numbers, then moved; the global random state is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         generator = Generator(config.generator)
@@ -124,6 +125,7 @@ def _copy(target: nn.Module, source: nn.Module, file: Path) -> None:
 
 
 def _without_first_moments(state: dict[str, Any]) -> dict[str, Any]:
+    # With beta1 = 0 the first moment is the last gradient and has no influence on the next step.
     if any(group["betas"][0] != 0 for group in state["param_groups"]):
         return state
     slim = {

@@ -37,6 +37,7 @@ class AdamConfig:
         """Return learning rate and betas with which ``interval`` + 1 steps do what ``interval`` did (StyleGAN2, B)."""
         if self.interval is None:
             return self.learning_rate, self.betas
+        # The regularizer's own step every k steps makes k + 1 steps of k: rate and memory shrink by c = k / (k + 1).
         c = self.interval / (self.interval + 1)
         return self.learning_rate * c, (self.betas[0] ** c, self.betas[1] ** c)
 
@@ -66,6 +67,7 @@ def sanitize_gradients(parameters: Iterable[nn.Parameter]) -> None:
     Call it after averaging over devices and before the optimizer's step. Finite gradients stay as they are, however
     large: this is no clipping.
     """
+    # As in the official code: half-precision layers can overflow.
     for parameter in parameters:
         if parameter.grad is not None:
             torch.nan_to_num(parameter.grad, nan=0.0, posinf=MAX_GRADIENT, neginf=-MAX_GRADIENT, out=parameter.grad)

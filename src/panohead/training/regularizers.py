@@ -78,6 +78,7 @@ def camera_offset_penalty(offset: Float[Tensor, "batch 3"]) -> Float[Tensor, ""]
 
     Only the mean is penalized: single samples may move their camera, the whole batch may not drift.
     """
+    # mean: 3; then the squared length of one vector
     return offset.mean(dim=0).square().sum()
 
 
@@ -118,6 +119,7 @@ def monotonicity(
         detach: no gradient to the point in front: density can only be raised behind it, not lowered before it.
         density_noise: standard deviation of the noise on the densities.
     """
+    # The face looks along +z, so "behind" is a step of box_warp / 256 toward -z.
     behind = points - points.new_tensor([0.0, 0.0, MONOTONIC_STEP * field.box_warp])
     front, back = _densities(field, points, behind, randomness, density_noise)
     return F.relu((front.detach() if detach else front) - back).mean()
@@ -147,8 +149,10 @@ def density_penalty(
         smooth_randomness, monotonic_randomness: given random numbers of the two terms.
     """
     randomness = randomness or LossRandomness()
+    # The kinds with monotonicity ignore ``distance`` and take the monotonicity term's step.
     step = config.distance if config.kind == "l1" else MONOTONIC_STEP * generator.config.rendering.box_warp
     noise = scheduled.density_noise
+    # The order of the terms is that of the official code, and so is the order of the random numbers.
     monotonic_term = z.new_zeros(())
     if config.kind != "l1":
         given = monotonic_randomness or PointRandomness()
@@ -160,7 +164,7 @@ def density_penalty(
     given = smooth_randomness or PointRandomness()
     field = _field(generator, z, label, scheduled, randomness, given)
     points = _points(z, SMOOTH_POINTS, randomness, given)
-    steps = randomness.normal(given.steps, points) * step
+    steps = randomness.normal(given.steps, points) * step  # batch point 3, world units
     smooth_term = config.weight * smoothness(field, points, steps, randomness, density_noise=noise)
     return DensityPenalty(monotonic_term + smooth_term, smooth_term, monotonic_term)
 
@@ -179,12 +183,14 @@ def _field(
 
 
 def _points(z: Tensor, count: int, randomness: LossRandomness, given: PointRandomness) -> Tensor:
+    # Uniform in [-1, 1]^3, world units: batch point 3.
     return randomness.uniform(given.points, (len(z), count, 3), z) * 2 - 1
 
 
 def _densities(
     field: TriGridField, first: Tensor, second: Tensor, randomness: LossRandomness, density_noise: float
 ) -> tuple[Tensor, Tensor]:
+    # One call for both sets of points: the tri-grid is sampled once.
     density = field.density(torch.cat([first, second], dim=1))  # batch 2*point 1
     if density_noise > 0:
         density = density + randomness.normal(None, density) * density_noise

@@ -56,6 +56,7 @@ class ScheduleConfig:
         """Return the values after ``nimg`` images."""
         return Scheduled(
             blur_sigma=self.blur_init_sigma * (1 - progress(nimg, self.blur_fade_kimg)),
+            # Standard deviation 1 at the start (docs/reference.md 3.6).
             density_noise=1 - progress(nimg, self.density_noise_fade_kimg),
             pose_swap_probability=pose_swap_probability(
                 nimg, final=self.pose_swap_probability, fade_kimg=self.pose_swap_fade_kimg
@@ -83,6 +84,7 @@ def pose_swap_probability(nimg: float, *, final: float | None, fade_kimg: float)
     """Return the swap probability: linear from 1 (never its own camera) to ``final``; None stays None."""
     if final is None:
         return None
+    # 1 at the start: no sample is conditioned on its own camera.
     alpha = progress(nimg, fade_kimg)
     return (1 - alpha) + alpha * final
 

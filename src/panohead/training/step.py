@@ -89,6 +89,7 @@ class TrainingStep:
         Raises:
             PanoHeadError: when a loss is not finite.
         """
+        # While the generator is frozen only the discriminator learns (our addition, for warm-started generators).
         if self.state.nimg >= (self.config.start_kimg + self.config.frozen_generator_kimg) * 1000:
             self.generator_step()
             if self.config.density_regularizer is not None and self._due(self.config.generator_adam.interval):
@@ -208,6 +209,7 @@ class TrainingStep:
 
     def _random_heads(self, rng: torch.Generator) -> tuple[Float[Tensor, "batch z_dim"], Float[Tensor, "batch 25"]]:
         """Draw the latent codes and cameras of one micro-batch of generated heads."""
+        # Labels of random items of the dataset: heads are rendered from the distribution of the photos' cameras.
         shape = (self.config.micro_batch, self.config.generator.z_dim)
         z = torch.randn(shape, device=rng.device, generator=rng)
         return z, self.loader.random_labels(self.config.micro_batch, rng)
@@ -217,6 +219,7 @@ class TrainingStep:
 
     def _real(self, number: int, purpose: Purpose) -> DiscriminatorInput:
         """Return the photos of a micro-batch as the discriminator's inputs, augmented."""
+        # Every ``rounds``-th photo from the turn on: the minibatch statistics see the same groups on any world size.
         turn = number // self.ranks.world_size
         image, mask, label = (x[turn :: self.rounds] for x in (self.photos.image, self.photos.mask, self.photos.label))
         inputs = real_inputs(RealBatch(image, mask, label), self.scheduled, self.config.loss)
@@ -252,7 +255,7 @@ class TrainingStep:
 
     def _backward(self, objective: Callable[[int], Tensor], number: int) -> None:
         """Add the gradients of one micro-batch's objective to those of the micro-batches before."""
-        # Means over micro-batches of equal size: their mean is the mean over the batch.
+        # Micro-batches have equal sizes, so the mean of their means is the mean over the batch.
         loss = objective(number) / self.rounds
         if not torch.isfinite(loss):
             self._report_divergence(objective, number)
@@ -275,6 +278,7 @@ class TrainingStep:
     def _apply_gradients(self, network: nn.Module, optimizer: torch.optim.Adam) -> Float[Tensor, ""]:
         """Average the gradients over devices, replace NaN and infinity, step; return the norm before replacing."""
         average_gradients(network.parameters(), self.ranks)
+        # One norm of all tensors' norms, without waiting for the device.
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         sanitize_gradients(network.parameters())

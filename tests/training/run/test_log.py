@@ -20,7 +20,7 @@ from panohead.training.run.records import read_records, repair_records
 
 
 class Board:
-    """What torch.utils.tensorboard's SummaryWriter would have been told."""
+    """A substitute for torch.utils.tensorboard's SummaryWriter that records its calls."""
 
     made: "list[Board]"
 

@@ -48,6 +48,7 @@ def augment(
     if probability <= 0:
         return image, image_raw, mask
     batch, _, size, _ = image_raw.shape
+    # Both sets of matrices are drawn in any case: the count of random numbers does not depend on their values.
     transforms = geometric_matrices(batch, size, probability=probability, config=config, generator=generator)
     colors = color_matrices(batch, probability=probability, config=config, generator=generator)
     warped = _not_identity(transforms)
@@ -80,5 +81,5 @@ def _recolor(
 ) -> Float[Tensor, "batch 3 height width"]:
     """Multiply colors by their matrices, channel by channel: a matrix product might be rounded to TF32 or bf16."""
     mix = colors.to(torch.promote_types(x.dtype, torch.float32))[:, :3, :, None, None]  # batch 3 4 1 1
-    red, green, blue = x.split(1, dim=1)
+    red, green, blue = x.split(1, dim=1)  # each: batch 1 height width
     return (mix[:, :, 0] * red + mix[:, :, 1] * green + mix[:, :, 2] * blue + mix[:, :, 3]).to(x.dtype)

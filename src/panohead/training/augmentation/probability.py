@@ -48,8 +48,9 @@ class AdaptiveProbability:
         sign_sum, count = own_sum if sign_sum is None else sign_sum, own_count if count is None else count
         self._sign_sum, self._count = 0.0, 0.0
         if self.config.probability is None and count > 0:
-            excess = sign_sum / count - self.config.target
+            excess = sign_sum / count - self.config.target  # r_t minus its target
             step = batch * self.config.interval / (self.config.speed_kimg * 1000)
+            # Only the sign of the excess counts: a step has a fixed length, the whole range takes speed_kimg.
             self.probability += step * ((excess > 0) - (excess < 0))
             self.probability = min(max(self.probability, 0.0), 1.0)
         return self.probability

@@ -47,6 +47,7 @@ class RandomParameters:
         return torch.rand((self.batch, count), device=self.generator.device, generator=self.generator)
 
     def _gated(self, probability: float, values: Tensor) -> Tensor:
+        # One decision per sample, whatever the count of its parameters: batch 1 against batch count.
         return torch.where(self._uniform(1) < probability, values, 0.0)
 
 
@@ -78,6 +79,7 @@ def geometric_matrices(
     part = random.normal(random.probability_of(multipliers.fractional_translation), strengths.fractional_translation, 2)
     # An image undergoes these in this order; the sources of its pixels follow from the inverses in the same order.
     inverses = [
+        # Coordinates are half widths: a shift of one width is 2.
         _scaling(1 - 2 * flip, torch.ones_like(flip)),
         _quarter_turn(quarters),
         _translation(-2 * (whole * pixels).round() / pixels),
@@ -124,6 +126,7 @@ def color_matrices(
         # The part off the gray axis is scaled.
         _homogeneous(eye * torch.exp2(saturation) + gray * (1 - torch.exp2(saturation)), no_offset),
     ]
+    # Colors undergo them in this order: later matrices stand on the left.
     return reduce(lambda earlier, later: _compose(later, earlier), transforms)
 
 
@@ -139,6 +142,7 @@ def _rotation(angle: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 3 3"]:
 
 def _quarter_turn(quarters: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 3 3"]:
     """Return rotations by exact multiples of 90 degrees."""
+    # Sines and cosines of these angles are 0 and +-1 up to rounding errors.
     angle = quarters * (math.pi / 2)
     return _rotation(angle).round()
 

@@ -41,7 +41,8 @@ def warp(
     # Centers of the fine pixels, those beyond the edges included.
     fine_pixels = torch.arange(-_REACH, 2 * size + _REACH, device=x.device, dtype=x.dtype)
     along = (fine_pixels + 0.5) / size - 1
-    sources = sources.to(x.dtype)[:, None, None]
+    # grid = A (x, y) + t for every fine pixel, without a matrix product that TF32 might round.
+    sources = sources.to(x.dtype)[:, None, None]  # batch 1 1 3 3
     column, row, shift = sources[..., :2, 0], sources[..., :2, 1], sources[..., :2, 2]
     grid = along[None, None, :, None] * column + (along[None, :, None, None] * row + shift)  # batch fine fine 2
     with torch.autocast(x.device.type, enabled=False):
@@ -55,6 +56,8 @@ def upsampling_matrix(size: int, device: torch.device) -> Float[Tensor, "fine_si
 
     Products with such matrices, though mostly zeros, take a fraction of the time of depthwise convolutions.
     """
+    # Upsampling is the transpose of downsampling times 2 (zeros between pixels lose half of the sum), on an image with
+    # _FOLD more pixels at either end, whose weights are then folded back onto the pixels that they mirror.
     beyond = 2 * _FOLD + _REACH
     weights = 2 * downsampling_matrix(size + 2 * _FOLD, device).T[beyond:-beyond]
     folded = weights[:, _FOLD:-_FOLD].clone()
@@ -67,5 +70,6 @@ def downsampling_matrix(size: int, device: torch.device) -> Float[Tensor, "size 
     """Return the matrix of filtered downsampling by 2, from fine pixels that reach 5 beyond either end."""
     taps = torch.tensor((*HALF_BAND_TAPS, *reversed(HALF_BAND_TAPS)), device=device)
     fine_pixels = torch.arange(2 * size + 2 * _REACH, device=device)
+    # Row i: the taps, shifted by two fine pixels per pixel.
     tap = fine_pixels - 2 * torch.arange(size, device=device)[:, None]
     return torch.where((tap >= 0) & (tap < len(taps)), taps[tap.clamp(0, len(taps) - 1)], 0.0)

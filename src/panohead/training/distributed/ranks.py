@@ -158,6 +158,7 @@ def average(values: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
     if ranks.world_size == 1 or not values:
         return dict(values)
     names = sorted(values)
+    # One collective for all numbers, in float64 so that counts stay exact.
     sums = torch.tensor([values[name] for name in names], dtype=torch.float64, device=ranks.device)
     _all_reduce(sums, ranks)
     means = dict(zip(names, (sums / ranks.world_size).tolist(), strict=True))
@@ -174,6 +175,7 @@ def broadcast_module(module: nn.Module, ranks: Ranks) -> None:
     if ranks.world_size == 1:
         return
     for tensor in itertools.chain(module.parameters(), module.buffers()):
+        # As bytes: NaN payloads and every dtype arrive unchanged.
         sent = tensor.detach().contiguous()
         with _peers_answer(ranks):
             dist.broadcast(sent.view(-1).view(torch.uint8), src=0)

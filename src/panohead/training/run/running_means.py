@@ -16,6 +16,7 @@ class RunningMeans:
     def add(self, **values: Tensor | float) -> None:
         """Add one observation of each name; a tensor counts with its mean."""
         for name, value in values.items():
+            # Everything here is enqueued on the device; only means() reads it.
             value = value.detach().float().mean() if isinstance(value, Tensor) else torch.tensor(float(value))
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1

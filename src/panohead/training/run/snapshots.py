@@ -88,6 +88,7 @@ class DistanceMeter:
     def _real(self) -> Float[Tensor, "image 3 height width"]:
         dataset = self._loader.dataset
         rng = seeded("cpu", self._config.seed, "metric", 0)
+        # At most as many as there are photos, without repetition, so that both sets have the same size.
         count = min(self._config.metric_images, len(dataset))
         chosen = torch.randperm(len(dataset), generator=rng)[:count]
         return torch.stack([dataset[int(i)].image for i in chosen]).float() / 127.5 - 1

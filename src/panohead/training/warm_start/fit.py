@@ -94,6 +94,7 @@ class WarmStart:
             torch.manual_seed(config.seed)
             self.generator = Generator(config.generator)
             self.codes = nn.Embedding(people, config.generator.z_dim, sparse=True)
+        # The average is copied after the initialization, so that both start from the same field.
         _initialize_density(self.generator, config.density_gain)
         _initialize_position_maps(self.generator)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
@@ -191,6 +192,7 @@ class WarmStart:
         view_ws = ws.repeat_interleave(views, dim=0)  # people*view num_ws w_dim
         assert generator.torgb_raw is not None
         raw = generator.torgb_raw(features, view_ws[:, -1], fused=False)
+        # Coarse steps render whole views of few rays, which super-resolution was not made for.
         if batch.resolution < self.config.generator.neural_rendering_resolution:
             return PatchRendering(raw, weights, None)
         last = view_ws[:, -1:].expand(-1, 3, -1)
@@ -208,7 +210,7 @@ class WarmStart:
             fold_codes(generator, self.codes.weight.detach())
         rng = torch.Generator().manual_seed(self.config.seed)
         z = torch.randn(10_000, self.config.generator.z_dim, generator=rng)
-        ws = generator.mapping(z, torch.zeros(len(z), 25))
+        ws = generator.mapping(z, torch.zeros(len(z), 25))  # 10000 num_ws w_dim, all rows of a sample alike
         generator.mapping_network.w_avg.copy_(ws[:, 0].mean(dim=0))
         return generator
 
@@ -239,7 +241,7 @@ def _initialize_density(generator: Generator, gain: float) -> None:
     """Set the raw color of empty rays to white and the density to thin fog that small changes turn into surfaces."""
     assert generator.torgb_raw is not None
     with torch.no_grad():
-        row = generator.decoder.output.weight[0]
+        row = generator.decoder.output.weight[0]  # the density's weights of the hidden units
         row.sub_(row.mean()).mul_(gain)
         generator.torgb_raw.bias.fill_(1.0)
 
@@ -274,5 +276,7 @@ def fold_codes(generator: Generator, codes: Float[Tensor, "person z_dim"]) -> No
     assert layer.bias is not None
     width = codes.shape[1]
     old = layer.weight[:, :width].clone()
+    # W (root z + mean) + b = (W root) z + (W mean + b); a label's columns of W, if any, are not touched.
     layer.weight[:, :width] = old @ root
+    # Stored weights and biases are multiplied by their gains when used, so the ratio of the gains enters.
     layer.bias.add_((old @ mean) * (layer.weight_gain / layer.bias_gain))

@@ -46,6 +46,7 @@ def _appearance(data: MultiViewData, person: int) -> Float[Tensor, " number"]:
     views = torch.nonzero(data.person == person)[:, 0]
     yaws = Camera.from_label(data.labels[views]).angles_deg()[:, 0]
     max_views = int(torch.bincount(data.person).max())
+    # As many places as the person with most views has; the others' views are spread over them.
     chosen = views[yaws.argsort()][(torch.arange(max_views) * len(views)) // max_views]
     images = torch.cat([data.images[chosen], data.masks[chosen]], dim=1).float() / 255  # view 4 height width
     return F.adaptive_avg_pool2d(images, SIDE).flatten()

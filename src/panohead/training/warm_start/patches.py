@@ -70,10 +70,10 @@ def pick_patches(
     """
     person = torch.randperm(data.people, generator=rng)[:people]
     chosen = torch.stack([_views_of(data, int(p), views, rng) for p in person]).flatten()  # people*view
-    room = resolution - patch
+    room = resolution - patch  # largest first row or column
     # Drawn beyond the borders and clamped, so that corners are covered about as often as the center.
     offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(chosen), 2), generator=rng).clamp(0, room)
-    pixels = data.images.shape[-1] // resolution
+    pixels = data.images.shape[-1] // resolution  # pixels per ray and axis
     size = patch * pixels
 
     def crop(stored: Tensor) -> Tensor:
@@ -86,6 +86,7 @@ def pick_patches(
 
 def _views_of(data: MultiViewData, person: int, count: int, rng: torch.Generator) -> Tensor:
     views = torch.nonzero(data.person == person)[:, 0]
+    # Without repetition as long as there are enough views.
     order = torch.randperm(len(views), generator=rng)
     return views[order.repeat(-(-count // len(views)))[:count]]
 
@@ -96,7 +97,7 @@ def patch_rays(
     """Return origins and directions of the rays through each view's patch, row by row, in world units."""
     rays = []
     for x in rays_from_camera(Camera.from_label(batch.labels), batch.resolution):
-        grid = x.unflatten(1, (batch.resolution, batch.resolution))
+        grid = x.unflatten(1, (batch.resolution, batch.resolution))  # people*view row column 3
         corners = batch.offsets.tolist()
         rays.append(torch.stack([g[y : y + patch, x0 : x0 + patch] for g, (y, x0) in zip(grid, corners, strict=True)]))
     return rays[0].flatten(1, 2), rays[1].flatten(1, 2)
@@ -158,11 +159,13 @@ def _importance_depths(
     points = _points(origins, directions, coarse)
     weights = interval_weights(_clean(density(field, points), points, scene).reshape(coarse.shape), coarse)
     strata = torch.arange(fine_samples)
+    # Stratified: one uniform number in each of fine_samples equal parts of [0, 1).
     u = (strata + torch.rand(*origins.shape[:2], fine_samples, generator=rng)) / fine_samples
     return importance_depths(coarse, weights, u).sort(dim=-1).values
 
 
 def _points(origins: Tensor, directions: Tensor, depths: Tensor) -> Tensor:
+    # batch ray sample 3 -> batch ray*sample 3
     return (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
 
 
@@ -175,6 +178,7 @@ def patch_losses(
 ) -> dict[str, Tensor]:
     """Return the losses by name and their weighted sum "total"; raw colors have weight 1."""
     pixels = batch.image.shape[-1] // rendering.raw.shape[-1]
+    # A ray stands for a square of pixels: its target is their mean.
     raw_target, mask_target = F.avg_pool2d(batch.image, pixels), F.avg_pool2d(batch.mask, pixels)
     weights = rendering.weights.clamp(1e-4, 1 - 1e-4)  # bounds the cross-entropy and its gradient
     losses = {
@@ -196,6 +200,7 @@ def detail_loss(
 ) -> Float[Tensor, ""]:
     """Return the mean absolute error of differences between neighboring pixels, at full and at half resolution."""
     loss = image.new_zeros(())
+    # Differences rather than colors: an offset of the whole patch costs nothing here, a blurred edge does.
     for size in (1, 2):
         error = F.avg_pool2d(image - target, size)
         loss = loss + error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
