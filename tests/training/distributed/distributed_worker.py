@@ -107,7 +107,7 @@ def run(arguments: list[str]) -> None:
 
 
 def run_forked(arguments: list[str], environment: dict[str, str], errors: Path) -> None:
-    """The same in a process that was forked off one with torch already loaded; stderr goes to a file."""
+    """Run the action in a process forked from one that has loaded torch; standard error goes to a file."""
     os.environ.update(environment)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
     torch.set_num_threads(1)

@@ -39,7 +39,7 @@ VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program of one rank, as a module."""
+    """Import the program of one rank as a module."""
     monkeypatch.syspath_prepend(str(WORKER.parent))
     return importlib.import_module(WORKER.stem)
 
@@ -51,7 +51,7 @@ def _free_port() -> int:
 
 
 def _place(world_size: int) -> list[dict[str, str]]:
-    """The environment of every rank."""
+    """Return the environment variables of every rank."""
     meeting = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **meeting} for rank in range(world_size)]
 
@@ -62,7 +62,7 @@ def _environment() -> dict[str, str]:
 
 @contextmanager
 def _programs(task: str, folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Two ranks, started the plain way by environment variables; what is left at the end is killed."""
+    """Two ranks, started by environment variables alone; processes left at the end are killed."""
     started = [
         subprocess.Popen(
             [sys.executable, str(WORKER), task, str(SILENCE_S), str(folder)],
