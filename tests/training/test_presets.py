@@ -108,7 +108,7 @@ def test_settings_that_would_do_nothing_or_harm_are_refused(settings: dict[str, 
 
 
 def test_another_batch_takes_blur_and_average_along() -> None:
-    """docs/reference.md 5.2 and 5.10: the blur fades over 200 kimg x batch / 32, the half-life is 10 kimg x batch / 32."""
+    """docs/reference.md 5.2 and 5.10: blur fades over 200 kimg x batch / 32, the half-life is 10 kimg x batch / 32."""
     config = with_batch(panohead_512(), 64)
     assert (config.batch, config.schedules.blur_fade_kimg, config.ema_half_life_kimg) == (64, 400, 20)
     assert config.loss == panohead_512().loss
