@@ -148,6 +148,11 @@ def fake_inputs(rendering: Rendering, label: Float[Tensor, "batch 25"], schedule
 
     Matches the official code: while the blur fades, the image is blurred and the raw image is not, though the raw image
     of photos is (docs/reference.md 5.4).
+
+    Args:
+        rendering: output of :func:`render_heads`.
+        label: the cameras given to :func:`render_heads`.
+        scheduled: blur of the step.
     """
     return DiscriminatorInput(
         gaussian_blur(rendering.image, scheduled.blur_sigma), rendering.image_raw, rendering.mask, label
@@ -159,6 +164,11 @@ def real_inputs(photos: RealBatch, scheduled: Scheduled, config: LossConfig) -> 
 
     Matches the official code: image and raw image are blurred with the same sigma, each in its own pixels; masks never
     are (docs/reference.md 5.4).
+
+    Args:
+        photos: photos at the generator's output resolution.
+        scheduled: neural resolution and blur of the step.
+        config: filter of the resizing.
     """
     # The photo's counterparts of what the renderer makes: 3 and 1 channels of neural_resolution^2 rays.
     resample_filter = fir_filter().to(photos.image.device)
@@ -193,6 +203,11 @@ def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: L
     image into the image.
     Matches the official code: while the blur fades, the gradient is taken at the *blurred* image. With augmentation it
     is taken at the augmented one.
+
+    Args:
+        discriminator: the network; its parameters get the gradient of the penalty.
+        real: photos prepared by :func:`real_inputs`, augmented or not.
+        config: gammas.
     """
     # Leaves: gradients are taken here, not at the photos before resizing, blur and augmentation.
     image, raw, mask = inputs = [x.detach().requires_grad_() for x in (real.image, real.image_raw, real.mask)]

@@ -81,7 +81,13 @@ def blur_fade_kimg(batch: int) -> float:
 
 
 def pose_swap_probability(nimg: float, *, final: float | None, fade_kimg: float) -> float | None:
-    """Return the swap probability: linear from 1 (never its own camera) to ``final``; None stays None."""
+    """Return the swap probability: linear from 1 (never its own camera) to ``final``; None stays None.
+
+    Args:
+        nimg: images shown so far.
+        final: value at the end of the fade, [0, 1]; None to condition on no camera.
+        fade_kimg: duration of the fade, thousands of images.
+    """
     if final is None:
         return None
     # 1 at the start: no sample is conditioned on its own camera.
@@ -90,7 +96,13 @@ def pose_swap_probability(nimg: float, *, final: float | None, fade_kimg: float)
 
 
 def neural_resolution(nimg: float, *, initial: int, final: int | None, fade_kimg: float) -> int:
-    """Return the rays per side: linear from ``initial`` to ``final``, rounded half to even."""
+    """Return the rays per side: linear from ``initial`` to ``final``, rounded half to even.
+
+    Args:
+        nimg: images shown so far.
+        initial, final: rays per side at the start and at the end of the change; None keeps the initial value.
+        fade_kimg: duration of the change, thousands of images.
+    """
     if final is None:
         return initial
     alpha = progress(nimg, fade_kimg)

@@ -27,6 +27,13 @@ def warm_start(
 
     The fit's states are in ``RUN/warm_start``; an interrupted fit resumes.
 
+    Args:
+        networks: networks of the run; their generators are replaced in value, in place.
+        config: configuration of the run, with a warm start.
+        data, run: folders of the dataset and of the run.
+        ranks: this process among those of the run.
+        quiet: print no progress.
+
     Returns:
         False, on all devices, when the fit was asked to stop before its end; its state is saved.
 

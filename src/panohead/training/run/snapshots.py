@@ -32,7 +32,18 @@ GRID_PSI = 0.7
 def save_snapshot(
     run: Path, networks: TrainingNetworks, config: TrainConfig, nimg: int, figures: dict[str, Any]
 ) -> Path:
-    """Write ``RUN/snapshots/kimg-000012.0.safetensors``: "G_ema" in float16 with the run's whole configuration."""
+    """Write ``RUN/snapshots/kimg-000012.0.safetensors``: "G_ema" in float16 with the run's whole configuration.
+
+    Args:
+        run: the run's folder.
+        networks: networks of the run; the moving average is written.
+        config: configuration to store.
+        nimg: images shown so far, for the name.
+        figures: statistics to store.
+
+    Returns:
+        The written file.
+    """
     file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     notes = {"training": asdict(config), "figures": figures}
@@ -41,7 +52,17 @@ def save_snapshot(
 
 
 def save_grid(run: Path, networks: TrainingNetworks, config: TrainConfig, nimg: int) -> Path:
-    """Write ``RUN/snapshots/kimg-000012.0.webp``: the same heads every time, from eight sides, with depth and mask."""
+    """Write ``RUN/snapshots/kimg-000012.0.webp``: the same heads every time, from eight sides, with depth and mask.
+
+    Args:
+        run: the run's folder.
+        networks: networks of the run; the moving average is rendered.
+        config: configuration of the run: seed, latent size, conditioning.
+        nimg: images shown so far, for the name.
+
+    Returns:
+        The written file.
+    """
     rng = seeded("cpu", config.seed, "grid")
     z = torch.randn(GRID_HEADS, config.generator.z_dim, generator=rng)
     file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.webp"

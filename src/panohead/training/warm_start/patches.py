@@ -176,7 +176,15 @@ def _clean(density: Tensor, points: Tensor, scene: RenderConfig) -> Tensor:
 def patch_losses(
     batch: PatchBatch, rendering: PatchRendering, *, detail_weight: float, mask_weight: float, picture_weight: float
 ) -> dict[str, Tensor]:
-    """Return the losses by name and their weighted sum "total"; raw colors have weight 1."""
+    """Return the losses by name and their weighted sum "total"; raw colors have weight 1.
+
+    Args:
+        batch: targets.
+        rendering: rendered patches of the same batch.
+        detail_weight: weight of the differences between neighboring pixels.
+        mask_weight: weight of the mask's cross-entropy.
+        picture_weight: weight of the super-resolved image's color and detail, where it is rendered.
+    """
     pixels = batch.image.shape[-1] // rendering.raw.shape[-1]
     # A ray stands for a square of pixels: its target is their mean.
     raw_target, mask_target = F.avg_pool2d(batch.image, pixels), F.avg_pool2d(batch.mask, pixels)
