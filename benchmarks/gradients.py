@@ -27,7 +27,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from interleaved import cpu_seconds
-from panohead.training.patches import detail_loss, render_patches
 from torch import Tensor, nn
 
 from panohead.geometry import Camera, rays_from_camera
@@ -38,7 +37,8 @@ from panohead.ops import fast_paths
 from panohead.presets import demo_128, panohead_512
 from panohead.rendering.renderer import RenderConfig
 from panohead.stylegan.synthesis_layers import PixelNoise
-from training import moves
+from panohead.training.warm_start.patches import detail_loss, render_patches
+from training import updates
 
 Step = Callable[[], None]
 NOISE = PixelNoise(mode="const")
@@ -125,7 +125,7 @@ def _patch_rays(labels: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
 def adversarial(part: str) -> Step:
     """One part of an adversarial step of the preset demo_128 with four images at once."""
     config = replace(demo_128(), batch=4, micro_batch=4)
-    return moves(config, torch.device("cpu"))[part]
+    return updates(config, torch.device("cpu"))[part]
 
 
 def reconstruction(*, tuning: bool) -> Step:

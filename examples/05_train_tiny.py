@@ -17,7 +17,7 @@ from panohead.media import save_image
 from panohead.presets import tiny
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.synthesize import synthesize
-from panohead.training.launch import launch
+from panohead.training import train
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "out")
 people = int(sys.argv[2]) if len(sys.argv) > 2 else 4
@@ -27,7 +27,7 @@ for done in synthesize(SyntheticDatasetConfig(people=people, views=8, resolution
     print(f"{done} of {people} people rendered")
 
 config = replace(tiny(), total_kimg=kimg, metric_images=16)  # a frozen dataclass; every number has a default
-launch(config, out / "people", out / "run", device="cpu", quiet=True)
+train(config, out / "people", out / "run", device="cpu", quiet=True)
 
 last = json.loads((out / "run" / "stats.jsonl").read_text().splitlines()[-1])
 print(
