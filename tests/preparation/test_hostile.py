@@ -23,7 +23,7 @@ from panohead.alignment.read_photo import read_photo
 from panohead.data.dataset import open_dataset
 from panohead.errors import PanoHeadError
 from panohead.preparation import run as prepare_run
-from panohead.preparation.files import PhotoRecord
+from panohead.preparation.records import PhotoRecord
 from panohead.preparation.report import write_report
 from panohead.preparation.run import PrepareSummary, prepare
 from panohead.preparation.sources import list_photos, printable
@@ -143,8 +143,9 @@ def prepared(place: Path, arguments: list[str]) -> Iterator[tuple[DrawnSettings,
 
 
 def records_of(out: Path) -> dict[str, PhotoRecord]:
-    records = [json.loads(line) for line in (out / "prepare.jsonl").read_text().splitlines()]
-    return {record["photo"]: record for record in records}
+    lines = (out / "prepare.jsonl").read_text().splitlines()
+    records = [PhotoRecord.from_json(json.loads(line)) for line in lines]
+    return {record.photo: record for record in records}
 
 
 def test_hostile_inputs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,11 +160,10 @@ def test_hostile_inputs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = []
     for one in odd:
         record = records[f"photos/{one.name}"]
-        reasons = [record["reason"], *(crop["reason"] for crop in record["crops"])]
-        reason = next((r for r in reasons if r), "")
-        if not (re.search(one.outcome, reason) if one.outcome else reason == "" and len(record["crops"]) == 1):
+        reason = next(iter(record.reasons), "")
+        if not (re.search(one.outcome, reason) if one.outcome else reason == "" and len(record.crops) == 1):
             wrong.append((one, reason))
-        if f"<b>{html.escape(printable(record['photo']))}</b>" not in page:
+        if f"<b>{html.escape(printable(record.photo))}</b>" not in page:
             wrong.append((one, "not in the report"))
     assert not wrong
     assert "<script" not in page

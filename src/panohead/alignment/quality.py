@@ -1,7 +1,6 @@
 """What makes a crop good enough to learn from, as thresholds one can see and change."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -120,19 +119,6 @@ def face_visible(mask: Float[np.ndarray, "height width"], landmarks: Landmarks) 
     rows = np.clip(np.rint(landmarks[:, 1]).astype(int), 0, mask.shape[0] - 1)
     columns = np.clip(np.rint(landmarks[:, 0]).astype(int), 0, mask.shape[1] - 1)
     return float((mask[rows, columns] > 0.5).mean())
-
-
-def as_record(facts: CropFacts) -> dict[str, Any]:
-    """The facts for ``prepare.jsonl``."""
-    return {
-        "core_px": round(facts.core_px, 1),
-        "sharpness": round(facts.sharpness, 2),
-        "outside": round(facts.outside, 4),
-        "face_visible": None if facts.face_visible is None else round(facts.face_visible, 3),
-        "mask_coverage": round(facts.mask.coverage, 4),
-        "mask_pieces": facts.mask.pieces,
-        "mask_largest": round(facts.mask.largest, 3),
-    }
 
 
 _GRID = 33

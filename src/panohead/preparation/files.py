@@ -22,13 +22,13 @@ from typing import Any
 from PIL import Image
 
 from panohead.errors import PanoHeadError
+from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.sources import PhotoRef, printable
 from panohead.system.atomic_write import write_json
 
 RESUME_LOG = ".prepare/journal.jsonl"
 SET_ASIDE = ".prepare/duplicates"
 SETTINGS = "prepare.json"
-PhotoRecord = dict[str, Any]
 REMEDY = "free the disk, then run the same command again"
 
 
@@ -51,7 +51,7 @@ def encode(image: Image.Image, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def open_out(out: Path, resume_key: PhotoRecord) -> None:
+def open_out(out: Path, resume_key: dict[str, Any]) -> None:
     """Begin or continue a dataset.
 
     Raises:
@@ -93,8 +93,8 @@ class ResumeLog:
                 file.truncate(whole)
         for line in content[:whole].splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):
-                record = json.loads(line)
-                yield record["photo"], record
+                record = PhotoRecord.from_json(json.loads(line))
+                yield record.photo, record
 
     def add(self, record: PhotoRecord) -> None:
         """Mark one photo as finished.
@@ -104,21 +104,21 @@ class ResumeLog:
         """
         try:
             with self._path.open("ab") as file:
-                file.write((json.dumps(record) + "\n").encode())
+                file.write((json.dumps(record.to_json()) + "\n").encode())
         except OSError as error:
             raise PanoHeadError(f"cannot write {self._path} ({error.strerror}); free the disk and run again") from error
-        self.records[record["photo"]] = record
+        self.records[record.photo] = record
 
     def is_finished(self, out: Path, name: str, stamp: str) -> bool:
         """Whether a photo is known, unchanged, not to be tried again, and its pictures are there."""
         record = self.records.get(name)
-        if record is None or record["stamp"] != stamp or record.get("again"):
+        if record is None or record.stamp != stamp or record.again:
             return False
-        return all(crop["reason"] or _is_there(out, crop) for crop in record["crops"])
+        return all(crop.reason or _is_there(out, crop) for crop in record.crops)
 
 
-def _is_there(out: Path, crop: PhotoRecord) -> bool:
-    for folder, name in (("images", crop["image"]), ("masks", crop["mask"])):
+def _is_there(out: Path, crop: CropRecord) -> bool:
+    for folder, name in (("images", crop.image), ("masks", crop.mask)):
         if not (out / folder / name).is_file() and not (out / SET_ASIDE / folder / name).is_file():
             return False
     return True

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from panohead.errors import PanoHeadError
-from panohead.preparation.files import PhotoRecord
+from panohead.preparation.records import PhotoRecord
 from panohead.preparation.run import Engine
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
@@ -30,7 +30,8 @@ class PhotoActor:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """A batch of pickled photos to records as JSON."""
         refs = [pickle.loads(bytes(photo)) for photo in batch["photo"]]
-        return {"record": [json.dumps(prepare_safely(ref, self._settings, self._tools)) for ref in refs]}
+        records = [prepare_safely(ref, self._settings, self._tools) for ref in refs]
+        return {"record": [json.dumps(record.to_json()) for record in records]}
 
 
 def ray_engine(address: str, workers: int) -> Engine:
@@ -68,6 +69,6 @@ def ray_engine(address: str, workers: int) -> Engine:
             compute=ray.data.ActorPoolStrategy(size=max(1, min(workers, len(items)))),
         )
         for row in records.iter_rows():
-            yield json.loads(row["record"])
+            yield PhotoRecord.from_json(json.loads(row["record"]))
 
     return run

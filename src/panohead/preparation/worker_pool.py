@@ -15,8 +15,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from panohead.errors import PanoHeadError
-from panohead.preparation.files import PhotoRecord
 from panohead.preparation.process_photo import process_photo
+from panohead.preparation.records import PhotoRecord
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
 
@@ -36,7 +36,7 @@ class _Worker:
 
 def failed(ref: PhotoRef, reason: str) -> PhotoRecord:
     """The record of a photo that could not be treated at all; the next run tries it again."""
-    return {"photo": ref.name, "stamp": ref.stamp, "reason": reason, "remarks": [], "crops": [], "again": True}
+    return PhotoRecord(photo=ref.name, stamp=ref.stamp, reason=reason, again=True)
 
 
 def prepare_safely(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> PhotoRecord:
