@@ -14,9 +14,9 @@ BOX = (80.0, 60.0, 240.0, 250.0)
 
 
 class DrawnSettings(PrepareSettings):
-    """Settings whose tools find faces without MediaPipe."""
+    """Settings whose detectors find faces without MediaPipe."""
 
-    def tools(self) -> AlignmentTools:
+    def open_detectors(self) -> AlignmentTools:
         return AlignmentTools(faces=DrawnFaces(), body=None, masker=DrawnMask())
 
 

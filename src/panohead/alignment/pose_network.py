@@ -8,16 +8,14 @@ transposed view rotation. WHENet's labels are coarse (its yaw error on other dat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from panohead.alignment.angles import nearest_rotation, view_of_head_angles
+from panohead.alignment.detector_models import PoseKind
 from panohead.errors import PanoHeadError
-
-PoseKind = Literal["whenet", "whenet-keras", "6drepnet360"]
-"""whenet: PINTO's order of outputs (yaw, roll, pitch)."""
 
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)

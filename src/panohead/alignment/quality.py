@@ -9,34 +9,7 @@ from panohead.alignment.align import Alignment
 from panohead.alignment.crop import FRAME, frame_to_core, is_inside
 from panohead.alignment.face_landmarks import Landmarks
 from panohead.alignment.mask_check import MaskFacts, examine_mask
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualityGates:
-    """Attributes:
-    min_core_px: side of the crop's core in the photo (the original: 256).
-    min_sharpness: variance of the Laplacian of the frame at 256 pixels, in grey levels squared.
-    max_residual: of the landmarks' fit, as a share of the face's width.
-    max_roll_deg: how far the head may be tilted in the photo (coarse poses are not judged).
-    max_pitch_deg: how far the camera may be above or below.
-    max_outside: share of the frame that lies outside the photo.
-    min_face_visible: share of the face's landmarks that the mask covers; less is a face behind something.
-    min_coverage, max_coverage: share of the frame that is person.
-    min_confidence: of the alignment.
-    duplicate_bits: pictures whose 64-bit hashes differ in at most so many bits are the same; -1 keeps all.
-    """
-
-    min_core_px: float = 128.0
-    min_sharpness: float = 8.0
-    max_residual: float = 0.06
-    max_roll_deg: float = 60.0
-    max_pitch_deg: float = 60.0
-    max_outside: float = 0.35
-    min_face_visible: float = 0.8
-    min_coverage: float = 0.1
-    max_coverage: float = 0.97
-    min_confidence: float = 0.15
-    duplicate_bits: int = 3
+from panohead.alignment.quality_gates import QualityGates
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from panohead.alignment.quality_gates import QualityGates
 from panohead.cli.common import Debug, counting, say
 from panohead.cli.detector_options import DetectorOptions
 from panohead.errors import PanoHeadError, UsageError
@@ -21,34 +22,6 @@ _REASONS_SHOWN = 8
 
 def _cores() -> int:
     return max(1, os.cpu_count() or 1)
-
-
-@dataclass(kw_only=True)
-class Gates:
-    """What is rejected; every reason is in prepare.jsonl and report.html."""
-
-    min_core_px: float = 128.0
-    """Smallest side of a head's crop in the photo (the original: 256)."""
-    min_sharpness: float = 8.0
-    """Variance of the Laplacian at 256 pixels; photos in focus have 20 to 2000."""
-    max_residual: float = 0.06
-    """Of the landmarks' fit, as a share of the face's width."""
-    max_roll_deg: float = 60.0
-    """Tilt of the head in the photo."""
-    max_pitch_deg: float = 60.0
-    """Camera above or below."""
-    max_outside: float = 0.35
-    """Share of the crop that may lie outside the photo."""
-    min_face_visible: float = 0.8
-    """Share of the face that the mask must hold."""
-    min_coverage: float = 0.1
-    """Least share of the crop that is person."""
-    max_coverage: float = 0.97
-    """Largest share of the crop that is person."""
-    min_confidence: float = 0.15
-    """Of the alignment; the default leaves out heads known by an outline alone."""
-    duplicate_bits: int = 3
-    """Crops whose 64-bit hashes differ in at most so many bits are one; -1 keeps all."""
 
 
 @dataclass(kw_only=True)
@@ -69,7 +42,7 @@ class Prepare(DetectorOptions):
     """Every face of a photo instead of the most central one."""
     ray: str | None = None
     """Address of a Ray cluster ("auto", "local"); photos and OUT must be on storage that all its machines see."""
-    gates: Gates = field(default_factory=Gates)
+    gates: QualityGates = field(default_factory=QualityGates)
     debug: Debug = False
 
     def run(self) -> None:
@@ -105,7 +78,6 @@ class Prepare(DetectorOptions):
             UsageError: for numbers that cannot be meant.
         """
         from panohead.alignment.pose_file import read_poses
-        from panohead.alignment.quality import QualityGates
         from panohead.preparation.settings import PrepareSettings
 
         if not self.photos:
@@ -120,13 +92,10 @@ class Prepare(DetectorOptions):
             size=self.size,
             format=self.format,
             all_faces=self.all_faces,
-            gates=QualityGates(**vars(self.gates)),
+            gates=self.gates,
             poses={} if self.poses is None else read_poses(self.poses),
             masks=self.masks,
-            pose_model=self.pose_model,
-            pose_kind=self.pose_kind,
-            head_model=self.head_model,
-            mask_model=self.mask_model,
+            **vars(self.models),
         )
 
     def _engine(self) -> "Engine | None":

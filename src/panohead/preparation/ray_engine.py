@@ -25,7 +25,7 @@ class PhotoActor:
         import torch
 
         torch.set_num_threads(1)
-        self._settings, self._tools = settings, settings.tools()
+        self._settings, self._tools = settings, settings.open_detectors()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """A batch of pickled photos to records as JSON."""

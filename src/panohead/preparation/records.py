@@ -147,9 +147,9 @@ class PhotoRecord:
         Raises:
             KeyError, TypeError, ValueError: when the object is not of that form.
         """
-        size = values.get("photo_px")
+        photo, size = values["photo"], values.get("photo_px")
         return PhotoRecord(
-            photo=values["photo"],
+            photo=photo,
             stamp=values["stamp"],
             reason=values["reason"],
             notes=tuple(values["remarks"]),

@@ -68,7 +68,7 @@ def serve(pipe: "Connection[Any, Any]", settings: PrepareSettings) -> None:
         while True:
             ref = pipe.recv()
             try:
-                tools = settings.tools() if tools is None else tools
+                tools = settings.open_detectors() if tools is None else tools
                 pipe.send(prepare_safely(ref, settings, tools))
             except PanoHeadError as error:
                 pipe.send(str(error))
@@ -84,7 +84,7 @@ def prepare_many(refs: Iterable[PhotoRef], settings: PrepareSettings, workers: i
         PanoHeadError: for what is wrong with the run rather than a photo.
     """
     if workers == 0:
-        tools = settings.tools()
+        tools = settings.open_detectors()
         yield from (prepare_safely(ref, settings, tools) for ref in refs)
         return
     context = multiprocessing.get_context("spawn")
