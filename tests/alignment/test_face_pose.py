@@ -8,7 +8,6 @@ import torch
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from panohead.alignment.align import CENTER_CM, HALF_CM, align_face
 from panohead.alignment.angles import orbit_of_view, view_of_camera, view_of_orbit
 from panohead.alignment.canonical_face import LANDMARKS, canonical_face, mirror_order, rigid_weights
 from panohead.alignment.face_landmarks import (
@@ -19,6 +18,7 @@ from panohead.alignment.face_landmarks import (
     upright_window,
 )
 from panohead.alignment.face_pose import DEPTH_WEIGHT, SOFT_RESIDUAL_CM, fit_face
+from panohead.alignment.head_alignment import CENTER_CM, HALF_CM, align_face
 from panohead.geometry.camera import Camera
 
 STORED = Path(__file__).with_name("landmarks.npz")

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from panohead.alignment.align import align
 from panohead.alignment.angles import orbit_of_view, view_of_orbit
 from panohead.alignment.detector_check import check_models
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
+from panohead.alignment.head_alignment import align_image
 from panohead.alignment.head_box import HeadDetector, crop_of_box
 from panohead.alignment.person_mask import OnnxMasker
 from panohead.alignment.pose_network import PoseModel, open_network
@@ -193,14 +193,14 @@ class NoFaces:
 
 
 def test_a_back_of_a_head_is_aligned_by_the_files(tmp_path: Path) -> None:
-    tools = AlignmentTools(
+    detectors = Detectors(
         faces=NoFaces(),
         body=None,
         masker=OnnxMasker(open_network(u2net(tmp_path / "m.onnx"))),
         head=HeadDetector(open_network(yolo(tmp_path / "y.onnx", 8))),
         pose=PoseModel(open_network(sixd(tmp_path / "p.onnx", view_of_orbit(170, 9, 0).T, np.eye(3))), "6drepnet360"),
     )
-    found = align(frame_with_box(900, 900, (300, 200, 600, 560), (255, 250, 250)), tools)
+    found = align_image(frame_with_box(900, 900, (300, 200, 600, 560), (255, 250, 250)), detectors)
     assert found is not None
     assert (found.kind, found.method) == ("coarse", "pose model")
     assert found.angles_deg[0] > 120

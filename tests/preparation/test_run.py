@@ -180,12 +180,12 @@ def test_gates_can_be_changed(photo_folder: Folder, settings_for: Settings) -> N
     assert prepare([str(photos)], lax, workers=0).accepted == 2
 
 
-def _dies(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> PhotoRecord:
+def _dies(ref: PhotoRef, settings: PrepareSettings, detectors: Any) -> PhotoRecord:
     if "p01" in ref.name:
         os._exit(3)
     if "p02" in ref.name:
         raise ValueError("odd <file>")
-    return prepare_one.process_photo(ref, settings, tools)
+    return prepare_one.process_photo(ref, settings, detectors)
 
 
 def test_unexpected_errors_are_the_photos_reason(

@@ -1,4 +1,4 @@
-"""Head poses in the conventions of the tools that give them, and the camera that follows.
+"""Head poses in the conventions of the detectors that give them, and the camera that follows.
 
 *View* axes: x to the right of the picture, y up, z to the viewer. A view rotation brings the head's axes (its left, up,
 nose) there; it is the identity for a face that looks into the camera. The camera's label is made of it as the original

@@ -11,7 +11,7 @@ from panohead.alignment.pose_network import PoseModel, open_network
 
 
 @dataclass
-class AlignmentTools:
+class Detectors:
     """Attributes:
     faces: landmarks of visible faces.
     body: landmarks of a person without visible face; None does without.
@@ -27,14 +27,14 @@ class AlignmentTools:
     pose: PoseModel | None = None
 
 
-def open_detectors(models: DetectorModels) -> AlignmentTools:
+def open_detectors(models: DetectorModels) -> Detectors:
     """Return MediaPipe's detectors, with the given ONNX files in the places of some.
 
     Raises:
         PanoHeadError: when a file cannot be opened.
     """
     head, pose, mask = models.head_model, models.pose_model, models.mask_model
-    return AlignmentTools(
+    return Detectors(
         masker=MediaPipeMasker() if mask is None else OnnxMasker(open_network(mask)),
         head=None if head is None else HeadDetector(open_network(head)),
         pose=None if pose is None else PoseModel(open_network(pose), models.pose_kind),

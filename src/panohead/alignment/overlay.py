@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from panohead.alignment.align import Alignment
 from panohead.alignment.angles import turned_upright, view_of_camera
 from panohead.alignment.crop import FRAME
+from panohead.alignment.head_alignment import Alignment
 
 WIDTH_PX = 320
 _AXES = ((0, (230, 60, 60)), (1, (60, 200, 80)), (2, (70, 120, 255)))

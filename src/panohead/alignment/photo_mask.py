@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from panohead.alignment.align import Alignment
 from panohead.alignment.crop import FRAME, cut_frame, frame_to_core, is_inside
+from panohead.alignment.head_alignment import Alignment
 
 
 def cut_mask(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from panohead.alignment.align import Alignment
 from panohead.alignment.crop import FRAME, frame_to_core, is_inside
 from panohead.alignment.face_landmarks import Landmarks
+from panohead.alignment.head_alignment import Alignment
 from panohead.alignment.mask_check import MaskFacts, examine_mask
 from panohead.alignment.quality_gates import QualityGates
 

@@ -3,6 +3,7 @@
 import io
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,9 +20,10 @@ MAX_PIXELS = 200_000_000
 MAX_SIDE_PX = 6000
 """Larger photos are shrunk to this when read: it leaves any head that fills a tenth of them above 512 pixels."""
 _WHITE = (255, 255, 255)
-
-
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+PhotoInput = str | Path | Image.Image | np.ndarray
+"""A photo as users have it: path, Pillow image, or uint8 array (gray, RGB or RGBA)."""
 
 
 class TemporarilyUnreadable(PanoHeadError):
@@ -87,6 +89,33 @@ def read_photo(content: bytes) -> DecodedPhoto:
         # Damaged files make Pillow's readers raise nearly anything.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PanoHeadError(f"it is damaged ({reason})") from error
+
+
+def load_photo(photo: PhotoInput, name: str = "") -> DecodedPhoto:
+    """Return the upright RGB pixels of a file, a Pillow image or an array.
+
+    Args:
+        photo: path; Pillow image of any mode; or uint8 array of shape (height, width), (height, width, 3) or
+            (height, width, 4).
+        name: name of the photo in messages; "" for the path's last part.
+
+    Raises:
+        PanoHeadError: when it cannot be read, or an array is of another shape or type.
+    """
+    if isinstance(photo, np.ndarray):
+        name = name or "the photo"
+        if photo.dtype != np.uint8 or photo.shape[2:] not in ((), (3,), (4,)) or photo.ndim < 2:
+            shape = " x ".join(map(str, photo.shape))
+            raise PanoHeadError(f"{name} is an array of {photo.dtype}, {shape}; give height x width x 3 of uint8")
+        return DecodedPhoto(np.array(to_rgb(Image.fromarray(photo))), (), 1.0)
+    if isinstance(photo, Image.Image):
+        return DecodedPhoto(np.array(to_rgb(ImageOps.exif_transpose(photo))), (), 1.0)
+    try:
+        return read_photo(Path(photo).read_bytes())
+    except OSError as error:
+        raise PanoHeadError(f"{photo} cannot be read ({error.strerror}); check the path") from error
+    except PanoHeadError as error:
+        raise PanoHeadError(f"{name or Path(photo).name} is no usable photo: {error}") from error
 
 
 def _decode(content: bytes) -> DecodedPhoto:

@@ -12,7 +12,7 @@ from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
-    from panohead.alignment.detectors import AlignmentTools
+    from panohead.alignment.detectors import Detectors
     from panohead.alignment.pose_file import GivenPose
     from panohead.cli.reconstruct_output import Digests
     from panohead.gallery import ViewStyle
@@ -193,7 +193,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             say(f"{self.poses}: {note}")
         return [find_pose(listed, name) for name in names]
 
-    def _tools(self) -> "AlignmentTools | None":
+    def _tools(self) -> "Detectors | None":
         """What finds heads, and compares labels with faces where it is installed."""
         from panohead.alignment.detector_check import check_models
         from panohead.alignment.detectors import open_detectors

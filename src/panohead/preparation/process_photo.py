@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from panohead.alignment.align import Alignment, align_all
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
+from panohead.alignment.head_alignment import Alignment, align_all
 from panohead.alignment.overlay import overlay
 from panohead.alignment.photo_mask import cut_mask, read_own_mask
 from panohead.alignment.pose_file import find_pose
@@ -25,7 +25,7 @@ from panohead.system.atomic_write import write_bytes
 NO_HEAD = "no head found"
 
 
-def process_photo(ref: PhotoRef, settings: PrepareSettings, tools: AlignmentTools) -> PhotoRecord:
+def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors) -> PhotoRecord:
     """The record of one photo; its accepted crops, masks and its overlay are written.
 
     Raises:
@@ -42,7 +42,7 @@ def process_photo(ref: PhotoRef, settings: PrepareSettings, tools: AlignmentTool
         return replace(record, reason=str(error))
     record = replace(record, notes=photo.notes, photo_px=(photo.pixels.shape[1], photo.pixels.shape[0]))
     given = find_pose(settings.poses, ref.name)
-    found = align_all(photo.pixels, tools, None if given is None else given.shrunk(photo.shrink))
+    found = align_all(photo.pixels, detectors, None if given is None else given.shrunk(photo.shrink))
     if not found:
         small = overlay(photo.pixels, None, None, accepted=False)
         return replace(record, reason=NO_HEAD, overlay=write_overlay(settings, ref, 0, small))
@@ -53,14 +53,14 @@ def process_photo(ref: PhotoRef, settings: PrepareSettings, tools: AlignmentTool
         own_mask = None if own is None else read_photo(own.read_bytes()).pixels
     except (OSError, PanoHeadError) as error:
         return replace(record, reason=f"its mask {own} cannot be used: {error}")
-    crops = [_crop(ref, settings, tools, photo, own_mask, i, one) for i, one in enumerate(chosen)]
+    crops = [_crop(ref, settings, detectors, photo, own_mask, i, one) for i, one in enumerate(chosen)]
     return replace(record, crops=tuple(crops))
 
 
 def _crop(
     ref: PhotoRef,
     settings: PrepareSettings,
-    tools: AlignmentTools,
+    detectors: Detectors,
     photo: DecodedPhoto,
     own_mask: UInt8[np.ndarray, "rows columns 3"] | None,
     face: int,
@@ -68,7 +68,7 @@ def _crop(
 ) -> CropRecord:
     """Cut, mask and judge one head; write it if it is accepted."""
     frame = alignment.cut(photo.pixels)
-    mask = tools.masker.mask(frame) if own_mask is None else cut_mask(own_mask, photo.pixels.shape, alignment)
+    mask = detectors.masker.mask(frame) if own_mask is None else cut_mask(own_mask, photo.pixels.shape, alignment)
     facts = measure(photo.pixels, alignment, frame, mask)
     reason = gate(alignment, facts, settings.gates)
     stem = stem_of(ref, face)

@@ -25,12 +25,12 @@ class PhotoActor:
         import torch
 
         torch.set_num_threads(1)
-        self._settings, self._tools = settings, settings.open_detectors()
+        self._settings, self._detectors = settings, settings.open_detectors()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """A batch of pickled photos to records as JSON."""
         refs = [pickle.loads(bytes(photo)) for photo in batch["photo"]]
-        records = [prepare_safely(ref, self._settings, self._tools) for ref in refs]
+        records = [prepare_safely(ref, self._settings, self._detectors) for ref in refs]
         return {"record": [json.dumps(record.to_json()) for record in records]}
 
 

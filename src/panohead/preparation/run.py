@@ -77,7 +77,7 @@ def prepare_steps(
         PanoHeadError: when the run itself cannot go on; never for one photo.
     """
     refs = [_stamped(ref, settings) for ref in list_photos(photos)]
-    _check_tools(refs, settings)
+    _check_detectors(refs, settings)
     open_out(settings.out, settings.resume_key())
     for leftover in settings.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
@@ -187,7 +187,7 @@ def _stamped(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
     return replace(ref, stamp=stamp)
 
 
-def _check_tools(refs: list[PhotoRef], settings: PrepareSettings) -> None:
+def _check_detectors(refs: list[PhotoRef], settings: PrepareSettings) -> None:
     """Say before the first photo that a model file is no good, or that MediaPipe is missing and will be needed."""
     check_models(settings)
     if any(_needs_mediapipe(ref, settings) for ref in refs if not ref.problem):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from panohead.alignment.detector_models import DetectorModels
-from panohead.alignment.detectors import AlignmentTools, open_detectors
+from panohead.alignment.detectors import Detectors, open_detectors
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.quality_gates import QualityGates
 
@@ -55,7 +55,7 @@ class PrepareSettings(DetectorModels):
             "mask_model": str(models["mask_model"]) if "mask_model" in models else None,
         }
 
-    def open_detectors(self) -> AlignmentTools:
+    def open_detectors(self) -> Detectors:
         """Return the detectors for one process.
 
         Raises:

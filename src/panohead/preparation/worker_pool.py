@@ -39,14 +39,14 @@ def failed(ref: PhotoRef, reason: str) -> PhotoRecord:
     return PhotoRecord(photo=ref.name, stamp=ref.stamp, reason=reason, again=True)
 
 
-def prepare_safely(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> PhotoRecord:
+def prepare_safely(ref: PhotoRef, settings: PrepareSettings, detectors: Any) -> PhotoRecord:
     """:func:`process_photo`, with anything unexpected as the photo's reason.
 
     Raises:
         PanoHeadError: for what is wrong with the run rather than the photo.
     """
     try:
-        return process_photo(ref, settings, tools)
+        return process_photo(ref, settings, detectors)
     except PanoHeadError:
         raise
     except MemoryError:
@@ -63,13 +63,13 @@ def serve(pipe: "Connection[Any, Any]", settings: PrepareSettings) -> None:
     log = os.open(settings.out / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     # MediaPipe writes to the standard error of the process; it would cut through the progress bar.
     os.dup2(log, sys.stderr.fileno() if hasattr(sys.stderr, "fileno") else 2)
-    tools = None
+    detectors = None
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             ref = pipe.recv()
             try:
-                tools = settings.open_detectors() if tools is None else tools
-                pipe.send(prepare_safely(ref, settings, tools))
+                detectors = settings.open_detectors() if detectors is None else detectors
+                pipe.send(prepare_safely(ref, settings, detectors))
             except PanoHeadError as error:
                 pipe.send(str(error))
 
@@ -84,8 +84,8 @@ def prepare_many(refs: Iterable[PhotoRef], settings: PrepareSettings, workers: i
         PanoHeadError: for what is wrong with the run rather than a photo.
     """
     if workers == 0:
-        tools = settings.open_detectors()
-        yield from (prepare_safely(ref, settings, tools) for ref in refs)
+        detectors = settings.open_detectors()
+        yield from (prepare_safely(ref, settings, detectors) for ref in refs)
         return
     context = multiprocessing.get_context("spawn")
     waiting = iter(refs)

@@ -22,7 +22,7 @@ from panohead.alignment.angles import (
 from panohead.alignment.body_pose import yaw_both_ways
 from panohead.alignment.canonical_face import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE
 from panohead.alignment.crop import HeadCrop, crop_of_landmarks, cut_frame, cut_window
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
 from panohead.alignment.face_landmarks import Landmarks, shrunk
 from panohead.alignment.face_pose import FacePose, fit_face
 from panohead.alignment.head_box import crop_of_box, crop_of_outline
@@ -76,28 +76,29 @@ class Alignment:
         return cut_frame(image, self.crop)
 
 
-def align(
+def align_image(
     image: UInt8[np.ndarray, "height width 3"],
-    tools: AlignmentTools | None = None,
+    detectors: Detectors | None = None,
     given: GivenPose | None = None,
 ) -> Alignment | None:
     """The crop and camera of the most central head in a photo; None when no head is found.
 
     Args:
         image: the upright photo, RGB.
-        tools: None for MediaPipe's (extra ``face``). Keep one object for many photos: opening models takes a second.
+        detectors: None for MediaPipe's (extra ``face``). Keep one object for many photos: opening models takes a
+            second.
         given: the user's pose, which then is not estimated.
 
     Raises:
         PanoHeadError: when a tool is not installed.
     """
-    found = align_all(image, tools, given)
+    found = align_all(image, detectors, given)
     return found[0] if found else None
 
 
 def align_all(
     image: UInt8[np.ndarray, "height width 3"],
-    tools: AlignmentTools | None = None,
+    detectors: Detectors | None = None,
     given: GivenPose | None = None,
 ) -> list[Alignment]:
     """Every head with a visible face, the most central first; else the one head found in a coarse way, or none.
@@ -105,20 +106,20 @@ def align_all(
     Raises:
         PanoHeadError: when a tool is not installed.
     """
-    tools = AlignmentTools() if tools is None else tools
+    detectors = Detectors() if detectors is None else detectors
     if given is not None:
-        one = align_given(image, given, tools)
+        one = align_given(image, given, detectors)
         return [] if one is None else [one]
-    faces = by_centrality([align_face(landmarks) for landmarks in tools.faces.faces(image, 16)], image.shape)
+    faces = by_centrality([align_face(landmarks) for landmarks in detectors.faces.faces(image, 16)], image.shape)
     sure = [face for face in faces if face.kind == "face"]
-    if sure and (tools.pose is None or sure[0] is faces[0]):
+    if sure and (detectors.pose is None or sure[0] is faces[0]):
         return faces
-    modeled = align_with_models(image, tools)
+    modeled = align_with_models(image, detectors)
     if modeled is not None:
         return [modeled, *faces[1:]]
     if faces:
         return faces
-    coarse = align_outline(image, tools)
+    coarse = align_outline(image, detectors)
     return [] if coarse is None else [coarse]
 
 
@@ -155,44 +156,42 @@ def upright_angle(landmarks: Landmarks, pose: FacePose) -> float:
     return rule + (1.0 - share) * difference
 
 
-def align_given(
-    image: UInt8[np.ndarray, "height width 3"], given: GivenPose, tools: AlignmentTools
-) -> Alignment | None:
+def align_given(image: UInt8[np.ndarray, "height width 3"], given: GivenPose, detectors: Detectors) -> Alignment | None:
     """Crop and camera from the user's angles; the head is found by the user's box, a head model or the outline."""
     camera = camera_of_view(view_of_orbit(given.yaw_deg, given.pitch_deg, 0.0))
     if given.box is not None:
         return Alignment(camera, crop_of_box(given.box, given.roll_deg), 1.0, "given", "sidecar")
-    boxes = [] if tools.head is None else tools.head.boxes(image)
-    crop = crop_of_box(boxes[0], given.roll_deg) if boxes else outline(image, tools, given.yaw_deg)
+    boxes = [] if detectors.head is None else detectors.head.boxes(image)
+    crop = crop_of_box(boxes[0], given.roll_deg) if boxes else outline(image, detectors, given.yaw_deg)
     if crop is None:
         return None
     turned = HeadCrop(crop.center, crop.half_px, given.roll_deg)
     return Alignment(camera, turned, 0.8, "given", "sidecar, " + ("head model" if boxes else "outline"))
 
 
-def align_with_models(image: UInt8[np.ndarray, "height width 3"], tools: AlignmentTools) -> Alignment | None:
+def align_with_models(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> Alignment | None:
     """Crop and camera from the pose model in the box of the head model, or in the outline's where there is none."""
-    if tools.pose is None:
+    if detectors.pose is None:
         return None
-    boxes = [] if tools.head is None else tools.head.boxes(image)
-    crop = crop_of_box(boxes[0]) if boxes else outline(image, tools, 90.0)
+    boxes = [] if detectors.head is None else detectors.head.boxes(image)
+    crop = crop_of_box(boxes[0]) if boxes else outline(image, detectors, 90.0)
     if crop is None:
         return None
     window = HeadCrop(crop.center, crop.half_px * _HEAD_WINDOW, 0.0)
-    rotation = tools.pose.view(cut_window(image, window, 256))
+    rotation = detectors.pose.view(cut_window(image, window, 256))
     yaw, pitch, roll = orbit_of_view(rotation)
     if not boxes:
-        crop = outline(image, tools, yaw) or crop
+        crop = outline(image, detectors, yaw) or crop
     upright = HeadCrop(crop.center, crop.half_px, roll)
     camera = camera_of_view(view_of_orbit(yaw, pitch, 0.0))
     return Alignment(camera, upright, _COARSE_CONFIDENCE["model"], "coarse", "pose model")
 
 
-def align_outline(image: UInt8[np.ndarray, "height width 3"], tools: AlignmentTools) -> Alignment | None:
+def align_outline(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> Alignment | None:
     """The coarse built-in: yaw from body landmarks, crop from the person's outline, level and upright."""
-    seen = None if tools.body is None else yaw_both_ways(image, tools.body)
+    seen = None if detectors.body is None else yaw_both_ways(image, detectors.body)
     yaw, apart = seen or (180.0, 0.0)
-    crop = outline(image, tools, yaw)
+    crop = outline(image, detectors, yaw)
     if crop is None:
         return None
     label = "outline alone, taken for a back" if seen is None else "body landmarks and outline"
@@ -211,10 +210,10 @@ def body_confidence(yaw_deg: float, apart_deg: float) -> float:
     return _COARSE_CONFIDENCE["behind" if abs(yaw_deg) > 100.0 or apart_deg > _APART_DEG[0] else "body"]
 
 
-def outline(image: UInt8[np.ndarray, "height width 3"], tools: AlignmentTools, yaw_deg: float) -> HeadCrop | None:
+def outline(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors, yaw_deg: float) -> HeadCrop | None:
     """The crop of the person's topmost head, by the mask of the whole photo."""
     shrink = max(1.0, max(image.shape[:2]) / _OUTLINE_PX)
-    crop = crop_of_outline(tools.masker.mask(shrunk(image, shrink)), yaw_deg)
+    crop = crop_of_outline(detectors.masker.mask(shrunk(image, shrink)), yaw_deg)
     if crop is None:
         return None
     return HeadCrop((crop.center[0] * shrink, crop.center[1] * shrink), crop.half_px * shrink, crop.angle_deg)
