@@ -24,4 +24,4 @@ def test_body_landmarks_give_the_yaw(yaw: float) -> None:
 def test_without_a_face_the_front_is_the_back() -> None:
     assert abs(yaw_of_body(body(0.0))) == pytest.approx(180.0)
     assert yaw_of_body(body(20.0)) == pytest.approx(160.0)
-    assert yaw_of_body(body(20.0), face_seen=True) == pytest.approx(20.0)
+    assert yaw_of_body(body(20.0), face_found=True) == pytest.approx(20.0)

@@ -1,4 +1,4 @@
-"""Whether the user's ONNX files are what their options ask for, found out before the first photo."""
+"""A check of the user's ONNX files against what their options ask for, before the first photo."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ _GRAY = np.full((48, 64, 3), 128, dtype=np.uint8)
 
 
 def check_models(models: DetectorModels) -> None:
-    """Open the networks that are given and show each a grey picture.
+    """Open the networks that are given and run each on a gray image.
 
     Raises:
         PanoHeadError: naming the option, the file and what is wrong with it.
@@ -42,7 +42,7 @@ def _try(option: str, path: Path, use: Callable[[Network], Any], check: Callable
         check(describe_input(network))
         use(network)
     except FloatingPointError:
-        # A grey picture is no photo; a network may have nothing to say about it.
+        # A gray image is no photo; a network may have no finite answer to it.
         return
     except Exception as error:  # onnxruntime raises many kinds of its own
         reason = " ".join(str(error).split())
@@ -51,7 +51,7 @@ def _try(option: str, path: Path, use: Callable[[Network], Any], check: Callable
 
 def _pose_input(entry: NetworkInput) -> None:
     if entry.size not in (None, INPUT_PX):
-        raise PanoHeadError(f"it takes pictures of {entry.size} pixels; pose networks take {INPUT_PX}")
+        raise PanoHeadError(f"it takes images of {entry.size} pixels; pose networks take {INPUT_PX}")
 
 
 def _head_input(entry: NetworkInput) -> None:

@@ -1,4 +1,4 @@
-"""The finders that an alignment uses. Each can be replaced; models are opened when first needed."""
+"""The detectors that an alignment uses. Each can be replaced; models are opened when first needed."""
 
 from dataclasses import dataclass, field
 
@@ -12,12 +12,14 @@ from panohead.alignment.pose_network import PoseModel, open_network
 
 @dataclass
 class Detectors:
-    """Attributes:
-    faces: landmarks of visible faces.
-    body: landmarks of a person without visible face; None does without.
-    masker: the person's outline.
-    head: boxes of heads, visible face or not; None does without.
-    pose: full-range pose of a head in its box; None does without.
+    """One detector for each thing that an alignment needs to know; MediaPipe's (extra ``face``) by default.
+
+    Attributes:
+        faces: landmarks of visible faces.
+        body: landmarks of a person without visible face; None does without.
+        masker: mask of the person.
+        head: boxes of heads, visible face or not; None does without.
+        pose: full-range pose of a head in its box; None does without.
     """
 
     faces: FaceLandmarker = field(default_factory=MediaPipeFaces)

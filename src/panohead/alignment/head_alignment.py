@@ -1,8 +1,8 @@
-"""Stage 1 of the paper's two-stage alignment (section 3.3): from a photo to a canonical crop and its camera.
+"""Stage 1 of the two-stage alignment (PanoHead section 3.4): the canonical crop of a head in a photo, and its camera.
 
 A visible face gives both by the scaled-orthographic fit of the canonical face. Without one (profile, back of the head)
-they come from the user's sidecar, a head and pose model, or body landmarks and the person's outline; those cameras are
-marked ``coarse``, and stage 2 (camera self-adaptation in training) has to mend them.
+they come from the user's pose file, a head and pose model, or body landmarks and the person's outline; those cameras
+are marked ``coarse``, and stage 2 (camera self-adaptation in training) has to correct them.
 """
 
 import math
@@ -30,32 +30,38 @@ from panohead.alignment.pose_file import GivenPose
 from panohead.geometry.camera import Camera
 
 Kind = Literal["face", "coarse", "given"]
-"""face: fitted to landmarks. given: the user's own angles. coarse: anything less sure, for stage 2 to mend."""
+"""Trust in a camera. face: fitted to landmarks; given: the user's own angles; coarse: anything less sure."""
 
 CENTER_CM = (0.0, 0.12, -2.81)
-"""The crop's centre in the canonical face; fitted to official crops (reference: 3DDFA's head centre)."""
+"""The crop's center in the canonical face, in centimeters; fitted to official crops (the original: 3DDFA's center)."""
 HALF_CM = 12.2
-"""Half the side of the crop's core, in the same fit."""
+"""Half the side of the crop's core in centimeters, from the same fit."""
 MAX_FACE_YAW_DEG = 45.0
-"""Beyond it the landmarks of the hidden half are guesses (yaw error 4 degrees at 45-60, 12 at 60-75)."""
+"""|yaw| beyond which the landmarks of the hidden half are guesses (yaw error 4 degrees at 45-60, 12 at 60-75)."""
 _DOUBTFUL_RESIDUAL = 0.06
+"""Residual of the landmarks' fit at which the confidence is halved."""
 _OUTLINE_PX = 768
+"""Longer side of the photo in which the person's outline is searched."""
 _HEAD_WINDOW = 1.15
+"""Side of the pose model's window, in sides of the crop's core."""
 _COARSE_CONFIDENCE = {"model": 0.5, "face": 0.5, "body": 0.35, "behind": 0.2, "outline": 0.1}
-_APART_DEG = (25.0, 60.0)
-"""Between the picture's and its mirror image's yaw: an unsure answer, and none."""
+"""Confidence of a coarse camera by its source; the quality gate's default of 0.15 lies above the outline alone."""
+_DISAGREEMENT_DEG = (25.0, 60.0)
+"""Differences between the yaws of an image and of its mirror image: beyond the first unsure, beyond the second void."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Attributes:
-    camera: the official camera of the crop's frame.
-    crop: where the crop lies in the photo.
-    confidence: 0 to 1; comparable within one kind only.
-    kind: how far the camera can be trusted.
-    method: what it came from, in a word or two.
-    residual: of the landmarks' fit, as a share of the face's width; None without landmarks.
-    landmarks: in the photo's pixels; None without a visible face.
+    """The crop and the camera of one head in a photo.
+
+    Attributes:
+        camera: the official camera of the crop's frame, without batch dimension.
+        crop: place of the crop in the photo.
+        confidence: 0 to 1; comparable within one kind only.
+        kind: trust in the camera.
+        method: source of the camera, in a word or two. Stored in datasets, so the words stay.
+        residual: root mean square residual of the landmarks' fit, as a share of the face's width; None without them.
+        landmarks: in the photo's pixels; None without a visible face.
     """
 
     camera: Camera
@@ -68,11 +74,11 @@ class Alignment:
 
     @property
     def angles_deg(self) -> tuple[float, float, float]:
-        """Yaw and pitch of the camera, and the head's tilt that is left in the crop."""
+        """Yaw and pitch of the camera, and the head's tilt that is left in the crop; see :func:`orbit_of_view`."""
         return orbit_of_view(view_of_camera(self.camera))
 
     def cut(self, image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "563 563 3"]:
-        """The aligned frame."""
+        """Cut the official frame out of the photo that was aligned, RGB."""
         return cut_frame(image, self.crop)
 
 
@@ -81,7 +87,7 @@ def align_image(
     detectors: Detectors | None = None,
     given: GivenPose | None = None,
 ) -> Alignment | None:
-    """The crop and camera of the most central head in a photo; None when no head is found.
+    """Return the crop and camera of the most central head in a photo; None when no head is found.
 
     Args:
         image: the upright photo, RGB.
@@ -90,7 +96,7 @@ def align_image(
         given: the user's pose, which then is not estimated.
 
     Raises:
-        PanoHeadError: when a tool is not installed.
+        PanoHeadError: when a detector is not installed.
     """
     found = align_all(image, detectors, given)
     return found[0] if found else None
@@ -101,10 +107,12 @@ def align_all(
     detectors: Detectors | None = None,
     given: GivenPose | None = None,
 ) -> list[Alignment]:
-    """Every head with a visible face, the most central first; else the one head found in a coarse way, or none.
+    """Return every head with a visible face, the most central first; else the one head found in a coarse way, or none.
+
+    Arguments as for :func:`align_image`.
 
     Raises:
-        PanoHeadError: when a tool is not installed.
+        PanoHeadError: when a detector is not installed.
     """
     detectors = Detectors() if detectors is None else detectors
     if given is not None:
@@ -124,10 +132,12 @@ def align_all(
 
 
 def align_face(landmarks: Landmarks) -> Alignment:
-    """Crop and camera of one face from its landmarks."""
+    """Return crop and camera of one face from its landmarks (pixels)."""
     pose = fit_face(landmarks)
+    # The canonical face's head center, projected, is the crop's center; the fit's scale (pixels/cm) gives its size.
     center = pose.project(np.array([CENTER_CM]))[0]
     crop = HeadCrop((float(center[0]), float(center[1])), HALF_CM * pose.scale, upright_angle(landmarks, pose))
+    # The crop is cut upright, so the head in it is turned back by the crop's angle.
     rotation = turned_upright(pose.rotation, crop.angle_deg)
     mismatch = (pose.residual / _DOUBTFUL_RESIDUAL) ** 2
     sideways = abs(orbit_of_view(rotation)[0]) > MAX_FACE_YAW_DEG
@@ -143,21 +153,22 @@ def align_face(landmarks: Landmarks) -> Alignment:
 
 
 def upright_angle(landmarks: Landmarks, pose: FacePose) -> float:
-    """By how much the crop is turned: the official rule from eyes and mouth, or the fit's up axis from the side.
+    """Return the crop's clockwise angle in degrees: the official rule by eyes and mouth; from aside the fit's up axis.
 
-    From the side the eyes coincide and the rule is about nothing; the two are blended by the cosine of the yaw.
+    From the side the eyes coincide and the rule means nothing; the two are blended by the cosine of the yaw.
     """
     flat = landmarks[:, :2]
     rule = crop_of_landmarks(flat[list(RIGHT_EYE)], flat[list(LEFT_EYE)], flat[list(MOUTH_CORNERS)]).angle_deg
     up = pose.rotation[:2, 1]
     fitted = math.degrees(math.atan2(up[0], up[1]))
+    # rotation[2, 2] is the cosine between nose and viewer: the rule alone above 0.75, none of it below 0.25.
     share = min(1.0, max(0.0, 2.0 * float(pose.rotation[2, 2]) - 0.5))
     difference = (fitted - rule + 180.0) % 360.0 - 180.0
     return rule + (1.0 - share) * difference
 
 
 def align_given(image: UInt8[np.ndarray, "height width 3"], given: GivenPose, detectors: Detectors) -> Alignment | None:
-    """Crop and camera from the user's angles; the head is found by the user's box, a head model or the outline."""
+    """Return crop and camera from the user's angles; the crop by the user's box, a head model or the outline."""
     camera = camera_of_view(view_of_orbit(given.yaw_deg, given.pitch_deg, 0.0))
     if given.box is not None:
         return Alignment(camera, crop_of_box(given.box, given.roll_deg), 1.0, "given", "sidecar")
@@ -170,7 +181,7 @@ def align_given(image: UInt8[np.ndarray, "height width 3"], given: GivenPose, de
 
 
 def align_with_models(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> Alignment | None:
-    """Crop and camera from the pose model in the box of the head model, or in the outline's where there is none."""
+    """Return crop and camera from the pose model, in the head model's box or, where there is none, the outline's."""
     if detectors.pose is None:
         return None
     boxes = [] if detectors.head is None else detectors.head.boxes(image)
@@ -188,30 +199,30 @@ def align_with_models(image: UInt8[np.ndarray, "height width 3"], detectors: Det
 
 
 def align_outline(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> Alignment | None:
-    """The coarse built-in: yaw from body landmarks, crop from the person's outline, level and upright."""
-    seen = None if detectors.body is None else yaw_both_ways(image, detectors.body)
-    yaw, apart = seen or (180.0, 0.0)
+    """Return the coarse alignment without models: yaw by body landmarks, crop by the outline, level and upright."""
+    measured = None if detectors.body is None else yaw_both_ways(image, detectors.body)
+    yaw, disagreement = measured or (180.0, 0.0)
     crop = outline(image, detectors, yaw)
     if crop is None:
         return None
-    label = "outline alone, taken for a back" if seen is None else "body landmarks and outline"
-    confidence = _COARSE_CONFIDENCE["outline"] if seen is None else body_confidence(yaw, apart)
+    label = "outline alone, taken for a back" if measured is None else "body landmarks and outline"
+    confidence = _COARSE_CONFIDENCE["outline"] if measured is None else body_confidence(yaw, disagreement)
     return Alignment(camera_of_view(view_of_orbit(yaw, 0.0, 0.0)), crop, confidence, "coarse", label)
 
 
-def body_confidence(yaw_deg: float, apart_deg: float) -> float:
-    """Of body landmarks: by how far picture and mirror image disagree, and whether they say front or back.
+def body_confidence(yaw_deg: float, disagreement_deg: float) -> float:
+    """Return the confidence of body landmarks by their yaw and by how far an image and its mirror image disagree.
 
     Median yaw errors on synthetic heads (true yaw above 60): 11 degrees where both agree on a side view, 20 to 40
     behind or where they are up to 60 apart, 40 to 50 beyond that or where only one shows a person: as good as nothing.
     """
-    if apart_deg > _APART_DEG[1]:
+    if disagreement_deg > _DISAGREEMENT_DEG[1]:
         return _COARSE_CONFIDENCE["outline"]
-    return _COARSE_CONFIDENCE["behind" if abs(yaw_deg) > 100.0 or apart_deg > _APART_DEG[0] else "body"]
+    return _COARSE_CONFIDENCE["behind" if abs(yaw_deg) > 100.0 or disagreement_deg > _DISAGREEMENT_DEG[0] else "body"]
 
 
 def outline(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors, yaw_deg: float) -> HeadCrop | None:
-    """The crop of the person's topmost head, by the mask of the whole photo."""
+    """Return the crop of the person's topmost head by the mask of the whole photo; None without a person."""
     shrink = max(1.0, max(image.shape[:2]) / _OUTLINE_PX)
     crop = crop_of_outline(detectors.masker.mask(shrunk(image, shrink)), yaw_deg)
     if crop is None:
@@ -220,7 +231,7 @@ def outline(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors, ya
 
 
 def by_centrality(found: list[Alignment], shape: tuple[int, ...]) -> list[Alignment]:
-    """The most central first; heads less than 0.4 as large as the largest come last, however central."""
+    """Sort heads, the most central first; those less than 0.4 as large as the largest come last, however central."""
     largest = max((one.crop.half_px for one in found), default=0.0)
     middle = np.array([shape[1], shape[0]]) / 2
 

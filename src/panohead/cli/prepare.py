@@ -1,4 +1,4 @@
-"""``panohead prepare``: any photos to a training set."""
+"""``panohead prepare``: photos to a training set."""
 
 import os
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def _cores() -> int:
 
 @dataclass(kw_only=True)
 class Prepare(DetectorOptions):
-    """Photos to aligned crops, cameras, soft masks and a report. Stopped and started again, it continues."""
+    """Turn photos into aligned crops, cameras, soft masks and a report. Stopped and started again, it continues."""
 
     photos: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Files, folders, globs and zip archives."""
@@ -35,18 +35,22 @@ class Prepare(DetectorOptions):
     size: int = 512
     """Side of the crops in pixels."""
     format: Literal["png", "webp", "jpg"] = "png"
-    """Of the crops (webp: lossless); masks are always PNG."""
+    """File format of the crops (webp: lossless); masks are always PNG."""
     workers: int = field(default_factory=_cores)
-    """Processes, of about 0.6 GB each."""
+    """Worker processes, of about 0.6 GB each."""
     all_faces: bool = False
     """Every face of a photo instead of the most central one."""
     ray: str | None = None
-    """Address of a Ray cluster ("auto", "local"); photos and OUT must be on storage that all its machines see."""
+    """Address of a Ray cluster ("auto", "local"); photos and OUT must be on storage that all its machines reach."""
     gates: QualityGates = field(default_factory=QualityGates)
     debug: Debug = False
 
     def run(self) -> None:
-        """Prepare with a progress bar, then say what came of it."""
+        """Prepare with a progress bar, then print counts and reasons.
+
+        Raises:
+            PanoHeadError: when there are no files, or the run cannot continue.
+        """
         from panohead.preparation.report import write_report
         from panohead.preparation.run import finish, prepare_steps
         from panohead.preparation.sources import printable
@@ -69,13 +73,13 @@ class Prepare(DetectorOptions):
             say(f"  {printable(note)}")
         if len(summary.notes) > _REASONS_SHOWN:
             say(f"  and {len(summary.notes) - _REASONS_SHOWN} more such rows; all are in the report")
-        say(f"wrote the dataset to {settings.out}; look at {report}")
+        say(f"wrote the dataset to {settings.out}; the report is {report}")
 
     def settings(self) -> "PrepareSettings":
-        """The settings that decide the dataset.
+        """Return the settings of the pipeline.
 
         Raises:
-            UsageError: for numbers that cannot be meant.
+            UsageError: for no photos, numbers out of range and paths that do not exist.
         """
         from panohead.alignment.pose_file import read_poses
         from panohead.preparation.settings import PrepareSettings

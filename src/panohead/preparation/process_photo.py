@@ -1,4 +1,4 @@
-"""One photo: read, align, crop, mask, judge, write. Whatever goes wrong with it becomes the reason in its record."""
+"""One photo: decode, align, crop, mask, compare with the gates, write. A failure becomes the reason in its record."""
 
 import io
 from dataclasses import replace
@@ -26,10 +26,10 @@ NO_HEAD = "no head found"
 
 
 def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors) -> PhotoRecord:
-    """The record of one photo; its accepted crops, masks and its overlay are written.
+    """Prepare one photo: write its accepted crops, masks and overlays, and return its record.
 
     Raises:
-        PanoHeadError: only for what is wrong with the run rather than the photo: a full disk, a missing package.
+        PanoHeadError: only for failures of the run rather than the photo: a full disk, a missing package.
     """
     record = PhotoRecord(photo=ref.name, stamp=ref.stamp, reason=ref.problem)
     if ref.problem:
@@ -66,7 +66,7 @@ def _crop(
     face: int,
     alignment: Alignment,
 ) -> CropRecord:
-    """Cut, mask and judge one head; write it if it is accepted."""
+    """Cut and mask one head and compare it with the gates; write it if it is accepted."""
     frame = alignment.cut(photo.pixels)
     mask = detectors.masker.mask(frame) if own_mask is None else cut_mask(own_mask, photo.pixels.shape, alignment)
     facts = measure(photo.pixels, alignment, frame, mask)
@@ -111,12 +111,12 @@ def _crop(
 
 
 def label_of(alignment: Alignment) -> tuple[float, ...]:
-    """The 25 numbers, rounded to 6 decimals as the official files have them."""
+    """Return the camera's 25 numbers, rounded to 6 decimals as in the official files (adding 0 turns -0 into 0)."""
     return tuple(round(float(value), 6) + 0.0 for value in alignment.camera.to_label())
 
 
 def write_overlay(settings: PrepareSettings, ref: PhotoRef, face: int, image: Image.Image) -> str:
-    """Write the report's picture; returns its path in the dataset."""
+    """Write the report's image of a photo as JPEG; return its path in the dataset."""
     name = f"report/{stem_of(ref, face)}.jpg"
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

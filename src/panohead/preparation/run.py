@@ -1,4 +1,4 @@
-"""A whole run of ``panohead prepare``: list, skip what is finished, treat the rest, find duplicates, write."""
+"""A whole run of ``panohead prepare``: list, skip what is finished, process the rest, find duplicates, write."""
 
 import contextlib
 import json
@@ -23,18 +23,20 @@ from panohead.preparation.worker_pool import prepare_many
 from panohead.system.atomic_write import LEFTOVERS, write_bytes, write_json
 
 Engine = Callable[[Iterable[PhotoRef], PrepareSettings], Iterator[PhotoRecord]]
-"""Turns photos into records, in any order."""
+"""Function that prepares photos and yields their records in any order."""
 
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """Attributes:
-    photos: tried in all runs of this dataset.
-    accepted: crops in the dataset.
-    coarse: of them, with a coarse camera.
-    rejected: crops and photos left out.
-    reasons: how often each kind of reason was given.
-    remarks: on the user's poses that match no photo, or several.
+    """Counts of a finished run.
+
+    Attributes:
+        photos: photos tried in all runs of this dataset.
+        accepted: crops in the dataset.
+        coarse: accepted crops with a coarse camera.
+        rejected: crops and photos left out.
+        reasons: number of times that each kind of reason was given, the most frequent first.
+        notes: sentences on the user's poses that match no photo, or several.
     """
 
     photos: int
@@ -47,7 +49,7 @@ class PrepareSummary:
 
 @dataclass(frozen=True)
 class PreparationProgress:
-    """How far a run is: ``done`` of ``total`` photos, of which ``accepted`` gave at least one crop."""
+    """Progress of a run: ``done`` of ``total`` photos, of which ``accepted`` gave at least one crop."""
 
     done: int
     total: int
@@ -55,10 +57,14 @@ class PreparationProgress:
 
 
 def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) -> PrepareSummary:
-    """Prepare photos into ``settings.out``; continues a run that was interrupted.
+    """Prepare photos into ``settings.out``; continue a run that was interrupted.
+
+    Args:
+        photos: files, folders, globs and zip archives.
+        workers: processes; 0 works in this one.
 
     Raises:
-        PanoHeadError: when the run itself cannot go on; never for one photo.
+        PanoHeadError: when the run itself cannot continue; never for one photo.
     """
     for _ in prepare_steps(photos, settings, workers=workers):
         pass
@@ -68,13 +74,17 @@ def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) 
 def prepare_steps(
     photos: Sequence[str], settings: PrepareSettings, *, workers: int = 1, engine: Engine | None = None
 ) -> Iterator[PreparationProgress]:
-    """The run up to the index, one step a photo; call :func:`finish` afterwards.
+    """Prepare photos up to the index, one step per photo; call :func:`finish` afterwards.
 
     Args:
-        engine: treats the photos in place of local worker processes (Ray).
+        photos, workers: as for :func:`prepare`.
+        engine: prepares the photos in place of local worker processes (Ray).
+
+    Yields:
+        The progress: first of what older runs finished, then after every photo.
 
     Raises:
-        PanoHeadError: when the run itself cannot go on; never for one photo.
+        PanoHeadError: when the run itself cannot continue; never for one photo.
     """
     refs = [_stamped(ref, settings) for ref in list_photos(photos)]
     _check_detectors(refs, settings)
@@ -128,7 +138,7 @@ def finish(settings: PrepareSettings) -> PrepareSummary:
 
 
 def reasons_of(record: dict[str, Any]) -> list[str]:
-    """Why a photo, or some of its crops, were left out."""
+    """Return the reasons for leaving out a photo or some of its crops, from its JSON object."""
     own = [record["reason"]] if record["reason"] else []
     return own + [crop["reason"] for crop in record["crops"] if crop["reason"]]
 
@@ -164,19 +174,19 @@ def _put(out: Path, crop: CropRecord) -> None:
 
 
 def _remove_orphans(out: Path, images: set[str], masks: set[str]) -> None:
-    """Crops that no record names: written just before a kill, or of a photo that has changed."""
+    """Delete crops that no record names: written just before a kill, or of a photo that has changed."""
     for folder, wanted in (("images", images), ("masks", masks)):
         for path in sorted((out / folder).glob("*/*")):
             if path.relative_to(out / folder).as_posix() not in wanted:
                 path.unlink()
         for path in (out / folder).glob("*"):
-            # Empty folders go; the others say so by an error.
+            # Only empty folders can be removed; others raise.
             with contextlib.suppress(OSError):
                 path.rmdir()
 
 
 def _stamped(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
-    """With the user's pose and mask in the stamp: a photo whose pose or mask changes is done again."""
+    """Add the user's pose and mask to the stamp: a photo whose pose or mask changes is prepared again."""
     stamp, pose = ref.stamp, find_pose(settings.poses, ref.name)
     own = None if settings.masks is None else read_own_mask(settings.masks, ref.name)
     if pose is not None:
@@ -188,7 +198,7 @@ def _stamped(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
 
 
 def _check_detectors(refs: list[PhotoRef], settings: PrepareSettings) -> None:
-    """Say before the first photo that a model file is no good, or that MediaPipe is missing and will be needed."""
+    """Raise before the first photo when a model file cannot be used, or MediaPipe is missing and will be needed."""
     check_models(settings)
     if any(_needs_mediapipe(ref, settings) for ref in refs if not ref.problem):
         import_mediapipe()

@@ -11,6 +11,7 @@ from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.quality_gates import QualityGates
 
 LAYOUT_VERSION = 1
+"""Version of the files of a prepared dataset; another one is not continued."""
 ImageFormat = Literal["png", "webp", "jpg"]
 
 
