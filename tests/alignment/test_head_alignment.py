@@ -1,4 +1,4 @@
-"""Which way an alignment takes, with stand-ins for the models; quality gates, hashes, masks, overlays."""
+"""The route that an alignment takes, with stand-ins for the models; quality gates, hashes, masks, overlays."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ class Faces:
 
 
 class Body:
-    """Looks at the picture and then at its mirror image."""
+    """Answers for the image and then for its mirror image."""
 
     def __init__(self, yaw: float | None, mirrored: float | None = None) -> None:
         self.yaw, self.next = yaw, yaw if mirrored is None else mirrored
@@ -96,12 +96,12 @@ def test_a_profile_takes_the_body() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "mirrored", "yaw", "confidence"),
+    ("straight", "mirrored", "yaw", "confidence"),
     [(90.0, 80.0, 85.0, 0.35), (90.0, 130.0, 110.0, 0.2), (-70.0, -110.0, -90.0, 0.2), (170.0, -170.0, 180.0, 0.2)],
 )
-def test_body_is_seen_both_ways(seen: float, mirrored: float, yaw: float, confidence: float) -> None:
+def test_body_is_measured_both_ways(straight: float, mirrored: float, yaw: float, confidence: float) -> None:
     chosen = detectors()
-    chosen.body = Body(seen, mirrored)
+    chosen.body = Body(straight, mirrored)
     found = align_image(IMAGE, chosen)
     assert found is not None
     assert (found.angles_deg[0] - yaw + 180) % 360 - 180 == pytest.approx(0, abs=0.01)
@@ -255,7 +255,7 @@ def test_matting_networks_are_stretched_and_scaled() -> None:
     assert mask.shape == (40, 60)
     assert mask.min() < 0.02
     assert mask.max() > 0.98
-    assert network.seen.max() == pytest.approx((1 - 0.406) / 0.225, rel=1e-2), "divided by the brightest value"
+    assert network.received.max() == pytest.approx((1 - 0.406) / 0.225, rel=1e-2), "divided by the brightest value"
 
 
 def test_own_masks_stay_in_their_folder(tmp_path: Any) -> None:
@@ -272,7 +272,7 @@ def test_overlay_shows_box_and_nose() -> None:
     shown = np.asarray(overlay(image, alignment, np.ones((563, 563)), accepted=True)).astype(int)
     blue = np.argwhere(shown[..., 2] - shown[..., 0] > 100)
     red = np.argwhere(shown[..., 0] - shown[..., 1] > 100)
-    assert blue[:, 1].mean() < red[:, 1].mean(), "seen from the left, the nose points to the left of the picture"
+    assert blue[:, 1].mean() < red[:, 1].mean(), "from the left, the nose points to the left of the image"
     assert np.asarray(overlay(image, None, None, accepted=False)).shape == (256, 320, 3)
 
 

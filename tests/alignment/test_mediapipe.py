@@ -1,4 +1,4 @@
-"""With MediaPipe (extra ``face``): a real photo that ships with scikit-image, end to end. Skipped without it."""
+"""Alignment by MediaPipe (extra ``face``) of a real photo that ships with scikit-image. Skipped without it."""
 
 import json
 from pathlib import Path

@@ -45,8 +45,8 @@ def root(tmp_path: Path) -> Path:
         values = arrays["ds_labels"][i].tolist()
         labels.append([photo_name(i), [str(x) for x in values] if i % 2 else values])
     (tmp_path / "images" / "dataset.json").write_text(json.dumps({"labels": [*labels, ["gone.png", [0.0] * 25]]}))
-    (tmp_path / "images" / "readme.txt").write_text("no picture")
-    (tmp_path / "images" / ".hidden.png").write_bytes(b"no picture either")
+    (tmp_path / "images" / "readme.txt").write_text("no image")
+    (tmp_path / "images" / ".hidden.png").write_bytes(b"no image either")
     return tmp_path
 
 

@@ -1,4 +1,4 @@
-"""Opening a dataset: layouts, treatment, jittered cameras, broken pictures."""
+"""Opening a dataset: layouts, preprocessing, jittered cameras, broken images."""
 
 import pickle
 import warnings

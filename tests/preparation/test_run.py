@@ -219,7 +219,7 @@ def test_kills_at_random_moments(photo_folder: Folder, settings_for: Settings) -
     assert tree(killed.out) == tree(whole.out)
 
 
-def test_rows_without_photos_are_remarked_on(photo_folder: Folder, settings_for: Settings) -> None:
+def test_rows_without_photos_get_a_note(photo_folder: Folder, settings_for: Settings) -> None:
     photos = photo_folder(2)
     poses = {"p00.png": GivenPose(0.0, 0.0, 0.0, BOX), "p01.png": GivenPose(9.0, 0.0, 0.0, BOX)}
     poses["<gone>.png"] = GivenPose(0.0, 0.0, 0.0, BOX)

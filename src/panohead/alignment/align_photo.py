@@ -22,7 +22,7 @@ class AlignedHead:
         photo: the whole photo, upright RGB.
         image: the aligned crop, RGB.
         mask: share of the person in each pixel of the crop, 0 to 1.
-        alignment: what was found: camera, place of the crop in the photo, kind and confidence.
+        alignment: findings: camera, place of the crop in the photo, kind and confidence.
     """
 
     photo: UInt8[np.ndarray, "height width 3"]

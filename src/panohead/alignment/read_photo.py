@@ -36,7 +36,7 @@ class DecodedPhoto:
 
     Attributes:
         pixels: upright RGB.
-        notes: what was done to it, such as "first frame" or "shrunk by 1.5".
+        notes: changes made in decoding, such as "first frame" or "shrunk by 1.5".
         shrink: factor by which it is smaller than the image of the file.
     """
 

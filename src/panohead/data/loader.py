@@ -23,7 +23,7 @@ class PhotoLoader:
             :class:`panohead.data.sampler.InfiniteSampler`.
         start_nimg: photos that all devices together have used before an interruption.
         workers: processes that decode ahead where nothing is cached; 0 decodes in this process, when a batch is due.
-        device: where batches arrive.
+        device: device of the batches.
         cache: "device" and "memory" decode all chosen photos now, in threads, and keep their bytes on the device or in
             the host's memory, each process its own; "none" decodes a photo whenever it comes. "auto" takes the first of
             them that fits: see :func:`panohead.data.cache.place_of`.

@@ -19,7 +19,7 @@ class InfiniteSampler(torch.utils.data.Sampler[int]):
         seed: seed of the order.
         rank, num_replicas: this device takes every ``num_replicas``-th index from its rank on; all walk alike.
         shuffle: False for 0, 1, 2, ... over and over.
-        window: how far back the swaps reach, as a share of ``size``.
+        window: reach of the swaps, as a share of ``size``.
         start: number of indices of this device to skip: those used before an interruption.
 
     Raises:

@@ -22,7 +22,7 @@ class CropRecord:
         image, mask: names of the files below ``images`` and ``masks``; written for accepted crops only.
         kind, method, confidence: as in :class:`panohead.alignment.head_alignment.Alignment`.
         yaw_deg, pitch_deg, roll_deg: yaw and pitch of the camera, and the head's tilt left in the crop.
-        residual: of the landmarks' fit, as a share of the face's width; None without landmarks.
+        residual: residual of the landmarks' fit, as a share of the face's width; None without landmarks.
         center, half_px, angle_deg: as in :class:`panohead.alignment.crop.HeadCrop`.
         flags: notes that do not reject the crop.
         core_px, sharpness, outside, face_visible: as in :class:`panohead.alignment.quality.CropFacts`.
@@ -95,7 +95,7 @@ class PhotoRecord:
         photo: name of the photo in reports, unique in a dataset.
         stamp: size, time of change, given pose and given mask; another stamp means that the photo has changed.
         reason: reason for leaving the whole photo out; empty when its heads were cropped.
-        notes: what was done to the photo when it was decoded, such as "first frame".
+        notes: changes made in decoding the photo, such as "first frame".
         crops: one record per head.
         again: True when the next run shall try the photo again.
         photo_px: width and height of the decoded photo; None when it was not decoded.

@@ -40,7 +40,7 @@ class PhotoRef:
 
     @property
     def key(self) -> str:
-        """20 hexadecimal digits of the name's SHA-256."""
+        """First 20 hexadecimal digits of the name's SHA-256."""
         return hashlib.sha256(self.name.encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
     def read(self) -> bytes:

@@ -40,7 +40,7 @@ def failed(ref: PhotoRef, reason: str) -> PhotoRecord:
 
 
 def prepare_safely(ref: PhotoRef, settings: PrepareSettings, detectors: Any) -> PhotoRecord:
-    """:func:`process_photo`, with anything unexpected as the photo's reason.
+    """Run :func:`process_photo`; anything unexpected becomes the photo's reason.
 
     Raises:
         PanoHeadError: for failures of the run rather than of the photo.
