@@ -48,6 +48,7 @@ class MediaPipeBody:
         if found is None:
             return None
         size = np.array([image.shape[1], image.shape[0], image.shape[1], 1.0])
+        # 33 4
         return np.array([[p.x, p.y, p.z, p.visibility] for p in found.landmark]) * size
 
 
@@ -59,6 +60,7 @@ def yaw_of_body(landmarks: BodyLandmarks, *, face_found: bool = False) -> float:
     """
     # To axes with y up and z to the viewer, as everywhere else here.
     points = landmarks[:, :3] * [1.0, -1.0, -1.0]
+    # From the front (yaw 0) the left ear lies to the right of the right one, and the nose towards the viewer.
     ears = points[LEFT_EAR] - points[RIGHT_EAR]
     nose = points[NOSE] - (points[LEFT_EAR] + points[RIGHT_EAR]) / 2
     # The mean of two angles is the angle of the sum of their unit vectors.
@@ -66,6 +68,7 @@ def yaw_of_body(landmarks: BodyLandmarks, *, face_found: bool = False) -> float:
     yaw = math.degrees(cmath.phase(both)) if abs(both) > 1e-9 else math.degrees(math.atan2(ears[2], ears[0]))
     if face_found or abs(yaw) >= FACELESS_YAW_DEG:
         return yaw
+    # The mirror image at the plane through the ears: yaw becomes 180 - yaw, here within -180 to 180.
     return (360.0 - yaw) % 360.0 - 180.0
 
 

@@ -61,7 +61,9 @@ _OTHERS = 0.3
 
 def canonical_face() -> Float[np.ndarray, "468 3"]:
     """Return the canonical face in centimeters (x right, y up, z to the viewer)."""
+    # 248 3; hundredths of a centimeter are tenths of a millimeter.
     half = np.array([[int(n) for n in point.split()] for point in _HALF_TENTHS_MM.split(",")]) / 100.0
+    # Landmarks off the middle plane follow once more, mirrored, in the same order: 468 3.
     return np.concatenate([half, half[half[:, 0] != 0] * [-1.0, 1.0, 1.0]])
 
 

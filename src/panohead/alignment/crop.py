@@ -95,6 +95,7 @@ def crop_of_landmarks(
     # FFHQ's rule: x axis along the eyes, steadied by the perpendicular of eyes-to-mouth; center 0.1 below the eyes.
     across = eyes + np.array([down[1], -down[0]])
     center = middle + 0.1 * down
+    # Half the side: twice the distance of the eyes or 1.8 times that of eyes and mouth, whichever is larger.
     half = max(2.0 * float(np.hypot(*eyes)), 1.8 * float(np.hypot(*down)))
     angle = float(np.degrees(np.arctan2(across[1], across[0])))
     return HeadCrop((float(center[0]), float(center[1])), half, angle)
@@ -111,10 +112,13 @@ def cut_frame(image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop) 
 
     The mirror image keeps the frame from having a hard edge; the blur keeps the mirrored face from looking like one.
     """
+    # Samples at whole and half pixels of the frame, 1126 in a row; pairs are averaged below.
     ends = np.arange(FRAME * _SUPERSAMPLING) / _SUPERSAMPLING
     where = _grid(crop, frame_to_core(np.stack([ends, ends], -1)))  # 1126 1126 2
+    # The core's side in the photo is 2 half_px: so many source pixels lie between two samples.
     large = sample(image, where, crop.half_px * 2 / CORE / _SUPERSAMPLING)
     frame = np.rint(_halve(large))  # 563 563 channel
+    # The four corners tell whether any of the frame is outside: a photo is convex.
     if not is_inside(where[[0, 0, -1, -1], [0, -1, 0, -1]], image.shape).all():
         inside = is_inside(where, image.shape)[..., None].astype(np.float32)
         frame = _blur_outside(frame, _halve(inside))
@@ -126,6 +130,7 @@ def cut_window(
 ) -> UInt8[np.ndarray, "size size channel"]:
     """Cut the core alone at ``size`` pixels, bilinear without supersampling: the input of detectors."""
     ends = np.linspace(-1, 1, size)
+    # size size 2
     where = _grid(crop, np.stack([ends, ends], -1))
     return np.clip(np.rint(sample(image, where, crop.half_px * 2 / size)), 0, 255).astype(np.uint8)
 
@@ -133,7 +138,8 @@ def cut_window(
 def _grid(crop: HeadCrop, ends: Float[np.ndarray, "end 2"]) -> Float[np.ndarray, "end end 2"]:
     """Return the photo's points at a grid of core coordinates: x from the first column of ``ends``, y the second."""
     across, down = crop._axes()
-    left = np.array(crop.center) + ends[:, :1] * across
+    left = np.array(crop.center) + ends[:, :1] * across  # end 2
+    # Outer sum of the points of a row and the shifts of the rows: rows columns 2.
     return left.astype(np.float32) + (ends[:, 1:] * down).astype(np.float32)[:, None]
 
 
@@ -146,9 +152,10 @@ def sample(
         step_px: distance of adjacent samples in source pixels; for large ones the image is averaged over blocks first.
     """
     part, corner = _part(image, where)
+    # Blocks of half a step keep at least two source values for every sample.
     block = int(step_px / _COARSEST_STEP * 2) if step_px >= _COARSEST_STEP else 1
     part = _block_mean(part, block)
-    # Pixels to the sampler's -1 to 1 in one step.
+    # Pixels to grid_sample's -1 to 1, which are the outer edges of the part (align_corners=False), in one step.
     size = block * np.array([part.shape[1], part.shape[0]]) / 2
     grid = torch.from_numpy(((where - (corner - 0.5 + size)) * (1 / size)).astype(np.float32, copy=False))
     # A copy: arrays from Pillow are read-only, which torch does not know.
@@ -180,7 +187,9 @@ def _block_mean(image: np.ndarray, block: int) -> np.ndarray:
     # Rows that do not fill a block repeat the last one, so that nothing is shifted.
     height, width = image.shape[:2]
     padded = np.pad(image, ((0, -height % block), (0, -width % block), (0, 0)), mode="edge")
+    # rows block columns block channel
     blocks = padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block, -1)
+    # rows columns channel
     return blocks.mean(axis=(1, 3), dtype=np.float32)
 
 
@@ -196,6 +205,7 @@ def is_inside(where: Float[np.ndarray, "*point 2"], shape: tuple[int, ...]) -> B
 
 
 def _blur_outside(frame: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    # The share of the photo in a window around each pixel is the weight of the sharp frame.
     soft = ndimage.uniform_filter(valid[..., 0], _VALIDITY_BLUR, mode="mirror")[..., None]
     blurred = np.stack([ndimage.uniform_filter(c, _BORDER_BLUR, mode="mirror") for c in np.moveaxis(frame, -1, 0)], -1)
     mixed: np.ndarray = frame * soft + blurred * (1 - soft)

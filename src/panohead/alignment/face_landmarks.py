@@ -98,6 +98,7 @@ class MediaPipeFaces:
             solution = import_mediapipe().solutions.face_mesh.FaceMesh
             self._mesh[most] = quiet(solution, static_image_mode=True, max_num_faces=most, refine_landmarks=False)
         result = self._mesh[most].process(image).multi_face_landmarks
+        # MediaPipe gives shares of the image; z is on the scale of x.
         size = np.array([image.shape[1], image.shape[0], image.shape[1]])
         return [np.array([[p.x, p.y, p.z] for p in face.landmark[:LANDMARKS]]) * size for face in result or []]
 
@@ -110,6 +111,7 @@ class MediaPipeFaces:
         for detection in (self._boxes.process(image).detections or [])[:_MAX_FACES]:
             box = detection.location_data.relative_bounding_box
             width, height = box.width * image.shape[1], box.height * image.shape[0]
+            # A window of twice the box: room around the face for the mesh.
             center = ((box.xmin * image.shape[1]) + width / 2, (box.ymin * image.shape[0]) + height / 2)
             window = HeadCrop(center, max(width, height, 1.0), 0.0)
             found += [from_window(face, window) for face in self._detect(cut_window(image, window, WINDOW_PX), 1)]
@@ -127,6 +129,7 @@ def upright_window(landmarks: Landmarks) -> HeadCrop:
     """Return a square around the face in which its up axis points up."""
     pose = fit_face(landmarks)
     up = pose.rotation[:2, 1]
+    # From straight above or below the up axis has no direction in the image.
     angle = math.degrees(math.atan2(up[0], up[1])) if np.hypot(*up) > 1e-6 else 0.0
     center = pose.project(np.array([[0.0, 0.0, 0.0]]))[0]
     return HeadCrop((float(center[0]), float(center[1])), WINDOW_HALF_CM * pose.scale, angle)
@@ -134,6 +137,7 @@ def upright_window(landmarks: Landmarks) -> HeadCrop:
 
 def from_window(landmarks: Landmarks, window: HeadCrop) -> Landmarks:
     """Transform landmarks from pixels of a window to pixels of the photo."""
+    # Pixel 0 of the window is core coordinate -1, the last one 1.
     half = (WINDOW_PX - 1) / 2
     depth = landmarks[:, 2:] * window.half_px / half
     return np.concatenate([window.points(landmarks[:, :2] / half - 1), depth], axis=1)

@@ -57,9 +57,11 @@ def fit_face(landmarks: Float[np.ndarray, "468 3"], weights: Float[np.ndarray, "
     """
     model = canonical_face()  # 468 3, centimeters
     weight = rigid_weights() if weights is None else weights
+    # To view axes: y up, z to the viewer.
     points = landmarks * [1.0, -1.0, -1.0]
     rotation, scale = _start(points, model, weight)
     offset = _mean(points - scale * (model @ rotation.T), weight)
+    # Weights multiply squared residuals, so their roots multiply residuals.
     axes = np.sqrt([1.0, 1.0, DEPTH_WEIGHT])
     for _ in range(_MAX_STEPS):
         view = model @ rotation.T  # 468 3
@@ -67,6 +69,7 @@ def fit_face(landmarks: Float[np.ndarray, "468 3"], weights: Float[np.ndarray, "
         # Soft L1, rho(d) = 2 sqrt(1 + d) - 2: the weight rho'(d) is (1 + d)^-1/2, and its root scales the residuals.
         distance = np.sum(residual**2, axis=1) / SOFT_RESIDUAL_CM**2
         root = np.sqrt(weight) / (1.0 + distance) ** 0.25
+        # Gauss-Newton: (468 * 3) equations in 7 unknowns, three turns, log scale, three shifts.
         step = np.linalg.lstsq(
             (_jacobian(view) * axes[:, None] * root[:, None, None]).reshape(-1, 7),
             -(residual * root[:, None]).ravel(),
@@ -74,10 +77,12 @@ def fit_face(landmarks: Float[np.ndarray, "468 3"], weights: Float[np.ndarray, "
         )[0]
         # The offset is stepped in centimeters, like everything else here.
         offset = offset + scale * step[4:]
+        # The turn is one of the view, so it multiplies from the left.
         rotation, scale = _rotation(step[:3]) @ rotation, scale * float(np.exp(step[3]))
         if np.abs(step).max() < _CONVERGED:
             break
     pose = FacePose(scale, rotation, offset[:2] * [1.0, -1.0], 0.0)
+    # The reported residual is that of the image plane, unweighted.
     away = np.linalg.norm(pose.project(model) - landmarks[:, :2], axis=1) / scale
     return FacePose(scale, rotation, pose.offset, float(np.sqrt(np.mean(away**2))) / _FACE_WIDTH_CM)
 
@@ -85,6 +90,7 @@ def fit_face(landmarks: Float[np.ndarray, "468 3"], weights: Float[np.ndarray, "
 def _start(points: np.ndarray, model: np.ndarray, weight: np.ndarray) -> tuple[Float[np.ndarray, "3 3"], float]:
     """Return rotation and scale of the rigid three-dimensional fit (Kabsch 1976)."""
     flat, solid = points - _mean(points, weight), model - _mean(model, weight)
+    # Weighted covariance of landmarks and model, 3 3; the rotation is its orthogonal part.
     left, _, right = np.linalg.svd((flat * weight[:, None]).T @ solid)
     rotation = left @ np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))]) @ right
     # The scale by the image plane alone: the landmarks' depth is not to be trusted.
@@ -100,6 +106,7 @@ def _jacobian(view: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, "point 3 
     """
     x, y, z = view.T
     zero, one = np.zeros_like(x), np.ones_like(x)
+    # Rows of [w x v, v * d log s, shift] by the three axes; 7 columns each.
     across = [zero, z, -y, x, one, zero, zero]
     up = [-z, zero, x, y, zero, one, zero]
     toward = [y, -x, zero, z, zero, zero, one]
@@ -110,7 +117,9 @@ def _rotation(turn: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
     """Return the rotation about the direction of ``turn`` by its length in radians (Rodrigues' formula)."""
     angle = float(np.linalg.norm(turn))
     x, y, z = turn
+    # The matrix of the cross product: cross @ v = turn x v.
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    # The first order, where the quotients below lose their digits.
     if angle < 1e-12:
         return np.eye(3) + cross
     return np.eye(3) + np.sin(angle) / angle * cross + (1 - np.cos(angle)) / angle**2 * cross @ cross

@@ -42,6 +42,7 @@ def crop_of_box(box: Box, roll_deg: float = 0.0) -> HeadCrop:
     """
     left, top, right, bottom = box
     half = (bottom - top) / BOX_TO_CORE / 2
+    # The offset below the box turns with the head.
     turn, down = math.radians(roll_deg), CENTER_BELOW_BOX * 2 * half
     center = ((left + right) / 2 - down * math.sin(turn), (top + bottom) / 2 + down * math.cos(turn))
     return HeadCrop(center, half, roll_deg)
@@ -54,6 +55,7 @@ def crop_of_outline(mask: Float[np.ndarray, "height width"], yaw_deg: float) -> 
     standard deviation of 5 % from the side and 13 % from front and back.
     """
     inside = mask > 0.5
+    # Rows with a few stray pixels do not begin a head.
     rows = np.flatnonzero(inside.sum(axis=1) > 0.01 * inside.shape[1])
     if len(rows) == 0:
         return None
@@ -69,6 +71,7 @@ def crop_of_outline(mask: Float[np.ndarray, "height width"], yaw_deg: float) -> 
     columns = inside[top : top + int(half) + 1].sum(axis=0)
     if half < _MIN_HALF_PX or columns.sum() == 0:
         return None
+    # The center of mass of the head's columns, moved from the hair towards the face in side views.
     middle = float(np.average(np.arange(len(columns)), weights=columns))
     center = (middle - _BEHIND * half * math.sin(math.radians(yaw_deg)), top + _TOP_TO_CENTER * half)
     return HeadCrop(center, half, 0.0)
@@ -97,6 +100,7 @@ def letterbox(image: UInt8[np.ndarray, "height width 3"], size: int) -> tuple[np
     small = (max(1, round(image.shape[1] / shrink)), max(1, round(image.shape[0] / shrink)))
     square = np.full((size, size, 3), 114, dtype=np.uint8)
     square[: small[1], : small[0]] = np.asarray(Image.fromarray(image).resize(small, Image.Resampling.BILINEAR))
+    # 1 3 size size
     return square.transpose(2, 0, 1)[None].astype(np.float32) / 255, shrink
 
 
@@ -120,6 +124,7 @@ def decode_yolo(output: np.ndarray) -> list[Box]:
     # Version 5 multiplies the score of an object (column 4) by that of its class (column 5).
     score = rows[:, 4] if version8 or rows.shape[1] == 5 else rows[:, 4] * rows[:, 5]
     rows, score = rows[score > _MIN_SCORE], score[score > _MIN_SCORE]
+    # Center and size to left, top, right, bottom.
     half = rows[:, 2:4] / 2
     corners = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], axis=1)
     return thin_out(corners[np.argsort(-score, kind="stable")])

@@ -43,6 +43,7 @@ def overlay(
     rotation = turned_upright(view_of_camera(alignment.camera), -alignment.crop.angle_deg)
     start = np.array(alignment.crop.center) * scale
     for axis, color in _AXES:
+        # The view's y axis points up, the image's down.
         arrow = rotation[:2, axis] * [1.0, -1.0] * alignment.crop.half_px * 0.6 * scale
         draw.line([tuple(start), tuple(start + arrow)], fill=color, width=3)
     return canvas
@@ -52,6 +53,7 @@ def _tint(
     canvas: Image.Image, alignment: Alignment, mask: Float[np.ndarray, "rows columns"], scale: np.ndarray
 ) -> Image.Image:
     """Dim the background within the frame, by the mask."""
+    # The pixel of the mask at every pixel of the small photo: photo, frame, mask; centers at whole numbers throughout.
     columns, rows = np.meshgrid(np.arange(canvas.width), np.arange(canvas.height))
     frame = alignment.crop.to_frame((np.stack([columns, rows], -1) + 0.5) / scale - 0.5)
     places = np.rint((frame + 0.5) * mask.shape[0] / FRAME - 0.5).astype(int)

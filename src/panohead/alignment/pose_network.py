@@ -132,6 +132,7 @@ def decode_whenet(outputs: Sequence[np.ndarray], kind: PoseKind = "whenet") -> F
         sizes = ", ".join(str(len(row)) for row in rows)
         raise PanoHeadError(f"the pose model has outputs of {sizes} numbers, not WHENet's 120, 66, 66; set --pose-kind")
     _require_finite(rows)
+    # Angle = expected bin * 3 degrees from the lower end: yaw from -180, the others from -99.
     yaw = next(row for row in rows if len(row) == _YAW_BINS)
     first, second = (row for row in rows if len(row) != _YAW_BINS)
     pitch, roll = (first, second) if kind == "whenet-keras" else (second, first)

@@ -88,6 +88,7 @@ def sharpness(frame: UInt8[np.ndarray, "height width 3"]) -> float:
     from PIL import Image
 
     gray = np.asarray(Image.fromarray(frame).convert("L").resize((256, 256), Image.Resampling.BOX), dtype=np.float64)
+    # The five-point Laplacian, 254 254.
     middle = gray[1:-1, 1:-1]
     laplacian = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:] - 4 * middle
     return float(laplacian.var())
@@ -122,6 +123,7 @@ def measure(
         frame: the aligned crop.
         mask: mask of the crop, 0 to 1.
     """
+    # 33 x 33 points of the frame: point 2
     ends = np.linspace(0, FRAME - 1, _GRID)
     points = frame_to_core(np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2))
     visible = None
