@@ -256,7 +256,7 @@ def test_too_little_memory_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) 
 
     data = open_dataset(root)
     monkeypatch.setattr(torch, "empty", full)
-    with pytest.raises(PanoHeadError, match=r"12 photos take 0\.0 GB, which cpu has not free; choose another cache"):
+    with pytest.raises(PanoHeadError, match=r"12 photos take 0\.0 GB, more than is free on cpu; choose another cache"):
         loader(data, cache="device")
 
 

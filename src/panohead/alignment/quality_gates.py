@@ -14,7 +14,7 @@ class QualityGates:
     max_residual: float = 0.06
     """Largest residual of the landmarks' fit, as a share of the face's width."""
     max_roll_deg: float = 60.0
-    """Largest tilt of the head in the photo (coarse poses are not judged by it)."""
+    """Largest tilt of the head in the photo (not applied to coarse poses)."""
     max_pitch_deg: float = 60.0
     """Largest angle of the camera above or below the head."""
     max_outside: float = 0.35

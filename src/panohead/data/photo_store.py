@@ -51,7 +51,7 @@ class PhotoStore:
             )
         except RuntimeError as error:  # out of memory
             raise PanoHeadError(
-                f"{len(chosen)} photos take {bytes_needed(dataset) / 1e9:.1f} GB, which {device} has not free; "
+                f"{len(chosen)} photos take {bytes_needed(dataset) / 1e9:.1f} GB, more than is free on {device}; "
                 "choose another cache"
             ) from error
         broken = self._fill(dataset, chosen, on_progress or (lambda done, total: None))
