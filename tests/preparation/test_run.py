@@ -24,8 +24,7 @@ from panohead.cli.main import main
 from panohead.data.dataset import open_dataset
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
-from panohead.preparation import process_photo as prepare_one
-from panohead.preparation import worker_pool as worker_pool
+from panohead.preparation import process_photo, worker_pool
 from panohead.preparation.files import RESUME_LOG
 from panohead.preparation.records import PhotoRecord
 from panohead.preparation.report import write_report
@@ -185,7 +184,7 @@ def _dies(ref: PhotoRef, settings: PrepareSettings, detectors: Any) -> PhotoReco
         os._exit(3)
     if "p02" in ref.name:
         raise ValueError("odd <file>")
-    return prepare_one.process_photo(ref, settings, detectors)
+    return process_photo.process_photo(ref, settings, detectors)
 
 
 def test_unexpected_errors_are_the_photos_reason(
