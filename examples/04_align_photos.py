@@ -16,8 +16,7 @@ from PIL import Image
 from skimage import data
 
 from panohead import Camera
-from panohead.preparation.run import prepare
-from panohead.preparation.settings import PrepareSettings
+from panohead.preparation import PrepareSettings, prepare
 
 
 def main(out: Path, photos: Path | None) -> None:

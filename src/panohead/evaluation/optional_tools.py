@@ -73,17 +73,17 @@ class AlignerPose:
     name = "panohead.alignment.align with mediapipe"
 
     def __init__(self) -> None:
-        from panohead.alignment.detectors import AlignmentTools
+        from panohead.alignment.detectors import Detectors
 
         _mediapipe("finding the camera of a picture")
-        self._tools = AlignmentTools()
+        self._tools = Detectors()
 
     def camera(self, image: Float[Tensor, "3 height width"]) -> tuple[Camera, str] | None:
         """Camera and kind ("face", "coarse") of a picture in [-1, 1]."""
-        from panohead.alignment.align import align
+        from panohead.alignment.head_alignment import align_image
 
         with _unwarned():
-            found = align(pixels(enlarged(image, _ALIGNER_SIDE)), self._tools)
+            found = align_image(pixels(enlarged(image, _ALIGNER_SIDE)), self._tools)
         if found is None or found.method.startswith("outline"):
             return None
         return found.camera, found.kind

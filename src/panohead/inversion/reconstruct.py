@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
 from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
@@ -39,7 +39,7 @@ def reconstruct(
     loss: ImageLoss | None = None,
     seed: int | None = None,
     log: OptimizationLog | None = None,
-    tools: AlignmentTools | None = None,
+    tools: Detectors | None = None,
 ) -> ReconstructedHead:
     """Find the w of one person in 1 to 8 photos and tune a copy of the generator to them (paper section 4.4).
 
