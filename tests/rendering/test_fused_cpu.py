@@ -11,10 +11,11 @@ from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.ops.cpu.jit import available
+from panohead.randomness import RenderRandomness
 from panohead.rendering import fused_cpu
 from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, first_depths
+from panohead.rendering.renderer import RayRendering, RenderConfig, first_depths
 from panohead.rendering.renderer import render_rays as plain_render
 from panohead.rendering.trigrid import EG3D_AXES, PANOHEAD_AXES, unflatten_planes
 from parity import golden, recipe
@@ -53,24 +54,24 @@ def view(count: int, batch: int = 1) -> tuple[Tensor, Tensor]:
 
 
 def render_both(
-    field: TriGridField, rays: tuple[Tensor, Tensor], config: RenderConfig, randomness: RayRandomness
+    field: TriGridField, rays: tuple[Tensor, Tensor], config: RenderConfig, randomness: RenderRandomness
 ) -> tuple[RayRendering, RayRendering]:
     """By the compiled kernel, and plainly."""
     depths = first_depths(*rays, config, randomness.jitter(rays[0], config.depth_samples))
-    u = randomness.u(rays[0], config.importance_samples) if config.importance_samples else None
+    u = randomness.quantiles(rays[0], config.importance_samples) if config.importance_samples else None
     fused = fused_cpu.render_rays(field, *rays, depths, u, crop_margin=config.crop_margin)
     return RayRendering(*fused), plain_render(field, *rays, config, randomness)
 
 
-def draw(rays: tuple[Tensor, Tensor], config: RenderConfig) -> RayRandomness:
+def draw(rays: tuple[Tensor, Tensor], config: RenderConfig) -> RenderRandomness:
     """Random numbers that both renderers are given."""
     random = torch.Generator().manual_seed(3)
     shape = rays[0].shape[:2]
     jitter = torch.rand(*shape, config.depth_samples, generator=random)
     if not config.importance_samples:
-        return RayRandomness(ray_jitter=jitter)
+        return RenderRandomness(ray_jitter=jitter)
     u = torch.rand(shape.numel(), config.importance_samples, generator=random)
-    return RayRandomness(ray_jitter=jitter, importance_u=u)
+    return RenderRandomness(ray_jitter=jitter, importance_u=u)
 
 
 def assert_same(ours: RayRendering, plain: RayRendering) -> None:
@@ -104,11 +105,11 @@ def test_original_numbers(name: str) -> None:
         crop_margin=case["call"].get("triplane_crop", 0.1),
         official_missed_rays=True,
     )
-    randomness = RayRandomness(ray_jitter=0.5, importance_u=0.5)
+    randomness = RenderRandomness(ray_jitter=0.5, importance_u=0.5)
     if name != "half":
         jitter = golden.uniform(f"rend/{name}/jitter", (2, 64, 12, 1))[..., 0]
         u = golden.uniform(f"rend/{name}/u", (128, 12)) if config.importance_samples else None
-        randomness = RayRandomness(ray_jitter=jitter, importance_u=u)
+        randomness = RenderRandomness(ray_jitter=jitter, importance_u=u)
     rays = rays_from_camera(Camera.from_label(golden.tensor("renderer", "labels")), 8)
     field = TriGridField(unflatten_planes(planes, case["D"]), decoder, config.box_warp)
     result, _ = render_both(field, rays, config, randomness)

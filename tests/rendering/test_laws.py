@@ -6,17 +6,18 @@ import pytest
 import torch
 
 from panohead.geometry import Camera, rays_from_camera
+from panohead.randomness import RenderRandomness
 from panohead.rendering.compositing import composite, interval_weights
 from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.dispatch import density
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness, RenderConfig, render_rays
+from panohead.rendering.renderer import RenderConfig, render_rays
 from panohead.rendering.sampling import ray_box_limits, stratified_depths
 from panohead.rendering.trigrid import EG3D_AXES, sample_trigrid
 from rendering.analytic import RADIUS, Ball, chord, optical_depth
 
 FINE = RenderConfig(depth_samples=400, importance_samples=400, crop_margin=0.0)
-EVEN = RayRandomness(ray_jitter=0.5, importance_u=torch.linspace(0.001, 0.999, 400)[None])
+EVEN = RenderRandomness(ray_jitter=0.5, importance_u=torch.linspace(0.001, 0.999, 400)[None])
 
 
 def _rays_at(distances: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,7 +178,7 @@ def test_gradients_through_the_renderer_agree_with_finite_differences(activation
     def image(planes: torch.Tensor, hidden: torch.Tensor, output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         weights = DecoderWeights(hidden, decoder.hidden_bias, output, decoder.output_bias, decoder.activation)
         field = TriGridField(planes, weights, 1.0)
-        result = render_rays(field, origins, directions, config, RayRandomness(ray_jitter=0.5))
+        result = render_rays(field, origins, directions, config, RenderRandomness(ray_jitter=0.5))
         return result.features, result.weight_sum
 
     inputs = tuple(t.requires_grad_(True) for t in (planes, decoder.hidden_weight, decoder.output_weight))
@@ -201,7 +202,7 @@ def test_batch_equals_one_by_one_but_for_the_shared_depth_range() -> None:
     camera = Camera.from_label(torch.stack([Camera.orbit(0).to_label(), Camera.orbit(120).to_label()]))
     origins, directions = rays_from_camera(camera, 4)
     config = RenderConfig(depth_samples=12, importance_samples=12)
-    even = RayRandomness(ray_jitter=0.5, importance_u=0.3)
+    even = RenderRandomness(ray_jitter=0.5, importance_u=0.3)
     both = render_rays(TriGridField(planes, decoder, 1.0), origins, directions, config, even)
     for i in range(2):
         one = render_rays(

@@ -6,15 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from panohead.randomness import RenderRandomness
 from panohead.stylegan.discriminator_blocks import DiscriminatorBlock, DiscriminatorEpilogue, MinibatchStd
 from panohead.stylegan.layers import Convolution, FullyConnected, normalize_second_moment
 from panohead.stylegan.mapping import MappingNetwork
 from panohead.stylegan.synthesis import BlockConfig, SynthesisBlock
-from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer, ToRGB
+from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB
 from parity import golden
 
 _, META = golden.load("ops")
-CONST, NONE = PixelNoise(mode="const"), PixelNoise(mode="none")
+CONST, NONE = RenderRandomness(noise_mode="const"), RenderRandomness(noise_mode="none")
 HALF = math.sqrt(0.5)
 
 
@@ -55,12 +56,12 @@ def test_convolution(key: str, layer: Convolution, gain: float) -> None:
 
 @pytest.mark.parametrize("noise", [CONST, NONE])
 @pytest.mark.parametrize("fused", [True, False])
-def test_synthesis_layer(noise: PixelNoise, fused: bool) -> None:
+def test_synthesis_layer(noise: RenderRandomness, fused: bool) -> None:
     x, w = _input("ops/cx"), _input("ops/wv")
     plain = _filled(SynthesisLayer(5, 6, w_dim=24, resolution=16), "slayer_u1.")
-    golden.assert_close("ops", f"mod_slayer_u1_{noise.mode}", plain(x, w, noise=noise, fused=fused))
+    golden.assert_close("ops", f"mod_slayer_u1_{noise.noise_mode}", plain(x, w, randomness=noise, fused=fused))
     up = _filled(SynthesisLayer(5, 6, w_dim=24, resolution=32, up=2, conv_clamp=2.0), "slayer_u2.")
-    golden.assert_close("ops", f"mod_slayer_u2_{noise.mode}", up(x, w, noise=noise, fused=fused))
+    golden.assert_close("ops", f"mod_slayer_u2_{noise.noise_mode}", up(x, w, randomness=noise, fused=fused))
 
 
 def test_to_rgb() -> None:
@@ -84,18 +85,18 @@ def _assert_pair(key: str, result: tuple[Tensor, Tensor | None]) -> None:
 def test_synthesis_blocks() -> None:
     x, image, ws = _input("ops/cx"), _input("ops/img"), _input("ops/ws3")
     first = _filled(_block(0, 4), "sblk_first.")
-    _assert_pair("mod_sblk_first", first(None, None, ws[:, :2], noise=CONST))
+    _assert_pair("mod_sblk_first", first(None, None, ws[:, :2], randomness=CONST))
     skip = _filled(_block(5, 32, is_last=True), "sblk_skip.")
-    _assert_pair("mod_sblk_skip", skip(x, image, ws, noise=CONST))
+    _assert_pair("mod_sblk_skip", skip(x, image, ws, randomness=CONST))
     resnet = _filled(_block(5, 32, is_last=True, architecture="resnet"), "sblk_resnet.")
-    _assert_pair("mod_sblk_resnet", resnet(x, None, ws, noise=CONST))
+    _assert_pair("mod_sblk_resnet", resnet(x, None, ws, randomness=CONST))
 
 
 def test_block_without_upsampling_leaves_its_image_alone() -> None:
     image = _input("ops/img")
     before = image.clone()
     block = _filled(_block(5, 16, upsample=False), "sblk_noup.")
-    _assert_pair("mod_sblk_noup", block(_input("ops/cx"), image, _input("ops/ws3"), noise=NONE))
+    _assert_pair("mod_sblk_noup", block(_input("ops/cx"), image, _input("ops/ws3"), randomness=NONE))
     assert torch.equal(image, before), "the original adds into its input; this one must not"
 
 

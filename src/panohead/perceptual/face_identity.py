@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.ops.pixels import image_to_uint8
 
 _DLIB_SIDE = 256
 _ARCFACE_SIDE = 112
@@ -103,5 +103,4 @@ def _at_least(image: Float[Tensor, "3 height width"], side: int) -> Tensor:
 
 
 def _pixels(image: Float[Tensor, "3 height width"]) -> np.ndarray:
-    values = (image.detach().float().cpu() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(values.permute(1, 2, 0).numpy())
+    return np.ascontiguousarray(image_to_uint8(image.cpu()).permute(1, 2, 0).numpy())
