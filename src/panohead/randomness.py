@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -33,7 +33,7 @@ class RenderRandomness:
     generator: torch.Generator | None = None
 
     @classmethod
-    def even(cls, *, generator: torch.Generator | None = None) -> Self:
+    def even(cls, *, generator: torch.Generator | None = None) -> "RenderRandomness":
         """Return rays sampled in the middle of every stratum and at even quantiles, with stored noise maps.
 
         Args:
@@ -42,7 +42,9 @@ class RenderRandomness:
         return cls(noise_mode="const", ray_jitter=0.5, importance_u="even", generator=generator)
 
     @classmethod
-    def seeded(cls, seed: int, *, noise_mode: NoiseMode = "const", device: torch.device | str = "cpu") -> Self:
+    def seeded(
+        cls, seed: int, *, noise_mode: NoiseMode = "const", device: torch.device | str = "cpu"
+    ) -> "RenderRandomness":
         """Return random numbers all drawn from a generator of their own on ``device``, seeded by ``seed``."""
         return cls(noise_mode=noise_mode, generator=torch.Generator(device).manual_seed(seed))
 
