@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from panohead.randomness import RenderRandomness
 from panohead.stylegan.discriminator_blocks import DiscriminatorBlock, DiscriminatorEpilogue, MinibatchStd
 from panohead.stylegan.layers import Convolution, FullyConnected, normalize_second_moment
-from panohead.stylegan.mapping import MappingNetwork
+from panohead.stylegan.mapping import MappingNetwork, Truncation
 from panohead.stylegan.synthesis import BlockConfig, SynthesisBlock
 from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB
 from parity import golden
@@ -122,17 +122,17 @@ def test_minibatch_statistics_refuse_a_batch_they_cannot_split() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "options"),
+    ("key", "truncation"),
     [
-        ("a", {}),
-        ("b", {"truncation_psi": 0.7}),
-        ("c", {"truncation_psi": 0.6, "truncation_cutoff": 3}),
-        ("d", {"truncation_psi": 0.5, "truncation_cutoff": 14}),
+        ("a", None),
+        ("b", Truncation(0.7)),
+        ("c", Truncation(0.6, 3)),
+        ("d", Truncation(0.5, 14)),
     ],
 )
-def test_mapping(key: str, options: dict[str, float]) -> None:
+def test_mapping(key: str, truncation: Truncation | None) -> None:
     mapping = _filled(MappingNetwork(10, 25, 14, num_ws=8, num_layers=2), f"map_{key}.mapping.")
-    result = mapping(_input("ops/zz"), _input("ops/cc"), **options)
+    result = mapping(_input("ops/zz"), _input("ops/cc"), truncation=truncation)
     golden.assert_close("ops", f"mod_map_{key}.mapping", result)
 
 
@@ -143,7 +143,7 @@ def test_mappings_without_latent_without_label_and_for_the_camera() -> None:
     unconditional = _filled(MappingNetwork(10, 0, 14, num_ws=3, num_layers=3), "map_nc.mapping.")
     golden.assert_close("ops", "mod_map_nc.mapping", unconditional(z, None))
     camera = MappingNetwork(10, 25, 3, num_ws=1, num_layers=2, last_activation="linear", lr_multiplier=1.0)
-    result = _filled(camera, "t_mapping.")(z, label, truncation_psi=0.7, truncation_cutoff=14)
+    result = _filled(camera, "t_mapping.")(z, label, truncation=Truncation(0.7, 14))
     golden.assert_close("ops", "mod_t_mapping", result)
 
 
@@ -157,7 +157,7 @@ def test_truncation_reaches_the_mean_and_spares_the_rest() -> None:
     mapping = MappingNetwork(4, 0, 6, num_ws=5, num_layers=2)
     mapping.w_avg.copy_(torch.arange(6.0))
     ws = mapping(torch.randn(2, 4, generator=torch.Generator().manual_seed(0)), None)
-    truncated = mapping.truncate(ws, 0.0, 2)
+    truncated = mapping.truncate(ws, Truncation(0.0, 2))
     torch.testing.assert_close(truncated[:, :2], torch.arange(6.0).expand(2, 2, 6))
     assert torch.equal(truncated[:, 2:], ws[:, 2:])
 

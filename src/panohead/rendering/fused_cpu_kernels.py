@@ -149,7 +149,7 @@ def _neighbors(coordinate: Any, size: Any) -> Any:
 
 
 @_inner(forceinline=True)
-def _note(texels: Any, block: Any, row: Any, at: Any, offset: Any, weight: Any) -> None:
+def _add_corner(texels: Any, block: Any, row: Any, at: Any, offset: Any, weight: Any) -> None:
     """Note one texel of a sample with its weight, and fetch it (its first 32 channels)."""
     block.corners[row, at], block.weights[row, at] = offset, weight
     _prefetch(texels, offset)
@@ -172,14 +172,14 @@ def _locate_in(plane: Any, x: Any, y: Any, z: Any, grid: Any, block: Any, row: A
     y0, y1, z0, z1 = y0 * strides[2], y1 * strides[2], z0 * strides[1], z1 * strides[1]
     a, b, c, d = left * lower, right * lower, left * upper, right * upper
     at = 8 * plane
-    _note(texels, block, row, at, x0 + y0 + z0, a * front)
-    _note(texels, block, row, at + 1, x1 + y0 + z0, b * front)
-    _note(texels, block, row, at + 2, x0 + y1 + z0, c * front)
-    _note(texels, block, row, at + 3, x1 + y1 + z0, d * front)
-    _note(texels, block, row, at + 4, x0 + y0 + z1, a * back)
-    _note(texels, block, row, at + 5, x1 + y0 + z1, b * back)
-    _note(texels, block, row, at + 6, x0 + y1 + z1, c * back)
-    _note(texels, block, row, at + 7, x1 + y1 + z1, d * back)
+    _add_corner(texels, block, row, at, x0 + y0 + z0, a * front)
+    _add_corner(texels, block, row, at + 1, x1 + y0 + z0, b * front)
+    _add_corner(texels, block, row, at + 2, x0 + y1 + z0, c * front)
+    _add_corner(texels, block, row, at + 3, x1 + y1 + z0, d * front)
+    _add_corner(texels, block, row, at + 4, x0 + y0 + z1, a * back)
+    _add_corner(texels, block, row, at + 5, x1 + y0 + z1, b * back)
+    _add_corner(texels, block, row, at + 6, x0 + y1 + z1, c * back)
+    _add_corner(texels, block, row, at + 7, x1 + y1 + z1, d * back)
 
 
 @_inner(forceinline=True)
@@ -280,7 +280,7 @@ def _collect(rays: Any, ray: Any, samples: Any, position: Any, total: Any, used:
 
 
 @_inner()
-def _look(
+def _evaluate(
     rays: Any, ray: Any, samples: Any, total: Any, used: Any, grid: Any, layer: Any, density: Any, block: Any
 ) -> Any:
     """Evaluate the first ``total`` samples in order, front to back, until the ray is opaque.
@@ -446,12 +446,12 @@ def render(
             samples.slot[i], samples.order[i] = _UNKNOWN, i
         for i in range(coarse):
             samples.depth[i] = rays.depths[ray, i]
-        count, used = _look(rays, ray, samples, coarse, np.int64(0), grid, layer, density, block)
+        count, used = _evaluate(rays, ray, samples, coarse, np.int64(0), grid, layer, density, block)
         if fine > 0:
             for i in range(fine):
                 u[i] = rays.u[ray, i]
             _refine(samples, coarse, count, u)
-            count, used = _look(rays, ray, samples, total, used, grid, layer, density, block)
+            count, used = _evaluate(rays, ray, samples, total, used, grid, layer, density, block)
         _march(samples, count)
         distance, ray_weights[ray] = _settle(samples, count, used, shares)
         ray_depths[ray] = min(max(distance, rays.near), rays.far)
