@@ -1,7 +1,7 @@
 """The compiled loops of ``panohead.rendering.fused_gradient``. Importing this module needs numba.
 
-They are those of ``fused_cpu_kernels`` with noise on the densities, and the way back: rays are looked at once more,
-front to back, and the chain rule is applied to a ray while it is in the cache. numba's cache on disk does not see
+They are those of ``fused_cpu_kernels`` with noise on the densities, and the backward pass: rays are evaluated once
+more, front to back, and the chain rule is applied to a ray while it is in the cache. numba's cache on disk does not see
 changes in what is imported from there: after editing that file, remove ``__pycache__/*.nb?``.
 """
 
@@ -37,14 +37,14 @@ _GROUP = 4  # samples that share a load of a weight
 
 
 class ForwardCache(NamedTuple):
-    """What the way back needs, by ray and in the order of depth."""
+    """Samples for the backward pass, by ray and in the order of depth."""
 
     depths: Any
-    noise: Any  # empty where there is none
+    noise: Any  # of the raw densities; empty where there is none
 
 
 class OutputGradients(NamedTuple):
-    """Gradients of the loss with respect to what the way forward gave, by ray."""
+    """Gradients of the loss with respect to the outputs of the forward pass, by ray."""
 
     composites: Any
     depth: Any
@@ -52,7 +52,7 @@ class OutputGradients(NamedTuple):
 
 
 class DecoderGradients(NamedTuple):
-    """Sums of the gradients of the decoder over some rays; ``weight`` is (input, hidden)."""
+    """Gradients of the decoder, summed over some rays; ``weight`` is (input, hidden)."""
 
     weight: Any
     bias: Any
@@ -61,21 +61,21 @@ class DecoderGradients(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """Gradient of the features (summed over the planes) of every sample of every ray, and which were looked at."""
+    """Gradients of the features (summed over the planes) of all samples, and which samples were evaluated."""
 
     features: Any
     live: Any
 
 
 class _Scratch(NamedTuple):
-    """Of one ray: features by slot; by sample noise, share, gradients of share and of density; light by interval."""
+    """Memory for one ray: features by slot; noise, share and gradients by sample; arriving light by interval."""
 
     features: Any
     noise: Any
     share: Any
     share_grad: Any
     density_grad: Any
-    light: Any  # that arrives
+    light: Any  # transmittance in front of the interval
 
 
 @_inner()
@@ -101,7 +101,7 @@ def _evaluate(
     rays: Any, ray: Any, samples: Any, scratch: Any, total: Any, used: Any, grid: Any, layer: Any, density: Any,
     block: Any,
 ) -> Any:  # fmt: skip
-    """``fused_cpu_kernels._evaluate`` with noise on the densities; features are saved by slot."""
+    """``fused_cpu_kernels._evaluate`` with noise on the densities; features stay, by slot."""
     position, absorbed = np.int64(0), _ZERO
     while position < total and absorbed < rays.opaque:
         start = position if position > 0 else 1
@@ -126,7 +126,7 @@ def forward(
     which: Any, rays: Any, noise: Any, grid: Any, layer: Any, density: Any, composites: Any, ray_depths: Any,
     ray_weights: Any, saved: Any,
 ) -> None:  # fmt: skip
-    """Composite the hidden units of the rays of the given numbers; ``u`` and its noise are in order of ``u``.
+    """Composite the hidden units of the rays ``which``; ``u`` and its noise are in order of ``u``.
 
     ``noise`` is (ray, sample), samples of the second pass behind those of the first; empty for none.
     """
@@ -159,6 +159,7 @@ def forward(
 
 @_inner(fastmath=_FAST)
 def _dot(one: Any, other: Any) -> Any:
+    """Scalar product."""
     total = _ZERO
     for i in range(one.shape[0]):
         total += one[i] * other[i]
@@ -167,7 +168,7 @@ def _dot(one: Any, other: Any) -> Any:
 
 @_inner(fastmath=_FAST)
 def _shares(samples: Any, scratch: Any, count: Any) -> Any:
-    """As ``_march`` with opacities instead of weights, and the share of every sample; mean depth and weight."""
+    """As ``_march`` with opacities instead of weights; the share of every sample; sum of depth x share, and weight."""
     opacity, light = samples.weight, scratch.light
     for i in range(count - 1):
         mean = _HALF * (samples.density[i] + samples.density[i + 1]) - _ONE
@@ -190,15 +191,22 @@ def _shares(samples: Any, scratch: Any, count: Any) -> Any:
 def _march_backward(
     samples: Any, scratch: Any, count: Any, distance: Any, distance_grad: Any, weight_grad: Any
 ) -> None:
-    """Gradient of the densities from those of the shares, of the ray's depth and of its weight, back to front."""
+    """Gradient of the densities from those of the shares, of the ray's depth and of its weight, back to front.
+
+    With T_i the light that arrives, a_i the opacity, w_i = a_i T_i and g_i = dL/dw_i: T_{i+1} = T_i (1 - a_i), so
+    dL/da_i = T_i (g_i - B_i) where B_i = a_{i+1} g_{i+1} + (1 - a_{i+1}) B_{i+1} is what the light behind is worth.
+    """
     behind, last = _ZERO, _ZERO
     for i in range(count - 2, -1, -1):
         near, far = samples.depth[i], samples.depth[i + 1]
+        # g_i: an interval's weight goes in halves to its two samples, to the ray's weight and to its mean depth.
         interval_grad = _HALF * (scratch.share_grad[i] + scratch.share_grad[i + 1]) + weight_grad
         interval_grad += distance_grad * (_HALF * (near + far) - distance)
         passed = _ONE - samples.weight[i]
+        # a = 1 - exp(-thickness), so d a / d thickness = 1 - a.
         thickness_grad = scratch.light[i] * (interval_grad - behind) * passed
         behind = interval_grad * samples.weight[i] + (passed + np.float32(1e-10)) * behind
+        # The derivative of softplus: the logistic function of the mean raw density.
         e = _decay(abs(samples.thickness[i]))
         rise = (_ONE if samples.thickness[i] >= _ZERO else e) / (_ONE + e)
         slope = _HALF * thickness_grad * (far - near) * rise
@@ -211,11 +219,11 @@ def _march_backward(
 def _units_backward(
     hidden: Any, slot: Any, share: Any, grad: Any, density_grad: Any, weight: Any, sums: Any
 ) -> None:  # fmt: skip
-    """Hidden units of a slot to the gradient before their activation, in place; its sums over samples."""
+    """Turn hidden units of a slot into the gradient before their activation, in place; add to the sums."""
     for i in range(weight.shape[0]):
         unit = hidden[slot, i]
         sums.density_weight[i] += density_grad * unit
-        # The slope of softplus in terms of its value: 1 - exp(-softplus(x)).
+        # The derivative of softplus in terms of its value: 1 - exp(-softplus(x)).
         before = (share * grad[i] + density_grad * weight[i]) * (_ONE - _decay(unit))
         sums.bias[i] += before
         hidden[slot, i] = before
@@ -241,7 +249,7 @@ def _weight_backward(hidden: Any, features: Any, used: Any, weight: Any) -> None
 
 @_inner()
 def _features_backward(hidden: Any, used: Any, weight: Any, features: Any) -> None:
-    """Gradient before the activation x weight (hidden, channel), to the rows of ``features``."""
+    """Write gradient before the activation x weight (hidden, channel) to the rows of ``features``."""
     channels, width = features.shape[1], hidden.shape[1]
     for row in range(0, used, _GROUP):
         for channel in range(0, channels, WIDTH):
@@ -263,7 +271,7 @@ def backward(
     which: Any, rays: Any, saved: Any, grid: Any, layer: Any, density: Any, weight: Any, grad: Any, sums: Any,
     sampled: Any,
 ) -> None:  # fmt: skip
-    """Gradients of the decoder, summed over the rays of the given numbers, and of every sample's features.
+    """Compute gradients of the decoder, summed over the rays ``which``, and of every sample's features.
 
     ``weight`` is that of ``layer`` as (hidden, channel). ``sums`` are added to.
     """
@@ -303,6 +311,7 @@ def backward(
 
 @_inner()
 def _add(texels: Any, offset: Any, share: Any, row: Any, at: Any, channels: Any) -> None:
+    """Add a row of gradients times a texel's share to the texel."""
     factor = splat(share)
     for channel in range(0, channels, WIDTH):
         store(texels, offset + channel, fma(factor, load(row, at + channel), load(texels, offset + channel)))
@@ -343,7 +352,7 @@ def scatter(which: Any, rays: Any, saved: Any, grid: Any, sampled: Any, plane: A
 
 @_inner(fastmath=_FAST, forceinline=True)
 def _slopes(coordinate: Any, size: Any) -> Any:
-    """Derivatives of both of ``_neighbors``' weights by the coordinate, zero for those outside."""
+    """Derivatives of both of ``_neighbors``' weights with respect to the coordinate, zero for those outside."""
     position = ((coordinate + _ONE) * np.float32(size) - _ONE) * _HALF
     first = int(np.floor(min(max(position, np.float32(-2.0)), np.float32(size + 1))))
     slope = np.float32(size) * _HALF
@@ -352,7 +361,7 @@ def _slopes(coordinate: Any, size: Any) -> Any:
 
 @_inner(forceinline=True)
 def _point_backward(u: Any, v: Any, w: Any, plane: Any, grid: Any, features: Any, at: Any) -> Any:
-    """Gradient by one plane's coordinates of a point: three vectors whose lanes are to be summed."""
+    """Gradient with respect to one plane's coordinates of a point: three vectors whose lanes are to be summed."""
     strides, sizes, texels = grid.strides, grid.sizes, grid.texels
     x0, x1, left, right = _neighbors(u, sizes[2])
     y0, y1, lower, upper = _neighbors(v, sizes[1])
@@ -390,6 +399,7 @@ def _point_backward(u: Any, v: Any, w: Any, plane: Any, grid: Any, features: Any
 @_inner()
 def _ray_backward(rays: Any, ray: Any, saved: Any, grid: Any, sampled: Any, plane: Any, sums: Any) -> None:
     """Lanes of the gradient of a ray by one plane's coordinates: origin in three rows, direction in three."""
+    # A sample is origin + depth x direction: the direction's gradient is depth times the origin's.
     total, channels = sampled.features.shape[1], sampled.features.shape[2]
     u, v, w = grid.axes[3 * plane], grid.axes[3 * plane + 1], grid.axes[3 * plane + 2]
     x, y, z = splat(_ZERO), splat(_ZERO), splat(_ZERO)
@@ -417,7 +427,7 @@ def _ray_backward(rays: Any, ray: Any, saved: Any, grid: Any, sampled: Any, plan
 
 @jit(nogil=True)
 def ray_gradients(which: Any, rays: Any, saved: Any, grid: Any, sampled: Any, origins: Any, directions: Any) -> None:
-    """Gradients of the rays of the given numbers, in world units."""
+    """Write gradients of the rays ``which`` to ``origins`` and ``directions``, per world unit."""
     sums = np.empty((6, WIDTH), np.float32)
     for ray in which:
         origins[ray], directions[ray] = _ZERO, _ZERO
