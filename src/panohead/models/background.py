@@ -32,6 +32,7 @@ class Background(nn.Module):
         """
         missing = self.num_ws - ws.shape[1]
         if missing > 0:
+            # batch num_ws w_dim, the last row standing in for those that a smaller backbone lacks
             ws = torch.cat([ws, ws[:, -1:].expand(-1, missing, -1)], dim=1)
         return self.synthesis(ws[:, : self.num_ws], randomness=randomness)
 
@@ -50,5 +51,6 @@ def composite_over(
         weight_sum: foreground weight, [0, 1].
         antialias: low-pass before the resizing.
     """
+    # batch channel back_height back_width -> batch channel height width
     resized = resize_bilinear(background, foreground.shape[-1], antialias=antialias)
     return foreground + (1 - weight_sum) * resized

@@ -16,6 +16,7 @@ class CameraAlignment(nn.Module):
 
     def __init__(self, z_dim: int, label_dim: int, *, num_layers: int = 2) -> None:
         super().__init__()
+        # Three outputs, one row; linear, so that offsets of either sign and any size are within reach.
         self.mapping = MappingNetwork(
             z_dim, label_dim, 3, num_ws=1, num_layers=num_layers, last_activation="linear", lr_multiplier=1.0
         )

@@ -26,6 +26,7 @@ class Decoder(nn.Module):
 
     def weights(self) -> DecoderWeights:
         """Return the weights as the renderer uses them, learning-rate gains applied."""
+        # hidden channel, hidden; 1 + color hidden, 1 + color
         (hidden, hidden_bias), (output, output_bias) = self.hidden.scaled(), self.output.scaled()
         assert hidden_bias is not None
         assert output_bias is not None

@@ -21,6 +21,7 @@ from panohead.stylegan.synthesis import Architecture
 
 DiscriminatorVariant = Literal["tri", "tri_two_trunks", "dual", "single"]
 
+# RGB image, raw RGB image, mask.
 _INPUT_CHANNELS: dict[str, int] = {"tri": 7, "tri_two_trunks": 6, "dual": 6, "single": 3}
 
 
@@ -100,6 +101,7 @@ class Discriminator(nn.Module):
     def _trunk(self, from_resolution: int, image_channels: int, *, prefix: str) -> nn.ModuleDict:
         """Blocks from ``from_resolution`` down to 8 pixels, by resolution."""
         log2 = self.config.resolution.bit_length() - 1
+        # The highest num_fp16_resolutions resolutions, none under 8 (docs/reference.md 2.11).
         fp16_from = max(2 ** (log2 + 1 - self.config.num_fp16_resolutions), 8)
         blocks = nn.ModuleDict()
         resolution = from_resolution
@@ -140,8 +142,9 @@ class Discriminator(nn.Module):
         # batch 3+3+1 height width -> batch channel 4 4
         x, resized = self._run(self.blocks, self._concat_inputs(image, image_raw, mask))
         if self.mask_blocks is not None:
+            # batch 1 mask_resolution mask_resolution -> batch channel 4 4, added to the images' trunk
             x = x + self._run(self.mask_blocks, self._enlarge_mask(mask, self.config.mask_resolution))[0]
-        label_map = None
+        label_map = None  # batch label_map_dim
         if self.label_mapping is not None:
             label = self._need(label, "label")
             if self.config.label_noise > 0 and len(label) > 1:  # the deviation of one label is not defined
@@ -152,7 +155,7 @@ class Discriminator(nn.Module):
 
     def _concat_inputs(self, image: Tensor, image_raw: Tensor | None, mask: Tensor | None) -> Tensor:
         """Image, raw image and mask at the image's size, as channels: 3 (+ 3 (+ 1))."""
-        parts = [image]
+        parts = [image]  # batch 3 height width each, and batch 1 height width
         if self.config.variant != "single":
             parts.append(self._enlarge(self._need(image_raw, "image_raw"), image.shape[-1]))
         if self.config.variant == "tri":
@@ -163,6 +166,7 @@ class Discriminator(nn.Module):
         return filtered_resizing(x, size, resample_filter=self.resample_filter)
 
     def _enlarge_mask(self, mask: Tensor | None, size: int) -> Tensor:
+        # [0, 1] -> [-1, 1], the range of the images
         return self._enlarge(self._need(mask, "mask"), size) * 2 - 1
 
     def _need(self, x: Tensor | None, name: str) -> Tensor:

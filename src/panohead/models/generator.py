@@ -102,7 +102,7 @@ class Generator(nn.Module):
         """
         return self.mapping_network(
             z,
-            label * self.config.conditioning_scale,
+            label * self.config.conditioning_scale,  # 0 hides the camera: an unconditional generator
             truncation=Truncation(truncation_psi, truncation_cutoff),
             update_w_avg=update_w_avg,
         )
@@ -147,6 +147,7 @@ class Generator(nn.Module):
 
         ``label`` both conditions and is rendered; other arguments as of :meth:`mapping` and :meth:`synthesis`.
         """
+        # batch z_dim -> batch num_ws w_dim, and batch 3
         ws = self.mapping(z, label, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
         offset = self.align_camera(z, label, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
         rendering = self.synthesis(
@@ -182,6 +183,7 @@ class Generator(nn.Module):
             ws_background: another head's ws to take the background from.
             density_noise: standard deviation of the noise on raw densities; None takes the config's.
         """
+        # One value, so that noise maps, rays and density noise draw from the same generator in a fixed order.
         randomness = RenderRandomness(
             noise_mode=noise_mode, ray_jitter=ray_jitter, importance_u=importance_u, generator=generator
         )
@@ -238,7 +240,7 @@ class Generator(nn.Module):
         if background is None:
             background = self.background_features(ws if ws_background is None else ws_background, randomness)
         views = len(foreground.features)
-        if views != len(ws):  # views of one head
+        if views != len(ws):  # views of one head: 1 num_ws w_dim -> view num_ws w_dim
             ws = ws.expand(views, -1, -1)
             background = None if background is None else background.expand(views, -1, -1, -1)
         return self.finish(foreground, background, ws, superresolve=superresolve, randomness=randomness)
@@ -275,6 +277,7 @@ class Generator(nn.Module):
         Cameras and other arguments as of :meth:`render_view`.
         """
         config = self.config.rendering
+        # Training fades the noise out (schedules.Scheduled.density_noise); the config's value is for other uses.
         if density_noise is not None:
             config = replace(config, density_noise=density_noise)
         origins, directions = rays_from_camera(camera, resolution)  # view ray 3

@@ -1,4 +1,4 @@
-"""Super-resolution: feature image and raw image to the final picture (EG3D section 4.2; docs/reference.md 3.12)."""
+"""Super-resolution: feature image and raw image to the final image (EG3D section 4.2; docs/reference.md 3.12)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -24,6 +24,7 @@ class _Shape:
     first_block_upsamples: bool
 
 
+# The paper's models of 128, 256 and 512 pixels; "8xdc" has double channels (docs/reference.md 3.12).
 _SHAPES: dict[str, _Shape] = {
     "2x": _Shape(64, (128, 64), False),
     "4x": _Shape(128, (128, 64), False),
@@ -77,6 +78,7 @@ class SuperResolution(nn.Module):
         shape = _SHAPES[config.kind]
         first, second = config.channels or shape.channels
         self.input_resolution = config.input_resolution
+        # Without upsampling ("2x", "4x") the first block only adds its image to the raw one.
         first_resolution = self.input_resolution * (2 if shape.first_block_upsamples else 1)
         block = BlockConfig(
             conv_clamp=256.0 if config.half_precision else None,
@@ -122,6 +124,7 @@ class SuperResolution(nn.Module):
             features: composited features, background included.
             randomness: source of the noise maps, for a config with noise_mode="random"; None for torch's default one.
         """
+        # batch channel height width -> batch channel input_resolution input_resolution
         if features.shape[-1] != self.input_resolution:
             features = resize_bilinear(features, self.input_resolution, antialias=self.config.antialias)
             image_raw = resize_bilinear(image_raw, self.input_resolution, antialias=self.config.antialias)

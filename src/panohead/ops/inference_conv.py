@@ -82,6 +82,7 @@ def modulated_layer(
     if up == 2 and not is_default_filter(resample_filter):
         return None
     packed = cache.get(weight, up=up == 2)
+    # batch out_channel out_height out_width
     layer = winograd.upconv3x3 if up == 2 else winograd.conv3x3_winograd
     return layer(
         x,

@@ -52,6 +52,7 @@ def upfirdn2d(
     up_x, up_y = (up, up) if isinstance(up, int) else up
     down_x, down_y = (down, down) if isinstance(down, int) else down
     if fir_cpu.unsupported(x, resample_filter, up, down, (padding[2], padding[0])) is None:
+        # (padded size - taps) / down + 1
         size = (
             (height * up_y + padding[2] + padding[3] - 4) // down_y + 1,
             (width * up_x + padding[0] + padding[1] - 4) // down_x + 1,
@@ -66,6 +67,7 @@ def upfirdn2d(
         x = _convolve_channels(x, resample_filter, flip_filter, gain)
     elif gain != 1:
         x = x * gain
+    # batch channel out_height out_width
     return x[:, :, ::down_y, ::down_x]
 
 
@@ -79,6 +81,7 @@ def _convolve_channels(
     channels = x.shape[1]
     if kernel.ndim == 2:
         return F.conv2d(x, kernel.expand(channels, 1, *kernel.shape), groups=channels)
+    # columns, then rows
     x = F.conv2d(x, kernel[:, None].expand(channels, 1, -1, 1), groups=channels)
     return F.conv2d(x, kernel[None, :].expand(channels, 1, 1, -1), groups=channels)
 
@@ -88,6 +91,7 @@ def upsample2d(
 ) -> Float[Tensor, "batch channel out_height out_width"]:
     """Enlarge by ``factor``, keeping the mean; for the 4-tap filter the padding is 2 before and 1 after."""
     taps_x, taps_y = filter_size(resample_filter)
+    # taps - 1 in all: n inputs give factor n outputs
     padding = (
         (taps_x + factor - 1) // 2,
         (taps_x - factor) // 2,
@@ -148,7 +152,7 @@ def conv2d_resample(
     """
     if up > 1 and down > 1:
         raise ValueError("conv2d_resample goes up or down, not both")
-    if not flip_weight:
+    if not flip_weight:  # conv2d correlates; a flipped weight makes it a convolution
         weight = weight.flip([2, 3])
     kernel = weight.shape[-1]
     taps_x, taps_y = filter_size(resample_filter)

@@ -40,6 +40,7 @@ def filtered_resizing(
     if mode == "none":
         return resize_bilinear(x, size, antialias=False)
     if mode == "classic":
+        # twice the size and a rim of one pixel on all sides, which the low-pass of the downsampling uses up
         x = resize_bilinear(upsample2d(x, resample_filter), size * 2 + 2, antialias=False)
         return downsample2d(x, resample_filter, extra_padding=-1)
     if isinstance(mode, float) and 0 < mode < 1:
@@ -59,5 +60,6 @@ def gaussian_blur(
     radius = int(3 * sigma)
     if radius <= 0:
         return x
+    # 2^-(i / sigma)^2, a Gaussian of standard deviation sigma / sqrt(2 ln 2) = 0.85 sigma
     taps = torch.arange(-radius, radius + 1, device=x.device, dtype=torch.float32).div(sigma).square().neg().exp2()
     return upfirdn2d(x, taps / taps.sum(), padding=(radius, radius, radius, radius))

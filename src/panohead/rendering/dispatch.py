@@ -30,14 +30,17 @@ def render(
     """
     randomness = RenderRandomness() if randomness is None else randomness
     rays = ray_origins, ray_directions
+    # 1. Gradients or density noise: one evaluation at the sorted depths of both passes.
     if why_not_in_training(field, config, *rays) is None:
         assert isinstance(field, TriGridField)
         if fused_gradient.unsupported(field, config.depth_samples, *rays) is None:
             return training_render.render_compiled(field, *rays, config, randomness)
         return training_render.render_in_torch(field, *rays, config, randomness)
+    # 2. Inference: everything of a ray within one compiled loop.
     if why_not_fused(field, config, *rays) is None:
         assert isinstance(field, TriGridField)
         return _render_fused(field, *rays, config, randomness)
+    # 3. Any field, device and type.
     return render_rays(field, *rays, config, randomness)
 
 
@@ -96,6 +99,7 @@ def prepare(field: TriGridField) -> TriGridField:
 
 def _padded(field: TriGridField) -> TriGridField:
     """The same field with channels of zeros up to a multiple that the kernel works in."""
+    # Planes of zeros with weights of zero add nothing to the hidden units.
     missing = -field.planes.shape[2] % fused_cpu.CHANNEL_MULTIPLE
     if missing == 0:
         return field

@@ -102,10 +102,11 @@ def render_rays(
         raise ValueError(f"the renderer needs at least 4 samples per ray, not {coarse}")
     u = depths[..., :0] if importance_u is None else importance_u
     limit = field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf
-    near, far = depths.aminmax()
+    near, far = depths.aminmax()  # depth is clamped to the range of the whole batch, as by compositing.clamp_depth
     limits = tuple(np.float32(float(number)) for number in (limit, near, far, _OPAQUE))
     activation = {"none": kernels.LINEAR, "sigmoid": kernels.SIGMOID, "lrelu": kernels.LEAKY}[field.decoder.activation]
     layer, density, color = _layers(field.decoder)
+    # batch ray hidden (linear decoder) or batch ray color, widths rounded up to whole panels
     composites = torch.empty(batch, count, (layer if activation == kernels.LINEAR else color).bias.size)
     ray_depths, weight_sum = torch.empty(batch, count), torch.empty(batch, count)
     planes, order = texel_contiguous(field.planes), _ray_order(count)
@@ -120,6 +121,7 @@ def render_rays(
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, _TILE**2)])
     depth, weight_sum = ray_depths[..., None], weight_sum[..., None]
+    # The padding off; the color layer once per ray.
     if activation == kernels.LINEAR:
         hidden = composites[..., : field.decoder.hidden_bias.shape[0]]
         return field.decoder.color_of_composite(hidden, weight_sum), depth, weight_sum
@@ -151,6 +153,7 @@ def query_density(field: TriGridField, points: Float32[Tensor, "batch point 3"])
 def _texels_are_runs(planes: Tensor) -> bool:
     """True when channels lie side by side and the planes fill their memory (so that it is one array)."""
     strides = planes.stride()
+    # The axes after the batch, by stride: each must step over all smaller ones exactly.
     order = sorted(range(1, 6), key=lambda axis: strides[axis])
     size = 1
     for axis in order:
@@ -201,6 +204,7 @@ def _panels(weight: Float[Tensor, "output input"]) -> Float32[np.ndarray, "panel
     from panohead.ops.cpu.simd import PANEL
 
     padded = F.pad(weight, (0, 0, 0, -weight.shape[0] % PANEL))  # panel*lane input
+    # panel*lane input -> panel lane input -> panel input lane
     return _array(padded.unflatten(0, (-1, PANEL)).transpose(1, 2))
 
 
@@ -214,6 +218,7 @@ def _ray_order(count: int) -> Any:
     side = math.isqrt(count)
     if side * side != count:
         return np.arange(count)
+    # By tile row, tile column, row, column.
     row, column = np.divmod(np.arange(count), side)
     return np.lexsort((column, row, column // _TILE, row // _TILE))
 

@@ -72,6 +72,7 @@ def composite_rays(
         if fine_noise is not None:  # the kernels sort u; every sample keeps its noise
             u, order = u.sort(dim=-1)
             noise = torch.cat([noise, fine_noise.gather(-1, order)], dim=-1)
+    # |x| or |z| above it is empty (density.outside_crop)
     crop = field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf
     decoder = field.decoder
     layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight[0], decoder.output_bias[0]
@@ -121,10 +122,11 @@ class _CompositeRays(torch.autograd.Function):
 
         *tensors, scene = inputs
         planes, hidden_weight, _, _, _, origins, directions = tensors
-        batch, count, coarse = scene.depths.shape
+        batch, count, coarse = scene.depths.shape  # head ray sample
         layer, density, _ = _layers(scene.field.decoder)
         composites = torch.empty(batch, count, layer.bias.size)
         depth, weight_sum = torch.empty(batch, count), torch.empty(batch, count)
+        # depths and noise of all samples in order of depth: all that the backward pass needs besides the inputs
         saved = torch.empty(batch, count, coarse + scene.u.shape[-1]), torch.empty(scene.noise.shape)
         heads, noise = _heads(planes, origins, directions, scene), _array(scene.noise)
         results = [x.numpy() for x in (composites, depth, weight_sum)]
@@ -171,6 +173,7 @@ class _Backward:
         self.batch, self.count, self.total = saved[0].shape
         self.heads = _heads(self.planes, origins, directions, scene)
         self.parts = _parts(self.batch, self.count)
+        # gradients of the samples' features, head ray sample channel, and which samples were evaluated
         features = torch.empty(self.batch, self.count, self.total, self.planes.shape[2])
         live = torch.empty(self.batch, self.count, self.total, dtype=torch.bool)
         self.sampled = [kernels.Sampled(features[i].numpy(), live[i].numpy()) for i in range(self.batch)]
@@ -203,11 +206,13 @@ class _Backward:
             )  # fmt: skip
 
         run(work, list(range(len(self.parts))))
+        # Partial sums of the tasks, always added in the same order.
         in_weight, bias, density_weight, density_bias = (x.sum(dim=0) for x in sums)
         return [in_weight[:, :hidden].T / 3, bias[:hidden], density_weight[:hidden], density_bias[0]]
 
     def plane_gradients(self) -> Tensor:
         """Gradient of the tri-grid, in its layout of memory."""
+        # batch 3 depth height width channel
         texels = torch.zeros(self.planes.permute(0, 1, 3, 4, 5, 2).shape)
         planes, order = texels.permute(0, 1, 5, 2, 3, 4), _ray_order(self.count)
         strides = planes.stride()
@@ -250,5 +255,6 @@ def _composite_plainly(tensors: list[Tensor], scene: _Scene, depths: Tensor, noi
     # batch ray sample 3 -> batch ray*sample 3
     points = (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
     features = replace(scene.field, planes=planes, decoder=decoder).features(points)
+    # batch ray*sample -> batch ray sample
     empty = (points[..., [0, 2]].abs() > scene.crop).any(dim=-1).reshape(depths.shape)
     return composite_hidden(features, decoder, depths, empty=empty, noise=noise if noise.numel() else None)

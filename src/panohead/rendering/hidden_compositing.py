@@ -60,8 +60,9 @@ def _march(
     """Raw density "batch ray sample" to every sample's weight, mean depth and weight of the ray."""
     density = density if noise is None else density + noise
     density = density if empty is None else density.masked_fill(empty, EMPTY)
-    weights = interval_weights(density, depths)
+    weights = interval_weights(density, depths)  # batch ray interval
     weight_sum = weights.sum(dim=-1, keepdim=True)
+    # half of both intervals that a sample borders, as in compositing.composite: batch ray sample
     shares = (F.pad(weights, (1, 0)) + F.pad(weights, (0, 1))) / 2
     return shares, (shares * depths).sum(dim=-1, keepdim=True) / weight_sum, weight_sum
 
@@ -104,6 +105,7 @@ class _CompositeHidden(torch.autograd.Function):
         density, shares, depth, weight_sum = ctx.march
         samples = shares.shape[-1]
         per_ray = hidden.reshape(-1, samples, hidden.shape[-1])
+        # gradient of the composited hidden units, batch*ray hidden
         composited = per_ray.new_zeros(per_ray[:, 0].shape) if grads[0] is None else grads[0].flatten(0, 1)
         out_grads = [torch.bmm(per_ray, composited[:, :, None]).reshape(shares.shape), grads[1], grads[2]]
         given = [(x, grad) for x, grad in zip((shares, depth, weight_sum), out_grads, strict=True) if grad is not None]

@@ -114,6 +114,7 @@ def render_rays(
         noise = density_noise(depths, config, randomness)
         if noise is not None:
             density = density + noise.reshape(density.shape)
+        # After the noise, so that cropped samples stay exactly empty.
         density = clean_density(
             density,
             points,
@@ -138,7 +139,9 @@ def render_rays(
         features = torch.cat([features, fine_features], dim=-2)
         features = features.gather(-2, order[..., None].expand(-1, -1, -1, features.shape[-1]))
 
+    # batch ray sample channel -> batch ray channel
     result = composite(features, density, depths)
+    # Fields with ``evaluate`` composited hidden units; ``finish`` applies the color layer once per ray.
     finish = getattr(field, "finish", None)
     rendered = result.features if finish is None else finish(result.features, result.weight_sum)
     if config.white_background:

@@ -32,7 +32,8 @@ def render_compiled(
     depths = first_depths(ray_origins, ray_directions, config, randomness.jitter(ray_origins, config.depth_samples))
     coarse_noise, u, fine_noise = density_noise(depths, config, randomness), None, None
     if config.importance_samples > 0:
-        u = randomness.quantiles(ray_origins, config.importance_samples)
+        u = randomness.quantiles(ray_origins, config.importance_samples)  # batch ray fine
+        # Drawn after u as in the reference, which draws it when the fine depths are known; only the shape counts.
         fine_noise = density_noise(u, config, randomness)
     composited = fused_gradient.composite_rays(
         field,
@@ -55,6 +56,7 @@ def render_in_torch(
     randomness: RenderRandomness,
 ) -> RayRendering:
     """Render rays on any device in PyTorch; differentiable in planes, decoder and rays."""
+    # batch ray coarse+fine, both in order of depth
     depths, noise = _all_depths(field, ray_origins, ray_directions, config, randomness)
     points = _points(ray_origins, ray_directions, depths)
     empty = _empty(points, depths, config)
@@ -84,13 +86,14 @@ def _all_depths(
     if config.importance_samples == 0:
         return depths, noise
     points = _points(origins, directions, depths)
-    density = _density(field, points).reshape(depths.shape)
+    density = _density(field, points).reshape(depths.shape)  # batch ray coarse
     density = density if noise is None else density + noise
     empty = _empty(points, depths, config)
     density = density if empty is None else density.masked_fill(empty, EMPTY)
     u = randomness.quantiles(origins, config.importance_samples)
     fine = importance_depths(depths, interval_weights(density, depths), u)
     depths, order = torch.cat([depths, fine], dim=-1).sort(dim=-1)
+    # Every sample keeps its noise through the sorting.
     fine_noise = density_noise(fine, config, randomness)
     if noise is not None and fine_noise is not None:
         noise = torch.cat([noise, fine_noise], dim=-1).gather(-1, order)

@@ -117,6 +117,7 @@ class _SampleTrigrid(torch.autograd.Function):
                 )
 
             run(fill, _parts(points))
+        # batch 3 channel depth height width, batch point 3
         return grad_planes, grad_points, None, None
 
 

@@ -71,6 +71,7 @@ class DiscriminatorBlock(nn.Module):
             x = from_image if x is None else x + from_image
         image = downsample2d(image, self.resample_filter) if self.architecture == "skip" and image is not None else None
         assert x is not None
+        # conv1 halves the resolution: batch out_channels half_height half_width
         if self.skip is None:
             return self.conv1(self.conv0(x)), image
         # sqrt 0.5 on both paths: the sum of two unit variances is one again.
@@ -104,8 +105,9 @@ class MinibatchStd(nn.Module):
             raise ValueError(f"a batch of {batch} cannot be split into groups of {group} for the minibatch statistics")
         # group batch/group statistic channel/statistic height width
         y = x.reshape(group, -1, self.num_channels, channels // self.num_channels, height, width)
-        y = (y - y.mean(dim=0)).square().mean(dim=0)
+        y = (y - y.mean(dim=0)).square().mean(dim=0)  # variance over the group
         y = (y + 1e-8).sqrt().mean(dim=(2, 3, 4))  # batch/group statistic
+        # the same statistic at every pixel of every sample of the group: batch statistic height width
         y = y.reshape(-1, self.num_channels, 1, 1).repeat(group, 1, height, width)
         return torch.cat([x, y], dim=1)
 
@@ -153,12 +155,12 @@ class DiscriminatorEpilogue(nn.Module):
         label_map: Float[Tensor, "batch label_map_dim"] | None,
     ) -> Float[Tensor, "batch 1"]:
         """Return the logits, in float32."""
-        x = x.float()
+        x = x.float()  # batch channel 4 4
         if self.fromrgb is not None:
             assert image is not None
             x = x + self.fromrgb(image.float())
         if self.mbstd is not None:
-            x = self.mbstd(x)
+            x = self.mbstd(x)  # batch channel+1 4 4
         x = self.out(self.fc(self.conv(x).flatten(1)))  # batch label_map_dim (or 1)
         if self.label_map_dim == 0:
             return x

@@ -38,6 +38,7 @@ class FullyConnected(nn.Module):
     ) -> None:
         super().__init__()
         self.activation: Activation = activation
+        # N(0, 1 / lr_multiplier^2), undone by the gain: only Adam's relative step becomes smaller.
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
         self.bias = nn.Parameter(torch.full((out_features,), float(bias_init))) if bias else None
         # Equalized learning rate: He's constant at run time, so that Adam's steps fit weights of unit variance.
@@ -47,6 +48,7 @@ class FullyConnected(nn.Module):
     def forward(self, x: Float[Tensor, "batch in_features"]) -> Float[Tensor, "batch out_features"]:
         """Return the activated outputs, in the type of ``x``."""
         weight, bias = self.scaled()
+        # batch in_features @ in_features out_features
         x = x @ weight.to(x.dtype).T
         return bias_act(x, None if bias is None else bias.to(x.dtype), activation=self.activation)
 
@@ -83,12 +85,14 @@ class Convolution(nn.Module):
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.register_buffer("resample_filter", fir_filter())
+        # Equalized learning rate: 1 / sqrt(fan-in) at run time.
         self.weight_gain = 1 / math.sqrt(in_channels * kernel_size**2)
 
     def forward(
         self, x: Float[Tensor, "batch in_channels height width"], *, gain: float = 1.0
     ) -> Float[Tensor, "batch out_channels out_height out_width"]:
         """Return the activated convolution; ``gain`` scales the output and the clamp alike."""
+        # batch out_channels out_height out_width
         x = conv2d_resample(
             x,
             (self.weight * self.weight_gain).to(x.dtype),

@@ -89,7 +89,7 @@ class MappingNetwork(nn.Module):
             truncation: toward the mean w; None for none.
             update_w_avg: move the running mean of w toward this batch (training).
         """
-        parts = []
+        parts = []  # normalized apart: neither z nor label dominates by its scale
         if self.z_dim > 0:
             assert z is not None
             parts.append(normalize_second_moment(z.float()))
@@ -98,8 +98,9 @@ class MappingNetwork(nn.Module):
             parts.append(normalize_second_moment(self.embed(label.float())))
         w = torch.cat(parts, dim=1)  # batch z_dim+embed_features
         for layer in self.layers.values():
-            w = layer(w)
+            w = layer(w)  # batch w_dim in the end
         if update_w_avg:
+            # w_avg <- mean w + 0.998 (w_avg - mean w)
             self.w_avg.copy_(w.detach().mean(dim=0).lerp(self.w_avg, W_AVERAGE_BETA))
         if self.num_ws is None:
             return w

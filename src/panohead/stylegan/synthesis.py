@@ -124,13 +124,14 @@ class SynthesisBlock(nn.Module):
             x = self.conv1(x, next(rows), randomness=randomness, fused=fused)
         elif self.skip is not None:
             assert x is not None
-            x = x.to(dtype)
+            x = x.to(dtype)  # batch in_channels in_height in_width
             shortcut = self.skip(x, gain=math.sqrt(0.5))
             x = self.conv0(x, next(rows), randomness=randomness, fused=fused)
             # sqrt 0.5 on both paths: the sum of two unit variances is one again.
             x = shortcut + self.conv1(x, next(rows), randomness=randomness, fused=fused, gain=math.sqrt(0.5))
         else:
             assert x is not None
+            # conv0 doubles the resolution where this block does: batch out_channels height width from here on.
             x = self.conv0(x.to(dtype), next(rows), randomness=randomness, fused=fused)
             x = self.conv1(x, next(rows), randomness=randomness, fused=fused)
 
@@ -148,6 +149,7 @@ class SynthesisBlock(nn.Module):
         """Sum of the previous image, enlarged to this resolution, and this block's contribution."""
         if not self.upsample:
             return image + contribution
+        # Three equal ways to enlarge by 2 and add: compiled in place, compiled with gradients, plain.
         if fast_paths.allowed() and not torch.is_grad_enabled() and is_default_filter(self.resample_filter):
             return add_upsampled(image, contribution)
         if torch.is_grad_enabled() and linear_maps.resampling_unsupported(image, self.resample_filter) is None:
@@ -181,6 +183,7 @@ class SynthesisNetwork(nn.Module):
     def __init__(self, config: SynthesisConfig, *, w_dim: int) -> None:
         super().__init__()
         self.config = config
+        # 4, 8, ..., resolution; num_ws = 2 log2(resolution) - 2: two convolutions a block, one in the first, one ToRGB.
         log2 = config.resolution.bit_length() - 1
         resolutions = [2**i for i in range(2, log2 + 1)]
         fp16_from = max(2 ** (log2 + 1 - config.num_fp16_resolutions), 8)
@@ -209,7 +212,7 @@ class SynthesisNetwork(nn.Module):
         self, ws: Float[Tensor, "batch num_ws w_dim"], *, randomness: RenderRandomness | None = None
     ) -> Float[Tensor, "batch image_channels height width"]:
         """Return the image. ``randomness``: noise maps of the layers; None takes the stored ones."""
-        ws = ws.float()
+        ws = ws.float()  # batch num_ws w_dim
         x = image = None
         row = 0
         for block in self.blocks.values():

@@ -47,7 +47,8 @@ class SynthesisLayer(nn.Module):
         self.resolution, self.up, self.use_noise = resolution, up, use_noise
         self.activation: Activation = activation
         self.conv_clamp = conv_clamp
-        self.affine = FullyConnected(w_dim, in_channels, bias_init=1)
+        self.affine = FullyConnected(w_dim, in_channels, bias_init=1)  # the style starts at 1: no modulation
+        # No equalized gain: demodulation cancels any scale of the weight.
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         if use_noise:
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
@@ -81,6 +82,7 @@ class SynthesisLayer(nn.Module):
         noise_map = self._noise_map(x, _STORED_NOISE if randomness is None else randomness)
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
         gain = default_gain(self.activation) * gain
+        # Inference: the shared weight transformed once (Winograd), style on the input, demodulation on the output.
         if fused or not torch.is_grad_enabled():  # equal up to rounding where no gradient is wanted
             fast = modulated_layer(
                 x,
@@ -103,6 +105,7 @@ class SynthesisLayer(nn.Module):
                 return with_gradient
             # Per-sample weights would make the style's gradient a weight gradient.
             fused = fused and (self.weight.requires_grad or not fast_paths.allowed() or x.device.type != "cpu")
+        # Plain PyTorch: batch out_channels out_height out_width
         x = modulated_conv2d(
             x,
             self.weight,
@@ -134,6 +137,7 @@ class SynthesisLayer(nn.Module):
         def plain(
             x: Tensor, weight: Tensor, styles: Tensor, demodulation: Tensor, noise_map: Tensor | None, bias: Tensor
         ) -> Tensor:
+            """The same layer by differentiable PyTorch, for gradients of gradients."""
             x = conv2d_resample(
                 x * styles[:, :, None, None],
                 weight,
@@ -146,6 +150,7 @@ class SynthesisLayer(nn.Module):
             x = x if noise_map is None else x + noise_map
             return bias_act(x, bias, activation=self.activation, gain=gain, clamp=clamp)
 
+        # linear is leaky ReLU of slope 1; no clamp is a clamp at infinity
         ending = Ending(0.2 if self.activation == "lrelu" else 1.0, gain, math.inf if clamp is None else clamp)
         demodulation = demodulation_factors(self.weight, styles)
         settings = gradient_conv.LayerSettings(self.up, ending, plain)
@@ -178,7 +183,7 @@ class ToRGB(nn.Module):
         self.affine = FullyConnected(w_dim, in_channels, bias_init=1)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.weight_gain = 1 / math.sqrt(in_channels)
+        self.weight_gain = 1 / math.sqrt(in_channels)  # equalized learning rate, applied to the style
 
     def forward(
         self, x: Float[Tensor, "batch in_channels height width"], w: Float[Tensor, "batch w_dim"], *, fused: bool = True
@@ -192,5 +197,6 @@ class ToRGB(nn.Module):
             weights = self.weight[:, :, 0, 0] * styles[:, None, :]  # batch out_channels in_channels
             x = pointwise_conv.pointwise(x, weights, self.bias)
             return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
+        # batch out_channels height width; no demodulation, so that the style sets the contrast
         x = modulated_conv2d(x, self.weight, styles, demodulate=False, fused=fused)
         return bias_act(x, self.bias.to(x.dtype), clamp=self.conv_clamp)

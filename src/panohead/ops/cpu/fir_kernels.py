@@ -24,6 +24,7 @@ _inner = partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=_
 def _tap(up: Any, down: Any, before: Any, out: Any, number: Any, size: Any) -> Any:
     """Index and weight of the ``number``-th input under the filter at an output; weight 0 outside the image."""
     first = down * out - before
+    # Inputs lie at multiples of up after the insertion of zeros.
     first = -((-first) // up)  # rounded up: the first input whose place is not before the filter
     index = first + number
     tap = up * index + before - down * out
@@ -41,10 +42,11 @@ def _combine_columns(image: Any, row: Any, out: Any, up: Any, down: Any, before:
     wa, wb = wa * gain, wb * gain
     # Slices, because an index that might be negative keeps LLVM from using vectors.
     to, one, other = row[MARGIN : MARGIN + width], image[a], image[b]
-    if up == 2:
+    if up == 2:  # two of the four taps meet inserted zeros
         for x in range(width):
             to[x] = wa * one[x] + wb * other[x]
         return
+    # Without zeros between them four inputs are under the filter.
     c, wc = _tap(up, down, before, out, np.int64(2), height)
     d, wd = _tap(up, down, before, out, np.int64(3), height)
     wc, wd = wc * gain, wd * gain

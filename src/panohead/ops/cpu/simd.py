@@ -160,6 +160,7 @@ def multiply_block(
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         a, a_offset, a_stride, b, b_offset, c, c_offset, c_stride, depth = arguments
         kinds = signature.args
+        # Addresses of the first element of every row of the left factor.
         first = _address(context, builder, kinds[0], a, a_offset)
         rows = [builder.gep(first, [builder.mul(a_stride, _INDEX(row))]) for row in range(ROWS)]
         panel = _address(context, builder, kinds[3], b, b_offset)
@@ -182,9 +183,11 @@ def _emit_products(builder: Any, rows: list[Any], panel: Any, depth: Any) -> lis
     builder.position_at_end(loop)
     step = builder.phi(_INDEX)
     step.add_incoming(_INDEX(0), before)
+    # Phi nodes: zero on entry, the previous sum afterwards; LLVM keeps them in registers.
     sums = [builder.phi(_VECTOR) for _ in range(ROWS * VECTORS)]
     offset = builder.mul(step, _INDEX(PANEL))
     columns = [_load(builder, builder.gep(panel, [builder.add(offset, _INDEX(v * WIDTH))])) for v in range(VECTORS)]
+    # sums[row, v] += left[row, step] * right[step, v]
     updated = []
     for row in range(ROWS):
         factor = _splat(builder, builder.load(builder.gep(rows[row], [step]), align=4))

@@ -21,6 +21,7 @@ def _data_tile(
     """Transform a 5 x 5 window, scaled by the style, to 9 x 9: per axis five points, then the last four samples."""
     for c in range(0, channels, WIDTH):
         factor = load(style, style_at + c)
+        # Columns: 5 x 5 samples to 9 x 5 in ``work``.
         for j in range(5):
             at, w = base + j * pixel_pitch + c, j * WIDTH
             d0, d1 = load(source, at) * factor, load(source, at + row_pitch) * factor
@@ -36,6 +37,7 @@ def _data_tile(
             store(work, w + 30 * WIDTH, d2)
             store(work, w + 35 * WIDTH, d3)
             store(work, w + 40 * WIDTH, d4)
+        # Rows: 9 x 5 to 9 x 9, each number a matrix product of its own.
         for i in range(9):
             w, to = 5 * i * WIDTH, 9 * i * data_pitch + data_at + c
             d0, d1, d2 = load(work, w), load(work, w + WIDTH), load(work, w + 2 * WIDTH)
@@ -57,6 +59,7 @@ def _ring_tile(
     sums: Any, at: Any, pitch: Any, work: Any, ring: Any, base: Any, ring_rows: Any, row_pitch: Any, row: Any
 ) -> Any:
     """Write 8 x 8 outputs of the transposed convolution to the ring, from 9 x 9 products; one vector of channels."""
+    # Columns: points give even output rows, the last four samples odd ones.
     for j in range(9):
         s, w = at + j * pitch, j * WIDTH
         m0, m1, m2 = load(sums, s), load(sums, s + 9 * pitch), load(sums, s + 18 * pitch)
@@ -67,6 +70,7 @@ def _ring_tile(
         store(work, w + 54 * WIDTH, y3)
         for odd in range(4):
             store(work, w + (18 * odd + 9) * WIDTH, load(sums, s + 9 * (5 + odd) * pitch))
+    # Rows alike; the ring wraps around.
     for i in range(2 * TILE):
         w, to = 9 * i * WIDTH, base + (row + i) % ring_rows * row_pitch
         m0, m1, m2 = load(work, w), load(work, w + WIDTH), load(work, w + 2 * WIDTH)
@@ -152,6 +156,7 @@ def _count_needed(
     inner = min(max(whole_rows * whole_columns - start, 0), count)
     upper = min(max(rows * whole_columns - start, 0), count)
     side = min(max(rows * whole_columns + (columns - whole_columns) * whole_rows - start, 0), count)
+    # Point (i, j) of 9 x 9: the first row also for tiles that are not whole vertically, the first column horizontally.
     needed[:] = inner
     needed[:9] = upper
     needed[::9] = side
@@ -180,9 +185,11 @@ def up_convolve(
 
     The ring (8 * strips + 3 rows) must come zeroed. Tile rows finish the output rows up to two before their last.
     """
+    # One tile more than TILE fits: the transposed convolution has 2 n + 1 outputs.
     down, across = height // TILE + 1, width // TILE + 1
     whole_columns = across - 1 if width % TILE == 0 else across
     data_pitch, sums_pitch = block * (channels + SKEW) + SKEW, block * GROUP + SKEW
+    # One column of zeros before the image; the low-pass reaches one row and column over it.
     row_pitch = (2 * TILE * across + 1) * GROUP
     ring_rows = 2 * TILE * strips + 3
     top = max(first_row - 1, 0)
@@ -203,6 +210,7 @@ def up_convolve(
                     x if inside else patch, base, row_step, channels, channels, style, image * channels, work, data,
                     data_pitch, t * (channels + SKEW),
                 )  # fmt: skip
+            # [tile, in] @ [in, out] at every point, GROUP output channels at a time.
             for panel in range(first_panel, last_panel, GROUP // PANEL):
                 panels = min(GROUP // PANEL, last_panel - panel)
                 _multiply(data, data_pitch, channels, weights, panel, kinds, needed, sums, sums_pitch, panels)

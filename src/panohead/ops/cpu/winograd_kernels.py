@@ -102,6 +102,7 @@ def _data_tile(
     """Transform a 6 x 6 window, scaled by the style, to 36 points: columns, then rows."""
     for c in range(0, channels, WIDTH):
         factor = load(style, style_at + c)
+        # Columns: 6 x 6 samples to 6 points x 6 in ``work``.
         for j in range(6):
             at = base + j * pixel_pitch + c
             d0, d1 = load(source, at) * factor, load(source, at + row_pitch) * factor
@@ -114,6 +115,7 @@ def _data_tile(
             store(work, (18 + j) * WIDTH, v3)
             store(work, (24 + j) * WIDTH, v4)
             store(work, (30 + j) * WIDTH, _at_infinity(d1, d3, d5))
+        # Rows: to 6 x 6 points, each a matrix product of its own.
         for i in range(6):
             at, to = 6 * i * WIDTH, 6 * i * data_pitch + data_at + c
             d0, d1, d2 = load(work, at), load(work, at + WIDTH), load(work, at + 2 * WIDTH)
@@ -141,6 +143,7 @@ def _output_tile(
         store(work, j * WIDTH, y0)
         store(work, (6 + j) * WIDTH, y1)
         store(work, (12 + j) * WIDTH, y2)
+        # The point at infinity adds to the highest power only.
         store(work, (18 + j) * WIDTH, y3 + load(sums, at + (30 + j) * pitch))
     for i in range(rows):
         w, to, n = 6 * i * WIDTH, base + i * row_pitch, noise_at + i * noise_pitch
@@ -167,6 +170,7 @@ def convolve(
     across = (width + TILE - 1) // TILE
     tiles = across * ((height + TILE - 1) // TILE)
     data_pitch, sums_pitch = block * (channels + SKEW) + SKEW, block * GROUP + SKEW
+    # Blocks of tiles whose transformed data fit the cache; all their output channels before the next block.
     for start in range(first_tile, last_tile, block):
         count = min(block, last_tile - start)
         needed[:] = count
@@ -183,6 +187,7 @@ def convolve(
         for panel in range(first_panel, last_panel, GROUP // PANEL):
             panels = min(GROUP // PANEL, last_panel - panel)
             _multiply(data, data_pitch, channels, weights, panel, kinds, needed, sums, sums_pitch, panels)
+            # Channels of this group, without the padding of the last panel.
             end = min(panels * PANEL, outs - panel * PANEL)
             for t in range(count):
                 image, rest = (start + t) // tiles, (start + t) % tiles
