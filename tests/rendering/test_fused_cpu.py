@@ -47,7 +47,7 @@ def make_field(
 
 
 def view(count: int, batch: int = 1) -> tuple[Tensor, Tensor]:
-    """The first ``count`` rays of a picture."""
+    """The first ``count`` rays of an image."""
     side = math.ceil(math.sqrt(count))
     origins, directions = rays_from_camera(Camera.orbit(30, 20).expand(batch), side)
     return origins[:, :count].contiguous(), directions[:, :count].contiguous()
@@ -148,7 +148,7 @@ def test_equals_the_plain_renderer(rays: int, samples: tuple[int, int], options:
 
 @pytest.mark.parametrize("extra", [10.0, 100.0, 2000.0])
 def test_opaque_fields(extra: float) -> None:
-    """Nothing behind a wall is looked at, and nobody can tell."""
+    """Samples behind an opaque wall are not evaluated, which changes nothing."""
     field = make_field()
     bias = field.decoder.output_bias.clone()
     bias[0] += extra
@@ -177,7 +177,7 @@ def test_emptiness() -> None:
 
 
 def test_cropped_texels_are_not_read() -> None:
-    """NaN where only cropped samples would look does no harm: they are skipped, not multiplied by zero."""
+    """NaN where only cropped samples lie does no harm: they are skipped, not multiplied by zero."""
     field, rays, config = make_field(), view(64), RenderConfig(depth_samples=16, importance_samples=16, crop_margin=0.2)
     planes = field.planes.clone()
     planes[:, 0, ..., :3] = math.nan  # x below -0.4, wherever y is
@@ -191,7 +191,7 @@ def test_broken_numbers_show() -> None:
     randomness = draw(rays, config)
     ours, _ = render_both(replace(field, planes=field.planes * math.nan), rays, config, randomness)
     assert bool(ours.features.isnan().any())
-    # Rays that are not numbers see what they like, but nothing outside the tri-grid's memory.
+    # Rays that are not numbers may give anything, but nothing outside the tri-grid's memory.
     render_both(field, (rays[0], rays[1] * math.nan), config, randomness)
 
 
@@ -211,7 +211,7 @@ def test_result_depends_on_neither_threads_nor_neighbors() -> None:
     assert all(bool((a == b).all()) for a, b in zip(alone, together, strict=True))
     shuffled = torch.randperm(225)[:200]
     part = fused_cpu.render_rays(field, rays[0][:, shuffled], rays[1][:, shuffled], depths[:, shuffled], u[:, shuffled])
-    # All but depth, which is clamped to the range of all samples of the call; and the colour layer is torch's own.
+    # All but depth, which is clamped to the range of all samples of the call; and the color layer is torch's own.
     assert bool((part[2] == alone[2][:, shuffled]).all())
     torch.testing.assert_close(part[0], alone[0][:, shuffled], atol=1e-6, rtol=0)
 

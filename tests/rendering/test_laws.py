@@ -1,4 +1,4 @@
-"""The renderer on a ball with a known picture, laws of compositing, and gradients against finite differences."""
+"""The renderer on a ball with a known image, laws of compositing, and gradients against finite differences."""
 
 import math
 
@@ -21,7 +21,7 @@ EVEN = RenderRandomness(ray_jitter=0.5, importance_u=torch.linspace(0.001, 0.999
 
 
 def _rays_at(distances: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Parallel rays along -z that pass the centre at the given distances."""
+    """Parallel rays along -z that pass the center at the given distances."""
     origins = torch.tensor([[[d, 0.0, 2.7] for d in distances]])
     return origins, torch.tensor([0.0, 0.0, -1.0]).expand_as(origins)
 
@@ -39,13 +39,13 @@ def test_depth_of_a_dense_ball_is_its_surface() -> None:
     result = render_rays(Ball(2000.0), *_rays_at(distances), FINE, EVEN)
     expected = torch.tensor([2.7 - chord(d) / 2 for d in distances])
     torch.testing.assert_close(result.depth[0, :, 0], expected, atol=2e-3, rtol=0)
-    # The features are positions: what is seen is the surface point itself.
+    # The features are positions: the composite is the surface point itself.
     surface = torch.tensor([[d, 0.0, chord(d) / 2] for d in distances])
     torch.testing.assert_close(result.features[0], surface, atol=3e-3, rtol=0)
 
 
 def test_depth_of_a_thin_ball_is_its_mean() -> None:
-    """With almost no absorption every part of the chord counts alike, so the mean depth is the centre's."""
+    """With almost no absorption every part of the chord counts alike, so the mean depth is the center's."""
     result = render_rays(Ball(-4.0), *_rays_at([0.0, 0.15]), FINE, EVEN)
     torch.testing.assert_close(result.depth[0, :, 0], torch.full((2,), 2.7), atol=2e-3, rtol=0)
 
@@ -62,7 +62,7 @@ def test_a_camera_sees_a_round_silhouette() -> None:
     assert torch.equal(mask, mask.flip(0))
     assert torch.equal(mask, mask.T)
     seen_radius = 4.2647 * math.tan(math.asin(RADIUS / 2.7)) * 33
-    # Sub-pixel agreement of the area; the silhouette is a circle whose radius exceeds the picture's half.
+    # Sub-pixel agreement of the area; the silhouette is a circle whose radius exceeds the image's half.
     in_image = sum(math.hypot(i - 16, j - 16) < seen_radius for i in range(33) for j in range(33))
     assert abs(int(mask.sum()) - in_image) <= 24
 
@@ -145,7 +145,7 @@ def test_triplane_ignores_the_third_axis_and_depth_one_trigrid_fades() -> None:
     flat = sample_trigrid(planes, points, box_warp=1.0, axes=EG3D_AXES, interpolation="bilinear")
     torch.testing.assert_close(flat, torch.ones(1, 2, 2))
     faded = sample_trigrid(planes[:, :1].expand(1, 3, 2, 1, 8, 8), points, box_warp=1.0)
-    # Plane 0 sees z as its slice: 1 - |t| / 2 with t = 0.2 and 0.8; the other planes see y and x.
+    # Plane 0 has z as its slice: 1 - |t| / 2 with t = 0.2 and 0.8; those of the other planes are y and x.
     torch.testing.assert_close(faded[0, :, 0], torch.tensor([0.9, (0.6 + 0.9 + 0.9) / 3]), atol=1e-6, rtol=0)
 
 

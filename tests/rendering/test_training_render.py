@@ -1,4 +1,4 @@
-"""Rendering as training does against the plain renderer: pictures, every gradient, random numbers, ways out."""
+"""Rendering as training does against the plain renderer: images, every gradient, random numbers, ways out."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -160,7 +160,7 @@ def test_rays_without_weight_are_as_far_as_can_be(implementation: tuple[torch.dt
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_random_numbers_are_drawn_alike(implementation: tuple[torch.dtype, float], noise: float) -> None:
-    """One seed, one picture, whoever renders; and the generator is left in the same state. Also without gradients."""
+    """One seed, one image, whatever renders; and the generator is left in the same state. Also without gradients."""
     dtype, tolerance = implementation
     config, leaves = replace(CONFIG, density_noise=noise), make_leaves(dtype)
     images, states = [], []
