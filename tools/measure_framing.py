@@ -21,7 +21,7 @@ from panohead.data.prepare_run import prepare
 from panohead.data.prepare_settings import PrepareSettings
 from PIL import Image
 
-from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import photograph, shared_lighting, shot_heads, shot_renderers, shots_of
 from panohead.synthetic.views import FOCAL, View
@@ -32,7 +32,7 @@ LARGEST_YAW_DEG, LARGEST_PITCH_DEG = 15.0, 10.0
 
 def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[str, View]:
     """One photo a person, with the person's first expression; returns the true view of each."""
-    config = SynthesisConfig.of_edition(edition, people=people, out=folder, seed=seed, expressions=1)
+    config = SyntheticDatasetConfig.of_edition(edition, people=people, out=folder, seed=seed, expressions=1)
     views = {}
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(people):
