@@ -13,7 +13,6 @@ from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.media.cutout import foreground_colors
 from panohead.media.images import from_uint8, to_pil, to_rgba
-from panohead.ops.pixels import image_from_uint8
 
 Color = tuple[int, int, int]
 
@@ -63,7 +62,7 @@ class Frame:
 
 def _backdrop(background: "Color | Image.Image", width: int, height: int) -> Float[Tensor, "3 height width"]:
     if not isinstance(background, Image.Image):
-        color = image_from_uint8(torch.tensor(background))
+        color = torch.tensor(background, dtype=torch.float32) / 127.5 - 1
         return color[:, None, None].expand(3, height, width)
     image = background.convert("RGB")
     if min(image.size) < 1:
