@@ -27,7 +27,7 @@ from panohead.synthetic.person_images import photograph, shared_lighting, shot_h
 from panohead.synthetic.views import FOCAL, View
 
 WIDER, SIDE = 1.6, 512
-LARGEST_YAW_DEG, LARGEST_PITCH_DEG = 15.0, 10.0
+MAX_YAW_DEG, MAX_PITCH_DEG = 15.0, 10.0
 
 
 def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[str, View]:
@@ -38,7 +38,7 @@ def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[st
     for index in range(people):
         person = sample_person(seed, index)
         rng = person.stream("framing")
-        limits = np.array([LARGEST_YAW_DEG, LARGEST_PITCH_DEG])
+        limits = np.array([MAX_YAW_DEG, MAX_PITCH_DEG])
         yaw, pitch = rng.uniform(-limits, limits)
         view = View(float(yaw), float(pitch))
         name = f"{index:04d}.png"

@@ -19,11 +19,12 @@ from panohead.models.camera_alignment import CameraAlignment
 from panohead.models.decoder import Decoder
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolution
+from panohead.ops import fast_paths
 from panohead.randomness import NoiseMode, RenderRandomness
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRendering
-from panohead.rendering.trigrid import unflatten_planes
+from panohead.rendering.trigrid import texel_order, unflatten_planes, unflatten_texels
 from panohead.stylegan.mapping import MappingNetwork, Truncation
 from panohead.stylegan.synthesis import SynthesisConfig, SynthesisNetwork
 from panohead.stylegan.synthesis_layers import ToRGB
@@ -253,8 +254,14 @@ class Generator(nn.Module):
         Args:
             randomness: noise maps of the backbone; None takes the stored ones.
         """
+        depth = self.config.trigrid_depth
         # batch plane*channel*slice height width -> batch 3 channel slice height width
-        planes = unflatten_planes(self.backbone(ws, randomness=randomness), self.config.trigrid_depth)
+        if torch.is_grad_enabled() and fast_paths.allowed() and ws.device.type == "cpu":
+            # With the channels of a texel side by side in channels-last memory the compiled renderer copies nothing.
+            order = texel_order(self.config.trigrid_channels, depth, device=ws.device)
+            planes = unflatten_texels(self.backbone(ws, randomness=randomness, order=order), depth)
+        else:
+            planes = unflatten_planes(self.backbone(ws, randomness=randomness), depth)
         return TriGridField(
             planes,
             self.decoder.weights(),

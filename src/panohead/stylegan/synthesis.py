@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from panohead.ops import fast_paths
@@ -103,6 +103,7 @@ class SynthesisBlock(nn.Module):
         ws: Float[Tensor, "batch row w_dim"],
         *,
         randomness: RenderRandomness | None = None,
+        order: Int[Tensor, " image_channels"] | None = None,
     ) -> tuple[
         Float[Tensor, "batch out_channels height width"], Float[Tensor, "batch image_channels height width"] | None
     ]:
@@ -111,6 +112,7 @@ class SynthesisBlock(nn.Module):
         Args:
             ws: one row for each convolution, then one for ToRGB.
             randomness: noise maps of the layers; None takes the stored ones.
+            order: numbers of the image's channels in the wanted order, that of ``image`` too; None for their own.
 
         Returns:
             Features, and the sum of the images so far (None where no block made one). Nothing is changed in place.
@@ -137,7 +139,8 @@ class SynthesisBlock(nn.Module):
 
         assert x is not None
         if self.torgb is not None:
-            contribution = self.torgb(x, next(rows), fused=fused).float()  # batch image_channels height width
+            # batch image_channels height width
+            contribution = self.torgb(x, next(rows), fused=fused, order=order).float()
             return x, contribution if image is None else self._enlarge_and_add(image, contribution)
         return x, image if image is None or not self.upsample else upsample2d(image, self.resample_filter)
 
@@ -209,15 +212,25 @@ class SynthesisNetwork(nn.Module):
         return min(self.config.channel_base // resolution, self.config.channel_max)
 
     def forward(
-        self, ws: Float[Tensor, "batch num_ws w_dim"], *, randomness: RenderRandomness | None = None
+        self,
+        ws: Float[Tensor, "batch num_ws w_dim"],
+        *,
+        randomness: RenderRandomness | None = None,
+        order: Int[Tensor, " image_channels"] | None = None,
     ) -> Float[Tensor, "batch image_channels height width"]:
-        """Return the image. ``randomness``: noise maps of the layers; None takes the stored ones."""
+        """Return the image.
+
+        Args:
+            randomness: noise maps of the layers; None takes the stored ones.
+            order: numbers of the image's channels in the wanted order; None for their own.
+        """
         ws = ws.float()  # batch num_ws w_dim
         x = image = None
         row = 0
         for block in self.blocks.values():
             assert isinstance(block, SynthesisBlock)
-            x, image = block(x, image, ws[:, row : row + block.num_conv + block.num_torgb], randomness=randomness)
+            rows = ws[:, row : row + block.num_conv + block.num_torgb]
+            x, image = block(x, image, rows, randomness=randomness, order=order)
             row += block.num_conv  # the row of this block's ToRGB is also that of the next block's first convolution
         assert image is not None
         return image

@@ -3,12 +3,12 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from panohead.ops import fast_paths, gradient_conv, pointwise_conv
 from panohead.ops.bias_act import Activation, bias_act, default_gain
-from panohead.ops.cpu.activation_pass import Ending
+from panohead.ops.cpu.activation_pass import Epilogue
 from panohead.ops.inference_conv import PackedWeights, is_default_filter, modulated_layer, pointwise
 from panohead.ops.modulated_conv import demodulation_factors, modulated_conv2d
 from panohead.ops.resample import conv2d_resample, fir_filter
@@ -151,13 +151,11 @@ class SynthesisLayer(nn.Module):
             return bias_act(x, bias, activation=self.activation, gain=gain, clamp=clamp)
 
         # linear is leaky ReLU of slope 1; no clamp is a clamp at infinity
-        ending = Ending(0.2 if self.activation == "lrelu" else 1.0, gain, math.inf if clamp is None else clamp)
+        ending = Epilogue(0.2 if self.activation == "lrelu" else 1.0, gain, math.inf if clamp is None else clamp)
         demodulation = demodulation_factors(self.weight, styles)
         settings = gradient_conv.LayerSettings(self.up, ending, plain)
-        return gradient_conv.attempt(
-            lambda: gradient_conv.modulated_layer(
-                x, self.weight, styles, demodulation, noise_map, self.bias, settings, self._gradient_weights
-            )
+        return gradient_conv.modulated_layer(
+            x, self.weight, styles, demodulation, noise_map, self.bias, settings, self._gradient_weights
         )
 
     def _noise_map(self, x: Tensor, randomness: RenderRandomness) -> Tensor | None:
@@ -186,17 +184,28 @@ class ToRGB(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels)  # equalized learning rate, applied to the style
 
     def forward(
-        self, x: Float[Tensor, "batch in_channels height width"], w: Float[Tensor, "batch w_dim"], *, fused: bool = True
+        self,
+        x: Float[Tensor, "batch in_channels height width"],
+        w: Float[Tensor, "batch w_dim"],
+        *,
+        fused: bool = True,
+        order: Int[Tensor, " out_channels"] | None = None,
     ) -> Float[Tensor, "batch out_channels height width"]:
-        """Return image channels; ``fused`` as in :func:`panohead.ops.modulated_conv.modulated_conv2d`."""
+        """Return image channels.
+
+        Args:
+            fused: formulation of the convolution, see :func:`panohead.ops.modulated_conv.modulated_conv2d`.
+            order: numbers of the output channels in the wanted order; None for their own.
+        """
         styles = self.affine(w) * self.weight_gain  # batch in_channels
-        fast = pointwise(x, self.weight, styles, self.bias, self.conv_clamp) if fused else None
+        weight, bias = (self.weight, self.bias) if order is None else (self.weight[order], self.bias[order])
+        fast = pointwise(x, weight, styles, bias, self.conv_clamp) if fused else None
         if fast is not None:
             return fast
-        if torch.is_grad_enabled() and pointwise_conv.unsupported(x, self.weight) is None:
-            weights = self.weight[:, :, 0, 0] * styles[:, None, :]  # batch out_channels in_channels
-            x = pointwise_conv.pointwise(x, weights, self.bias)
+        if torch.is_grad_enabled() and pointwise_conv.unsupported(x, weight) is None:
+            # per-sample weights, batch out_channels in_channels
+            x = pointwise_conv.pointwise(x, weight[:, :, 0, 0] * styles[:, None, :], bias)
             return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
         # batch out_channels height width; no demodulation, so that the style sets the contrast
-        x = modulated_conv2d(x, self.weight, styles, demodulate=False, fused=fused)
-        return bias_act(x, self.bias.to(x.dtype), clamp=self.conv_clamp)
+        x = modulated_conv2d(x, weight, styles, demodulate=False, fused=fused)
+        return bias_act(x, bias.to(x.dtype), clamp=self.conv_clamp)
