@@ -26,7 +26,7 @@ from panohead.preparation import run as prepare_run
 from panohead.preparation.files import PhotoRecord
 from panohead.preparation.report import write_report
 from panohead.preparation.run import PrepareSummary, prepare
-from panohead.preparation.sources import list_photos, printable
+from panohead.preparation.sources import list_photos
 
 from .conftest import DrawnSettings
 from .odd_files import ACCEPTED, Odd, broken_photos, encoded, odd_names, whole_photos, write_archives, write_specials

@@ -144,7 +144,7 @@ class Generate(MeshOptions, Model):
     def _write_head(
         self, head: "Head", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
     ) -> list["Image"]:
-        from panohead.gallery import write_turntable, write_views
+        from panohead.gallery import write_meshes, write_turntable, write_views
 
         name = f"seed{seed:04d}"
         images = write_views(
@@ -154,6 +154,6 @@ class Generate(MeshOptions, Model):
             path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.turntable_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, style=style, step=step)
         if self.mesh:
-            self.write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh])
+            write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh], self.mesh_settings())
             step()
         return images
