@@ -88,7 +88,7 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["doctor"]) == 0
     report = capsys.readouterr().out
-    for word in ("torch", "compiled CPU kernels", "ffmpeg", "panohead[face]"):
+    for word in ("torch", "compiled CPU kernels", "ffmpeg", "extra 'face'"):
         assert word in report
 
 

@@ -8,6 +8,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,6 +16,7 @@ from jaxtyping import Float64, Int64
 from markupsafe import Markup
 
 from panohead.reports.charts import MAX_VALUE, Chart, Series, Values
+from panohead.system.text import printable
 
 SERIES_COLORS = 6
 """Number of colors of curves in the style sheet: --s0, --s1, ..."""
@@ -35,6 +37,15 @@ _COLORS = {"#0000e0": "var(--soft)", "#0000e1": "var(--line)"} | {
 _TEXT, _GRID = "#0000e0", "#0000e1"
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A curve, with its smoothed one (itself where nothing is smoothed); y in the units of the axis."""
+
+    x: Values
+    y: Values
+    mean: Values
+
+
 def draw(chart: Chart, identifier: str) -> Markup:
     """Return the chart as an ``<svg>`` element.
 
@@ -44,30 +55,30 @@ def draw(chart: Chart, identifier: str) -> Markup:
     logarithmic = chart.logarithmic
     curves = [np.log10(s.y) if logarithmic else s.y for s in chart.series]
     means = [smoothed(y.clip(*_usual(y))) if chart.smooth and len(y) >= _MIN_TO_SMOOTH else y for y in curves]
-    y_low, y_high = _limits([*(_usual(y) for y in curves), *means], margin=0.06)
-    x_low, x_high = _limits([s.x for s in chart.series], margin=0.0)
+    y_low, y_high = _limits(np.concatenate([*(_usual(y) for y in curves), *means]), margin=0.06)
+    x_low, x_high = _limits(np.concatenate([s.x for s in chart.series]), margin=0.0)
     # Outliers are cut off; far ones would only make long numbers.
     reach = y_high - y_low
     curves = [y.clip(y_low - reach, y_high + reach) for y in curves]
-    lines = [(s.x, y, mean) for s, y, mean in zip(chart.series, curves, means, strict=True)]
+    lines = [_Line(s.x, y, mean) for s, y, mean in zip(chart.series, curves, means, strict=True)]
     svg = _plot(lines, (x_low, x_high), (y_low, y_high), logarithmic, identifier)
     root = _cleaned(svg)
     root.set("class", "chart")
     root.set("role", "img")
     labels = ", ".join(s.label for s in chart.series)
-    root.set("aria-label", f"{chart.title} against {chart.x_label}: {labels}")
+    root.set("aria-label", printable(f"{chart.title} against {chart.x_label}: {labels}"))
     root.extend(_hints(chart, x_low, x_high))
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
 def _plot(
-    lines: Sequence[tuple[Values, Values, Values]],
+    lines: Sequence[_Line],
     x_limits: tuple[float, float],
     y_limits: tuple[float, float],
     logarithmic: bool,
     identifier: str,
 ) -> bytes:
-    """Draw curves (x, y, smoothed y) on one pair of axes; y is given as its logarithm where the axis is logarithmic."""
+    """Draw curves on one pair of axes; y is given as its decimal logarithm where the axis is logarithmic."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Drawing
@@ -85,7 +96,8 @@ def _plot(
         axes.spines[:].set_visible(False)
         axes.grid(axis="y", color=_GRID, linewidth=1)
         axes.tick_params(length=0, labelsize=10, labelcolor=_TEXT, pad=4)
-        for i, (x, y, mean) in enumerate(lines):
+        for i, line in enumerate(lines):
+            x, y, mean = line.x, line.y, line.mean
             color, short = f"#0000f{i % SERIES_COLORS}", len(y) <= _MAX_HINTS
             kept, kept_mean = thinned(y), thinned(mean, _MAX_POINTS // 2)
             if mean is not y:
@@ -98,7 +110,7 @@ def _plot(
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=logarithmic and y_limits[1] - y_limits[0] >= 2))
         if logarithmic:
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda exponent, _: f"{10**exponent:.2g}"))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda exponent, _: f"{float(f'{10**exponent:.2g}'):g}"))
         for axis in (axes.xaxis, axes.yaxis):
             axis.get_offset_text().set(color=_TEXT, size=9)
         buffer = io.BytesIO()
@@ -159,7 +171,7 @@ def _hints(chart: Chart, x_low: float, x_high: float) -> list[ElementTree.Elemen
         ]
         place = {"x": f"{left:.1f}", "y": f"{_TOP:g}", "width": f"{right - left:.1f}"}
         column = ElementTree.Element("rect", place | {"height": f"{_HEIGHT - _TOP - _BOTTOM:g}", "class": "hint"})
-        ElementTree.SubElement(column, "title").text = "\n".join(lines)
+        ElementTree.SubElement(column, "title").text = "\n".join(printable(line) for line in lines)
         columns.append(column)
     return columns
 
@@ -196,9 +208,9 @@ def _usual(values: Values) -> Float64[np.ndarray, "2"]:
     return np.percentile(values, (1, 99) if len(values) >= _MIN_TO_CLIP else (0, 100))
 
 
-def _limits(values: Sequence[Values], margin: float) -> tuple[float, float]:
+def _limits(values: Values, margin: float) -> tuple[float, float]:
     """Return the ends of an axis; a constant curve lies in its middle."""
-    low, high = float(min(v.min() for v in values)), float(max(v.max() for v in values))
+    low, high = float(values.min()), float(values.max())
     smallest = max(abs(low), abs(high)) * 1e-6
     if high - low <= smallest:
         middle = (low + high) / 2

@@ -12,6 +12,7 @@ from pages import ParsedPage, parse_page
 from panohead.errors import PanoHeadError
 from panohead.training.run.report import charts_of, flattened, write_report
 
+
 def tick(i: int) -> dict[str, Any]:
     """What the loop logs, about."""
     measured = {"sliced_wasserstein": 0.3 / (i + 1)} if i % 5 == 0 else {}
