@@ -34,6 +34,7 @@ _XLINK = "{http://www.w3.org/1999/xlink}"
 _COLORS = {"#0000e0": "var(--soft)", "#0000e1": "var(--line)"} | {
     f"#0000f{i}": f"var(--s{i})" for i in range(SERIES_COLORS)
 }
+_LONG_NUMBER = re.compile(r"\d+\.\d{3,}")
 _TEXT, _GRID = "#0000e0", "#0000e1"
 
 
@@ -127,7 +128,6 @@ def _cleaned(svg: bytes) -> ElementTree.Element:
     text = svg.decode("utf-8")
     for color, variable in _COLORS.items():
         text = text.replace(color, variable)
-    text = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", text)
     root = ElementTree.fromstring(text)
     used = set(re.findall(r"#([\w-]+)[\")]", text))
     _strip(root, used)
@@ -142,6 +142,9 @@ def _strip(element: ElementTree.Element, used: set[str]) -> None:
     element.tag = element.tag.removeprefix(_SVG)
     if (target := element.attrib.pop(f"{_XLINK}href", None)) is not None:
         element.set("href", target)
+    for name in ("d", "x", "y"):
+        if name in element.attrib:
+            element.set(name, _LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}", element.attrib[name]))
     if element.get("id") not in used:
         element.attrib.pop("id", None)
     if element.tag == "text":
