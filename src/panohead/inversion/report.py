@@ -118,7 +118,7 @@ def _photo(head: ReconstructedHead, index: int, fit: Fit) -> Section:
         numbers += f"; on the head alone PSNR {fit.head_psnr_db:.2f} dB; the outlines overlap by {fit.overlap:.0%}"
     problems = [Paragraph(problem, "warning") for problem in (*photo.notes, *fit.problems())]
     table = _camera_table(photo, head.cameras[index])
-    return Section(photo.name, [*problems, Figures(figures), Paragraph(f"{numbers}."), table], level=3)
+    return Section(photo.name, [*problems, Figures(figures, enlarged=True), Paragraph(f"{numbers}."), table], level=3)
 
 
 def _camera_table(photo: AlignedPhoto, camera: Camera) -> Table:
@@ -140,7 +140,7 @@ def _visibility(head: ReconstructedHead) -> Figures:
         caption = f"{yaw}\N{DEGREE SIGN}: {share:.0%} seen"
         alt = f"the head from {yaw} degrees, tinted where no photo shows it"
         figures.append(_figure(to_pil(tinted(frame, seen)), caption, alt))
-    return Figures(figures, column_rem=11)
+    return Figures(figures, column_rem=10, enlarged=True)
 
 
 def _heat(error: Float[Tensor, "height width"]) -> Image.Image:

@@ -56,7 +56,7 @@ def _summary(records: list[dict[str, Any]], notes: Sequence[str]) -> list[Block]
 def _pager(names: list[str], number: int, root: tuple[str, ...]) -> list[Block]:
     """Return links to the other pages; none for a single page."""
     links = [Link(str(i + 1), url(*root, name)) for i, name in enumerate(names) if i != number]
-    return [Paragraph(f"This is page {number + 1} of {len(names)}. Others:", links=links)] if links else []
+    return [Paragraph(f"Page {number + 1} of {len(names)}; others:", links=links)] if links else []
 
 
 def _cards(record: dict[str, Any], root: tuple[str, ...]) -> list[Figure]:

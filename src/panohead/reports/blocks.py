@@ -115,10 +115,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures in a grid whose columns are at least ``column_rem`` root ems (about 16 pixels each) wide."""
+    """Figures in a grid.
+
+    Attributes:
+        figures: in order.
+        column_rem: minimum width of a column in root ems (about 16 pixels each).
+        enlarged: scale small images up to the width of their column.
+    """
 
     figures: Sequence[Figure]
     column_rem: int = 15
+    enlarged: bool = False
     kind: ClassVar[str] = "figures"
 
 

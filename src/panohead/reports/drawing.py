@@ -108,7 +108,8 @@ def _plot(
             axes.plot(x[kept_mean], mean[kept_mean], color=color, linewidth=1.8)
         axes.set_xlim(*x_limits)
         axes.set_ylim(*y_limits)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        whole = all((line.x == line.x.round()).all() for line in lines)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=logarithmic and y_limits[1] - y_limits[0] >= 2))
         if logarithmic:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda exponent, _: f"{float(f'{10**exponent:.2g}'):g}"))
