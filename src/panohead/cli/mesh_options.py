@@ -1,4 +1,4 @@
-"""The options of meshes, the same for every command that writes them."""
+"""Mesh options, the same for every command that writes meshes."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class MeshOptions:
-    """Which meshes of a head, and how they are made."""
+    """Formats of a head's mesh, and the settings by which it is made."""
 
     mesh: tuple[Literal["glb", "obj", "ply", "stl", "mrc"], ...] = ()
     """Formats of the head's mesh (mrc: the density volume; obj with --texture: also mtl and png)."""
@@ -19,11 +19,11 @@ class MeshOptions:
     mesh_level: float = 10.0
     """Density at the surface."""
     smooth: int = 0
-    """Rounds of smoothing of the mesh, which keep its volume; about 10 take the staircase off."""
+    """Rounds of smoothing of the mesh, which keep its volume; about 10 remove the staircase."""
     triangles: int | None = None
     """Simplify the mesh to at most so many triangles (with --texture 20000 if not given)."""
     texture: int | None = None
-    """Pixels a side of a texture for glb and obj, instead of colours at the vertices."""
+    """Pixels per side of a texture for glb and obj, instead of colors at the vertices."""
 
     def mesh_settings(self) -> "MeshSettings":
         """Return the options as settings."""
@@ -47,7 +47,7 @@ class MeshOptions:
             self.mesh_settings().check_packages()
 
     def mesh_mistakes(self) -> dict[str, bool]:
-        """Sentences, and whether they are true of these options."""
+        """Return sentences about mistakes, with True for those that are made."""
         return {
             "--mesh-resolution must be between 8 and 1024": not 8 <= self.mesh_resolution <= 1024,
             "--mesh-level must be a finite number": not math.isfinite(self.mesh_level),

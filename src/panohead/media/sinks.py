@@ -1,7 +1,7 @@
-"""Where the frames of a film go: an ffmpeg process, a GIF made in two passes, a folder of PNG files.
+"""Sinks for the frames of a video: an ffmpeg process, a GIF made in two passes, a folder of PNG files.
 
-All three take frames by ``write`` and hold them under a temporary name; ``finish`` makes the film appear, ``discard``
-removes what is left and may follow anything.
+All three take frames by ``write`` and hold them under a temporary name; ``finish`` renames it, ``discard``
+removes whatever is left and may be called at any time.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ class Encoder:
 
 
 class Gif:
-    """A lossless film first, then two passes over it (palette, picture), so that frames never pile up in memory."""
+    """A lossless video first, then two passes over it (palette, image), so that frames never pile up in memory."""
 
     def __init__(
         self, path: Path, size: tuple[int, int], channels: int, fps: int | float, source: SourceType | None

@@ -32,7 +32,7 @@ def report(run: Path) -> ParsedPage:
 
 def test_a_whole_run(tmp_path: Path) -> None:
     write_lines(tmp_path / "stats.jsonl", [tick(i) for i in range(60)])
-    write_lines(tmp_path / "notes.jsonl", [{"time": "2030-01-01", "kimg": 8.0, "note": "a picture was skipped"}])
+    write_lines(tmp_path / "notes.jsonl", [{"time": "2030-01-01", "kimg": 8.0, "note": "an image was skipped"}])
     (tmp_path / "environment.json").write_text(json.dumps({"torch": "2.13.0", "total_kimg": 472}))
     (tmp_path / "config.json").write_text(json.dumps({"training": {"batch": 32, "loss": {"r1_gamma": 1.5}}}))
     page = report(tmp_path)
@@ -40,7 +40,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert {"Measurements", "Losses", "Speed", "Notes", "Settings"} <= set(page.texts["h2"])
     assert {"training.batch", "training.loss.r1_gamma", "torch"} <= set(page.texts["th"])
     assert {"32", "1.5", "2.13.0"} <= set(page.texts["td"])
-    assert "a picture was skipped" in page.texts["li"]
+    assert "an image was skipped" in page.texts["li"]
     assert "236.0" in page.texts["dd"]
     assert "kimg, 50.0% of 472" in text
     assert "time left at this rate" in text
@@ -101,7 +101,7 @@ def test_everything_from_outside_is_escaped(tmp_path: Path) -> None:
 def test_first_middle_and_last_snapshot_by_number(tmp_path: Path) -> None:
     folder = tmp_path / "snapshots"
     folder.mkdir()
-    # Fractions of a kimg count, and the weights beside the pictures are no pictures.
+    # Fractions of a kimg count, and the weights beside the images are no images.
     for name in ("kimg-9.5.webp", "kimg-10.0.webp", "kimg-9.25.webp", "kimg-200.0.webp", "kimg-100.0.webp", "real.png"):
         Image.new("RGB", (4, 4)).save(folder / name)
     for name in ("kimg-999.safetensors", ".kimg-998.tmp.webp"):
