@@ -42,7 +42,7 @@ class Generate(MeshOptions, Model):
     yaws: tuple[float, ...] = (0, 45, 90, 135, 180, 225, 270, 315)
     """Views in degrees: 0 front, 90 the camera on the head's left side, 180 back."""
     pitch: float = 0.0
-    """Height of the camera in degrees; positive looks down on the head."""
+    """Height of the camera in degrees; positive is above the head."""
     resolution: int | None = None
     """Rays per side before super-resolution (the generator's own if not given)."""
     contact_sheet: bool = True

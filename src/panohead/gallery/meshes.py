@@ -15,7 +15,7 @@ from panohead.mesh.surface import density_grid
 
 @dataclass(frozen=True, kw_only=True)
 class MeshSettings:
-    """The way in which a head's mesh is made (see :meth:`Head.mesh`).
+    """Settings of a head's mesh (see :meth:`Head.mesh`).
 
     Attributes:
         resolution: nodes per side of the grid on which the density is evaluated.

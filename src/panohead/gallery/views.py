@@ -20,10 +20,10 @@ CONTACT_YAWS = tuple(range(0, 360, 45))
 
 @dataclass(frozen=True, kw_only=True)
 class ViewStyle:
-    """The way in which all views of a gallery are rendered.
+    """Settings by which all views of a gallery are rendered.
 
     Attributes:
-        pitch_deg: height of the camera; positive looks down on the head.
+        pitch_deg: height of the camera; positive is above the head.
         resolution: rays per side; None takes the generator's.
         background: a color (0..255) or photo behind the head; None keeps the generated background.
         background_head: another head whose generated background to use.

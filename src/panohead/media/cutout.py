@@ -13,7 +13,7 @@ from torch import Tensor
 _FAINT = 0.7
 """Below this alpha the mixture is not solved (errors grow by 1 / alpha); the carried color is taken."""
 _SOLVED = 1.0
-"""From this alpha on the solution alone counts."""
+"""Alpha from which the solution alone counts."""
 _TRUST = 16
 """Power of alpha by which a pixel's color counts as the head's, and of 1 - alpha as the background's."""
 

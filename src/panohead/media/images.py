@@ -95,10 +95,10 @@ def _visible(
 ) -> Float[np.ndarray, "height width"]:
     """Return the depth, with NaN where there is nothing to see."""
     values = depth[0].detach().double().cpu().numpy()
-    seen = np.isfinite(values)
+    valid = np.isfinite(values)
     if mask is not None:
-        seen &= mask[0].detach().cpu().numpy() >= 0.5
-    return np.where(seen, values, np.nan)
+        valid &= mask[0].detach().cpu().numpy() >= 0.5
+    return np.where(valid, values, np.nan)
 
 
 def depth_preview(
@@ -118,13 +118,13 @@ def depth_preview(
         far: depth of yellow, likewise.
     """
     values = _visible(depth, mask)
-    seen = ~np.isnan(values)
-    near = near if near is not None else float(np.nanmin(values, initial=np.inf)) if seen.any() else 0.0
-    far = far if far is not None else float(np.nanmax(values, initial=-np.inf)) if seen.any() else 1.0
+    valid = ~np.isnan(values)
+    near = near if near is not None else float(np.nanmin(values, initial=np.inf)) if valid.any() else 0.0
+    far = far if far is not None else float(np.nanmax(values, initial=-np.inf)) if valid.any() else 1.0
     position = np.nan_to_num((values - near) / max(far - near, 1e-9)).clip(0, 1) * (len(_VIRIDIS) - 1)
     anchors = np.arange(len(_VIRIDIS))
     colors = np.stack([np.interp(position, anchors, _VIRIDIS[:, k]) for k in range(3)], axis=-1)
-    return Image.fromarray(np.where(seen[..., None], np.rint(colors), 255).astype(np.uint8))
+    return Image.fromarray(np.where(valid[..., None], np.rint(colors), 255).astype(np.uint8))
 
 
 def load_depth(path: str | Path) -> Float[Tensor, "1 height width"]:

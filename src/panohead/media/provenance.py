@@ -49,7 +49,7 @@ def source_uri(source: SourceType) -> str:
 
 
 def xmp_packet(source: SourceType) -> bytes:
-    """The XMP packet, UTF-8."""
+    """Return the XMP packet with the mark, UTF-8."""
     return _XMP.format(source=source_uri(source), software=software(), notice=NOTICE).encode()
 
 

@@ -53,12 +53,14 @@ class _Binary:
         self.accessors: list[dict[str, Any]] = []
 
     def add(self, data: bytes, target: int | None = None) -> int:
+        """Append bytes as a buffer view and return its index."""
         view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.content), "byteLength": len(data)}
         self.views.append(view if target is None else view | {"target": target})
         self.content += data + bytes(-len(data) % 4)
         return len(self.views) - 1
 
     def add_array(self, values: np.ndarray, target: int = _VERTICES, bounds: bool = False) -> int:
+        """Append an array as an accessor, on request with its extent, and return its index."""
         flat = values.reshape(len(values), -1)
         accessor: dict[str, Any] = {
             "bufferView": self.add(np.ascontiguousarray(values).tobytes(), target),

@@ -187,7 +187,7 @@ def _split_double_edges(
         touched: set[int] = set()
         for edge in shared:
             if touched & set((edge // 3).tolist()):
-                continue  # its faces have changed; the next round sees them
+                continue  # its faces have changed; it waits for the next round
             touched |= set((edge // 3).tolist())
             for pair in _around_edge(vertices, faces, edge)[1:]:
                 new, middle = [], len(vertices)

@@ -39,7 +39,7 @@ _CLEARANCE = 1e-3
 
 @dataclass(frozen=True)
 class Surface:
-    """A triangle mesh in world units; faces turn anticlockwise seen from outside."""
+    """A triangle mesh in world units; faces turn anticlockwise when viewed from outside."""
 
     vertices: Float32[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
@@ -101,7 +101,7 @@ def extract_surface(
         progress: called during the evaluation.
 
     Returns:
-        A surface in world units, watertight, faces turned anticlockwise seen from outside.
+        A surface in world units, watertight, faces turned anticlockwise when viewed from outside.
 
     Raises:
         NoSurfaceError: when the density is nowhere above the level.

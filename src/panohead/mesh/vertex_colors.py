@@ -21,7 +21,7 @@ DEFAULT_DEPTH_TOLERANCE = 0.02
 
 # Below this sum of weights (a single view at 84 degrees from the normal) a vertex counts as unseen.
 _SEEN = 1e-4
-# Points looked up at once: a texture has millions, and each costs about 100 bytes on the way.
+# Points projected at once: a texture has millions, and each costs about 100 bytes on the way.
 _CHUNK = 2**20
 
 
@@ -123,7 +123,7 @@ def _weighted_colors(
 
     facing = -((points - camera.position) * normals).sum(dim=1) / distance
     weights = facing.clamp_min(0) ** sharpness * ahead * (place.abs() < 1).all(dim=1)
-    # The nearest depth in 3 x 3 pixels: beside an occluding edge it is safer to see nothing than the wrong thing.
+    # The nearest depth in 3 x 3 pixels: beside an occluding edge no color is safer than a wrong one.
     depth = torch.nan_to_num(view.depth.float().cpu(), nan=1e6, posinf=1e6)
     nearest = -F.max_pool2d(-depth, 3, stride=1, padding=1)
     behind = (distance - sample(nearest, "nearest")[:, 0]) / depth_tolerance

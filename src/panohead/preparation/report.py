@@ -18,7 +18,7 @@ _LEGEND = (
 
 
 def write_report(out: Path, notes: Sequence[str] = ()) -> Path:
-    """Write the report from ``prepare.jsonl``; beyond PHOTOS_PER_PAGE photos it goes on in ``report/page_2.html`` etc.
+    """Write the report from ``prepare.jsonl``; photos beyond PHOTOS_PER_PAGE are in ``report/page_2.html`` etc.
 
     Args:
         out: folder of the dataset.

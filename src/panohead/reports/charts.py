@@ -48,7 +48,7 @@ class Chart:
 
     @property
     def logarithmic(self) -> bool:
-        """The y axis is logarithmic."""
+        """Return True if the y axis is logarithmic."""
         ratio = self.log_ratio if self.log_ratio is not None else _LOG_RATIO if self.smooth else None
         values = np.concatenate([s.y for s in self.series])
         if ratio is None or values.min() <= 0:

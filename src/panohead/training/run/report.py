@@ -63,7 +63,7 @@ _CHARTS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
     ("Speed", "Peak memory (GB)", ("peak_memory_gb",), False),
     ("Speed", "Time (s)", ("time_s", "seconds"), False),
 )
-# Where columns that the table does not know belong, by the look of their names.
+# Sections of columns that the table does not know, by patterns of their names.
 _SECTION_PATTERNS = (
     ("Measurements", r"fid|kid|wasserstein|distance|metric|score|error|psnr|ssim"),
     ("Losses", r"loss|logit|penalty|^r1_"),
