@@ -7,7 +7,7 @@ from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write
 from panohead.media.provenance import NOTICE
 from panohead.mesh.export import write_mesh
 from panohead.predictor import Predictor
-from panohead.reports import Block, Figure, Figures, Link, Page, Paragraph, Video, url, write_page
+from panohead.reports import Figure, Figures, Link, Page, PageBlock, Paragraph, Video, url, write_page
 
 VIDEO, SHEET, MESH, PAGE = "turntable.mp4", "contact_sheet.png", "head.glb", "index.html"
 
@@ -46,7 +46,7 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
 def demo_page(about: str) -> Page:
     """Return the page of the files in its folder. ``about`` describes the model; "" says nothing."""
     sheet = Figure(url(SHEET), "Generated heads in rows, each from eight sides", linked=True)
-    blocks: list[Block] = [
+    blocks: list[PageBlock] = [
         Video(url(VIDEO), "A generated head makes a full turn", autoplay=True),
         *([Paragraph(about)] if about else []),
         Paragraph("The head of the video as a mesh with colors:", links=[Link(MESH, url(MESH), download=True)]),

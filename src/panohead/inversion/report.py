@@ -19,13 +19,13 @@ from panohead.media.images import to_pil
 from panohead.media.provenance import NOTICE
 from panohead.media.video import VIDEO_SUFFIXES
 from panohead.reports import (
-    Block,
     Chart,
     Charts,
     Figure,
     Figures,
     Link,
     Page,
+    PageBlock,
     Paragraph,
     Section,
     Series,
@@ -75,7 +75,7 @@ def write_report(
     measured = fits(head, cut_out=preset != "official")
     legend = [Paragraph(_LEGEND)] if any(photo.found is not None for photo in head.photos) else []
     photos = [_photo(head, i, fit) for i, fit in enumerate(measured)]
-    blocks: list[Block] = [
+    blocks: list[PageBlock] = [
         Paragraph(NOTICE, "soft"),
         *(Paragraph(note) for note in notes),
         Paragraph(f"Preset {preset}. Perceptual loss: {loss}"),

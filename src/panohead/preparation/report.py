@@ -8,7 +8,7 @@ from typing import Any
 
 from panohead.preparation.files import REMEDY
 from panohead.preparation.run import reasons_of
-from panohead.reports import Block, Figure, Figures, KeyValues, Link, Page, Paragraph, url, write_page
+from panohead.reports import Figure, Figures, KeyValues, Link, Page, PageBlock, Paragraph, url, write_page
 
 PHOTOS_PER_PAGE = 2000
 _LEGEND = (
@@ -36,14 +36,14 @@ def write_report(out: Path, notes: Sequence[str] = ()) -> Path:
     for number, (name, part) in enumerate(zip(names, parts, strict=True)):
         root = () if number == 0 else ("..",)
         cards = [card for record in part for card in _cards(record, root)]
-        blocks: list[Block] = _summary(records, notes) if number == 0 else []
+        blocks: list[PageBlock] = _summary(records, notes) if number == 0 else []
         pager = _pager(names, number, root)
         blocks += [Paragraph(_LEGEND, "soft"), *pager, Figures(cards, column_rem=20), *pager]
         write_page(Page("Prepared photos", blocks), out / name, remedy=REMEDY)
     return out / names[0]
 
 
-def _summary(records: list[dict[str, Any]], notes: Sequence[str]) -> list[Block]:
+def _summary(records: list[dict[str, Any]], notes: Sequence[str]) -> list[PageBlock]:
     crops = [crop for record in records for crop in record["crops"] if not crop["reason"]]
     kinds = Counter(crop["kind"] for crop in crops)
     reasons = Counter(reason.split(":")[0] for record in records for reason in reasons_of(record))
@@ -53,7 +53,7 @@ def _summary(records: list[dict[str, Any]], notes: Sequence[str]) -> list[Block]
     return [KeyValues(counts), *(Paragraph(note, "warning") for note in notes)]
 
 
-def _pager(names: list[str], number: int, root: tuple[str, ...]) -> list[Block]:
+def _pager(names: list[str], number: int, root: tuple[str, ...]) -> list[PageBlock]:
     """Return links to the other pages; none for a single page."""
     links = [Link(str(i + 1), url(*root, name)) for i, name in enumerate(names) if i != number]
     return [Paragraph(f"Page {number + 1} of {len(names)}; others:", links=links)] if links else []

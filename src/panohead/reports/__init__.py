@@ -6,7 +6,6 @@ escapes every value.
 """
 
 from panohead.reports.blocks import (
-    Block,
     Figure,
     Figures,
     Folded,
@@ -16,6 +15,7 @@ from panohead.reports.blocks import (
     Note,
     NoteList,
     Page,
+    PageBlock,
     Paragraph,
     Section,
     Table,
@@ -27,7 +27,6 @@ from panohead.reports.charts import Chart, Charts, Series
 from panohead.reports.page import render_page, write_page
 
 __all__ = [
-    "Block",
     "Chart",
     "Charts",
     "Figure",
@@ -39,6 +38,7 @@ __all__ = [
     "Note",
     "NoteList",
     "Page",
+    "PageBlock",
     "Paragraph",
     "Section",
     "Series",

@@ -150,7 +150,7 @@ class Folded:
     """Blocks behind a title to click on; unfolded at first on request."""
 
     title: str
-    blocks: Sequence["Block"]
+    blocks: Sequence["PageBlock"]
     unfolded: bool = False
     kind: ClassVar[str] = "folded"
 
@@ -160,12 +160,12 @@ class Section:
     """Blocks under a heading; sections in sections get smaller ones (levels 2 and 3)."""
 
     title: str
-    blocks: Sequence["Block"]
+    blocks: Sequence["PageBlock"]
     level: Literal[2, 3] = 2
     kind: ClassVar[str] = "section"
 
 
-Block = Paragraph | NoteList | KeyNumbers | KeyValues | Table | Figures | Video | Folded | Section | Charts
+PageBlock = Paragraph | NoteList | KeyNumbers | KeyValues | Table | Figures | Video | Folded | Section | Charts
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Page:
     """
 
     title: str
-    blocks: Sequence[Block]
+    blocks: Sequence[PageBlock]
     window_title: str | None = None
 
 

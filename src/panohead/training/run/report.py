@@ -12,7 +12,6 @@ import numpy as np
 from panohead.errors import PanoHeadError
 from panohead.media.images import IMAGE_SUFFIXES
 from panohead.reports import (
-    Block,
     Chart,
     Charts,
     Figure,
@@ -24,6 +23,7 @@ from panohead.reports import (
     Note,
     NoteList,
     Page,
+    PageBlock,
     Paragraph,
     Section,
     Series,
@@ -97,7 +97,7 @@ def write_report(run: Path) -> Path:
     ]
     if records:
         settings.append(Folded(f"Last tick, of {len(records)}", [KeyValues(records[-1])]))
-    blocks: list[Block] = [
+    blocks: list[PageBlock] = [
         Paragraph(f"A PanoHead training run, as of {now}.", "soft"),
         KeyNumbers(_key_numbers(records, environment)),
         *_notes(run, records),
@@ -136,12 +136,12 @@ def _series(records: Sequence[Mapping[str, Any]], nimgs: Sequence[float | None],
     return Series(name.replace("_", " "), x[order], y[order])
 
 
-def _curves(records: Sequence[Mapping[str, Any]]) -> list[Block]:
+def _curves(records: Sequence[Mapping[str, Any]]) -> list[PageBlock]:
     sections = charts_of(records)
     if not sections:
         return [Section("Curves", [Paragraph("No tick has been recorded yet.", "soft")])]
     legend = "Against kimg, thousands of real images shown. Thin: every tick; thick: smoothed."
-    blocks: list[Block] = [Section(title, [Charts(charts)]) for title, charts in sections.items()]
+    blocks: list[PageBlock] = [Section(title, [Charts(charts)]) for title, charts in sections.items()]
     return [*blocks, Paragraph(legend, "soft")]
 
 
@@ -172,7 +172,7 @@ def _key_numbers(records: Sequence[Mapping[str, Any]], settings: Mapping[str, An
     return facts
 
 
-def _notes(run: Path, records: Sequence[Mapping[str, Any]]) -> list[Block]:
+def _notes(run: Path, records: Sequence[Mapping[str, Any]]) -> list[PageBlock]:
     entries = []
     bad = sum(1 for record in records if (number(record.get("nonfinite_gradients")) or 0) > 0)
     if bad > 0:
@@ -187,7 +187,7 @@ def _notes(run: Path, records: Sequence[Mapping[str, Any]]) -> list[Block]:
     return [Section("Notes", [NoteList(entries)])] if entries else []
 
 
-def _snapshots(folder: Path) -> list[Block]:
+def _snapshots(folder: Path) -> list[PageBlock]:
     """Return the last grid of heads, then the middle and the first, folded, then images without a number in the name.
 
     Numbers are kimg; fractions count.
@@ -201,7 +201,9 @@ def _snapshots(folder: Path) -> list[Block]:
     chosen = [grids[i] for i in sorted({0, len(grids) // 2, len(grids) - 1}, reverse=True)] if grids else []
     others = [file for file in files if file not in grids]
     shown = [*chosen, *others]
-    blocks: list[Block] = [Folded(file.stem, [_image(folder, file)], unfolded=i == 0) for i, file in enumerate(shown)]
+    blocks: list[PageBlock] = [
+        Folded(file.stem, [_image(folder, file)], unfolded=i == 0) for i, file in enumerate(shown)
+    ]
     if len(grids) > 3:
         links = [Link(file.stem, url(folder.name, file.name)) for file in grids]
         blocks.append(Folded(f"All {len(grids)} snapshots", [Paragraph(links=links)]))
@@ -213,7 +215,7 @@ def _image(folder: Path, file: Path) -> Figures:
     return Figures([Figure(url(folder.name, file.name), alt, linked=True)], column_rem=80)
 
 
-def _settings(title: str, name: str, values: Mapping[str, Any]) -> Block:
+def _settings(title: str, name: str, values: Mapping[str, Any]) -> PageBlock:
     if not values:
         return Paragraph(f"{title}: {name} is missing or unreadable.", "soft")
     return Folded(f"{title} ({len(values)})", [KeyValues(values)])
