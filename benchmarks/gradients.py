@@ -3,9 +3,10 @@
     python benchmarks/gradients.py [--cases regression w_full ...] [--repeats 7] [--threads 1] [--json FILE]
     python benchmarks/gradients.py --against ../other-checkout/src
 
-Cases: ``regression`` fits a small generator (128 pixels, tri-grid 64^2 x 3 x 16) to patches of four heads; ``generator``,
-``fakes``, ``photos`` and ``r1`` are the parts of an adversarial step of the preset demo_128; ``w_full`` and
-``tuning_full`` are steps of a reconstruction with the full-size network at 512 pixels. Inputs are random numbers.
+Cases: ``regression`` fits a small generator (128 pixels, tri-grid 64^2 x 3 x 16) to patches of four heads;
+``generator``, ``fakes``, ``photos`` and ``r1`` are the parts of an adversarial step of the preset demo_128;
+``w_full`` and ``tuning_full`` are steps of a reconstruction with the full-size network at 512
+pixels. Inputs are random numbers.
 
 Times are CPU seconds of the process that works, so that several threads do not look faster than one. With ``--against``
 another checkout of the package does the same steps in a process of its own, in turn with this one, and its time stands
@@ -37,7 +38,6 @@ from panohead.ops import fast_paths
 from panohead.presets import demo_128, panohead_512
 from panohead.rendering.renderer import RenderConfig
 from panohead.stylegan.synthesis_layers import PixelNoise
-from panohead.system.malloc import keep_large_buffers
 from training import moves
 
 Step = Callable[[], None]

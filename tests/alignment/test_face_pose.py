@@ -185,7 +185,7 @@ def test_a_face_that_the_second_look_misses_is_dropped() -> None:
             super().__init__()
             self.second = second
 
-        def _look(self, image: np.ndarray, most: int) -> list[np.ndarray]:
+        def _detect(self, image: np.ndarray, most: int) -> list[np.ndarray]:
             return [face] if most > 1 else self.second
 
         def _refine(self, image: np.ndarray) -> list[np.ndarray]:

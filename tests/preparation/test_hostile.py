@@ -22,7 +22,7 @@ from panohead.alignment.quality import QualityGates
 from panohead.alignment.read_photo import read_photo
 from panohead.data.dataset import open_dataset
 from panohead.errors import PanoHeadError
-from panohead.preparation import run as prepare_run
+from panohead.preparation import run as preparation_run
 from panohead.preparation.files import PhotoRecord
 from panohead.preparation.report import write_report
 from panohead.preparation.run import PrepareSummary, prepare
@@ -149,7 +149,7 @@ def records_of(out: Path) -> dict[str, PhotoRecord]:
 
 
 def test_hostile_inputs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare_run, "import_mediapipe", lambda: None)
+    monkeypatch.setattr(preparation_run, "import_mediapipe", lambda: None)
     odd = write_all(place / "photos")
     assert len(odd) > 100
     before = facts_of(place)
@@ -175,7 +175,7 @@ def test_hostile_inputs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_cannot_be_read_is_tried_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare_run, "import_mediapipe", lambda: None)
+    monkeypatch.setattr(preparation_run, "import_mediapipe", lambda: None)
     photo = place / "photo.png"
     photo.write_bytes(encoded(drawn_photo(6)[0], "PNG"))
     photo.chmod(0)
@@ -196,7 +196,7 @@ def test_a_mask_of_a_long_name_is_looked_for_in_vain(tmp_path: Path) -> None:
 
 def test_links_in_arguments_are_followed_and_none_is_an_error(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the user names is meant."""
-    monkeypatch.setattr(prepare_run, "import_mediapipe", lambda: None)
+    monkeypatch.setattr(preparation_run, "import_mediapipe", lambda: None)
     (place / "photo.png").write_bytes(encoded(drawn_photo(6)[0], "PNG"))
     os.symlink(place / "photo.png", place / "link.png")
     with prepared(place, [str(place / "link.png")]) as (_, summary, _):

@@ -17,10 +17,11 @@ from panohead.models.camera_alignment import CameraAlignment
 from panohead.models.decoder import Decoder
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolution
+from panohead.ops import fast_paths
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRandomness, RayRendering
-from panohead.rendering.trigrid import unflatten_planes
+from panohead.rendering.trigrid import texel_order, unflatten_planes, unflatten_texels
 from panohead.stylegan.mapping import MappingNetwork
 from panohead.stylegan.synthesis import SynthesisConfig, SynthesisNetwork
 from panohead.stylegan.synthesis_layers import NoiseMode, PixelNoise, ToRGB
@@ -182,7 +183,13 @@ class Generator(nn.Module):
 
     def field(self, ws: Float[Tensor, "batch num_ws w_dim"], *, noise: PixelNoise) -> TriGridField:
         """The head itself: w to a tri-grid (paper section 3.2). This is what can be kept between views."""
-        planes = unflatten_planes(self.backbone(ws, noise=noise), self.config.trigrid_depth)
+        depth = self.config.trigrid_depth
+        if torch.is_grad_enabled() and fast_paths.allowed() and ws.device.type == "cpu":
+            # With the channels of a texel side by side in channels-last memory the compiled renderer copies nothing.
+            order = texel_order(self.config.trigrid_channels, depth, device=ws.device)
+            planes = unflatten_texels(self.backbone(ws, noise=noise, order=order), depth)
+        else:
+            planes = unflatten_planes(self.backbone(ws, noise=noise), depth)
         return TriGridField(
             planes,
             self.decoder.weights(),

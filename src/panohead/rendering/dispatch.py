@@ -12,7 +12,7 @@ from panohead.rendering import fused_cpu, training_render
 from panohead.rendering.field import Field, TriGridField
 from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, first_depths, render_rays
 
-_FEWEST_SAMPLES = 4
+_MIN_SAMPLES = 4
 
 
 def render(
@@ -49,7 +49,7 @@ def why_not_fused(field: Field, config: RenderConfig, *rays: Tensor) -> str | No
         return "not a tri-grid"
     if config.density_noise > 0 or config.cull_clouds is not None or config.binarize_clouds is not None:
         return "density is changed before the march"
-    if config.depth_samples < _FEWEST_SAMPLES:
+    if config.depth_samples < _MIN_SAMPLES:
         return "too few samples"
     return fused_cpu.unsupported(field, *rays)
 

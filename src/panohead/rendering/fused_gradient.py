@@ -197,16 +197,14 @@ class _Backward:
 
     def plane_gradients(self) -> Tensor:
         """Of the tri-grid, in its layout of memory."""
-        texels = torch.zeros(self.planes.permute(0, 1, 3, 4, 5, 2).shape)
-        planes, order = texels.permute(0, 1, 5, 2, 3, 4), _ray_order(self.count)
-        strides = planes.stride()
+        strides, order = self.planes.stride(), _ray_order(self.count)
+        planes = torch.empty_strided(self.planes.shape, strides).zero_()
 
         # One task owns one plane of one head: no two threads add to a texel, and the order is always the same.
         def work(part: tuple[int, int]) -> None:
             image, plane = part
             rays, grid = self.heads[image]
-            grid = grid._replace(strides=(strides[1], *strides[3:]))
-            to = texels[image].reshape(-1).numpy()
+            to = planes[image].as_strided((planes[image].numel(),), (1,)).numpy()
             self.kernels.scatter(order, rays, _kept(self.kept, image), grid, self.sampled[image], plane, to)
 
         run(work, [(image, plane) for image in range(self.batch) for plane in range(3)])

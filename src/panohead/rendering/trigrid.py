@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 PlaneAxes = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
@@ -26,6 +26,21 @@ def unflatten_planes(
 ) -> Float[Tensor, "batch 3 channel depth height width"]:
     """The backbone's output as a tri-grid: its channel index is plane, then feature, then slice."""
     return channels.unflatten(1, (3, -1, depth))
+
+
+def texel_order(
+    channels: int, depth: int, *, device: torch.device | None = None
+) -> Int[Tensor, " plane_depth_channel"]:
+    """The numbers of the backbone's output channels, ordered by plane, then slice, then feature."""
+    numbers = torch.arange(3 * channels * depth, device=device)
+    return numbers.reshape(3, channels, depth).transpose(1, 2).flatten()
+
+
+def unflatten_texels(
+    channels: Float[Tensor, "batch plane_depth_channel height width"], depth: int
+) -> Float[Tensor, "batch 3 channel depth height width"]:
+    """As :func:`unflatten_planes`, of channels in the order of :func:`texel_order`."""
+    return channels.unflatten(1, (3, depth, -1)).transpose(2, 3)
 
 
 def project_points(points: Float[Tensor, "batch point 3"], axes: PlaneAxes) -> Float[Tensor, "batch 3 point 3"]:

@@ -8,6 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.ops.bias_act import Activation, bias_act, default_gain
+from panohead.ops.cpu import linear_maps
+from panohead.ops.cpu.activation_pass import Epilogue
+from panohead.ops.cpu.compiled_conv import compiled_convolution
 from panohead.ops.resample import conv2d_resample, fir_filter
 
 HalfType = Literal["float16", "bfloat16"]
@@ -77,9 +80,13 @@ class Convolution(nn.Module):
         self, x: Float[Tensor, "batch in_channels height width"], *, gain: float = 1.0
     ) -> Float[Tensor, "batch out_channels out_height out_width"]:
         """``gain`` scales the output and the clamp alike."""
+        weight = (self.weight * self.weight_gain).to(x.dtype)
+        fast = compiled_convolution(x, weight, self.resample_filter, up=self.up, down=self.down)
+        if fast is not None:
+            return self._activate(fast, gain)
         x = conv2d_resample(
             x,
-            (self.weight * self.weight_gain).to(x.dtype),
+            weight,
             self.resample_filter,
             up=self.up,
             down=self.down,
@@ -93,6 +100,20 @@ class Convolution(nn.Module):
             gain=default_gain(self.activation) * gain,
             clamp=None if self.conv_clamp is None else self.conv_clamp * gain,
         )
+
+    def _activate(self, x: Tensor, gain: float) -> Tensor:
+        """Bias, activation and ``gain`` in one pass."""
+        clamp = math.inf if self.conv_clamp is None else self.conv_clamp * gain
+        if self.activation not in ("linear", "lrelu"):
+            return bias_act(
+                x,
+                self.bias,
+                activation=self.activation,
+                gain=default_gain(self.activation) * gain,
+                clamp=None if math.isinf(clamp) else clamp,
+            )
+        ending = Epilogue(0.2 if self.activation == "lrelu" else 1.0, default_gain(self.activation) * gain, clamp)
+        return linear_maps.activate(x, x.new_zeros(x.shape[1]) if self.bias is None else self.bias, ending)
 
 
 def normalize_second_moment(x: Float[Tensor, "batch channel"]) -> Float[Tensor, "batch channel"]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from panohead.ops import fast_paths
@@ -98,10 +98,14 @@ class SynthesisBlock(nn.Module):
         ws: Float[Tensor, "batch row w_dim"],
         *,
         noise: PixelNoise,
+        order: Int[Tensor, " image_channels"] | None = None,
     ) -> tuple[
         Float[Tensor, "batch out_channels height width"], Float[Tensor, "batch image_channels height width"] | None
     ]:
-        """Features and image of the previous block (None for the first) to those of this one; never in place."""
+        """Features and image of the previous block (None for the first) to those of this one; never in place.
+
+        ``order`` is that of the image's channels, both of the previous image and of the result.
+        """
         rows: Iterator[Tensor] = iter(ws.unbind(dim=1))
         fused = (not self.training) if self.config.fused_modconv == "inference_only" else self.config.fused_modconv
         dtype = computing_dtype(self.use_fp16, self.config.half_dtype, ws.device)
@@ -122,7 +126,7 @@ class SynthesisBlock(nn.Module):
 
         assert x is not None
         if self.torgb is not None:
-            mine = self.torgb(x, next(rows), fused=fused).float()
+            mine = self.torgb(x, next(rows), fused=fused, order=order).float()
             return x, mine if image is None else self._enlarge_and_add(image, mine)
         return x, image if image is None or not self.upsample else upsample2d(image, self.resample_filter)
 
@@ -188,15 +192,22 @@ class SynthesisNetwork(nn.Module):
         return min(self.config.channel_base // resolution, self.config.channel_max)
 
     def forward(
-        self, ws: Float[Tensor, "batch num_ws w_dim"], *, noise: PixelNoise
+        self,
+        ws: Float[Tensor, "batch num_ws w_dim"],
+        *,
+        noise: PixelNoise,
+        order: Int[Tensor, " image_channels"] | None = None,
     ) -> Float[Tensor, "batch image_channels height width"]:
-        """Every block reads its own rows of ws; its last row (for ToRGB) is also the next block's first."""
+        """Every block reads its own rows of ws; its last row (for ToRGB) is also the next block's first.
+
+        ``order`` are the numbers of the image's channels in the order in which they are wanted; None for theirs.
+        """
         ws = ws.float()
         x = image = None
         row = 0
         for block in self.blocks.values():
             assert isinstance(block, SynthesisBlock)
-            x, image = block(x, image, ws[:, row : row + block.num_conv + block.num_torgb], noise=noise)
+            x, image = block(x, image, ws[:, row : row + block.num_conv + block.num_torgb], noise=noise, order=order)
             row += block.num_conv
         assert image is not None
         return image

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from panohead.ops import fast_paths, gradient_conv, pointwise_conv
 from panohead.ops.bias_act import Activation, bias_act, default_gain
-from panohead.ops.cpu.activation_pass import Ending
+from panohead.ops.cpu.activation_pass import Epilogue
 from panohead.ops.inference_conv import PackedWeights, is_default_filter, modulated_layer, pointwise
 from panohead.ops.modulated_conv import demodulation_factors, modulated_conv2d
 from panohead.ops.resample import conv2d_resample, fir_filter
@@ -138,13 +138,11 @@ class SynthesisLayer(nn.Module):
             x = x if noise_map is None else x + noise_map
             return bias_act(x, bias, activation=self.activation, gain=gain, clamp=clamp)
 
-        ending = Ending(0.2 if self.activation == "lrelu" else 1.0, gain, math.inf if clamp is None else clamp)
+        ending = Epilogue(0.2 if self.activation == "lrelu" else 1.0, gain, math.inf if clamp is None else clamp)
         demodulation = demodulation_factors(self.weight, styles)
         settings = gradient_conv.LayerSettings(self.up, ending, plain)
-        return gradient_conv.attempt(
-            lambda: gradient_conv.modulated_layer(
-                x, self.weight, styles, demodulation, noise_map, self.bias, settings, self._gradient_weights
-            )
+        return gradient_conv.modulated_layer(
+            x, self.weight, styles, demodulation, noise_map, self.bias, settings, self._gradient_weights
         )
 
     def _noise_map(self, x: Tensor, noise: PixelNoise) -> Tensor | None:
@@ -170,15 +168,21 @@ class ToRGB(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels)
 
     def forward(
-        self, x: Float[Tensor, "batch in_channels height width"], w: Float[Tensor, "batch w_dim"], *, fused: bool = True
+        self,
+        x: Float[Tensor, "batch in_channels height width"],
+        w: Float[Tensor, "batch w_dim"],
+        *,
+        fused: bool = True,
+        order: Int[Tensor, " out_channels"] | None = None,
     ) -> Float[Tensor, "batch out_channels height width"]:
+        """``order`` are the numbers of the output channels in the order in which they are wanted; None for theirs."""
         styles = self.affine(w) * self.weight_gain
-        fast = pointwise(x, self.weight, styles, self.bias, self.conv_clamp) if fused else None
+        weight, bias = (self.weight, self.bias) if order is None else (self.weight[order], self.bias[order])
+        fast = pointwise(x, weight, styles, bias, self.conv_clamp) if fused else None
         if fast is not None:
             return fast
-        if torch.is_grad_enabled() and pointwise_conv.unsupported(x, self.weight) is None:
-            weights = self.weight[:, :, 0, 0] * styles[:, None, :]
-            x = pointwise_conv.pointwise(x, weights, self.bias)
+        if torch.is_grad_enabled() and pointwise_conv.unsupported(x, weight) is None:
+            x = pointwise_conv.pointwise(x, weight[:, :, 0, 0] * styles[:, None, :], bias)
             return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
-        x = modulated_conv2d(x, self.weight, styles, demodulate=False, fused=fused)
-        return bias_act(x, self.bias.to(x.dtype), clamp=self.conv_clamp)
+        x = modulated_conv2d(x, weight, styles, demodulate=False, fused=fused)
+        return bias_act(x, bias.to(x.dtype), clamp=self.conv_clamp)

@@ -138,57 +138,56 @@ overload(operator.sub)(lambda a, b: (lambda a, b: _subtract(a, b)) if a is vecto
 overload(operator.mul)(lambda a, b: (lambda a, b: _multiply(a, b)) if a is vector and b is vector else None)
 
 
-@intrinsic
-def multiply_block(
-    typing_context: Any,
-    left: Any,
-    left_offset: Any,
-    left_stride: Any,
-    right: Any,
-    right_offset: Any,
-    out: Any,
-    out_offset: Any,
-    out_stride: Any,
-    depth: Any,
-) -> Any:
-    """``out[ROWS, PANEL] = left[ROWS, depth] @ right[depth, PANEL]``; ``right`` is contiguous, rows have strides.
+def _block_product(rows_count: int, vectors: int) -> Any:
+    """An intrinsic for the product of ``rows_count`` rows and a panel of ``vectors`` vectors, see below."""
 
-    The sums run over depth in order in one accumulator each, so the result does not depend on how a matrix is cut
-    into blocks or threads.
-    """
+    @intrinsic
+    def multiply(
+        typing_context: Any,
+        left: Any,
+        left_offset: Any,
+        left_stride: Any,
+        right: Any,
+        right_offset: Any,
+        out: Any,
+        out_offset: Any,
+        out_stride: Any,
+        depth: Any,
+    ) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            a, a_offset, a_stride, b, b_offset, c, c_offset, c_stride, depth = arguments
+            kinds = signature.args
+            first = _address(context, builder, kinds[0], a, a_offset)
+            rows = [builder.gep(first, [builder.mul(a_stride, _INDEX(row))]) for row in range(rows_count)]
+            panel = _address(context, builder, kinds[3], b, b_offset)
+            target = _address(context, builder, kinds[5], c, c_offset)
+            sums = _emit_products(builder, rows, vectors, panel, depth)
+            for row in range(rows_count):
+                for column in range(vectors):
+                    offset = builder.add(builder.mul(c_stride, _INDEX(row)), _INDEX(column * WIDTH))
+                    _store(builder, sums[row * vectors + column], builder.gep(target, [offset]))
+            return context.get_dummy_value()
 
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, a_offset, a_stride, b, b_offset, c, c_offset, c_stride, depth = arguments
-        kinds = signature.args
-        first = _address(context, builder, kinds[0], a, a_offset)
-        rows = [builder.gep(first, [builder.mul(a_stride, _INDEX(row))]) for row in range(ROWS)]
-        panel = _address(context, builder, kinds[3], b, b_offset)
-        target = _address(context, builder, kinds[5], c, c_offset)
-        sums = _emit_products(builder, rows, panel, depth)
-        for row in range(ROWS):
-            for column in range(VECTORS):
-                offset = builder.add(builder.mul(c_stride, _INDEX(row)), _INDEX(column * WIDTH))
-                _store(builder, sums[row * VECTORS + column], builder.gep(target, [offset]))
-        return context.get_dummy_value()
+        index = types.int64
+        return types.void(left, index, index, right, index, out, index, index, index), emit
 
-    index = types.int64
-    return types.void(left, index, index, right, index, out, index, index, index), emit
+    return multiply
 
 
-def _emit_products(builder: Any, rows: list[Any], panel: Any, depth: Any) -> list[Any]:
-    """The loop over depth: ROWS x VECTORS accumulators in registers, one fused multiply-add each per step."""
+def _emit_products(builder: Any, rows: list[Any], vectors: int, panel: Any, depth: Any) -> list[Any]:
+    """The loop over depth: rows x vectors accumulators in registers, one fused multiply-add each per step."""
     before, loop, after = builder.block, builder.append_basic_block("depth"), builder.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
     step = builder.phi(_INDEX)
     step.add_incoming(_INDEX(0), before)
-    sums = [builder.phi(_VECTOR) for _ in range(ROWS * VECTORS)]
-    offset = builder.mul(step, _INDEX(PANEL))
-    columns = [_load(builder, builder.gep(panel, [builder.add(offset, _INDEX(v * WIDTH))])) for v in range(VECTORS)]
+    sums = [builder.phi(_VECTOR) for _ in range(len(rows) * vectors)]
+    offset = builder.mul(step, _INDEX(vectors * WIDTH))
+    columns = [_load(builder, builder.gep(panel, [builder.add(offset, _INDEX(v * WIDTH))])) for v in range(vectors)]
     updated = []
-    for row in range(ROWS):
+    for row in range(len(rows)):
         factor = _splat(builder, builder.load(builder.gep(rows[row], [step]), align=4))
-        updated += [_multiply_add(builder, [factor, columns[v], sums[row * VECTORS + v]]) for v in range(VECTORS)]
+        updated += [_multiply_add(builder, [factor, columns[v], sums[row * vectors + v]]) for v in range(vectors)]
     for value, new in zip(sums, updated, strict=True):
         value.add_incoming(ir.Constant(_VECTOR, [0.0] * WIDTH), before)
         value.add_incoming(new, loop)
@@ -197,3 +196,16 @@ def _emit_products(builder: Any, rows: list[Any], panel: Any, depth: Any) -> lis
     builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
     builder.position_at_end(after)
     return updated
+
+
+multiply_block = _block_product(ROWS, VECTORS)
+"""``multiply_block(left, offset, stride, right, offset, out, offset, stride, depth)``: ``out[ROWS, PANEL] = left[ROWS,
+depth] @ right[depth, PANEL]``; ``right`` is contiguous, rows have strides.
+
+The sums run over depth in order in one accumulator each, so the result does not depend on how a matrix is cut into
+blocks or threads.
+"""
+
+NARROW_PANEL = PANEL // 2
+multiply_narrow_block = _block_product(ROWS, VECTORS // 2)
+"""The same with half as many columns, for matrices of few."""

@@ -8,7 +8,20 @@ numbers at which the Toom-Cook polynomials of a tile are evaluated: a convolutio
 from typing import Any
 
 from panohead.ops.cpu.jit import jit
-from panohead.ops.cpu.simd import PANEL, ROWS, WIDTH, fma, load, maximum, minimum, multiply_block, splat, store
+from panohead.ops.cpu.simd import (
+    NARROW_PANEL,
+    PANEL,
+    ROWS,
+    WIDTH,
+    fma,
+    load,
+    maximum,
+    minimum,
+    multiply_block,
+    multiply_narrow_block,
+    splat,
+    store,
+)
 
 # The finite points are 0, +-A, +-B. With 3/4 and 3/2 rounding errors are half of those of the usual 1 and 2, and the
 # squares and cubes used below are exact in float32.
@@ -80,8 +93,19 @@ def _multiply(
     data: Any, data_pitch: Any, depth: Any, weights: Any, first: Any, kinds: Any, rows: Any, sums: Any,
     sums_pitch: Any, panels: Any,
 ) -> Any:  # fmt: skip
-    """``sums[point] = data[point, :rows[point]] @ weights[kind of point]`` for the panels [first, first + panels)."""
+    """``sums[point] = data[point, :rows[point]] @ weights[kind of point]`` for the panels [first, first + panels).
+
+    Weights of so few output channels that half a panel holds them are packed in one such panel.
+    """
     matrices = kinds.max() + 1
+    if weights.size == matrices * depth * NARROW_PANEL:
+        for point in range(kinds.size):
+            for row in range(0, rows[point], ROWS):
+                multiply_narrow_block(
+                    data, point * data_pitch + row * (depth + SKEW), depth + SKEW, weights,
+                    kinds[point] * depth * NARROW_PANEL, sums, point * sums_pitch + row * GROUP, GROUP, depth,
+                )  # fmt: skip
+        return
     for point in range(kinds.size):
         for panel in range(panels):
             right = ((first + panel) * matrices + kinds[point]) * depth * PANEL

@@ -12,7 +12,7 @@ from panohead.training.attribute_fit.shots import Shots
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FitComparison:
     """Views of some shots: truth and model, [-1, 1], and the peak signal-to-noise ratio of each view in dB."""
 
     truth: Float[Tensor, "shot view 3 height width"]
@@ -27,7 +27,7 @@ class Comparison:
 
 
 @torch.no_grad()
-def compare(model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], *, with_residual: bool) -> Comparison:
+def compare(model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], *, with_residual: bool) -> FitComparison:
     """Render all views of some shots.
 
     Args:
@@ -48,4 +48,4 @@ def compare(model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], *, with_
         truth.append(on_white(data.images[views].float() / 127.5 - 1, data.masks[views][:, None].float() / 255))
     target, image = torch.stack(truth), torch.stack(rendered)
     error = ((target - image) / 2).square().mean(dim=(2, 3, 4))
-    return Comparison(target, image, -10 * torch.log10(error.clamp_min(1e-10)))
+    return FitComparison(target, image, -10 * torch.log10(error.clamp_min(1e-10)))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from panohead.attributes import AttributeEncoder, AttributeEncoderConfig
+from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
@@ -25,6 +25,8 @@ class FitConfig:
     """Settings of a fit.
 
     Attributes:
+        vocabulary: the attributes of the shots.
+        people: people who can have a residual code.
         shots_per_step: heads a step.
         points_per_view: pixels a view whose points are supervised; 0 for none.
         patches_per_step: heads of those a step of which a patch is rendered.
@@ -37,7 +39,7 @@ class FitConfig:
     """
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    encoder: AttributeEncoderConfig
+    vocabulary: Vocabulary
     people: int
     shots_per_step: int = 8
     points_per_view: int = 384
@@ -71,8 +73,8 @@ class HeadModel(nn.Module):
     def __init__(self, config: FitConfig) -> None:
         super().__init__()
         self.generator = Generator(config.generator)
-        self.encoder = AttributeEncoder(config.encoder)
-        self.residual = nn.Embedding(config.people, config.encoder.residual)
+        self.encoder = AttributeEncoder.of_vocabulary(config.vocabulary, w_dim=config.generator.w_dim)
+        self.residual = nn.Embedding(config.people, self.encoder.config.residual)
         nn.init.zeros_(self.residual.weight)
 
     def ws(self, attributes: Float[Tensor, "head attribute"], person: Int[Tensor, " head"] | None) -> Tensor:

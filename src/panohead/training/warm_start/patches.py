@@ -1,6 +1,6 @@
 """Patches of rays of a multi-view dataset: which to look at, how to march them cheaply, how to compare them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +9,9 @@ from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.ops import fast_paths
-from panohead.rendering import fused_gradient
+from panohead.rendering import fused_cpu, fused_gradient, importance
 from panohead.rendering.compositing import composite, interval_weights
 from panohead.rendering.density import clean_density, outside_crop
-from panohead.rendering.dispatch import density
 from panohead.rendering.field import TriGridField
 from panohead.rendering.hidden_compositing import composite_hidden
 from panohead.rendering.renderer import RenderConfig, first_depths
@@ -100,9 +99,11 @@ def render_patches(
     composited, and only it has gradients.
     """
 
+    # The channels of a texel side by side, for both passes and for the way back.
+    field = replace(field, planes=fused_cpu.texel_contiguous(field.planes)) if _compiled(field, fine_samples) else field
     with torch.no_grad():
         fine = _importance_depths(field, origins, directions, scene, coarse_samples, fine_samples, rng)
-    if fast_paths.allowed() and fused_gradient.unsupported(field, fine_samples, origins, directions) is None:
+    if _compiled(field, fine_samples):
         hidden, _, weight_sum = fused_gradient.composite_rays(
             field, origins, directions, fine, None, crop_margin=scene.crop_margin
         )
@@ -130,11 +131,17 @@ def _importance_depths(
 ) -> Tensor:
     """Sorted depths where a first pass finds weight, one at random in each of ``fine_samples`` equal shares of it."""
     coarse = first_depths(origins, directions, scene, torch.rand(*origins.shape[:2], coarse_samples, generator=rng))
-    where = _points(origins, directions, coarse)
-    weights = interval_weights(_clean(density(field, where), where, scene).reshape(coarse.shape), coarse)
     steps = torch.arange(fine_samples)
     u = (steps + torch.rand(*origins.shape[:2], fine_samples, generator=rng)) / fine_samples
+    if importance.unsupported(field, coarse_samples, origins, directions) is None:
+        return importance.place_samples(field, origins, directions, coarse, u, crop_margin=scene.crop_margin)
+    where = _points(origins, directions, coarse)
+    weights = interval_weights(_clean(field.density(where), where, scene).reshape(coarse.shape), coarse)
     return importance_depths(coarse, weights, u).sort(dim=-1).values
+
+
+def _compiled(field: TriGridField, samples: int) -> bool:
+    return fast_paths.allowed() and fused_gradient.unsupported(field, samples) is None
 
 
 def _points(origins: Tensor, directions: Tensor, depths: Tensor) -> Tensor:
