@@ -143,6 +143,6 @@ def test_preparation_report_goes_on_page_by_page(tmp_path: Path, monkeypatch: py
         pages = [link for link in page.links() if link.endswith(".html")]
         assert len(pages) == 4, "two others, above and below"
         assert all((tmp_path / name).parent.joinpath(link).is_file() for link in pages)
-        pictures = [link for tag, attribute, link in page.attributes if (tag, attribute) == ("img", "src")]
-        assert set(pictures) == {"report/a%20b.jpg" if name == "report.html" else "../report/a%20b.jpg"}
+        sources = [link for tag, attribute, link in page.attributes if (tag, attribute) == ("img", "src")]
+        assert set(sources) == {"report/a%20b.jpg" if name == "report.html" else "../report/a%20b.jpg"}
     assert shown == [f"photo {i}" for i in range(5)]
