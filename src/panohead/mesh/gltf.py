@@ -27,7 +27,7 @@ _TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3"}
 
 def srgb_to_linear(rgb: UInt8[np.ndarray, "vertex 3"]) -> Float32[np.ndarray, "vertex 3"]:
     """Apply the sRGB transfer function (IEC 61966-2-1), 0..255 to linear 0..1."""
-    level = np.arange(256) / 255
+    level = np.arange(256) / 255  # every 8-bit value once
     table = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
     return table.astype(np.float32)[rgb]
 

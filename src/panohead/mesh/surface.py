@@ -57,6 +57,7 @@ class Surface:
     def vertex_normals(self) -> Float32[np.ndarray, "vertex 3"]:
         """Outward unit normals, faces weighted by area."""
         a, b, c = (self.vertices[self.faces[:, k]].astype(np.float64) for k in range(3))
+        # The cross product is twice the face's area long: so larger faces count more.
         repeated = np.repeat(np.cross(b - a, c - a), 3, axis=0)
         corners, count = self.faces.ravel(), len(self.vertices)
         normals = np.stack([np.bincount(corners, repeated[:, k], count) for k in range(3)], axis=1)
@@ -150,7 +151,8 @@ def smoothed(surface: Surface, iterations: int = 10) -> Surface:
     count = len(surface.vertices)
     start, end = surface.faces.ravel(), np.roll(surface.faces, -1, axis=1).ravel()
     links = sparse.coo_array((np.ones(2 * len(start)), (np.r_[start, end], np.r_[end, start])), (count, count)).tocsr()
-    links.data[:] = 1
+    links.data[:] = 1  # an edge of two faces comes twice
+    # Umbrella operator: the mean of a vertex's neighbors.
     mean = sparse.diags_array(1 / np.maximum(links.sum(axis=1), 1)) @ links
     vertices = surface.vertices.astype(np.float64)
     # The second step, a little longer and outward, undoes the shrinking of the first one.

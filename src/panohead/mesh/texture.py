@@ -133,6 +133,7 @@ def baked(
     corners = atlas.origin[atlas.faces[face]]
 
     def mixed(values: np.ndarray) -> torch.Tensor:
+        # texel corner, texel corner channel -> texel channel
         return torch.from_numpy(np.einsum("tk,tkc->tc", shares, values[corners].astype(np.float32)))
 
     points, directions = mixed(surface.vertices), torch.nn.functional.normalize(mixed(normals), dim=1)
@@ -141,6 +142,7 @@ def baked(
     color = (color + _VERTEX_WEIGHT * base) / (total + _VERTEX_WEIGHT)[:, None]
     pixels = np.zeros((size * size, 3), np.uint8)
     pixels[texel] = quantized(color)
+    # Index of the nearest painted texel for every texel.
     empty = np.ones((size, size), bool)
     empty.reshape(-1)[texel] = False
     rows, columns = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
@@ -158,12 +160,13 @@ def rasterized(
     Returns:
         Flat index in the image, index of the face, barycentric weights of its corners.
     """
+    # Texel coordinates, row 0 at the top; the center of texel (i, j) lies at (i, j): vertex 2, then face corner 2.
     place = (atlas.uv.astype(np.float64) * [1, -1] + [0, 1]) * size - 0.5
     corners = place[atlas.faces]
     low = np.clip(np.ceil(corners.min(axis=1)).astype(np.int64), 0, size - 1)
     high = np.clip(np.floor(corners.max(axis=1)).astype(np.int64), -1, size - 1)
     extent = np.maximum(high - low + 1, 0)
-    tries = extent.prod(axis=1)
+    tries = extent.prod(axis=1)  # texels in each bounding box
     ends = np.cumsum(tries)
     cuts = np.searchsorted(ends, np.arange(_CANDIDATES, ends[-1], _CANDIDATES), side="right")
     parts = [_covered(corners, low, extent, part, size) for part in np.split(np.arange(len(tries)), cuts) if len(part)]
@@ -186,6 +189,7 @@ def _covered(
     row = low[face, 1] + number // np.maximum(extent[face, 0], 1)
     a, b, c = (corners[face, k] for k in range(3))
     center = np.stack([column, row], axis=1)
+    # Barycentric weights: signed areas of the three triangles with the center, over that of the face.
     area = _cross(b - a, c - a)
     shares = np.stack(
         [_cross(b - center, c - center), _cross(c - center, a - center), _cross(a - center, b - center)], 1

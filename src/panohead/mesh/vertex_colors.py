@@ -114,6 +114,7 @@ def _weighted_colors(
 ) -> tuple[Float[Tensor, " point"], Float[Tensor, "point 3"]]:
     """Return the weight and the color, in [-1, 1], that one view gives to each point."""
     camera = Camera(view.cam2world.float().cpu(), view.intrinsics.float().cpu())
+    # Image coordinates in [-1, 1] (point 2), distance along the ray (point), in front of the camera (point).
     place, distance, ahead = project(points, camera)
 
     def sample(image: Tensor, mode: str) -> Tensor:
@@ -121,14 +122,17 @@ def _weighted_colors(
         found = F.grid_sample(image.float().cpu()[None], where, mode=mode, padding_mode="border", align_corners=False)
         return found[0, :, 0].T
 
+    # Cosine between the ray back to the camera and the normal.
     facing = -((points - camera.position) * normals).sum(dim=1) / distance
     weights = facing.clamp_min(0) ** sharpness * ahead * (place.abs() < 1).all(dim=1)
     # The nearest depth in 3 x 3 pixels: beside an occluding edge no color is safer than a wrong one.
     depth = torch.nan_to_num(view.depth.float().cpu(), nan=1e6, posinf=1e6)
     nearest = -F.max_pool2d(-depth, 3, stride=1, padding=1)
     behind = (distance - sample(nearest, "nearest")[:, 0]) / depth_tolerance
+    # 1 up to the tolerance behind the depth map, falling to 0 at twice that.
     weights = weights * (2 - behind).clamp(0, 1)
     if view.mask is not None:
+        # The smallest mask value in 3 x 3 pixels: the outline is mixed with the background.
         inner = -F.max_pool2d(-view.mask.float().cpu(), 3, stride=1, padding=1)
         weights = weights * sample(inner, "nearest")[:, 0].clamp(0, 1)
     return weights, sample(view.image, "bilinear")
