@@ -37,7 +37,7 @@ def test_writes_everything(folder: Path, tmp_path: Path) -> None:
 def test_missing_packages_are_told_before_the_work(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("panohead.cli.mesh_options.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("panohead.gallery.meshes.importlib.util.find_spec", lambda _: None)
     assert command(folder, "--aligned", "--texture", "64", "--out", str(tmp_path / "out")) == 1
     assert "need the package xatlas; run: pip install" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from panohead.cli.common import TRANSPARENT, Debug, Model, parse_background, say
+from panohead.cli.common import TRANSPARENT, Debug, Model, counting, parse_background, say
 from panohead.cli.detector_options import DetectorOptions
 from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
@@ -208,12 +208,23 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         return open_detectors(self.models)
 
     def _write(self, head: "ReconstructedHead", out: Path, photos: "Digests") -> None:
-        from panohead.cli.reconstruct_output import write_results
+        from panohead.gallery import CONTACT_YAWS, write_results
         from panohead.inversion.report import write_report
 
-        results, notes = write_results(head, out, self._style(), frames=self.frames, meshes=self)
+        with counting("writing", len(CONTACT_YAWS) + self.frames + 1) as step:
+            results = write_results(
+                head,
+                out,
+                self._style(),
+                frames=self.frames,
+                formats=self.mesh,
+                settings=self.mesh_settings(),
+                step=step,
+            )
+        if results.missing_mesh:
+            say(f"no mesh was written: {results.missing_mesh}")
         saved = head.save(out, checkpoint=self.checkpoint, photos=photos)
-        notes = [*head.log.notes, *notes]
+        notes = [*head.log.notes, *results.notes]
         if head.log.stopped:
             notes.append("The run was stopped early; this is the best so far.")
         problems = write_report(
@@ -222,7 +233,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             preset=self.preset,
             loss=_WEIGHT_FREE if self.lpips is None else f"LPIPS-VGG from {self.lpips.name}",
             notes=notes,
-            files=[*results, *(path.name for path in saved)],
+            files=[*results.files, *(path.name for path in saved)],
         )
         for mismatch in problems:
             say(mismatch)
