@@ -24,7 +24,7 @@ from torch import Tensor
 
 from panohead.evaluation.ground_truth.geometry import depth_errors
 from panohead.geometry import Camera
-from panohead.inversion import FastConfig, OfficialConfig, OptimizationLog, OptimizationStep, ReconstructedHead
+from panohead.inversion import FastConfig, OfficialConfig, OptimizationCallbacks, OptimizationStep, ReconstructedHead
 from panohead.inversion.losses import psnr_db, ssim
 from panohead.media.images import from_uint8
 from panohead.predictor import Predictor, load
@@ -92,7 +92,7 @@ def run_person(predictor: Predictor, views: dict[float, TrueView], method: Metho
         masks=[view.mask for view in chosen],
         preset=method.preset,
         config=method.config(done),
-        log=OptimizationLog(on_step=clock.note),
+        callbacks=OptimizationCallbacks(on_step=clock.note),
     )
     return {
         "seconds": clock.end,

@@ -150,10 +150,10 @@ def test_deep_and_turned_files_are_read_as_they_are_meant(image: Image.Image, tm
         assert torch.equal(crop(opened).image, crop(image).image)
 
 
-def test_the_same_photo_twice_is_remarked_on(image: Image.Image) -> None:
+def test_the_same_photo_twice_gets_a_note(image: Image.Image) -> None:
     other = drawn_photo(2)[0]
     photos = read_images([image, other, image], [FRONT] * 3, SIDE)
-    assert [photo.notes for photo in photos] == [(), (), ("The same picture as photo 1; it shows nothing new.",)]
+    assert [photo.notes for photo in photos] == [(), (), ("The same image as photo 1; it adds nothing.",)]
 
 
 def test_masks_are_checked(image: Image.Image, tmp_path: Path) -> None:

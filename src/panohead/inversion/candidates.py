@@ -1,4 +1,4 @@
-"""A good place to start from: many heads looked at quickly."""
+"""Initialization of the search by random candidates."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from panohead.geometry import Camera
 from panohead.inversion.objective import NOISE, PhotoObjective
-from panohead.inversion.optimization_log import OptimizationLog
+from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import Whitening
 from panohead.models.generator import Generator
@@ -26,11 +26,20 @@ def screen(
     count: int,
     *,
     seed: int,
-    log: OptimizationLog,
+    run: OptimizationRun,
 ) -> Float[Tensor, " axis"]:
-    """Whitened w of the head nearest to the photos among the mean, ``count`` random ones, and the mean of the best
-    four."""
-    state = log.load_state("screen")
+    """Return the whitened w of the smallest loss: the mean w, one of ``count`` random ones, or the mean of the best four.
+
+    Args:
+        generator: in eval mode, without gradients.
+        objective: photos to compare with, at half the rays per side and without super-resolution.
+        cameras: cameras of the photos.
+        whitening: coordinates in which the random w are standard normal, times 0.7.
+        count: number of random candidates.
+        seed: seed of the candidates.
+        run: callbacks, log and stored states; the phase is called "screen".
+    """
+    state = run.load_state("screen")
     if state is not None:
         return state["start"].to(whitening.mean.device)
     resolution = max(generator.config.neural_rendering_resolution // 2, 8)
@@ -39,21 +48,21 @@ def screen(
     def loss(v: Tensor) -> float:
         ws = whitening.to_w(v).expand(1, generator.backbone.num_ws, -1)
         field = generator.field(ws, noise=NOISE)
-        found = objective(generator, field, ws, cameras, resolution, superresolve=False)
-        return float(found["photos"])
+        parts = objective(generator, field, ws, cameras, resolution, superresolve=False)
+        return float(parts["photos"])
 
-    middle = torch.zeros_like(whitening.deviation)
-    tried = [(loss(middle), middle)]
+    mean_head = torch.zeros_like(whitening.deviation)
+    tried = [(loss(mean_head), mean_head)]
     for i in range(count):
-        if log.stop_requested():
+        if run.stop_requested():
             break
-        noise = torch.randn(middle.shape, device=middle.device, generator=streams.generator(i, 0))
+        noise = torch.randn(mean_head.shape, device=mean_head.device, generator=streams.generator(i, 0))
         tried.append((loss(_TRUNCATION * noise), _TRUNCATION * noise))
-        log.record("screen", i + 1, count, {"loss": tried[-1][0]})
+        run.record("screen", i + 1, count, {"loss": tried[-1][0]})
     tried.sort(key=lambda pair: pair[0])
     mean = torch.stack([v for _, v in tried[:_BEST]]).mean(dim=0)
     tried.append((loss(mean), mean))
     start = min(tried, key=lambda pair: pair[0])[1]
-    if not log.stopped:
-        log.save_state("screen", {"start": start.cpu()})
+    if not run.log.stopped:
+        run.save_state("screen", {"start": start.cpu()})
     return start
