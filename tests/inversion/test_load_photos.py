@@ -115,9 +115,9 @@ def test_gray_and_transparent_arrays_are_photos_too(image: Image.Image) -> None:
     clear[100:200, 100:200, 3] = 255
     assert torch.equal(crop(opaque).image, crop(rgb).image)
     assert crop(clear).image[:, 0, 0].tolist() == [1, 1, 1], "transparent is white"
-    grey = crop(np.array(image.convert("L")))
-    assert torch.equal(grey.image[0], grey.image[2])
-    assert grey.notes == ("The photo is grey; so will be what it shows.",)
+    gray = crop(np.array(image.convert("L")))
+    assert torch.equal(gray.image[0], gray.image[2])
+    assert gray.notes == ("The photo is gray, so the head will be gray where it shows it.",)
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ def test_other_arrays_are_described(
 
 
 def test_deep_and_turned_files_are_read_as_they_are_meant(image: Image.Image, tmp_path: Path) -> None:
-    grey = np.array(image.convert("L"))
-    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    gray = np.array(image.convert("L"))
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep.png")
     # Samples of 16 bits are rounded once more.
-    torch.testing.assert_close(crop(tmp_path / "deep.png").image, crop(grey).image, atol=2 / 255, rtol=0)
+    torch.testing.assert_close(crop(tmp_path / "deep.png").image, crop(gray).image, atol=2 / 255, rtol=0)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by a quarter
     image.rotate(90).save(tmp_path / "turned.png", exif=exif)

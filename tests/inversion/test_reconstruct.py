@@ -174,11 +174,11 @@ def test_written_and_opened_again(predictor: Predictor, crop: np.ndarray, tmp_pa
         Predictor(tiny.generator(seed=1)).open_reconstruction(tmp_path)
 
 
-def test_bad_images_are_told_in_a_sentence(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+def test_bad_images_are_refused_in_a_sentence(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
     front = [Camera.orbit()]
     with pytest.raises(PanoHeadError, match="at least 48"):
         predictor.reconstruct([crop[:16, :16]], front, config=QUICK)
-    with pytest.raises(PanoHeadError, match="of one colour"):
+    with pytest.raises(PanoHeadError, match="of one color"):
         predictor.reconstruct([np.full_like(crop, 7)], front, config=QUICK)
     with pytest.raises(PanoHeadError, match="1 photos and 2 cameras"):
         predictor.reconstruct([crop], front * 2, config=QUICK)
@@ -191,5 +191,5 @@ def test_bad_images_are_told_in_a_sentence(predictor: Predictor, crop: np.ndarra
         predictor.reconstruct([tmp_path / "no.jpg"], front, config=QUICK)
     with pytest.raises(PanoHeadError, match="does not go with"):
         predictor.reconstruct([crop], front, preset="official", config=QUICK)
-    grey = np.repeat(crop.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
-    assert "grey" in run(predictor, grey).photos[0].notes[0]
+    gray = np.repeat(crop.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    assert "gray" in run(predictor, gray).photos[0].notes[0]

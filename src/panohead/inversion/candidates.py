@@ -28,7 +28,7 @@ def screen(
     seed: int,
     run: OptimizationRun,
 ) -> Float[Tensor, " axis"]:
-    """Return the whitened w of the smallest loss: the mean w, one of ``count`` random ones, or the mean of the best four.
+    """Return the whitened w of the smallest loss among the mean w, random ones, and the mean of the best four of these.
 
     Args:
         generator: in eval mode, without gradients.

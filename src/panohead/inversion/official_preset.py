@@ -111,7 +111,7 @@ def search(
     ws = space.mean.expand(1, generator.backbone.num_ws, -1).clone().requires_grad_(True)
 
     def losses(step: int) -> dict[str, Tensor]:
-        scale = space.std * config.noise * noise_factor(step, config.steps)
+        scale = space.std * config.noise * noise_factor(step, config.steps)  # one number: no direction of w is special
         noisy = ws + streams.ws_noise(step, ws.detach()) * scale
         mse, perceptual = _compare(generator, noisy, label, target, distance, streams, step)
         prior = (ws - space.mean).square().mean()
