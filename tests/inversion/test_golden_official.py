@@ -23,7 +23,7 @@ PIXELS, SAMPLES = 16**2, 8
 
 
 class StoredStreams(RandomStreams):
-    """The random numbers of the golden run.
+    """Random numbers of the golden run.
 
     Attributes:
         trace: ws before every step.

@@ -1,4 +1,4 @@
-"""Photos that are odd, or of no head: one clear sentence, or a best effort that says so; never a traceback."""
+"""Unusual photos, or photos without a head: one clear sentence or a note; never a traceback."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +43,7 @@ def image() -> Image.Image:
 
 
 def crop(pixels: object, **options: object) -> AlignedPhoto:
-    """The photo that an aligned crop becomes."""
+    """Aligned photo of a crop."""
     return read_images([pixels], [FRONT], SIDE, **options)[0]  # type: ignore[list-item, arg-type]
 
 
@@ -159,11 +159,11 @@ def test_the_same_photo_twice_gets_a_note(image: Image.Image) -> None:
 def test_masks_are_checked(image: Image.Image, tmp_path: Path) -> None:
     inside = np.zeros((320, 320), bool)
     inside[80:240, 80:240] = True
-    told = crop(image, masks=[inside]).mask
-    assert told is not None
+    as_bool = crop(image, masks=[inside]).mask
+    assert as_bool is not None
     as_bytes = crop(image, masks=[inside.astype(np.uint8) * 255]).mask
     assert as_bytes is not None
-    assert torch.equal(told, as_bytes)
+    assert torch.equal(as_bool, as_bytes)
     with pytest.raises(PanoHeadError, match="the mask of photo 1 is empty"):
         crop(image, masks=[np.zeros((320, 320), np.uint8)])
     with pytest.raises(PanoHeadError, match="the mask of photo 1 is an array of float64, 320 x 320; give"):
@@ -217,8 +217,8 @@ def test_the_command_tells_of_a_wrong_label_before_it_begins(
     arguments = ["reconstruct", str(tmp_path / "me.png"), "--checkpoint", str(folder / "tiny.safetensors")]
     labeled = ["--aligned", "--labels", str(folder / "dataset.json"), "--out", str(tmp_path / "out")]
     assert main([*arguments, *labeled, *QUICK]) == 0
-    told = " ".join(capsys.readouterr().err.split())
-    assert "me.png: Its label says yaw 10, pitch 0 degrees, but its face is seen from about yaw 60" in told
+    output = " ".join(capsys.readouterr().err.split())
+    assert "me.png: Its label says yaw 10, pitch 0 degrees, but its face is seen from about yaw 60" in output
     assert "Its label says yaw 10" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -245,12 +245,12 @@ def test_the_command_refuses_in_one_sentence(
     spoil(tmp_path / "me.png", image)
     arguments = ["reconstruct", str(tmp_path / "me.png"), "--checkpoint", str(folder / "tiny.safetensors")]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert "Traceback" not in told
+    output = capsys.readouterr().err
+    assert sentence in output
+    assert "Traceback" not in output
 
 
 def test_uint8_of_a_render_is_a_crop(image: Image.Image) -> None:
-    """The way back: what ``to_uint8`` gives is taken as it is."""
+    """An array from ``to_uint8`` is the same image again."""
     photo = crop(image.resize((SIDE, SIDE)))
     assert torch.equal(crop(to_uint8(photo.image)).image, photo.image)

@@ -100,7 +100,7 @@ class PhotoObjective:
         return self._loss.toward(target), target, weight
 
     def image_distance(self, index: int, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, ""]:
-        """Return the distance of an image in [-1, 1] to a photo, after blending pixels of less weight with the photo."""
+        """Return the distance of an image in [-1, 1] to a photo, pixels of less weight are blended with it first."""
         distance, target, weight = self._distance(index, image.shape[-1])
         return distance(image if weight is None else torch.lerp(target, image, weight))
 
@@ -120,7 +120,7 @@ class PhotoObjective:
         superresolve: bool,
         ws_background: Float[Tensor, "photo num_ws w_dim"] | None = None,
     ) -> dict[str, Tensor]:
-        """Return means over the photos: image distance ("picture"), mask distance ("mask"), weighted sum ("photos").
+        """Return means over the photos: image distance ("picture", as in stored logs), "mask", and their sum "photos".
 
         Args:
             generator: generator, possibly tuned.

@@ -11,7 +11,7 @@ from panohead.frame import Frame
 from panohead.geometry import project, rays_from_camera
 
 DEPTH_TOLERANCE = 0.02
-"""Distance behind the visible surface up to which a point is visible, in world units (8 mm); at twice that it is not."""
+"""Distance behind the visible surface, in world units (8 mm), up to which a point is visible; not at twice that."""
 _OPAQUE = 0.5
 
 
