@@ -138,7 +138,7 @@ def test_configurations_by_the_options_of_all_presets() -> None:
     assert find_preset("official").configure(steps=7, tuning_steps=0) == OfficialConfig(steps=7, tuning_steps=0)
     with pytest.raises(UsageError, match="there is no preset 'slow'; give one of fast, official"):
         find_preset("slow")
-    with pytest.raises(UsageError, match="the preset official has no unseen_weight; it goes with the preset fast"):
+    with pytest.raises(UsageError, match="the preset official has no unseen_weight; leave it out"):
         find_preset("official").configure(unseen_weight=0.1)
 
 
@@ -186,6 +186,10 @@ def test_bad_images_are_refused_in_a_sentence(predictor: Predictor, crop: np.nda
         predictor.reconstruct([crop], front, config=QUICK, seed=-1)
     with pytest.raises(PanoHeadError, match="1 to 8"):
         predictor.reconstruct([crop] * 9, front * 9, config=QUICK)
+    with pytest.raises(PanoHeadError, match="there is no photo"):
+        predictor.reconstruct([tmp_path / "none.jpg"], front, config=QUICK)
+    with pytest.raises(PanoHeadError, match="is a folder; give the photos in it"):
+        predictor.reconstruct([tmp_path], front, config=QUICK)
     (tmp_path / "no.jpg").write_bytes(b"no picture")
     with pytest.raises(PanoHeadError, match=r"no\.jpg is no usable photo"):
         predictor.reconstruct([tmp_path / "no.jpg"], front, config=QUICK)

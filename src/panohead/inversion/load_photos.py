@@ -52,6 +52,9 @@ def read_images(
     for what, each in (("cameras", cameras), ("masks", masks), ("poses", poses)):
         if each is not None and len(each) != len(images):
             raise PanoHeadError(f"{len(images)} photos and {len(each)} {what} were given; give one for each")
+    for image in images:
+        if isinstance(image, str | Path):
+            _check_file(Path(image))
     names = [Path(p).name if isinstance(p, str | Path) else f"photo {i + 1}" for i, p in enumerate(images)]
     tools = AlignmentTools() if tools is None and cameras is None else tools
     photos: list[AlignedPhoto] = []
@@ -142,10 +145,14 @@ def check_photo_files(photos: Sequence[Path], *, found_by_name: bool) -> None:
     if found_by_name and len({photo.name for photo in photos}) < len(photos) and len(set(photos)) == len(photos):
         raise UsageError("two photos have the same file name; labels and masks are found by it, so rename one")
     for photo in photos:
-        if photo.is_dir():
-            raise PanoHeadError(f"{photo} is a folder; give the photos in it, at most {MAX_PHOTOS} of one person")
-        if not photo.is_file():
-            raise PanoHeadError(f"there is no photo {photo}; check the path")
+        _check_file(photo)
+
+
+def _check_file(photo: Path) -> None:
+    if photo.is_dir():
+        raise PanoHeadError(f"{photo} is a folder; give the photos in it, at most {MAX_PHOTOS} of one person")
+    if not photo.is_file():
+        raise PanoHeadError(f"there is no photo {photo}; check the path")
 
 
 def find_masks(folder: Path, photos: Sequence[Path]) -> list[Path]:

@@ -74,8 +74,9 @@ class InversionPreset(Generic[Config]):
             "unseen_weight": unseen_weight,
         }
         changed = {name: value for name, value in changed.items() if value is not None}
-        for name in changed.keys() - {field.name for field in fields(self.config_type)}:  # type: ignore[arg-type]
-            raise UsageError(f"the preset {self.name} has no {name}; it goes with the preset fast, so leave it out")
+        unknown = changed.keys() - {field.name for field in fields(self.config_type)}  # type: ignore[arg-type]
+        if unknown:
+            raise UsageError(f"the preset {self.name} has no {' and no '.join(sorted(unknown))}; leave it out")
         config: Config = replace(self.config_type(), **changed)  # type: ignore[type-var]
         return config
 
