@@ -24,7 +24,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_a_folder_is_made_and_has_nothing_to_resume(tmp_path: Path, photos: list[Path]) -> None:
-    folder = open_output_folder(tmp_path / "new" / "folder", photos[:1])
+    folder = open_output_folder(str(tmp_path / "new" / "folder"), [str(photos[0])])
     assert folder.path.is_dir()
     assert folder.notes == ()
     assert not folder.resume_file.resume

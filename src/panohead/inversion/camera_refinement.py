@@ -57,7 +57,7 @@ def moved(camera: Camera, offset: Float[Tensor, " 5"]) -> Camera:
     turn = rotation(up, yaw) @ rotation(camera.cam2world[:3, 0], -pitch)
     axes = turn @ camera.cam2world[:3, :3]
     position = turn @ camera.cam2world[:3, 3] + axes @ offset[2:]
-    upper = torch.cat([axes, position[:, None]], dim=1)
+    upper = torch.cat([axes, position[:, None]], dim=1)  # 3 4: rotation and position of cam2world
     return Camera(torch.cat([upper, camera.cam2world[3:]]), camera.intrinsics)
 
 

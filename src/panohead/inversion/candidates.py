@@ -13,7 +13,7 @@ from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import Whitening
 from panohead.models.generator import Generator
 
-_TRUNCATION = 0.7
+_TRUNCATION = 0.7  # as the default psi of sampled heads: rarer w lie farther from most people
 _BEST = 4
 
 
@@ -46,11 +46,12 @@ def screen(
     streams = RandomStreams(seed, 0, whitening.mean.device)
 
     def loss(v: Tensor) -> float:
-        ws = whitening.to_w(v).expand(1, generator.backbone.num_ws, -1)
+        ws = whitening.to_w(v).expand(1, generator.backbone.num_ws, -1)  # axis -> 1 num_ws w_dim
         field = generator.field(ws, noise=NOISE)
         parts = objective(generator, field, ws, cameras, resolution, superresolve=False)
         return float(parts["photos"])
 
+    # The origin of whitened coordinates is the mean w.
     mean_head = torch.zeros_like(whitening.deviation)
     tried = [(loss(mean_head), mean_head)]
     for i in range(count):
@@ -60,7 +61,8 @@ def screen(
         tried.append((loss(_TRUNCATION * noise), _TRUNCATION * noise))
         run.record("screen", i + 1, count, {"loss": tried[-1][0]})
     tried.sort(key=lambda pair: pair[0])
-    mean = torch.stack([v for _, v in tried[:_BEST]]).mean(dim=0)
+    # Heads that resemble the photos differ from them in different ways; their mean often resembles them more.
+    mean = torch.stack([v for _, v in tried[:_BEST]]).mean(dim=0)  # candidate axis -> axis
     tried.append((loss(mean), mean))
     start = min(tried, key=lambda pair: pair[0])[1]
     if not run.log.stopped:

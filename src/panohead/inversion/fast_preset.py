@@ -27,7 +27,8 @@ from panohead.inversion.unseen import UnseenViews
 from panohead.inversion.w_space import Whitening, w_space
 from panohead.models.generator import Generator
 
-_TUNING_WARMUP = 10
+_TUNING_WARMUP = 10  # steps
+# At fixed w and cameras these get no gradients.
 _FROZEN = ("mapping_network.", "camera_alignment.")
 
 
@@ -120,7 +121,7 @@ def _search(
     resolution = generator.config.neural_rendering_resolution
 
     def losses(resolution: int, superresolve: bool) -> dict[str, Tensor]:
-        ws = whitening.to_w(v)
+        ws = whitening.to_w(v)  # 1 num_ws w_dim
         field = generator.field(ws, noise=NOISE)
         ws_background = None if background_v is None else whitening.to_w(background_v)
         parts = objective(
@@ -132,11 +133,13 @@ def _search(
             superresolve=superresolve,
             ws_background=ws_background,
         )
+        # In whitened coordinates w is standard normal: the mean square is its negative log density, up to a factor.
         prior, spread = v.square().mean(), (v - v.mean(dim=1, keepdim=True)).square().mean()
         camera = refinement.prior()
         priors = config.prior_weight * prior + config.row_weight * spread + config.camera_weight * camera
         return {"loss": parts["photos"] + priors, **parts, "distance to mean": prior, "camera moved": camera}
 
+    # A quarter of the rays and no super-resolution: placement and shape first, at a fraction of the cost.
     half = max(resolution // 2, 8)
     coarse, fine = config.coarse_steps, config.fine_steps
     optimize("search, coarse", groups, lambda _: losses(half, False), coarse, run, plateau=Plateau())
@@ -158,7 +161,7 @@ def tune(
 ) -> Generator:
     """Return a copy of the generator tuned to the photos at fixed ws, regularized in views that no photo shows."""
     tuned = deepcopy(generator)
-    unseen = None
+    unseen = None  # rendered by the untuned generator, which stays as it is
     if config.unseen_weight > 0:
         unseen = UnseenViews(generator, ws, cameras, least_angle_deg=config.unseen_angle_deg)
     chosen = [p.requires_grad_(True) for name, p in tuned.named_parameters() if not name.startswith(_FROZEN)]

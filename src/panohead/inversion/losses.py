@@ -57,7 +57,7 @@ class FeatureLoss:
         return lambda image: (self._features_of(image) - wanted).square().sum()
 
     def _features_of(self, image: Tensor) -> Tensor:
-        image = (image + 1) * (255 / 2)
+        image = (image + 1) * (255 / 2)  # [-1, 1] -> [0, 255]
         if image.shape[-1] > _MAX_FEATURE_SIDE:
             image = F.interpolate(image, (_MAX_FEATURE_SIDE, _MAX_FEATURE_SIDE), mode="area")
         return self._features(image)
@@ -86,6 +86,7 @@ class PyramidLoss:
         wanted = pyramid(target)
 
         def distance(image: Tensor) -> Tensor:
+            # Mean over the pixels of a level, then over levels: fine levels have more pixels, but no more weight.
             levels = pyramid(image)
             l1 = torch.stack([(a - b).abs().mean() for a, b in zip(levels, wanted, strict=True)]).mean()
             edges = torch.stack(
@@ -126,6 +127,7 @@ def ssim(
     def mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, side, stride=1)
 
+    # Moments in each window; E[x^2] - E[x]^2 is the variance.
     mean_a, mean_b = mean(a), mean(b)
     variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
     covariance = mean(a * b) - mean_a * mean_b

@@ -40,12 +40,12 @@ def render_view(
 def empty_ray_color(generator: Generator, ws: Float[Tensor, "1 num_ws w_dim"]) -> Float[Tensor, "3 1 1"]:
     """Return the color of rays that hit nothing, in [-1, 1], for generators without a background."""
     side = generator.config.neural_rendering_resolution
-    nothing = torch.zeros(1, side**2, 1, device=ws.device)
+    nothing = torch.zeros(1, side**2, 1, device=ws.device)  # batch ray 1: weight and depth of empty rays
     features = nothing.expand(-1, -1, generator.config.feature_channels)
     if generator.config.rendering.white_background:
         features = features + 1
     image = generator.finish(RayRendering(features, nothing, nothing), None, ws, superresolve=False).image_raw
-    return image[0].mean(dim=(1, 2), keepdim=True).clamp(-1, 1)
+    return image[0].mean(dim=(1, 2), keepdim=True).clamp(-1, 1)  # 3 height width -> 3 1 1
 
 
 def compositing_color(generator: Generator) -> Float[Tensor, "3 1 1"] | None:
@@ -87,7 +87,7 @@ class PhotoObjective:
         for photo, mask in zip(photos, self.masks, strict=True):
             image = photo.image[None].to(device)
             if mask is not None and empty is not None:
-                image = mask * image + (1 - mask) * empty
+                image = mask * image + (1 - mask) * empty  # over the color that the generator renders beside the head
             self.targets.append(image)
             has_weight = mask is not None and empty is None
             self.weights.append(mask + (1 - mask) * background_weight if has_weight and mask is not None else None)
@@ -139,7 +139,7 @@ class PhotoObjective:
             )
             images.append(self.image_distance(i, view.image))
             masks.append(self.mask_distance(i, view.mask))
-        image, mask = torch.stack(images).mean(), torch.stack(masks).mean()
+        image, mask = torch.stack(images).mean(), torch.stack(masks).mean()  # photo -> scalar
         return {"photos": image + self._mask_weight * mask, "picture": image, "mask": mask}
 
 

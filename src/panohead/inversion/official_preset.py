@@ -60,7 +60,7 @@ class OfficialConfig:
 def learning_rate_factor(step: int, steps: int) -> float:
     """Return the learning rate factor: a linear rise over the first twentieth of the steps times a cosine fall over the
     last quarter (Karras et al. 2020, StyleGAN2 section 5; docs/reference.md 7.5)."""
-    t = step / steps
+    t = step / steps  # 0 at the first step, below 1 at the last
     down = min(1.0, (1.0 - t) / 0.25)
     return (0.5 - 0.5 * math.cos(down * math.pi)) * min(1.0, t / 0.05)
 
@@ -108,13 +108,13 @@ def search(
         run: callbacks, log and stored states.
     """
     distance = loss.toward(target)
-    ws = space.mean.expand(1, generator.backbone.num_ws, -1).clone().requires_grad_(True)
+    ws = space.mean.expand(1, generator.backbone.num_ws, -1).clone().requires_grad_(True)  # 1 num_ws w_dim
 
     def losses(step: int) -> dict[str, Tensor]:
         scale = space.std * config.noise * noise_factor(step, config.steps)  # one number: no direction of w is special
         noisy = ws + streams.ws_noise(step, ws.detach()) * scale
         mse, perceptual = _compare(generator, noisy, label, target, distance, streams, step)
-        prior = (ws - space.mean).square().mean()
+        prior = (ws - space.mean).square().mean()  # holds W+ near the mean w, of all rows alike
         total = config.mse_weight * mse + perceptual + config.mean_w_weight * prior
         return {"loss": total, "mse": mse, "perceptual": perceptual, "distance to mean": prior}
 
@@ -142,7 +142,7 @@ def tune(
     Arguments as in :func:`search`.
     """
     distance = loss.toward(target)
-    generator.train().requires_grad_(True)
+    generator.train().requires_grad_(True)  # Matches the official code, which tunes in training mode.
 
     def losses(step: int) -> dict[str, Tensor]:
         mse, perceptual = _compare(generator, ws, label, target, distance, streams, step)

@@ -23,14 +23,14 @@ PhotoDigests = list[list[str]]
 """Name and SHA-256 of every photo's file."""
 
 
-def photo_digests(photos: Sequence[Path]) -> PhotoDigests:
+def photo_digests(photos: Sequence[str | Path]) -> PhotoDigests:
     """Return name and SHA-256 of every photo's file.
 
     Raises:
         PanoHeadError: when one cannot be read.
     """
     digests = []
-    for photo in photos:
+    for photo in map(Path, photos):
         try:
             digests.append([photo.name, hashlib.sha256(photo.read_bytes()).hexdigest()])
         except OSError as error:
@@ -70,7 +70,7 @@ class OutputFolder:
         self.resume_file.path.unlink(missing_ok=True)
 
 
-def open_output_folder(path: Path, photos: Sequence[Path], *, resume: bool = False) -> OutputFolder:
+def open_output_folder(path: str | Path, photos: Sequence[str | Path], *, resume: bool = False) -> OutputFolder:
     """Open the folder for the head of these photos, and make it if it does not exist.
 
     Args:
@@ -82,7 +82,7 @@ def open_output_folder(path: Path, photos: Sequence[Path], *, resume: bool = Fal
         PanoHeadError: when the folder cannot be written to, holds the head of other photos, or has a finished head and
             nothing to resume; when a photo cannot be read.
     """
-    digests = photo_digests(photos)
+    path, digests = Path(path), photo_digests(photos)
     state = path / STATE_FILE
     prepare_folder(state)
     saved = saved_notes(path)

@@ -73,7 +73,7 @@ class UnseenViews:
         before, now = self._before[index], self._render(generator, field, ws, self.cameras[index])
         images = (now.image - before.image).abs().mean() + (now.mask - before.mask).abs().mean()
         points, occupied = self._surface[index]
-        if len(points) == 0:
+        if len(points) == 0:  # nothing opaque in this view
             return images
         return images + (occupancy(field, points) - occupied).abs().mean()
 
@@ -95,6 +95,7 @@ def surface_points(view: Rendering, camera: Camera) -> Float[Tensor, "point 3"]:
     opaque = view.mask.flatten() > 0.5  # ray: the view is a batch of one
     depths = view.depth.flatten()[opaque]
     starts, ahead = origins[0][opaque], directions[0][opaque]
+    # Occupancy changes along the ray at the surface, so points before and behind it tell where it is.
     return torch.cat([starts + ahead * (depths + step)[:, None] for step in _STEPS])
 
 
@@ -110,6 +111,7 @@ def unseen_cameras(cameras: Sequence[Camera], least_angle_deg: float) -> list[Ca
         cameras: cameras of the photos, without batch dimension.
         least_angle_deg: smallest angle to all of them, in degrees.
     """
+    # photo 3: unit vectors from the origin to the cameras; angles between views are angles between these.
     directions = torch.nn.functional.normalize(torch.stack([c.position.detach().cpu() for c in cameras]), dim=-1)
     found = []
     for i in range(_RING):

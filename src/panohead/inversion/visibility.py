@@ -43,13 +43,13 @@ def _seen_by(points: Tensor, view: Frame, normals: Tensor | None) -> Tensor:
     def sample(image: Tensor) -> Tensor:
         return F.grid_sample(image[None].to(points), place[None, None], mode="nearest", align_corners=False)[0, 0, 0]
 
-    depth = sample(torch.nan_to_num(view.depth, nan=1e6, posinf=1e6))
+    depth = sample(torch.nan_to_num(view.depth, nan=1e6, posinf=1e6))  # point: distance to the surface there
     # 1 up to the tolerance behind the visible surface, 0 from twice that on.
     near = (2 - (distance - depth) / DEPTH_TOLERANCE).clamp(0, 1)
     inside = ahead & (place.abs() < 1).all(dim=1) & (sample(view.mask) > _OPAQUE)
     seen = near * inside
     if normals is not None:
-        ray = points - camera.position
+        ray = points - camera.position  # point 3; its length is ``distance``
         seen = seen * (-(ray * normals).sum(dim=1) / distance).clamp(0, 1)
     return seen
 

@@ -12,7 +12,7 @@ from panohead.geometry.camera import default_intrinsics
 from panohead.geometry.pose_sampling import look_at_pose
 from panohead.models.generator import Generator
 
-_BATCH = 2000
+_BATCH = 2000  # z mapped at once, for memory
 _MIN_SHARE = 1e-4
 _OFFICIAL_FRONT = 3.14 / 2
 """Matches the official code: yaw and pitch of the front view with a rounded pi, which changes the mean w by 0.1 %."""
@@ -81,6 +81,7 @@ def w_space(generator: Generator, *, samples: int = 10_000, seed: int = 123) -> 
     label = Camera(front, default_intrinsics(device=device)).expand(1).to_label()
     drawn = []
     for part in torch.from_numpy(z).float().split(_BATCH):
+        # sample num_ws w_dim -> sample w_dim: without truncation all rows are equal.
         drawn.append(generator.mapping(part.to(device), label.expand(len(part), -1))[:, 0])
     w = torch.cat(drawn)
     exact = w.cpu().double()  # sample w_dim; on the CPU because not every device has float64

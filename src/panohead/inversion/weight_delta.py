@@ -38,6 +38,7 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
     old = before.state_dict()
     tensors: dict[str, Tensor] = {}
     for name, value in after.state_dict().items():
+        # Tuning changes weights little, so float16 differences keep more digits than float16 weights would.
         change = (value - old[name].to(value.device)).detach().cpu()
         if bool((change != 0).any()):
             half = float(change.abs().max()) < _MAX_HALF

@@ -11,7 +11,7 @@ from torch import Tensor
 from panohead.inversion.optimization.resume_file import PhaseState
 from panohead.inversion.optimization.run import OptimizationRun
 
-_CUT = 0.3
+_CUT = 0.3  # factor of the learning rate at every plateau
 
 
 @dataclass
@@ -110,6 +110,7 @@ def optimize(
         criterion: part of the loss by which the best step and a plateau are known.
     """
     tensors = [tensor for group in groups for tensor in group.tensors]
+    # torch's default betas, (0.9, 0.999), are those of the official code.
     adam = torch.optim.Adam([{"params": list(group.tensors), "lr": group.learning_rate} for group in groups])
     best = BestStep(_copies(tensors)) if keep_best else None
     start, state = 0, run.load_state(phase)
@@ -127,7 +128,7 @@ def optimize(
             )
             break
         if best is not None:
-            best.update(value, tensors)
+            best.update(value, tensors)  # before the step: this is the loss of the tensors as they are now
         factor = rate(step) if plateau is None else _CUT**plateau.cuts_done * rate(step)
         for group, parameters in zip(adam.param_groups, groups, strict=True):
             group["lr"] = parameters.learning_rate * factor
@@ -140,6 +141,7 @@ def optimize(
         run.record(phase, done, steps, parts)
         if run.save_is_due(done):
             run.save_state(phase, _state(done, tensors, adam, plateau, best))
+    # The last state is saved too, so that a resumed run skips a finished phase and continues a stopped one.
     if run.saves_to_file and done > start:
         run.save_state(phase, _state(done, tensors, adam, plateau, best))
     if best is not None:
