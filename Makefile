@@ -7,8 +7,11 @@ OUT ?= demo_out
 # torch is asked for by itself first: a range would pull several GB of CUDA packages on some machines.
 TORCH ?= torch==2.13.0
 JOBS ?= 2
+# `make env LOCK=1` (with a fresh VENV) installs the exact versions of requirements-lock.txt; tools/lock.py makes it.
+LOCK ?=
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c requirements-lock.txt)
 
-.PHONY: demo test lint types layers unit env env-dev bench clean
+.PHONY: demo test lint types layers unit env env-dev lock bench clean
 
 demo: env
 	$(BIN)/panohead demo --out $(OUT)
@@ -31,18 +34,21 @@ unit:
 bench: env-dev
 	$(BIN)/python benchmarks/speed.py
 
+lock: env-dev
+	$(BIN)/python tools/lock.py
+
 env: $(VENV)/.runtime
 env-dev: $(VENV)/.dev
 
 $(VENV)/.runtime: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("PanoHead needs Python 3.11 or newer; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(PIP) "$(TORCH)"
+	$(PIP) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(PIP) -e ".[dev]"
 	@touch $@
 
 clean:

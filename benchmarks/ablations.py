@@ -1,7 +1,7 @@
-"""The paper's ablations on a small preset at equal kimg: one run a row, one table.
+"""The paper's ablations on a small preset at equal kimg: a table with one run per row.
 
-``python benchmarks/ablations.py DATASET OUT --kimg 50`` trains what is missing in OUT (interrupted runs are resumed)
-and prints the table; ``--rows baseline no_mask`` chooses rows. All runs share seed, data, preset and length and start
+``python benchmarks/ablations.py DATASET OUT --kimg 50`` trains runs missing in OUT (interrupted ones are resumed) and
+prints the table; ``--rows baseline no_mask`` chooses rows. All runs share seed, data, preset and length and start
 from random weights.
 """
 
@@ -20,12 +20,18 @@ from panohead.geometry import Camera
 from panohead.models.generator import Generator
 
 JITTER = "data.camera_jitter=0.05"
-"""World units; a head is 0.63 wide in the picture's plane."""
+"""Standard deviation of the camera error, world units; the view is 0.63 wide at the head."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a run changes."""
+    """One run of the table.
+
+    Attributes:
+        what: description in the table.
+        ablations: names for ``--ablation``.
+        settings: settings for ``--set``.
+    """
 
     what: str
     ablations: tuple[str, ...] = ()
@@ -42,7 +48,7 @@ ROWS = {
 
 
 def train(row: Row, run: Path, arguments: argparse.Namespace) -> None:
-    """Train one row to its end, or on to its end."""
+    """Train the run of a row to its end, resuming it if it exists."""
     panohead = [sys.executable, "-m", "panohead.cli.main", "train"]
     if (run / "config.json").exists():
         command = [*panohead, "--resume", str(run), "--kimg", str(arguments.kimg)]
@@ -55,23 +61,23 @@ def train(row: Row, run: Path, arguments: argparse.Namespace) -> None:
 
 @torch.no_grad()
 def mask_agreement(generator: Generator, heads: int = 64) -> float:
-    """Intersection over union of the mask and of what is not white in the same picture; 1 where they agree."""
+    """Compute the IoU of the mask and the part of the same image that is not white; 1 for perfect agreement."""
     rng = torch.Generator().manual_seed(0)
-    shared, either = 0.0, 0.0
+    intersection, union = 0.0, 0.0
     for _ in range(heads // 8):
         z = torch.randn(8, generator.config.z_dim, generator=rng)
         yaws = (torch.rand(8, generator=rng) * 360).tolist()
         label = torch.stack([Camera.orbit(yaw).to_label() for yaw in yaws])
-        shown = generator(z, label, truncation_psi=0.7, ray_jitter=0.5, importance_u=0.5)
-        drawn = shown.image_raw.amin(dim=1, keepdim=True) < 0.8
-        solid = shown.weights > 0.5
-        shared += float((drawn & solid).sum())
-        either += float((drawn | solid).sum())
-    return shared / max(either, 1.0)
+        rendering = generator(z, label, truncation_psi=0.7, ray_jitter=0.5, importance_u=0.5)
+        not_white = rendering.image_raw.amin(dim=1, keepdim=True) < 0.8
+        foreground = rendering.weights > 0.5
+        intersection += float((not_white & foreground).sum())
+        union += float((not_white | foreground).sum())
+    return intersection / max(union, 1.0)
 
 
 def figures(run: Path) -> dict[str, Any]:
-    """What the table shows of a finished run."""
+    """Return the numbers of a finished run for the table."""
     last = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()][-1]
     newest = max((run / "snapshots").glob("*.safetensors"))
     return {

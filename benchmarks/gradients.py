@@ -3,9 +3,10 @@
     python benchmarks/gradients.py [--cases regression w_full ...] [--repeats 7] [--threads 1] [--json FILE]
     python benchmarks/gradients.py --against ../other-checkout/src
 
-Cases: ``regression`` fits a small generator (128 pixels, tri-grid 64^2 x 3 x 16) to patches of four heads; ``generator``,
-``fakes``, ``photos`` and ``r1`` are the parts of an adversarial step of the preset demo_128; ``w_full`` and
-``tuning_full`` are steps of a reconstruction with the full-size network at 512 pixels. Inputs are random numbers.
+Cases: ``regression`` fits a small generator (128 pixels, tri-grid 64^2 x 3 x 16) to patches of four heads;
+``generator``, ``fakes``, ``photos`` and ``r1`` are the parts of an adversarial step of the preset demo_128;
+``w_full`` and ``tuning_full`` are steps of a reconstruction with the full-size network at 512
+pixels. Inputs are random numbers.
 
 Times are CPU seconds of the process that works, so that several threads do not look faster than one. With ``--against``
 another checkout of the package does the same steps in a process of its own, in turn with this one, and its time stands
@@ -26,7 +27,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from interleaved import cpu_seconds
-from panohead.training.patches import detail_loss, render_patches
 from torch import Tensor, nn
 
 from panohead.geometry import Camera, rays_from_camera
@@ -35,13 +35,12 @@ from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.ops import fast_paths
 from panohead.presets import demo_128, panohead_512
+from panohead.randomness import RenderRandomness
 from panohead.rendering.renderer import RenderConfig
-from panohead.stylegan.synthesis_layers import PixelNoise
-from panohead.system.malloc import keep_large_buffers
-from training import moves
+from panohead.training.warm_start.patches import detail_loss, render_patches
+from training import updates
 
 Step = Callable[[], None]
-NOISE = PixelNoise(mode="const")
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def regression() -> Step:
 
     def step() -> None:
         ws = w[:, None].expand(-1, generator.backbone.num_ws, -1)
-        field = generator.field(ws, noise=NOISE)
+        field = generator.field(ws)
         found = render_patches(
             field, origins, directions, config.rendering,
             coarse_samples=patches.coarse, fine_samples=patches.fine, rng=random,
@@ -99,8 +98,8 @@ def regression() -> Step:
         rows = ws.repeat_interleave(patches.views, dim=0)
         assert generator.torgb_raw is not None
         raw, last = generator.torgb_raw(features, rows[:, -1], fused=False), rows[:, -1:].expand(-1, 3, -1)
-        x, image = generator.superresolution.block0(features, raw, last, noise=PixelNoise(mode="none"))
-        _, image = generator.superresolution.block1(x, image, last, noise=PixelNoise(mode="none"))
+        x, image = generator.superresolution.block0(features, raw, last, randomness=RenderRandomness(noise_mode="none"))
+        _, image = generator.superresolution.block1(x, image, last, randomness=RenderRandomness(noise_mode="none"))
         small = F.avg_pool2d(target, 2)
         loss = (raw - small).abs().mean() + detail_loss(raw, small) + (image - target).abs().mean()
         loss = loss + detail_loss(image, target) + F.binary_cross_entropy(weights.clamp(1e-4, 1 - 1e-4), mask)
@@ -125,7 +124,7 @@ def _patch_rays(labels: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
 def adversarial(part: str) -> Step:
     """One part of an adversarial step of the preset demo_128 with four images at once."""
     config = replace(demo_128(), batch=4, micro_batch=4)
-    return moves(config, torch.device("cpu"))[part]
+    return updates(config, torch.device("cpu"))[part]
 
 
 def reconstruction(*, tuning: bool) -> Step:

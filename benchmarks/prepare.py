@@ -1,10 +1,10 @@
-"""How fast ``panohead prepare`` is, and whether its memory stays flat: photos/s and RSS of all its processes.
+"""Speed and memory of ``panohead prepare``: photos/s, and RSS of all its processes, which should stay flat.
 
     python benchmarks/prepare.py DATASET WORK [--photos 2000] [--workers 2] [--side 1024]
 
-Heads of a prepared dataset are enlarged and pasted on noise, one a photo, as JPEG. The first quarter of the run is left
-out of the memory's slope: models and caches fill then. Linux only (/proc). Private memory, summed over the tree of
-processes, counts what pages they share once, which plain RSS does not.
+Heads of a prepared dataset are enlarged and pasted on noise, one per photo, as JPEG. The first quarter of the run is
+left out of the memory's slope: models and caches fill then. Linux only (/proc). Private memory, summed over the tree of
+processes, counts pages that they share once, which plain RSS does not.
 """
 
 import argparse
@@ -19,12 +19,19 @@ import numpy as np
 from PIL import Image
 
 _PERIOD_S = 2.0
+"""Seconds between two measurements."""
 _SUFFIXES = {".png", ".jpg", ".webp"}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Attributes: photos finished; resident and private megabytes of the main process and of its children."""
+    """One measurement during a run.
+
+    Attributes:
+        photos: photos finished.
+        main_mb, children_mb: resident memory of the main process and of its children, MiB.
+        private_mb: private memory of all of them, MiB.
+    """
 
     photos: int
     main_mb: float
@@ -33,7 +40,7 @@ class Sample:
 
 
 def make_photos(dataset: Path, folder: Path, count: int, side: int) -> None:
-    """``count`` photos with one head each, turned, scaled and placed at random (seed: the photo's number)."""
+    """Write ``count`` photos with one head each, scaled and placed at random (seed: the photo's number)."""
     heads = sorted(path for path in (dataset / "images").rglob("*") if path.suffix in _SUFFIXES)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
@@ -51,7 +58,7 @@ def make_photos(dataset: Path, folder: Path, count: int, side: int) -> None:
 
 
 def descendants(process: int) -> Iterator[int]:
-    """All processes below one."""
+    """Yield all processes below one."""
     try:
         tasks = list(Path(f"/proc/{process}/task").iterdir())
         children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
@@ -63,7 +70,7 @@ def descendants(process: int) -> Iterator[int]:
 
 
 def megabytes(process: int) -> tuple[float, float]:
-    """Resident and private memory; zeros for a process that is gone."""
+    """Return resident and private memory in MiB; zeros for a process that is gone."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -73,7 +80,7 @@ def megabytes(process: int) -> tuple[float, float]:
 
 
 def sample(main: int, log: Path) -> Sample:
-    """Memory and progress now."""
+    """Measure memory and progress now."""
     photos = log.read_bytes().count(b"\n") if log.exists() else 0
     resident, private = megabytes(main)
     below = [megabytes(child) for child in descendants(main)]
@@ -81,7 +88,7 @@ def sample(main: int, log: Path) -> Sample:
 
 
 def watch(command: list[str], out: Path) -> tuple[list[Sample], float]:
-    """Run the command to its end; samples, and seconds from the first finished photo to the last."""
+    """Run the command to its end; return samples and the seconds from the first finished photo to the last."""
     process = subprocess.Popen(command)
     samples: list[Sample] = []
     start = end = 0.0
@@ -118,7 +125,7 @@ def report(samples: list[Sample], seconds: float) -> None:
 
 
 def main() -> None:
-    """Make the photos (once), prepare them into a new folder, print the figures."""
+    """Make the photos (once), prepare them into a new folder, print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("work", type=Path)

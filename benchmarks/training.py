@@ -1,9 +1,9 @@
-"""How fast a training step is, move by move, against the same step in plain PyTorch.
+"""Measure the speed of a training step, update by update, against the same step in plain PyTorch.
 
     python benchmarks/training.py [--preset demo_64] [--full] [--device cuda] [--repeats 9] [--json FILE]
 
 "plain" is our own reference formulation (``panohead.ops.fast_paths`` switched off), run in turn with the fast one. A
-step is the generator's move and both halves of the discriminator's, with their optimisers, and a sixteenth of R1.
+step is the generator's update and both halves of the discriminator's, with their optimizers, and a sixteenth of R1.
 ``--full`` is the paper's 512-pixel network at batch 1. On a CPU times are CPU seconds of one thread (``--threads`` for
 more: then seconds on the clock, as on a GPU); the interval is that of the median ratio at 95 % confidence.
 """
@@ -26,22 +26,28 @@ from panohead.system.malloc import keep_large_buffers
 from panohead.training.conditioning import LossRandomness
 from panohead.training.config import TrainConfig
 from panohead.training.losses import (
+    DiscriminatorInput,
     RealBatch,
     discriminator_fake_loss,
     discriminator_real_loss,
+    fake_inputs,
     generator_loss,
-    r1_loss,
+    r1_penalty,
+    real_inputs,
+    render_heads,
 )
-from panohead.training.networks import TrainingNetworks, make_networks
+from panohead.training.networks import make_networks
 from panohead.training.optimizers import sanitize_gradients
+from panohead.training.regularizers import camera_offset_penalty
 
 SHARES = {"generator": 1.0, "fakes": 1.0, "photos": 1.0, "r1": 1 / 16}
-"""How often a step makes each move."""
+"""Frequency of each update per training step."""
 
 
-def moves(config: TrainConfig, device: torch.device) -> dict[str, Callable[[], None]]:
-    """The moves of one micro-batch, all fades over, each with its optimiser's step."""
+def updates(config: TrainConfig, device: torch.device) -> dict[str, Callable[[], None]]:
+    """Return the updates of one micro-batch, with all fades over, each with its optimizer's step."""
     networks, scheduled = make_networks(config, device), config.schedules.at(config.total_kimg * 1000)
+    generator, discriminator = networks.generator, networks.discriminator
     count, size = config.micro_batch, config.resolution
     random = torch.Generator(device).manual_seed(0)
     z = torch.randn(count, config.generator.z_dim, device=device, generator=random)
@@ -49,35 +55,51 @@ def moves(config: TrainConfig, device: torch.device) -> dict[str, Callable[[], N
     image = torch.rand(count, 3, size, size, device=device, generator=random) * 2 - 1
     mask = torch.rand(count, 1, size, size, device=device, generator=random)
     photos = RealBatch(image, mask, label)
-    heads = networks.generator, networks.discriminator, z, label, scheduled, config.loss
 
-    def randomness() -> LossRandomness:
-        return LossRandomness(noise_mode=config.noise_mode, generator=random)
+    def fake(*, update_w_avg: bool = False) -> tuple[DiscriminatorInput, Tensor]:
+        randomness = LossRandomness(noise_mode=config.noise_mode, generator=random)
+        rendering, offset = render_heads(
+            generator, z, label, scheduled, config.loss, randomness, update_w_avg=update_w_avg
+        )
+        return fake_inputs(rendering, label, scheduled), offset
+
+    def generator_objective() -> Tensor:
+        inputs, offset = fake()
+        penalty = config.loss.camera_offset_weight * camera_offset_penalty(offset)
+        return generator_loss(inputs.logits(discriminator)).mean() + penalty
+
+    def fake_objective() -> Tensor:
+        with torch.no_grad():
+            inputs, _ = fake(update_w_avg=True)
+        return discriminator_fake_loss(inputs.logits(discriminator)).mean()
+
+    def real_objective() -> Tensor:
+        return discriminator_real_loss(real_inputs(photos, scheduled, config.loss).logits(discriminator)).mean()
+
+    def r1_objective() -> Tensor:
+        return r1_penalty(discriminator, real_inputs(photos, scheduled, config.loss), config.loss).loss
+
+    def update_generator() -> None:
+        discriminator.requires_grad_(False)
+        _update(generator, networks.generator_optimizer, generator_objective)
+
+    def update_discriminator(objective: Callable[[], Tensor]) -> None:
+        generator.requires_grad_(False)
+        _update(discriminator, networks.discriminator_optimizer, objective)
 
     return {
-        "generator": lambda: _optimize(networks, "generator", lambda: generator_loss(*heads, randomness()).loss),
-        "fakes": lambda: _optimize(
-            networks, "discriminator", lambda: discriminator_fake_loss(*heads, randomness()).loss
-        ),
-        "photos": lambda: _optimize(
-            networks,
-            "discriminator",
-            lambda: discriminator_real_loss(networks.discriminator, photos, scheduled, config.loss).loss,
-        ),
-        "r1": lambda: _optimize(
-            networks, "discriminator", lambda: r1_loss(networks.discriminator, photos, scheduled, config.loss).loss
-        ),
+        "generator": update_generator,
+        "fakes": lambda: update_discriminator(fake_objective),
+        "photos": lambda: update_discriminator(real_objective),
+        "r1": lambda: update_discriminator(r1_objective),
     }
 
 
-def _optimize(networks: TrainingNetworks, name: str, loss: Callable[[], Tensor]) -> None:
-    """As ``panohead.training.step`` does it."""
-    network: nn.Module = getattr(networks, name)
-    for other in (networks.generator, networks.discriminator):
-        other.requires_grad_(other is network)
-    optimizer: torch.optim.Adam = getattr(networks, f"{name}_optimizer")
+def _update(network: nn.Module, optimizer: torch.optim.Adam, objective: Callable[[], Tensor]) -> None:
+    """Update a network as :mod:`panohead.training.step` does."""
+    network.requires_grad_(True)
     optimizer.zero_grad(set_to_none=True)
-    loss().backward()
+    objective().backward()
     sanitize_gradients(network.parameters())
     optimizer.step()
 
@@ -85,15 +107,15 @@ def _optimize(networks: TrainingNetworks, name: str, loss: Callable[[], Tensor])
 def measure(
     work: dict[str, Callable[[], None]], seconds: Callable[[Callable[[], object]], float], repeats: int
 ) -> dict[str, list[tuple[float, float]]]:
-    """Times (plain, fast) of every move and of the step that they make up, after one round to warm up."""
+    """Return times (plain, fast) in seconds of every update and of the step they make up, after a warm-up round."""
 
-    def plain(move: Callable[[], None]) -> None:
+    def plain(update: Callable[[], None]) -> None:
         with fast_paths.plain_only():
-            move()
+            update()
 
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in (*work, "step")}
     for turn in range(repeats + 1):
-        pairs = {name: (seconds(lambda m=move: plain(m)), seconds(move)) for name, move in work.items()}
+        pairs = {name: (seconds(lambda u=update: plain(u)), seconds(update)) for name, update in work.items()}
         pairs["step"] = tuple(sum(SHARES[name] * pairs[name][i] for name in work) for i in (0, 1))
         for name, pair in pairs.items() if turn > 0 else ():
             times[name].append(pair)
@@ -101,7 +123,7 @@ def measure(
 
 
 def summary(times: list[tuple[float, float]]) -> dict[str, float]:
-    """Medians, the median ratio and its interval."""
+    """Return medians in seconds, the median ratio and its 95 % interval."""
     ratios = [plain / fast for plain, fast in times]
     low, high = median_interval(ratios)
     return {
@@ -114,7 +136,7 @@ def summary(times: list[tuple[float, float]]) -> dict[str, float]:
 
 
 def choose(arguments: argparse.Namespace) -> TrainConfig:
-    """The run's configuration from the command line."""
+    """Return the configuration that the command line asks for."""
     config = PRESETS["panohead_512" if arguments.full else arguments.preset]()
     if arguments.full:
         discriminator = replace(config.discriminator, mbstd_group_size=1)
@@ -144,7 +166,7 @@ def main() -> None:
         "torch": torch.__version__, "device": str(device), "threads": arguments.threads, "batch": config.micro_batch,
     }  # fmt: skip
     print(f"{'':12}{'plain s':>9}{'fast s':>9}{'ratio':>7}{'95 % of ratio':>18}")
-    for name, times in measure(moves(config, device), seconds, arguments.repeats).items():
+    for name, times in measure(updates(config, device), seconds, arguments.repeats).items():
         row = report[name] = summary(times)
         interval = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
         print(f"{name:12}{row['plain_s']:9.3f}{row['fast_s']:9.3f}{row['ratio']:7.2f}{interval:>18}")

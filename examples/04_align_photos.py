@@ -16,8 +16,7 @@ from PIL import Image
 from skimage import data
 
 from panohead import Camera
-from panohead.data.prepare_run import prepare  # TODO-LAYOUT: panohead.preparation.run
-from panohead.data.prepare_settings import PrepareSettings  # TODO-LAYOUT: panohead.preparation.settings
+from panohead.preparation import PrepareSettings, prepare
 
 
 def main(out: Path, photos: Path | None) -> None:

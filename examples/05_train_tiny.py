@@ -15,19 +15,19 @@ from pathlib import Path
 from panohead import Camera, load
 from panohead.media import save_image
 from panohead.presets import tiny
-from panohead.synthetic.config import SynthesisConfig  # TODO-LAYOUT: SyntheticDatasetConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.synthesize import synthesize
-from panohead.training.launch import launch
+from panohead.training import train
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "out")
 people = int(sys.argv[2]) if len(sys.argv) > 2 else 4
 kimg = float(sys.argv[3]) if len(sys.argv) > 3 else 0.04  # thousands of images shown to the discriminator
 
-for done in synthesize(SynthesisConfig(people=people, views=8, resolution=32, out=out / "people")):
+for done in synthesize(SyntheticDatasetConfig(people=people, views=8, resolution=32, out=out / "people")):
     print(f"{done} of {people} people rendered")
 
 config = replace(tiny(), total_kimg=kimg, metric_images=16)  # a frozen dataclass; every number has a default
-launch(config, out / "people", out / "run", device="cpu", quiet=True)
+train(config, out / "people", out / "run", device="cpu", quiet=True)
 
 last = json.loads((out / "run" / "stats.jsonl").read_text().splitlines()[-1])
 print(

@@ -1,4 +1,4 @@
-"""Drawn photos, and finders that see heads in them, so that nothing needs MediaPipe."""
+"""Drawn photos, and detectors that find heads in them, so that nothing needs MediaPipe."""
 
 from dataclasses import dataclass
 
@@ -23,11 +23,11 @@ def drawn_photo(seed: int) -> tuple[Image.Image, Image.Image]:
 
 @dataclass
 class DrawnFaces:
-    """Stands for MediaPipe: faces in whatever is large enough and not of one colour.
+    """Stand-in for MediaPipe: faces in whatever is large enough and not of one color.
 
     Attributes:
-        turn_deg: their yaw.
-        middles: where they are, as shares of the picture's width and height.
+        turn_deg: yaw of the faces.
+        middles: places of the faces, as shares of the image's width and height.
     """
 
     turn_deg: float = 0.0
@@ -45,7 +45,7 @@ class DrawnFaces:
 
 
 class DrawnMask:
-    """An oval, whatever the picture."""
+    """Stand-in for a masker: an oval, whatever the image."""
 
     def mask(self, image: np.ndarray) -> np.ndarray:
         y, x = np.mgrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]

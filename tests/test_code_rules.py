@@ -14,7 +14,8 @@ PACKAGE = ROOT / "src" / "panohead"
 MAX_FILES_IN_A_FOLDER = 25
 MAX_LINES_OF_A_FILE = 500
 MAX_LINES_OF_A_FUNCTION = 60
-SOURCES = sorted(p for folder in ("src", "tests", "tools", "benchmarks") for p in (ROOT / folder).rglob("*.py"))
+FOLDERS = ("src", "tests", "tools", "benchmarks", "examples")
+SOURCES = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -120,7 +121,7 @@ def test_no_private_name_is_imported_from_another_package() -> None:
 
 def test_tests_mirror_the_source_tree() -> None:
     """Every folder of tests is one of the package, or listed here with its reason."""
-    others = {"browser", "gpu", "parity", "stored", "training/heads"}
+    others = {"browser", "examples", "gpu", "parity", "stored", "training/heads"}
     folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("*.py")} - {"."}
     assert {f for f in folders if f not in others and not (PACKAGE / f).is_dir()} == set()
 

@@ -20,9 +20,10 @@ def cited(text: str) -> list[str]:
 
 
 def test_numbers_count_up_without_gaps() -> None:
-    expected, chapter = [], 0
+    expected: list[str] = []
+    chapter = part = 0
     for number in headings():
-        chapter, part = (chapter + 1, 0) if "." not in number else (chapter, part + 1)
+        chapter, part = (chapter, part + 1) if "." in number else (chapter + 1, 0)
         expected.append(f"{chapter}.{part}" if part else f"{chapter}")
     assert headings() == expected
     assert len(expected) > 60

@@ -141,7 +141,7 @@ def test_a_prepared_dataset_opens_and_goes_on(tmp_path: Path) -> None:
     open_out(out, PrepareSettings(out=out, size=64).resume_key())
     log = ResumeLog(out)
     assert sorted(log.records) == ["photos/p00.png", "photos/p01.png"]
-    assert all(log.is_finished(out, name, record["stamp"]) for name, record in log.records.items())
+    assert all(log.is_finished(out, name, record.stamp) for name, record in log.records.items())
 
 
 @pytest.mark.parametrize("command", stored_json("help.json"))

@@ -21,24 +21,24 @@ from panohead.data.prepare_run import prepare
 from panohead.data.prepare_settings import PrepareSettings
 from PIL import Image
 
-from panohead.synthetic.config import SynthesisConfig
+from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import photograph, shared_lighting, shot_heads, shot_renderers, shots_of
 from panohead.synthetic.views import FOCAL, View
 
 WIDER, SIDE = 1.6, 512
-LARGEST_YAW_DEG, LARGEST_PITCH_DEG = 15.0, 10.0
+MAX_YAW_DEG, MAX_PITCH_DEG = 15.0, 10.0
 
 
 def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[str, View]:
     """One photo a person, with the person's first expression; returns the true view of each."""
-    config = SynthesisConfig.of_edition(edition, people=people, out=folder, seed=seed, expressions=1)
+    config = SyntheticDatasetConfig.of_edition(edition, people=people, out=folder, seed=seed, expressions=1)
     views = {}
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(people):
         person = sample_person(seed, index)
         rng = person.stream("framing")
-        limits = np.array([LARGEST_YAW_DEG, LARGEST_PITCH_DEG])
+        limits = np.array([MAX_YAW_DEG, MAX_PITCH_DEG])
         yaw, pitch = rng.uniform(-limits, limits)
         view = View(float(yaw), float(pitch))
         name = f"{index:04d}.png"

@@ -57,8 +57,14 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     arguments = parser.parse_args()
     medians, shares, inner, whole = [], [], [], []
+    shots: list[list[dict[str, Any]]] = []
     for line in (arguments.dataset / "people.jsonl").read_text().splitlines():
-        views: list[dict[str, Any]] = sorted(json.loads(line)["views"], key=lambda view: view["yaw_deg"])
+        # Only views of one shot show one surface: expressions differ between shots.
+        every: list[dict[str, Any]] = json.loads(line)["views"]
+        for shot in sorted({view.get("shot", 0) for view in every}):
+            views = sorted((v for v in every if v.get("shot", 0) == shot), key=lambda view: view["yaw_deg"])
+            shots.append(views)
+    for views in shots:
         loaded = []
         for view in views:
             stem = Path(view["image"])

@@ -19,7 +19,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 import tyro
 
-from panohead.attributes import AttributeEncoderConfig
 from panohead.attributes.vocabulary import standard_vocabulary
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
@@ -105,8 +104,7 @@ def main(options: Options) -> None:
 
 def _fit(options: Options) -> None:
     vocabulary = standard_vocabulary()
-    encoder = AttributeEncoderConfig(attributes=vocabulary.size, w_dim=demo_generator().w_dim)
-    fit = AttributeFit(FitConfig(generator=demo_generator(), encoder=encoder, people=options.people))
+    fit = AttributeFit(FitConfig(generator=demo_generator(), vocabulary=vocabulary, people=options.people))
     training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.people)
     held_out = GrowingDataset(options.folder / "heldout", vocabulary)
     training.wait_for(options.start_people)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from panohead.attributes import AttributeEncoder, AttributeEncoderConfig
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
@@ -30,12 +31,17 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Networks by name ("G_ema", "G", "D"), in eval mode, with what was noted about them."""
+    """Networks by name ("G_ema", "G", "D", "attributes"), in eval mode, with what was noted about them."""
 
     networks: dict[str, nn.Module]
     kimg: float | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+
+    def attribute_encoder(self) -> AttributeEncoder | None:
+        """The network from named attributes to w; None where the checkpoint has none."""
+        network = self.networks.get("attributes")
+        return network if isinstance(network, AttributeEncoder) else None
 
     def generator(self) -> Generator:
         """The generator to show: the averaged one where there is one.
@@ -122,23 +128,27 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     )
 
 
+_KINDS: dict[str, tuple[type[Any], type[Any]]] = {
+    "generator": (Generator, GeneratorConfig),
+    "discriminator": (Discriminator, DiscriminatorConfig),
+    "attribute_encoder": (AttributeEncoder, AttributeEncoderConfig),
+}
+"""Networks that a checkpoint can hold, with their configurations."""
+
+
 def _describe(network: nn.Module) -> dict[str, Any]:
-    if isinstance(network, Generator):
-        return {"kind": "generator", "config": asdict(network.config)}
-    if isinstance(network, Discriminator):
-        return {"kind": "discriminator", "config": asdict(network.config)}
-    raise TypeError(f"a checkpoint holds generators and discriminators, not {type(network).__name__}")
+    for kind, (network_class, _) in _KINDS.items():
+        if isinstance(network, network_class):
+            return {"kind": kind, "config": asdict(network.config)}
+    raise TypeError(f"a checkpoint holds {', '.join(_KINDS)}, not {type(network).__name__}")
 
 
 def _build(path: Path, name: str, description: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
     try:
-        network: Generator | Discriminator
-        if description["kind"] == "generator":
-            network = Generator(from_plain(GeneratorConfig, description["config"]))
-            if "dataset_label_std" not in state:
-                network.dataset_label_std = None
-        else:
-            network = Discriminator(from_plain(DiscriminatorConfig, description["config"]))
+        network_class, config_class = _KINDS[description["kind"]]
+        network: nn.Module = network_class(from_plain(config_class, description["config"]))
+        if isinstance(network, Generator) and "dataset_label_std" not in state:
+            network.dataset_label_std = None
         network.load_state_dict(state, strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

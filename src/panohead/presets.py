@@ -1,6 +1,6 @@
-"""Every number of the paper's runs and of our own, as functions that return a whole configuration.
+"""Configurations of the paper's runs and of our own, as functions that return a whole :class:`TrainConfig`.
 
-``PRESETS`` names them for the command line; ``ABLATIONS`` change one thing of any of them.
+``PRESETS`` holds them by name for the command line; functions in ``ABLATIONS`` change one thing of any of them.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from panohead.training.schedules import ScheduleConfig
 from panohead.training.warm_start.fit import WarmStartConfig
 
 R1_AT_ONE_PIXEL = 0.0002
-"""gamma = this x resolution squared / batch: a rule of thumb of StyleGAN2-ADA for data without a tuned value."""
+"""R1 gamma of one pixel at a batch of 1; gamma = this x resolution squared / batch, StyleGAN2-ADA's rule of thumb."""
 
 
 def panohead_512() -> TrainConfig:
-    """The paper's first stage: 512 pixels, batch 32 on 8 devices, 25,000 kimg (facts section 5, README stage 1).
+    """Return the paper's first stage: 512 pixels, batch 32 on 8 devices, 25,000 kimg (docs/reference.md 5.12).
 
     Every number is a default of the configurations, which are the official command's.
     """
@@ -33,10 +33,10 @@ def panohead_512() -> TrainConfig:
 
 
 def panohead_512_stage2() -> TrainConfig:
-    """The paper's second stage: from a first-stage checkpoint (``--init``), 128 x 128 rays.
+    """Return the paper's second stage: from a first-stage checkpoint (``--init``), 128 x 128 rays.
 
-    Counting starts at 1000 kimg, so that all fades are over; blur, pose fade and the average's ramp-up are off as in
-    a resumed official run.
+    Counting starts at 1000 kimg, so that all fades are over; blur, pose fade and the ramp-up of the moving average are
+    off as in a resumed official run (docs/reference.md 5.13).
     """
     stage1 = panohead_512()
     schedules = replace(stage1.schedules, blur_init_sigma=0.0, pose_swap_fade_kimg=0.0, neural_resolution_final=128)
@@ -44,7 +44,7 @@ def panohead_512_stage2() -> TrainConfig:
 
 
 def eg3d() -> TrainConfig:
-    """EG3D's faces (Chan et al., CVPR 2022): tri-plane, dual discriminator, no background network, fixed cameras."""
+    """Return EG3D for faces (Chan et al., CVPR 2022): tri-plane, dual discriminator, no background, given cameras."""
     stage1 = panohead_512()
     generator = replace(
         stage1.generator,
@@ -62,6 +62,7 @@ def eg3d() -> TrainConfig:
         generator=generator,
         discriminator=replace(stage1.discriminator, variant="dual"),
         data=DataConfig(selection=SelectionConfig(mirror=True)),
+        # EG3D conditions on a swapped camera half of the time and adds no density noise.
         schedules=ScheduleConfig(density_noise_fade_kimg=0.0, pose_swap_probability=0.5),
         generator_adam=generator_adam(density_regularized=True),
         density_regularizer=DensityRegularizerConfig(kind="l1", weight=0.25, distance=0.004),
@@ -69,7 +70,7 @@ def eg3d() -> TrainConfig:
 
 
 def demo_128() -> TrainConfig:
-    """The bundled model where a GPU is at hand: 128 pixels from 64 x 64 rays, about 5 million parameters a player."""
+    """Return a small model for one GPU: 128 pixels from 64 x 64 rays, about 5 million parameters per network."""
     generator = GeneratorConfig(
         z_dim=128,
         w_dim=192,
@@ -101,15 +102,15 @@ def demo_128() -> TrainConfig:
 
 
 def demo_64() -> TrainConfig:
-    """The bundled model without a GPU: 64 pixels from 32 x 32 rays, 1.3 million parameters a player.
+    """Return a small model for a CPU: 64 pixels from 32 x 32 rays, 1.3 million parameters per network.
 
-    On white and with exact cameras, so that nothing is spent on backgrounds and camera offsets. Warm-started: see
-    :mod:`panohead.training.warm_start.fit`; the layers' noise maps, which it has learnt, stay as they are.
+    On white and with exact cameras, so that no capacity is spent on backgrounds and camera offsets. Warm-started, see
+    :mod:`panohead.training.warm_start.fit`; the layers' noise maps, learned there, are constant afterwards.
     """
     generator = GeneratorConfig(
         z_dim=64,
         w_dim=128,
-        conditioning_scale=0.0,
+        conditioning_scale=0.0,  # the mapping network ignores the camera
         trigrid_resolution=64,
         trigrid_channels=16,
         feature_channels=16,
@@ -130,9 +131,10 @@ def demo_64() -> TrainConfig:
         schedules=ScheduleConfig(
             blur_init_sigma=0.0,
             density_noise_fade_kimg=0.0,
-            pose_swap_probability=None,
+            pose_swap_probability=None,  # no conditioning camera at all
             neural_resolution_initial=32,
         ),
+        # Smaller than the official rate, and the discriminator starts first: the generator is warm-started.
         generator_adam=AdamConfig(learning_rate=0.001),
         batch=batch,
         micro_batch=8,
@@ -146,7 +148,7 @@ def demo_64() -> TrainConfig:
         metric_ticks=10,
         warm_start=WarmStartConfig(
             steps=9000,
-            coarse_steps=0,
+            coarse_steps=0,  # a patch of 32 rays is a whole view already
             people_per_step=4,
             views_per_person=3,
             learning_rate=4e-3,
@@ -159,7 +161,7 @@ def demo_64() -> TrainConfig:
 
 
 def tiny() -> TrainConfig:
-    """The smallest run with every part, for tests: 32 pixels from 16 x 16 rays, seconds a kimg."""
+    """Return the smallest run with every part of the method, for tests: 32 pixels from 16 x 16 rays."""
     generator = GeneratorConfig(
         z_dim=16,
         w_dim=32,
@@ -197,10 +199,10 @@ def tiny() -> TrainConfig:
 
 
 def with_batch(config: TrainConfig, batch: int) -> TrainConfig:
-    """Another batch; the picture's blur and the average's half-life follow in proportion, as in the original."""
-    share = batch / config.batch
-    schedules = replace(config.schedules, blur_fade_kimg=config.schedules.blur_fade_kimg * share)
-    return replace(config, batch=batch, schedules=schedules, ema_half_life_kimg=config.ema_half_life_kimg * share)
+    """Change the batch; durations of the blur and of the moving average scale in proportion, as in the original."""
+    ratio = batch / config.batch
+    schedules = replace(config.schedules, blur_fade_kimg=config.schedules.blur_fade_kimg * ratio)
+    return replace(config, batch=batch, schedules=schedules, ema_half_life_kimg=config.ema_half_life_kimg * ratio)
 
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
@@ -209,28 +211,28 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
 
 
 def no_mask(config: TrainConfig) -> TrainConfig:
-    """The paper's ablation without mask discrimination: the dual discriminator sees no mask."""
+    """Return the paper's ablation without foreground masks: the dual discriminator has no mask input."""
     return replace(config, discriminator=replace(config.discriminator, variant="dual"))
 
 
 def tri_plane(config: TrainConfig) -> TrainConfig:
-    """The paper's ablation with a tri-plane: one slice a plane, looked up bilinearly, as in EG3D."""
+    """Return the paper's ablation with a tri-plane: one slice per plane, sampled bilinearly, as in EG3D."""
     generator = replace(config.generator, trigrid_depth=1, plane_axes=EG3D_AXES, interpolation="bilinear")
     return replace(config, generator=generator)
 
 
 def no_camera_adaptation(config: TrainConfig) -> TrainConfig:
-    """The paper's ablation without the camera's self-adaptation."""
+    """Return the paper's ablation without the camera's self-adaptation (PanoHead 3.4)."""
     return replace(config, generator=replace(config.generator, use_camera_alignment=False))
 
 
 def camera_adaptation(config: TrainConfig) -> TrainConfig:
-    """With the camera's self-adaptation, for presets that leave it out."""
+    """Add the camera's self-adaptation to presets without it."""
     return replace(config, generator=replace(config.generator, use_camera_alignment=True))
 
 
 def no_warm_start(config: TrainConfig) -> TrainConfig:
-    """The game alone, from random weights: what the multi-view warm start is compared with."""
+    """Return adversarial training alone, from random weights: the comparison for the multi-view warm start."""
     return replace(
         config, warm_start=None, frozen_generator_kimg=0.0, noise_mode="random", generator_adam=generator_adam()
     )
@@ -242,7 +244,7 @@ ABLATIONS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
 
 
 def _closeup(samples: int) -> RenderConfig:
-    """Rays for small models: nothing but the head's neighbourhood, ``samples`` in each pass."""
+    """Return the rays of small models: depths near the head only, ``samples`` in each of the two passes."""
     return RenderConfig(
         depth_samples=samples,
         importance_samples=samples,
@@ -263,6 +265,7 @@ def _small_discriminator(resolution: int, *, channel_base: int, channel_max: int
     )
 
 
+# gamma = R1_AT_ONE_PIXEL * resolution^2 / batch, for image and mask alike.
 def _r1(resolution: int, batch: int) -> LossConfig:
     gamma = R1_AT_ONE_PIXEL * resolution**2 / batch
     return LossConfig(r1_gamma=gamma, r1_gamma_mask=gamma)

@@ -39,9 +39,9 @@ def test_roll_is_the_clockwise_tilt() -> None:
     assert np.degrees(np.arctan2(up[0], up[1])) == pytest.approx(30.0)
 
 
-def test_head_angles_have_the_signs_of_their_tools() -> None:
+def test_head_angles_have_the_signs_of_their_networks() -> None:
     nose = view_of_head_angles(40.0, 0.0, 0.0)[:, 2]
-    assert nose[0] < 0, "positive yaw turns the nose to the left of the picture"
+    assert nose[0] < 0, "positive yaw turns the nose to the left of the image"
     assert view_of_head_angles(0.0, 25.0, 0.0)[1, 2] > 0, "positive pitch turns it up"
     assert view_of_head_angles(0.0, 0.0, 20.0)[0, 1] > 0, "positive roll tilts the head clockwise"
     yaw, pitch, roll = orbit_of_view(view_of_head_angles(40.0, 0.0, 0.0))

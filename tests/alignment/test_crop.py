@@ -26,13 +26,13 @@ QUAD_DEFAULT = [
     (387.4134, 395.3005, 421.0907, -86.0328),
     (461.7900, 439.8014, 282.3359, -68.6929),
 ]
-"""Golden ``quad_default`` of the six sets of landmarks: centre, and half the upper side."""
+"""Golden ``quad_default`` of the six sets of landmarks: center, and half the upper side."""
 LEVELS = 2
 """Allowed between versions of the original's image library."""
 
 
 def cubic_resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Bicubic enlargement with a = -0.75, edges repeated: how the golden source picture was made."""
+    """Bicubic enlargement with a = -0.75, edges repeated: the way the golden source image was made."""
     across = _cubic_weights(image.shape[1], width)
     down = _cubic_weights(image.shape[0], height)
     return np.clip(

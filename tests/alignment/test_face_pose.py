@@ -8,7 +8,6 @@ import torch
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from panohead.alignment.align import CENTER_CM, HALF_CM, align_face
 from panohead.alignment.angles import orbit_of_view, view_of_camera, view_of_orbit
 from panohead.alignment.canonical_face import LANDMARKS, canonical_face, mirror_order, rigid_weights
 from panohead.alignment.face_landmarks import (
@@ -19,6 +18,7 @@ from panohead.alignment.face_landmarks import (
     upright_window,
 )
 from panohead.alignment.face_pose import DEPTH_WEIGHT, SOFT_RESIDUAL_CM, fit_face
+from panohead.alignment.head_alignment import CENTER_CM, HALF_CM, align_face
 from panohead.geometry.camera import Camera
 
 STORED = Path(__file__).with_name("landmarks.npz")
@@ -151,7 +151,7 @@ def test_crop_lies_where_the_constants_say() -> None:
 
 @pytest.mark.parametrize("turns", [0, 90, -90, 180])
 def test_landmarks_of_a_turned_image_come_back(turns: int) -> None:
-    """A marked pixel is where its landmark says, whichever way the picture was turned."""
+    """A marked pixel is where its landmark says, whichever way the image was turned."""
     image = np.zeros((30, 50), dtype=np.uint8)
     image[7, 33] = 1
     row, column = np.argwhere(np.rot90(image, turns // 90))[0]
@@ -167,8 +167,8 @@ def test_window_is_upright_and_inverted() -> None:
     inside = (landmarks[:, :2] - window.center) / window.half_px
     turn = np.radians(-window.angle_deg)
     flat = inside @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]).T
-    seen = np.concatenate([(flat + 1) * half, landmarks[:, 2:] * half / window.half_px], axis=1)
-    np.testing.assert_allclose(from_window(seen, window), landmarks, atol=1e-9)
+    in_window = np.concatenate([(flat + 1) * half, landmarks[:, 2:] * half / window.half_px], axis=1)
+    np.testing.assert_allclose(from_window(in_window, window), landmarks, atol=1e-9)
 
 
 def test_one_face_found_twice_counts_once() -> None:
@@ -176,21 +176,21 @@ def test_one_face_found_twice_counts_once() -> None:
     assert len(distinct([face, face + 3.0, face + np.array([200.0, 0.0, 0.0])])) == 2
 
 
-def test_a_face_that_the_second_look_misses_is_dropped() -> None:
-    """The first look sees faces in hair; the second one, closer, does not."""
+def test_a_face_that_the_second_pass_misses_is_dropped() -> None:
+    """The first pass finds faces in hair; the second one, closer, does not."""
     face = project(np.eye(3), 8.0, (200.0, 200.0))
 
-    class Eyes(MediaPipeFaces):
+    class ScriptedFaces(MediaPipeFaces):
         def __init__(self, second: list[np.ndarray]) -> None:
             super().__init__()
             self.second = second
 
-        def _look(self, image: np.ndarray, most: int) -> list[np.ndarray]:
+        def _detect(self, image: np.ndarray, most: int) -> list[np.ndarray]:
             return [face] if most > 1 else self.second
 
         def _refine(self, image: np.ndarray) -> list[np.ndarray]:
-            return [face + 2.0]  # the other finder sees it too
+            return [face + 2.0]  # the other detector finds it too
 
     image = np.zeros((400, 400, 3), dtype=np.uint8)
-    assert Eyes([]).faces(image, 4) == []
-    assert len(Eyes([project(np.eye(3), 18.0, (255.0, 255.0))]).faces(image, 4)) == 1
+    assert ScriptedFaces([]).faces(image, 4) == []
+    assert len(ScriptedFaces([project(np.eye(3), 18.0, (255.0, 255.0))]).faces(image, 4)) == 1

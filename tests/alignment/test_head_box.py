@@ -15,24 +15,24 @@ from panohead.errors import PanoHeadError
 
 
 class FakeNetwork:
-    """Answers every picture alike and keeps what it was given."""
+    """Answers every image alike and keeps its input."""
 
     def __init__(self, shape: list[Any], *outputs: np.ndarray) -> None:
-        self.shape, self.outputs, self.seen = shape, outputs, np.zeros(0)
+        self.shape, self.outputs, self.received = shape, outputs, np.zeros(0)
 
     def get_inputs(self) -> list[Any]:
         return [SimpleNamespace(name="input", shape=self.shape)]
 
     def run(self, _names: Any, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        self.seen = feed["input"]
+        self.received = feed["input"]
         return list(self.outputs)
 
 
 def body(yaw: float) -> np.ndarray:
     head = np.zeros((33, 3))
     head[NOSE], head[LEFT_EAR], head[RIGHT_EAR] = (0, 0, 10), (7, 0, 0), (-7, 0, 0)
-    seen = head @ view_of_orbit(yaw, 0.0, 0.0).T
-    return np.concatenate([seen * [1, -1, -1] + [200, 200, 0], np.ones((33, 1))], axis=1)
+    view = head @ view_of_orbit(yaw, 0.0, 0.0).T
+    return np.concatenate([view * [1, -1, -1] + [200, 200, 0], np.ones((33, 1))], axis=1)
 
 
 def test_yolo_boxes_of_both_versions() -> None:
@@ -57,7 +57,7 @@ def test_head_detector_scales_back() -> None:
 
 
 def test_crop_of_a_box_follows_the_measured_frame() -> None:
-    """In official crops a head from hair to chin is 0.99 of the core high, its middle 54 of 511 above the centre."""
+    """A head in official crops is, from hair to chin, 0.99 of the core high, its middle 54 of 511 above the center."""
     crop = crop_of_box((100.0, 50.0, 300.0, 250.0))
     assert 2 * crop.half_px * 0.99 == pytest.approx(200.0)
     np.testing.assert_allclose(crop.center, (200.0, 150.0 + 54 / 511 * 2 * crop.half_px))

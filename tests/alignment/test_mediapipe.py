@@ -1,4 +1,4 @@
-"""With MediaPipe (extra ``face``): a real photo that ships with scikit-image, end to end. Skipped without it."""
+"""Alignment by MediaPipe (extra ``face``) of a real photo that ships with scikit-image. Skipped without it."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ pytest.importorskip("mediapipe", exc_type=ImportError)
 
 from skimage import data
 
-from panohead.alignment.align import align, align_all
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
+from panohead.alignment.head_alignment import align_all, align_image
 from panohead.preparation.run import prepare
 from panohead.preparation.settings import PrepareSettings
 
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
-def tools() -> AlignmentTools:
-    return AlignmentTools()
+def detectors() -> Detectors:
+    return Detectors()
 
 
-def test_astronaut_is_found(tools: AlignmentTools) -> None:
-    found = align(data.astronaut(), tools)
+def test_astronaut_is_found(detectors: Detectors) -> None:
+    found = align_image(data.astronaut(), detectors)
     assert found is not None
     assert found.kind == "face"
     np.testing.assert_allclose(found.crop.center, (225, 109), atol=6)
@@ -33,20 +33,20 @@ def test_astronaut_is_found(tools: AlignmentTools) -> None:
     assert abs(found.angles_deg[0]) < 6
 
 
-def test_a_smaller_face_beside_a_larger_one_is_found_too(tools: AlignmentTools) -> None:
+def test_a_smaller_face_beside_a_larger_one_is_found_too(detectors: Detectors) -> None:
     large = Image.fromarray(data.astronaut()[:260, 90:350]).resize((512, 512), Image.Resampling.LANCZOS)
     both = np.concatenate([np.asarray(large), data.astronaut()], axis=1)
-    found = align_all(both, tools)
+    found = align_all(both, detectors)
     assert len(found) == 2
     ratio = found[0].crop.half_px / found[1].crop.half_px
     assert max(ratio, 1 / ratio) == pytest.approx(512 / 260, rel=0.1)
 
 
 @pytest.mark.parametrize("angle", [-25, 25, 90])
-def test_turning_the_photo_turns_the_crop(tools: AlignmentTools, angle: int) -> None:
+def test_turning_the_photo_turns_the_crop(detectors: Detectors, angle: int) -> None:
     photo = data.astronaut()[:260, 90:350]
     turned = np.asarray(Image.fromarray(photo).rotate(angle, Image.Resampling.BICUBIC, fillcolor=(128, 128, 128)))
-    straight, found = align(photo, tools), align(turned, tools)
+    straight, found = align_image(photo, detectors), align_image(turned, detectors)
     assert straight is not None
     assert found is not None
     turn, middle = np.radians(-angle), np.array([129.5, 129.5])
@@ -55,8 +55,8 @@ def test_turning_the_photo_turns_the_crop(tools: AlignmentTools, angle: int) -> 
     assert np.linalg.norm(found.crop.core_corners() - expected, axis=1).max() < 0.04 * straight.crop.half_px * 2
 
 
-def test_a_cup_of_coffee_is_no_head(tools: AlignmentTools) -> None:
-    found = align(data.coffee(), tools)
+def test_a_cup_of_coffee_is_no_head(detectors: Detectors) -> None:
+    found = align_image(data.coffee(), detectors)
     assert found is None or (found.kind == "coarse" and found.confidence < 0.15)
 
 

@@ -29,16 +29,16 @@ def whenet_outputs(yaw: float, pitch: float, roll: float) -> list[np.ndarray]:
 
 
 class FakeNetwork:
-    """Answers every picture alike and keeps what it was given."""
+    """Answers every image alike and keeps its input."""
 
     def __init__(self, shape: list[Any], *outputs: np.ndarray) -> None:
-        self.shape, self.outputs, self.seen = shape, outputs, np.zeros(0)
+        self.shape, self.outputs, self.received = shape, outputs, np.zeros(0)
 
     def get_inputs(self) -> list[Any]:
         return [SimpleNamespace(name="input", shape=self.shape)]
 
     def run(self, _names: Any, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        self.seen = feed["input"]
+        self.received = feed["input"]
         return list(self.outputs)
 
 
@@ -72,11 +72,11 @@ def test_foreign_networks_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "seen"), [([1, 3, 224, 224], (1, 3, 224, 224)), (["N", 224, 224, 3], (1, 224, 224, 3))]
+    ("shape", "received"), [([1, 3, 224, 224], (1, 3, 224, 224)), (["N", 224, 224, 3], (1, 224, 224, 3))]
 )
-def test_pose_model_feeds_either_layout(shape: list[Any], seen: tuple[int, ...]) -> None:
+def test_pose_model_feeds_either_layout(shape: list[Any], received: tuple[int, ...]) -> None:
     network = FakeNetwork(shape, *whenet_outputs(30.0, 0.0, 0.0))
     view = PoseModel(network, "whenet").view(np.full((50, 50, 3), 255, dtype=np.uint8))
-    assert network.seen.shape == (1, *shape[1:])
-    assert network.seen.max() == pytest.approx((1 - 0.406) / 0.225, rel=1e-3)
+    assert network.received.shape == (1, *shape[1:])
+    assert network.received.max() == pytest.approx((1 - 0.406) / 0.225, rel=1e-3)
     assert orbit_of_view(view)[0] == pytest.approx(30.0, abs=0.1)

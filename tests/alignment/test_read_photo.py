@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from panohead.alignment import read_photo as process_photo
+from panohead.alignment import read_photo as read_photo_module
 from panohead.alignment.read_photo import read_photo
 from panohead.errors import PanoHeadError
 from panohead.preparation.sources import list_photos, printable
@@ -78,7 +78,7 @@ def test_gray_and_bilevel() -> None:
 
 
 def test_huge_photos_are_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_photo, "MAX_SIDE_PX", 100)
+    monkeypatch.setattr(read_photo_module, "MAX_SIDE_PX", 100)
     for kind in ("PNG", "JPEG"):
         photo = read_photo(encoded(gradient(400, 150).resize((800, 300)), kind))
         assert photo.pixels.shape == (38, 100, 3)
@@ -152,9 +152,9 @@ def test_printable_names() -> None:
 
 def test_heic_says_what_it_needs() -> None:
     content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 50
-    assert process_photo.is_heif(content)
-    assert not process_photo.is_heif(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif")
-    expected = "not a picture|damaged" if process_photo.register_heif() else "pip install pillow-heif"
+    assert read_photo_module.is_heif(content)
+    assert not read_photo_module.is_heif(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif")
+    expected = "not a picture|damaged" if read_photo_module.register_heif() else "pip install pillow-heif"
     with pytest.raises(PanoHeadError, match=expected):
         read_photo(content)
 

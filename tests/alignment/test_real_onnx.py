@@ -1,7 +1,7 @@
 """The adapters on real ONNX files through the real onnxruntime; skipped where either package is absent.
 
-The networks are a few arithmetic nodes with the inputs and outputs of the real ones, and what they say depends on the
-picture: red, green and blue of the head give yaw, pitch and roll; the bright pixels are the head and the person.
+The networks are a few arithmetic nodes with the inputs and outputs of the real ones, and their answers depend on the
+image: red, green and blue of the head give yaw, pitch and roll; the bright pixels are the head and the person.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from panohead.alignment.align import align
 from panohead.alignment.angles import orbit_of_view, view_of_orbit
 from panohead.alignment.detector_check import check_models
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
+from panohead.alignment.head_alignment import align_image
 from panohead.alignment.head_box import HeadDetector, crop_of_box
 from panohead.alignment.person_mask import OnnxMasker
 from panohead.alignment.pose_network import PoseModel, open_network
@@ -59,7 +59,7 @@ class Graph:
 
 
 def mean_color(graph: Graph, last: bool) -> str:
-    """Red, green, blue of an ImageNet-normalised input, 0 to 1, of shape [3]."""
+    """Red, green, blue of an ImageNet-normalized input, 0 to 1, of shape [3]."""
     mean = graph.op("ReduceMean", "in", axes=[0, 1, 2] if last else [0, 2, 3], keepdims=0)
     return graph.op("Add", graph.op("Mul", mean, STD), MEAN)
 
@@ -79,7 +79,7 @@ def whenet(path: Path, keras: bool = False, softmax: bool = False, shape: Sequen
 
 
 def sixd(path: Path, red: np.ndarray, dark: np.ndarray) -> Path:
-    """A matrix between those of a red and of a black picture."""
+    """A matrix between those of a red and of a black image."""
     graph = Graph()
     share = graph.op("Gather", mean_color(graph, False), graph.constant([0], np.int64), axis=0)
     graph.op("Add", graph.op("Mul", share, red[None] - dark[None]), dark[None], name="rotation")
@@ -87,10 +87,10 @@ def sixd(path: Path, red: np.ndarray, dark: np.ndarray) -> Path:
 
 
 def yolo(path: Path, version: int, shape: Sequence[Any] = (1, 3, 640, 640)) -> Path:
-    """The box of the pixels brighter than a half (letterboxing's grey is darker), among many of no score."""
+    """The box of the pixels brighter than a half (letterboxing's gray is darker), among many of no score."""
     graph = Graph()
-    grey = graph.op("ReduceMean", "in", axes=[1], keepdims=1)
-    bright = graph.op("Cast", graph.op("Greater", grey, [0.5]), to=FLOAT)
+    gray = graph.op("ReduceMean", "in", axes=[1], keepdims=1)
+    bright = graph.op("Cast", graph.op("Greater", gray, [0.5]), to=FLOAT)
     total = graph.op("Add", graph.op("ReduceSum", bright, keepdims=0), [1e-3])
     centers, lengths = [], []
     for axis_shape in ((1, 1, 1, 640), (1, 1, 640, 1)):
@@ -142,7 +142,7 @@ def test_whenet_files_give_the_angles_of_their_bins(kind: Any, softmax: bool, tm
     model = PoseModel(open_network(whenet(tmp_path / "w.onnx", kind == "whenet-keras", softmax)), kind)
     for yaw, pitch, roll in ((120.0, 0.0, 0.0), (-60.0, 0.0, 0.0), (0.0, 30.0, 0.0), (0.0, 0.0, -40.0)):
         view = model.view(even((yaw + 180) / 360, (pitch + 99) / 198, (roll + 99) / 198))
-        # 8-bit colours are steps of 1.4 and 0.8 degrees. A nose that points up is seen from below.
+        # 8-bit colors are steps of 1.4 and 0.8 degrees. A nose that points up has the camera below.
         np.testing.assert_allclose(orbit_of_view(view), (yaw, -pitch, roll), atol=1.5)
 
 
@@ -193,14 +193,14 @@ class NoFaces:
 
 
 def test_a_back_of_a_head_is_aligned_by_the_files(tmp_path: Path) -> None:
-    tools = AlignmentTools(
+    detectors = Detectors(
         faces=NoFaces(),
         body=None,
         masker=OnnxMasker(open_network(u2net(tmp_path / "m.onnx"))),
         head=HeadDetector(open_network(yolo(tmp_path / "y.onnx", 8))),
         pose=PoseModel(open_network(sixd(tmp_path / "p.onnx", view_of_orbit(170, 9, 0).T, np.eye(3))), "6drepnet360"),
     )
-    found = align(frame_with_box(900, 900, (300, 200, 600, 560), (255, 250, 250)), tools)
+    found = align_image(frame_with_box(900, 900, (300, 200, 600, 560), (255, 250, 250)), detectors)
     assert found is not None
     assert (found.kind, found.method) == ("coarse", "pose model")
     assert found.angles_deg[0] > 120

@@ -23,31 +23,46 @@ def test_defaults_are_those_of_the_dataset(tmp_path: Path) -> None:
     command = parsed("--people", "3", "--out", str(tmp_path))
     assert command.config() == SyntheticDatasetConfig(people=3, out=tmp_path)
     assert command.focal == FOCAL
+    assert (command.config().edition, command.config().expressions, command.config().light) == (2, 2, "per-person")
 
 
 def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     command = parsed(
         "--people", "3", "--out", str(tmp_path), "--views", "5", "--resolution", "64", "--seed", "9", "--depth",
         "--normals", "--focal", "3.5", "--pitch-std-deg", "4", "--quality", "cycles", "--format", "png",
+        "--edition", "2", "--expressions", "3", "--light", "per-view",
     )  # fmt: skip
     assert command.config() == SyntheticDatasetConfig(
         people=3, out=tmp_path, views=5, resolution=64, seed=9, depth=True, normals=True, focal=3.5, pitch_std_deg=4.0,
-        quality="cycles", format="png",
+        quality="cycles", format="png", edition=2, expressions=3, light="per-view",
     )  # fmt: skip
 
 
 def test_a_rendered_folder_is_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "heads"
     parsed("--people", "1", "--views", "2", "--resolution", "32", "--workers", "1", "--out", str(out)).run()
-    assert "wrote 2 pictures of 1 people" in capsys.readouterr().out
+    assert "wrote 4 pictures of 1 people" in capsys.readouterr().out
     photos = PhotoDataset(*dataset_paths(out))
-    assert len(photos.names) == 2
+    assert len(photos.names) == 4
     for index, name in enumerate(photos.names):
         item = photos[index]
         assert item.image.shape == (3, 32, 32)
         assert item.mask.max() == 255
         assert torch.linalg.norm(item.label[[3, 7, 11]]).item() == pytest.approx(2.7, abs=1e-5)
         assert is_marked_synthetic(out / "images" / name)
+
+
+def test_the_edition_is_that_of_the_folder_unless_given(tmp_path: Path) -> None:
+    out = tmp_path / "old"
+    arguments = ("--people", "1", "--views", "1", "--resolution", "16", "--workers", "1", "--out", str(out))
+    parsed(*arguments, "--edition", "1").run()
+    settings = (out / "synthesis.json").read_bytes()
+    expected = SyntheticDatasetConfig.of_edition(1, people=1, views=1, resolution=16, out=out)
+    assert parsed(*arguments).config() == expected
+    parsed(*arguments).run()
+    assert (out / "synthesis.json").read_bytes() == settings
+    with pytest.raises(PanoHeadError, match="was begun with edition 1"):
+        parsed(*arguments, "--edition", "2").run()
 
 
 def test_the_preview_is_one_image_and_leaves_the_folder_free(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_estimate_tells_memory_and_time(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Train, look at every file, go on, generate from the snapshot."""
+    """Train, check every file, resume, generate from the snapshot."""
     folder = tmp_path / "run"
     code, out, err = run(capsys, *SHORT, "--out", str(folder), "--kimg", "0.016", *SETTINGS)
     assert code == 0, err
@@ -71,7 +71,7 @@ def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str
     code, _, err = run(capsys, "--resume", str(folder), "--kimg", "0.024", "--device", "cpu", "--quiet")
     assert code == 0, err
     known = json.loads((folder / "config.json").read_text())
-    assert known["training"]["total_kimg"] == 0.024, "a later --resume goes on to the new end"
+    assert known["training"]["total_kimg"] == 0.024, "a later --resume trains to the new end"
     code, _, err = run(capsys, "--resume", str(folder), "--kimg", "0.008", "--device", "cpu", "--quiet")
     assert (code, "at 0.024 kimg already" in err) == (1, True)
 
@@ -91,7 +91,7 @@ def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str
 
 
 def test_second_stage_starts_from_a_checkpoint(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """From weights, with more rays, counting on from where the fades are over."""
+    """Start from weights, with more rays, counting from the end of the fades."""
     checkpoint, folder = tmp_path / "first.safetensors", tmp_path / "run"
     networks = make_networks(tiny(), torch.device("cpu"))
     save_checkpoint(checkpoint, {"G_ema": networks.generator_ema, "G": networks.generator, "D": networks.discriminator})

@@ -38,6 +38,6 @@ def zipped(root: Path, name: str) -> Path:
 
 
 def spoil(root: Path, *numbers: int) -> None:
-    """Make pictures unreadable."""
+    """Make images unreadable."""
     for number in numbers:
-        (root / "images" / photo_name(number)).write_bytes(b"no picture")
+        (root / "images" / photo_name(number)).write_bytes(b"no image")

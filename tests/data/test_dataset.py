@@ -45,8 +45,8 @@ def root(tmp_path: Path) -> Path:
         values = arrays["ds_labels"][i].tolist()
         labels.append([photo_name(i), [str(x) for x in values] if i % 2 else values])
     (tmp_path / "images" / "dataset.json").write_text(json.dumps({"labels": [*labels, ["gone.png", [0.0] * 25]]}))
-    (tmp_path / "images" / "readme.txt").write_text("no picture")
-    (tmp_path / "images" / ".hidden.png").write_bytes(b"no picture either")
+    (tmp_path / "images" / "readme.txt").write_text("no image")
+    (tmp_path / "images" / ".hidden.png").write_bytes(b"no image either")
     return tmp_path
 
 
@@ -132,7 +132,7 @@ def test_cached_and_fresh_images_agree(root: Path) -> None:
     cached.preload()
     for file in (root / "images").rglob("*.png"):
         file.write_bytes(b"")
-    with pytest.raises(PanoHeadError, match=r"img0000000\d\.png as a picture"):
+    with pytest.raises(PanoHeadError, match=r"img0000000\d\.png as an image"):
         fresh[3]
     assert cached[3].image.any()
     assert torch.equal(cached[13].image, cached[3].image.flip(2))
@@ -216,7 +216,7 @@ THIRD, THIRD_MASK = f"images/{photo_name(2)}", f"masks/{photo_name(2)}"
         (_break_label(None), "not a list of numbers"),
         (_break_label([0.0] * 25), "img00000002.png in .* no camera"),
         (lambda root: (root / THIRD_MASK).unlink(), "masks has no mask for 00000/img00000002.png;"),
-        (_write(THIRD, b"\x89PNG\r\n\x1a\n\0\0"), "cannot read .*images/00000/img00000002.png as a picture"),
+        (_write(THIRD, b"\x89PNG\r\n\x1a\n\0\0"), "cannot read .*images/00000/img00000002.png as an image"),
         (_resize(THIRD, (16, 16)), "images/00000/img00000002.png has 16 x 16 pixels instead of 32 x 32"),
         (_resize(THIRD_MASK, (32, 16)), "masks/00000/img00000002.png has 32 x 16 pixels"),
         (_resize(f"images/{photo_name(0)}", (20, 16)), "has 20 x 16 pixels instead of 20 x 20"),
@@ -236,7 +236,7 @@ def test_missing_or_odd_places_are_told(root: Path) -> None:
     with pytest.raises(PanoHeadError, match=r"neither a folder nor a \.zip"):
         PhotoDataset(root / THIRD, root / "masks")
     (root / "empty").mkdir()
-    with pytest.raises(PanoHeadError, match="empty holds no pictures"):
+    with pytest.raises(PanoHeadError, match="empty holds no images"):
         PhotoDataset(root / "empty", root / "masks")
     with pytest.raises(PanoHeadError, match=r"must hold images/ and masks/"):
         dataset_paths(root / "images")

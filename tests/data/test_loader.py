@@ -206,19 +206,19 @@ def test_each_iteration_begins_anew(root: Path) -> None:
 def test_cached_photos_are_decoded_once_and_survive(root: Path) -> None:
     data = open_dataset(root, SelectionConfig(min_yaw_deg=90, back_repeat=3, mirror=True))
     distinct = len(np.unique(data.selection.photo))
-    seen: list[tuple[int, int]] = []
-    source = loader(data, cache="memory", on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(distinct, distinct)]
+    calls: list[tuple[int, int]] = []
+    source = loader(data, cache="memory", on_progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(distinct, distinct)]
     spoil(root, *range(12))
     first(20, source)
 
 
 def test_progress_comes_now_and_then(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("panohead.data.photo_store.PHOTOS_AT_ONCE", 5)
-    seen: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     data = open_dataset(root, WHOLE)
-    source = loader(data, cache="device", on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(5, 12), (10, 12), (12, 12)]
+    source = loader(data, cache="device", on_progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(5, 12), (10, 12), (12, 12)]
     assert_same(first(10, source), first(10, loader(data, cache="none")))
 
 
@@ -256,7 +256,7 @@ def test_too_little_memory_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) 
 
     data = open_dataset(root)
     monkeypatch.setattr(torch, "empty", full)
-    with pytest.raises(PanoHeadError, match=r"12 photos take 0\.0 GB, which cpu has not free; choose another cache"):
+    with pytest.raises(PanoHeadError, match=r"12 photos take 0\.0 GB, more than is free on cpu; choose another cache"):
         loader(data, cache="device")
 
 

@@ -1,4 +1,4 @@
-"""Opening a dataset: layouts, treatment, jittered cameras, broken pictures."""
+"""Opening a dataset: layouts, preprocessing, jittered cameras, broken images."""
 
 import pickle
 import warnings
@@ -138,7 +138,7 @@ def test_broken_masks_and_wrong_sizes_count_too(root: Path) -> None:
     with pytest.warns(RuntimeWarning) as warned:
         everything(data)
     messages = " ".join(str(warning.message) for warning in warned)
-    assert f"masks/{photo_name(1)} as a picture" in messages
+    assert f"masks/{photo_name(1)} as an image" in messages
     assert f"images/{photo_name(2)} has 8 x 8 pixels instead of 16 x 16" in messages
 
 
@@ -147,7 +147,7 @@ def test_the_first_photo_may_be_broken(root: Path) -> None:
     with pytest.warns(RuntimeWarning):
         data = open_dataset(root, broken_limit=2)
     assert data.resolution == 16
-    with pytest.raises(PanoHeadError, match=r"2 files of the dataset cannot be used \(1 are borne\)"):
+    with pytest.raises(PanoHeadError, match=r"2 files of the dataset cannot be used \(1 are tolerated\)"):
         open_dataset(root, broken_limit=1)
 
 
@@ -157,7 +157,7 @@ def test_more_than_the_limit_stops_with_the_list(root: Path) -> None:
     with pytest.warns(RuntimeWarning), pytest.raises(PanoHeadError) as caught:
         [data[index] for index in range(len(data))]
     assert all(photo_name(number) in str(caught.value) for number in (1, 4, 7))
-    assert str(caught.value).startswith("3 files of the dataset cannot be used (2 are borne)")
+    assert str(caught.value).startswith("3 files of the dataset cannot be used (2 are tolerated)")
 
 
 def test_a_dataset_without_a_readable_photo_ends(root: Path) -> None:

@@ -84,12 +84,12 @@ def test_zips_can_be_converted_and_shards_again(root: Path, shards: list[Path]) 
 
 
 def test_progress_counts_samples(root: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     write_shards(
-        root, root.parent / "out", shard_mb=SHARD_MB, on_progress=lambda done, total: seen.append((done, total))
+        root, root.parent / "out", shard_mb=SHARD_MB, on_progress=lambda done, total: calls.append((done, total))
     )
-    assert seen[-1] == (12, 12)
-    assert len(seen) == 4
+    assert calls[-1] == (12, 12)
+    assert len(calls) == 4
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

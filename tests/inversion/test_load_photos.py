@@ -10,7 +10,7 @@ from PIL import Image
 
 from drawn import DrawnFaces, DrawnMask, drawn_photo
 from panohead.alignment.angles import orbit_of_view, view_of_camera
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
 from panohead.alignment.pose_file import GivenPose
 from panohead.cli.main import main
 from panohead.cli.reconstruct import Reconstruct
@@ -30,8 +30,8 @@ class NoOutline:
         return np.zeros(image.shape[:2])
 
 
-def tools(faces: DrawnFaces | None = None, masker: DrawnMask | NoOutline | None = None) -> AlignmentTools:
-    return AlignmentTools(faces=faces or DrawnFaces(), body=None, masker=masker or DrawnMask())
+def tools(faces: DrawnFaces | None = None, masker: DrawnMask | NoOutline | None = None) -> Detectors:
+    return Detectors(faces=faces or DrawnFaces(), body=None, masker=masker or DrawnMask())
 
 
 NO_FACES = DrawnFaces(middles=())
@@ -103,7 +103,7 @@ def test_a_face_without_outline_is_kept_whole(image: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("faces", [tools(), tools(NO_FACES)])
-def test_sixteen_pixels_are_too_few(image: Image.Image, faces: AlignmentTools) -> None:
+def test_sixteen_pixels_are_too_few(image: Image.Image, faces: Detectors) -> None:
     with pytest.raises(PanoHeadError, match=r"photo 1 has 16 x 16 pixels; a head needs at least 48"):
         read_images([image.resize((16, 16))], None, SIDE, tools=faces)
 

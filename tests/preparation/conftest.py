@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drawn import DrawnFaces, DrawnMask, drawn_photo
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
 from panohead.alignment.pose_file import GivenPose
 from panohead.preparation.settings import PrepareSettings
 
@@ -14,10 +14,10 @@ BOX = (80.0, 60.0, 240.0, 250.0)
 
 
 class DrawnSettings(PrepareSettings):
-    """Settings whose tools find faces without MediaPipe."""
+    """Settings whose detectors find faces without MediaPipe."""
 
-    def tools(self) -> AlignmentTools:
-        return AlignmentTools(faces=DrawnFaces(), body=None, masker=DrawnMask())
+    def open_detectors(self) -> Detectors:
+        return Detectors(faces=DrawnFaces(), body=None, masker=DrawnMask())
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def tiff_bomb(side: int) -> bytes:
 
 
 def webp_bomb() -> bytes:
-    """A lossless WebP header for the largest picture there is: 16384 x 16384."""
+    """A lossless WebP header for the largest image there is: 16384 x 16384."""
     data = b"\x2f" + (16383 | 16383 << 14).to_bytes(4, "little") + b"\0" * 20
     body = b"WEBPVP8L" + struct.pack("<I", len(data)) + data + b"\0"
     return b"RIFF" + struct.pack("<I", len(body)) + body
@@ -72,10 +72,10 @@ def jpeg_bomb(whole: bytes) -> bytes:
 def whole_photos() -> dict[str, bytes]:
     """Photos that must come through."""
     photo = drawn_photo(1)[0]
-    grey, frames = photo.convert("L"), [photo.quantize(64), photo.rotate(9).quantize(64)]
-    wide = np.asarray(grey).astype(np.uint16) * 257
-    seen = photo.convert("RGBA")
-    seen.putalpha(Image.fromarray(np.pad(np.full((300, 300), 255, np.uint8), 10)))
+    gray, frames = photo.convert("L"), [photo.quantize(64), photo.rotate(9).quantize(64)]
+    wide = np.asarray(gray).astype(np.uint16) * 257
+    cut_out = photo.convert("RGBA")
+    cut_out.putalpha(Image.fromarray(np.pad(np.full((300, 300), 255, np.uint8), 10)))
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", "x" * 3_000_000)
     ycck = encoded(photo.convert("CMYK"), "JPEG")
@@ -107,12 +107,12 @@ def whole_photos() -> dict[str, bytes]:
         "sixteen bits.png": encoded(Image.fromarray(wide), "PNG"),
         "sixteen bits.tif": encoded(Image.fromarray(wide), "TIFF"),
         "thirty-two bits.tif": encoded(Image.fromarray(wide.astype(np.int32)), "TIFF"),
-        "float.tif": encoded(Image.fromarray(np.asarray(grey).astype(np.float32) / 255), "TIFF"),
-        "one bit.png": encoded(grey.convert("1"), "PNG"),
-        "grey.jpg": encoded(grey, "JPEG"),
-        "grey with alpha.png": encoded(seen.convert("LA"), "PNG"),
-        "alpha.png": encoded(seen, "PNG"),
-        "alpha.webp": encoded(seen, "WEBP"),
+        "float.tif": encoded(Image.fromarray(np.asarray(gray).astype(np.float32) / 255), "TIFF"),
+        "one bit.png": encoded(gray.convert("1"), "PNG"),
+        "grey.jpg": encoded(gray, "JPEG"),
+        "grey with alpha.png": encoded(cut_out.convert("LA"), "PNG"),
+        "alpha.png": encoded(cut_out, "PNG"),
+        "alpha.webp": encoded(cut_out, "WEBP"),
         "progressive.jpg": encoded(photo, "JPEG", progressive=True),
         "broken profile.jpg": encoded(photo, "JPEG", icc_profile=b"nonsense" * 40),
         "broken exif.jpg": encoded(photo, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff nonsense"),
@@ -127,7 +127,7 @@ def whole_photos() -> dict[str, bytes]:
 
 
 def broken_photos() -> dict[str, tuple[bytes, str]]:
-    """What is no photo, or not a whole one, with the reason."""
+    """Files that are no photo, or not a whole one, with the reason."""
     photo = drawn_photo(2)[0]
     jpeg, png = encoded(photo, "JPEG"), encoded(photo, "PNG")
     middle = png.index(b"IDAT") + 3000

@@ -22,8 +22,8 @@ from panohead.alignment.quality import QualityGates
 from panohead.alignment.read_photo import read_photo
 from panohead.data.dataset import open_dataset
 from panohead.errors import PanoHeadError
-from panohead.preparation import run as prepare_run
-from panohead.preparation.files import PhotoRecord
+from panohead.preparation import run as preparation_run
+from panohead.preparation.records import PhotoRecord
 from panohead.preparation.report import write_report
 from panohead.preparation.run import PrepareSummary, prepare
 from panohead.preparation.sources import list_photos, printable
@@ -75,7 +75,7 @@ WRITES = Writes()
 
 @contextlib.contextmanager
 def nobody() -> Iterator[None]:
-    """Without the rights of root, who can read all files; other users keep their own."""
+    """Drop the rights of root, who can read all files; other users keep their own."""
     if os.geteuid() != 0:
         yield
         return
@@ -88,7 +88,7 @@ def nobody() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def everything_imported() -> None:
-    """What is imported late, before a user comes who may not be allowed to."""
+    """Import what is imported late, before a user comes who may not be allowed to."""
     for content in whole_photos().values():
         read_photo(content)
     printable("\n\udcff")
@@ -143,12 +143,13 @@ def prepared(place: Path, arguments: list[str]) -> Iterator[tuple[DrawnSettings,
 
 
 def records_of(out: Path) -> dict[str, PhotoRecord]:
-    records = [json.loads(line) for line in (out / "prepare.jsonl").read_text().splitlines()]
-    return {record["photo"]: record for record in records}
+    lines = (out / "prepare.jsonl").read_text().splitlines()
+    records = [PhotoRecord.from_json(json.loads(line)) for line in lines]
+    return {record.photo: record for record in records}
 
 
 def test_hostile_inputs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare_run, "import_mediapipe", lambda: None)
+    monkeypatch.setattr(preparation_run, "import_mediapipe", lambda: None)
     odd = write_all(place / "photos")
     assert len(odd) > 100
     before = facts_of(place)
@@ -159,11 +160,10 @@ def test_hostile_inputs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = []
     for one in odd:
         record = records[f"photos/{one.name}"]
-        reasons = [record["reason"], *(crop["reason"] for crop in record["crops"])]
-        reason = next((r for r in reasons if r), "")
-        if not (re.search(one.outcome, reason) if one.outcome else reason == "" and len(record["crops"]) == 1):
+        reason = next(iter(record.reasons), "")
+        if not (re.search(one.outcome, reason) if one.outcome else reason == "" and len(record.crops) == 1):
             wrong.append((one, reason))
-        if f"<b>{html.escape(printable(record['photo']))}</b>" not in page:
+        if f"<b>{html.escape(printable(record.photo))}</b>" not in page:
             wrong.append((one, "not in the report"))
     assert not wrong
     assert "<script" not in page
@@ -176,7 +176,7 @@ def test_hostile_inputs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_cannot_be_read_is_tried_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare_run, "import_mediapipe", lambda: None)
+    monkeypatch.setattr(preparation_run, "import_mediapipe", lambda: None)
     photo = place / "photo.png"
     photo.write_bytes(encoded(drawn_photo(6)[0], "PNG"))
     photo.chmod(0)
@@ -188,7 +188,7 @@ def test_what_cannot_be_read_is_tried_again(place: Path, monkeypatch: pytest.Mon
         assert (summary.accepted, summary.reasons) == (1, {})
 
 
-def test_a_mask_of_a_long_name_is_looked_for_in_vain(tmp_path: Path) -> None:
+def test_a_mask_of_a_long_name_is_not_found(tmp_path: Path) -> None:
     from panohead.alignment.photo_mask import read_own_mask
 
     assert read_own_mask(tmp_path, "a.zip/" + "n" * 5000 + ".png") is None
@@ -196,8 +196,8 @@ def test_a_mask_of_a_long_name_is_looked_for_in_vain(tmp_path: Path) -> None:
 
 
 def test_links_in_arguments_are_followed_and_none_is_an_error(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the user names is meant."""
-    monkeypatch.setattr(prepare_run, "import_mediapipe", lambda: None)
+    """Links that the user names are meant."""
+    monkeypatch.setattr(preparation_run, "import_mediapipe", lambda: None)
     (place / "photo.png").write_bytes(encoded(drawn_photo(6)[0], "PNG"))
     os.symlink(place / "photo.png", place / "link.png")
     with prepared(place, [str(place / "link.png")]) as (_, summary, _):

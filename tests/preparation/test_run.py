@@ -24,9 +24,9 @@ from panohead.cli.main import main
 from panohead.data.dataset import open_dataset
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
-from panohead.preparation import process_photo as prepare_one
-from panohead.preparation import worker_pool as worker_pool
-from panohead.preparation.files import RESUME_LOG, PhotoRecord
+from panohead.preparation import process_photo, worker_pool
+from panohead.preparation.files import RESUME_LOG
+from panohead.preparation.records import PhotoRecord
 from panohead.preparation.report import write_report
 from panohead.preparation.run import finish, prepare, prepare_steps
 from panohead.preparation.settings import PrepareSettings
@@ -48,8 +48,9 @@ def tree(out: Path) -> dict[str, str]:
 
 
 def records_of(out: Path) -> dict[str, PhotoRecord]:
-    records = [json.loads(line) for line in (out / "prepare.jsonl").read_text().splitlines()]
-    return {record["photo"]: record for record in records}
+    lines = (out / "prepare.jsonl").read_text().splitlines()
+    records = [PhotoRecord.from_json(json.loads(line)) for line in lines]
+    return {record.photo: record for record in records}
 
 
 def test_photos_become_a_dataset(photo_folder: Folder, settings_for: Settings) -> None:
@@ -59,7 +60,7 @@ def test_photos_become_a_dataset(photo_folder: Folder, settings_for: Settings) -
     dataset = open_dataset(settings.out)
     assert len(dataset) == 4
     records = records_of(settings.out).values()
-    by_name = {crop["image"]: record["photo"] for record in records for crop in record["crops"]}
+    by_name = {crop.image: record.photo for record in records for crop in record.crops}
     for index in range(4):
         item = dataset[index]
         number = int(by_name[dataset.names[index]][-6:-4])
@@ -95,7 +96,7 @@ def test_a_changed_photo_pose_or_mask_is_done_again(photo_folder: Folder, settin
     different = [name for name in after if before.get(name) != after[name]]
     changed = {name.split("/")[-1][:3] for name in different if name.startswith(("images/", "masks/"))}
     assert changed == {"p00", "p01", "dat"}
-    yaw = next(c["yaw_deg"] for c in records_of(settings.out)["photos/p02.png"]["crops"])
+    yaw = next(c.yaw_deg for c in records_of(settings.out)["photos/p02.png"].crops)
     assert yaw == pytest.approx(170.0, abs=0.01)
 
 
@@ -161,8 +162,8 @@ def test_duplicates_are_set_aside(photo_folder: Folder, settings_for: Settings) 
     summary = prepare([str(photos)], settings, workers=0)
     assert summary.accepted == 3
     assert summary.reasons == {"duplicate": 1}
-    (crop,) = records_of(settings.out)["photos/p01.png"]["crops"]
-    assert "a copy" in crop["reason"]
+    (crop,) = records_of(settings.out)["photos/p01.png"].crops
+    assert "a copy" in crop.reason
     assert len(open_dataset(settings.out)) == 3
     before = tree(settings.out)
     prepare([str(photos)], settings, workers=0)
@@ -178,12 +179,12 @@ def test_gates_can_be_changed(photo_folder: Folder, settings_for: Settings) -> N
     assert prepare([str(photos)], lax, workers=0).accepted == 2
 
 
-def _dies(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> PhotoRecord:
+def _dies(ref: PhotoRef, settings: PrepareSettings, detectors: Any) -> PhotoRecord:
     if "p01" in ref.name:
         os._exit(3)
     if "p02" in ref.name:
         raise ValueError("odd <file>")
-    return prepare_one.process_photo(ref, settings, tools)
+    return process_photo.process_photo(ref, settings, detectors)
 
 
 def test_unexpected_errors_are_the_photos_reason(
@@ -193,7 +194,7 @@ def test_unexpected_errors_are_the_photos_reason(
     (photos / "p01.png").unlink()
     monkeypatch.setattr(worker_pool, "process_photo", _dies)
     assert prepare([str(photos)], settings, workers=0).accepted == 2
-    assert "ValueError: odd <file>" in records_of(settings.out)["photos/p02.png"]["reason"]
+    assert "ValueError: odd <file>" in records_of(settings.out)["photos/p02.png"].reason
     assert "odd &lt;file&gt;" in write_report(settings.out).read_text()
 
 
@@ -217,7 +218,7 @@ def test_kills_at_random_moments(photo_folder: Folder, settings_for: Settings) -
     assert tree(killed.out) == tree(whole.out)
 
 
-def test_rows_without_photos_are_remarked_on(photo_folder: Folder, settings_for: Settings) -> None:
+def test_rows_without_photos_get_a_note(photo_folder: Folder, settings_for: Settings) -> None:
     photos = photo_folder(2)
     poses = {"p00.png": GivenPose(0.0, 0.0, 0.0, BOX), "p01.png": GivenPose(9.0, 0.0, 0.0, BOX)}
     poses["<gone>.png"] = GivenPose(0.0, 0.0, 0.0, BOX)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from panohead.synthetic.basis import head_basis
-from panohead.synthetic.eyes import eye_and_mouth_parts, eyelashes
+from panohead.synthetic.eyes import eye_and_mouth_parts, eyelashes, lash_edges
 from panohead.synthetic.hair.field import build_field
 from panohead.synthetic.mesh import Material, vertex_normals
 from panohead.synthetic.shape import head_vertices
@@ -38,7 +38,7 @@ def test_lashes_start_at_the_lids() -> None:
     person = person_with(0)
     coarse = head_vertices(person)
     skin = head_basis().subdivide(coarse)
-    lashes = eyelashes(person, coarse, skin)
+    lashes = eyelashes(person, coarse, lash_edges(coarse, skin))
     assert lashes is not None
     roots = np.linalg.norm(lashes.points[:, 0, None] - skin[None, ::40], axis=-1).min(1)
     tips = np.linalg.norm(lashes.points[:, -1, None] - skin[None, ::40], axis=-1).min(1)

@@ -5,7 +5,7 @@ import pytest
 
 from panohead.synthetic.basis import head_basis
 from panohead.synthetic.hair.field import build_field
-from panohead.synthetic.hair.growth import grow_hair, hairline_density, keep_in_frame
+from panohead.synthetic.hair.growth import grow_hair, hairline_density, keep_in_dome, keep_in_frame
 from panohead.synthetic.hair.scalp import strand_colors
 from panohead.synthetic.hair.strands import bundle, clump, curl, resample
 from panohead.synthetic.hair.styles import STYLES
@@ -61,6 +61,28 @@ def test_keeping_in_frame_is_the_identity_inside_and_monotone_outside() -> None:
     np.testing.assert_allclose(kept[ray < 1.0], ray[ray < 1.0], atol=1e-12)
     assert (np.diff(kept) > 0).all()
     assert kept.max() < 1.25
+
+
+@pytest.mark.parametrize("way", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.6, 0.8, 0.0), (0.3, 0.5, -0.8)])
+def test_the_dome_is_the_identity_inside_and_monotone_outside(way: tuple[float, float, float]) -> None:
+    """Along a ray from its middle: nothing moves near the head, nothing passes the dome, and all stays on the ray."""
+    middle, along = np.array([0.0, 7.3, 0.58]), np.linspace(0, 4, 80)
+    strand = (middle + along[:, None] * way)[None]
+    kept = keep_in_dome(strand)[0]
+    limit = 1 / np.linalg.norm(np.array(way) / [1.25, 1.42, 1.25 * 1.12])
+    distance = (kept - middle) @ np.array(way) / np.dot(way, way)
+    np.testing.assert_allclose(np.cross(kept - middle, way), 0, atol=1e-9)
+    np.testing.assert_allclose(distance[along < 0.8 * limit], along[along < 0.8 * limit], atol=1e-9)
+    assert (np.diff(distance) > 0).all()
+    assert 0.97 * limit < distance.max() < limit
+
+
+def test_below_its_middle_the_dome_is_a_cylinder() -> None:
+    strand = np.array([[[0.9, 7.0, 0.58], [3.0, 5.0, 0.58]]])
+    kept = keep_in_dome(strand)[0]
+    np.testing.assert_allclose(kept[0], strand[0, 0])
+    assert kept[1, 0] < 1.25
+    np.testing.assert_allclose(kept[1, 1:], strand[0, 1, 1:])
 
 
 def test_clumps_do_not_cross_the_parting() -> None:

@@ -41,7 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_layout_is_the_official_one_with_depth_and_normals(whole: Path) -> None:
     labels = json.loads((whole / "images" / "dataset.json").read_text())["labels"]
     assert [name for name, _ in labels] == sorted(name for name, _ in labels)
-    assert len(labels) == 6
+    assert len(labels) == 12  # people x shots x views
     for name, label in labels:
         assert len(label) == 25
         assert np.linalg.norm([label[3], label[7], label[11]]) == pytest.approx(2.7, abs=1e-5)
@@ -64,9 +64,9 @@ def test_layout_is_the_official_one_with_depth_and_normals(whole: Path) -> None:
 def test_people_lines_hold_every_parameter(whole: Path) -> None:
     lines = [json.loads(line) for line in (whole / "people.jsonl").read_text().splitlines()]
     assert [line["person"] for line in lines] == [0, 1, 2]
-    for key in ("seed", "age", "gender", "tone", "hair_style", "expression", "views"):
+    for key in ("seed", "age", "gender", "tone", "hair_style", "expression", "shots", "views"):
         assert key in lines[0]
-    assert {"image", "yaw_deg", "pitch_deg", "lighting", "label"} == set(lines[0]["views"][0])
+    assert {"image", "shot", "yaw_deg", "pitch_deg", "lighting", "label"} == set(lines[0]["views"][0])
     assert not (whole / "parts").exists()
 
 
@@ -80,7 +80,7 @@ def test_a_kill_in_the_middle_changes_nothing(whole: Path, tmp_path: Path) -> No
     """Kill the run (and so its worker) after the first person, leave rubbish behind, and run again."""
     out = tmp_path / "killed"
     code = (
-        "import sys; from pathlib import Path; from synthetic.test_layout import config_for; "
+        "import sys; from pathlib import Path; from synthetic.test_layout_writer import config_for; "
         "from panohead.synthetic.synthesize import synthesize; list(synthesize(config_for(Path(sys.argv[1]))))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
@@ -91,7 +91,7 @@ def test_a_kill_in_the_middle_changes_nothing(whole: Path, tmp_path: Path) -> No
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not dataset_index(config_for(out)).exists()
-    (out / "images" / "00000" / ".000002_00.webp.123.tmp").write_bytes(b"half")
+    (out / "images" / "00000" / ".000002_03.webp.123.tmp").write_bytes(b"half")
     finished = list(synthesize(config_for(out)))
     assert finished[0] >= 1
     assert digest(out) == digest(whole)

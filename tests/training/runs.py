@@ -1,4 +1,4 @@
-"""Running ``panohead train`` in processes of its own, as a user does, on the 64 pictures beside this file."""
+"""Running ``panohead train`` in processes of its own, as a user does, on the 64 images beside this file."""
 
 import os
 import signal
@@ -12,12 +12,12 @@ import torch
 from panohead.training.run.checkpoint import load_latest_state
 
 HEADS = Path(__file__).parent / "heads"
-PATIENCE_S = 800
-"""A run takes half a minute; other work on the machine may stretch that."""
+MAX_SECONDS = 800
+"""Time limit of a run; one takes half a minute on a free machine."""
 
 SMALL = ("--preset", "tiny", "--data", str(HEADS), "--quiet", "--device", "cpu", "--set")
 SETTINGS = ("tick_kimg=0.016", "snapshot_ticks=1000", "metric_ticks=1000", "metric_images=8", "data.cache=memory")
-"""A tick, and so a state, every second step; nothing else is written before the end."""
+"""Settings with a tick, and so a state, every second step; nothing else is written before the end."""
 
 
 def environment() -> dict[str, str]:
@@ -38,7 +38,7 @@ def train(*arguments: str, processes: int = 1) -> str:
     """Train to the end; returns what was printed."""
     process = start(*arguments, processes=processes)
     try:
-        output, _ = process.communicate(timeout=PATIENCE_S)
+        output, _ = process.communicate(timeout=MAX_SECONDS)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

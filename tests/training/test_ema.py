@@ -1,4 +1,4 @@
-"""The running average."""
+"""The exponential moving average: half-life, ramp-up, parameters and buffers."""
 
 import copy
 

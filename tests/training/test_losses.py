@@ -7,19 +7,20 @@ import torch
 
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.ops.resize import gaussian_blur
-from panohead.rendering import renderer
 from panohead.training.conditioning import LossRandomness, background_ws, conditioning_label
 from panohead.training.losses import (
     LossConfig,
+    R1Penalty,
     RealBatch,
     discriminator_fake_loss,
     discriminator_real_loss,
     fake_inputs,
     generator_loss,
-    r1_loss,
+    r1_penalty,
     real_inputs,
     render_heads,
 )
+from panohead.training.regularizers import camera_offset_penalty
 from panohead.training.schedules import Scheduled
 from parity import training_case as golden
 from parity.golden import assert_close, load, tensor, uniform
@@ -32,7 +33,8 @@ def golden_randomness(case: str, monkeypatch: pytest.MonkeyPatch) -> LossRandomn
     """The random numbers of a main phase; density noise has no argument of its own and goes in by the back door."""
     numbers = iter(range(2))
     monkeypatch.setattr(
-        renderer, "standard_normal", lambda like, _: draw(case, next(numbers), tuple(like.shape), "randn_like")
+        "panohead.randomness.standard_normal",
+        lambda like, _: draw(case, next(numbers), tuple(like.shape), "randn_like"),
     )
     depths = load("loss")[1]["generator"]["depth_resolution"]
     return LossRandomness(
@@ -52,13 +54,15 @@ def z_and_label() -> tuple[torch.Tensor, torch.Tensor]:
 def test_generator_loss_is_golden(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = f"Gmain_{phase}"
     generator, discriminator = golden.generator(), golden.discriminator().requires_grad_(False)
-    randomness = golden_randomness(case, monkeypatch)
-    result = generator_loss(generator, discriminator, *z_and_label(), golden.scheduled(case), randomness=randomness)
-    result.loss.backward()
-    assert_close("loss", f"{case}/stat/Loss/scores/fake", result.logits)
-    assert_close("loss", f"{case}/stat/Loss/signs/fake", result.logits.sign())
-    assert_close("loss", f"{case}/stat/Loss/G/loss", result.adversarial)
-    assert_close("loss", f"{case}/stat/Loss/G/trans_reg_loss", result.camera_offset_penalty * 10)
+    scheduled, (z, label) = golden.scheduled(case), z_and_label()
+    rendering, offset = render_heads(generator, z, label, scheduled, LossConfig(), golden_randomness(case, monkeypatch))
+    logits = fake_inputs(rendering, label, scheduled).logits(discriminator)
+    adversarial, penalty = generator_loss(logits), camera_offset_penalty(offset) * LossConfig().camera_offset_weight
+    (adversarial.mean() + penalty).backward()
+    assert_close("loss", f"{case}/stat/Loss/scores/fake", logits)
+    assert_close("loss", f"{case}/stat/Loss/signs/fake", logits.sign())
+    assert_close("loss", f"{case}/stat/Loss/G/loss", adversarial)
+    assert_close("loss", f"{case}/stat/Loss/G/trans_reg_loss", penalty)
     golden.assert_gradients(case, generator)
 
 
@@ -66,16 +70,19 @@ def test_generator_loss_is_golden(phase: str, monkeypatch: pytest.MonkeyPatch) -
 def test_discriminator_loss_is_golden(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = f"Dmain_{phase}"
     generator, discriminator = golden.generator(), golden.discriminator()
-    scheduled = golden.scheduled(case)
-    fake = discriminator_fake_loss(
-        generator, discriminator, *z_and_label(), scheduled, randomness=golden_randomness(case, monkeypatch)
-    )
-    fake.loss.backward()
-    real = discriminator_real_loss(discriminator, golden.photos(), scheduled)
-    real.loss.backward()
-    assert_close("loss", f"{case}/stat/Loss/scores/fake", fake.logits)
-    assert_close("loss", f"{case}/stat/Loss/scores/real", real.logits)
-    assert_close("loss", f"{case}/stat/Loss/D/loss", fake.adversarial + real.adversarial)
+    scheduled, (z, label) = golden.scheduled(case), z_and_label()
+    with torch.no_grad():
+        randomness = golden_randomness(case, monkeypatch)
+        rendering, _ = render_heads(generator, z, label, scheduled, LossConfig(), randomness, update_w_avg=True)
+    fake_logits = fake_inputs(rendering, label, scheduled).logits(discriminator)
+    fake = discriminator_fake_loss(fake_logits)
+    fake.mean().backward()
+    real_logits = real_inputs(golden.photos(), scheduled, LossConfig()).logits(discriminator)
+    real = discriminator_real_loss(real_logits)
+    real.mean().backward()
+    assert_close("loss", f"{case}/stat/Loss/scores/fake", fake_logits)
+    assert_close("loss", f"{case}/stat/Loss/scores/real", real_logits)
+    assert_close("loss", f"{case}/stat/Loss/D/loss", fake + real)
     golden.assert_gradients(case, discriminator)
     assert all(p.grad is None for p in generator.parameters())
     # Only this phase moves the running means.
@@ -84,13 +91,23 @@ def test_discriminator_loss_is_golden(phase: str, monkeypatch: pytest.MonkeyPatc
     assert_close("loss", f"{case}/t_w_avg_after", generator.camera_alignment.mapping.w_avg)
 
 
+def r1_of(
+    discriminator: Discriminator, photos: RealBatch, scheduled: Scheduled, config: LossConfig | None = None
+) -> R1Penalty:
+    """The penalty at photos as the discriminator gets them."""
+    config = config or LossConfig()
+    return r1_penalty(discriminator, real_inputs(photos, scheduled, config), config)
+
+
 @pytest.mark.parametrize("phase", PHASES)
-def test_r1_loss_is_golden(phase: str) -> None:
+def test_r1_penalty_is_golden(phase: str) -> None:
     case = f"Dreg_{phase}"
     discriminator = golden.discriminator()
-    result = r1_loss(discriminator, golden.photos(), golden.scheduled(case))
+    result = r1_of(discriminator, golden.photos(), golden.scheduled(case))
     result.loss.backward()
-    assert_close("loss", f"{case}/stat/Loss/scores/real", result.logits)
+    with torch.no_grad():
+        logits = real_inputs(golden.photos(), golden.scheduled(case), LossConfig()).logits(discriminator)
+    assert_close("loss", f"{case}/stat/Loss/scores/real", logits)
     assert_close("loss", f"{case}/stat/Loss/r1_penalty", result.image_penalty)
     assert_close("loss", f"{case}/stat/Loss/r1_penalty_seg", result.mask_penalty)
     assert_close("loss", f"{case}/stat/Loss/D/reg", (result.image_penalty + result.mask_penalty) / 2)
@@ -102,19 +119,19 @@ PLAIN = Scheduled(blur_sigma=0.0, density_noise=0.0, pose_swap_probability=0.5, 
 
 def test_r1_gammas_weigh_their_own_part() -> None:
     discriminator, photos = golden.discriminator(), golden.photos()
-    result = r1_loss(discriminator, photos, PLAIN, LossConfig(r1_gamma=3.0, r1_gamma_mask=0.5))
+    result = r1_of(discriminator, photos, PLAIN, LossConfig(r1_gamma=3.0, r1_gamma_mask=0.5))
     expected = (1.5 * result.image_penalty + 0.25 * result.mask_penalty).mean()
     torch.testing.assert_close(result.loss, expected)
     assert (result.mask_penalty > 0).all()
 
 
 @pytest.mark.parametrize("variant", ["single", "dual"])
-def test_r1_of_what_is_not_looked_at_is_zero(variant: str) -> None:
+def test_r1_of_an_unused_input_is_zero(variant: str) -> None:
     torch.manual_seed(0)
     config = DiscriminatorConfig(variant=variant, resolution=16, channel_base=64, channel_max=8)  # type: ignore[arg-type]
     discriminator = Discriminator(config)
     photos = RealBatch(torch.randn(2, 3, 16, 16), torch.rand(2, 1, 16, 16), golden.photos().label[:2].clone())
-    result = r1_loss(discriminator, photos, PLAIN)
+    result = r1_of(discriminator, photos, PLAIN)
     result.loss.backward()
     assert result.mask_penalty.tolist() == [0, 0]
     assert (result.image_penalty > 0).all()
@@ -140,7 +157,7 @@ def test_r1_is_the_slope_of_the_logits() -> None:
 
     # Measured in steps along the gradient, the slope is the gradient's length.
     slope = (ahead(0.02) - ahead(-0.02)) / 0.04
-    total = float(r1_loss(discriminator, photos, PLAIN).image_penalty.sum().detach())
+    total = float(r1_of(discriminator, photos, PLAIN).image_penalty.sum().detach())
     assert total == pytest.approx(slope**2, rel=0.01)
 
 

@@ -13,7 +13,7 @@ from panohead.geometry import Camera
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
 from panohead.training.conditioning import LossRandomness
-from panohead.training.losses import generator_loss
+from panohead.training.losses import LossConfig, fake_inputs, generator_loss, render_heads
 from panohead.training.nan_guard import count_nonfinite_gradients, find_nonfinite
 from panohead.training.schedules import Scheduled
 
@@ -22,7 +22,7 @@ LABEL = torch.stack([Camera.orbit(yaw).to_label() for yaw in (0, 90)])
 
 @pytest.fixture
 def networks() -> dict[str, nn.Module]:
-    """The smallest generator and a discriminator that fits it, as they are in the generator's move."""
+    """The smallest generator and a discriminator that fits it, as they are in the generator step."""
     generator = tiny.generator().train().requires_grad_(True)
     resolution = generator.config.superresolution.output_resolution
     config = DiscriminatorConfig(resolution=resolution, channel_base=512, channel_max=16, num_fp16_resolutions=0)
@@ -39,15 +39,15 @@ def step(networks: dict[str, nn.Module]) -> Callable[[], Tensor]:
         rng = torch.Generator().manual_seed(0)
         z = torch.randn(2, generator.config.z_dim, generator=rng)
         scheduled = Scheduled(0.0, 0.0, 0.5, 16)
-        return generator_loss(
-            generator, discriminator, z, LABEL, scheduled, randomness=LossRandomness(noise_mode="const", generator=rng)
-        ).loss
+        randomness = LossRandomness(noise_mode="const", generator=rng)
+        rendering, _ = render_heads(generator, z, LABEL, scheduled, LossConfig(), randomness)
+        return generator_loss(fake_inputs(rendering, LABEL, scheduled).logits(discriminator)).mean()
 
     return run
 
 
 def hooks(networks: dict[str, nn.Module]) -> int:
-    """How many hooks there are on modules and parameters."""
+    """Number of hooks on modules and parameters."""
     modules = [m for network in networks.values() for m in network.modules()]
     parameters = [p for network in networks.values() for p in network.parameters()]
     return sum(len(m._forward_hooks) for m in modules) + sum(len(p._backward_hooks or ()) for p in parameters)

@@ -1,4 +1,4 @@
-"""Adam for lazy regularisation, and gradients made safe."""
+"""Adam for lazy regularization, and removal of NaN and infinity from gradients."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The paper's numbers, and that every preset can be built, stored and changed."""
+"""Presets against the paper's numbers; every one can be built, stored and changed."""
 
 import json
 from dataclasses import asdict
@@ -25,7 +25,7 @@ from panohead.training.config import TrainConfig, with_settings
 
 
 def test_first_stage_is_the_official_command() -> None:
-    """Facts section 5, README stage 1."""
+    """Numbers of docs/reference.md 5.12."""
     config = panohead_512()
     assert (config.batch, config.micro_batch, config.total_kimg, config.tick_kimg) == (32, 4, 25000, 4)
     assert (config.loss.r1_gamma, config.loss.r1_gamma_mask, config.loss.camera_offset_weight) == (1, 1, 10)
@@ -108,7 +108,7 @@ def test_settings_that_would_do_nothing_or_harm_are_refused(settings: dict[str, 
 
 
 def test_another_batch_takes_blur_and_average_along() -> None:
-    """Facts section 5: the blur fades over 200 kimg x batch / 32, the half-life is 10 kimg x batch / 32."""
+    """docs/reference.md 5.2 and 5.10: blur fades over 200 kimg x batch / 32, the half-life is 10 kimg x batch / 32."""
     config = with_batch(panohead_512(), 64)
     assert (config.batch, config.schedules.blur_fade_kimg, config.ema_half_life_kimg) == (64, 400, 20)
     assert config.loss == panohead_512().loss

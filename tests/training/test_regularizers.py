@@ -1,4 +1,4 @@
-"""The camera's and the density's regularisers: golden values and gradients, then laws."""
+"""The camera's and the density's regularizers: golden values and gradients, then laws."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A run that is killed and resumed ends with the weights of one that never was."""
+"""A run that is killed and resumed ends with the weights of an uninterrupted one."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_killed_at_random_moments(uninterrupted: Path, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(1800)
 def test_interrupted_and_resumed(uninterrupted: Path, tmp_path: Path) -> None:
-    """Ctrl-C ends the step, saves, says how to go on, and loses nothing."""
+    """Ctrl-C ends the step, saves, prints how to resume, and loses nothing."""
     run = tmp_path / "run"
     process = start(*SMALL, *SETTINGS, "--out", str(run), "--kimg", str(KIMG))
     while process.poll() is None and not list((run / "states").glob("*.pt")):
@@ -80,8 +80,8 @@ def test_interrupted_and_resumed(uninterrupted: Path, tmp_path: Path) -> None:
     assert_equal(run, uninterrupted)
 
 
-def test_interrupted_warm_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C ends the fit's step and saves; resumed, it ends with the weights of one that was never asked."""
+def test_interrupted_warm_start_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends the fit's step and saves; resumed, it ends with the weights of an uninterrupted one."""
     config = replace(tiny(), noise_mode="const", warm_start=WarmStartConfig(steps=3, patch=16, coarse_steps=0))
     people = load_multiview(HEADS, config.resolution)
     whole = fit(config, people, tmp_path / "whole", quiet=True)

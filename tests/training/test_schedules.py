@@ -1,4 +1,4 @@
-"""What changes while training: golden rows, then laws."""
+"""Scheduled values: golden rows, then laws."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""The mean face that MediaPipe's 468 face landmarks are numbered after.
+"""The canonical face: the mean positions of MediaPipe's 468 face landmarks.
 
-Centimetres; x to the right as the viewer sees a frontal face, y up, z out of the face. The coordinates are those of
+Centimeters; x to the right as the viewer sees a frontal face, y up, z out of the face. The coordinates are those of
 ``canonical_face_model.obj`` of MediaPipe (Copyright 2020 The MediaPipe Authors, Apache-2.0), rounded to 0.1 mm. The
 model is symmetric: stored are the 248 points of the middle and of the face's right half (the viewer's left).
 """
@@ -46,25 +46,29 @@ LANDMARKS = 468
 RIGHT_EYE = (33, 160, 158, 133, 153, 144)
 """Contour of the eye at the viewer's left, in the order of points 36 to 41 of the 68-point scheme."""
 LEFT_EYE = (362, 385, 387, 263, 373, 380)
-"""Of the other eye: points 42 to 47."""
+"""Contour of the eye at the viewer's right: points 42 to 47 of the 68-point scheme."""
 MOUTH_CORNERS = (61, 291)
-"""Points 48 and 54 of the 68-point scheme."""
+"""Corners of the mouth: points 48 and 54 of the 68-point scheme."""
 
 _RIGID = {
     4: 0.0709, 6: 0.0321, 10: 0.0084, 33: 0.0587, 54: 0.0077, 67: 0.0091, 117: 0.0098, 119: 0.0146, 121: 0.0186,
     127: 0.0052, 129: 0.1206, 132: 0.0056, 133: 0.0533, 136: 0.0669, 143: 0.0148, 147: 0.0143, 198: 0.0255, 205: 0.0473,
 }  # fmt: skip
+"""Weights of the landmarks that neither expression nor person moves much, by number; mirrored ones share theirs."""
 _OTHERS = 0.3
+"""Weight that every landmark has on top, where the mean weight of the others is 1."""
 
 
 def canonical_face() -> Float[np.ndarray, "468 3"]:
-    """The mean face in centimetres (x right, y up, z to the viewer)."""
+    """Return the canonical face in centimeters (x right, y up, z to the viewer)."""
+    # 248 3; hundredths of a centimeter are tenths of a millimeter.
     half = np.array([[int(n) for n in point.split()] for point in _HALF_TENTHS_MM.split(",")]) / 100.0
+    # Landmarks off the middle plane follow once more, mirrored, in the same order: 468 3.
     return np.concatenate([half, half[half[:, 0] != 0] * [-1.0, 1.0, 1.0]])
 
 
 def mirror_order() -> Int[np.ndarray, "468"]:
-    """For every landmark the number of its partner on the other half; the middle's points are their own."""
+    """Return for every landmark the number of its mirror image; points of the middle are their own."""
     half = np.array([[int(n) for n in point.split()] for point in _HALF_TENTHS_MM.split(",")])
     sided = np.flatnonzero(half[:, 0] != 0)
     order = np.arange(LANDMARKS)
@@ -73,7 +77,7 @@ def mirror_order() -> Int[np.ndarray, "468"]:
 
 
 def rigid_weights() -> Float[np.ndarray, "468"]:
-    """How much each landmark says about the pose: those that neither expression nor person moves much, most.
+    """Return the weight of each landmark in the fit of the pose: highest for those that expressions move little.
 
     The weights of the 33 rigid landmarks are those of MediaPipe's own face geometry (``procrustes_landmark_basis``,
     Apache-2.0, rounded), scaled to a mean of 1 over all landmarks; every landmark has 0.3 on top, so that one that is

@@ -1,18 +1,18 @@
-"""Whether the user's ONNX files are what their options ask for, found out before the first photo."""
+"""A check of the user's ONNX files against what their options ask for, before the first photo."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
+from panohead.alignment.detector_models import DetectorModels
 from panohead.alignment.head_box import HeadDetector
 from panohead.alignment.person_mask import OnnxMasker
 from panohead.alignment.pose_network import (
     INPUT_PX,
     Network,
     NetworkInput,
-    PoseKind,
     PoseModel,
     describe_input,
     open_network,
@@ -22,32 +22,18 @@ from panohead.errors import PanoHeadError
 _GRAY = np.full((48, 64, 3), 128, dtype=np.uint8)
 
 
-@runtime_checkable
-class Models(Protocol):
-    """Where the networks are: :class:`PrepareSettings`, or the options of a command."""
-
-    @property
-    def pose_model(self) -> Path | None: ...
-    @property
-    def pose_kind(self) -> PoseKind: ...
-    @property
-    def head_model(self) -> Path | None: ...
-    @property
-    def mask_model(self) -> Path | None: ...
-
-
-def check_models(settings: Models) -> None:
-    """Open the networks that are given and show each a grey picture.
+def check_models(models: DetectorModels) -> None:
+    """Open the networks that are given and run each on a gray image.
 
     Raises:
         PanoHeadError: naming the option, the file and what is wrong with it.
     """
-    if settings.pose_model is not None:
-        _try("--pose-model", settings.pose_model, lambda n: PoseModel(n, settings.pose_kind).view(_GRAY), _pose_input)
-    if settings.head_model is not None:
-        _try("--head-model", settings.head_model, lambda n: HeadDetector(n).boxes(_GRAY), _head_input)
-    if settings.mask_model is not None:
-        _try("--mask-model", settings.mask_model, lambda n: OnnxMasker(n).mask(_GRAY), lambda _: None)
+    if models.pose_model is not None:
+        _try("--pose-model", models.pose_model, lambda n: PoseModel(n, models.pose_kind).view(_GRAY), _pose_input)
+    if models.head_model is not None:
+        _try("--head-model", models.head_model, lambda n: HeadDetector(n).boxes(_GRAY), _head_input)
+    if models.mask_model is not None:
+        _try("--mask-model", models.mask_model, lambda n: OnnxMasker(n).mask(_GRAY), lambda _: None)
 
 
 def _try(option: str, path: Path, use: Callable[[Network], Any], check: Callable[[NetworkInput], None]) -> None:
@@ -56,7 +42,7 @@ def _try(option: str, path: Path, use: Callable[[Network], Any], check: Callable
         check(describe_input(network))
         use(network)
     except FloatingPointError:
-        # A grey picture is no photo; a network may have nothing to say about it.
+        # A gray image is no photo; a network may have no finite answer to it.
         return
     except Exception as error:  # onnxruntime raises many kinds of its own
         reason = " ".join(str(error).split())
@@ -65,7 +51,7 @@ def _try(option: str, path: Path, use: Callable[[Network], Any], check: Callable
 
 def _pose_input(entry: NetworkInput) -> None:
     if entry.size not in (None, INPUT_PX):
-        raise PanoHeadError(f"it takes pictures of {entry.size} pixels; pose networks take {INPUT_PX}")
+        raise PanoHeadError(f"it takes images of {entry.size} pixels; pose networks take {INPUT_PX}")
 
 
 def _head_input(entry: NetworkInput) -> None:

@@ -1,4 +1,4 @@
-"""Faces in a photo: MediaPipe's face landmarks, found twice (once in the photo, once in an upright window)."""
+"""Landmarks of the faces in a photo by MediaPipe, in two passes: the photo, then an upright window around each face."""
 
 import math
 import os
@@ -14,28 +14,31 @@ from panohead.alignment.face_pose import fit_face
 from panohead.errors import PanoHeadError
 
 WINDOW_PX = 512
+"""Side of the second pass's window in pixels."""
 WINDOW_HALF_CM = 14.0
-"""Half the side of the second look's window, in centimetres of the canonical face."""
+"""Half the side of the second pass's window, in centimeters of the canonical face."""
 MAX_SIDE_PX = 1280
-"""Photos are shrunk to this for the first look; the models see 128 to 256 pixels of it anyway."""
-_FACES = 16
+"""Longer side of the photo in the first pass; the models work on 128 to 256 pixels anyway."""
+_MAX_FACES = 16
 _MIN_SIDE_PX = 16
-_TURNS = (0, 90, -90, 180)
+_TURNS_DEG = (0, 90, -90, 180)
+"""Rotations of the photo that the first pass tries, until one shows a face."""
 
 Landmarks = Float[np.ndarray, "468 3"]
+"""MediaPipe's face landmarks in pixels: x right, y down, z away from the viewer on the scale of x."""
 
 
 @runtime_checkable
 class FaceLandmarker(Protocol):
-    """Finds faces; :class:`MediaPipeFaces` is the real one."""
+    """Detector of faces; :class:`MediaPipeFaces` is the built-in one."""
 
     def faces(self, image: UInt8[np.ndarray, "height width 3"], most: int) -> list[Landmarks]:
-        """Landmarks of at most ``most`` faces: pixels, x right, y down, z away from the viewer."""
+        """Return the landmarks of at most ``most`` faces."""
         ...
 
 
 def import_mediapipe() -> Any:
-    """The mediapipe module, imported quietly.
+    """Import mediapipe without its messages and return the module.
 
     Raises:
         PanoHeadError: when it is not installed.
@@ -56,24 +59,24 @@ def import_mediapipe() -> Any:
 
 
 class MediaPipeFaces:
-    """MediaPipe's face mesh and, for small faces, its full-range face detector. Models are opened at the first use."""
+    """MediaPipe's face mesh and, for small faces, its full-range face detector; opened at the first use."""
 
     def __init__(self) -> None:
         self._mesh: dict[int, Any] = {}
         self._boxes: Any = None
 
-    def faces(self, image: UInt8[np.ndarray, "height width 3"], most: int = _FACES) -> list[Landmarks]:
-        """Landmarks of the faces, each measured in an upright window of its own."""
+    def faces(self, image: UInt8[np.ndarray, "height width 3"], most: int = _MAX_FACES) -> list[Landmarks]:
+        """Return the landmarks of the faces, each measured in an upright window of its own."""
         if min(image.shape[:2]) < _MIN_SIDE_PX:
             return []
-        looks = [self.second_pass(image, landmarks) for landmarks in self._first_pass(image)]
-        return distinct([face for face in looks if face is not None])[:most]
+        found = [self.second_pass(image, landmarks) for landmarks in self._first_pass(image)]
+        return distinct([face for face in found if face is not None])[:most]
 
     def second_pass(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Landmarks) -> Landmarks | None:
-        """The landmarks found again in an upright window around the face.
+        """Return the landmarks found again in an upright window around the face.
 
-        None where no face is found there: the first look sees faces in hair and profiles (of synthetic heads with a
-        yaw of 60 to 90 degrees in a third), the second does not.
+        None where no face is found there: the first pass finds faces in hair and profiles (in a third of synthetic
+        heads with a yaw of 60 to 90 degrees), the second does not.
         """
         window = upright_window(landmarks)
         found = self._detect(cut_window(image, window, WINDOW_PX), 1)
@@ -82,12 +85,12 @@ class MediaPipeFaces:
     def _first_pass(self, image: np.ndarray) -> list[Landmarks]:
         shrink = max(1.0, max(image.shape[:2]) / MAX_SIDE_PX)
         small = shrunk(image, shrink)
-        for turns in _TURNS:
-            turned = np.ascontiguousarray(np.rot90(small, turns // 90))
-            # Beside a large face the first finder overlooks smaller ones; who is found twice is told by distinct().
-            found = [*self._detect(turned, _FACES), *self._refine(turned)]
+        for turn_deg in _TURNS_DEG:
+            turned = np.ascontiguousarray(np.rot90(small, turn_deg // 90))
+            # Beside a large face the mesh misses smaller ones; faces found twice are thinned out by distinct().
+            found = [*self._detect(turned, _MAX_FACES), *self._refine(turned)]
             if found:
-                return [turn_back(face, turns, small.shape) * shrink for face in found]
+                return [turn_back(face, turn_deg, small.shape) * shrink for face in found]
         return []
 
     def _detect(self, image: np.ndarray, most: int) -> list[Landmarks]:
@@ -95,18 +98,20 @@ class MediaPipeFaces:
             solution = import_mediapipe().solutions.face_mesh.FaceMesh
             self._mesh[most] = quiet(solution, static_image_mode=True, max_num_faces=most, refine_landmarks=False)
         result = self._mesh[most].process(image).multi_face_landmarks
+        # MediaPipe gives shares of the image; z is on the scale of x.
         size = np.array([image.shape[1], image.shape[0], image.shape[1]])
         return [np.array([[p.x, p.y, p.z] for p in face.landmark[:LANDMARKS]]) * size for face in result or []]
 
     def _refine(self, image: np.ndarray) -> list[Landmarks]:
-        """Small faces: boxes of the full-range detector, the mesh within each."""
+        """Return the landmarks of small faces: boxes of the full-range detector, the mesh within each."""
         if self._boxes is None:
             solution = import_mediapipe().solutions.face_detection.FaceDetection
             self._boxes = quiet(solution, model_selection=1, min_detection_confidence=0.5)
         found = []
-        for detection in (self._boxes.process(image).detections or [])[:_FACES]:
+        for detection in (self._boxes.process(image).detections or [])[:_MAX_FACES]:
             box = detection.location_data.relative_bounding_box
             width, height = box.width * image.shape[1], box.height * image.shape[0]
+            # A window of twice the box: room around the face for the mesh.
             center = ((box.xmin * image.shape[1]) + width / 2, (box.ymin * image.shape[0]) + height / 2)
             window = HeadCrop(center, max(width, height, 1.0), 0.0)
             found += [from_window(face, window) for face in self._detect(cut_window(image, window, WINDOW_PX), 1)]
@@ -114,30 +119,32 @@ class MediaPipeFaces:
 
 
 def quiet(make: Any, **options: Any) -> Any:
-    """A MediaPipe solution, without the warnings of the protobuf code it was generated by."""
+    """Make a MediaPipe solution without the warnings of the protobuf code it was generated by."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return make(**options)
 
 
 def upright_window(landmarks: Landmarks) -> HeadCrop:
-    """A square around the face in which its up axis points up."""
+    """Return a square around the face in which its up axis points up."""
     pose = fit_face(landmarks)
     up = pose.rotation[:2, 1]
+    # From straight above or below the up axis has no direction in the image.
     angle = math.degrees(math.atan2(up[0], up[1])) if np.hypot(*up) > 1e-6 else 0.0
     center = pose.project(np.array([[0.0, 0.0, 0.0]]))[0]
     return HeadCrop((float(center[0]), float(center[1])), WINDOW_HALF_CM * pose.scale, angle)
 
 
 def from_window(landmarks: Landmarks, window: HeadCrop) -> Landmarks:
-    """Landmarks in pixels of a window, brought to the photo."""
+    """Transform landmarks from pixels of a window to pixels of the photo."""
+    # Pixel 0 of the window is core coordinate -1, the last one 1.
     half = (WINDOW_PX - 1) / 2
     depth = landmarks[:, 2:] * window.half_px / half
     return np.concatenate([window.points(landmarks[:, :2] / half - 1), depth], axis=1)
 
 
 def turn_back(landmarks: Landmarks, turns_deg: int, shape: tuple[int, ...]) -> Landmarks:
-    """Landmarks found in ``numpy.rot90(image, turns_deg // 90)``, in the image of this shape."""
+    """Transform landmarks found in ``numpy.rot90(image, turns_deg // 90)`` to the image, which has this shape."""
     height, width = shape[:2]
     x, y, z = landmarks.T
     turned = {0: (x, y), 90: (width - y, x), -90: (y, height - x), 180: (width - x, height - y)}[turns_deg]
@@ -145,7 +152,7 @@ def turn_back(landmarks: Landmarks, turns_deg: int, shape: tuple[int, ...]) -> L
 
 
 def shrunk(image: UInt8[np.ndarray, "height width 3"], factor: float) -> UInt8[np.ndarray, "rows columns 3"]:
-    """The picture made smaller by ``factor``; itself for 1."""
+    """Return the image made smaller by ``factor`` (bilinear); the image itself for 1."""
     if factor <= 1.0:
         return image
     from PIL import Image
@@ -155,7 +162,7 @@ def shrunk(image: UInt8[np.ndarray, "height width 3"], factor: float) -> UInt8[n
 
 
 def distinct(faces: list[Landmarks]) -> list[Landmarks]:
-    """Without those whose middle lies within another's eyes-to-mouth distance: the same face found twice."""
+    """Return the faces without those found twice: their middle within a quarter of their size of an earlier one."""
     kept: list[Landmarks] = []
     for face in faces:
         middle, size = face[:, :2].mean(axis=0), _extent(face)

@@ -1,4 +1,4 @@
-"""Where a head is when no face says so: a box from a detector, the user's, or the outline of the person."""
+"""Crops of heads without visible face: by a box (a detector's or the user's) or by the outline of the person."""
 
 import math
 
@@ -13,49 +13,65 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
 
 BOX_TO_CORE = 0.99
-"""Height of a head, hair to chin, in cores of the official crop."""
+"""Height of a head, hair to chin, in sides of the official crop's core."""
 CENTER_BELOW_BOX = 54.0 / 511.0
-"""How far below the box's middle the crop's centre lies, in cores."""
-_CONFIDENT = 0.3
-_OVERLAP = 0.5
+"""Distance of the crop's center below the middle of the box, in sides of the core."""
+_MIN_SCORE = 0.3
+_MAX_OVERLAP = 0.5
+"""Intersection over union above which two boxes are one head."""
 _YOLO_PX = 640
+"""Side of the input where the file leaves it open."""
 _SUPPRESSED_ROWS = 300
+"""Rows of an output on which non-maximum suppression was done already."""
 _HALF_OF_WIDTH_FRONT, _HALF_OF_WIDTH_SIDE = 0.65, 0.585
+"""Half the core's side, in widths of the head above the ears, of frontal and of side views."""
 _TOP_TO_CENTER = 0.955
+"""Distance of the crop's center below the top of the head, in halves of the core's side."""
 _BEHIND = 0.10
+"""Distance of the outline's middle behind the crop's center in a side view, in halves of the core's side."""
+_MIN_HALF_PX = 4.0
 _STEPS = 40
 
 
 def crop_of_box(box: Box, roll_deg: float = 0.0) -> HeadCrop:
-    """The crop of a head with this bounding box (measured on official crops: alignment of frontal heads)."""
+    """Return the crop of a head with this bounding box; the proportions are those of official crops of frontal heads.
+
+    Args:
+        box: hair to chin, pixels.
+        roll_deg: clockwise tilt of the head in the photo.
+    """
     left, top, right, bottom = box
     half = (bottom - top) / BOX_TO_CORE / 2
+    # The offset below the box turns with the head.
     turn, down = math.radians(roll_deg), CENTER_BELOW_BOX * 2 * half
     center = ((left + right) / 2 - down * math.sin(turn), (top + bottom) / 2 + down * math.cos(turn))
     return HeadCrop(center, half, roll_deg)
 
 
 def crop_of_outline(mask: Float[np.ndarray, "height width"], yaw_deg: float) -> HeadCrop | None:
-    """The crop of the topmost head in a person's mask; None without a person.
+    """Return the crop of the topmost head in a person's mask (0 to 1); None without a person.
 
     The head's width above the ears gives the size: measured on synthetic heads of all hair styles the half-size has a
     standard deviation of 5 % from the side and 13 % from front and back.
     """
     inside = mask > 0.5
+    # Rows with a few stray pixels do not begin a head.
     rows = np.flatnonzero(inside.sum(axis=1) > 0.01 * inside.shape[1])
     if len(rows) == 0:
         return None
     top = int(rows[0])
     sideways = abs(math.sin(math.radians(yaw_deg)))
     share = _HALF_OF_WIDTH_FRONT + (_HALF_OF_WIDTH_SIDE - _HALF_OF_WIDTH_FRONT) * sideways
-    half = max(4.0, 0.02 * len(rows))
+    half = max(_MIN_HALF_PX, 0.02 * len(rows))
     # From a small start the fixed point is the head, not the shoulders below it.
     for _ in range(_STEPS):
         band = inside[top : top + int(half) + 1]
+        # The upper quartile of the rows' widths: the crown is narrower, loose hair wider.
         half = 0.5 * half + 0.5 * share * float(np.percentile(band.sum(axis=1), 75))
     columns = inside[top : top + int(half) + 1].sum(axis=0)
-    if half < 4.0 or columns.sum() == 0:
+    if half < _MIN_HALF_PX or columns.sum() == 0:
         return None
+    # The center of mass of the head's columns, moved from the hair towards the face in side views.
     middle = float(np.average(np.arange(len(columns)), weights=columns))
     center = (middle - _BEHIND * half * math.sin(math.radians(yaw_deg)), top + _TOP_TO_CENTER * half)
     return HeadCrop(center, half, 0.0)
@@ -68,7 +84,7 @@ class HeadDetector:
         self._network = network
 
     def boxes(self, image: UInt8[np.ndarray, "height width 3"]) -> list[Box]:
-        """Heads in the photo, the surest first."""
+        """Return the boxes of the heads in the photo, in its pixels, the surest first."""
         entry = self._network.get_inputs()[0]
         size = entry.shape[-1] if isinstance(entry.shape[-1], int) else _YOLO_PX
         pixels, shrink = letterbox(image, size)
@@ -77,18 +93,19 @@ class HeadDetector:
 
 
 def letterbox(image: UInt8[np.ndarray, "height width 3"], size: int) -> tuple[np.ndarray, float]:
-    """The photo in the upper left of a grey square of ``size``, as a network takes it, and by how much it shrank."""
+    """Return the photo in the upper left of a gray square of ``size`` pixels (0 to 1), and the factor it shrank by."""
     from PIL import Image
 
     shrink = max(image.shape[:2]) / size
     small = (max(1, round(image.shape[1] / shrink)), max(1, round(image.shape[0] / shrink)))
     square = np.full((size, size, 3), 114, dtype=np.uint8)
     square[: small[1], : small[0]] = np.asarray(Image.fromarray(image).resize(small, Image.Resampling.BILINEAR))
+    # 1 3 size size
     return square.transpose(2, 0, 1)[None].astype(np.float32) / 255, shrink
 
 
 def decode_yolo(output: np.ndarray) -> list[Box]:
-    """Boxes from a raw output: version 5 ``[1, N, 5 + classes]`` or version 8 ``[1, 4 + classes, N]``.
+    """Return the boxes of a raw output: version 5 ``[1, N, 5 + classes]`` or version 8 ``[1, 4 + classes, N]``.
 
     Class 0 is taken for heads. Overlapping boxes are thinned (non-maximum suppression).
 
@@ -104,19 +121,21 @@ def decode_yolo(output: np.ndarray) -> list[Box]:
         raise PanoHeadError("the head model gives finished boxes; export it without non-maximum suppression")
     version8 = table.shape[0] < table.shape[1]
     rows = table.T if version8 else table
+    # Version 5 multiplies the score of an object (column 4) by that of its class (column 5).
     score = rows[:, 4] if version8 or rows.shape[1] == 5 else rows[:, 4] * rows[:, 5]
-    rows, score = rows[score > _CONFIDENT], score[score > _CONFIDENT]
+    rows, score = rows[score > _MIN_SCORE], score[score > _MIN_SCORE]
+    # Center and size to left, top, right, bottom.
     half = rows[:, 2:4] / 2
     corners = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], axis=1)
     return thin_out(corners[np.argsort(-score, kind="stable")])
 
 
 def thin_out(corners: Float[np.ndarray, "box 4"]) -> list[Box]:
-    """Boxes in order, without those that overlap an earlier one by more than half of their union."""
+    """Return the boxes in order, without those whose intersection with an earlier one is over half of their union."""
     kept: list[Box] = []
     for left, top, right, bottom in corners.tolist():
         box: Box = (left, top, right, bottom)
-        if all(_overlap(box, other) <= _OVERLAP for other in kept):
+        if all(_overlap(box, other) <= _MAX_OVERLAP for other in kept):
             kept.append(box)
     return kept
 

@@ -1,4 +1,4 @@
-"""Is a mask one person? How much of the frame it covers, and in how many pieces."""
+"""Measurements of a mask that tell whether it is one person: the share it covers, and its separate pieces."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,18 @@ from jaxtyping import Float
 from scipy import ndimage
 
 _MIN_PIECE = 0.01
+"""Share of the frame below which a piece does not count."""
 
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """Attributes:
-    coverage: share of the frame that is person.
-    pieces: separate pieces of at least 1 % of the frame.
-    largest: share of the person that the largest piece holds.
-    soft: share of pixels between 0.05 and 0.95.
+    """Measurements of one mask.
+
+    Attributes:
+        coverage: mean of the mask, the share of the frame that is person.
+        pieces: number of separate pieces of at least 1 % of the frame.
+        largest: share of the person that the largest piece holds.
+        soft: share of pixels between 0.05 and 0.95.
     """
 
     coverage: float
@@ -25,7 +28,7 @@ class MaskFacts:
 
 
 def examine_mask(mask: Float[np.ndarray, "height width"]) -> MaskFacts:
-    """The facts about a mask with values of 0 to 1."""
+    """Measure a mask with values of 0 to 1."""
     solid = mask > 0.5
     pieces, count = ndimage.label(solid)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]

@@ -1,17 +1,18 @@
-"""The small picture of a photo in the report: crop box, the head's axes and the outline of the mask."""
+"""The small image of a photo in the report: crop box, the head's axes and the background dimmed."""
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from panohead.alignment.align import Alignment
 from panohead.alignment.angles import turned_upright, view_of_camera
 from panohead.alignment.crop import FRAME
+from panohead.alignment.head_alignment import Alignment
 
 WIDTH_PX = 320
+"""Longer side of the image."""
 _AXES = ((0, (230, 60, 60)), (1, (60, 200, 80)), (2, (70, 120, 255)))
 """Red to the head's left, green up, blue along the nose."""
-_GOOD, _BAD = (255, 220, 0), (255, 60, 60)
+_ACCEPTED_COLOR, _REJECTED_COLOR = (255, 220, 0), (255, 60, 60)
 
 
 def overlay(
@@ -21,11 +22,12 @@ def overlay(
     *,
     accepted: bool,
 ) -> Image.Image:
-    """The photo, shrunk, with what was found in it.
+    """Draw the crop's box, the head's axes and the mask into the photo, shrunk to 320 pixels.
 
     Args:
-        mask: of the aligned frame.
-        accepted: colours the box yellow; red otherwise.
+        alignment: None for a photo without head, which is only shrunk.
+        mask: mask of the aligned frame, 0 to 1; None leaves the background as it is.
+        accepted: True draws the box yellow, False red.
     """
     canvas = Image.fromarray(image)
     canvas.thumbnail((WIDTH_PX, WIDTH_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -36,10 +38,12 @@ def overlay(
         canvas = _tint(canvas, alignment, mask, scale)
     draw = ImageDraw.Draw(canvas)
     box = [tuple(point) for point in alignment.crop.frame_corners() * scale]
-    draw.line([*box, box[0]], fill=_GOOD if accepted else _BAD, width=2)
+    draw.line([*box, box[0]], fill=_ACCEPTED_COLOR if accepted else _REJECTED_COLOR, width=2)
+    # The camera belongs to the upright crop; the axes are drawn in the photo, where the head is tilted.
     rotation = turned_upright(view_of_camera(alignment.camera), -alignment.crop.angle_deg)
     start = np.array(alignment.crop.center) * scale
     for axis, color in _AXES:
+        # The view's y axis points up, the image's down.
         arrow = rotation[:2, axis] * [1.0, -1.0] * alignment.crop.half_px * 0.6 * scale
         draw.line([tuple(start), tuple(start + arrow)], fill=color, width=3)
     return canvas
@@ -48,7 +52,8 @@ def overlay(
 def _tint(
     canvas: Image.Image, alignment: Alignment, mask: Float[np.ndarray, "rows columns"], scale: np.ndarray
 ) -> Image.Image:
-    """Dim what the mask calls background, within the frame."""
+    """Dim the background within the frame, by the mask."""
+    # The pixel of the mask at every pixel of the small photo: photo, frame, mask; centers at whole numbers throughout.
     columns, rows = np.meshgrid(np.arange(canvas.width), np.arange(canvas.height))
     frame = alignment.crop.to_frame((np.stack([columns, rows], -1) + 0.5) / scale - 0.5)
     places = np.rint((frame + 0.5) * mask.shape[0] / FRAME - 0.5).astype(int)

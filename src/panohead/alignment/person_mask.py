@@ -11,16 +11,18 @@ from panohead.errors import PanoHeadError
 
 _ISNET_PX = 1024
 _U2NET_PX = 320
+"""Sides of the networks' inputs; U2-Net's where the file leaves it open."""
 
 Mask = Float[np.ndarray, "height width"]
+"""Share of the person in each pixel, 0 to 1."""
 
 
 @runtime_checkable
 class PersonMasker(Protocol):
-    """Separates the person from the background."""
+    """Network that separates the person from the background."""
 
     def mask(self, image: UInt8[np.ndarray, "height width 3"]) -> Mask:
-        """Share of the person in each pixel, 0 to 1."""
+        """Return the mask of the people in an image."""
         ...
 
 
@@ -31,7 +33,7 @@ class MediaPipeMasker:
         self._model: Any = None
 
     def mask(self, image: UInt8[np.ndarray, "height width 3"]) -> Mask:
-        """Soft mask of the people in the picture."""
+        """Return the soft mask of the people in the image."""
         if self._model is None:
             solution = import_mediapipe().solutions.selfie_segmentation.SelfieSegmentation
             self._model = quiet(solution, model_selection=0)
@@ -40,24 +42,28 @@ class MediaPipeMasker:
 
 
 class OnnxMasker:
-    """U2-Net, ISNet and other matting networks with one picture in and the mask as first output.
+    """U2-Net, ISNet and other matting networks with one image as input and the mask as first output.
 
-    U2-Net: 320 pixels, divided by the brightest value, ImageNet's mean and deviation. ISNet: 1024 pixels, minus 0.5.
-    The output of both is stretched to 0..1.
+    U2-Net: 320 pixels, divided by the brightest value, then ImageNet's mean and standard deviation. ISNet: 1024
+    pixels, minus 0.5. The output of both is stretched to 0..1.
+
+    Raises:
+        PanoHeadError: in :meth:`mask`, when the first output is not one mask.
+        FloatingPointError: in :meth:`mask`, when it is not finite.
     """
 
     def __init__(self, network: Network) -> None:
         self._network = network
 
     def mask(self, image: UInt8[np.ndarray, "height width 3"]) -> Mask:
-        """Soft mask of what the network was trained to keep."""
+        """Return the soft mask of the foreground that the network was trained for."""
         from PIL import Image
 
         size = describe_input(self._network).size or _U2NET_PX
         if size >= _ISNET_PX:
             pixels = network_input(image, size, np.full(3, 0.5, np.float32), np.ones(3, np.float32))
         else:
-            # Networks saw pictures divided by their brightest value; black ones stay black.
+            # The networks were trained on images divided by their brightest value; black ones stay black.
             bright = (image * (255.0 / max(1, int(image.max())))).astype(np.uint8)
             pixels = network_input(bright, size)
         first = run_network(self._network, pixels)[0]

@@ -1,4 +1,4 @@
-"""Masks of whole photos that the user gives: finding one by its photo's name, cutting it like the photo."""
+"""The user's own masks of whole photos: finding one by its photo's name, and cutting it like the photo."""
 
 import contextlib
 from pathlib import Path
@@ -7,14 +7,22 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from panohead.alignment.align import Alignment
 from panohead.alignment.crop import FRAME, cut_frame, frame_to_core, is_inside
+from panohead.alignment.head_alignment import Alignment
 
 
 def cut_mask(
     mask: UInt8[np.ndarray, "rows columns *channel"], shape: tuple[int, ...], alignment: Alignment
 ) -> Float[np.ndarray, "563 563"]:
-    """The user's mask (of any size) of a whole photo of this shape, cut like the photo; 0 beyond it."""
+    """Cut the user's mask of a whole photo like the photo.
+
+    Args:
+        mask: 0 background, 255 person, of any size; the first channel counts.
+        shape: height and width of the photo.
+
+    Returns:
+        The mask of the frame, 0 to 1; 0 beyond the photo.
+    """
     whole = mask.reshape(*mask.shape[:2], -1)[..., 0]
     if whole.shape != shape[:2]:
         size = (shape[1], shape[0])
@@ -27,7 +35,7 @@ def cut_mask(
 
 
 def read_own_mask(folder: Path, name: str) -> Path | None:
-    """The user's mask of a photo: a file of the same relative name in ``folder``, with any picture suffix."""
+    """Find the user's mask of a photo in ``folder``: the same relative name with any image suffix; None without one."""
     parts = Path(name).parts
     # Names out of archives may be longer than the file system takes, or no names to it.
     with contextlib.suppress(OSError, ValueError):

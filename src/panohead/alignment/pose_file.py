@@ -1,8 +1,8 @@
-"""Poses that the user gives: a CSV file beside the photos.
+"""The pose file: poses of photos that the user gives as CSV.
 
 Columns: ``file``, ``yaw_deg``, ``pitch_deg``, ``roll_deg`` and optionally ``box`` ("left top right bottom" of the head,
 hair to chin, in pixels of the upright photo). The angles are this package's: yaw 0 the front, positive from the side of
-the head's left ear, 180 the back; pitch positive from above; roll the head's clockwise tilt in the picture.
+the head's left ear, 180 the back; pitch positive from above; roll the head's clockwise tilt in the photo.
 """
 
 import csv
@@ -24,9 +24,14 @@ PoseRow = Mapping[Any, Any]
 
 @dataclass(frozen=True)
 class GivenPose:
-    """Attributes:
-    yaw_deg, pitch_deg, roll_deg: as :func:`panohead.alignment.angles.view_of_orbit` takes them.
-    box: left, top, right, bottom of the head in pixels; None to find the head's outline.
+    """The user's pose of the head in one photo.
+
+    Its text form is part of the stamps of prepared photos (:class:`panohead.preparation.records.PhotoRecord`): with
+    other names here, photos of older datasets would be prepared again.
+
+    Attributes:
+        yaw_deg, pitch_deg, roll_deg: as :func:`panohead.alignment.angles.view_of_orbit` takes them.
+        box: left, top, right, bottom of the head in pixels; None to find the head's outline.
     """
 
     yaw_deg: float
@@ -35,7 +40,7 @@ class GivenPose:
     box: tuple[float, float, float, float] | None = None
 
     def shrunk(self, factor: float) -> "GivenPose":
-        """The same in a photo so many times smaller."""
+        """Return the same pose in a photo that is smaller by ``factor``."""
         if self.box is None:
             return self
         left, top, right, bottom = (value / factor for value in self.box)
@@ -43,7 +48,7 @@ class GivenPose:
 
 
 def read_poses(path: Path) -> dict[str, GivenPose]:
-    """The poses by the name in the column ``file``.
+    """Read a pose file: poses by the name in the column ``file``.
 
     Raises:
         PanoHeadError: when the file cannot be read, lacks a column or holds rows that make no sense; names their lines.
@@ -74,19 +79,19 @@ def read_poses(path: Path) -> dict[str, GivenPose]:
 
 
 def find_pose(poses: Mapping[str, GivenPose], name: str) -> GivenPose | None:
-    """The pose of a photo: listed under its name, the end of its path, or its file name alone."""
+    """Return the pose listed under a photo's name, the end of its path, or its file name alone; None without one."""
     row = find_row(poses, name)
     return None if row is None else poses[row]
 
 
 def find_row(poses: Mapping[str, GivenPose], name: str) -> str | None:
-    """The name under which the pose of a photo is listed."""
+    """Return the name under which the pose of a photo is listed; None without one."""
     parts = PurePosixPath(name).parts
     return next((row for start in range(len(parts)) if (row := "/".join(parts[start:])) in poses), None)
 
 
 def notes_on_poses(poses: Mapping[str, GivenPose], photos: Iterable[str]) -> list[str]:
-    """What a user should know of rows that no photo, or more than one photo, is called by."""
+    """Return a sentence on every row that belongs to no photo or to more than one."""
     named: dict[str, list[str]] = {row: [] for row in poses}
     for photo in photos:
         row = find_row(poses, photo)

@@ -1,48 +1,28 @@
-"""What makes a crop good enough to learn from, as thresholds one can see and change."""
+"""Quality of a crop: measurements, and the gates that reject crops not good enough to train on."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from panohead.alignment.align import Alignment
 from panohead.alignment.crop import FRAME, frame_to_core, is_inside
 from panohead.alignment.face_landmarks import Landmarks
+from panohead.alignment.head_alignment import Alignment
 from panohead.alignment.mask_check import MaskFacts, examine_mask
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualityGates:
-    """Attributes:
-    min_core_px: side of the crop's core in the photo (the original: 256).
-    min_sharpness: variance of the Laplacian of the frame at 256 pixels, in grey levels squared.
-    max_residual: of the landmarks' fit, as a share of the face's width.
-    max_roll_deg: how far the head may be tilted in the photo (coarse poses are not judged).
-    max_pitch_deg: how far the camera may be above or below.
-    max_outside: share of the frame that lies outside the photo.
-    min_face_visible: share of the face's landmarks that the mask covers; less is a face behind something.
-    min_coverage, max_coverage: share of the frame that is person.
-    min_confidence: of the alignment.
-    duplicate_bits: pictures whose 64-bit hashes differ in at most so many bits are the same; -1 keeps all.
-    """
-
-    min_core_px: float = 128.0
-    min_sharpness: float = 8.0
-    max_residual: float = 0.06
-    max_roll_deg: float = 60.0
-    max_pitch_deg: float = 60.0
-    max_outside: float = 0.35
-    min_face_visible: float = 0.8
-    min_coverage: float = 0.1
-    max_coverage: float = 0.97
-    min_confidence: float = 0.15
-    duplicate_bits: int = 3
+from panohead.alignment.quality_gates import QualityGates
 
 
 @dataclass(frozen=True)
 class CropFacts:
-    """What the gates look at. Attributes as in :class:`QualityGates`."""
+    """Measurements of a crop that the gates compare with :class:`QualityGates`.
+
+    Attributes:
+        core_px: side of the crop's core in the photo, pixels.
+        sharpness: variance of the Laplacian of the frame at 256 pixels, gray levels squared.
+        outside: share of the frame that lies outside the photo.
+        face_visible: share of the face's landmarks that the mask covers; None without landmarks.
+        mask: measurements of the mask.
+    """
 
     core_px: float
     sharpness: float
@@ -52,7 +32,10 @@ class CropFacts:
 
 
 def gate(alignment: Alignment, facts: CropFacts, gates: QualityGates) -> str:
-    """The first reason to reject a crop, or an empty string."""
+    """Return the first reason to reject a crop, or an empty string.
+
+    The words before a colon are what reports count by; they are stored in datasets.
+    """
     roll, pitch = alignment.crop.angle_deg, alignment.angles_deg[1]
     residual, visible = alignment.residual, facts.face_visible
     checks: list[tuple[bool, str]] = [
@@ -89,7 +72,7 @@ def gate(alignment: Alignment, facts: CropFacts, gates: QualityGates) -> str:
 
 
 def flags(alignment: Alignment, facts: CropFacts) -> list[str]:
-    """Remarks that do not reject."""
+    """Return notes on a crop that do not reject it."""
     notes = [
         (facts.core_px < 256, "enlarged"),
         (facts.mask.pieces > 1, "mask in several pieces"),
@@ -101,41 +84,30 @@ def flags(alignment: Alignment, facts: CropFacts) -> list[str]:
 
 
 def sharpness(frame: UInt8[np.ndarray, "height width 3"]) -> float:
-    """Variance of the Laplacian of the grey frame at 256 pixels: about 20 to 2000 for photos in focus."""
+    """Return the variance of the Laplacian of the gray frame at 256 pixels: about 20 to 2000 for photos in focus."""
     from PIL import Image
 
-    grey = np.asarray(Image.fromarray(frame).convert("L").resize((256, 256), Image.Resampling.BOX), dtype=np.float64)
-    middle = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * middle
+    gray = np.asarray(Image.fromarray(frame).convert("L").resize((256, 256), Image.Resampling.BOX), dtype=np.float64)
+    # The five-point Laplacian, 254 254.
+    middle = gray[1:-1, 1:-1]
+    laplacian = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:] - 4 * middle
     return float(laplacian.var())
 
 
 def outside_share(crop_points: Float[np.ndarray, "point 2"], shape: tuple[int, ...]) -> float:
-    """Share of sampled points of the frame that lie outside the photo."""
+    """Return the share of sampled points of the frame (photo's pixels) that lie outside a photo of this shape."""
     return float(1.0 - is_inside(crop_points, shape).mean())
 
 
 def face_visible(mask: Float[np.ndarray, "height width"], landmarks: Landmarks) -> float:
-    """Share of the landmarks (pixels of the mask) at which the mask says person."""
+    """Return the share of the landmarks (pixels of the mask) at which the mask is over a half."""
     rows = np.clip(np.rint(landmarks[:, 1]).astype(int), 0, mask.shape[0] - 1)
     columns = np.clip(np.rint(landmarks[:, 0]).astype(int), 0, mask.shape[1] - 1)
     return float((mask[rows, columns] > 0.5).mean())
 
 
-def as_record(facts: CropFacts) -> dict[str, Any]:
-    """The facts for ``prepare.jsonl``."""
-    return {
-        "core_px": round(facts.core_px, 1),
-        "sharpness": round(facts.sharpness, 2),
-        "outside": round(facts.outside, 4),
-        "face_visible": None if facts.face_visible is None else round(facts.face_visible, 3),
-        "mask_coverage": round(facts.mask.coverage, 4),
-        "mask_pieces": facts.mask.pieces,
-        "mask_largest": round(facts.mask.largest, 3),
-    }
-
-
 _GRID = 33
+"""Points per side at which the frame is tested for lying outside the photo."""
 
 
 def measure(
@@ -144,7 +116,14 @@ def measure(
     frame: UInt8[np.ndarray, "563 563 3"],
     mask: Float[np.ndarray, "563 563"],
 ) -> CropFacts:
-    """What the gates judge by."""
+    """Measure a crop for the gates.
+
+    Args:
+        image: the whole photo, RGB.
+        frame: the aligned crop.
+        mask: mask of the crop, 0 to 1.
+    """
+    # 33 x 33 points of the frame: point 2
     ends = np.linspace(0, FRAME - 1, _GRID)
     points = frame_to_core(np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2))
     visible = None

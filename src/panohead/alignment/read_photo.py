@@ -1,8 +1,9 @@
-"""Reading any photo into upright 8-bit RGB, and refusing what is none with a reason."""
+"""Decoding of any photo to upright 8-bit RGB, with one sentence of refusal for anything else."""
 
 import io
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,29 +12,32 @@ from PIL import Image, ImageOps
 from panohead.errors import PanoHeadError
 
 FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO"]
-"""What Pillow may open here. Formats that start other programs (EPS) or fetch things are left out."""
+"""Formats that Pillow may open here; those that start other programs (EPS) or fetch things are left out."""
 HEIF_FORMATS = ["HEIF", "AVIF"]
 MAX_FILE_BYTES = 400_000_000
 MAX_PIXELS = 200_000_000
-"""Of a photo; more is taken for a decompression bomb."""
+"""Pixels of a photo above which it is taken for a decompression bomb."""
 MAX_SIDE_PX = 6000
-"""Larger photos are shrunk to this when read: it leaves any head that fills a tenth of them above 512 pixels."""
+"""Longer side to which larger photos are shrunk: it leaves any head that fills a tenth of them above 512 pixels."""
 _WHITE = (255, 255, 255)
-
-
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+PhotoInput = str | Path | Image.Image | np.ndarray
+"""A photo as users have it: path, Pillow image, or uint8 array (gray, RGB or RGBA)."""
 
 
 class TemporarilyUnreadable(PanoHeadError):
-    """Why a photo cannot be read as things are; another run tries it again."""
+    """Error for a photo that cannot be read for now; another run tries it again."""
 
 
 @dataclass(frozen=True)
 class DecodedPhoto:
-    """Attributes:
-    pixels: upright RGB.
-    remarks: what was done to it, such as "first frame" or "shrunk by 1.5".
-    shrink: by how much it is smaller than the file's picture.
+    """A decoded photo.
+
+    Attributes:
+        pixels: upright RGB.
+        notes: changes made in decoding, such as "first frame" or "shrunk by 1.5".
+        shrink: factor by which it is smaller than the image of the file.
     """
 
     pixels: UInt8[np.ndarray, "height width 3"]
@@ -42,7 +46,7 @@ class DecodedPhoto:
 
 
 def register_heif() -> bool:
-    """Let Pillow read HEIC where pillow-heif is installed; says whether it is."""
+    """Let Pillow read HEIC where pillow-heif is installed; return True when it is."""
     try:
         import pillow_heif
     except ImportError:
@@ -52,18 +56,18 @@ def register_heif() -> bool:
 
 
 def is_heif(content: bytes) -> bool:
-    """Whether a file says that it is HEIC or a relative of it (not AVIF, which Pillow reads itself)."""
+    """Return True for a file that says it is HEIC or a relative of it (not AVIF, which Pillow reads itself)."""
     size = int.from_bytes(content[:4], "big")
     brands = {content[8:12], *(content[at : at + 4] for at in range(16, min(size, 64), 4))}
     return content[4:8] == b"ftyp" and b"avif" not in brands and bool(brands & _HEIF_BRANDS)
 
 
 def read_photo(content: bytes) -> DecodedPhoto:
-    """Decode a file's content: EXIF orientation honoured, transparency on white, first frame of films.
+    """Decode a file's content: EXIF orientation honored, transparency on white, first frame of animations.
 
     Raises:
         TemporarilyUnreadable: when it is HEIC and pillow-heif is not installed.
-        PanoHeadError: when it is no picture, damaged, or too large.
+        PanoHeadError: when it is no image, damaged, or too large. The sentences are stored in datasets.
     """
     if not content:
         raise PanoHeadError("the file is empty")
@@ -80,6 +84,7 @@ def read_photo(content: bytes) -> DecodedPhoto:
             raise TemporarilyUnreadable(
                 "it is HEIC, which needs pillow-heif: pip install pillow-heif, then run again"
             ) from error
+        # Stored as a reason in datasets, whose reports count by it: so the words stay.
         raise PanoHeadError("it is not a picture in a known format") from error
     except Image.DecompressionBombError as error:
         raise PanoHeadError("it is larger than any photo (a decompression bomb)") from error
@@ -87,6 +92,33 @@ def read_photo(content: bytes) -> DecodedPhoto:
         # Damaged files make Pillow's readers raise nearly anything.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PanoHeadError(f"it is damaged ({reason})") from error
+
+
+def load_photo(photo: PhotoInput, name: str = "") -> DecodedPhoto:
+    """Return the upright RGB pixels of a file, a Pillow image or an array.
+
+    Args:
+        photo: path; Pillow image of any mode; or uint8 array of shape (height, width), (height, width, 3) or
+            (height, width, 4).
+        name: name of the photo in messages; "" for the path's last part.
+
+    Raises:
+        PanoHeadError: when it cannot be read, or an array is of another shape or type.
+    """
+    if isinstance(photo, np.ndarray):
+        name = name or "the photo"
+        if photo.dtype != np.uint8 or photo.shape[2:] not in ((), (3,), (4,)) or photo.ndim < 2:
+            shape = " x ".join(map(str, photo.shape))
+            raise PanoHeadError(f"{name} is an array of {photo.dtype}, {shape}; give height x width x 3 of uint8")
+        return DecodedPhoto(np.array(to_rgb(Image.fromarray(photo))), (), 1.0)
+    if isinstance(photo, Image.Image):
+        return DecodedPhoto(np.array(to_rgb(ImageOps.exif_transpose(photo))), (), 1.0)
+    try:
+        return read_photo(Path(photo).read_bytes())
+    except OSError as error:
+        raise PanoHeadError(f"{photo} cannot be read ({error.strerror}); check the path") from error
+    except PanoHeadError as error:
+        raise PanoHeadError(f"{name or Path(photo).name} is no usable photo: {error}") from error
 
 
 def _decode(content: bytes) -> DecodedPhoto:
@@ -115,20 +147,20 @@ def _decode(content: bytes) -> DecodedPhoto:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of a picture in any of Pillow's modes; transparent parts become white."""
+    """Convert an image in any of Pillow's modes to 8-bit RGB; transparent parts become white."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _from_wide(image)
     if image.mode == "P" or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         layer = image.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, (*_WHITE, 255))
-        return Image.alpha_composite(ground, layer).convert("RGB")
+        background = Image.new("RGBA", layer.size, (*_WHITE, 255))
+        return Image.alpha_composite(background, layer).convert("RGB")
     return image.convert("RGB")
 
 
 def _from_wide(image: Image.Image) -> Image.Image:
-    """16 and 32 bits a sample: by their format's range where one is meant, else by the brightest value."""
+    """Convert 16 and 32 bits per sample: by their format's range where one is meant, else by the brightest value."""
     values = np.asarray(image, dtype=np.float64)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     top = float(values.max(initial=0.0))
@@ -138,8 +170,8 @@ def _from_wide(image: Image.Image) -> Image.Image:
         scale = 1.0
     else:
         scale = 255.0 / (65535.0 if top <= 65535.0 else top)
-    grey = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    gray = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+    return Image.fromarray(gray).convert("RGB")
 
 
 def _available() -> set[str]:

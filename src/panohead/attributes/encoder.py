@@ -1,11 +1,17 @@
-"""Attributes in, w out: a small network beside the mapping network."""
+"""Attributes in, w out: a small network beside the mapping network, an optional part of a checkpoint.
+
+It carries its vocabulary (names of attributes, basis of shapes), so that a file alone says what its numbers mean.
+"""
 
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from panohead.attributes.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,15 +19,18 @@ class AttributeEncoderConfig:
     """Sizes of an :class:`AttributeEncoder`.
 
     Attributes:
-        attributes: numbers in an attribute vector.
+        expressions: ARKit names of the vocabulary's expression weights.
+        shape_coordinates, shape_components: numbers of the vocabulary's sampled vertices and of its shape section.
         residual: numbers of the residual code: what no attribute says (single strands, the pattern of a shirt).
         hidden: width of the hidden layers.
         layers: number of hidden layers.
         w_dim: width of w.
     """
 
-    attributes: int
     w_dim: int
+    expressions: tuple[str, ...]
+    shape_coordinates: int
+    shape_components: int
     residual: int = 32
     hidden: int = 384
     layers: int = 2
@@ -33,14 +42,46 @@ class AttributeEncoder(nn.Module):
     W_SCALE = 3.0
     """Gain of the output: w of a fresh network then has about the spread that style layers expect."""
 
+    shape_mean: Tensor
+    shape_directions: Tensor
+
     def __init__(self, config: AttributeEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        widths = [config.attributes + config.residual, *[config.hidden] * config.layers]
+        self.register_buffer("shape_mean", torch.zeros(config.shape_coordinates))
+        self.register_buffer("shape_directions", torch.zeros(config.shape_components, config.shape_coordinates))
+        widths = [self.vocabulary.size + config.residual, *[config.hidden] * config.layers]
         layers: list[nn.Module] = []
         for i, o in pairwise(widths):
             layers += [nn.Linear(i, o), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], config.w_dim))
+
+    @classmethod
+    def of_vocabulary(
+        cls, vocabulary: Vocabulary, *, w_dim: int, residual: int = 32, hidden: int = 384, layers: int = 2
+    ) -> "AttributeEncoder":
+        """A fresh encoder for these attributes; sizes as in :class:`AttributeEncoderConfig`."""
+        components, coordinates = vocabulary.shape_components.shape
+        encoder = cls(
+            AttributeEncoderConfig(
+                w_dim=w_dim,
+                expressions=vocabulary.expressions,
+                shape_coordinates=coordinates,
+                shape_components=components,
+                residual=residual,
+                hidden=hidden,
+                layers=layers,
+            )
+        )
+        encoder.shape_mean.copy_(torch.from_numpy(vocabulary.shape_mean))
+        encoder.shape_directions.copy_(torch.from_numpy(vocabulary.shape_components))
+        return encoder
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Names and ranges of the attributes."""
+        mean, directions = (np.asarray(x.cpu()) for x in (self.shape_mean, self.shape_directions))
+        return Vocabulary(self.config.expressions, mean, directions)
 
     def forward(
         self, attributes: Float[Tensor, "head attribute"], residual: Float[Tensor, "head residual"] | None = None

@@ -139,8 +139,8 @@ def light_numbers(lighting: Mapping[str, Any]) -> Float[np.ndarray, " light"]:
 
     lights = lighting["lights"]
     light = Lighting(
-        lighting["above"],
-        lighting["below"],
+        tuple(lighting["above"]),
+        tuple(lighting["below"]),
         np.array([x["direction"] for x in lights]),
         np.array([x["width"] for x in lights]),
         np.array([x["colour"] for x in lights]),

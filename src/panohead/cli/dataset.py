@@ -1,4 +1,4 @@
-"""``panohead dataset``: look at, check and convert datasets."""
+"""``panohead dataset``: inspect, check and convert datasets."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,50 +20,50 @@ _SHOWN = 5
 
 @dataclass(kw_only=True)
 class Inspect:
-    """Counts, poses, sizes, broken files, duplicates, balance, and what to do about it."""
+    """Show counts, poses, sizes, broken files, duplicates, balance, and advice."""
 
     dataset: Annotated[Path, tyro.conf.Positional]
     """Folder with images and masks (folders or zips) or shards."""
     masks: Path | None = None
-    """Where the masks are, if not beside the images; then DATASET is the images themselves."""
+    """Folder or zip of the masks, if not beside the images; then DATASET is the images themselves."""
     picture: Path | None = None
-    """Where to write the histogram of yaw and pitch (default: poses.png in the dataset's folder)."""
+    """File for the histogram of yaw and pitch (default: poses.png in the dataset's folder)."""
     debug: Debug = False
 
     def run(self) -> None:
-        """Print the figures and write the histogram."""
+        """Print the counts and write the histogram."""
         from panohead.data.tools.dataset import inspect_dataset
         from panohead.data.tools.image import pose_image
         from panohead.preparation.files import REMEDY, encode
         from panohead.system.atomic_write import write_bytes
 
-        with progress("looking at pictures") as on_progress:
+        with progress("reading images") as on_progress:
             found = inspect_dataset(self.dataset, self.masks, on_progress)
         for line in describe(found):
             say(line)
         folder = self.dataset if self.dataset.is_dir() else self.dataset.parent
-        picture = self.picture or folder / "poses.png"
-        if picture.suffix != ".png":
-            raise UsageError(f"--picture {picture} must end in .png")
-        write_bytes(picture, encode(pose_image(found.angles_deg), ".png"), remedy=REMEDY)
-        say(f"wrote {picture}")
+        histogram = self.picture or folder / "poses.png"
+        if histogram.suffix != ".png":
+            raise UsageError(f"--picture {histogram} must end in .png")
+        write_bytes(histogram, encode(pose_image(found.angles_deg), ".png"), remedy=REMEDY)
+        say(f"wrote {histogram}")
 
 
 @dataclass(kw_only=True)
 class Check:
-    """Are the labels cameras as training expects them? Fails when one is not."""
+    """Check that the labels are cameras as training expects them; fail when one is not."""
 
     dataset: Annotated[Path, tyro.conf.Positional]
     """Folder with images and masks (folders or zips) or shards."""
     masks: Path | None = None
-    """Where the masks are, if not beside the images."""
+    """Folder or zip of the masks, if not beside the images."""
     debug: Debug = False
 
     def run(self) -> None:
-        """Print what is wrong, by kind and with examples.
+        """Print the problems by kind, with examples.
 
         Raises:
-            PanoHeadError: when something is.
+            PanoHeadError: when there is one.
         """
         from panohead.data.labels import read_labels
         from panohead.data.layout import open_layout
@@ -73,7 +73,7 @@ class Check:
         images, mask_files = open_layout(self.dataset, self.masks)
         names = image_names(images)
         if not names:
-            raise PanoHeadError(f"{self.dataset} holds no pictures; give the folder of a dataset")
+            raise PanoHeadError(f"{self.dataset} holds no images; give the folder of a dataset")
         match_masks(names, mask_files)
         found = check_labels(names, read_labels(images, names))
         for kind, count in Counter(finding.kind for finding in found).most_common():
@@ -98,9 +98,9 @@ class Convert:
     to: Literal["folder", "zip", "shards"]
     """Layout of the copy; shards are WebDataset tars for streaming."""
     masks: Path | None = None
-    """Where the masks are, if not beside the images."""
+    """Folder or zip of the masks, if not beside the images."""
     size: int | None = None
-    """Side of the copies in pixels (folder and zip); as they are by default, byte for byte."""
+    """Side of the copies in pixels (folder and zip); by default files are copied byte for byte."""
     renumber: bool = False
     """Names and format of the official dataset tool (folder and zip)."""
     shard_mb: float = 64.0
@@ -108,7 +108,7 @@ class Convert:
     debug: Debug = False
 
     def run(self) -> None:
-        """Convert with a progress bar, then say where what was written."""
+        """Convert with a progress bar, then print the number of copies and their place."""
         from panohead.data.tools.convert import convert_dataset
 
         if self.to == "shards":
@@ -130,7 +130,7 @@ class Convert:
             say(f"left out {name}: no label or no mask")
         if len(done.left_out) > _SHOWN:
             say(f"left out {len(done.left_out) - _SHOWN} more")
-        say(f"wrote {done.copied} pictures to {self.out}")
+        say(f"wrote {done.copied} images to {self.out}")
 
     def _shards(self) -> None:
         from panohead.data.tools.write_shards import write_shards
@@ -146,7 +146,7 @@ class Convert:
 
 @dataclass(kw_only=True)
 class Dataset:
-    """Look at, check and convert datasets."""
+    """Inspect, check and convert datasets."""
 
     command: Annotated[
         Annotated[Inspect, tyro.conf.subcommand("inspect")]
@@ -158,20 +158,20 @@ class Dataset:
 
     @property
     def debug(self) -> bool:
-        """Whether to show the traceback of an error."""
+        """True to show the traceback of an error."""
         return self.command.debug
 
     def run(self) -> None:
-        """Run the chosen one."""
+        """Run the chosen subcommand."""
         self.command.run()
 
 
 def describe(found: "Inspection") -> list[str]:
-    """The figures in lines."""
+    """Return the counts of an inspection as lines of text."""
     balance = found.balance()
     total = max(1, found.labeled)
     lines = [
-        f"pictures {found.photos}, with camera {found.labeled}, with mask {found.masked}, coarse {found.coarse}",
+        f"images   {found.photos}, with camera {found.labeled}, with mask {found.masked}, coarse {found.coarse}",
         "sizes    " + (", ".join(f"{size}: {count}" for size, count in found.resolutions.items()) or "none"),
         "balance  " + ", ".join(f"{name} {count} ({count / total:.0%})" for name, count in balance.items()),
     ]
@@ -189,17 +189,17 @@ def describe(found: "Inspection") -> list[str]:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar fed by (done, all) calls; it opens at the first of them."""
+    """Yield a function of (done, all) that moves a progress bar; the bar opens at its first call."""
     with ExitStack() as open_bars:
         advance: Callable[[], None] | None = None
-        seen = 0
+        shown = 0
 
         def on_progress(done: int, total: int) -> None:
-            nonlocal advance, seen
+            nonlocal advance, shown
             if advance is None:
                 advance = open_bars.enter_context(counting(what, total))
-            for _ in range(done - seen):
+            for _ in range(done - shown):
                 advance()
-            seen = done
+            shown = done
 
         yield on_progress

@@ -1,4 +1,4 @@
-"""``panohead prepare``: any photos to a training set."""
+"""``panohead prepare``: photos to a training set."""
 
 import os
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from panohead.alignment.quality_gates import QualityGates
 from panohead.cli.common import Debug, counting, say
 from panohead.cli.detector_options import DetectorOptions
 from panohead.errors import PanoHeadError, UsageError
@@ -24,36 +25,8 @@ def _cores() -> int:
 
 
 @dataclass(kw_only=True)
-class Gates:
-    """What is rejected; every reason is in prepare.jsonl and report.html."""
-
-    min_core_px: float = 128.0
-    """Smallest side of a head's crop in the photo (the original: 256)."""
-    min_sharpness: float = 8.0
-    """Variance of the Laplacian at 256 pixels; photos in focus have 20 to 2000."""
-    max_residual: float = 0.06
-    """Of the landmarks' fit, as a share of the face's width."""
-    max_roll_deg: float = 60.0
-    """Tilt of the head in the photo."""
-    max_pitch_deg: float = 60.0
-    """Camera above or below."""
-    max_outside: float = 0.35
-    """Share of the crop that may lie outside the photo."""
-    min_face_visible: float = 0.8
-    """Share of the face that the mask must hold."""
-    min_coverage: float = 0.1
-    """Least share of the crop that is person."""
-    max_coverage: float = 0.97
-    """Largest share of the crop that is person."""
-    min_confidence: float = 0.15
-    """Of the alignment; the default leaves out heads known by an outline alone."""
-    duplicate_bits: int = 3
-    """Crops whose 64-bit hashes differ in at most so many bits are one; -1 keeps all."""
-
-
-@dataclass(kw_only=True)
 class Prepare(DetectorOptions):
-    """Photos to aligned crops, cameras, soft masks and a report. Stopped and started again, it continues."""
+    """Turn photos into aligned crops, cameras, soft masks and a report. Stopped and started again, it continues."""
 
     photos: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Files, folders, globs and zip archives."""
@@ -62,18 +35,22 @@ class Prepare(DetectorOptions):
     size: int = 512
     """Side of the crops in pixels."""
     format: Literal["png", "webp", "jpg"] = "png"
-    """Of the crops (webp: lossless); masks are always PNG."""
+    """File format of the crops (webp: lossless); masks are always PNG."""
     workers: int = field(default_factory=_cores)
-    """Processes, of about 0.6 GB each."""
+    """Worker processes, of about 0.6 GB each."""
     all_faces: bool = False
     """Every face of a photo instead of the most central one."""
     ray: str | None = None
-    """Address of a Ray cluster ("auto", "local"); photos and OUT must be on storage that all its machines see."""
-    gates: Gates = field(default_factory=Gates)
+    """Address of a Ray cluster ("auto", "local"); photos and OUT must be on storage that all its machines reach."""
+    gates: QualityGates = field(default_factory=QualityGates)
     debug: Debug = False
 
     def run(self) -> None:
-        """Prepare with a progress bar, then say what came of it."""
+        """Prepare with a progress bar, then print counts and reasons.
+
+        Raises:
+            PanoHeadError: when there are no files, or the run cannot continue.
+        """
         from panohead.preparation.report import write_report
         from panohead.preparation.run import finish, prepare_steps
         from panohead.preparation.sources import printable
@@ -96,16 +73,15 @@ class Prepare(DetectorOptions):
             say(f"  {printable(note)}")
         if len(summary.notes) > _REASONS_SHOWN:
             say(f"  and {len(summary.notes) - _REASONS_SHOWN} more such rows; all are in the report")
-        say(f"wrote the dataset to {settings.out}; look at {report}")
+        say(f"wrote the dataset to {settings.out}; the report is {report}")
 
     def settings(self) -> "PrepareSettings":
-        """The settings that decide the dataset.
+        """Return the settings of the pipeline.
 
         Raises:
-            UsageError: for numbers that cannot be meant.
+            UsageError: for no photos, numbers out of range and paths that do not exist.
         """
         from panohead.alignment.pose_file import read_poses
-        from panohead.alignment.quality import QualityGates
         from panohead.preparation.settings import PrepareSettings
 
         if not self.photos:
@@ -120,13 +96,10 @@ class Prepare(DetectorOptions):
             size=self.size,
             format=self.format,
             all_faces=self.all_faces,
-            gates=QualityGates(**vars(self.gates)),
+            gates=self.gates,
             poses={} if self.poses is None else read_poses(self.poses),
             masks=self.masks,
-            pose_model=self.pose_model,
-            pose_kind=self.pose_kind,
-            head_model=self.head_model,
-            mask_model=self.mask_model,
+            **vars(self.models),
         )
 
     def _engine(self) -> "Engine | None":

@@ -12,7 +12,7 @@ from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
-    from panohead.alignment.detectors import AlignmentTools
+    from panohead.alignment.detectors import Detectors
     from panohead.alignment.pose_file import GivenPose
     from panohead.gallery import ViewStyle
     from panohead.geometry import Camera
@@ -107,7 +107,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             "--labels goes with --aligned": not self.aligned and self.labels is not None,
             "--poses is for ordinary photos; aligned crops have --labels": self.aligned and self.poses is not None,
             "--pose-model, --head-model and --mask-model are for ordinary photos, not for aligned crops": (
-                self.aligned and any((self.pose_model, self.head_model, self.mask_model))
+                self.aligned and bool(self.models.files)
             ),
             "--frames must be positive": self.frames < 1,
             **self.mesh_mistakes(),
@@ -154,24 +154,19 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             say(f"{self.poses}: {note}")
         return [find_pose(listed, name) for name in names]
 
-    def _tools(self) -> "AlignmentTools | None":
+    def _tools(self) -> "Detectors | None":
         """Detectors of heads; of aligned crops those that compare labels with faces, if they are installed."""
         from panohead.alignment.detector_check import check_models
-        from panohead.alignment.detectors import make_tools
+        from panohead.alignment.detectors import open_detectors
         from panohead.alignment.face_landmarks import import_mediapipe
 
-        check_models(self)
+        check_models(self.models)
         if self.aligned:
             try:
                 import_mediapipe()
             except PanoHeadError:
                 return None
-        return make_tools(
-            head_model=self.head_model,
-            pose_model=self.pose_model,
-            pose_kind=self.pose_kind,
-            mask_model=self.mask_model,
-        )
+        return open_detectors(self.models)
 
     def _write(self, head: "ReconstructedHead", folder: "OutputFolder") -> None:
         from panohead.cli.reconstruct_output import write_results

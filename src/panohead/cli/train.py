@@ -1,4 +1,4 @@
-"""``panohead train``: train a generator, continue a run, or say what a run would be. Also under ``torchrun``."""
+"""``panohead train``: train a generator, resume a run, or estimate one. Also under ``torchrun``."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -19,16 +19,16 @@ AblationName = Literal["no_mask", "tri_plane", "no_camera_adaptation", "camera_a
 
 @dataclass(kw_only=True)
 class Train:
-    """Train on a dataset of photos with masks and cameras. Interrupted runs go on exactly where they were saved."""
+    """Train on a dataset of photos with masks and cameras. Interrupted runs resume exactly where they were saved."""
 
     preset: PresetName | None = None
-    """Where every number comes from (demo_64 if not given); --dry-run prints them."""
+    """Configuration to start from (demo_64 if not given); --dry-run prints all of its numbers."""
     data: Path | None = None
     """The dataset: a folder with images/ and masks/ (or zips of them, or .tar shards)."""
     out: Path | None = None
     """Folder of the new run."""
     resume: Path | None = None
-    """Folder of a run to continue, exactly; --data may be given where the dataset has moved."""
+    """Folder of a run to resume, exactly; give --data as well if the dataset has moved."""
     init: Path | None = None
     """A .safetensors checkpoint to start from (second stages, fine-tuning)."""
     ablation: tuple[AblationName, ...] = ()
@@ -36,25 +36,25 @@ class Train:
     kimg: float | None = None
     """Thousands of photos to show in all."""
     batch: int | None = None
-    """Photos a step, over all devices; blur and running average follow in proportion."""
+    """Photos per step, over all devices; the durations of blur and moving average scale in proportion."""
     micro_batch: int | None = None
     """Photos computed at once on one device."""
     seed: int | None = None
-    """Of weights, order and all random numbers."""
+    """Seed of weights, order of photos and all random numbers."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
-    """Any other setting by its dotted name, the value as JSON: loss.r1_gamma=0.5 data.camera_jitter=0.05."""
+    """Other settings by their dotted names, values as JSON: loss.r1_gamma=0.5 data.camera_jitter=0.05."""
     device: str | None = None
     """cpu, cuda, cuda:1; the default is a GPU where there is one. Under torchrun each process takes its own."""
     dry_run: bool = False
     """Print the resolved configuration as JSON and stop."""
     estimate: bool = False
-    """Time two steps on random pictures, print memory and duration of the whole run, and stop."""
+    """Time two steps on random images, print memory and duration of the whole run, and stop."""
     quiet: bool = False
     """No progress line."""
     debug: Debug = False
 
     def run(self) -> None:
-        """Train, then say where the results are."""
+        """Train, then print where the results are."""
         if self.dry_run or self.estimate:
             self._describe(self.config() if self.resume is None else self._config_of(self.resume))
             return
@@ -63,16 +63,16 @@ class Train:
             return
         config = self.config()
         if self.data is None or self.out is None:
-            raise UsageError("a new run needs --data DATASET and --out RUN; a run is continued with --resume RUN")
-        from panohead.training.launch import launch
+            raise UsageError("a new run needs --data DATASET and --out RUN; a run is resumed with --resume RUN")
+        from panohead.training.launch import train
 
-        finished = launch(
+        finished = train(
             config, self.data, output_folder(self.out), initial=self.init, device=self.device, quiet=self.quiet
         )
         self._report(self.out, finished)
 
     def config(self) -> "TrainConfig":
-        """The preset with all changes asked for.
+        """Return the preset with all changes that the command line asks for.
 
         Raises:
             UsageError: for a ``--set`` that is not NAME=VALUE.
@@ -91,7 +91,7 @@ class Train:
         return with_settings(config, settings | dict(_setting(text) for text in self.set)).checked()
 
     def _config_of(self, run: Path) -> "TrainConfig":
-        """That of a run, with the length asked for."""
+        """Return the configuration of a run, with the length that the command line asks for."""
         from panohead.training.run.folder import read_run
 
         self._refuse_changes()
@@ -108,9 +108,9 @@ class Train:
 
     def _continue(self, run: Path) -> None:
         self._refuse_changes()
-        from panohead.training.launch import launch_again
+        from panohead.training.launch import resume
 
-        finished = launch_again(run, data=self.data, total_kimg=self.kimg, device=self.device, quiet=self.quiet)
+        finished = resume(run, data=self.data, total_kimg=self.kimg, device=self.device, quiet=self.quiet)
         self._report(run, finished)
 
     def _describe(self, config: "TrainConfig") -> None:
@@ -124,9 +124,9 @@ class Train:
 
     def _report(self, run: Path, finished: bool) -> None:
         if finished is False:
-            say(f"stopped; go on with: panohead train --resume {run}")
+            say(f"stopped; resume with: panohead train --resume {run}")
             return
-        say(f"trained; the report is {run / 'report.html'}, weights and pictures are in {run / 'snapshots'}")
+        say(f"trained; the report is {run / 'report.html'}, weights and images are in {run / 'snapshots'}")
 
 
 def _setting(text: str) -> tuple[str, Any]:

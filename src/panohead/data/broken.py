@@ -1,4 +1,4 @@
-"""Pictures that cannot be read: named once, skipped up to a limit, then listed."""
+"""Images that cannot be read: named once, skipped up to a limit, then listed."""
 
 import warnings
 from collections.abc import Mapping
@@ -7,14 +7,15 @@ from itertools import islice
 from panohead.errors import PanoHeadError
 
 NAMES_LISTED = 20
+"""Number of files that the error for too many unreadable ones names."""
 
 
 class BrokenFile(PanoHeadError):
-    """One picture or mask cannot be used.
+    """Error for one image or mask that cannot be used.
 
     Args:
-        file: what to call it.
-        sentence: what is wrong with it and how to mend that.
+        file: its name in messages.
+        sentence: the problem and its remedy.
     """
 
     def __init__(self, file: str, sentence: str) -> None:
@@ -23,13 +24,13 @@ class BrokenFile(PanoHeadError):
 
 
 class BrokenPhotos:
-    """The files of a dataset that turned out to be unreadable.
+    """The unreadable files of a dataset that were found so far.
 
     Args:
-        limit: so many different files are borne.
+        limit: number of different files that are tolerated.
 
     Attributes:
-        sentences: what is wrong with each of them.
+        sentences: the problem of each file, by its name.
     """
 
     def __init__(self, limit: int = 0) -> None:
@@ -37,7 +38,7 @@ class BrokenPhotos:
         self.sentences: dict[str, str] = {}
 
     def report(self, found: Mapping[str, str]) -> None:
-        """Remember files and their sentences; those not known yet are warned about.
+        """Add files with their sentences; warn about those not known yet.
 
         Raises:
             PanoHeadError: when there are more than the limit by now; it lists them.
@@ -50,13 +51,13 @@ class BrokenPhotos:
             warnings.warn(f"{sentence} (the next readable photo takes its place)", RuntimeWarning, stacklevel=3)
 
     def error(self) -> PanoHeadError:
-        """The error that lists all of them: the first 20 names and how many more."""
+        """Return the error that lists all of them: the first 20 names and the number of the others."""
         count = len(self.sentences)
         if count == 1:
             return PanoHeadError(next(iter(self.sentences.values())))
         names = ", ".join(islice(self.sentences, NAMES_LISTED))
         more = f" and {count - NAMES_LISTED} more" if count > NAMES_LISTED else ""
         return PanoHeadError(
-            f"{count} files of the dataset cannot be used ({self.limit} are borne), mend or remove them: "
+            f"{count} files of the dataset cannot be used ({self.limit} are tolerated), repair or remove them: "
             f"{names}{more}; the first one: {next(iter(self.sentences.values()))}"
         )

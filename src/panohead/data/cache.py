@@ -1,4 +1,4 @@
-"""Where decoded photos are kept, and whether they fit there."""
+"""Choice of the memory that holds decoded photos: the device's, the host's, or none."""
 
 import os
 from pathlib import Path
@@ -7,21 +7,23 @@ from typing import Literal
 import torch
 
 DEVICE_SHARE = 0.25
-"""Of a GPU's free memory that photos may take by themselves; the rest is for training."""
+"""Share of a GPU's free memory that photos may take; the rest is for training."""
 HOST_SHARE = 0.5
-"""Of the machine's free memory, all processes of a run together."""
+"""Share of the machine's free memory that photos may take, all processes of a run together."""
 
 Cache = Literal["auto", "device", "memory", "none"]
+"""The user's wish: see :func:`place_of`."""
 Place = Literal["device", "memory", "none"]
+"""The memory that is chosen."""
 
 
 def place_of(cache: Cache, needed: int, device: torch.device, processes: int) -> Place:
-    """Where to keep ``needed`` bytes.
+    """Choose the memory for ``needed`` bytes.
 
     Args:
         cache: "auto" takes the device if they fit into the share of its memory, else the host's memory if they fit
-            there, else nothing is kept. Anything else is obeyed.
-        processes: how many of them keep as much on this machine at most.
+            there, else nothing is kept. Anything else is returned as it is.
+        processes: number of processes on this machine that keep as much.
     """
     if cache != "auto":
         return cache
@@ -35,7 +37,7 @@ def place_of(cache: Cache, needed: int, device: torch.device, processes: int) ->
 
 
 def free_host_memory() -> int:
-    """Bytes that programs may still take; half of all memory where the system does not say, 0 if it says nothing."""
+    """Return the bytes that programs may still take; half of all memory where the system does not say, else 0."""
     limits = [_available(), _container_limit()]
     return min((limit for limit in limits if limit is not None), default=0)
 

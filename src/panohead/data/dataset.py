@@ -1,6 +1,6 @@
-"""Photos with foreground masks and cameras, read from the official layout (facts section 6) or from shards.
+"""Photos with foreground masks and cameras, read from the official layout (docs/reference.md 6.1) or from shards.
 
-Pictures lie in a folder or zip archive together with ``dataset.json``; masks lie in a second one under the same names,
+Images lie in a folder or zip archive together with ``dataset.json``; masks lie in a second one under the same names,
 in any image format. Everything stays in bytes; :class:`panohead.training.losses.RealBatch` brings it into range.
 """
 
@@ -41,18 +41,18 @@ def open_dataset(
     broken_limit: int = 0,
     cache: bool = False,
 ) -> "PhotoDataset":
-    """Open a dataset in whichever layout it has: folders, zip archives or WebDataset shards.
+    """Open a dataset in any layout: folders, zip archives or WebDataset shards.
 
     Args:
         root, masks: see :func:`panohead.data.layout.open_layout`.
         background, resolution: see :class:`panohead.data.decode.Preprocessing`.
         camera_jitter: standard deviation of a fixed error added to every camera position, world units: an ablation of
-            the camera's self-adaptation (paper section 3.3). The label of a mirrored item is the mirrored label.
-        camera_jitter_seed: of these errors.
+            the camera's self-adaptation (PanoHead section 3.4). The label of a mirrored item is the mirrored label.
+        camera_jitter_seed: seed of these errors.
         selection, broken_limit, cache: see :class:`PhotoDataset`.
 
     Raises:
-        PanoHeadError: when there is no dataset or it cannot be read so; see :class:`PhotoDataset`.
+        PanoHeadError: when there is no dataset or it cannot be read; see :class:`PhotoDataset`.
     """
     return PhotoDataset(
         *open_layout(root, masks),
@@ -69,21 +69,21 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
     """A list of photos, filtered, repeated and mirrored as :class:`SelectionConfig` says.
 
     Args:
-        images, masks: folders or zip archives, or files that are open already; see :func:`open_dataset`.
-        treatment: what is done to pictures and masks when they are decoded.
+        images, masks: folders or zip archives, or sources that are open already; see :func:`open_dataset`.
+        preprocessing: background and resolution of decoded images and masks.
         camera_jitter, camera_jitter_seed: see :func:`open_dataset`.
-        broken_limit: so many unreadable files are borne: in place of such a photo's item stands the next readable one.
-        cache: keep decoded pictures in memory (4 bytes a pixel; flipped and repeated items share theirs).
+        broken_limit: number of unreadable files that are tolerated: the next readable item takes the place of each.
+        cache: keep decoded images in memory (4 bytes per pixel; flipped and repeated items share theirs).
 
     Attributes:
-        names, photo_labels: of all photos, chosen or not.
-        selection: the items.
-        resolution: side of what items hold, in pixels.
-        broken: the unreadable files that were met.
+        names, photo_labels: names and labels of all photos, selected or not.
+        selection: the items: photo and flip of each.
+        resolution: side of the items' images in pixels.
+        broken: the unreadable files that were found.
 
     Raises:
-        PanoHeadError: when a file of the layout is missing or unreadable, pictures differ in size or are not square, or
-            the selection is empty. Only the first picture is opened at once; the others when they are asked for.
+        PanoHeadError: when a file of the layout is missing or unreadable, images differ in size or are not square, or
+            the selection is empty. Only the first image is opened at once; the others when they are asked for.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         names = image_names(self._images)
         if not names:
             raise PanoHeadError(
-                f"{self._images.path} holds no pictures; give the folder or zip archive of the dataset's pictures"
+                f"{self._images.path} holds no images; give the folder or zip archive of the dataset's images"
             )
         self.names: tuple[str, ...] = tuple(names)
         self._mask_names = match_masks(names, self._masks)
@@ -123,21 +123,21 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         return self._reporting(lambda found: self.read(index, found))
 
     def labels_sha256(self) -> str:
-        """Of all photos' labels in order: the same for the same photos in another place or layout."""
+        """Return the SHA-256 of all labels in order: the same for the same photos in another place or layout."""
         return hashlib.sha256(np.ascontiguousarray(self.photo_labels).tobytes()).hexdigest()
 
     def batch(self, indices: Sequence[int]) -> PhotoBatch:
-        """Several items at once."""
+        """Return several items, stacked. Raises as :meth:`__getitem__`: PanoHeadError for too many unreadable files."""
         return self._reporting(lambda found: self.read_batch(indices, found))
 
     def read(self, index: int, found: dict[str, str]) -> PhotoItem | None:
-        """One item, or the next one that can be read; without telling anybody what cannot.
+        """Return one item, or the next one that can be read, without a report of the others to ``broken``.
 
         Args:
-            found: receives the unreadable files that were met, with a sentence on each.
+            found: receives the unreadable files on the way, with a sentence on each.
 
         Returns:
-            The item; None when none is readable or ``found`` holds more files than are borne.
+            The item; None when none is readable or ``found`` holds more files than are tolerated.
         """
         first = range(len(self))[index]
         for step in range(len(self)):
@@ -156,7 +156,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         return None
 
     def read_batch(self, indices: Sequence[int], found: dict[str, str]) -> PhotoBatch | None:
-        """Several items at once, as :meth:`read` gives them."""
+        """Return several items, stacked, each as by :meth:`read`; None when one of them is None."""
         items: list[PhotoItem] = []
         for index in indices:
             item = self.read(index, found)
@@ -168,7 +168,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
     def photo(
         self, photo: int
     ) -> tuple[UInt8[Tensor, "3 resolution resolution"], UInt8[Tensor, "1 resolution resolution"]]:
-        """Picture and mask of a photo, by its place in ``names``. Raises BrokenFile when it cannot be read."""
+        """Return image and mask of a photo by its index in ``names``. Raises BrokenFile when it cannot be read."""
         if self._cache is not None and photo in self._cache:
             return self._cache[photo]
         image, mask = preprocess(*self._decode(photo), background=self._preprocessing.background, factor=self._factor)
@@ -178,7 +178,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         return pair
 
     def label(self, index: int, *, mirror: bool = False) -> Float[Tensor, "25"]:
-        """An item's camera without its picture.
+        """Return an item's camera without its image.
 
         Args:
             mirror: flip the camera of flipped items. The original flips it for the discriminator's photos but not for
@@ -189,23 +189,23 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         return Camera.from_label(label).mirrored().to_label() if mirror and flipped else label
 
     def label_std(self) -> Float[Tensor, "25"]:
-        """Standard deviation of the labels of all photos, chosen or not: the buffer that official checkpoints carry."""
+        """Return the standard deviation of the labels of all photos: the buffer that official checkpoints carry."""
         return torch.from_numpy(self.photo_labels.std(axis=0))
 
     def preload(self) -> None:
-        """Decode every chosen picture into memory now (for a dataset with ``cache``)."""
+        """Decode every selected photo into memory now (for a dataset with ``cache``)."""
         for photo in np.unique(self.selection.photo):
             self.photo(int(photo))
 
     def __getstate__(self) -> dict[str, Any]:
-        # What goes to a worker process: the pictures decoded so far are not worth sending.
+        # The state sent to a worker process: photos decoded so far are not worth sending.
         return {**self.__dict__, "_cache": None if self._cache is None else {}}
 
     def _entry(self, index: int) -> tuple[int, bool]:
         return int(self.selection.photo[index]), bool(self.selection.flipped[index])
 
     def _reporting(self, read: Callable[[dict[str, str]], T | None]) -> T:
-        """What ``read`` gives, after reporting the unreadable files that it met."""
+        """Return the result of ``read`` after reporting the unreadable files that it found."""
         found: dict[str, str] = {}
         result = read(found)
         self.broken.report(found)
@@ -214,7 +214,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         return result
 
     def _first_side(self) -> int:
-        """Side in pixels of the first readable photo."""
+        """Return the side in pixels of the first readable photo."""
 
         def read(found: dict[str, str]) -> int | None:
             for photo in range(len(self.names)):

@@ -1,4 +1,4 @@
-"""From the bytes of a picture to pixels: reading, compositing on white, reducing."""
+"""Decoding of images and masks to pixels: reading, compositing on white, reducing."""
 
 import io
 from collections.abc import Sequence
@@ -15,13 +15,14 @@ from panohead.errors import PanoHeadError
 
 PHOTO_MODES = ("RGB", "RGBA", "L", "LA", "P")
 MASK_MODES = ("L", "1", "P", "RGB")
+"""Pillow modes that files of photos and masks may have."""
 
 BackgroundMode = Literal["keep", "white"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """What is done to photos and masks when they are decoded.
+    """Preprocessing of photos and masks when they are decoded.
 
     Attributes:
         background: "white" puts the person on white, by the mask and before reducing.
@@ -32,16 +33,19 @@ class Preprocessing:
     resolution: int | None = None
 
     def factor(self, side: int, place: str) -> int:
-        """By how much pictures of ``side`` pixels are reduced.
+        """Return the factor by which images of ``side`` pixels are reduced.
+
+        Args:
+            place: path of the images, for the error.
 
         Raises:
-            PanoHeadError: when that is no whole number; it says where the pictures lie.
+            PanoHeadError: when the factor is no whole number.
         """
         resolution = self.resolution or side
         if resolution < 1 or side % resolution:
             fitting = [side // n for n in (1, 2, 4, 8) if side % n == 0]
             raise PanoHeadError(
-                f"the pictures of {place} have {side} pixels a side, which is no whole multiple of the resolution "
+                f"the images of {place} have {side} pixels a side, which is no whole multiple of the resolution "
                 f"{resolution}; choose {', '.join(map(str, fitting))} or another divisor"
             )
         return side // resolution
@@ -50,7 +54,7 @@ class Preprocessing:
 def decode(
     source: FileSource, name: str, mode: Literal["RGB", "L"], accepted: Sequence[str], side: int = 0
 ) -> UInt8[np.ndarray, "height width channel"]:
-    """Read one picture.
+    """Read one image of a source.
 
     Args:
         mode: Pillow's name for three channels or one.
@@ -70,7 +74,7 @@ def decode(
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         # Pillow's own words for this name an object in memory.
         reason = "of no known type" if isinstance(error, UnidentifiedImageError) else error
-        raise BrokenFile(file, f"cannot read {file} as a picture ({reason}); mend or remove it") from error
+        raise BrokenFile(file, f"cannot read {file} as an image ({reason}); repair or remove it") from error
     if pixels is None:
         raise BrokenFile(file, f"{file} is of Pillow mode {found}, not one of {', '.join(accepted)}; convert it")
     expected = (side or size[0],) * 2
@@ -78,7 +82,7 @@ def decode(
         raise BrokenFile(
             file,
             f"{file} has {size[0]} x {size[1]} pixels instead of {expected[0]} x {expected[1]}; "
-            "a dataset's pictures and masks must all be square and of one size",
+            "a dataset's images and masks must all be square and of one size",
         )
     return pixels.reshape(*pixels.shape[:2], -1)
 
@@ -90,11 +94,16 @@ def preprocess(
     background: BackgroundMode = "keep",
     factor: int = 1,
 ) -> tuple[UInt8[np.ndarray, "3 out_height out_width"], UInt8[np.ndarray, "1 out_height out_width"]]:
-    """Composite on the background, reduce both by averaging blocks of ``factor`` x ``factor``, put channels first."""
+    """Composite the image over the background, reduce image and mask by a whole factor, put channels first.
+
+    Args:
+        background: "keep", or "white" for mask * image + (1 - mask) * white.
+        factor: side of the blocks of pixels that are averaged.
+    """
     reduced = box_reduced(mask, factor)
     if background == "white":
         weight = mask.astype(np.uint32)
-        # Kept at 255 times its value until after reducing: rounded once.
+        # mask and 255 - mask weigh image and white: 255 times the composite, divided after reducing (one rounding).
         image = box_reduced(image * weight + 255 * (255 - weight), factor, scale=255)
     else:
         image = box_reduced(image, factor)
@@ -104,7 +113,7 @@ def preprocess(
 def box_reduced(
     pixels: UInt[np.ndarray, "height width channel"], factor: int, *, scale: int = 1
 ) -> UInt8[np.ndarray, "out_height out_width channel"]:
-    """Means of blocks of ``factor`` x ``factor`` pixels, divided by ``scale`` and rounded (halves up), exactly."""
+    """Average blocks of ``factor`` x ``factor`` pixels in whole numbers; divide by ``scale`` and round (halves up)."""
     if factor == 1 and scale == 1:
         return pixels.astype(np.uint8, copy=False)
     height, width, channels = pixels.shape

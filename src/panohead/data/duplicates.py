@@ -1,4 +1,4 @@
-"""Near-copies among images: a hash of 64 bits an image, and a search for hashes that differ in few bits."""
+"""Near-copies among images: a 64-bit hash of each image, and a search for hashes that differ in few bits."""
 
 from itertools import pairwise
 
@@ -9,24 +9,24 @@ _HASH_SIDE = 8
 
 
 def image_hash(frame: UInt8[np.ndarray, "height width 3"]) -> str:
-    """64 bits as 16 hexadecimal digits: whether each of 8 x 8 neighbours brightens to the right (dHash).
+    """Return the difference hash (dHash): a bit for each of 8 x 8 pixels, set where its right neighbor is brighter.
 
-    Equal up to a few bits for copies of other size, compression or brightness.
+    Equal up to a few bits for copies of other size, compression or brightness. 16 hexadecimal digits.
     """
     from PIL import Image
 
     size = (_HASH_SIDE + 1, _HASH_SIDE)
-    grey = np.asarray(Image.fromarray(frame).convert("L").resize(size, Image.Resampling.BOX), dtype=np.int16)
-    bits = (grey[:, 1:] > grey[:, :-1]).ravel()
+    gray = np.asarray(Image.fromarray(frame).convert("L").resize(size, Image.Resampling.BOX), dtype=np.int16)
+    bits = (gray[:, 1:] > gray[:, :-1]).ravel()
     return "".join(f"{int(v):02x}" for v in np.packbits(bits))
 
 
 def repeated(hashes: dict[str, str], bits: int) -> dict[str, str]:
-    """Which pictures repeat which: name to the first name like it.
+    """Find images that repeat earlier ones: the name of each copy and the name of its original.
 
     Args:
-        hashes: of :func:`image_hash` by name, in the order in which the first is kept.
-        bits: largest difference; -1 for none.
+        hashes: results of :func:`image_hash` by name; of equal ones the first is the original.
+        bits: largest number of bits in which a copy differs; -1 for no copies at all.
     """
     if bits < 0:
         return {}
@@ -49,7 +49,7 @@ def repeated(hashes: dict[str, str], bits: int) -> dict[str, str]:
 
 
 def _bands(bits: int) -> list[tuple[int, int]]:
-    """Cut 64 bits into one more band than may differ: then one band is equal (pigeonhole), and the search is short."""
+    """Return (lowest bit, width) of one band more than bits may differ: a copy has an equal band (pigeonhole)."""
     count = min(bits + 1, 64)
     edges = [round(i * 64 / count) for i in range(count + 1)]
     return [(low, high - low) for low, high in pairwise(edges)]

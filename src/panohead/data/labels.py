@@ -1,4 +1,4 @@
-"""The cameras of a dataset: ``dataset.json`` in the official layout (facts section 6)."""
+"""The cameras of a dataset: ``dataset.json`` in the official layout (docs/reference.md 1.1 and 6.1)."""
 
 import json
 from collections.abc import Sequence
@@ -13,23 +13,23 @@ from panohead.errors import PanoHeadError
 LABELS_FILE = "dataset.json"
 LABEL_DIM = 25
 MIN_DETERMINANT = 1e-3
-"""Of a rotation that is one; its determinant is 1."""
+"""Determinant of the 3 x 3 block below which a label is no camera; a rotation's is 1."""
 
 
 def read_labels(source: FileSource, names: Sequence[str]) -> Float[np.ndarray, "photo 25"]:
-    """The labels of the named photos from ``{"labels": [[name, [25 numbers or numeric strings]], ...]}``.
+    """Read the labels of the named photos from ``{"labels": [[name, [25 numbers or numeric strings]], ...]}``.
 
     Raises:
         PanoHeadError: when the file is missing or not of that form, or a photo has no label of 25 finite numbers.
     """
     file, form = source.describe(LABELS_FILE), '{"labels": [[file name, 25 numbers], ...]}'
     if not source.has(LABELS_FILE):
-        raise PanoHeadError(f"{file} is missing; it must lie beside the pictures and hold {form}")
+        raise PanoHeadError(f"{file} is missing; it must lie beside the images and hold {form}")
     try:
         listed = json.loads(source.read(LABELS_FILE))["labels"]
         by_name = {str(name).replace("\\", "/"): values for name, values in listed}
     except (ValueError, TypeError, KeyError) as error:
-        raise PanoHeadError(f"{file} is not of the form {form}; write it anew") from error
+        raise PanoHeadError(f"{file} is not of the form {form}; write it again") from error
     missing = [name for name in names if name not in by_name]
     if missing:
         raise PanoHeadError(f"{file} has no label for {_some(missing)}; add labels or remove those photos")
@@ -37,11 +37,11 @@ def read_labels(source: FileSource, names: Sequence[str]) -> Float[np.ndarray, "
 
 
 def jittered(labels: Float[np.ndarray, "photo 25"], std: float, seed: int) -> Float[np.ndarray, "photo 25"]:
-    """Labels whose camera positions are off by normally distributed errors, the same ones at every call.
+    """Return labels whose camera positions have normally distributed errors, the same ones at every call.
 
     Args:
-        std: of each of the errors along x, y and z of the world, world units.
-        seed: of the errors. A photo's error depends on it and on the photo's place in the dataset alone.
+        std: standard deviation of the errors along x, y and z of the world, world units.
+        seed: seed of the errors. A photo's error depends on it and on the photo's place in the dataset alone.
 
     Raises:
         PanoHeadError: when ``std`` is negative or no number.

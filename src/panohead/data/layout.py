@@ -1,4 +1,4 @@
-"""Which of the known layouts a dataset has: folders, zip archives or WebDataset shards."""
+"""Layouts of a dataset: folders, zip archives or WebDataset shards."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from panohead.errors import PanoHeadError
 
 
 def dataset_paths(root: Path) -> tuple[Path, Path]:
-    """Where the pictures and the masks of a dataset given as one folder lie: ``images`` and ``masks``, folders or zips.
+    """Return the paths of images and masks in the folder of a dataset: ``images`` and ``masks``, folders or zips.
 
     Raises:
         PanoHeadError: when one of them is missing.
@@ -20,12 +20,12 @@ def dataset_paths(root: Path) -> tuple[Path, Path]:
 
 
 def open_layout(root: Path, masks: Path | None = None) -> tuple[FileSource, FileSource]:
-    """The pictures (with ``dataset.json``) and the masks of a dataset.
+    """Open the images (with ``dataset.json``) and the masks of a dataset.
 
     Args:
         root: a folder with ``images`` and ``masks`` (folders or zips), or with ``*.tar`` or ``shards/*.tar``; or one
-            ``.tar``. Where there are pictures and shards, the pictures are taken.
-        masks: folder or zip of the masks; then ``root`` is the folder or zip of the pictures themselves.
+            ``.tar``. Where there are images and shards, the images are taken.
+        masks: folder or zip of the masks; then ``root`` is the folder or zip of the images themselves.
 
     Raises:
         PanoHeadError: when there is no dataset, or its shards are damaged.

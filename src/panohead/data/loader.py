@@ -15,25 +15,26 @@ from panohead.data.workers import decoded_batches
 
 
 class PhotoLoader:
-    """Batches without end. Each iteration begins at ``start_nimg``.
+    """Batches without end. Each iteration starts at ``start_nimg``.
 
     Args:
-        batch: photos in one batch: this device's share.
-        rank, num_replicas, seed: of the order; see :class:`panohead.data.sampler.InfiniteSampler`.
+        batch: photos in one batch on this device.
+        rank, num_replicas, seed: index of this device, number of devices, seed of the order; see
+            :class:`panohead.data.sampler.InfiniteSampler`.
         start_nimg: photos that all devices together have used before an interruption.
         workers: processes that decode ahead where nothing is cached; 0 decodes in this process, when a batch is due.
-        device: where batches arrive.
+        device: device of the batches.
         cache: "device" and "memory" decode all chosen photos now, in threads, and keep their bytes on the device or in
             the host's memory, each process its own; "none" decodes a photo whenever it comes. "auto" takes the first of
             them that fits: see :func:`panohead.data.cache.place_of`.
         on_progress: called with photos decoded and all photos, now and then, while a cache is filled.
 
     Attributes:
-        cache: what became of "auto".
+        cache: the memory that was chosen.
 
     Raises:
-        PanoHeadError: when more files are unreadable than the dataset bears, or the memory does not suffice for the
-            cache; also in the midst of an iteration, then also when a worker process dies.
+        PanoHeadError: when more files are unreadable than the dataset tolerates, or the memory does not suffice for the
+            cache; also during an iteration, then also when a worker process dies.
         ValueError: for a batch of none, or a rank outside its range.
     """
 
@@ -68,7 +69,7 @@ class PhotoLoader:
         self._item_photo = torch.from_numpy(dataset.selection.photo).to(device)
 
     def __iter__(self) -> Iterator[PhotoBatch]:
-        """Batches of bytes and labels on the device. Closing or dropping the iterator ends its worker processes."""
+        """Yield batches of bytes and labels on the device. Closing or dropping the iterator ends the workers."""
         if self._store is None and self._workers:
             batches = decoded_batches(self.dataset, self._order, workers=self._workers, pin=self.device.type == "cuda")
         else:
@@ -81,10 +82,11 @@ class PhotoLoader:
             batches.close()
 
     def random_labels(self, count: int, generator: torch.Generator) -> Float[Tensor, "count 25"]:
-        """Cameras of random items, on the device: so often as they are listed, and never flipped (facts section 5).
+        """Return the cameras of random items on the device, never flipped (docs/reference.md 5.1).
 
         Args:
-            generator: on any device.
+            count: number of cameras; each item of the selection is equally likely.
+            generator: random numbers, on any device.
         """
         items = torch.randint(len(self.dataset), (count,), generator=generator, device=generator.device)
         return self._photo_labels[self._item_photo[on_device(items, self.device)]]

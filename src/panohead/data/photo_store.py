@@ -1,4 +1,4 @@
-"""All chosen photos of a dataset, decoded once and held as bytes in one tensor."""
+"""All selected photos of a dataset, decoded once and held as bytes in one tensor."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -17,11 +17,11 @@ from panohead.geometry.camera import Camera
 
 MAX_THREADS = 16
 PHOTOS_AT_ONCE = 256
-"""Decoded between two reports of progress; an interruption waits for them."""
+"""Photos decoded between two reports of progress; an interruption waits for them."""
 
 
 def bytes_needed(dataset: PhotoDataset) -> int:
-    """What the chosen photos and masks take when they are decoded, each one once."""
+    """Return the bytes that the selected photos and masks take when they are decoded, each one once."""
     return len(np.unique(dataset.selection.photo)) * 4 * dataset.resolution**2
 
 
@@ -31,8 +31,8 @@ class PhotoStore:
     Mirrored and repeated items share the photo; they are flipped when they are asked for.
 
     Args:
-        dataset: whose unreadable files are reported to its ``broken``.
-        device: where everything is kept.
+        dataset: source of the photos; unreadable files are reported to its ``broken``.
+        device: device that holds everything.
         on_progress: called with photos decoded and all photos, now and then.
 
     Raises:
@@ -51,7 +51,7 @@ class PhotoStore:
             )
         except RuntimeError as error:  # out of memory
             raise PanoHeadError(
-                f"{len(chosen)} photos take {bytes_needed(dataset) / 1e9:.1f} GB, which {device} has not free; "
+                f"{len(chosen)} photos take {bytes_needed(dataset) / 1e9:.1f} GB, more than is free on {device}; "
                 "choose another cache"
             ) from error
         broken = self._fill(dataset, chosen, on_progress or (lambda done, total: None))
@@ -63,7 +63,7 @@ class PhotoStore:
         self._label = torch.where(flipped, Camera.from_label(labels).mirrored().to_label(), labels).to(device)
 
     def batch(self, items: Sequence[int]) -> PhotoBatch:
-        """Several items, on the store's device."""
+        """Return several items, stacked, on the store's device."""
         chosen = on_device(torch.tensor(items), self.device)
         row, flipped = self._row[chosen], self._flipped[chosen]
         return PhotoBatch(_flip(self._image[row], flipped), _flip(self._mask[row], flipped), self._label[chosen])
@@ -71,7 +71,7 @@ class PhotoStore:
     def _fill(
         self, dataset: PhotoDataset, chosen: Int[np.ndarray, " photo"], on_progress: Callable[[int, int], None]
     ) -> list[int]:
-        """Decode everything; returns the photos that cannot be read."""
+        """Decode everything; return the indices of the photos that cannot be read."""
 
         def decode(row: int) -> BrokenFile | None:
             try:
@@ -97,7 +97,7 @@ class PhotoStore:
 
 
 def _readable(broken: Bool[np.ndarray, " item"]) -> Int[np.ndarray, " item"]:
-    """Which item stands in every item's place: the next one that is not broken, the first following the last."""
+    """Return for every item the next one that is not broken (itself, if it is not); the first follows the last."""
     good = np.flatnonzero(~broken)
     return good[np.searchsorted(good, np.arange(len(broken))) % len(good)]
 

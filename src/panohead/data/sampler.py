@@ -1,4 +1,4 @@
-"""An endless, slowly reshuffled walk through a dataset that any number of devices share (facts section 5)."""
+"""An endless, slowly reshuffled walk through a dataset that any number of devices share (docs/reference.md 5.11)."""
 
 from collections.abc import Iterator
 
@@ -6,20 +6,21 @@ import numpy as np
 import torch
 
 DRAWS_AT_ONCE = 4096
+"""Random numbers drawn in one call; the block size does not change them."""
 
 
 class InfiniteSampler(torch.utils.data.Sampler[int]):
     """Indices without end. The order is shuffled once; then every visited place is swapped with one lately visited.
 
-    So each index comes about once in a round, and rounds differ. The walk is the original's, number by number.
+    So each index comes about once per epoch, and epochs differ. Matches the official code number by number.
 
     Args:
-        size: of the dataset.
-        seed: of the order.
+        size: number of items.
+        seed: seed of the order.
         rank, num_replicas: this device takes every ``num_replicas``-th index from its rank on; all walk alike.
         shuffle: False for 0, 1, 2, ... over and over.
-        window: how far back the swaps reach, as a share of ``size``.
-        start: indices of this device to leave out: those it has used before an interruption.
+        window: reach of the swaps, as a share of ``size``.
+        start: number of indices of this device to skip: those used before an interruption.
 
     Raises:
         ValueError: for an empty dataset, a rank outside its range or a negative start.
@@ -64,6 +65,6 @@ class InfiniteSampler(torch.utils.data.Sampler[int]):
 
 
 def _distances(source: np.random.RandomState, window: int) -> Iterator[int]:
-    """How far back to swap, step by step; drawn in blocks, which gives the numbers of single draws."""
+    """Yield the distance to swap over at each step; drawn in blocks, which gives the numbers of single draws."""
     while True:
         yield from source.randint(window, size=DRAWS_AT_ONCE).tolist() if window >= 2 else [0] * DRAWS_AT_ONCE

@@ -1,4 +1,4 @@
-"""Which photos of a dataset take part, how often, and in what order (facts section 6).
+"""Selection of photos from a dataset: range of angles, repetitions, mirror images, order (docs/reference.md 6.2).
 
 Photos of the back are rare; the original repeats them. The order is the original's: front, then back ``back_repeat``
 times over, then everything mirrored.
@@ -14,17 +14,20 @@ from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 
 BACK_FROM_YAW_DEG = 90.0
+"""|yaw| from which a photo shows the back."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionConfig:
-    """Attributes:
-    min_yaw_deg, max_yaw_deg: range of |yaw|, both ends included: 0 the front, 180 the back.
-    max_pitch_deg: largest |pitch| as :meth:`panohead.geometry.camera.Camera.angles_deg` reads it (official: 90).
-    back_repeat: how often each photo with |yaw| of 90 degrees or more is listed; 0 leaves them out.
-    mirror: list everything a second time, flipped.
-    max_size: at most so many before mirroring, a random choice in the selection's order; None for all.
-    seed: of that choice.
+    """Selection of photos by their cameras.
+
+    Attributes:
+        min_yaw_deg, max_yaw_deg: range of |yaw|, both ends included: 0 the front, 180 the back.
+        max_pitch_deg: largest |pitch| as :meth:`panohead.geometry.camera.Camera.angles_deg` reads it (official: 90).
+        back_repeat: number of times that each photo with |yaw| of 90 degrees or more is listed; 0 leaves them out.
+        mirror: list everything a second time, flipped.
+        max_size: largest number before mirroring, a random choice in the selection's order; None for all.
+        seed: seed of that choice.
     """
 
     min_yaw_deg: float = 0.0
@@ -38,14 +41,14 @@ class SelectionConfig:
 
 @dataclass(frozen=True)
 class Selection:
-    """The list of items: index of the photo, and whether it is flipped."""
+    """The list of items: index of the photo of each, and True where it is flipped."""
 
     photo: Int[np.ndarray, " item"]
     flipped: Bool[np.ndarray, " item"]
 
 
 def select(labels: Float[np.ndarray, "photo 25"], config: SelectionConfig) -> Selection:
-    """Choose items by the cameras of the photos.
+    """Select items by the cameras of the photos.
 
     Raises:
         PanoHeadError: when nothing is left.
@@ -60,7 +63,7 @@ def select(labels: Float[np.ndarray, "photo 25"], config: SelectionConfig) -> Se
     if not len(photo):
         raise PanoHeadError(
             f"none of the {len(labels)} photos has |yaw| of {config.min_yaw_deg:g} to {config.max_yaw_deg:g} degrees "
-            f"and |pitch| up to {config.max_pitch_deg:g}; widen the range or look at the labels in dataset.json"
+            f"and |pitch| up to {config.max_pitch_deg:g}; widen the range or check the labels in dataset.json"
         )
     flipped = np.zeros(len(photo), dtype=bool)
     if config.mirror:

@@ -2,7 +2,7 @@
 
 A shard is an uncompressed tar archive. A sample is its members of one key (the path up to the first dot of the file's
 name): ``KEY.webp`` or another image type, ``KEY.mask.png`` likewise, and ``KEY.json`` with ``{"label": [25 numbers]}``.
-The archives' headers are scanned once; pictures are then read from their places, so that order and resumption are those
+The archives' headers are scanned once; images are then read from their offsets, so that order and resumption are those
 of folders. https://github.com/webdataset/webdataset describes the format.
 """
 
@@ -27,7 +27,7 @@ _LABEL_FORM = '{"label": [25 numbers]}'
 
 
 class Member(NamedTuple):
-    """Where one file lies: the archive, its name inside, its first byte and its length."""
+    """Place of one file: the archive, its name inside, its first byte and its length in bytes."""
 
     shard: Path
     name: str
@@ -39,12 +39,12 @@ class Member(NamedTuple):
 
 
 class ShardSource(FileSource):
-    """The pictures or the masks of a folder of shards. Opens a shard anew for every file, so any process may read.
+    """The images or the masks of a folder of shards. A shard is opened for every file, so any process may read.
 
     Args:
-        path: of the folder.
-        members: by name, as a folder would have them: a mask's is its picture's, but for the suffix.
-        labels: of pictures: the label members by the pictures' names. They are read as one ``dataset.json``.
+        path: folder of the shards.
+        members: places by name, as a folder would have them: a mask's name is its image's, but for the suffix.
+        labels: places of the labels by the images' names, read as one ``dataset.json``; None for masks.
     """
 
     def __init__(self, path: Path, members: dict[str, Member], labels: dict[str, Member] | None = None) -> None:
@@ -77,7 +77,7 @@ class ShardSource(FileSource):
 
 
 def shard_paths(root: Path) -> list[Path]:
-    """The shards of a dataset: ``root`` itself, ``root/*.tar`` or ``root/shards/*.tar``, by name."""
+    """Return the shards of a dataset: ``root`` itself, ``root/*.tar`` or ``root/shards/*.tar``, by name."""
     if root.is_file():
         return [root] if root.suffix == ".tar" else []
     folders = (sorted(root.glob("*.tar")), sorted(root.glob("shards/*.tar")))
@@ -85,7 +85,7 @@ def shard_paths(root: Path) -> list[Path]:
 
 
 def open_shards(root: Path) -> tuple[ShardSource, ShardSource]:
-    """The pictures and the masks of the shards of a dataset.
+    """Open the images and the masks of the shards of a dataset.
 
     Raises:
         PanoHeadError: when a shard is missing, damaged or cut off, or two of them hold the same key.
@@ -110,7 +110,7 @@ def open_shards(root: Path) -> tuple[ShardSource, ShardSource]:
 
 
 def scan(path: Path) -> Iterator[Member]:
-    """The files in a shard, by its headers alone.
+    """Yield the files in a shard, by its headers alone.
 
     Raises:
         PanoHeadError: when it is no whole uncompressed tar archive; it names the last member that was found.
@@ -123,18 +123,18 @@ def scan(path: Path) -> Iterator[Member]:
                 last = info.name
                 if info.isreg():
                     yield Member(path, info.name.removeprefix("./"), info.offset_data, info.size)
-            # Where a header is bad or missing, tarfile ends without a word.
+            # Where a header is bad or missing, tarfile ends without an error.
             file.seek(archive.offset)
             if file.read(BLOCK) != bytes(BLOCK):
                 raise tarfile.ReadError(f"neither a header nor the end at byte {archive.offset}")
     except (tarfile.TarError, OSError, EOFError) as error:
         raise PanoHeadError(
-            f"the shard {path} is damaged or cut off after {last} ({_reason(error)}); write or fetch it anew"
+            f"the shard {path} is damaged or cut off after {last} ({_reason(error)}); write or fetch it again"
         ) from error
 
 
 def _key(name: str) -> tuple[str, str]:
-    """The key of a sample and what follows its dot; ``("", "")`` where there is none, as in hidden files."""
+    """Return the key of a sample and the part after its dot; ``("", "")`` where there is none, as in hidden files."""
     folder, slash, base = name.rpartition("/")
     stem, _, kind = base.partition(".")
     return (f"{folder}{slash}{stem}", kind) if stem and kind else ("", "")
@@ -147,7 +147,7 @@ def _enter(members: dict[str, Member], name: str, member: Member) -> None:
 
 
 def _require_all(paths: list[Path]) -> None:
-    """Shards that are numbered as ``NAME-000003-of-000012.tar`` must all be there."""
+    """Raise when one of the shards numbered as ``NAME-000003-of-000012.tar`` is missing."""
     series: dict[tuple[str, int], set[int]] = {}
     for match in filter(None, (_COUNTED.fullmatch(path.name) for path in paths)):
         series.setdefault((match[1], int(match[3])), set()).add(int(match[2]))
@@ -156,12 +156,12 @@ def _require_all(paths: list[Path]) -> None:
         if missing:
             raise PanoHeadError(
                 f"{paths[0].parent} lacks {len(missing)} of the {count} shards {name}-*.tar, the first being number "
-                f"{missing[0]}; write or fetch the dataset anew"
+                f"{missing[0]}; write or fetch the dataset again"
             )
 
 
 def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any]]:
-    """Names and labels; each shard is opened once."""
+    """Yield names and labels; each shard is opened once."""
     for shard, entries in groupby(members.items(), key=lambda entry: entry[1].shard):
         try:
             with shard.open("rb") as file:
@@ -175,7 +175,7 @@ def _label(content: bytes, member: Member) -> Any:
     try:
         return json.loads(content)["label"]
     except (ValueError, TypeError, KeyError) as error:
-        raise PanoHeadError(f"{member} is not of the form {_LABEL_FORM}; write it anew") from error
+        raise PanoHeadError(f"{member} is not of the form {_LABEL_FORM}; write it again") from error
 
 
 def _read(file: BinaryIO, member: Member) -> bytes:
@@ -183,7 +183,7 @@ def _read(file: BinaryIO, member: Member) -> bytes:
     content = file.read(member.size)
     if len(content) != member.size:
         raise PanoHeadError(
-            f"{member} is cut off ({len(content)} of {member.size} bytes); write or fetch the shard anew"
+            f"{member} is cut off ({len(content)} of {member.size} bytes); write or fetch the shard again"
         )
     return content
 

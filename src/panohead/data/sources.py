@@ -1,4 +1,4 @@
-"""Files of a dataset, in a folder or in a zip archive, behind one small interface."""
+"""Files of a dataset, in a folder or in a zip archive, with one small interface."""
 
 import os
 import posixpath
@@ -14,29 +14,29 @@ from panohead.errors import PanoHeadError
 
 
 class FileSource:
-    """Named files below one root. Names are relative, with forward slashes."""
+    """Named files below one root. Names are relative paths with forward slashes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def names(self) -> list[str]:
-        """All files in the order of their names, without hidden ones."""
+        """Return all files in the order of their names, without hidden ones."""
         raise NotImplementedError
 
     def has(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Return True if there is such a file."""
         raise NotImplementedError
 
     def read(self, name: str) -> bytes:
-        """The content of one file. Raises PanoHeadError when it cannot be read."""
+        """Return the content of one file. Raises PanoHeadError when it cannot be read."""
         raise NotImplementedError
 
     def size(self, name: str) -> int:
-        """Bytes of one file that is there."""
+        """Return the number of bytes of one file that exists."""
         raise NotImplementedError
 
     def describe(self, name: str) -> str:
-        """What to call a file in a message."""
+        """Return the name of a file for messages."""
         return f"{self.path}/{name}"
 
 
@@ -46,7 +46,7 @@ class FolderSource(FileSource):
     def names(self) -> list[str]:
         found: list[str] = []
         for folder, _, files in os.walk(self.path):
-            # One path object a folder, not a file: datasets have millions of files.
+            # One path object per folder, not per file: datasets have millions of files.
             below = Path(folder).relative_to(self.path).as_posix()
             found += files if below == "." else [f"{below}/{file}" for file in files]
         return sorted(name for name in found if not _is_hidden(name))
@@ -62,7 +62,7 @@ class FolderSource(FileSource):
             return (self.path / name).read_bytes()
         except OSError as error:
             reason = error.strerror or str(error)
-            raise PanoHeadError(f"cannot read {self.describe(name)} ({reason}); mend or restore the file") from error
+            raise PanoHeadError(f"cannot read {self.describe(name)} ({reason}); repair or restore the file") from error
 
 
 class ZipSource(FileSource):
@@ -87,7 +87,7 @@ class ZipSource(FileSource):
             return self._open().read(name)
         except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise PanoHeadError(
-                f"cannot read {self.describe(name)} ({error}); the archive is damaged, write it anew"
+                f"cannot read {self.describe(name)} ({error}); the archive is damaged, write it again"
             ) from error
 
     def _open(self) -> zipfile.ZipFile:
@@ -106,7 +106,7 @@ class ZipSource(FileSource):
 
 
 def open_source(path: Path) -> FileSource:
-    """The files of a folder or a ``.zip``.
+    """Open the files of a folder or a ``.zip``.
 
     Raises:
         PanoHeadError: when there is neither.
@@ -116,17 +116,17 @@ def open_source(path: Path) -> FileSource:
     if path.is_file() and path.suffix.lower() == ".zip":
         return ZipSource(path)
     problem = "is neither a folder nor a .zip archive" if path.exists() else "does not exist"
-    raise PanoHeadError(f"{path} {problem}; give the folder or zip archive of the dataset's pictures")
+    raise PanoHeadError(f"{path} {problem}; give the folder or zip archive of the dataset's images")
 
 
 def image_names(source: FileSource) -> list[str]:
-    """Those files of a source that Pillow knows by their suffix."""
+    """Return the files of a source that Pillow knows by their suffix."""
     known = Image.registered_extensions()
     return [name for name in source.names() if posixpath.splitext(name)[1].lower() in known]
 
 
 def match_masks(names: Sequence[str], masks: FileSource) -> tuple[str, ...]:
-    """The mask of each picture: the image of the same path and name, of any image type.
+    """Return the mask of each image: the file of the same path and name, of any image type.
 
     Raises:
         PanoHeadError: when one is missing.
@@ -135,9 +135,7 @@ def match_masks(names: Sequence[str], masks: FileSource) -> tuple[str, ...]:
     missing = [name for name in names if _stem(name) not in by_stem]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise PanoHeadError(
-            f"{masks.path} has no mask for {missing[0]}{more}; every picture needs one of the same name"
-        )
+        raise PanoHeadError(f"{masks.path} has no mask for {missing[0]}{more}; every image needs one of the same name")
     return tuple(by_stem[_stem(name)] for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Decoding in other processes, with PyTorch's DataLoader."""
+"""Decoding in worker processes, with PyTorch's DataLoader."""
 
 import multiprocessing
 import signal
@@ -17,36 +17,36 @@ from panohead.errors import PanoHeadError
 
 @dataclass(frozen=True)
 class DecodedList:
-    """What one process made of one list of items.
+    """One list of items as a worker process decoded it.
 
     Attributes:
-        batch: None when too many files are unreadable.
-        broken: the unreadable files that were met, with a sentence on each.
+        batch: the items; None when too many files are unreadable.
+        broken: the unreadable files among them, with a sentence on each.
     """
 
     batch: PhotoBatch | None
     broken: dict[str, str]
 
     def pin_memory(self) -> "DecodedList":
-        """The same in page-locked memory; DataLoader asks for it."""
+        """Return the same in page-locked memory; DataLoader calls it."""
         return DecodedList(self.batch and self.batch.pin_memory(), self.broken)
 
 
 def decoded_batches(
     dataset: PhotoDataset, order: Iterable[list[int]], *, workers: int, pin: bool
 ) -> Generator[PhotoBatch, None, None]:
-    """Batches in the given order, decoded ahead by ``workers`` processes. Closing the iterator ends the processes.
+    """Yield batches in the given order, decoded ahead by ``workers`` processes. Closing the iterator ends them.
 
-    The processes are forked from a fresh one (or started anew where that cannot be) rather than from this one, whose
-    threads and GPU a fork would not survive; so a script needs the usual ``if __name__ == "__main__":``.
+    The processes are forked from a fresh one (or spawned where there is no fork server) rather than from this one,
+    whose threads and GPU a fork would not survive; so a script needs the usual ``if __name__ == "__main__":``.
 
     Raises:
         PanoHeadError: when too many files are unreadable or a process dies.
     """
-    # DataLoader draws a seed for its processes; taken from here, no random number of the caller's is used up.
+    # DataLoader draws a seed for its processes; from a generator of its own, no random number of the caller is used.
     source = torch.Generator()
     with warnings.catch_warnings():
-        # More processes than cores may be wise: the files can be far away.
+        # More processes than cores can pay: the files may be on slow storage.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
         loader = torch.utils.data.DataLoader(
             _ItemReader(dataset),
@@ -64,12 +64,12 @@ def decoded_batches(
         while True:
             yield _opened(_next(batches), dataset)
     finally:
-        # An exception on its way holds the iterator by its frames; without this its processes would linger as long.
+        # An exception being raised holds the iterator by its frames; without this its processes would live as long.
         batches._shutdown_workers()
 
 
 class _ItemReader(torch.utils.data.Dataset[DecodedList]):
-    """Decodes whole lists of items."""
+    """Dataset whose elements are whole lists of items, decoded."""
 
     def __init__(self, dataset: PhotoDataset) -> None:
         self._dataset = dataset
@@ -88,16 +88,16 @@ def _next(batches: Iterator[DecodedList]) -> DecodedList:
             raise
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise PanoHeadError(
-            f"a process that decodes photos died ({reason[0]}), often for want of memory or shared memory; "
+            f"a process that decodes photos died ({reason[0]}), often for lack of memory or shared memory; "
             "use fewer workers"
         ) from error
 
 
 def _is_death(error: Exception) -> bool:
-    """Whether a process is gone, rather than having told an exception of its own."""
+    """Return True when a process is gone, False when it passed on an exception of its own."""
     if "in DataLoader worker process" in str(error):
         return False
-    # Pictures in shared memory are asked of the process that made them: then the connection fails.
+    # Images in shared memory are requested from the process that made them: then the connection fails.
     return not isinstance(error, RuntimeError) or "DataLoader worker" in str(error)
 
 
@@ -117,7 +117,7 @@ def _context() -> BaseContext:
 
 
 def _ignore_interrupts(_worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the one that was started decides what becomes of the run."""
+    """Ignore Ctrl-C, which reaches all processes of a terminal: the main process decides about the run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
+from panohead.ops.pixels import image_to_uint8
 
 _ALIGNER_SIDE = 512
 """Landmarks are unsure on small pictures; they are enlarged to this."""
@@ -73,17 +74,17 @@ class AlignerPose:
     name = "panohead.alignment.align with mediapipe"
 
     def __init__(self) -> None:
-        from panohead.alignment.detectors import AlignmentTools
+        from panohead.alignment.detectors import Detectors
 
         _mediapipe("finding the camera of a picture")
-        self._tools = AlignmentTools()
+        self._tools = Detectors()
 
     def camera(self, image: Float[Tensor, "3 height width"]) -> tuple[Camera, str] | None:
         """Camera and kind ("face", "coarse") of a picture in [-1, 1]."""
-        from panohead.alignment.align import align
+        from panohead.alignment.head_alignment import align_image
 
         with _unwarned():
-            found = align(pixels(enlarged(image, _ALIGNER_SIDE)), self._tools)
+            found = align_image(pixels(enlarged(image, _ALIGNER_SIDE)), self._tools)
         if found is None or found.method.startswith("outline"):
             return None
         return found.camera, found.kind
@@ -108,8 +109,7 @@ def _unwarned() -> Iterator[None]:
 
 def pixels(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:
     """[-1, 1] to 0..255 by the official rounding."""
-    values = (image.detach().float().cpu() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(values.permute(1, 2, 0).numpy())
+    return np.ascontiguousarray(image_to_uint8(image.cpu()).permute(1, 2, 0).numpy())
 
 
 def enlarged(image: Float[Tensor, "3 height width"], side: int) -> Float[Tensor, "3 high wide"]:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera
-from panohead.inversion.objective import NOISE, PhotoObjective
+from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import Whitening
@@ -47,7 +47,7 @@ def screen(
 
     def loss(v: Tensor) -> float:
         ws = whitening.to_w(v).expand(1, generator.backbone.num_ws, -1)  # axis -> 1 num_ws w_dim
-        field = generator.field(ws, noise=NOISE)
+        field = generator.field(ws)
         parts = objective(generator, field, ws, cameras, resolution, superresolve=False)
         return float(parts["photos"])
 

@@ -18,7 +18,7 @@ from panohead.geometry import Camera
 from panohead.inversion.camera_refinement import CameraRefinement
 from panohead.inversion.candidates import screen
 from panohead.inversion.load_photos import MAX_PHOTOS
-from panohead.inversion.objective import NOISE, PhotoObjective, compositing_color
+from panohead.inversion.objective import PhotoObjective, compositing_color
 from panohead.inversion.optimization.loop import ParameterGroup, Plateau, optimize
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.preset import InversionPreset, InversionTask
@@ -122,7 +122,7 @@ def _search(
 
     def losses(resolution: int, superresolve: bool) -> dict[str, Tensor]:
         ws = whitening.to_w(v)  # 1 num_ws w_dim
-        field = generator.field(ws, noise=NOISE)
+        field = generator.field(ws)
         ws_background = None if background_v is None else whitening.to_w(background_v)
         parts = objective(
             generator,
@@ -168,7 +168,7 @@ def tune(
     resolution = generator.config.neural_rendering_resolution
 
     def losses(step: int) -> dict[str, Tensor]:
-        field = tuned.field(ws, noise=NOISE)
+        field = tuned.field(ws)
         parts = objective(tuned, field, ws, cameras, resolution, superresolve=True, ws_background=ws_background)
         total = parts["photos"]
         if unseen is not None and unseen.count > 0 and step % config.unseen_interval == 0:

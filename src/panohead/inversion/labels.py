@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from panohead.alignment.align import Kind, align_face
 from panohead.alignment.angles import orbit_of_view, view_of_camera
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
+from panohead.alignment.head_alignment import Kind, align_face
 from panohead.data.labels import read_labels
 from panohead.data.sources import FolderSource
 from panohead.geometry import Camera, angle_between_deg
@@ -49,7 +49,7 @@ def read_cameras(path: Path, photos: Sequence[Path]) -> list[Camera]:
     return [Camera.from_label(torch.from_numpy(label)) for label in labels]
 
 
-def label_mismatch(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: AlignmentTools) -> str | None:
+def label_mismatch(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: Detectors) -> str | None:
     """Return a sentence if the face in an aligned crop has another direction than its label, None otherwise.
 
     Without a detected face there is no comparison: the crop may show a back.

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
 from panohead.alignment.photo_mask import read_own_mask
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.read_photo import DecodedPhoto, read_photo, to_rgb
@@ -33,7 +33,7 @@ def read_images(
     *,
     masks: Sequence[MaskInput | None] | None = None,
     poses: Sequence[GivenPose | None] | None = None,
-    tools: AlignmentTools | None = None,
+    tools: Detectors | None = None,
 ) -> list[AlignedPhoto]:
     """Read photos of one person. With ``cameras`` they are crops in the official frame; without, heads are detected.
 
@@ -56,7 +56,7 @@ def read_images(
         if isinstance(image, str | Path):
             _check_file(Path(image))
     names = [Path(p).name if isinstance(p, str | Path) else f"photo {i + 1}" for i, p in enumerate(images)]
-    tools = AlignmentTools() if tools is None and cameras is None else tools
+    tools = Detectors() if tools is None and cameras is None else tools
     photos: list[AlignedPhoto] = []
     for i, (image, name) in enumerate(zip(images, names, strict=True)):
         # One at a time: eight photos of a camera take a gigabyte of memory.

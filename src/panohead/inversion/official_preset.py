@@ -163,10 +163,9 @@ def _compare(
     step: int,
 ) -> tuple[Tensor, Tensor]:
     """Mean squared and perceptual distance between the image of ``ws`` and the target."""
-    rays = streams.rays(step)
-    image = generator.synthesis(
-        ws, label, ray_jitter=rays.ray_jitter, importance_u=rays.importance_u, generator=rays.generator
-    ).image
+    randomness = streams.rays(step)
+    field = generator.field(ws, randomness)
+    image = generator.render_view(field, ws, Camera.from_label(label), randomness=randomness).image
     return F.mse_loss(image, target), distance(image)
 
 

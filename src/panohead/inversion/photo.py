@@ -9,8 +9,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from panohead.alignment.align import Alignment, align_all
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
+from panohead.alignment.head_alignment import Alignment, align_all
 from panohead.alignment.overlay import overlay
 from panohead.alignment.photo_mask import cut_mask
 from panohead.alignment.pose_file import GivenPose
@@ -114,7 +114,7 @@ def square(pixels: UInt8[np.ndarray, "height width *channel"], size: int) -> Ima
 def found_photo(
     pixels: UInt8[np.ndarray, "height width 3"],
     size: int,
-    tools: AlignmentTools,
+    tools: Detectors,
     *,
     given: GivenPose | None = None,
     mask: UInt8[np.ndarray, "mask_height mask_width"] | None = None,

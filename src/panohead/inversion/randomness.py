@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.rendering.renderer import RayRandomness
+from panohead.randomness import RenderRandomness
 
 
 class RandomStreams:
@@ -24,9 +24,9 @@ class RandomStreams:
         """Return standard normal numbers of the shape of ``like``, for the noise on w."""
         return torch.randn(like.shape, device=like.device, generator=self.generator(step, 0))
 
-    def rays(self, step: int) -> RayRandomness:
+    def rays(self, step: int) -> RenderRandomness:
         """Return the randomness of the step's ray samples."""
-        return RayRandomness(generator=self.generator(step, 1))
+        return RenderRandomness(generator=self.generator(step, 1))
 
     def generator(self, step: int, use: int) -> torch.Generator:
         """Return the random generator for one use (0: noise on w, 1: rays) in one step."""

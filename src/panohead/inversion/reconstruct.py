@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
 from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
 from panohead.errors import UsageError
@@ -39,7 +39,7 @@ def reconstruct(
     seed: int | None = None,
     callbacks: OptimizationCallbacks | None = None,
     resume_file: ResumeFile | None = None,
-    tools: AlignmentTools | None = None,
+    tools: Detectors | None = None,
 ) -> ReconstructedHead:
     """Find the w of one person in 1 to 8 photos and tune a copy of the generator to them (PanoHead 4).
 

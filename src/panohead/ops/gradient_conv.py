@@ -1,12 +1,14 @@
-"""Convolutions with gradients on a CPU by compiled kernels; the plain formulation beside them is equal up to rounding.
+"""Convolutions with gradients on a CPU by compiled kernels, equal to the plain formulation up to rounding.
 
 :func:`modulated_layer` is a whole synthesis layer as one operation; its gradient has no gradient of its own, so when
 one is wanted the plain formulation takes over. The discriminator's operations are in
 :mod:`panohead.ops.cpu.linear_maps`.
 
-Ask :func:`unsupported` before coming here. All sums are made in an order that does not depend on the number of threads.
+Ask :func:`unsupported` before coming here. With the same number of threads the result is the same to the last
+bit.
 """
 
+import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +20,14 @@ from torch import Tensor
 
 from panohead.ops import fast_paths
 from panohead.ops.cpu import activation_pass, winograd, winograd_gradient
-from panohead.ops.cpu.activation_pass import Ending, narrowed, padded, widened
+from panohead.ops.cpu.activation_pass import Epilogue, narrowed, padded, widened
 from panohead.ops.cpu.jit import available, load_failure
 from panohead.ops.cpu.winograd_gradient import LOW_PASS_UP
 from panohead.ops.cpu.winograd_weights import PackedWeight, pack_up_weight, pack_weight, transposed
 
 _KERNELS = tuple(f"panohead.ops.cpu.{name}_kernels" for name in ("upconv", "downconv", "activation"))
-_LEAST_PIXELS = 128  # over the batch: below, packing the weights costs more than the products saved
-_LEAST_CHANNELS = 16
-_failed: list[str] = []
+_MIN_PIXELS = 128  # over the batch: below, packing the weights costs more than the products saved
+_MIN_CHANNELS = 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class LayerSettings:
     """What is constant about a synthesis layer. ``plain`` is the same layer by operations with all derivatives."""
 
     up: int
-    ending: Ending
+    ending: Epilogue
     plain: Callable[..., Tensor]
 
 
@@ -65,8 +66,6 @@ class WeightCache:
 
 def unsupported(x: Tensor, weight: Tensor) -> str | None:
     """Why these convolutions are not used, in a few words; None if they can be and are likely faster."""
-    if not fast_paths.allowed():
-        return "fast paths are switched off"
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
     if x.device.type != "cpu" or weight.device.type != "cpu":
@@ -75,23 +74,36 @@ def unsupported(x: Tensor, weight: Tensor) -> str | None:
         return "not float32"
     if weight.ndim != 4 or tuple(weight.shape[2:]) != (3, 3):
         return "not a 3x3 convolution"
-    if min(weight.shape[:2]) < _LEAST_CHANNELS or x.shape[0] * x.shape[2] * x.shape[3] < _LEAST_PIXELS:
+    if min(weight.shape[:2]) < _MIN_CHANNELS or x.shape[0] * x.shape[2] * x.shape[3] < _MIN_PIXELS:
         return "too small"
+    return kernels_unavailable()
+
+
+def kernels_unavailable() -> str | None:
+    """Why no kernel with gradients is used, in a few words (after one warning if they fail); None if all are."""
+    if not fast_paths.allowed():
+        return "fast paths are switched off"
     if not available():
         return "numba is not installed"
-    if _failed:
-        return _failed[0]
-    return next((failure for failure in map(load_failure, _KERNELS) if failure is not None), None)
+    return next((failure for failure in map(load_failure, _KERNELS) if failure is not None), None) or _trial_failure()
 
 
-def attempt(work: Callable[[], Tensor]) -> Tensor | None:
-    """The result of ``work``; after a failure of the compiled kernels one warning, and None from then on."""
+@functools.cache
+def _trial_failure() -> str | None:
+    """Compile every kernel by a small layer there and back; why that failed (after a warning), None if it did not."""
     try:
-        return work()
-    except (TypeError, ImportError, OSError) as error:
-        _failed.append(f"the compiled kernels failed ({' '.join(str(error).split())[:200]})")
-        warnings.warn(f"{_failed[0]}; plain PyTorch is used", RuntimeWarning, stacklevel=2)
-        return None
+        with torch.enable_grad():
+            for up in (1, 2):
+                x, weight = torch.zeros(1, 16, 4, 4, requires_grad=True), torch.zeros(16, 16, 3, 3, requires_grad=True)
+                style, noise = torch.ones(1, 16, requires_grad=True), torch.zeros(4 * up, 4 * up, requires_grad=True)
+                settings = LayerSettings(up, Epilogue(0.2, 1.0), lambda *_: torch.zeros(()))
+                layer = modulated_layer(x, weight, style, style, noise, style[0], settings, WeightCache())
+                layer.sum().backward()
+    except Exception as error:  # whatever a compiler does on a machine that nobody has tried
+        reason = f"the compiled kernels of gradients failed ({' '.join(str(error).split())[:200]})"
+        warnings.warn(f"{reason}; plain PyTorch is used", RuntimeWarning, stacklevel=2)
+        return reason
+    return None
 
 
 def modulated_layer(
@@ -115,7 +127,9 @@ class _Layer(torch.autograd.Function):
         settings: LayerSettings, cache: WeightCache,
     ) -> Tensor:  # fmt: skip
         ending, outs = settings.ending, weight.shape[0]
-        packed = cache.get("forward", weight, lambda: (pack_up_weight if settings.up == 2 else pack_weight)(weight))
+        packed = cache.get(
+            "forward", weight, lambda: (pack_up_weight if settings.up == 2 else pack_weight)(weight, energy=False)
+        )
         whole = padded(x)
         convolve = winograd.upconv3x3 if settings.up == 2 else winograd.conv3x3_winograd
         result = convolve(
@@ -177,10 +191,10 @@ def _input_gradient(ctx: Any, pulled: Tensor) -> tuple[Tensor | None, Tensor | N
     scale = widened(demodulation)
     after = None if wanted else widened(style)
     if ctx.settings.up == 2:
-        packed = ctx.cache.get("backward", weight, lambda: pack_up_weight(transposed(weight)))
+        packed = ctx.cache.get("backward", weight, lambda: pack_up_weight(transposed(weight), energy=False))
         grad = winograd_gradient.downconv3x3(pulled, packed, low_pass=LOW_PASS_UP, factors=scale, scale=after)
     else:
-        packed = ctx.cache.get("backward", weight, lambda: pack_weight(transposed(weight)))
+        packed = ctx.cache.get("backward", weight, lambda: pack_weight(transposed(weight), energy=False))
         grad = winograd.conv3x3_winograd(pulled, packed, style=scale, demodulation=after)
     grad_style = None
     if wanted:

@@ -5,10 +5,10 @@
     OUT/images/3f/portrait-3fa9c0....png    the aligned crops; named after the photo and a hash of its whole name
     OUT/images/dataset.json                 {"labels": [[name, 25 numbers], ...], "coarse": [names]}, official layout
     OUT/masks/3f/portrait-3fa9c0....png     8-bit soft masks
-    OUT/prepare.jsonl                       one line a photo: accepted or rejected, why, and everything measured
+    OUT/prepare.jsonl                       a line per photo: accepted or rejected, why, and all measurements
     OUT/prepare.json                        the settings; continuing with others is refused
-    OUT/report.html, OUT/report/...         an overlay a photo
-    OUT/.prepare/                           journal of finished photos, and pictures set aside as duplicates
+    OUT/report.html, OUT/report/...         an overlay per photo
+    OUT/.prepare/                           log of finished photos, and crops set aside as duplicates
 """
 
 import contextlib
@@ -22,25 +22,30 @@ from typing import Any
 from PIL import Image
 
 from panohead.errors import PanoHeadError
+from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.sources import PhotoRef, printable
 from panohead.system.atomic_write import write_json
 
 RESUME_LOG = ".prepare/journal.jsonl"
 SET_ASIDE = ".prepare/duplicates"
 SETTINGS = "prepare.json"
-PhotoRecord = dict[str, Any]
+"""Paths in a prepared dataset; they are part of its format."""
 REMEDY = "free the disk, then run the same command again"
 
 
 def stem_of(ref: PhotoRef, face: int) -> str:
-    """Where the crop of a photo lies in ``images``, without suffix."""
+    """Return the path of a photo's crop in ``images``, without suffix.
+
+    Args:
+        face: number of the head in the photo.
+    """
     word = re.sub(r"[^A-Za-z0-9]+", "-", Path(printable(ref.name)).stem).strip("-")[:40]
     number = f"_{face}" if face else ""
     return f"{ref.key[:2]}/{word or 'photo'}-{ref.key[:12]}{number}"
 
 
 def encode(image: Image.Image, suffix: str) -> bytes:
-    """A picture as the bytes of a file."""
+    """Encode an image as a file: ``.png``, ``.webp`` (lossless) or ``.jpg`` (quality 95)."""
     options: dict[str, Any] = {
         ".png": {"compress_level": 3},
         ".webp": {"lossless": True, "quality": 30, "method": 2},
@@ -51,8 +56,11 @@ def encode(image: Image.Image, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def open_out(out: Path, resume_key: PhotoRecord) -> None:
-    """Begin or continue a dataset.
+def open_out(out: Path, resume_key: dict[str, Any]) -> None:
+    """Start or continue a dataset.
+
+    Args:
+        resume_key: the settings that must be those of the dataset, if there is one.
 
     Raises:
         PanoHeadError: when the folder holds something else, or a dataset with other settings.
@@ -72,11 +80,15 @@ def open_out(out: Path, resume_key: PhotoRecord) -> None:
     different = sorted(key for key in {*plain, *stored} if plain.get(key) != stored.get(key))
     if different:
         names = ", ".join(different)
-        raise PanoHeadError(f"{out} was begun with another {names}; repeat the old settings or give another --out")
+        raise PanoHeadError(f"{out} was started with another {names}; repeat the old settings or give another --out")
 
 
 class ResumeLog:
-    """Finished photos, a line each, appended and flushed one by one; a line cut short by a kill is dropped."""
+    """Log of finished photos, a line each, appended one by one; a line cut short by a kill is dropped.
+
+    Attributes:
+        records: the latest record of each photo, by its name.
+    """
 
     def __init__(self, out: Path) -> None:
         self._path = out / RESUME_LOG
@@ -93,32 +105,32 @@ class ResumeLog:
                 file.truncate(whole)
         for line in content[:whole].splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):
-                record = json.loads(line)
-                yield record["photo"], record
+                record = PhotoRecord.from_json(json.loads(line))
+                yield record.photo, record
 
     def add(self, record: PhotoRecord) -> None:
         """Mark one photo as finished.
 
         Raises:
-            PanoHeadError: when the journal cannot be written.
+            PanoHeadError: when the log cannot be written.
         """
         try:
             with self._path.open("ab") as file:
-                file.write((json.dumps(record) + "\n").encode())
+                file.write((json.dumps(record.to_json()) + "\n").encode())
         except OSError as error:
             raise PanoHeadError(f"cannot write {self._path} ({error.strerror}); free the disk and run again") from error
-        self.records[record["photo"]] = record
+        self.records[record.photo] = record
 
     def is_finished(self, out: Path, name: str, stamp: str) -> bool:
-        """Whether a photo is known, unchanged, not to be tried again, and its pictures are there."""
+        """Return True for a photo that is known, unchanged, not to be tried again, and whose files are there."""
         record = self.records.get(name)
-        if record is None or record["stamp"] != stamp or record.get("again"):
+        if record is None or record.stamp != stamp or record.again:
             return False
-        return all(crop["reason"] or _is_there(out, crop) for crop in record["crops"])
+        return all(crop.reason or _is_there(out, crop) for crop in record.crops)
 
 
-def _is_there(out: Path, crop: PhotoRecord) -> bool:
-    for folder, name in (("images", crop["image"]), ("masks", crop["mask"])):
+def _is_there(out: Path, crop: CropRecord) -> bool:
+    for folder, name in (("images", crop.image), ("masks", crop.mask)):
         if not (out / folder / name).is_file() and not (out / SET_ASIDE / folder / name).is_file():
             return False
     return True

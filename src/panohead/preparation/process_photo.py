@@ -1,21 +1,23 @@
-"""One photo: read, align, crop, mask, judge, write. Whatever goes wrong with it becomes the reason in its record."""
+"""One photo: decode, align, crop, mask, compare with the gates, write. A failure becomes the reason in its record."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from panohead.alignment.align import Alignment, align_all
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
+from panohead.alignment.head_alignment import Alignment, align_all
 from panohead.alignment.overlay import overlay
 from panohead.alignment.photo_mask import cut_mask, read_own_mask
 from panohead.alignment.pose_file import find_pose
-from panohead.alignment.quality import as_record, flags, gate, measure
+from panohead.alignment.quality import flags, gate, measure
 from panohead.alignment.read_photo import DecodedPhoto, TemporarilyUnreadable, read_photo
 from panohead.data.duplicates import image_hash
 from panohead.errors import PanoHeadError
-from panohead.preparation.files import REMEDY, PhotoRecord, encode, stem_of
+from panohead.preparation.files import REMEDY, encode, stem_of
+from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
 from panohead.system.atomic_write import write_bytes
@@ -23,52 +25,50 @@ from panohead.system.atomic_write import write_bytes
 NO_HEAD = "no head found"
 
 
-def process_photo(ref: PhotoRef, settings: PrepareSettings, tools: AlignmentTools) -> PhotoRecord:
-    """The record of one photo; its accepted crops, masks and its overlay are written.
+def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors) -> PhotoRecord:
+    """Prepare one photo: write its accepted crops, masks and overlays, and return its record.
 
     Raises:
-        PanoHeadError: only for what is wrong with the run rather than the photo: a full disk, a missing package.
+        PanoHeadError: only for failures of the run rather than the photo: a full disk, a missing package.
     """
-    record: PhotoRecord = {"photo": ref.name, "stamp": ref.stamp, "reason": ref.problem, "remarks": [], "crops": []}
+    record = PhotoRecord(photo=ref.name, stamp=ref.stamp, reason=ref.problem)
     if ref.problem:
         return record
     try:
         photo = read_photo(ref.read())
     except TemporarilyUnreadable as error:
-        return {**record, "reason": str(error), "again": True}
+        return replace(record, reason=str(error), again=True)
     except PanoHeadError as error:
-        return {**record, "reason": str(error)}
-    record["remarks"] = list(photo.notes)
-    record["photo_px"] = [photo.pixels.shape[1], photo.pixels.shape[0]]
+        return replace(record, reason=str(error))
+    record = replace(record, notes=photo.notes, photo_px=(photo.pixels.shape[1], photo.pixels.shape[0]))
     given = find_pose(settings.poses, ref.name)
-    found = align_all(photo.pixels, tools, None if given is None else given.shrunk(photo.shrink))
+    found = align_all(photo.pixels, detectors, None if given is None else given.shrunk(photo.shrink))
     if not found:
-        record["reason"] = NO_HEAD
-        record["overlay"] = write_overlay(settings, ref, 0, overlay(photo.pixels, None, None, accepted=False))
-        return record
+        small = overlay(photo.pixels, None, None, accepted=False)
+        return replace(record, reason=NO_HEAD, overlay=write_overlay(settings, ref, 0, small))
     chosen = found if settings.all_faces else found[:1]
-    record["heads_found"] = len(found)
+    record = replace(record, heads_found=len(found))
     own = None if settings.masks is None else read_own_mask(settings.masks, ref.name)
     try:
         own_mask = None if own is None else read_photo(own.read_bytes()).pixels
     except (OSError, PanoHeadError) as error:
-        return {**record, "reason": f"its mask {own} cannot be used: {error}"}
-    record["crops"] = [_crop(ref, settings, tools, photo, own_mask, i, one) for i, one in enumerate(chosen)]
-    return record
+        return replace(record, reason=f"its mask {own} cannot be used: {error}")
+    crops = [_crop(ref, settings, detectors, photo, own_mask, i, one) for i, one in enumerate(chosen)]
+    return replace(record, crops=tuple(crops))
 
 
 def _crop(
     ref: PhotoRef,
     settings: PrepareSettings,
-    tools: AlignmentTools,
+    detectors: Detectors,
     photo: DecodedPhoto,
     own_mask: UInt8[np.ndarray, "rows columns 3"] | None,
     face: int,
     alignment: Alignment,
-) -> PhotoRecord:
-    """Cut, mask and judge one head; write it if it is accepted."""
+) -> CropRecord:
+    """Cut and mask one head and compare it with the gates; write it if it is accepted."""
     frame = alignment.cut(photo.pixels)
-    mask = tools.masker.mask(frame) if own_mask is None else cut_mask(own_mask, photo.pixels.shape, alignment)
+    mask = detectors.masker.mask(frame) if own_mask is None else cut_mask(own_mask, photo.pixels.shape, alignment)
     facts = measure(photo.pixels, alignment, frame, mask)
     reason = gate(alignment, facts, settings.gates)
     stem = stem_of(ref, face)
@@ -81,37 +81,42 @@ def _crop(
         write_bytes(settings.out / "images" / image_name, encode(image, f".{settings.format}"), remedy=REMEDY)
     yaw, pitch, roll = alignment.angles_deg
     small = overlay(photo.pixels, alignment, mask, accepted=not reason)
-    return {
-        "reason": reason,
-        "image": image_name,
-        "mask": mask_name,
-        "kind": alignment.kind,
-        "method": alignment.method,
-        "confidence": round(alignment.confidence, 4),
-        "yaw_deg": round(yaw, 3),
-        "pitch_deg": round(pitch, 3),
-        "roll_deg": round(roll, 3),
-        "residual": None if alignment.residual is None else round(alignment.residual, 5),
-        "crop": {
-            "centre": [round(v, 3) for v in alignment.crop.center],
-            "half_px": round(alignment.crop.half_px, 3),
-            "angle_deg": round(alignment.crop.angle_deg, 3),
-        },
-        "flags": flags(alignment, facts),
-        **as_record(facts),
-        "hash": image_hash(frame),
-        "label": label_of(alignment),
-        "overlay": write_overlay(settings, ref, face, small),
-    }
+    x, y = alignment.crop.center
+    return CropRecord(
+        reason=reason,
+        image=image_name,
+        mask=mask_name,
+        kind=alignment.kind,
+        method=alignment.method,
+        confidence=round(alignment.confidence, 4),
+        yaw_deg=round(yaw, 3),
+        pitch_deg=round(pitch, 3),
+        roll_deg=round(roll, 3),
+        residual=None if alignment.residual is None else round(alignment.residual, 5),
+        center=(round(x, 3), round(y, 3)),
+        half_px=round(alignment.crop.half_px, 3),
+        angle_deg=round(alignment.crop.angle_deg, 3),
+        flags=tuple(flags(alignment, facts)),
+        core_px=round(facts.core_px, 1),
+        sharpness=round(facts.sharpness, 2),
+        outside=round(facts.outside, 4),
+        face_visible=None if facts.face_visible is None else round(facts.face_visible, 3),
+        mask_coverage=round(facts.mask.coverage, 4),
+        mask_pieces=facts.mask.pieces,
+        mask_largest=round(facts.mask.largest, 3),
+        hash=image_hash(frame),
+        label=label_of(alignment),
+        overlay=write_overlay(settings, ref, face, small),
+    )
 
 
-def label_of(alignment: Alignment) -> list[float]:
-    """The 25 numbers, rounded to 6 decimals as the official files have them."""
-    return [round(float(value), 6) + 0.0 for value in alignment.camera.to_label()]
+def label_of(alignment: Alignment) -> tuple[float, ...]:
+    """Return the camera's 25 numbers, rounded to 6 decimals as in the official files (adding 0 turns -0 into 0)."""
+    return tuple(round(float(value), 6) + 0.0 for value in alignment.camera.to_label())
 
 
 def write_overlay(settings: PrepareSettings, ref: PhotoRef, face: int, image: Image.Image) -> str:
-    """Write the report's picture; returns its path in the dataset."""
+    """Write the report's image of a photo as JPEG; return its path in the dataset."""
     name = f"report/{stem_of(ref, face)}.jpg"
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

@@ -1,6 +1,6 @@
-"""Preparing on many machines: Ray Data hands the photos to actors; the driver keeps the journal.
+"""Preparation on many machines: Ray Data distributes the photos to actors; the driver keeps the log.
 
-Photos and output folder must lie on storage that all machines see under the same path.
+Photos and output folder must lie on storage that all machines reach under the same path.
 """
 
 import json
@@ -9,36 +9,38 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from panohead.errors import PanoHeadError
-from panohead.preparation.files import PhotoRecord
+from panohead.preparation.records import PhotoRecord
 from panohead.preparation.run import Engine
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
 from panohead.preparation.worker_pool import prepare_safely
 
 _BATCH = 8
+"""Photos per call of an actor."""
 
 
 class PhotoActor:
-    """Holds the opened models of one process."""
+    """One Ray actor: it keeps the opened detectors of its process."""
 
     def __init__(self, settings: PrepareSettings) -> None:
         import torch
 
         torch.set_num_threads(1)
-        self._settings, self._tools = settings, settings.tools()
+        self._settings, self._detectors = settings, settings.open_detectors()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """A batch of pickled photos to records as JSON."""
+        """Prepare a batch of pickled photos; return their records as JSON."""
         refs = [pickle.loads(bytes(photo)) for photo in batch["photo"]]
-        return {"record": [json.dumps(prepare_safely(ref, self._settings, self._tools)) for ref in refs]}
+        records = [prepare_safely(ref, self._settings, self._detectors) for ref in refs]
+        return {"record": [json.dumps(record.to_json()) for record in records]}
 
 
 def ray_engine(address: str, workers: int) -> Engine:
-    """An engine for :func:`panohead.preparation.run.prepare_steps`.
+    """Return an engine for :func:`panohead.preparation.run.prepare_steps`.
 
     Args:
-        address: of the cluster; "auto" finds one, "local" starts one on this machine.
-        workers: actors.
+        address: address of the cluster; "auto" finds one, "local" starts one on this machine.
+        workers: number of actors.
 
     Raises:
         PanoHeadError: when Ray is not installed or the cluster cannot be reached.
@@ -68,6 +70,6 @@ def ray_engine(address: str, workers: int) -> Engine:
             compute=ray.data.ActorPoolStrategy(size=max(1, min(workers, len(items)))),
         )
         for row in records.iter_rows():
-            yield json.loads(row["record"])
+            yield PhotoRecord.from_json(json.loads(row["record"]))
 
     return run

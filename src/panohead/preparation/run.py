@@ -1,4 +1,4 @@
-"""A whole run of ``panohead prepare``: list, skip what is finished, treat the rest, find duplicates, write."""
+"""A whole run of ``panohead prepare``: list, skip what is finished, process the rest, find duplicates, write."""
 
 import contextlib
 import json
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from panohead.alignment.detector_check import check_models
 from panohead.alignment.face_landmarks import import_mediapipe
@@ -14,25 +15,28 @@ from panohead.alignment.photo_mask import read_own_mask
 from panohead.alignment.pose_file import find_pose, notes_on_poses
 from panohead.data.duplicates import repeated
 from panohead.data.labels import LABELS_FILE
-from panohead.preparation.files import REMEDY, SET_ASIDE, PhotoRecord, ResumeLog, open_out
+from panohead.preparation.files import REMEDY, SET_ASIDE, ResumeLog, open_out
+from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef, list_photos
 from panohead.preparation.worker_pool import prepare_many
 from panohead.system.atomic_write import LEFTOVERS, write_bytes, write_json
 
 Engine = Callable[[Iterable[PhotoRef], PrepareSettings], Iterator[PhotoRecord]]
-"""Turns photos into records, in any order."""
+"""Function that prepares photos and yields their records in any order."""
 
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """Attributes:
-    photos: tried in all runs of this dataset.
-    accepted: crops in the dataset.
-    coarse: of them, with a coarse camera.
-    rejected: crops and photos left out.
-    reasons: how often each kind of reason was given.
-    remarks: on the user's poses that match no photo, or several.
+    """Counts of a finished run.
+
+    Attributes:
+        photos: photos tried in all runs of this dataset.
+        accepted: crops in the dataset.
+        coarse: accepted crops with a coarse camera.
+        rejected: crops and photos left out.
+        reasons: number of times that each kind of reason was given, the most frequent first.
+        notes: sentences on the user's poses that match no photo, or several.
     """
 
     photos: int
@@ -45,7 +49,7 @@ class PrepareSummary:
 
 @dataclass(frozen=True)
 class PreparationProgress:
-    """How far a run is: ``done`` of ``total`` photos, of which ``accepted`` gave at least one crop."""
+    """Progress of a run: ``done`` of ``total`` photos, of which ``accepted`` gave at least one crop."""
 
     done: int
     total: int
@@ -53,10 +57,14 @@ class PreparationProgress:
 
 
 def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) -> PrepareSummary:
-    """Prepare photos into ``settings.out``; continues a run that was interrupted.
+    """Prepare photos into ``settings.out``; continue a run that was interrupted.
+
+    Args:
+        photos: files, folders, globs and zip archives.
+        workers: processes; 0 works in this one.
 
     Raises:
-        PanoHeadError: when the run itself cannot go on; never for one photo.
+        PanoHeadError: when the run itself cannot continue; never for one photo.
     """
     for _ in prepare_steps(photos, settings, workers=workers):
         pass
@@ -66,16 +74,20 @@ def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) 
 def prepare_steps(
     photos: Sequence[str], settings: PrepareSettings, *, workers: int = 1, engine: Engine | None = None
 ) -> Iterator[PreparationProgress]:
-    """The run up to the index, one step a photo; call :func:`finish` afterwards.
+    """Prepare photos up to the index, one step per photo; call :func:`finish` afterwards.
 
     Args:
-        engine: treats the photos in place of local worker processes (Ray).
+        photos, workers: as for :func:`prepare`.
+        engine: prepares the photos in place of local worker processes (Ray).
+
+    Yields:
+        The progress: first of what older runs finished, then after every photo.
 
     Raises:
-        PanoHeadError: when the run itself cannot go on; never for one photo.
+        PanoHeadError: when the run itself cannot continue; never for one photo.
     """
     refs = [_stamped(ref, settings) for ref in list_photos(photos)]
-    _check_tools(refs, settings)
+    _check_detectors(refs, settings)
     open_out(settings.out, settings.resume_key())
     for leftover in settings.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
@@ -83,12 +95,12 @@ def prepare_steps(
     todo = [ref for ref in refs if not log.is_finished(settings.out, ref.name, ref.stamp)]
     unfinished = {ref.name for ref in todo}
     done = len(refs) - len(todo)
-    accepted = sum(_has_crop(log.records[ref.name]) for ref in refs if ref.name not in unfinished)
+    accepted = sum(log.records[ref.name].has_crop for ref in refs if ref.name not in unfinished)
     yield PreparationProgress(done, len(refs), accepted)
     records = engine(todo, settings) if engine else prepare_many(todo, settings, min(workers, max(1, len(todo))))
     for record in records:
         log.add(record)
-        done, accepted = done + 1, accepted + _has_crop(record)
+        done, accepted = done + 1, accepted + record.has_crop
         yield PreparationProgress(done, len(refs), accepted)
 
 
@@ -99,53 +111,62 @@ def finish(settings: PrepareSettings) -> PrepareSummary:
         PanoHeadError: when they cannot be written.
     """
     out = settings.out
-    records = [json.loads(json.dumps(r)) for _, r in sorted(ResumeLog(out).records.items())]
-    mark_duplicates(records, settings.gates.duplicate_bits)
-    accepted: list[PhotoRecord] = []
+    records = [record for _, record in sorted(ResumeLog(out).records.items())]
+    records = mark_duplicates(records, settings.gates.duplicate_bits)
+    accepted: list[CropRecord] = []
     for record in records:
-        for crop in record["crops"]:
+        for crop in record.crops:
             _put(out, crop)
-            if not crop["reason"]:
+            if not crop.reason:
                 accepted.append(crop)
-    _remove_orphans(out, {crop["image"] for crop in accepted}, {crop["mask"] for crop in accepted})
-    lines = "".join(json.dumps(record) + "\n" for record in records)
+    _remove_orphans(out, {crop.image for crop in accepted}, {crop.mask for crop in accepted})
+    lines = "".join(json.dumps(record.to_json()) + "\n" for record in records)
     write_bytes(out / "prepare.jsonl", lines.encode(), remedy=REMEDY)
-    accepted.sort(key=lambda crop: str(crop["image"]))
-    coarse = [crop["image"] for crop in accepted if crop["kind"] == "coarse"]
-    index = {"labels": [[crop["image"], crop["label"]] for crop in accepted], "coarse": coarse}
+    accepted.sort(key=lambda crop: crop.image)
+    coarse = [crop.image for crop in accepted if crop.kind == "coarse"]
+    index = {"labels": [[crop.image, crop.label] for crop in accepted], "coarse": coarse}
     write_json(out / "images" / LABELS_FILE, index, remedy=REMEDY)
-    reasons = Counter(reason.split(":")[0] for record in records for reason in reasons_of(record))
+    reasons = Counter(reason.split(":")[0] for record in records for reason in record.reasons)
     return PrepareSummary(
         photos=len(records),
         accepted=len(accepted),
         coarse=len(coarse),
         rejected=sum(reasons.values()),
         reasons=dict(reasons.most_common()),
-        notes=tuple(notes_on_poses(settings.poses, (record["photo"] for record in records))),
+        notes=tuple(notes_on_poses(settings.poses, (record.photo for record in records))),
     )
 
 
-def reasons_of(record: PhotoRecord) -> list[str]:
-    """Why a photo, or some of its crops, were left out."""
+def reasons_of(record: dict[str, Any]) -> list[str]:
+    """Return the reasons for leaving out a photo or some of its crops, from its JSON object."""
     own = [record["reason"]] if record["reason"] else []
     return own + [crop["reason"] for crop in record["crops"] if crop["reason"]]
 
 
-def mark_duplicates(records: list[PhotoRecord], bits: int) -> None:
-    """Give crops that repeat an earlier one (in the order of photos) the reason for leaving them out."""
-    crops = {crop["image"]: crop for record in records for crop in record["crops"] if not crop["reason"]}
-    photo = {crop["image"]: record["photo"] for record in records for crop in record["crops"]}
-    for name, first in repeated({name: crop["hash"] for name, crop in crops.items()}, bits).items():
-        crops[name]["reason"] = f"duplicate: of {photo[first]}"
-        crops[name]["duplicate"] = True
+def mark_duplicates(records: Sequence[PhotoRecord], bits: int) -> list[PhotoRecord]:
+    """Return the records with a reason for leaving out every crop that repeats an earlier one, in the order of photos.
+
+    Args:
+        bits: largest number of bits in which the hashes of two copies differ; -1 keeps all.
+    """
+    hashes = {crop.image: crop.hash for record in records for crop in record.crops if not crop.reason}
+    photo = {crop.image: record.photo for record in records for crop in record.crops}
+    original = repeated(hashes, bits)
+
+    def marked(crop: CropRecord) -> CropRecord:
+        if crop.reason or crop.image not in original:
+            return crop
+        return replace(crop, reason=f"duplicate: of {photo[original[crop.image]]}", duplicate=True)
+
+    return [replace(record, crops=tuple(marked(crop) for crop in record.crops)) for record in records]
 
 
-def _put(out: Path, crop: PhotoRecord) -> None:
+def _put(out: Path, crop: CropRecord) -> None:
     """Move an accepted crop's files into the dataset, a duplicate's out of it."""
-    for folder, name in (("images", crop["image"]), ("masks", crop["mask"])):
+    for folder, name in (("images", crop.image), ("masks", crop.mask)):
         inside, aside = out / folder / name, out / SET_ASIDE / folder / name
-        source, target = (inside, aside) if crop["reason"] else (aside, inside)
-        if crop["reason"] and not crop.get("duplicate"):
+        source, target = (inside, aside) if crop.reason else (aside, inside)
+        if crop.reason and not crop.duplicate:
             continue
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -153,19 +174,19 @@ def _put(out: Path, crop: PhotoRecord) -> None:
 
 
 def _remove_orphans(out: Path, images: set[str], masks: set[str]) -> None:
-    """Crops that no record names: written just before a kill, or of a photo that has changed."""
+    """Delete crops that no record names: written just before a kill, or of a photo that has changed."""
     for folder, wanted in (("images", images), ("masks", masks)):
         for path in sorted((out / folder).glob("*/*")):
             if path.relative_to(out / folder).as_posix() not in wanted:
                 path.unlink()
         for path in (out / folder).glob("*"):
-            # Empty folders go; the others say so by an error.
+            # Only empty folders can be removed; others raise.
             with contextlib.suppress(OSError):
                 path.rmdir()
 
 
 def _stamped(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
-    """With the user's pose and mask in the stamp: a photo whose pose or mask changes is done again."""
+    """Add the user's pose and mask to the stamp: a photo whose pose or mask changes is prepared again."""
     stamp, pose = ref.stamp, find_pose(settings.poses, ref.name)
     own = None if settings.masks is None else read_own_mask(settings.masks, ref.name)
     if pose is not None:
@@ -176,8 +197,8 @@ def _stamped(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
     return replace(ref, stamp=stamp)
 
 
-def _check_tools(refs: list[PhotoRef], settings: PrepareSettings) -> None:
-    """Say before the first photo that a model file is no good, or that MediaPipe is missing and will be needed."""
+def _check_detectors(refs: list[PhotoRef], settings: PrepareSettings) -> None:
+    """Raise before the first photo when a model file cannot be used, or MediaPipe is missing and will be needed."""
     check_models(settings)
     if any(_needs_mediapipe(ref, settings) for ref in refs if not ref.problem):
         import_mediapipe()
@@ -190,7 +211,3 @@ def _needs_mediapipe(ref: PhotoRef, settings: PrepareSettings) -> bool:
     masked = settings.mask_model is not None
     own = settings.masks is not None and read_own_mask(settings.masks, ref.name) is not None
     return not masked and not (own and pose.box is not None)
-
-
-def _has_crop(record: PhotoRecord) -> bool:
-    return any(not crop["reason"] for crop in record["crops"])

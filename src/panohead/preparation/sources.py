@@ -1,4 +1,4 @@
-"""Which files are photos to prepare: folders, globs, zip archives and single files, listed in one fixed order.
+"""Listing of the photos to prepare: folders, globs, zip archives and single files, in one fixed order.
 
 Nothing is unpacked to disk and no link is followed, so no name can lead out of where the user pointed.
 """
@@ -17,17 +17,19 @@ from panohead.alignment.read_photo import MAX_FILE_BYTES, TemporarilyUnreadable
 from panohead.errors import PanoHeadError
 
 _NOT_PHOTOS = {".json", ".jsonl", ".csv", ".txt", ".md", ".html", ".xml", ".yaml", ".yml", ".npz", ".npy", ".pkl"}
-"""Companions of photos in data sets, left out without a word."""
+"""Suffixes of files that accompany photos in datasets; they are left out without a message."""
 
 
 @dataclass(frozen=True)
 class PhotoRef:
-    """Attributes:
-    name: how reports call the photo; unique in a run.
-    path: the file, or the zip archive that holds it.
-    member: its index in the archive; None for a file.
-    stamp: size and time of change, by which a rerun knows it.
-    problem: why it is not even tried; empty if it is.
+    """One photo that is to be prepared.
+
+    Attributes:
+        name: name of the photo in reports; unique in a run.
+        path: the file, or the zip archive that holds it.
+        member: its index in the archive; None for a file.
+        stamp: size and time of change, by which a rerun recognizes it.
+        problem: reason for not even trying it; empty otherwise.
     """
 
     name: str
@@ -38,11 +40,11 @@ class PhotoRef:
 
     @property
     def key(self) -> str:
-        """20 hexadecimal digits that stand for the name."""
+        """First 20 hexadecimal digits of the name's SHA-256."""
         return hashlib.sha256(self.name.encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
     def read(self) -> bytes:
-        """The content.
+        """Read the content of the file or member.
 
         Raises:
             TemporarilyUnreadable: when the file cannot be read.
@@ -60,7 +62,7 @@ class PhotoRef:
 
 
 def list_photos(arguments: Sequence[str]) -> list[PhotoRef]:
-    """All candidates below the arguments, sorted by name.
+    """List all candidates below the arguments (files, folders, globs, zip archives), sorted by name.
 
     Raises:
         PanoHeadError: when an argument is or matches nothing.
@@ -149,25 +151,25 @@ def _in_archive(path: Path, label: str) -> Iterator[PhotoRef]:
 
 @functools.lru_cache(maxsize=1)
 def _opened(path: Path, changed_ns: int) -> zipfile.ZipFile:
-    """The archive that was read last stays open: the index of 70,000 photos takes a second and a half to read.
+    """Open an archive; the last one stays open, since the index of 70,000 photos takes a second and a half to read.
 
     Args:
-        changed_ns: tells an archive that has changed meanwhile from the one that is open.
+        changed_ns: time of change, so that an archive that has changed is opened again.
     """
     return zipfile.ZipFile(path)
 
 
 def _unique(found: Iterable[PhotoRef]) -> Iterator[PhotoRef]:
-    """The same file once; different files of one name told apart by a number."""
-    seen: dict[str, int] = {}
+    """Yield every file once; different files of one name are numbered."""
+    uses: dict[str, int] = {}
     places: set[tuple[str, int | None]] = set()
     for ref in found:
         place = (os.path.abspath(ref.path), ref.member)
         if place in places:
             continue
         places.add(place)
-        count = seen.get(ref.name, 0)
-        seen[ref.name] = count + 1
+        count = uses.get(ref.name, 0)
+        uses[ref.name] = count + 1
         yield ref if count == 0 else replace(ref, name=f"{ref.name} ({count + 1})")
 
 
@@ -181,6 +183,6 @@ def _label(top: str, path: Path, root: Path) -> str:
 
 
 def printable(name: str) -> str:
-    """A name that can be shown and written anywhere: line breaks and broken characters spelled out."""
+    """Return a name that can be printed and written anywhere: line breaks and broken characters are escaped."""
     text = name.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

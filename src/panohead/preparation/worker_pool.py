@@ -1,4 +1,4 @@
-"""Worker processes that outlive any photo: one that dies or hangs is replaced, and its photo gets the reason.
+"""Worker processes that survive any photo: one that dies or hangs is replaced, and its photo gets the reason.
 
 Processes are spawned, not forked: MediaPipe and torch hold threads. They end by themselves when the parent is gone.
 """
@@ -15,13 +15,13 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from panohead.errors import PanoHeadError
-from panohead.preparation.files import PhotoRecord
 from panohead.preparation.process_photo import process_photo
+from panohead.preparation.records import PhotoRecord
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
 
-PATIENCE_S = 180.0
-"""A photo that takes longer is given up."""
+MAX_SECONDS_PER_PHOTO = 180.0
+"""Seconds after which a photo is given up."""
 _LOG = ".prepare/workers.log"
 _POLL_S = 1.0
 
@@ -35,18 +35,18 @@ class _Worker:
 
 
 def failed(ref: PhotoRef, reason: str) -> PhotoRecord:
-    """The record of a photo that could not be treated at all; the next run tries it again."""
-    return {"photo": ref.name, "stamp": ref.stamp, "reason": reason, "remarks": [], "crops": [], "again": True}
+    """Return the record of a photo that could not be processed at all; the next run tries it again."""
+    return PhotoRecord(photo=ref.name, stamp=ref.stamp, reason=reason, again=True)
 
 
-def prepare_safely(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> PhotoRecord:
-    """:func:`process_photo`, with anything unexpected as the photo's reason.
+def prepare_safely(ref: PhotoRef, settings: PrepareSettings, detectors: Any) -> PhotoRecord:
+    """Run :func:`process_photo`; anything unexpected becomes the photo's reason.
 
     Raises:
-        PanoHeadError: for what is wrong with the run rather than the photo.
+        PanoHeadError: for failures of the run rather than of the photo.
     """
     try:
-        return process_photo(ref, settings, tools)
+        return process_photo(ref, settings, detectors)
     except PanoHeadError:
         raise
     except MemoryError:
@@ -56,36 +56,36 @@ def prepare_safely(ref: PhotoRef, settings: PrepareSettings, tools: Any) -> Phot
 
 
 def serve(pipe: "Connection[Any, Any]", settings: PrepareSettings) -> None:
-    """A worker: answers photos with records until the parent closes the pipe."""
+    """Run a worker: answer photos with records until the parent closes the pipe."""
     import torch
 
     torch.set_num_threads(1)
     log = os.open(settings.out / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    # MediaPipe writes to the standard error of the process; it would cut through the progress bar.
+    # MediaPipe writes to the standard error of the process, which would break the progress bar.
     os.dup2(log, sys.stderr.fileno() if hasattr(sys.stderr, "fileno") else 2)
-    tools = None
+    detectors = None
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             ref = pipe.recv()
             try:
-                tools = settings.tools() if tools is None else tools
-                pipe.send(prepare_safely(ref, settings, tools))
+                detectors = settings.open_detectors() if detectors is None else detectors
+                pipe.send(prepare_safely(ref, settings, detectors))
             except PanoHeadError as error:
                 pipe.send(str(error))
 
 
 def prepare_many(refs: Iterable[PhotoRef], settings: PrepareSettings, workers: int) -> Iterator[PhotoRecord]:
-    """Records in the order in which they are finished.
+    """Prepare photos in worker processes and yield their records in the order in which they are finished.
 
     Args:
         workers: processes; 0 works in this one.
 
     Raises:
-        PanoHeadError: for what is wrong with the run rather than a photo.
+        PanoHeadError: for failures of the run rather than of a photo.
     """
     if workers == 0:
-        tools = settings.tools()
-        yield from (prepare_safely(ref, settings, tools) for ref in refs)
+        detectors = settings.open_detectors()
+        yield from (prepare_safely(ref, settings, detectors) for ref in refs)
         return
     context = multiprocessing.get_context("spawn")
     waiting = iter(refs)
@@ -120,13 +120,13 @@ def _give(worker: _Worker, waiting: Iterator[PhotoRef]) -> None:
     worker.photo = next(waiting, None)
     worker.since = time.monotonic()
     if worker.photo is not None:
-        # A worker that died meanwhile is noticed when its answer is looked for.
+        # A worker that died meanwhile is noticed when its answer is due.
         with contextlib.suppress(OSError):
             worker.pipe.send(worker.photo)
 
 
 def _answer(worker: _Worker) -> PhotoRecord | None:
-    """The record of the worker's photo if it is finished, the worker is dead, or patience is at its end."""
+    """Return the record of the worker's photo if it is finished, the worker is dead, or its time is over; else None."""
     if worker.photo is None:
         return None
     try:
@@ -141,9 +141,9 @@ def _answer(worker: _Worker) -> PhotoRecord | None:
         code = worker.process.exitcode
         _stop(worker)
         return failed(worker.photo, f"it ended the process that read it (exit code {code})")
-    if time.monotonic() - worker.since > PATIENCE_S:
+    if time.monotonic() - worker.since > MAX_SECONDS_PER_PHOTO:
         _stop(worker)
-        return failed(worker.photo, f"it took more than {PATIENCE_S:.0f} seconds")
+        return failed(worker.photo, f"it took more than {MAX_SECONDS_PER_PHOTO:.0f} seconds")
     return None
 
 

@@ -10,7 +10,7 @@ from panohead.synthetic.views import FOCAL
 
 LAYOUT_VERSION = 1
 NEWEST_EDITION = max(EDITIONS)
-Light = Literal["per-person", "per-view"]
+LightMode = Literal["per-person", "per-view"]
 _FIRST_EDITION: dict[str, Any] = {"expressions": 1, "light": "per-view"}
 
 
@@ -26,7 +26,7 @@ class SyntheticDatasetConfig:
     out: Path
     edition: int = NEWEST_EDITION
     expressions: int = 2
-    light: Light = "per-person"
+    light: LightMode = "per-person"
     views: int = 8
     resolution: int = 256
     seed: int = 0

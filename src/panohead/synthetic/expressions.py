@@ -17,7 +17,7 @@ STRONG_SHARE = 0.4
 _RANDOM_SHARE = 0.35
 """Of the strong shots: a few units drawn without regard to each other, on top or alone."""
 _GAZE_SD, _GAZE_LIMITS = (0.30, 0.15), ((-0.6, 0.6), (-0.40, 0.32))
-_LARGEST_CLOSE = 0.4
+_MAX_CLOSE = 0.4
 """Of jawOpen behind closed lips: the basis cannot close them over a wide open jaw."""
 SINGLE_UNITS = (
     "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel",
@@ -34,14 +34,14 @@ EXPRESSION_UNITS = tuple(
 )
 """ARKit's 52 names."""
 _OPPOSED = (("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"))
-Weights = dict[str, float]
+ExpressionWeights = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Shot:
     """What changes between the shots of one person. ``gaze`` in radians (right of the nose negative, up positive)."""
 
-    expression: Weights
+    expression: ExpressionWeights
     gaze: tuple[float, float]
     strong: bool
 
@@ -63,7 +63,7 @@ def _sample_shot(rng: np.random.Generator) -> Shot:
     if rng.random() >= STRONG_SHARE:
         calm = sample_expression(rng)
         return Shot(calm["expression"], calm["gaze"], strong=False)
-    weights: Weights = {}
+    weights: ExpressionWeights = {}
     alone = rng.random() < _RANDOM_SHARE
     if alone:
         _random_units(weights, rng)
@@ -79,7 +79,7 @@ def _sample_shot(rng: np.random.Generator) -> Shot:
     return Shot({name: float(min(value, 1.0)) for name, value in weights.items()}, (across, up), strong=True)
 
 
-def _follow(weights: Weights, across: float, up: float) -> None:
+def _follow(weights: ExpressionWeights, across: float, up: float) -> None:
     """Lids follow the gaze, as ARKit measures it: a positive angle turns both eyes to the person's left."""
     sideways = min(abs(across) * 1.5, 1.0)
     left, right = ("Out", "In") if across > 0 else ("In", "Out")
@@ -88,7 +88,7 @@ def _follow(weights: Weights, across: float, up: float) -> None:
         weights[f"eyeLook{'Up' if up > 0 else 'Down'}{side}"] = min(abs(up) * 1.5, 1.0)
 
 
-def _reconcile(weights: Weights) -> None:
+def _reconcile(weights: ExpressionWeights) -> None:
     """Units that no face shows together: the jaw cannot go left and right; closed lips hold back the jaw and the
     tongue."""
     for first, second in _OPPOSED:
@@ -104,11 +104,11 @@ def _reconcile(weights: Weights) -> None:
         for name in ("mouthClose", "mouthPressLeft", "mouthPressRight", "mouthRollLower", "mouthRollUpper"):
             weights.pop(name, None)
     if weights.get("mouthClose", 0.0) > 0:  # ARKit: how far the lips are closed over an open jaw, at most all of it
-        jaw = min(max(weights.get("jawOpen", 0.0), 0.1), _LARGEST_CLOSE)
+        jaw = min(max(weights.get("jawOpen", 0.0), 0.1), _MAX_CLOSE)
         weights["jawOpen"], weights["mouthClose"] = jaw, min(weights["mouthClose"], 1.0) * jaw
 
 
-def _both(weights: Weights, name: str, value: float, uneven: float, rng: np.random.Generator) -> None:
+def _both(weights: ExpressionWeights, name: str, value: float, uneven: float, rng: np.random.Generator) -> None:
     """The two halves of a pair, one of them weaker by up to ``uneven``; added to what is there, at most 1."""
     sides = [f"{name}Left", f"{name}Right"]
     weak = int(rng.integers(2))
@@ -117,11 +117,11 @@ def _both(weights: Weights, name: str, value: float, uneven: float, rng: np.rand
         weights[side] = float(min(max(weights.get(side, 0.0), amount), 1.0))
 
 
-def _one(weights: Weights, name: str, value: float) -> None:
+def _one(weights: ExpressionWeights, name: str, value: float) -> None:
     weights[name] = float(min(max(weights.get(name, 0.0), value), 1.0))
 
 
-def _random_units(weights: Weights, rng: np.random.Generator) -> None:
+def _random_units(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     """Two to six of the 52 units (the eyes' turning excepted, which follows the gaze), pairs mostly together."""
     names = [name for name in (*SINGLE_UNITS, *PAIRED_UNITS) if not name.startswith("eyeLook")]
     for pick in rng.choice(len(names), rng.integers(2, 7), replace=False):
@@ -134,7 +134,7 @@ def _random_units(weights: Weights, rng: np.random.Generator) -> None:
             _one(weights, f"{name}{'Left' if rng.random() < 0.5 else 'Right'}", value)
 
 
-def _smile(weights: Weights, rng: np.random.Generator) -> None:
+def _smile(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     value = rng.uniform(0.5, 1.0)
     _both(weights, "mouthSmile", value, 0.3, rng)
     _both(weights, "cheekSquint", value * rng.uniform(0.2, 0.7), 0.1, rng)
@@ -144,20 +144,20 @@ def _smile(weights: Weights, rng: np.random.Generator) -> None:
         _both(weights, "mouthUpperUp", rng.uniform(0.2, 0.7), 0.1, rng)
 
 
-def _laugh(weights: Weights, rng: np.random.Generator) -> None:
+def _laugh(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     _smile(weights, rng)
     _one(weights, "jawOpen", rng.uniform(0.2, 0.6))
     _both(weights, "mouthUpperUp", rng.uniform(0.2, 0.6), 0.1, rng)
     _both(weights, "eyeSquint", rng.uniform(0.2, 0.8), 0.1, rng)
 
 
-def _open_mouth(weights: Weights, rng: np.random.Generator) -> None:
+def _open_mouth(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     _one(weights, "jawOpen", rng.uniform(0.3, 1.0))
     if rng.random() < 0.4:
         _both(weights, "mouthLowerDown", rng.uniform(0.2, 0.8), 0.1, rng)
 
 
-def _frown(weights: Weights, rng: np.random.Generator) -> None:
+def _frown(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     _both(weights, "mouthFrown", rng.uniform(0.4, 1.0), 0.2, rng)
     if rng.random() < 0.5:
         _one(weights, "mouthShrugLower", rng.uniform(0.2, 0.8))
@@ -166,14 +166,14 @@ def _frown(weights: Weights, rng: np.random.Generator) -> None:
         _one(weights, "browInnerUp", rng.uniform(0.2, 0.8))
 
 
-def _anger(weights: Weights, rng: np.random.Generator) -> None:
+def _anger(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     _both(weights, "browDown", rng.uniform(0.5, 1.0), 0.2, rng)
     _both(weights, "noseSneer", rng.uniform(0.0, 0.8), 0.3, rng)
     if rng.random() < 0.5:
         _both(weights, "mouthPress", rng.uniform(0.3, 1.0), 0.2, rng)
 
 
-def _surprise(weights: Weights, rng: np.random.Generator) -> None:
+def _surprise(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     value = rng.uniform(0.5, 1.0)
     _one(weights, "browInnerUp", value)
     _both(weights, "browOuterUp", value * rng.uniform(0.5, 1.0), 0.2, rng)
@@ -182,60 +182,60 @@ def _surprise(weights: Weights, rng: np.random.Generator) -> None:
         _one(weights, "jawOpen", rng.uniform(0.1, 0.7))
 
 
-def _raised_brow(weights: Weights, rng: np.random.Generator) -> None:
+def _raised_brow(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     raised, other = ("Left", "Right") if rng.random() < 0.5 else ("Right", "Left")
     _one(weights, f"browOuterUp{raised}", rng.uniform(0.5, 1.0))
     _one(weights, f"browDown{other}", rng.uniform(0.0, 0.7))
 
 
-def _wink(weights: Weights, rng: np.random.Generator) -> None:
+def _wink(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     side = "Left" if rng.random() < 0.5 else "Right"
     for name in ("Left", "Right"):
         weights[f"eyeBlink{name}"] = float(rng.uniform(0.85, 1.0) if name == side else rng.uniform(0.0, 0.1))
     _one(weights, f"cheekSquint{side}", rng.uniform(0.2, 0.9))
 
 
-def _lids(weights: Weights, rng: np.random.Generator) -> None:
+def _lids(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     """Closed, or half closed."""
     value = rng.uniform(0.9, 1.0) if rng.random() < 0.6 else rng.uniform(0.25, 0.7)
     weights["eyeBlinkLeft"] = weights["eyeBlinkRight"] = float(value)
 
 
-def _squint(weights: Weights, rng: np.random.Generator) -> None:
+def _squint(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     _both(weights, "eyeSquint", rng.uniform(0.5, 1.0), 0.3, rng)
     _both(weights, "cheekSquint", rng.uniform(0.2, 0.9), 0.3, rng)
 
 
-def _kiss(weights: Weights, rng: np.random.Generator) -> None:
+def _kiss(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     _one(weights, "mouthPucker" if rng.random() < 0.6 else "mouthFunnel", rng.uniform(0.4, 1.0))
 
 
-def _puff(weights: Weights, rng: np.random.Generator) -> None:
+def _puff(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     _one(weights, "cheekPuff", rng.uniform(0.4, 1.0))
 
 
-def _tongue(weights: Weights, rng: np.random.Generator) -> None:
+def _tongue(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     _one(weights, "tongueOut", rng.uniform(0.4, 1.0))
 
 
-def _jaw(weights: Weights, rng: np.random.Generator) -> None:
+def _jaw(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     """Pushed forward or aside; or dropped behind closed lips."""
     kind = rng.integers(4)
     if kind == 3:
-        _one(weights, "jawOpen", rng.uniform(0.15, _LARGEST_CLOSE))
+        _one(weights, "jawOpen", rng.uniform(0.15, _MAX_CLOSE))
         _one(weights, "mouthClose", rng.uniform(0.5, 1.0))
     else:
         _one(weights, ("jawForward", "jawLeft", "jawRight")[kind], rng.uniform(0.4, 1.0))
 
 
-def _crooked_mouth(weights: Weights, rng: np.random.Generator) -> None:
+def _crooked_mouth(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     side = "Left" if rng.random() < 0.5 else "Right"
     _one(weights, f"mouth{side}", rng.uniform(0.4, 1.0))
     if rng.random() < 0.5:
         _one(weights, f"mouthSmile{side}", rng.uniform(0.3, 1.0))
 
 
-def _lips(weights: Weights, rng: np.random.Generator) -> None:
+def _lips(weights: ExpressionWeights, rng: np.random.Generator) -> None:
     """Rolled in, pressed, or stretched."""
     kind = rng.integers(3)
     if kind == 0:
@@ -248,7 +248,7 @@ def _lips(weights: Weights, rng: np.random.Generator) -> None:
         _both(weights, "mouthLowerDown", rng.uniform(0.2, 1.0), 0.2, rng)
 
 
-_ACTS: tuple[Callable[[Weights, np.random.Generator], None], ...] = (
+_ACTS: tuple[Callable[[ExpressionWeights, np.random.Generator], None], ...] = (
     _smile, _laugh, _open_mouth, _frown, _anger, _surprise, _raised_brow, _wink, _lids, _squint, _kiss, _puff, _tongue,
     _jaw, _crooked_mouth, _lips,
 )  # fmt: skip

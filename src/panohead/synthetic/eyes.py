@@ -78,7 +78,7 @@ def _eye_color(
 
 def lash_edges(
     coarse: Float[np.ndarray, "vertex 3"], skin: Float[np.ndarray, "point 3"]
-) -> list[tuple[int, Int[np.ndarray, "edge 2"]]]:
+) -> list[tuple[int, Int[np.ndarray, "_ 2"]]]:
     """Where lashes may stand: for each lid their number and the edges (coarse vertices, root first) of the helper
     meshes that lead away from the skin."""
     basis = head_basis()
@@ -97,7 +97,7 @@ def lash_edges(
 
 
 def eyelashes(
-    person: Person, coarse: Float[np.ndarray, "vertex 3"], lids: list[tuple[int, Int[np.ndarray, "edge 2"]]]
+    person: Person, coarse: Float[np.ndarray, "vertex 3"], lids: list[tuple[int, Int[np.ndarray, "_ 2"]]]
 ) -> Strands | None:
     """Lashes along the edges found by :func:`lash_edges`, which may come from another expression; None without any."""
     rng = person.stream("lashes")

@@ -49,7 +49,7 @@ class _Dressed:
     hidden: Bool[np.ndarray, "fine"]
     worn: list[Part]
     hair: list[Strands]
-    lids: list[tuple[int, Int[np.ndarray, "edge 2"]]]
+    lids: list[tuple[int, Int[np.ndarray, "_ 2"]]]
 
 
 def build_head(person: Person, framing: Framing = FIRST) -> SyntheticHead:

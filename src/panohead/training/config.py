@@ -1,4 +1,4 @@
-"""Every choice of a training run: one frozen dataclass, stored as JSON beside the run and in its checkpoints."""
+"""The configuration of a training run: one frozen dataclass, stored as JSON in the run's folder and checkpoints."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -7,7 +7,7 @@ from panohead.data.selection import SelectionConfig
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
-from panohead.stylegan.synthesis_layers import NoiseMode
+from panohead.randomness import NoiseMode
 from panohead.system.config_json import from_plain
 from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.losses import LossConfig
@@ -19,14 +19,15 @@ from panohead.training.warm_start.fit import WarmStartConfig
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What is done to a dataset before it is shown.
+    """Selection and preparation of a dataset's photos.
 
     Attributes:
-        selection: which photos, how often, mirrored or not. The official command mirrors and lists backs four times.
-        background: "white" puts the person on white by the mask, for generators without a background network.
+        selection: photos used, repetition and mirroring. The official command mirrors and lists photos of the back four
+            times (docs/reference.md 5.12 and 6.2).
+        background: "white" composites the person over white by the mask, for generators without a background network.
         camera_jitter: standard deviation of a fixed error added to every camera position, world units; an ablation.
-        broken_limit: so many unreadable pictures are skipped with a warning before the run stops.
-        cache: where decoded pictures are kept; "auto" takes the device's memory if they fit.
+        broken_limit: number of unreadable photos that are skipped with a warning before the run stops.
+        cache: memory that holds decoded photos; "auto" takes the device's if they fit.
         workers: processes that decode when nothing is cached.
     """
 
@@ -40,7 +41,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NumericsConfig:
-    """How numbers are computed; fp16 layers are settings of the networks (``num_fp16_resolutions``).
+    """Numeric settings; half-precision layers are settings of the networks (``num_fp16_resolutions``).
 
     Attributes:
         channels_last: memory layout of the discriminator and the 2-D layers of the generator.
@@ -59,25 +60,33 @@ class TrainConfig:
     """A training run. The defaults are the official first stage; :mod:`panohead.presets` has the others.
 
     Attributes:
-        density_regularizer: None for none (the official command).
-        augment: None for none (the original has none).
-        batch: photos a step, over all devices.
+        generator, discriminator: architectures of the networks.
+        data: selection and preparation of the photos.
+        loss: weights of the losses.
+        schedules: values that change during training.
+        generator_adam, discriminator_adam: settings of the optimizers and intervals of the lazy regularizers.
+        density_regularizer: density regularizer of the generator; None for none (the official command).
+        augment: augmentation of the discriminator's inputs; None for none (the original has none).
+        numerics: memory layout, compilation and TensorFloat-32.
+        batch: photos per step, over all devices.
         micro_batch: photos that are computed at once on one device (official: 4 on each of 8). Pose and background
-            swaps, minibatch statistics and the camera offset penalty see one micro-batch; the same numbers come out
-            however many devices share the micro-batches.
-        total_kimg: thousands of photos shown, at the end.
-        start_kimg: where counting starts (the second stage: 1000).
-        ema_half_life_kimg, ema_ramp_up: of the generator's running average; see :func:`panohead.training.ema.ema_beta`.
-        noise_mode: of the layers' pixel noise.
-        frozen_generator_kimg: so long at the start the generator rests, for a discriminator that meets a generator that
-            has been warm-started; 0 for the original's game.
-        frozen_discriminator: never step the discriminator: a control, not a way to train.
-        tick_kimg: between two lines of statistics.
-        state_ticks, snapshot_ticks, metric_ticks: so many ticks between two resumable states, snapshots (weights and
-            picture) and measurements.
-        metric_images: photos and heads compared by a measurement.
-        warm_start: multi-view warm start before the game; our addition, needs a dataset that knows its people.
-        seed: of weights, order and random numbers.
+            swaps, minibatch statistics and the camera offset penalty work within one micro-batch; the results are the
+            same however many devices share the micro-batches.
+        total_kimg: thousands of photos shown when the run ends, ``start_kimg`` included.
+        start_kimg: thousands of photos at which counting starts (the second stage: 1000).
+        ema_half_life_kimg, ema_ramp_up: half-life of the generator's moving average and its bound early in training;
+            see :func:`panohead.training.ema.ema_beta`.
+        noise_mode: pixel noise of the generator's layers.
+        frozen_generator_kimg: thousands of photos during which only the discriminator is trained at the start, so that
+            it can catch up with a warm-started generator; 0 for the original's training.
+        frozen_discriminator: never update the discriminator; a control experiment, not a way to train.
+        tick_kimg: thousands of photos between two lines of statistics (a tick).
+        state_ticks, snapshot_ticks, metric_ticks: ticks between two resumable states, two snapshots (weights and a grid
+            of images) and two measurements; 0 for none but at the end.
+        metric_images: number of photos, and of generated heads, that a measurement compares.
+        warm_start: multi-view warm start before adversarial training; our addition, needs a dataset with
+            ``people.jsonl``.
+        seed: seed of weights, order of photos and all random numbers.
     """
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -109,16 +118,16 @@ class TrainConfig:
 
     @property
     def start_nimg(self) -> int:
-        """Photos at which counting starts."""
+        """Number of photos at which counting starts."""
         return round(self.start_kimg * 1000)
 
     @property
     def resolution(self) -> int:
-        """Of the pictures, in pixels a side."""
+        """Output resolution of the generator, pixels per side."""
         return self.generator.superresolution.output_resolution
 
     def micro_batches(self, world_size: int) -> int:
-        """How many micro-batches each device computes in a step.
+        """Return the number of micro-batches that each device computes in a step.
 
         Raises:
             PanoHeadError: when the batch cannot be shared out evenly.
@@ -132,14 +141,14 @@ class TrainConfig:
         return self.batch // share
 
     def checked(self) -> "TrainConfig":
-        """Itself, if its parts fit together.
+        """Return this configuration if its parts fit together.
 
         Raises:
-            PanoHeadError: naming what does not.
+            PanoHeadError: naming the setting that does not fit.
         """
         if self.discriminator.resolution != self.resolution:
             raise PanoHeadError(
-                f"the discriminator judges {self.discriminator.resolution} pixels a side and the generator makes "
+                f"the discriminator takes {self.discriminator.resolution} pixels per side and the generator makes "
                 f"{self.resolution}; set discriminator.resolution={self.resolution}"
             )
         group = self.discriminator.mbstd_group_size
@@ -148,13 +157,15 @@ class TrainConfig:
                 f"micro-batches of {self.micro_batch} do not split into groups of {group} for minibatch statistics; "
                 "set discriminator.mbstd_group_size or --micro-batch"
             )
-        for name, least in (("tick_kimg", 0.0), ("total_kimg", self.start_kimg)):
-            # A comparison with NaN is false.
-            if not getattr(self, name) > least:
-                raise PanoHeadError(f"{name} is {getattr(self, name)}; it must be more than {least:g}")
+        for name, bound in (("tick_kimg", 0.0), ("total_kimg", self.start_kimg)):
+            # Not <=: a comparison with NaN is false.
+            if not getattr(self, name) > bound:
+                raise PanoHeadError(f"{name} is {getattr(self, name)}; it must be more than {bound:g}")
         self._check_intervals()
         if self.warm_start is not None and self.noise_mode != "const":
-            raise PanoHeadError("a warm start fits the layers' noise maps, which must stay; set noise_mode=const")
+            raise PanoHeadError(
+                "a warm start fits the layers' noise maps, which must stay constant; set noise_mode=const"
+            )
         return self
 
     def _check_intervals(self) -> None:
@@ -168,20 +179,20 @@ class TrainConfig:
 
 
 def with_settings(config: TrainConfig, settings: dict[str, Any]) -> TrainConfig:
-    """A copy with dotted settings replaced, for example ``{"loss.r1_gamma": 0.5}``.
+    """Return a copy with settings replaced by their dotted names, for example ``{"loss.r1_gamma": 0.5}``.
 
     Raises:
         PanoHeadError: naming a setting that does not exist or a value that it does not take.
     """
     plain = asdict(config)
     for name, value in settings.items():
-        *folders, last = name.split(".")
-        place = plain
-        for folder in folders:
-            place = place.get(folder) if isinstance(place, dict) else None  # type: ignore[assignment]
-        if not isinstance(place, dict) or last not in place:
+        *sections, last = name.split(".")
+        section = plain
+        for key in sections:
+            section = section.get(key) if isinstance(section, dict) else None  # type: ignore[assignment]
+        if not isinstance(section, dict) or last not in section:
             raise PanoHeadError(f"there is no setting {name!r}; --dry-run lists all of them")
-        place[last] = value
+        section[last] = value
     try:
         return from_plain(TrainConfig, plain)
     except (ValueError, TypeError) as error:

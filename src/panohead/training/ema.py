@@ -1,39 +1,42 @@
-"""The generator's running average, which is the one that gets used (facts section 5)."""
+"""Exponential moving average (EMA) of the generator, the network that is used in the end (docs/reference.md 5.10)."""
 
 import torch
 from torch import nn
 
 RAMP_UP = 0.05
-"""Share of the images seen so far that bounds the half-life while training is young."""
+"""Upper bound of the half-life as a fraction of the images shown so far; matters early in training."""
 
 
 def default_half_life_kimg(batch: int) -> float:
-    """The official half-life: 10 kimg at a batch of 32, in proportion to the batch."""
+    """Return the official half-life: 10 kimg at a batch of 32, in proportion to the batch."""
     return batch * 10 / 32
 
 
 def ema_beta(batch: int, nimg: float, *, half_life_kimg: float, ramp_up: float | None = RAMP_UP) -> float:
-    """How much of the old average a step of ``batch`` images keeps.
+    """Return the weight of the old average in a step of ``batch`` images: 0.5^(batch / half-life).
 
     Args:
-        nimg: images seen before this step.
+        batch: images per step, over all devices.
+        nimg: images shown before this step.
         half_life_kimg: thousands of images after which half of the average is new.
-        ramp_up: bounds the half-life by this share of ``nimg``; None (a resumed run of the original) does not.
+        ramp_up: bound of the half-life as a fraction of ``nimg``; None for no bound (a resumed run of the original).
     """
-    half_life = half_life_kimg * 1000
+    half_life = half_life_kimg * 1000  # images
     if ramp_up is not None:
         half_life = min(half_life, nimg * ramp_up)
+    # At nimg = 0 the half-life is 0 and beta must be 0, not a division by zero.
     return 0.5 ** (batch / max(half_life, 1e-8))
 
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, beta: float) -> None:
-    """Move the average's parameters toward the network's, in place; buffers (w_avg among them) are copied.
+    """Update the average's parameters, in place: beta average + (1 - beta) network. Buffers (w_avg too) are copied.
 
     Args:
-        beta: 1 leaves the average alone, 0 copies the network; see :func:`ema_beta`.
+        beta: weight of the old average, see :func:`ema_beta`; 1 keeps the average, 0 copies the network.
     """
+    # In this order beta = 1 returns the exact bits of the average and beta = 0 those of the network.
     for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
         mean.copy_(parameter.lerp(mean, beta))
-    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(buffer)
+    for own, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        own.copy_(buffer)

@@ -1,4 +1,4 @@
-"""What a run would need on this machine: a few steps on random pictures, measured, and the rest by proportion."""
+"""Estimate of a run's time and memory on this machine, extrapolated from a few measured steps on random images."""
 
 import time
 from dataclasses import dataclass, replace
@@ -15,17 +15,21 @@ from panohead.training.run.running_means import RunningMeans
 from panohead.training.step import StepState, TrainingStep
 
 STEPS_MEASURED = 2
+"""Number of timed steps without R1; the fastest counts."""
 CAMERAS = 16
+"""Number of different cameras among the random photos."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Measured on one device with one micro-batch a step.
+    """Measurements on one device with one micro-batch per step.
 
     Attributes:
-        generator_parameters, discriminator_parameters: numbers that are trained.
-        seconds_per_image: of the whole step, R1's share included.
-        peak_memory_gb: of this process.
+        config: the configuration that was measured.
+        device: the device's name.
+        generator_parameters, discriminator_parameters: number of trained parameters.
+        seconds_per_image: duration of a whole step, R1's share included, divided by its images.
+        peak_memory_gb: peak memory of this process on the device.
     """
 
     config: TrainConfig
@@ -37,12 +41,12 @@ class Estimate:
 
     @property
     def hours(self) -> float:
-        """For the whole run on one such device, the warm start not counted."""
+        """Duration of the whole run on one such device, without the warm start."""
         images = (self.config.total_kimg - self.config.start_kimg) * 1000
         return images * self.seconds_per_image / 3600
 
     def lines(self) -> list[str]:
-        """For a person to read."""
+        """Return the estimate as lines of text."""
         config = self.config
         kimg = config.total_kimg - config.start_kimg
         return [
@@ -55,7 +59,7 @@ class Estimate:
 
 
 class RandomPhotos:
-    """Stands in for a dataset: noise seen from random sides."""
+    """A substitute for a dataset: noise images with cameras around the head."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         rng = torch.Generator().manual_seed(0)
@@ -66,42 +70,43 @@ class RandomPhotos:
         self.photos = RealBatch(image, (image[:, :1] > 0).float(), self.random_labels(config.micro_batch, None))
 
     def random_labels(self, count: int, generator: torch.Generator | None) -> torch.Tensor:
-        """Cameras of random photos."""
+        """Return cameras of random photos, "count 25"."""
         chosen = torch.randint(CAMERAS, (count,), device=self._labels.device, generator=generator)
         return self._labels[chosen]
 
 
 def estimate(config: TrainConfig, *, device: str | None = None) -> Estimate:
-    """Run a warm-up step and a few measured ones with one micro-batch on one device.
+    """Measure a few steps with one micro-batch on one device, after a warm-up step.
 
     Raises:
         PanoHeadError: when the parts of the configuration do not fit together.
     """
-    where = choose_device(device)
+    own_device = choose_device(device)
+    # One micro-batch per step: gradient accumulation takes about the same time per image.
     one = replace(config, batch=config.micro_batch, frozen_generator_kimg=0.0).checked()
     set_precision(one.numerics)
-    networks = make_networks(one, where)
-    data = RandomPhotos(one, where)
-    ranks = Ranks(rank=0, world_size=1, local_rank=0, device=where)
+    networks = make_networks(one, own_device)
+    data = RandomPhotos(one, own_device)
+    ranks = Ranks(rank=0, world_size=1, local_rank=0, device=own_device)
     interval = one.discriminator_adam.interval or 1
 
     def seconds(number: int) -> float:
         began = time.perf_counter()
         state = StepState(one.start_nimg, number)
         TrainingStep(one, networks, data, ranks, RunningMeans(), state, data.photos).run()
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
+        if own_device.type == "cuda":
+            torch.cuda.synchronize(own_device)
         return time.perf_counter() - began
 
     seconds(0)
-    # The lazy penalty falls on step 0 of every interval: weigh it as often as it comes.
+    # R1 runs in one step of every interval: its extra time is divided by the interval.
     with_r1 = seconds(interval)
     without = min(seconds(interval + 1 + i) for i in range(STEPS_MEASURED))
     per_step = without + max(with_r1 - without, 0.0) / interval
     generator, discriminator = (
         sum(p.numel() for p in network.parameters()) for network in (networks.generator, networks.discriminator)
     )
-    return Estimate(config, str(where), generator, discriminator, per_step / one.batch, peak_memory_gb(where))
+    return Estimate(config, str(own_device), generator, discriminator, per_step / one.batch, peak_memory_gb(own_device))
 
 
 def _duration(hours: float) -> str:

@@ -1,4 +1,4 @@
-"""From a dataset and a configuration to a run: devices, data, warm start, loop."""
+"""Start and resumption of training runs: devices, data, networks, warm start, loop."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,24 +17,30 @@ from panohead.training.run.log import showing
 from panohead.training.warm_start_stage import warm_start
 
 
-def launch(
+def train(
     config: TrainConfig, data: Path, run: Path, *, initial: Path | None = None, device: str | None = None, quiet: bool
 ) -> bool:
-    """Start a run and train it. Returns whether it reached its end (False: it was asked to stop).
+    """Start a new run and train it to its end; also one process of several under ``torchrun``.
 
     Args:
-        data, run: folders of the dataset and of the new run.
+        config: the configuration; see :mod:`panohead.presets`.
+        data: folder of the dataset.
+        run: folder of the new run.
         initial: checkpoint to start from, instead of a warm start.
-        device: None for a GPU where there is one.
+        device: "cpu", "cuda", "cuda:1" or "mps"; None for a GPU where there is one.
+        quiet: print no progress.
+
+    Returns:
+        False when the run was asked to stop before its end; its state is saved then.
 
     Raises:
-        PanoHeadError: when something given cannot be used; nothing is written then.
+        PanoHeadError: when an argument cannot be used; nothing is written then.
     """
     if initial is not None and not initial.is_file():
         raise PanoHeadError(f"there is no checkpoint {initial}; give a .safetensors file with --init")
     if initial is None and config.start_kimg > 0:
         raise PanoHeadError(
-            f"this run counts on from {config.start_kimg:g} kimg: give the checkpoint it goes on from with --init"
+            f"this run starts counting at {config.start_kimg:g} kimg; give the checkpoint that it continues with --init"
         )
     with join_ranks(device) as ranks:
         config.micro_batches(ranks.world_size)
@@ -44,17 +50,23 @@ def launch(
         return _train(config, loader, data, run, ranks, initial=initial, quiet=quiet)
 
 
-def launch_again(
+def resume(
     run: Path, *, data: Path | None = None, total_kimg: float | None = None, device: str | None = None, quiet: bool
 ) -> bool:
-    """Continue a run exactly from its newest whole state. Returns whether it reached its end.
+    """Resume a run exactly from its newest complete state and train it to its end.
 
     Args:
-        data: where the dataset lies now, if it has moved; the run remembers it.
-        total_kimg: another length than it was started with; the run remembers it.
+        run: folder of the run.
+        data: new folder of the dataset, if it has moved; stored in the run.
+        total_kimg: new length of the run, thousands of photos; stored in the run.
+        device: "cpu", "cuda", "cuda:1" or "mps"; None for a GPU where there is one.
+        quiet: print no progress.
+
+    Returns:
+        False when the run was asked to stop before its end; its state is saved then.
 
     Raises:
-        PanoHeadError: when the run cannot be continued so; it stays as it is then.
+        PanoHeadError: when the run cannot be resumed so; it is not changed then.
     """
     known = read_run(run)
     config, data = known.config, data or known.data
@@ -70,8 +82,8 @@ def launch_again(
         loader = open_loader(config, data, ranks, nimg=start, quiet=quiet)
         if known.labels_sha256 not in (None, loader.dataset.labels_sha256()):
             raise PanoHeadError(
-                f"{data} is not the dataset of {run}: its photos have other labels; give the one it was begun with, or "
-                "start a new run from its weights with --init"
+                f"{data} is not the dataset of {run}: its photos have other labels; give the one it was started with, "
+                "or start a new run from its weights with --init"
             )
         if ranks.is_first and (config, data) != (known.config, known.data):
             write_run(run, replace(known, config=config, data=data))
@@ -80,7 +92,14 @@ def launch_again(
 
 
 def open_loader(config: TrainConfig, data: Path, ranks: Ranks, *, nimg: int | None = None, quiet: bool) -> PhotoLoader:
-    """This device's share of the photos, in the order of the run, from the ``nimg``-th on."""
+    """Open this device's share of the photos, in the order of the run.
+
+    Args:
+        nimg: images shown before, ``config.start_nimg`` included; None for the start of the run.
+
+    Raises:
+        PanoHeadError: when the dataset cannot be used.
+    """
     settings = config.data
     dataset = open_dataset(
         data,
@@ -107,10 +126,10 @@ def open_loader(config: TrainConfig, data: Path, ranks: Ranks, *, nimg: int | No
 
 
 def _require_same_state(nimg: int, ranks: Ranks) -> None:
-    """Machines that do not share the run's folder would each go on from elsewhere."""
+    """Raise PanoHeadError unless all processes found the same state: machines must share the run's folder."""
     if average({"nimg": float(nimg)}, ranks)["nimg"] != nimg:
         raise PanoHeadError(
-            "the processes find different states of the run; its folder must lie where all machines see it"
+            "the processes find different states of the run; put its folder where all machines can read it"
         )
 
 

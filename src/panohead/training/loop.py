@@ -1,4 +1,7 @@
-"""The training loop: one for CPU, one GPU, many GPUs and many machines."""
+"""The training loop of a run: steps, statistics, evaluation, resumable states; the same on one device and on many.
+
+A tick is ``tick_kimg`` thousand images; statistics, snapshots, evaluations and states are written at ticks.
+"""
 
 import statistics
 import time
@@ -7,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+
+from torch import Tensor
 
 from panohead.data.loader import PhotoLoader
 from panohead.system.peak_memory import peak_memory_gb
@@ -25,16 +30,19 @@ from panohead.training.run.snapshots import DistanceMeter, save_grid, save_snaps
 from panohead.training.step import StepState, TrainingStep
 
 SHOW_EVERY_S = 0.5
-"""Between two movements of the progress line."""
+"""Minimum seconds between two updates of the progress line."""
 
 
 class Training:
-    """A run in progress on one device; :meth:`run` takes it to its end.
+    """A run in progress on one device; :meth:`run` trains to its end.
 
     Args:
-        folder: of the run, see :mod:`panohead.training.run.folder`.
-        players: as they start; their weights become equal on all devices.
-        loaded: the state to continue from.
+        config: the configuration of the run.
+        loader: this device's share of the photos, in the order of the run.
+        folder: the run's folder, see :mod:`panohead.training.run.folder`.
+        ranks: this process among those of the run.
+        networks: the networks at the start; their weights become equal on all devices.
+        loaded: the state to resume from.
         quiet: no progress line.
 
     Raises:
@@ -59,16 +67,23 @@ class Training:
         self.augment = AdaptiveProbability(config.augment) if config.augment is not None else None
         self.running_means = RunningMeans()
         self.warnings: list[str] = []
-        self._paces: deque[float] = deque(maxlen=50)
-        self._shown = 0.0
+        self._step_rates: deque[float] = deque(maxlen=50)  # images per second of the last steps
+        self._progress_shown_at = 0.0
         if loaded is not None:
-            self._restore(loaded)
+            self._load_state(loaded)
         for network in (networks.generator, networks.discriminator, networks.generator_ema):
             broadcast_module(network, ranks)
         self.meter = DistanceMeter(config, loader)
 
     def run(self) -> bool:
-        """Train to the end. Returns False when it was asked to stop before; the state is saved either way."""
+        """Train to the end.
+
+        Returns:
+            False when the run was asked to stop before its end; its state is saved then.
+
+        Raises:
+            PanoHeadError: when a loss is not finite, another rank is lost, or a file cannot be written.
+        """
         total, nimg = self.config.total_kimg, self.progress.nimg
         # Only the first device writes.
         log_or_not = (
@@ -80,43 +95,41 @@ class Training:
             for warning in self.warnings:
                 if log is not None:
                     log.note(warning)
+            # The untrained (or warm-started) generator is the first point of every curve.
             if self.progress.step == 0:
                 self._log_and_evaluate(log, {})
-            for photos in self._photos():
+            for photos in self._real_batches():
                 if self.finished:
                     break
-                self._advance(photos, log)
+                ticks = self._ticks_passed()
+                self._train_step(photos)
+                self._show_progress(log)
+                if self._ticks_passed() != ticks or self.finished:
+                    self._log_and_evaluate(log, self._statistics())
+                    if self._due(self.config.state_ticks):
+                        self._save_state()
                 if request.agreed(self.ranks) and not self.finished:
-                    self._save()
+                    self._save_state()
                     break
         return self.finished
 
     @property
     def finished(self) -> bool:
-        """Whether all photos have been shown."""
+        """True when all images of the run have been shown."""
         return self.progress.nimg >= round(self.config.total_kimg * 1000)
 
     @property
     def images_per_second(self) -> float:
-        """The median of the last steps; 0 before the first."""
-        return statistics.median(self._paces) if self._paces else 0.0
+        """Median speed of the last 50 steps, over all devices; 0 before the first step."""
+        return statistics.median(self._step_rates) if self._step_rates else 0.0
 
-    def _advance(self, photos: RealBatch, log: RunLog | None) -> None:
-        """One step, and what is due after it."""
-        ticks = self._ticks()
-        self._step(photos)
-        if log is not None and time.monotonic() - self._shown > SHOW_EVERY_S:
-            # Reading the losses waits for the device, hence not at every step.
-            log.progress(self.progress.nimg / 1000, self.running_means.means(), self.images_per_second)
-            self._shown = time.monotonic()
-        if self._ticks() != ticks or self.finished:
-            self._tick(log)
-
-    def _photos(self) -> Iterator[RealBatch]:
+    def _real_batches(self) -> Iterator[RealBatch]:
         for batch in self.loader:
             yield RealBatch.from_uint8(batch.image, batch.mask, batch.label)
 
-    def _step(self, photos: RealBatch) -> None:
+    def _train_step(self, photos: RealBatch) -> None:
+        """Update both networks, their moving average and the augmentation probability with one batch of photos."""
+        # Checking losses for NaN waits for the device in every micro-batch, so this times nearly the whole step.
         began = time.monotonic()
         probability = self.augment.probability if self.augment is not None else 0.0
         state = StepState(self.progress.nimg, self.progress.step, probability)
@@ -125,56 +138,63 @@ class Training:
         self.progress.nimg += self.config.batch
         self.progress.step += 1
         if self.augment is not None:
-            self._adapt(self.augment, step)
-        spent = time.monotonic() - began
-        self.progress.seconds += spent
-        self._paces.append(self.config.batch / spent)
+            self._update_augmentation(self.augment, step.real_logits)
+        elapsed = time.monotonic() - began
+        self.progress.seconds += elapsed
+        self._step_rates.append(self.config.batch / elapsed)
 
-    def _adapt(self, augment: AdaptiveProbability, step: TrainingStep) -> None:
-        """Move the augmentation probability by what the discriminator said of photos (ADA)."""
-        for logits in step.logits_real:
+    def _update_augmentation(self, augment: AdaptiveProbability, real_logits: list[Tensor]) -> None:
+        """Adapt the augmentation probability to the discriminator's logits for photos (StyleGAN2-ADA 3)."""
+        for logits in real_logits:
             augment.observe(logits)
         if self.progress.step % augment.config.interval == 0:
-            augment.update(self.config.batch, **self._signs(augment))
+            augment.update(self.config.batch, **self._averaged_signs(augment))
 
-    def _signs(self, augment: AdaptiveProbability) -> dict[str, float]:
-        """What all devices have observed, as means over them: the rule needs the ratio only."""
+    def _averaged_signs(self, augment: AdaptiveProbability) -> dict[str, float]:
+        """Return what all devices have observed, as means over them: the rule needs their ratio only."""
         return average(dict(zip(("sign_sum", "count"), augment.sums(), strict=True)), self.ranks)
 
-    def _ticks(self) -> int:
-        """Ticks passed since the start of the run."""
+    def _ticks_passed(self) -> int:
+        """Return the number of whole ticks since the start of the run."""
         return int((self.progress.nimg - self.config.start_kimg * 1000) // (self.config.tick_kimg * 1000))
 
     def _due(self, ticks: int) -> bool:
-        return self.finished or (ticks > 0 and self._ticks() % ticks == 0)
+        """Return True at every ``ticks``-th tick (none for 0) and at the end of the run."""
+        return self.finished or (ticks > 0 and self._ticks_passed() % ticks == 0)
 
-    def _tick(self, log: RunLog | None) -> None:
-        """One line of statistics, and a state, a snapshot, a measurement when they are due."""
+    def _show_progress(self, log: RunLog | None) -> None:
+        # Reading the losses waits for the device, hence not at every step.
+        if log is not None and time.monotonic() - self._progress_shown_at > SHOW_EVERY_S:
+            log.progress(self.progress.nimg / 1000, self.running_means.means(), self.images_per_second)
+            self._progress_shown_at = time.monotonic()
+
+    def _statistics(self) -> dict[str, float | int | None]:
+        """Return the record of a tick: progress, means of losses over all devices, scheduled values, memory."""
         scheduled = self.config.schedules.at(self.progress.nimg)
-        figures = average(self.running_means.take(), self.ranks)
-        record: dict[str, float | int | None] = {
+        means = average(self.running_means.take(), self.ranks)
+        return {
             **asdict(self.progress),
             "kimg": self.progress.nimg / 1000,
             "images_per_second": self.images_per_second,
-            **figures,
+            **means,
             **asdict(scheduled),
             "augment_probability": self.augment.probability if self.augment is not None else None,
             "peak_memory_gb": peak_memory_gb(self.ranks.device),
         }
-        self._log_and_evaluate(log, record)
-        if self._due(self.config.state_ticks):
-            self._save()
 
     def _log_and_evaluate(self, log: RunLog | None, record: dict[str, float | int | None]) -> None:
-        """On the first device: measure, draw, log."""
+        """Write the record, with a distance to the photos and a snapshot where due; on the first device only."""
         if log is None:
             return
-        # The average is used with the rays that it has been trained with.
-        rays, shown = self.config.schedules.at(self.progress.nimg).neural_resolution, self.networks.generator_ema
-        shown.config = replace(shown.config, neural_rendering_resolution=rays)
+        # The moving average is used with as many rays as it was trained with (PanoHead's second stage changes them).
+        rays, generator_ema = (
+            self.config.schedules.at(self.progress.nimg).neural_resolution,
+            self.networks.generator_ema,
+        )
+        generator_ema.config = replace(generator_ema.config, neural_rendering_resolution=rays)
         record = {"nimg": self.progress.nimg, "kimg": self.progress.nimg / 1000, **record}
         if self._due(self.config.metric_ticks):
-            record |= self.meter.figures(self.networks.generator_ema)
+            record |= self.meter.figures(generator_ema)
         if self._due(self.config.snapshot_ticks):
             if self.progress.step > 0:
                 save_snapshot(self.folder, self.networks, self.config, self.progress.nimg, record)
@@ -183,15 +203,16 @@ class Training:
         log.tick(record)
         write_report(self.folder)
 
-    def _save(self) -> None:
+    def _save_state(self) -> None:
         augment: dict[str, float] = {}
         if self.augment is not None:
-            augment = self.augment.state_dict() | self._signs(self.augment)
+            augment = self.augment.state_dict() | self._averaged_signs(self.augment)
         if self.ranks.is_first:
+            # The keys are a file format and keep their first names.
             state = {"players": pack(self.networks), "clock": asdict(self.progress), "augment": augment}
             save_state(self.folder, self.progress.nimg, state)
 
-    def _restore(self, loaded: LoadedState) -> None:
+    def _load_state(self, loaded: LoadedState) -> None:
         self.warnings += loaded.skipped
         unpack(self.networks, loaded.state["players"])
         self.progress = TrainingProgress(**loaded.state["clock"])

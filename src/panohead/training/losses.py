@@ -1,10 +1,11 @@
-"""The adversarial game (paper section 3.2; facts section 5): generator, discriminator and R1 penalty.
+"""The GAN objective: non-saturating logistic losses and R1 (PanoHead 3.1 and 3.2; docs/reference.md 5.3 to 5.6).
 
-Everything here computes; nothing calls ``backward``, steps an optimiser or remembers. Networks are expected in training
-mode. Quirks of the original that change numbers are kept and marked "kept".
+A loss takes logits; :func:`render_heads`, :func:`fake_inputs` and :func:`real_inputs` make what the discriminator takes
+logits of. :mod:`panohead.training.step` puts them together. Everything here computes; nothing calls ``backward``, steps
+an optimizer or holds a state. Networks are expected in training mode. Peculiarities that change numbers are introduced
+by "Matches the official code:".
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,26 +13,27 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from panohead.geometry.camera import translate_label
+from panohead.geometry.camera import Camera, translate_label
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator, Rendering
+from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.ops.resample import fir_filter
 from panohead.ops.resize import ResizeMode, filtered_resizing, gaussian_blur
 from panohead.training.conditioning import LossRandomness, background_ws, conditioning_label
-from panohead.training.regularizers import camera_offset_penalty
 from panohead.training.schedules import Scheduled
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Weights of the game. The defaults are the official first stage.
+    """Weights of the losses. The defaults are those of the official first stage (docs/reference.md 5.12).
 
     Attributes:
-        r1_gamma: of the R1 penalty on picture and raw picture.
-        r1_gamma_mask: of the R1 penalty on the mask.
-        camera_offset_weight: of the camera's self-adaptation (official: trans_reg).
-        background_swap_probability: that a head stands before its neighbour's background (official: bcg_reg_prob).
-        resize_mode: how real pictures and masks are brought to the neural resolution.
+        r1_gamma: weight of the R1 penalty on image and raw image.
+        r1_gamma_mask: weight of the R1 penalty on the mask.
+        camera_offset_weight: weight of the camera offset penalty (official: trans_reg).
+        background_swap_probability: probability that a sample gets the background of its neighbor in the batch
+            (official: bcg_reg_prob).
+        resize_mode: filter that brings real images and masks to the neural resolution.
     """
 
     r1_gamma: float = 1.0
@@ -43,12 +45,12 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class RealBatch:
-    """Real photos at the picture's size.
+    """Photos of a batch at the generator's output resolution.
 
     Attributes:
-        image: [-1, 1].
-        mask: foreground weight, [0, 1].
-        label: cameras.
+        image: colors, [-1, 1].
+        mask: foreground weights, [0, 1].
+        label: cameras as labels of 25 numbers.
     """
 
     image: Float[Tensor, "batch 3 height width"]
@@ -61,13 +63,13 @@ class RealBatch:
         mask: UInt8[Tensor, "batch 1 height width"],
         label: Float[Tensor, "batch 25"],
     ) -> "RealBatch":
-        """What the dataset holds, in the networks' ranges: x / 127.5 - 1 and x / 255."""
-        return RealBatch(image.float() / 127.5 - 1, mask.float() / 255, label)
+        """Convert the dataset's bytes to the networks' ranges: x / 127.5 - 1 and x / 255 (docs/reference.md 5.1)."""
+        return RealBatch(image_from_uint8(image), mask_from_uint8(mask), label)
 
 
 @dataclass(frozen=True)
 class DiscriminatorInput:
-    """What the discriminator is shown: picture and raw picture about [-1, 1], mask about [0, 1], cameras."""
+    """Inputs of the tri-discriminator: image and raw image about [-1, 1], mask about [0, 1], cameras (PanoHead 3.2)."""
 
     image: Float[Tensor, "batch 3 out_height out_width"]
     image_raw: Float[Tensor, "batch 3 height width"]
@@ -75,44 +77,21 @@ class DiscriminatorInput:
     label: Float[Tensor, "batch 25"]
 
     def logits(self, discriminator: Discriminator) -> Float[Tensor, "batch 1"]:
-        """The discriminator's logits; larger is more real."""
+        """Return the discriminator's logits; larger is more real."""
         return discriminator(self.image, self.image_raw, self.mask, self.label)
 
 
-Augment = Callable[[DiscriminatorInput], DiscriminatorInput]
-"""What is done to pictures just before they are judged (ADA); labels stay."""
-
-
-def no_augmentation(batch: DiscriminatorInput) -> DiscriminatorInput:
-    """No augmentation."""
-    return batch
-
-
 @dataclass(frozen=True)
-class GeneratorLoss:
-    """``loss`` is what is minimised, the rest is for reports; ``adversarial`` is per sample, the penalty unweighted."""
+class R1Penalty:
+    """Gradient penalty at real inputs.
+
+    Attributes:
+        loss: mean over the samples of both parts, each times half its gamma.
+        image_penalty: squared norms of the gradient in image and raw image, without gamma.
+        mask_penalty: squared norms of the gradient in the mask, without gamma.
+    """
 
     loss: Float[Tensor, ""]
-    logits: Float[Tensor, "batch 1"]
-    adversarial: Float[Tensor, "batch 1"]
-    camera_offset_penalty: Float[Tensor, ""]
-
-
-@dataclass(frozen=True)
-class DiscriminatorLoss:
-    """One half of the discriminator's loss; ``adversarial`` is per sample."""
-
-    loss: Float[Tensor, ""]
-    logits: Float[Tensor, "batch 1"]
-    adversarial: Float[Tensor, "batch 1"]
-
-
-@dataclass(frozen=True)
-class R1Loss:
-    """Gradient penalty. ``image_penalty`` and ``mask_penalty`` are squared norms per sample, without gamma."""
-
-    loss: Float[Tensor, ""]
-    logits: Float[Tensor, "batch 1"]
     image_penalty: Float[Tensor, " batch"]
     mask_penalty: Float[Tensor, " batch"]
 
@@ -127,35 +106,52 @@ def render_heads(
     *,
     update_w_avg: bool = False,
 ) -> tuple[Rendering, Float[Tensor, "batch 3"]]:
-    """Heads seen from ``label``, as training makes them, and the camera offsets they asked for.
+    """Render generated heads as training does (docs/reference.md 5.3).
 
-    Mapping is conditioned on swapped labels; the camera's self-adaptation on the true ones.
+    Mapping is conditioned on swapped labels, the camera's self-adaptation on the true ones (PanoHead 3.4).
+
+    Args:
+        z: latent codes, standard normal.
+        label: cameras of random items of the dataset; they render, and the conditioning ones are drawn among them.
+        scheduled: neural resolution, swap probability and density noise of the step.
+        randomness: all random numbers of the rendering.
+        update_w_avg: move the running means of w (both mapping networks); the discriminator step does.
+
+    Returns:
+        The rendering, image in about [-1, 1], and the predicted camera offsets in world units.
     """
-    swap = randomness.uniform(randomness.pose_swap, (len(z),), z)
+    swap = randomness.uniform(randomness.pose_swap, (len(z),), z)  # batch
+    # Generator pose conditioning (EG3D 4.4): w must not reveal the camera that renders.
     ws = generator.mapping(
         z, conditioning_label(label, scheduled.pose_swap_probability, swap), update_w_avg=update_w_avg
     )
-    swap = randomness.uniform(randomness.background_swap, (len(z),), z)
+    # ws: batch num_ws w_dim
+    swap = randomness.uniform(randomness.background_swap, (len(z),), z)  # batch
     ws_background = background_ws(ws, config.background_swap_probability, swap)
+    # Camera self-adaptation (PanoHead 3.4): a translation in world units predicted from z and the unswapped camera.
     offset = generator.align_camera(z, label, update_w_avg=update_w_avg)
-    rendering = generator.synthesis(
+    rendering = generator.render_view(
+        generator.field(ws, randomness),
         ws,
-        translate_label(label, offset),
-        neural_rendering_resolution=scheduled.neural_resolution,
-        noise_mode=randomness.noise_mode,
-        ray_jitter=randomness.ray_jitter,
-        importance_u=randomness.importance_u,
+        Camera.from_label(translate_label(label, offset)),
+        resolution=scheduled.neural_resolution,
+        randomness=randomness,
         ws_background=ws_background,
         density_noise=scheduled.density_noise,
-        generator=randomness.generator,
     )
     return rendering, offset
 
 
 def fake_inputs(rendering: Rendering, label: Float[Tensor, "batch 25"], scheduled: Scheduled) -> DiscriminatorInput:
-    """Generated heads before the discriminator, with the cameras as asked for: neither swapped nor moved.
+    """Prepare generated heads for the discriminator, with their cameras neither swapped nor offset.
 
-    Kept: while the blur fades, the picture is blurred and the raw picture is not, though that of photos is.
+    Matches the official code: while the blur fades, the image is blurred and the raw image is not, though the raw image
+    of photos is (docs/reference.md 5.4).
+
+    Args:
+        rendering: output of :func:`render_heads`.
+        label: the cameras given to :func:`render_heads`.
+        scheduled: blur of the step.
     """
     return DiscriminatorInput(
         gaussian_blur(rendering.image, scheduled.blur_sigma), rendering.image_raw, rendering.mask, label
@@ -163,10 +159,17 @@ def fake_inputs(rendering: Rendering, label: Float[Tensor, "batch 25"], schedule
 
 
 def real_inputs(photos: RealBatch, scheduled: Scheduled, config: LossConfig) -> DiscriminatorInput:
-    """Photos before the discriminator: a raw picture and a mask at neural resolution, both pictures blurred.
+    """Prepare photos for the discriminator: raw image and mask at neural resolution, both images blurred.
 
-    Kept: picture and raw picture are blurred with the same sigma, each in its own pixels. Masks never are.
+    Matches the official code: image and raw image are blurred with the same sigma, each in its own pixels; masks never
+    are (docs/reference.md 5.4).
+
+    Args:
+        photos: photos at the generator's output resolution.
+        scheduled: neural resolution and blur of the step.
+        config: filter of the resizing.
     """
+    # The photo's counterparts of what the renderer makes: 3 and 1 channels of neural_resolution^2 rays.
     resample_filter = fir_filter().to(photos.image.device)
     raw, mask = (
         filtered_resizing(x, scheduled.neural_resolution, resample_filter=resample_filter, mode=config.resize_mode)
@@ -176,84 +179,43 @@ def real_inputs(photos: RealBatch, scheduled: Scheduled, config: LossConfig) -> 
     return DiscriminatorInput(gaussian_blur(photos.image, sigma), gaussian_blur(raw, sigma), mask, photos.label)
 
 
-def generator_loss(
-    generator: Generator,
-    discriminator: Discriminator,
-    z: Float[Tensor, "batch z_dim"],
-    label: Float[Tensor, "batch 25"],
-    scheduled: Scheduled,
-    config: LossConfig | None = None,
-    randomness: LossRandomness | None = None,
-    augment: Augment = no_augmentation,
-) -> GeneratorLoss:
-    """The generator's main loss: mean softplus(-D(fake)) plus the weighted camera offset penalty.
+def generator_loss(fake_logits: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+    """Return the generator's non-saturating loss per sample, softplus(-D(fake)) = -log sigmoid(D(fake))."""
+    return F.softplus(-fake_logits)
+
+
+def discriminator_fake_loss(fake_logits: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+    """Return the discriminator's loss per generated head, softplus(D(fake)) = -log(1 - sigmoid(D(fake)))."""
+    return F.softplus(fake_logits)
+
+
+def discriminator_real_loss(real_logits: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+    """Return the discriminator's loss per photo, softplus(-D(real)) = -log sigmoid(D(real))."""
+    return F.softplus(-real_logits)
+
+
+def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: LossConfig) -> R1Penalty:
+    """Compute R1: gamma / 2 times the squared gradient of the logit at real inputs (Mescheder et al. 2018, equation 9).
+
+    Run lazily: every k-th step, multiplied by k (official: 16; StyleGAN2 3.1), see
+    :mod:`panohead.training.optimizers`. Image, raw image and mask are separate leaves: no gradient flows from the raw
+    image into the image.
+    Matches the official code: while the blur fades, the gradient is taken at the *blurred* image. With augmentation it
+    is taken at the augmented one.
 
     Args:
-        z: standard normal.
-        label: cameras of random items of the dataset, which render; the conditioning ones are drawn among them.
-        draws: the random numbers; None draws all.
+        discriminator: the network; its parameters get the gradient of the penalty.
+        real: photos prepared by :func:`real_inputs`, augmented or not.
+        config: gammas.
     """
-    config, randomness = config or LossConfig(), randomness or LossRandomness()
-    rendering, offset = render_heads(generator, z, label, scheduled, config, randomness)
-    logits = augment(fake_inputs(rendering, label, scheduled)).logits(discriminator)
-    adversarial = F.softplus(-logits)
-    penalty = camera_offset_penalty(offset)
-    return GeneratorLoss(adversarial.mean() + config.camera_offset_weight * penalty, logits, adversarial, penalty)
-
-
-def discriminator_fake_loss(
-    generator: Generator,
-    discriminator: Discriminator,
-    z: Float[Tensor, "batch z_dim"],
-    label: Float[Tensor, "batch 25"],
-    scheduled: Scheduled,
-    config: LossConfig | None = None,
-    randomness: LossRandomness | None = None,
-    augment: Augment = no_augmentation,
-) -> DiscriminatorLoss:
-    """Mean softplus(D(fake)). This is the phase that moves the running means of w (both mapping networks)."""
-    config, randomness = config or LossConfig(), randomness or LossRandomness()
-    with torch.no_grad():
-        rendering, _ = render_heads(generator, z, label, scheduled, config, randomness, update_w_avg=True)
-        batch = augment(fake_inputs(rendering, label, scheduled))
-    logits = batch.logits(discriminator)
-    adversarial = F.softplus(logits)
-    return DiscriminatorLoss(adversarial.mean(), logits, adversarial)
-
-
-def discriminator_real_loss(
-    discriminator: Discriminator,
-    photos: RealBatch,
-    scheduled: Scheduled,
-    config: LossConfig | None = None,
-    augment: Augment = no_augmentation,
-) -> DiscriminatorLoss:
-    """Mean softplus(-D(real)). The original runs both halves of the loss back one after the other."""
-    logits = augment(real_inputs(photos, scheduled, config or LossConfig())).logits(discriminator)
-    adversarial = F.softplus(-logits)
-    return DiscriminatorLoss(adversarial.mean(), logits, adversarial)
-
-
-def r1_loss(
-    discriminator: Discriminator,
-    photos: RealBatch,
-    scheduled: Scheduled,
-    config: LossConfig | None = None,
-    augment: Augment = no_augmentation,
-) -> R1Loss:
-    """R1: gamma / 2 times the squared gradient of the logit at real photos (Mescheder et al. 2018), mean over samples.
-
-    Run lazily: every k-th step, multiplied by k (official: 16), see :mod:`panohead.training.optimizers`. Picture, raw
-    picture and mask are separate inputs: no gradient flows from the raw picture into the picture.
-    Kept: while the blur fades, the gradient is that at the *blurred* picture. Likewise at the augmented one.
-    """
-    config = config or LossConfig()
-    batch = augment(real_inputs(photos, scheduled, config))
-    image, raw, mask = inputs = [x.detach().requires_grad_() for x in (batch.image, batch.image_raw, batch.mask)]
-    logits = DiscriminatorInput(image, raw, mask, batch.label).logits(discriminator)
-    # Discriminators that do not look at the raw picture or the mask have no gradient there.
+    # Leaves: gradients are taken here, not at the photos before resizing, blur and augmentation.
+    image, raw, mask = inputs = [x.detach().requires_grad_() for x in (real.image, real.image_raw, real.mask)]
+    logits = DiscriminatorInput(image, raw, mask, real.label).logits(discriminator)
+    # The gradient of the sum holds every sample's own gradient; minibatch statistics mix in a little of the neighbors',
+    # as in the original. Discriminators without raw image or mask have no gradient there.
     gradients = torch.autograd.grad(logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True)
-    image_norm, raw_norm, mask_norm = (gradient.square().sum(dim=(1, 2, 3)) for gradient in gradients)
+    image_norm, raw_norm, mask_norm = (gradient.square().sum(dim=(1, 2, 3)) for gradient in gradients)  # each: batch
     image_penalty = image_norm + raw_norm
+    # Equation 9 with one gamma for the colors and one for the mask.
     penalty = config.r1_gamma / 2 * image_penalty + config.r1_gamma_mask / 2 * mask_norm
-    return R1Loss(penalty.mean(), logits, image_penalty, mask_norm)
+    return R1Penalty(penalty.mean(), image_penalty, mask_norm)

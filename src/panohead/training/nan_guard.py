@@ -1,4 +1,4 @@
-"""Where numbers stop being finite: a step is run once more, and every module, parameter and gradient is looked at."""
+"""Diagnosis of diverged training: a search of all modules, parameters and gradients for the first NaN or infinity."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,17 +11,19 @@ from torch.utils.hooks import RemovableHandle
 
 
 def find_nonfinite(networks: Mapping[str, nn.Module], run: Callable[[], Tensor]) -> str:
-    """The first thing in a step that is not finite, as a part of a sentence.
+    """Return the first part of a loss's computation that is not finite, as a part of a sentence.
 
     That is the first module whose output is not finite while its inputs are; if there is none, the first parameter
-    that is not finite; if there is none, the parameter whose gradient is the first to be so on the way back.
+    that is not finite; if there is none, the parameter whose gradient is the first not to be finite in the backward
+    pass.
 
     Args:
-        networks: by the names that the answer shall use.
-        run: computes the loss again. Its random numbers must be the same; gradients stored so far stay as they are.
+        networks: networks by the names that the sentence uses.
+        run: function that computes the loss again with the same random numbers. Stored gradients do not change.
 
-    Hooks are removed in the end, whatever happens.
+    All hooks are removed at the end, also after an error.
     """
+    # Gradients are needed for the backward pass, also where the caller has switched them off.
     found: list[str] = []
     with torch.enable_grad():
         with _watched_modules(networks, found):
@@ -33,11 +35,11 @@ def find_nonfinite(networks: Mapping[str, nn.Module], run: Callable[[], Tensor])
         return found[0]
     if not _finite(loss):
         return "a loss is not finite, though all parameters and the outputs of all modules are"
-    return "when the step is run once more everything is finite"
+    return "when the loss is computed once more everything is finite"
 
 
 def count_nonfinite_gradients(parameters: Iterable[nn.Parameter]) -> int:
-    """How many of the parameters have a gradient with NaN or infinity in it. Waits for the device once."""
+    """Count the parameters that have NaN or infinity in their gradient; waits for the device once."""
     gradients = [p.grad for p in parameters if p.grad is not None and p.grad.numel()]
     if not gradients:
         return 0
@@ -48,7 +50,7 @@ def count_nonfinite_gradients(parameters: Iterable[nn.Parameter]) -> int:
 
 @contextmanager
 def _watched_modules(networks: Mapping[str, nn.Module], found: list[str]) -> Iterator[None]:
-    """Inside, every call of a module is looked at; the first that makes bad out of good goes to ``found``."""
+    """Check every call of a module inside; the first with finite inputs and a non-finite output goes to ``found``."""
 
     def watch(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, keywords: Any, output: Any) -> None:
@@ -71,12 +73,12 @@ def _watched_modules(networks: Mapping[str, nn.Module], found: list[str]) -> Ite
 
 
 def _search_gradients(networks: Mapping[str, nn.Module], loss: Tensor, found: list[str]) -> None:
-    """The way back from the loss, with an eye on every parameter's gradient in the order in which they come."""
+    """Run the backward pass; the first parameter whose gradient is not finite goes to ``found``."""
 
     def watch(name: str) -> Callable[[Tensor], None]:
         def hook(gradient: Tensor) -> None:
             if not found and not _finite(gradient):
-                found.append(f"the gradient of {name} is the first that is not finite on the way back from the loss")
+                found.append(f"the gradient of {name} is the first that is not finite in the backward pass")
 
         return hook
 
@@ -85,7 +87,7 @@ def _search_gradients(networks: Mapping[str, nn.Module], loss: Tensor, found: li
         return
     handles = [p.register_hook(watch(name)) for name, p in wanted.items()]
     try:
-        # Not ``backward``: that would add to the gradients of the step that is being looked into.
+        # Not ``backward``: that would add to the gradients of the step under diagnosis.
         torch.autograd.grad(loss, list(wanted.values()), allow_unused=True)
     finally:
         for handle in handles:
@@ -98,7 +100,7 @@ def _parameters(networks: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Par
 
 
 def _finite(value: Any) -> bool:
-    """True when every floating number in a tensor, container or dataclass is finite; True for what holds none."""
+    """Return True when every float in a tensor, container or dataclass is finite; True for objects without floats."""
     if isinstance(value, Tensor):
         return not value.is_floating_point() or bool(value.detach().isfinite().all())
     if isinstance(value, Mapping):

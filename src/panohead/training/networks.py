@@ -1,4 +1,4 @@
-"""The two networks of a run, where they come from, and what of them is kept to resume."""
+"""The networks of a run: making them, starting from a checkpoint, and the part of a resumable state that holds them."""
 
 import copy
 from dataclasses import dataclass
@@ -15,19 +15,10 @@ from panohead.models.generator import Generator
 from panohead.training.config import NumericsConfig, TrainConfig
 from panohead.training.optimizers import make_adam
 
-_ATTRIBUTE_OF_KEY = {
-    "generator": "generator",
-    "discriminator": "discriminator",
-    "average": "generator_ema",
-    "generator_optimiser": "generator_optimizer",
-    "discriminator_optimiser": "discriminator_optimizer",
-}
-"""Keys in a run state and the attributes that they hold; the keys are a file format and keep their first names."""
-
 
 @dataclass
 class TrainingNetworks:
-    """Both networks, the generator's running average, and the optimisers."""
+    """Generator, discriminator, the generator's exponential moving average (EMA), and the optimizers."""
 
     generator: Generator
     discriminator: Discriminator
@@ -37,14 +28,18 @@ class TrainingNetworks:
 
 
 def set_precision(numerics: NumericsConfig) -> None:
-    """How this process multiplies matrices on a GPU: sums of half-precision products always in float32 (facts 5)."""
+    """Set how this process multiplies matrices on a GPU (docs/reference.md 5.14).
+
+    Sums of half-precision products are always in float32.
+    """
     matmul = torch.backends.cuda.matmul
     matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = numerics.tf32
     matmul.allow_fp16_reduced_precision_reduction = matmul.allow_bf16_reduced_precision_reduction = False
 
 
 def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks:
-    """Untrained networks on ``device``; the same weights for the same seed, whatever the device."""
+    """Make untrained networks on ``device``; the same seed gives the same weights on every device."""
+    # Made on the CPU with its random numbers, then moved; the global random state is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         generator = Generator(config.generator)
@@ -53,7 +48,7 @@ def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks
 
 
 def assemble(config: TrainConfig, generator: Generator, discriminator: Discriminator) -> TrainingNetworks:
-    """Players from networks: train mode, a running average that equals the generator, fresh optimisers."""
+    """Complete the two networks for training: train mode, an EMA equal to the generator, new optimizers."""
     memory = torch.channels_last if config.numerics.channels_last else torch.contiguous_format
     networks: tuple[nn.Module, ...] = (generator, discriminator)
     for network in networks:
@@ -65,54 +60,59 @@ def assemble(config: TrainConfig, generator: Generator, discriminator: Discrimin
     return TrainingNetworks(
         generator,
         discriminator,
-        _average_of(generator),
+        _copy_for_ema(generator),
         make_adam(generator.parameters(), config.generator_adam),
         make_adam(discriminator.parameters(), config.discriminator_adam),
     )
 
 
 def load_initial(networks: TrainingNetworks, file: Path) -> None:
-    """Start from the networks of a checkpoint: "G" (or "G_ema"), "G_ema" and "D" as far as it holds them.
+    """Load the networks of a checkpoint in place: "G" (or "G_ema"), "G_ema" and "D" as far as it holds them.
 
     Raises:
         PanoHeadError: naming the file, when a network does not fit the run's configuration.
     """
     loaded = load_checkpoint(file).networks
-    average = loaded.get("G_ema", loaded.get("G"))
-    generator = loaded.get("G", average)
-    if generator is None or average is None:
+    generator_ema = loaded.get("G_ema", loaded.get("G"))
+    generator = loaded.get("G", generator_ema)
+    if generator is None or generator_ema is None:
         raise PanoHeadError(f"{file} holds no generator to start from; give another --init")
     _copy(networks.generator, generator, file)
-    _copy(networks.generator_ema, average, file)
+    _copy(networks.generator_ema, generator_ema, file)
     if "D" in loaded:
         _copy(networks.discriminator, loaded["D"], file)
 
 
+# Keys of a state are a file format and keep their first names.
 def pack(networks: TrainingNetworks) -> dict[str, Any]:
-    """Everything that the next step depends on. First moments of Adam are left out where they have no memory."""
-    state = {key: getattr(networks, name).state_dict() for key, name in _ATTRIBUTE_OF_KEY.items()}
-    for key, name in _ATTRIBUTE_OF_KEY.items():
-        if name.endswith("_optimizer"):
-            state[key] = _without_first_moments(state[key])
-    return state
+    """Return the state of networks and optimizers. Adam's first moments are left out where beta1 is 0."""
+    return {
+        "generator": networks.generator.state_dict(),
+        "discriminator": networks.discriminator.state_dict(),
+        "average": networks.generator_ema.state_dict(),
+        "generator_optimiser": _without_first_moments(networks.generator_optimizer.state_dict()),
+        "discriminator_optimiser": _without_first_moments(networks.discriminator_optimizer.state_dict()),
+    }
 
 
 def unpack(networks: TrainingNetworks, state: dict[str, Any]) -> None:
-    """Continue exactly where :func:`pack` left off.
+    """Load what :func:`pack` returned, in place, so that training resumes exactly.
 
     Raises:
         PanoHeadError: when the state belongs to another configuration.
     """
     try:
-        for key, name in _ATTRIBUTE_OF_KEY.items():
-            optimizer = name.endswith("_optimizer")
-            getattr(networks, name).load_state_dict(_with_first_moments(state[key]) if optimizer else state[key])
+        networks.generator.load_state_dict(state["generator"])
+        networks.discriminator.load_state_dict(state["discriminator"])
+        networks.generator_ema.load_state_dict(state["average"])
+        networks.generator_optimizer.load_state_dict(_with_first_moments(state["generator_optimiser"]))
+        networks.discriminator_optimizer.load_state_dict(_with_first_moments(state["discriminator_optimiser"]))
     except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise PanoHeadError(f"the state does not fit the run's configuration ({reason}); start a new run") from error
 
 
-def _average_of(generator: Generator) -> Generator:
+def _copy_for_ema(generator: Generator) -> Generator:
     return copy.deepcopy(generator).eval().requires_grad_(False)
 
 
@@ -125,6 +125,7 @@ def _copy(target: nn.Module, source: nn.Module, file: Path) -> None:
 
 
 def _without_first_moments(state: dict[str, Any]) -> dict[str, Any]:
+    # With beta1 = 0 the first moment is the last gradient and has no influence on the next step.
     if any(group["betas"][0] != 0 for group in state["param_groups"]):
         return state
     slim = {

@@ -1,4 +1,4 @@
-"""How steps are taken: Adam for lazily regularised losses, and gradients that cannot ruin the weights (facts 5)."""
+"""Adam for lazily regularized losses, and removal of NaN and infinity from gradients (docs/reference.md 5.9)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,17 +9,23 @@ from torch import nn
 GENERATOR_LEARNING_RATE = 0.0025
 DISCRIMINATOR_LEARNING_RATE = 0.002
 GENERATOR_INTERVAL = 4
+"""Steps between two density regularizations."""
 DISCRIMINATOR_INTERVAL = 16
+"""Steps between two R1 regularizations."""
 MAX_GRADIENT = 1e5
+"""Replacement of infinite gradients."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdamConfig:
-    """Adam's settings. The defaults are the official ones of both players but for the learning rate.
+    """Settings of Adam. The defaults are the official ones of both networks; only the learning rate differs.
 
     Attributes:
-        interval: of lazy regularisation: the regulariser runs every so many steps, on its own and that much stronger,
-            with the same optimiser. None for a player without one.
+        learning_rate: learning rate before the correction for lazy regularization.
+        betas: decay rates of the moments, before that correction.
+        epsilon: term added to the denominator.
+        interval: steps between two lazy regularizations (StyleGAN2 3.1): the regularizer has an optimizer step of its
+            own, with the same optimizer, and its loss is multiplied by the interval. None for a network without one.
     """
 
     learning_rate: float
@@ -28,27 +34,28 @@ class AdamConfig:
     interval: int | None = None
 
     def per_step(self) -> tuple[float, tuple[float, float]]:
-        """Learning rate and betas that make ``interval`` + 1 steps do what ``interval`` steps did (StyleGAN2, B)."""
+        """Return learning rate and betas with which ``interval`` + 1 steps do what ``interval`` did (StyleGAN2, B)."""
         if self.interval is None:
             return self.learning_rate, self.betas
-        share = self.interval / (self.interval + 1)
-        return self.learning_rate * share, (self.betas[0] ** share, self.betas[1] ** share)
+        # The regularizer's own step every k steps makes k + 1 steps of k: rate and memory shrink by c = k / (k + 1).
+        c = self.interval / (self.interval + 1)
+        return self.learning_rate * c, (self.betas[0] ** c, self.betas[1] ** c)
 
 
 def generator_adam(*, density_regularized: bool = False) -> AdamConfig:
-    """The official generator's settings: lazy only where the density regulariser is on."""
+    """Return the official settings of the generator: an interval only where the density regularizer is on."""
     return AdamConfig(
         learning_rate=GENERATOR_LEARNING_RATE, interval=GENERATOR_INTERVAL if density_regularized else None
     )
 
 
 def discriminator_adam() -> AdamConfig:
-    """The official discriminator's settings: R1 every sixteenth step."""
+    """Return the official settings of the discriminator: R1 every sixteenth step."""
     return AdamConfig(learning_rate=DISCRIMINATOR_LEARNING_RATE, interval=DISCRIMINATOR_INTERVAL)
 
 
 def make_adam(parameters: Iterable[nn.Parameter], config: AdamConfig) -> torch.optim.Adam:
-    """The optimiser of one player, for its main loss and its regulariser alike."""
+    """Make the optimizer of one network, for its main loss and its regularizer alike."""
     learning_rate, betas = config.per_step()
     return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, eps=config.epsilon)
 
@@ -57,9 +64,10 @@ def make_adam(parameters: Iterable[nn.Parameter], config: AdamConfig) -> torch.o
 def sanitize_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace NaN by 0 and infinities by +-1e5 in every gradient, in place.
 
-    Its place is after averaging over devices and before the step.
-    Finite gradients stay as they are, however large: this is no clipping.
+    Call it after averaging over devices and before the optimizer's step. Finite gradients stay as they are, however
+    large: this is no clipping.
     """
+    # As in the official code: half-precision layers can overflow.
     for parameter in parameters:
         if parameter.grad is not None:
             torch.nan_to_num(parameter.grad, nan=0.0, posinf=MAX_GRADIENT, neginf=-MAX_GRADIENT, out=parameter.grad)

@@ -1,4 +1,4 @@
-"""What changes while training: pure functions of the images seen so far (facts section 5).
+"""Values that change during training, as pure functions of the images shown so far (docs/reference.md 5.2).
 
 ``nimg`` counts real images shown to the discriminator since the start of training, ``kimg`` thousands of them. The
 values travel to the losses as one :class:`Scheduled`; nothing is written into a config or a network.
@@ -7,17 +7,19 @@ values travel to the losses as one :class:`Scheduled`; nothing is written into a
 from dataclasses import dataclass
 
 BLUR_FADE_KIMG_AT_BATCH_32 = 200.0
+"""Official duration of the blur at a batch of 32, thousands of images."""
 
 
 @dataclass(frozen=True)
 class Scheduled:
-    """The values of one training step.
+    """Scheduled values of one training step.
 
     Attributes:
-        blur_sigma: of the blur on every image the discriminator sees, in pixels of that image; 0 for none.
+        blur_sigma: scale of the blur on the discriminator's images, in pixels of each image; 0 for none.
         density_noise: standard deviation of the noise on every rendered density.
-        pose_swap_probability: that a head is conditioned on another sample's camera; None hides the camera altogether.
-        neural_resolution: rays per side of the raw picture.
+        pose_swap_probability: probability that a sample is conditioned on its neighbor's camera; None to condition on
+            no camera at all.
+        neural_resolution: rays per side of the raw image.
     """
 
     blur_sigma: float
@@ -28,16 +30,17 @@ class Scheduled:
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """How the values of :class:`Scheduled` move. The defaults are the official first stage at batch 32.
+    """Schedules of the values of :class:`Scheduled`. The defaults are the official first stage at batch 32.
 
     Attributes:
-        blur_init_sigma: at the start, pixels. A resumed run of the original uses 0.
-        blur_fade_kimg: until the blur is gone; :func:`blur_fade_kimg` gives the original's for another batch.
-        density_noise_fade_kimg: until the density noise is gone; 0 for no noise at all.
-        pose_swap_probability: what the swap probability falls to from 1 (facts: gpc_reg_prob); None hides the camera.
-        pose_swap_fade_kimg: until it gets there; 0 for at once.
+        blur_init_sigma: scale of the blur at the start, pixels. A resumed run of the original uses 0.
+        blur_fade_kimg: duration of the blur; :func:`blur_fade_kimg` gives the original's for another batch.
+        density_noise_fade_kimg: duration of the density noise; 0 for no noise at all.
+        pose_swap_probability: final value of the swap probability, which falls from 1 (official: gpc_reg_prob); None to
+            condition on no camera.
+        pose_swap_fade_kimg: duration of that fall; 0 for the final value at once.
         neural_resolution_initial, neural_resolution_final: rays per side; None as final keeps the initial one.
-        neural_resolution_fade_kimg: until the final resolution is reached.
+        neural_resolution_fade_kimg: duration of the change of resolution.
     """
 
     blur_init_sigma: float = 10.0
@@ -50,9 +53,10 @@ class ScheduleConfig:
     neural_resolution_fade_kimg: float = 1000.0
 
     def at(self, nimg: float) -> Scheduled:
-        """The values after ``nimg`` images."""
+        """Return the values after ``nimg`` images."""
         return Scheduled(
             blur_sigma=self.blur_init_sigma * (1 - progress(nimg, self.blur_fade_kimg)),
+            # Standard deviation 1 at the start (docs/reference.md 3.6).
             density_noise=1 - progress(nimg, self.density_noise_fade_kimg),
             pose_swap_probability=pose_swap_probability(
                 nimg, final=self.pose_swap_probability, fade_kimg=self.pose_swap_fade_kimg
@@ -67,25 +71,38 @@ class ScheduleConfig:
 
 
 def progress(nimg: float, fade_kimg: float) -> float:
-    """How much of a fade is over: 0 at the start, 1 after ``fade_kimg`` thousand images, 1 at once for a fade of 0."""
+    """Return the elapsed fraction of a fade: 0 at the start, 1 after ``fade_kimg`` thousand images; 1 for no fade."""
     return min(nimg / (fade_kimg * 1e3), 1.0) if fade_kimg > 0 else 1.0
 
 
 def blur_fade_kimg(batch: int) -> float:
-    """How long the original blurs: 200 kimg at a batch of 32, in proportion to the batch."""
+    """Return the official duration of the blur: 200 kimg at a batch of 32, in proportion to the batch."""
     return BLUR_FADE_KIMG_AT_BATCH_32 * batch / 32
 
 
 def pose_swap_probability(nimg: float, *, final: float | None, fade_kimg: float) -> float | None:
-    """From 1 (a head never knows its camera) to ``final``, linearly; None stays None."""
+    """Return the swap probability: linear from 1 (never its own camera) to ``final``; None stays None.
+
+    Args:
+        nimg: images shown so far.
+        final: value at the end of the fade, [0, 1]; None to condition on no camera.
+        fade_kimg: duration of the fade, thousands of images.
+    """
     if final is None:
         return None
+    # 1 at the start: no sample is conditioned on its own camera.
     alpha = progress(nimg, fade_kimg)
     return (1 - alpha) + alpha * final
 
 
 def neural_resolution(nimg: float, *, initial: int, final: int | None, fade_kimg: float) -> int:
-    """Rays per side, from ``initial`` to ``final``, rounded half to even."""
+    """Return the rays per side: linear from ``initial`` to ``final``, rounded half to even.
+
+    Args:
+        nimg: images shown so far.
+        initial, final: rays per side at the start and at the end of the change; None keeps the initial value.
+        fade_kimg: duration of the change, thousands of images.
+    """
     if final is None:
         return initial
     alpha = progress(nimg, fade_kimg)

@@ -1,7 +1,8 @@
-"""One training step: the generator's move, then the discriminator's (paper section 3.2; facts section 5).
+"""One training step: generator, density regularization, discriminator, R1, moving average (docs/reference.md 5.9).
 
-Each move runs over the device's micro-batches, averages the gradients over micro-batches and devices, and steps the
-player's optimiser. The photos of a step are shared by all moves; latents and cameras of the heads are new for each.
+:class:`TrainingStep` reads in that order. Every update accumulates the gradients of this device's micro-batches,
+averages them over the devices and steps the network's optimizer. The photos of a step are shared by all its updates;
+latent codes and cameras of generated heads are drawn anew for each.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
@@ -18,26 +20,33 @@ from panohead.training.config import TrainConfig
 from panohead.training.distributed.ranks import Ranks, average_gradients
 from panohead.training.ema import ema_beta, update_ema
 from panohead.training.losses import (
-    Augment,
     DiscriminatorInput,
     RealBatch,
     discriminator_fake_loss,
     discriminator_real_loss,
+    fake_inputs,
     generator_loss,
-    no_augmentation,
-    r1_loss,
+    r1_penalty,
+    real_inputs,
+    render_heads,
 )
 from panohead.training.nan_guard import find_nonfinite
 from panohead.training.networks import TrainingNetworks
 from panohead.training.optimizers import sanitize_gradients
 from panohead.training.randomness import Purpose, seeded
-from panohead.training.regularizers import density_penalty
+from panohead.training.regularizers import camera_offset_penalty, density_penalty
 from panohead.training.run.running_means import RunningMeans
 
 
 @dataclass(frozen=True)
 class StepState:
-    """Where in the run a step is: images shown before it, its number, and the augmentation probability."""
+    """Position of a step in the run.
+
+    Attributes:
+        nimg: real images shown before the step.
+        step: number of the step, from 0.
+        augment_probability: probability of each augmentation, [0, 1].
+    """
 
     nimg: int
     step: int
@@ -46,14 +55,17 @@ class StepState:
 
 @runtime_checkable
 class LabelSource(Protocol):
-    """Where the cameras of generated heads come from: a loader of photos."""
+    """A source of cameras for generated heads: a loader of photos."""
 
     def random_labels(self, count: int, generator: torch.Generator) -> Tensor:
-        """``count`` cameras of random photos, "count 25"."""
+        """Return the cameras of ``count`` random photos, "count 25"."""
 
 
 class TrainingStep:
-    """The moves of one step. Everything random comes from the moment and the number of the micro-batch."""
+    """One step of training both networks.
+
+    All random numbers follow from the run's seed, the number of the step and the number of the micro-batch.
+    """
 
     def __init__(
         self,
@@ -69,10 +81,15 @@ class TrainingStep:
         self.running_means, self.state, self.photos = running_means, state, photos
         self.scheduled = config.schedules.at(state.nimg)
         self.rounds = config.micro_batches(ranks.world_size)
-        self.logits_real: list[Tensor] = []
+        self.real_logits: list[Tensor] = []
 
     def run(self) -> None:
-        """All moves due now, then the running average."""
+        """Run all updates that are due, then update the generator's moving average.
+
+        Raises:
+            PanoHeadError: when a loss is not finite.
+        """
+        # While the generator is frozen only the discriminator learns (our addition, for warm-started generators).
         if self.state.nimg >= (self.config.start_kimg + self.config.frozen_generator_kimg) * 1000:
             self.generator_step()
             if self.config.density_regularizer is not None and self._due(self.config.generator_adam.interval):
@@ -83,160 +100,101 @@ class TrainingStep:
         self._update_ema()
 
     def generator_step(self) -> None:
-        """Make heads that the discriminator takes for photos."""
-        generator, discriminator = self.networks.generator, self.networks.discriminator
+        """Update the generator so that the discriminator takes its heads for photos (PanoHead 3.1)."""
+        self._train_generator()
+        for number in self._micro_batches():
+            self._backward(self._generator_objective, number)
+        self._update_generator()
 
-        def loss(number: int) -> Tensor:
-            rng = self._rng("generator", number)
-            z, label = self._heads(rng)
-            result = generator_loss(
-                generator,
-                discriminator,
-                z,
-                label,
-                self.scheduled,
-                self.config.loss,
-                self._randomness(rng),
-                self._augmentation(rng),
-            )
-            self.running_means.add(
-                loss_generator=result.adversarial, logits_fake=result.logits, camera_offset=result.camera_offset_penalty
-            )
-            return result.loss
-
-        self._optimize("generator", loss)
+    def _generator_objective(self, number: int) -> Float[Tensor, ""]:
+        """Return mean softplus(-D(fake)) plus the weighted camera offset penalty."""
+        rng = self._rng("generator", number)
+        z, label = self._random_heads(rng)
+        rendering, camera_offset = render_heads(
+            self.networks.generator, z, label, self.scheduled, self.config.loss, self._randomness(rng)
+        )
+        fake = self._augment(fake_inputs(rendering, label, self.scheduled), rng)
+        logits = fake.logits(self.networks.discriminator)  # batch 1
+        adversarial = generator_loss(logits)
+        offset_penalty = camera_offset_penalty(camera_offset)
+        self.running_means.add(loss_generator=adversarial, logits_fake=logits, camera_offset=offset_penalty)
+        return adversarial.mean() + self.config.loss.camera_offset_weight * offset_penalty
 
     def density_regularization(self) -> None:
-        """Keep densities in order, lazily."""
-        regularizer = self.config.density_regularizer
-        assert regularizer is not None
+        """Update the generator with the lazy density regularizer (EG3D supplement; off in PanoHead's recipe)."""
+        self._train_generator()
+        for number in self._micro_batches():
+            self._backward(self._density_objective, number)
+        self._update_generator()
 
-        def loss(number: int) -> Tensor:
-            rng = self._rng("density", number)
-            z, label = self._heads(rng)
-            result = density_penalty(
-                self.networks.generator, z, label, self.scheduled, regularizer, self._randomness(rng)
-            )
-            self.running_means.add(density_penalty=result.loss)
-            return result.loss * (self.config.generator_adam.interval or 1)
-
-        self._optimize("generator", loss)
+    def _density_objective(self, number: int) -> Float[Tensor, ""]:
+        """Return the density penalty, made up for running in one step of ``interval`` only."""
+        assert self.config.density_regularizer is not None
+        rng = self._rng("density", number)
+        z, label = self._random_heads(rng)
+        penalty = density_penalty(
+            self.networks.generator,
+            z,
+            label,
+            self.scheduled,
+            self.config.density_regularizer,
+            self._randomness(rng),
+        )
+        self.running_means.add(density_penalty=penalty.loss)
+        return penalty.loss * (self.config.generator_adam.interval or 1)
 
     def discriminator_step(self) -> None:
-        """Tell heads from photos; the two halves run back one after the other."""
-        generator, discriminator = self.networks.generator, self.networks.discriminator
+        """Update the discriminator so that it tells generated heads from photos (PanoHead 3.1)."""
+        self._train_discriminator()
+        for number in self._micro_batches():
+            # Each half is back-propagated on its own: one graph in memory at a time, and the original's order of sums.
+            self._backward(self._fake_objective, number)
+            self._backward(self._real_objective, number)
+        self._update_discriminator()
 
-        def fake(number: int) -> Tensor:
-            rng = self._rng("fakes", number)
-            z, label = self._heads(rng)
-            result = discriminator_fake_loss(
-                generator,
-                discriminator,
+    def _fake_objective(self, number: int) -> Float[Tensor, ""]:
+        """Return mean softplus(D(fake)); the rendering moves the running means of w."""
+        rng = self._rng("fakes", number)
+        z, label = self._random_heads(rng)
+        with torch.no_grad():
+            rendering, _ = render_heads(
+                self.networks.generator,
                 z,
                 label,
                 self.scheduled,
                 self.config.loss,
                 self._randomness(rng),
-                self._augmentation(rng),
+                update_w_avg=True,
             )
-            self.running_means.add(loss_fake=result.adversarial)
-            return result.loss
+            fake = self._augment(fake_inputs(rendering, label, self.scheduled), rng)
+        logits = fake.logits(self.networks.discriminator)  # batch 1
+        loss = discriminator_fake_loss(logits)
+        self.running_means.add(loss_fake=loss)
+        return loss.mean()
 
-        def real(number: int) -> Tensor:
-            augmentation = self._augmentation(self._rng("photos", number))
-            result = discriminator_real_loss(
-                discriminator, self._photos(number), self.scheduled, self.config.loss, augmentation
-            )
-            self.logits_real.append(result.logits.detach())
-            self.running_means.add(loss_real=result.adversarial, logits_real=result.logits)
-            return result.loss
-
-        self._optimize("discriminator", fake, real)
+    def _real_objective(self, number: int) -> Float[Tensor, ""]:
+        """Return mean softplus(-D(real)); the logits are kept for adaptive augmentation."""
+        logits = self._real(number, "photos").logits(self.networks.discriminator)  # batch 1
+        self.real_logits.append(logits.detach())
+        loss = discriminator_real_loss(logits)
+        self.running_means.add(loss_real=loss, logits_real=logits)
+        return loss.mean()
 
     def r1_regularization(self) -> None:
-        """Keep the discriminator flat at photos, lazily."""
-
-        def loss(number: int) -> Tensor:
-            augmentation = self._augmentation(self._rng("r1", number))
-            result = r1_loss(
-                self.networks.discriminator, self._photos(number), self.scheduled, self.config.loss, augmentation
-            )
-            self.running_means.add(r1_image=result.image_penalty, r1_mask=result.mask_penalty)
-            return result.loss * (self.config.discriminator_adam.interval or 1)
-
-        self._optimize("discriminator", loss)
-
-    def _optimize(self, name: str, *losses: Callable[[int], Tensor]) -> None:
-        """Back-propagate the losses of every micro-batch of this device and step the optimizer of the network."""
-        network: nn.Module = getattr(self.networks, name)
-        other = "discriminator" if name == "generator" else "generator"
-        getattr(self.networks, other).requires_grad_(False)
-        network.requires_grad_(True)
-        optimizer: torch.optim.Adam = getattr(self.networks, f"{name}_optimizer")
-        optimizer.zero_grad(set_to_none=True)
+        """Update the discriminator with the lazy R1 penalty (docs/reference.md 5.6)."""
+        self._train_discriminator()
         for number in self._micro_batches():
-            for loss in losses:
-                value = loss(number) / self.rounds
-                if not torch.isfinite(value):
-                    self._stop(loss, number)
-                value.backward()
-        network.requires_grad_(False)
-        if name == "discriminator" and self.config.frozen_discriminator:
-            return
-        average_gradients(network.parameters(), self.ranks)
-        self._report_gradients(name, network)
-        sanitize_gradients(network.parameters())
-        optimizer.step()
+            self._backward(self._r1_objective, number)
+        self._update_discriminator()
 
-    def _micro_batches(self) -> Iterator[int]:
-        """The numbers of this device's micro-batches among those of all devices."""
-        return (self.ranks.rank + self.ranks.world_size * turn for turn in range(self.rounds))
-
-    def _photos(self, number: int) -> RealBatch:
-        turn = number // self.ranks.world_size
-        photos = self.photos
-        return RealBatch(*(x[turn :: self.rounds] for x in (photos.image, photos.mask, photos.label)))
-
-    def _heads(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        shape = (self.config.micro_batch, self.config.generator.z_dim)
-        z = torch.randn(shape, device=rng.device, generator=rng)
-        return z, self.loader.random_labels(self.config.micro_batch, rng)
-
-    def _randomness(self, rng: torch.Generator) -> LossRandomness:
-        return LossRandomness(noise_mode=self.config.noise_mode, generator=rng)
-
-    def _augmentation(self, rng: torch.Generator) -> Augment:
-        """How the discriminator sees pictures now."""
-        settings, probability = self.config.augment, self.state.augment_probability
-        if settings is None or probability <= 0:
-            return no_augmentation
-        return lambda batch: DiscriminatorInput(
-            *augment(
-                batch.image,
-                batch.image_raw,
-                batch.mask,
-                probability=probability,
-                config=settings,
-                generator=rng,
-            ),
-            batch.label,
-        )
-
-    def _rng(self, purpose: Purpose, number: int) -> torch.Generator:
-        return seeded(self.ranks.device, self.config.seed, purpose, self.state.step, number)
-
-    def _due(self, interval: int | None) -> bool:
-        return interval is not None and self.state.step % interval == 0
-
-    def _report_gradients(self, name: str, network: nn.Module) -> None:
-        grads = [p.grad for p in network.parameters() if p.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
-        self.running_means.add(
-            **{f"gradient_norm_{name}": torch.nan_to_num(norm)}, nonfinite_gradients=(~norm.isfinite()).float()
-        )
+    def _r1_objective(self, number: int) -> Float[Tensor, ""]:
+        """Return the R1 penalty, made up for running in one step of ``interval`` only."""
+        penalty = r1_penalty(self.networks.discriminator, self._real(number, "r1"), self.config.loss)
+        self.running_means.add(r1_image=penalty.image_penalty, r1_mask=penalty.mask_penalty)
+        return penalty.loss * (self.config.discriminator_adam.interval or 1)
 
     def _update_ema(self) -> None:
-        """Move the running average of the generator."""
+        """Update the generator's exponential moving average (docs/reference.md 5.10)."""
         beta = ema_beta(
             self.config.batch,
             self.state.nimg,
@@ -245,10 +203,96 @@ class TrainingStep:
         )
         update_ema(self.networks.generator_ema, self.networks.generator, beta)
 
-    def _stop(self, loss: Callable[[int], Tensor], number: int) -> None:
+    def _micro_batches(self) -> Iterator[int]:
+        """Return the numbers of this device's micro-batches among those of all devices."""
+        return (self.ranks.rank + self.ranks.world_size * turn for turn in range(self.rounds))
+
+    def _random_heads(self, rng: torch.Generator) -> tuple[Float[Tensor, "batch z_dim"], Float[Tensor, "batch 25"]]:
+        """Draw the latent codes and cameras of one micro-batch of generated heads."""
+        # Labels of random items of the dataset: heads are rendered from the distribution of the photos' cameras.
+        shape = (self.config.micro_batch, self.config.generator.z_dim)
+        z = torch.randn(shape, device=rng.device, generator=rng)
+        return z, self.loader.random_labels(self.config.micro_batch, rng)
+
+    def _randomness(self, rng: torch.Generator) -> LossRandomness:
+        return LossRandomness(noise_mode=self.config.noise_mode, generator=rng)
+
+    def _real(self, number: int, purpose: Purpose) -> DiscriminatorInput:
+        """Return the photos of a micro-batch as the discriminator's inputs, augmented."""
+        # Every ``rounds``-th photo from the turn on: the minibatch statistics see the same groups on any world size.
+        turn = number // self.ranks.world_size
+        image, mask, label = (x[turn :: self.rounds] for x in (self.photos.image, self.photos.mask, self.photos.label))
+        inputs = real_inputs(RealBatch(image, mask, label), self.scheduled, self.config.loss)
+        return self._augment(inputs, self._rng(purpose, number))
+
+    def _augment(self, inputs: DiscriminatorInput, rng: torch.Generator) -> DiscriminatorInput:
+        """Augment the discriminator's inputs with the step's probability; cameras stay (StyleGAN2-ADA 2)."""
+        settings, probability = self.config.augment, self.state.augment_probability
+        if settings is None or probability <= 0:
+            return inputs
+        image, image_raw, mask = augment(
+            inputs.image, inputs.image_raw, inputs.mask, probability=probability, config=settings, generator=rng
+        )
+        return DiscriminatorInput(image, image_raw, mask, inputs.label)
+
+    def _rng(self, purpose: Purpose, number: int) -> torch.Generator:
+        return seeded(self.ranks.device, self.config.seed, purpose, self.state.step, number)
+
+    def _due(self, interval: int | None) -> bool:
+        return interval is not None and self.state.step % interval == 0
+
+    def _train_generator(self) -> None:
+        """Take gradients of the generator alone, from zero."""
+        self.networks.discriminator.requires_grad_(False)
+        self.networks.generator.requires_grad_(True)
+        self.networks.generator_optimizer.zero_grad(set_to_none=True)
+
+    def _train_discriminator(self) -> None:
+        """Take gradients of the discriminator alone, from zero."""
+        self.networks.generator.requires_grad_(False)
+        self.networks.discriminator.requires_grad_(True)
+        self.networks.discriminator_optimizer.zero_grad(set_to_none=True)
+
+    def _backward(self, objective: Callable[[int], Tensor], number: int) -> None:
+        """Add the gradients of one micro-batch's objective to those of the micro-batches before."""
+        # Micro-batches have equal sizes, so the mean of their means is the mean over the batch.
+        loss = objective(number) / self.rounds
+        if not torch.isfinite(loss):
+            self._report_divergence(objective, number)
+        loss.backward()
+
+    def _update_generator(self) -> None:
+        """Step the generator's optimizer with the accumulated gradients."""
+        self.networks.generator.requires_grad_(False)
+        norm = self._apply_gradients(self.networks.generator, self.networks.generator_optimizer)
+        self._add_gradient_norm("gradient_norm_generator", norm)
+
+    def _update_discriminator(self) -> None:
+        """Step the discriminator's optimizer with the accumulated gradients, unless the discriminator is frozen."""
+        self.networks.discriminator.requires_grad_(False)
+        if self.config.frozen_discriminator:
+            return
+        norm = self._apply_gradients(self.networks.discriminator, self.networks.discriminator_optimizer)
+        self._add_gradient_norm("gradient_norm_discriminator", norm)
+
+    def _apply_gradients(self, network: nn.Module, optimizer: torch.optim.Adam) -> Float[Tensor, ""]:
+        """Average the gradients over devices, replace NaN and infinity, step; return the norm before replacing."""
+        average_gradients(network.parameters(), self.ranks)
+        # One norm of all tensors' norms, without waiting for the device.
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        sanitize_gradients(network.parameters())
+        optimizer.step()
+        return norm
+
+    def _add_gradient_norm(self, name: str, norm: Float[Tensor, ""]) -> None:
+        self.running_means.add(**{name: torch.nan_to_num(norm)}, nonfinite_gradients=(~norm.isfinite()).float())
+
+    def _report_divergence(self, objective: Callable[[int], Tensor], number: int) -> None:
+        """Compute the objective once more, with the same random numbers, and name the first part that is not finite."""
         networks = {"generator": self.networks.generator, "discriminator": self.networks.discriminator}
-        where = find_nonfinite(networks, lambda: loss(number))
+        where = find_nonfinite(networks, lambda: objective(number))
         raise PanoHeadError(
             f"training diverged at {self.state.nimg / 1000:.1f} kimg: {where}; the last state is kept, "
-            "go on from it with a smaller learning rate or a larger r1_gamma"
+            "resume from it with a smaller learning rate or a larger r1_gamma"
         )

@@ -1,4 +1,4 @@
-"""The multi-view warm start as the first stage of a run: resumable, then handed to the game."""
+"""The multi-view warm start as the first stage of a run, resumable; adversarial training follows."""
 
 import time
 from dataclasses import replace
@@ -15,21 +15,30 @@ from panohead.training.warm_start.fit import WarmStart
 from panohead.training.warm_start.multiview import MultiViewData, load_multiview
 
 FOLDER = "warm_start"
+"""Folder of the fit's states inside the run's folder."""
 SAVE_EVERY_S = 120.0
+"""Maximum seconds between two saved states of the fit, when steps are short."""
 
 
 def warm_start(
     networks: TrainingNetworks, config: TrainConfig, data: Path, run: Path, ranks: Ranks, *, quiet: bool
 ) -> bool:
-    """Fit the generator to the dataset's people (on the first device) and give it to both generators of the run.
+    """Fit the generator to the dataset's people (on the first device) and copy it to the generator and its EMA.
 
-    The fit's states lie in ``RUN/warm_start``; a fit that was interrupted goes on.
+    The fit's states are in ``RUN/warm_start``; an interrupted fit resumes.
+
+    Args:
+        networks: networks of the run; their generators are replaced in value, in place.
+        config: configuration of the run, with a warm start.
+        data, run: folders of the dataset and of the run.
+        ranks: this process among those of the run.
+        quiet: print no progress.
 
     Returns:
         False, on all devices, when the fit was asked to stop before its end; its state is saved.
 
     Raises:
-        PanoHeadError: when the dataset does not know its people.
+        PanoHeadError: when the dataset does not say which person each photo shows.
     """
     generator: Generator | None = None
     if ranks.is_first:
@@ -43,7 +52,7 @@ def warm_start(
 
 
 def fit(config: TrainConfig, data: MultiViewData, folder: Path, *, quiet: bool) -> Generator | None:
-    """The fitted generator; None when asked to stop. Fits on, from the newest state in ``folder`` if there is one."""
+    """Fit a generator, from the newest state in ``folder`` if there is one; return None when asked to stop."""
     assert config.warm_start is not None
     stage = WarmStart(replace(config.warm_start, generator=config.generator), data.people)
     loaded = load_latest_state(folder)
@@ -56,7 +65,7 @@ def fit(config: TrainConfig, data: MultiViewData, folder: Path, *, quiet: bool) 
         while stage.step_count < stage.config.steps:
             stage.step(data)
             on_progress(stage.step_count, stage.config.steps)
-            # Read once: a request that comes while the state is written waits for the next step.
+            # Read once: a request that arrives while the state is written is handled after the next step.
             asked, ended = request.asked, stage.step_count == stage.config.steps
             if asked or ended or time.monotonic() - saved > SAVE_EVERY_S:
                 save_state(folder, stage.step_count, stage.state_dict())

@@ -102,7 +102,7 @@ def test_labels_are_checked() -> None:
 
 @pytest.fixture
 def official_case(tmp_path: Path) -> Path:
-    """The golden tool's input: five pictures, one without label, one without mask."""
+    """The official tool's input (golden): five images, one without label, one without mask."""
     arrays, meta = golden.load("tool")
     for i, name in enumerate(arrays["in_names"]):
         for folder, pixels in (("images", arrays["in_images"][i]), ("masks", arrays["in_masks"][i])):

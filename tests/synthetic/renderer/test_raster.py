@@ -38,6 +38,27 @@ def test_triangles_equal_the_slow_reference() -> None:
     np.testing.assert_allclose(nearness[seen], wanted_nearness[seen], rtol=1e-5)
 
 
+def test_hidden_ribbons_are_skipped_without_a_trace() -> None:
+    """Surfaces first (so that ribbons behind them are skipped) equals ribbons first, where none is skipped."""
+    rng = np.random.default_rng(1)
+    size, count = 64, 400
+    surface = (rng.uniform(-8, 72, (24, 3)) * [1, 1, 0.0] + [0, 0, 0.5]).astype(np.float32)
+    surface[:, 2] = rng.uniform(0.45, 0.55, 24)
+    triangles = rng.permutation(24).reshape(8, 3).astype(np.int32)
+    strands = np.stack([*rng.uniform(0, size, (2, count)), rng.uniform(0.4, 0.6, count)], 1).astype(np.float32)
+    strands[1::2] = strands[::2] + rng.normal(size=(count // 2, 3)).astype(np.float32) * [4, 4, 0.01]
+    radius, follows = rng.uniform(0.3, 2.5, count).astype(np.float32), np.arange(count) % 2 == 0
+    first, second = empty_buffers(size), empty_buffers(size)
+    raster_triangles(surface, triangles, *first)
+    raster_strands(strands, radius, follows, len(triangles), *first)
+    raster_strands(strands, radius, follows, len(triangles), *second)
+    raster_triangles(surface, triangles, *second)
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+    assert (first[1] >= len(triangles)).mean() > 0.1
+    assert ((first[1] >= 0) & (first[1] < len(triangles))).mean() > 0.1
+
+
 @pytest.mark.parametrize("end", [(26.0, 20.0), (12.0, 28.0), (27.0, 6.0), (5.0, 7.0)])
 def test_a_strand_covers_the_samples_within_its_radius(end: tuple[float, float]) -> None:
     size, radius = 32, 2.0

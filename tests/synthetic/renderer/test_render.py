@@ -99,7 +99,7 @@ def test_normals_agree_with_the_slope_of_the_depth(short_scene: Scene) -> None:
 
 def test_rendering_is_deterministic(short_scene: Scene) -> None:
     first, second = (render(short_scene, PersonView(10.0, 0.0), lighting(), 48, FOCAL) for _ in range(2))
-    for name in ("colour", "mask", "depth", "normals"):
+    for name in ("color", "mask", "depth", "normals"):
         assert (getattr(first, name) == getattr(second, name)).all()
 
 

@@ -1,4 +1,4 @@
-"""Augmentation: each transform against the paper's description, pictures against analytic ones, the adaptive rule."""
+"""Augmentation: each transform against the paper's description, images against analytic ones, the adaptive rule."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from torch import Tensor
 from panohead.errors import PanoHeadError
 from panohead.ops.resample import fir_filter, upfirdn2d
 from panohead.system.config_json import from_plain
-from panohead.training.augmentation.augment import (
+from panohead.training.augmentation import (
     AdaptiveProbability,
     AugmentConfig,
     TransformMultipliers,
@@ -20,7 +20,7 @@ from panohead.training.augmentation.augment import (
     augment,
 )
 from panohead.training.augmentation.transforms import color_matrices, geometric_matrices
-from panohead.training.augmentation.warp import HALF_BAND_TAPS, enlarging_matrix, shrinking_matrix, warp
+from panohead.training.augmentation.warp import HALF_BAND_TAPS, downsampling_matrix, upsampling_matrix, warp
 
 GEOMETRY = (
     "x_flip",
@@ -60,7 +60,7 @@ def colors(batch: int, config: AugmentConfig, *, probability: float = 1.0, seed:
 
 
 def waves(x: Tensor, y: Tensor) -> Tensor:
-    """A smooth picture over all the plane that is its own reflection about the edges at -1 and 1."""
+    """A smooth image over all the plane that is its own reflection about the edges at -1 and 1."""
 
     def wave(k: int, t: Tensor) -> Tensor:
         return torch.cos(math.pi * k * (t + 1) / 2)
@@ -76,7 +76,7 @@ def centers(size: int) -> tuple[Tensor, Tensor]:
 
 
 def seen_through(function: Callable[[Tensor, Tensor], Tensor], sources: Tensor, size: int) -> Tensor:
-    """The plain reference of a warp: the picture's function at every pixel's source."""
+    """The plain reference of a warp: the image's function at every pixel's source."""
     x, y = centers(size)
     result = []
     for (a, b, c), (d, e, f), _ in sources.tolist():
@@ -88,19 +88,19 @@ def seen_through(function: Callable[[Tensor, Tensor], Tensor], sources: Tensor, 
 
 
 def test_probability_zero_gives_the_very_tensors_and_draws_nothing() -> None:
-    seen, rng = images(2, 16, 8), seeded()
+    inputs, rng = images(2, 16, 8), seeded()
     state = rng.get_state()
-    result = augment(*seen, probability=0.0, config=AugmentConfig(), generator=rng)
-    assert all(a is b for a, b in zip(result, seen, strict=True))
+    result = augment(*inputs, probability=0.0, config=AugmentConfig(), generator=rng)
+    assert all(a is b for a, b in zip(result, inputs, strict=True))
     assert torch.equal(rng.get_state(), state)
 
 
 def test_probability_one_changes_every_sample_and_is_repeatable() -> None:
-    seen = images(6, 32, 16)
+    inputs = images(6, 32, 16)
     first, again, other = (
-        augment(*seen, probability=1.0, config=AugmentConfig(), generator=seeded(seed)) for seed in (1, 1, 2)
+        augment(*inputs, probability=1.0, config=AugmentConfig(), generator=seeded(seed)) for seed in (1, 1, 2)
     )
-    for before, a, b, c in zip(seen, first, again, other, strict=True):
+    for before, a, b, c in zip(inputs, first, again, other, strict=True):
         assert a.shape == before.shape
         assert a.dtype == before.dtype
         assert torch.equal(a, b)
@@ -109,13 +109,13 @@ def test_probability_one_changes_every_sample_and_is_repeatable() -> None:
 
 
 def test_samples_that_draw_nothing_stay_to_the_bit() -> None:
-    seen = images(32, 16, 16)
+    inputs = images(32, 16, 16)
     sources = places(32, AugmentConfig(), probability=0.1, pixels=16)
     still = (sources == torch.eye(3)).flatten(1).all(1)
     assert 4 < still.sum() < 28
     geometry = replace(AugmentConfig(), multipliers=only(*GEOMETRY[2:]).multipliers)
-    result = augment(*seen, probability=0.1, config=geometry, generator=seeded())
-    for before, after in zip(seen, result, strict=True):
+    result = augment(*inputs, probability=0.1, config=geometry, generator=seeded())
+    for before, after in zip(inputs, result, strict=True):
         assert torch.equal((before == after).flatten(1).all(1), still)
 
 
@@ -130,43 +130,43 @@ def test_half_precision_keeps_its_type_and_the_values_of_fp32() -> None:
 
 
 def test_autocast_does_not_make_it_coarse() -> None:
-    seen = images(3, 16, 8)
-    expected = augment(*seen, probability=1.0, config=AugmentConfig(), generator=seeded())
+    inputs = images(3, 16, 8)
+    expected = augment(*inputs, probability=1.0, config=AugmentConfig(), generator=seeded())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        result = augment(*seen, probability=1.0, config=AugmentConfig(), generator=seeded())
+        result = augment(*inputs, probability=1.0, config=AugmentConfig(), generator=seeded())
     for a, b in zip(result, expected, strict=True):
         assert torch.equal(a, b)
 
 
 def test_gradient_is_that_of_finite_differences() -> None:
-    seen = tuple(x.requires_grad_() for x in images(2, 8, 6, torch.float64))
+    inputs = tuple(x.requires_grad_() for x in images(2, 8, 6, torch.float64))
 
     def function(image: Tensor, raw: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return augment(image, raw, mask, probability=0.9, config=AugmentConfig(), generator=seeded(3))
 
-    assert torch.autograd.gradcheck(function, seen, fast_mode=True)
-    gradients = torch.autograd.grad(sum(x.sum() for x in function(*seen)), seen)
+    assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
+    gradients = torch.autograd.grad(sum(x.sum() for x in function(*inputs)), inputs)
     assert all((g.abs().flatten(1).amax(1) > 0).all() for g in gradients)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_on_cuda_the_same_transform_gives_the_same_images() -> None:
-    seen = tuple(x.cuda() for x in images(4, 32, 16))
+    inputs = tuple(x.cuda() for x in images(4, 32, 16))
     first, again = (
-        augment(*seen, probability=1.0, config=AugmentConfig(), generator=torch.Generator("cuda").manual_seed(1))
+        augment(*inputs, probability=1.0, config=AugmentConfig(), generator=torch.Generator("cuda").manual_seed(1))
         for _ in range(2)
     )
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     sources = places(4, AugmentConfig())
-    torch.testing.assert_close(warp(seen[0], sources.cuda()).cpu(), warp(seen[0].cpu(), sources), atol=1e-2, rtol=0)
+    torch.testing.assert_close(warp(inputs[0], sources.cuda()).cpu(), warp(inputs[0].cpu(), sources), atol=1e-2, rtol=0)
 
 
 # ---- geometry ----
 
 
 def disc(x: Tensor, y: Tensor) -> Tensor:
-    """1 in a disc off the centre, with an edge as soft as a pixel of 64."""
+    """1 in a disc off the center, with an edge as soft as a pixel of 64."""
     return torch.sigmoid((0.4 - torch.hypot(x - 0.15, y + 0.1)) * 64)[None]
 
 
@@ -209,11 +209,11 @@ def test_rotating_there_and_back_gives_the_image_back() -> None:
     there = warp(smooth, turn.expand(2, 3, 3))
     back = warp(there, turn.T.expand(2, 3, 3))
     x, y = centers(size)
-    inside = torch.hypot(x, y) < 0.9  # what never leaves the picture
+    inside = torch.hypot(x, y) < 0.9  # what never leaves the image
     error = (back - smooth)[..., inside].square().mean().sqrt()
     assert (there - smooth)[..., inside].square().mean().sqrt() > 0.5
     assert error < 0.03 * smooth.std()
-    # The paper's reason for enlarging: sampling the picture itself loses much more.
+    # The paper's reason for upsampling: sampling the image itself loses much more.
     plain = smooth
     for matrix in (turn, turn.T):
         grid = F.affine_grid(matrix[:2].expand(2, 2, 3), [2, 3, size, size], align_corners=False)
@@ -241,7 +241,7 @@ def test_resampling_matrices_are_the_filters_convolutions() -> None:
     x, fine = images(1, 9, 28)[:2]
     reflected = torch.cat([x[..., :3].flip(-1), x, x[..., -3:].flip(-1)], dim=-1)
     reflected = torch.cat([reflected[..., :3, :].flip(-2), reflected, reflected[..., -3:, :].flip(-2)], dim=-2)
-    enlarge, shrink = enlarging_matrix(9, CPU), shrinking_matrix(9, CPU)
+    enlarge, shrink = upsampling_matrix(9, CPU), downsampling_matrix(9, CPU)
     enlarged = upfirdn2d(reflected, low_pass, up=2, padding=(0, -1, 0, -1), gain=4)
     torch.testing.assert_close(enlarge @ x @ enlarge.T, enlarged, atol=1e-5, rtol=0)
     torch.testing.assert_close(shrink @ fine @ shrink.T, upfirdn2d(fine, low_pass, down=2), atol=1e-5, rtol=0)
@@ -317,7 +317,7 @@ def test_more_probability_adds_transforms_and_ablation_leaves_the_others() -> No
     assert (many != eye).flatten(1).any(1).sum() > drawn.sum()
 
 
-# ---- colour ----
+# ---- color ----
 
 
 def test_color_moves_no_pixel_and_leaves_the_mask() -> None:
@@ -329,7 +329,7 @@ def test_color_moves_no_pixel_and_leaves_the_mask() -> None:
     new_image, new_raw, new_mask = augment(image, raw, mask, probability=1.0, config=only(*COLOR), generator=seeded(4))
     assert new_mask is mask
     assert torch.equal(new_raw, new_image[:, :, ::2, ::2])
-    # The plain reference: colour by colour; the numbers of the geometry are drawn first.
+    # The plain reference: color by color; the numbers of the geometry are drawn first.
     rng = seeded(4)
     geometric_matrices(batch, 8, probability=1.0, config=only(*COLOR), generator=rng)
     matrices = color_matrices(batch, probability=1.0, config=only(*COLOR), generator=rng)
@@ -349,7 +349,7 @@ def test_color_composes_in_the_papers_order() -> None:
 
 def test_each_color_transform_does_what_its_name_says() -> None:
     count = 20000
-    grey = torch.full((3,), 3**-0.5)
+    gray = torch.full((3,), 3**-0.5)
     brightness = colors(count, only("brightness"))
     assert torch.equal(brightness[:, :3, :3], torch.eye(3).expand(count, 3, 3))
     assert torch.equal(brightness[:, 0, 3], brightness[:, 2, 3])
@@ -362,18 +362,18 @@ def test_each_color_transform_does_what_its_name_says() -> None:
 
     flip = colors(count, only("luma_flip"))[:, :3, :3]
     assert torch.linalg.det(flip).sign().mean().abs() < 0.02
-    luma = flip @ grey
-    torch.testing.assert_close(luma, torch.linalg.det(flip).sign()[:, None] * grey, atol=1e-5, rtol=0)
+    luma = flip @ gray
+    torch.testing.assert_close(luma, torch.linalg.det(flip).sign()[:, None] * gray, atol=1e-5, rtol=0)
 
     hue = colors(count, only("hue"))[:, :3, :3]
     torch.testing.assert_close(hue @ hue.mT, torch.eye(3).expand(count, 3, 3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(hue @ grey, grey.expand(count, 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(hue @ gray, gray.expand(count, 3), atol=1e-5, rtol=0)
     assert torch.linalg.det(hue).min() > 0.99
     angle = ((torch.diagonal(hue, dim1=1, dim2=2).sum(1) - 1) / 2).clamp(-1, 1).acos()
     assert angle.mean().item() == pytest.approx(math.pi / 2, rel=0.03)
 
     saturation = colors(count, only("saturation"))[:, :3, :3]
-    torch.testing.assert_close(saturation @ grey, grey.expand(count, 3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(saturation @ gray, gray.expand(count, 3), atol=1e-4, rtol=0)
     chroma = saturation @ torch.tensor([1.0, -1.0, 0.0])
     assert chroma[:, 0].log2().mean().abs() < 0.03
     assert chroma[:, 0].log2().std().item() == pytest.approx(1.0, rel=0.03)
@@ -414,7 +414,7 @@ def test_adaptive_rule_is_the_hand_computation() -> None:
     adaptive.observe(-torch.ones(4, 1))
     assert adaptive.update(32) == 0.0
     assert adaptive.update(32, sign_sum=64.0, count=64.0) == pytest.approx(0.128)
-    assert adaptive.update(32) == pytest.approx(0.128)  # nothing seen
+    assert adaptive.update(32) == pytest.approx(0.128)  # nothing observed
     for _ in range(10):
         last = adaptive.update(32, sign_sum=70.0, count=100.0)
     assert last == 1.0

@@ -21,7 +21,7 @@ GRADIENTS = {"a": (2, 3), "b": (1, 2, 3, 3), "c": (5,), "only first": (4,), "now
 
 
 def gradient(name: str, rank: int) -> torch.Tensor | None:
-    """What one rank has before averaging; its place in memory is not always in order."""
+    """Gradient of one rank before averaging; its memory layout is not always contiguous."""
     if name == "nowhere" or (name == "only first" and rank > 0):
         return None
     generator = torch.Generator().manual_seed(100 * rank + list(GRADIENTS).index(name))
@@ -50,7 +50,7 @@ def _averaged(ranks: Ranks) -> dict[str, Any]:
 
 
 def _differences(ranks: Ranks) -> list[str]:
-    """What the check says at first, after one wrong number, and about networks of different size."""
+    """Results of the check at first, after one wrong number, and with networks of different size."""
     said = []
     network = _network(ranks.rank)
     distributed.broadcast_module(network, ranks)
@@ -99,7 +99,7 @@ def _main(task: str, silence_s: float, folder: Path) -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """What the program does with its arguments."""
+    """Run the action that the arguments name."""
     try:
         _main(arguments[0], float(arguments[1]), Path(arguments[2]))
     except PanoHeadError as error:
@@ -107,7 +107,7 @@ def run(arguments: list[str]) -> None:
 
 
 def run_forked(arguments: list[str], environment: dict[str, str], errors: Path) -> None:
-    """The same in a process that was forked off one with torch already loaded; stderr goes to a file."""
+    """Run the action in a process forked from one that has loaded torch; standard error goes to a file."""
     os.environ.update(environment)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
     torch.set_num_threads(1)

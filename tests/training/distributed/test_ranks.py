@@ -33,13 +33,13 @@ from panohead.training.distributed.ranks import (
 WORKER = Path(__file__).with_name("distributed_worker.py")
 SILENCE_S = 2.5
 LIMIT_S = 120.0
-REMEDY = "the run stops; start it again with --resume RUN to go on from its last state"
+REMEDY = "the run stops; resume it from its last state with --resume RUN"
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
 
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program of one rank, as a module."""
+    """Import the program of one rank as a module."""
     monkeypatch.syspath_prepend(str(WORKER.parent))
     return importlib.import_module(WORKER.stem)
 
@@ -51,7 +51,7 @@ def _free_port() -> int:
 
 
 def _place(world_size: int) -> list[dict[str, str]]:
-    """The environment of every rank."""
+    """Return the environment variables of every rank."""
     meeting = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **meeting} for rank in range(world_size)]
 
@@ -62,7 +62,7 @@ def _environment() -> dict[str, str]:
 
 @contextmanager
 def _programs(task: str, folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Two ranks, started the plain way by environment variables; what is left at the end is killed."""
+    """Two ranks, started by environment variables alone; processes left at the end are killed."""
     started = [
         subprocess.Popen(
             [sys.executable, str(WORKER), task, str(SILENCE_S), str(folder)],
@@ -234,7 +234,7 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in place.items():
         monkeypatch.setenv(name, value)
     with (
-        pytest.raises(PanoHeadError, match=r"rank 1 of 2 did not come within 1 s or ended"),
+        pytest.raises(PanoHeadError, match=r"rank 1 of 2 did not join within 1 s or ended"),
         join_ranks("cpu", join_s=1.0),
     ):
         pass

@@ -36,7 +36,7 @@ def _state(nimg: int) -> dict[str, Any]:
         "rng": generator.get_state(),
         "ada": 0.25,
         "note": None,
-        "seen": [nimg, (1, "two")],
+        "shown": [nimg, (1, "two")],
     }
 
 
@@ -154,11 +154,11 @@ def test_a_damaged_state_is_passed_over(tmp_path: Path, how: str) -> None:
     _assert_equal(loaded.state, _state(2))
     assert len(loaded.skipped) == 1
     assert str(newest) in loaded.skipped[0]
-    assert "passed over" in loaded.skipped[0]
+    assert "skipped" in loaded.skipped[0]
     assert newest.read_bytes() == before
 
     _damage(loaded.file, how)
-    with pytest.raises(PanoHeadError, match=r"no state in .*states is whole") as caught:
+    with pytest.raises(PanoHeadError, match=r"no state in .*states is complete") as caught:
         load_latest_state(tmp_path)
     assert str(tmp_path / "states") in str(caught.value)
 
@@ -180,7 +180,7 @@ def test_damaged_states_do_not_count_among_the_kept(tmp_path: Path) -> None:
     save_state(tmp_path, 3, _state(3))
     assert _files(tmp_path) == ["state-000000000001.pt", "state-000000000003.pt"]
     _damage(tmp_path / "states" / "state-000000000003.pt", "truncated")
-    save_state(tmp_path, 2, _state(2))  # goes on from 1 and has not yet come to 3 again
+    save_state(tmp_path, 2, _state(2))  # resumed from 1 and has not yet reached 3 again
     assert _files(tmp_path) == ["state-000000000001.pt", "state-000000000002.pt"]
 
 
@@ -215,7 +215,7 @@ def test_a_whole_file_that_executes_something_is_refused(tmp_path: Path) -> None
     payload = (tmp_path / "payload").read_bytes()
     header = b"panohead-state-1 " + hashlib.sha256(payload).hexdigest().encode() + b"\n"
     (folder / "state-000000000003.pt").write_bytes(header + payload)
-    with pytest.raises(PanoHeadError, match=r"state-000000000003.pt is whole but torch"):
+    with pytest.raises(PanoHeadError, match=r"state-000000000003.pt is complete but torch"):
         load_latest_state(tmp_path)
 
 
@@ -257,19 +257,19 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_old_files_go_only_after_the_new_one_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for nimg in (1, 2):
         save_state(tmp_path, nimg, _state(nimg))
-    seen: list[tuple[str, list[str]]] = []
+    observed: list[tuple[str, list[str]]] = []
     fsync = os.fsync
 
     def watched(descriptor: int) -> None:
         fsync(descriptor)
         synced = Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
-        seen.append((synced.split(".")[-1], [name for name in _files(tmp_path) if not name.startswith(".")]))
+        observed.append((synced.split(".")[-1], [name for name in _files(tmp_path) if not name.startswith(".")]))
 
     monkeypatch.setattr(os, "fsync", watched)
     save_state(tmp_path, 3, _state(3))
     both = ["state-000000000001.pt", "state-000000000002.pt"]
-    assert seen[0] == ("pt", both)  # the temporary file
-    assert seen[1] == ("states", [*both, "state-000000000003.pt"])
+    assert observed[0] == ("pt", both)  # the temporary file
+    assert observed[1] == ("states", [*both, "state-000000000003.pt"])
     assert _files(tmp_path) == ["state-000000000002.pt", "state-000000000003.pt"]
 
 

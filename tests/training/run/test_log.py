@@ -20,7 +20,7 @@ from panohead.training.run.records import read_records, repair_records
 
 
 class Board:
-    """What torch.utils.tensorboard's SummaryWriter would have been told."""
+    """A substitute for torch.utils.tensorboard's SummaryWriter that records its calls."""
 
     made: "list[Board]"
 
@@ -139,11 +139,11 @@ def test_on_a_terminal_one_line_moves_and_asks_for_losses_only_when_drawn(tmp_pa
         for _ in range(500):
             log.progress(25.0, losses, 10.0)
         log.tick({"kimg": 25.0, "loss_generator": 0.5})
-        log.note("a picture [red]is[/red] unreadable")
+        log.note("an image [red]is[/red] unreadable")
     text = printed(console)
     assert 1 <= len(asked) <= 5
     assert "25.0/100 kimg 25.0%  10.0 img/s  left 2:05:00  G 0.812  R1 0.25  logits_real 3" in text
-    assert "a picture [red]is[/red] unreadable\n" in text
+    assert "an image [red]is[/red] unreadable\n" in text
 
 
 def test_a_narrow_terminal_keeps_what_matters(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The grid of heads: right pictures in their places, equal every time, and no trace in the training."""
+"""The grid of heads: images in their places, equal every time, and training is not affected."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The multi-view warm start on made-up pictures: it learns, resumes exactly, and ends in a generator to sample from."""
+"""The multi-view warm start on synthetic images: it learns, resumes exactly, and ends in a generator to sample from."""
 
 import copy
 import io
@@ -49,7 +49,7 @@ def tiny_config(**changes: object) -> WarmStartConfig:
 
 
 def made_up_people() -> MultiViewData:
-    """Discs of one colour a person, on white, the same from every side."""
+    """Discs of one color per person, on white, the same from every side."""
     steps = (torch.arange(32) + 0.5) / 32 - 0.5
     disc = (steps[:, None].square() + steps.square() < 0.3**2).float()[None]
     colors = torch.tensor([[200.0, 30, 30], [30, 200, 30], [30, 30, 200]])
@@ -71,13 +71,13 @@ def error(fit: WarmStart, data: MultiViewData) -> dict[str, float]:
 def test_losses_fall_through_both_phases() -> None:
     data, fit = made_up_people(), WarmStart(tiny_config(learning_rate=2e-2, warmup_steps=2), PEOPLE)
     start = error(fit, data)
-    assert all("picture" not in fit.step(data) for _ in range(20))
+    assert all("image" not in fit.step(data) for _ in range(20))
     middle = error(fit, data)
-    assert all("picture" in fit.step(data) for _ in range(20))
+    assert all("image" in fit.step(data) for _ in range(20))
     end = error(fit, data)
-    assert middle["colour"] < 0.8 * start["colour"]
+    assert middle["color"] < 0.8 * start["color"]
     assert middle["mask"] < 0.8 * start["mask"]
-    assert end["picture"] < 0.9 * middle["picture"]
+    assert end["image"] < 0.9 * middle["image"]
     assert end["total"] < 0.6 * start["total"]
 
 
@@ -126,7 +126,7 @@ def test_finished_generator_draws_as_the_codes_were_spread() -> None:
         fit.codes.weight.mul_(torch.linspace(0.2, 2, 8)).add_(0.7)
     folded = copy.deepcopy(fit.average)
     fold_codes(folded, fit.codes.weight.detach())
-    seen = normalize_second_moment(fit.codes.weight.detach())
+    normalized = normalize_second_moment(fit.codes.weight.detach())
     first, after = fit.average.mapping_network.layers["fc0"], folded.mapping_network.layers["fc0"]
 
     def before_activation(layer: torch.nn.Module, z: torch.Tensor) -> torch.Tensor:
@@ -134,7 +134,7 @@ def test_finished_generator_draws_as_the_codes_were_spread() -> None:
         return z @ weight[:, :8].T + bias
 
     z = torch.randn(200_000, 8, generator=torch.Generator().manual_seed(0))
-    wanted, found = before_activation(first, seen), before_activation(after, z)
+    wanted, found = before_activation(first, normalized), before_activation(after, z)
     torch.testing.assert_close(found.mean(dim=0), wanted.mean(dim=0), atol=0.02, rtol=0.02)
     torch.testing.assert_close(torch.cov(found.T), torch.cov(wanted.T), atol=0.02, rtol=0.03)
 
@@ -148,7 +148,7 @@ def test_finished_generator_knows_its_mean() -> None:
 
 
 def test_patches_and_rays_belong_together() -> None:
-    """The ray of a patch's pixel is the ray of that pixel in the whole view, and so is its colour."""
+    """The ray of a patch's pixel is the ray of that pixel in the whole view, and so is its color."""
     data = made_up_people()
     positions = torch.arange(32 * 32).reshape(32, 32) % 251
     data = MultiViewData(positions.expand(12, 3, 32, 32).byte(), data.masks, data.labels, data.person)

@@ -15,7 +15,7 @@ from panohead.training.warm_start.multiview import MultiViewData, load_multiview
 
 
 def write_dataset(root: Path) -> None:
-    """Two people (numbers 7 and 9) of two views; a grey picture whose left half is the person."""
+    """Two people (numbers 7 and 9) of two views; a gray image whose left half is the person."""
     for folder in ("images", "masks"):
         (root / folder).mkdir()
     names = ["a_0", "a_1", "b_0", "b_1"]
@@ -42,7 +42,7 @@ def test_reads_people_on_white(tmp_path: Path) -> None:
 
 
 def test_reads_what_synthesize_writes() -> None:
-    """A line a person, zips: the pictures beside this file."""
+    """A line per person, zips: the images beside this file."""
     data = load_multiview(Path(__file__).parents[1] / "heads", 32)
     assert data.people == 8
     assert data.person.bincount().tolist() == [8] * 8
@@ -50,7 +50,7 @@ def test_reads_what_synthesize_writes() -> None:
 
 
 def test_codes_follow_looks() -> None:
-    """Whitened, and people with the same pictures have the same code."""
+    """Whitened, and people with the same images have the same code."""
     data = load_multiview(Path(__file__).parents[1] / "heads", 32)
     codes = image_codes(data, 5, torch.Generator().manual_seed(0))
     assert codes.mean(dim=0).abs().max() < 1e-4

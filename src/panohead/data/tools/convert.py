@@ -1,6 +1,6 @@
-"""Datasets from one layout to another: folder, zip archives, shards; with other sizes or the official numbering.
+"""Conversion of datasets between layouts: folder or zip archives, with other sizes or the official numbering.
 
-The official dataset tool (golden ``tool``) walks pictures in the order of their names, leaves out those without label
+The official dataset tool takes images in the order of their names, leaves out those without label
 or mask, numbers the others ``00000/img00000000.png``, resizes them (Lanczos) and stores them in a zip.
 """
 
@@ -26,11 +26,12 @@ from panohead.system.atomic_write import atomic_path, write_bytes
 _REMEDY = "free the disk, then run the same command again"
 Layout = Literal["folder", "zip"]
 Write = Callable[[str, bytes], None]
+"""Function that writes one named file of a dataset."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """How many pictures were copied, and which were left out for want of a label or mask."""
+    """Result of a conversion: number of images copied, and names of those left out for lack of a label or mask."""
 
     copied: int
     left_out: tuple[str, ...]
@@ -62,7 +63,7 @@ def convert_dataset(
     names = image_names(images)
     whole = [name for name in names if name in labels and posixpath.splitext(name)[0] in by_stem]
     if not whole:
-        raise PanoHeadError(f"no picture of {root} has a label and a mask; nothing to convert")
+        raise PanoHeadError(f"no image of {root} has a label and a mask; nothing to convert")
     if any((out / f"{folder}{suffix}").exists() for folder in ("images", "masks") for suffix in ("", ".zip")):
         raise PanoHeadError(f"{out} holds a dataset already; give another folder or remove it")
     rows: list[list[Any]] = []
@@ -90,13 +91,13 @@ def convert_dataset(
 
 
 def _labels(images: FileSource) -> tuple[dict[str, Any], set[str]]:
-    """The labels as they stand in the file, unrounded, and the names marked coarse."""
+    """Return the labels as they stand in the file, unrounded, and the names marked coarse."""
     try:
         content = json.loads(images.read(LABELS_FILE))
         listed = {str(name).replace("\\", "/"): values for name, values in content["labels"]}
         return listed, set(content.get("coarse", []))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise PanoHeadError(f"{images.describe(LABELS_FILE)} is no list of labels; write it anew") from error
+        raise PanoHeadError(f"{images.describe(LABELS_FILE)} is no list of labels; write it again") from error
 
 
 def _official_names(number: int) -> tuple[str, str]:
@@ -113,7 +114,7 @@ def _copied(source: FileSource, name: str, mode: str, size: int | None, again: b
         with Image.open(io.BytesIO(content)) as image:
             pixels = image.convert(mode)
     except Exception as error:  # damaged files make Pillow's readers raise nearly anything
-        raise PanoHeadError(f"cannot read {source.describe(name)} as a picture ({error}); remove it") from error
+        raise PanoHeadError(f"cannot read {source.describe(name)} as an image ({error}); remove it") from error
     if size is not None and pixels.size != (size, size):
         pixels = pixels.resize((size, size), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
@@ -123,7 +124,7 @@ def _copied(source: FileSource, name: str, mode: str, size: int | None, again: b
 
 @contextmanager
 def _writer(target: Path, layout: Layout) -> Iterator[Write]:
-    """How to write a named file: into a folder, or into a stored zip that appears when it is whole."""
+    """Yield a writer of named files: into a folder, or into a stored zip that appears when it is complete."""
     if layout == "folder":
         yield lambda name, content: write_bytes(_within(target, name), content, remedy=_REMEDY)
         return

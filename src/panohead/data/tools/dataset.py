@@ -1,4 +1,4 @@
-"""What is in a dataset: counts, poses, sizes, broken files, duplicates, balance, and what to do about it."""
+"""Inspection of a dataset: counts, poses, sizes, broken files, duplicates, balance, and advice."""
 
 import io
 import json
@@ -21,20 +21,24 @@ from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 
 SIDE_FROM_DEG, BACK_FROM_DEG = 45.0, 120.0
-"""|yaw| of side views, and of views of the back."""
+"""|yaw| from which a view is one of the side, and of the back."""
 _FEW = 0.1
+"""Share of views of the back below which repeating them is advised."""
 _DUPLICATE_BITS = 2
+"""Bits in which the hashes of two copies may differ."""
 
 
 @dataclass
 class Inspection:
-    """Attributes:
-    photos: pictures found; ``labelled`` and ``masked`` of them have a camera and a mask.
-    angles_deg: yaw and pitch of the labelled ones (where the camera stands, not the official filter's angles).
-    resolutions: "512 x 512" to number of pictures.
-    broken: picture or mask to what is wrong with it.
-    duplicates: picture to the earlier one it repeats.
-    coarse: number of pictures marked as coarsely aligned.
+    """Contents of a dataset.
+
+    Attributes:
+        photos: number of images; ``labeled`` and ``masked`` of them have a camera and a mask.
+        angles_deg: yaw and pitch of the labeled ones: the camera's direction, not the official filter's angles.
+        resolutions: number of images by size, such as "512 x 512".
+        broken: the problem of each broken image or mask, by its name.
+        duplicates: the earlier image that each copy repeats.
+        coarse: number of images marked as coarsely aligned.
     """
 
     photos: int = 0
@@ -47,7 +51,7 @@ class Inspection:
     coarse: int = 0
 
     def balance(self) -> dict[str, int]:
-        """Labelled pictures of the front, the sides and the back."""
+        """Return the number of labeled images of the front, the sides and the back."""
         yaw = np.abs(self.angles_deg[:, 0])
         side = (yaw >= SIDE_FROM_DEG) & (yaw < BACK_FROM_DEG)
         return {
@@ -57,23 +61,23 @@ class Inspection:
         }
 
     def advice(self) -> list[str]:
-        """What to do, in sentences; empty for a dataset that can be trained on as it is."""
+        """Return advice in sentences; none for a dataset that can be trained on as it is."""
         back = self.balance()["back"]
         repeat = round(0.25 * max(self.labeled, 1) / max(back, 1))
         checks = [
             (
                 self.labeled < self.photos,
-                f"{self.photos - self.labeled} pictures have no camera: remove or label them",
+                f"{self.photos - self.labeled} images have no camera: remove or label them",
             ),
             (
                 self.masked < self.photos,
-                f"{self.photos - self.masked} pictures have no mask: add masks of the same name",
+                f"{self.photos - self.masked} images have no mask: add masks of the same name",
             ),
             (bool(self.broken), f"{len(self.broken)} files are broken: restore or remove them"),
-            (len(self.resolutions) > 1, "pictures differ in size: prepare them again, or convert with --size"),
+            (len(self.resolutions) > 1, "images differ in size: prepare them again, or convert with --size"),
             (
                 bool(self.duplicates),
-                f"{len(self.duplicates)} pictures repeat others: remove them, or the model learns them by heart",
+                f"{len(self.duplicates)} images repeat others: remove them, or the model memorizes them",
             ),
             (
                 0 < back < _FEW * self.labeled,
@@ -96,11 +100,11 @@ class Inspection:
 def inspect_dataset(
     root: Path, masks: Path | None = None, on_progress: Callable[[int, int], None] | None = None
 ) -> Inspection:
-    """Open every file of a dataset and count.
+    """Inspect a dataset by opening every file.
 
     Args:
         root, masks: as in :func:`panohead.data.layout.open_layout`.
-        on_progress: called with pictures seen and all pictures.
+        on_progress: called with the number of images opened and of all images.
 
     Raises:
         PanoHeadError: when there is no dataset at all.
@@ -108,7 +112,7 @@ def inspect_dataset(
     images, mask_files = open_layout(root, masks)
     names = image_names(images)
     if not names:
-        raise PanoHeadError(f"{root} holds no pictures; give the folder of a dataset")
+        raise PanoHeadError(f"{root} holds no images; give the folder of a dataset")
     by_stem = {posixpath.splitext(name)[0]: name for name in image_names(mask_files)}
     labels, coarse = labels_found(images, names)
     result = Inspection(photos=len(names), labeled=len(labels), coarse=coarse)
@@ -122,7 +126,7 @@ def inspect_dataset(
             result.masked += 1
             mask_size = _examine(mask_files, mask, result, None)
             if size and mask_size and size != mask_size:
-                result.broken[mask_files.describe(mask)] = f"{mask_size} instead of the picture's {size}"
+                result.broken[mask_files.describe(mask)] = f"{mask_size} instead of the image's {size}"
         if size:
             sizes[size] += 1
         if on_progress is not None:
@@ -133,7 +137,7 @@ def inspect_dataset(
 
 
 def labels_found(images: FileSource, names: list[str]) -> tuple[dict[str, Float[np.ndarray, "25"]], int]:
-    """The labels that are there and readable, and how many pictures are marked as coarsely aligned."""
+    """Return the labels that exist and can be read, and the number of images marked as coarsely aligned."""
     found: dict[str, np.ndarray] = {}
     try:
         rows = read_labels(images, names)
@@ -153,13 +157,13 @@ def labels_found(images: FileSource, names: list[str]) -> tuple[dict[str, Float[
 
 
 def camera_angles(label: Float[np.ndarray, "25"]) -> tuple[float, float]:
-    """Yaw and pitch in degrees of where a camera stands: 0 the front, positive from the head's left and from above."""
+    """Return yaw and pitch of a camera's position in degrees: 0 the front, positive from the head's left and above."""
     x, y, z = Camera.from_label(torch.from_numpy(label)).position.double().tolist()
     return float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arctan2(y, np.hypot(x, z))))
 
 
 def _examine(source: FileSource, name: str, result: Inspection, hashes: dict[str, str] | None) -> str:
-    """Size of a picture as text, or "" and an entry among the broken."""
+    """Return the size of an image as text; "" for a broken one, which is entered in the result."""
     try:
         with Image.open(io.BytesIO(source.read(name))) as image:
             image.load()
@@ -170,5 +174,5 @@ def _examine(source: FileSource, name: str, result: Inspection, hashes: dict[str
     except PanoHeadError as error:
         result.broken[source.describe(name)] = str(error)
     except Exception as error:  # damaged files make Pillow's readers raise nearly anything
-        result.broken[source.describe(name)] = f"not readable as a picture ({error})"
+        result.broken[source.describe(name)] = f"not readable as an image ({error})"
     return ""

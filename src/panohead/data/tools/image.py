@@ -1,4 +1,4 @@
-"""The poses of a dataset as a picture: how many cameras at which yaw and pitch."""
+"""The histogram of the poses of a dataset, by yaw and pitch, as an image."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,8 +12,14 @@ _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
 def pose_table(angles_deg: Float[np.ndarray, "photo 2"]) -> Int[np.ndarray, "pitch yaw"]:
-    """Counts in cells of 10 x 10 degrees: rows from pitch 60 down to -60 (the outermost hold what is beyond), columns
-    from yaw -180 to 180."""
+    """Count cameras in cells of 10 x 10 degrees.
+
+    Args:
+        angles_deg: yaw and pitch.
+
+    Returns:
+        Rows from pitch 60 down to -60 (the outermost hold all beyond), columns from yaw -180 to 180.
+    """
     pitch = np.clip(angles_deg[:, 1], -MAX_PITCH_DEG, MAX_PITCH_DEG - 1e-6)
     row = ((MAX_PITCH_DEG - 1e-6 - pitch) // PITCH_STEP_DEG).astype(int)
     column = ((angles_deg[:, 0] + 180.0) // YAW_STEP_DEG).astype(int) % (360 // YAW_STEP_DEG)
@@ -23,7 +29,7 @@ def pose_table(angles_deg: Float[np.ndarray, "photo 2"]) -> Int[np.ndarray, "pit
 
 
 def pose_image(angles_deg: Float[np.ndarray, "photo 2"]) -> Image.Image:
-    """The table as shades (darker: more; on a square-root scale), and below it the yaw histogram as bars."""
+    """Draw the counts as shades (darker: more, on a square-root scale), and below them the yaw histogram as bars."""
     table = pose_table(angles_deg)
     rows, columns = table.shape
     size = (_LEFT + columns * _CELL + 20, _TOP + rows * _CELL + _BARS + 60)

@@ -1,4 +1,4 @@
-"""Are the labels of a dataset cameras as the networks expect them?"""
+"""A check that the labels of a dataset are cameras as the networks expect them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ from jaxtyping import Float
 
 from panohead.geometry.camera import FOCAL, RADIUS
 
-SKEW_ALLOWED = 0.02
-"""Largest element of R^T R - 1; the original's own labels reach 0.015."""
-RADIUS_ALLOWED = 0.02
-"""As a share of 2.7."""
-FOCAL_ALLOWED = 0.01
-MISS_ALLOWED = 0.05
-"""Distance at which the viewing axis may pass the origin, world units."""
+MAX_SKEW = 0.02
+"""Largest absolute element of R^T R - 1; the original's own labels reach 0.015."""
+MAX_RADIUS_ERROR = 0.02
+"""Largest error of the distance from the origin, as a share of 2.7."""
+MAX_FOCAL_ERROR = 0.01
+"""Largest relative error of the focal length."""
+MAX_MISS = 0.05
+"""Largest distance of the viewing axis from the origin, world units."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class LabelProblem:
 
 
 def check_labels(names: Sequence[str], labels: Float[np.ndarray, "photo 25"]) -> list[LabelProblem]:
-    """Everything wrong, photo by photo.
+    """Return every problem, photo by photo.
 
     Checked: rotation orthonormal and not mirrored, last row, distance from the origin, viewing axis through the origin,
     standard intrinsics.
@@ -48,20 +49,20 @@ def _wrong(label: Float[np.ndarray, "25"]) -> list[tuple[str, str]]:
     focal = (intrinsics[0, 0] + intrinsics[1, 1]) / 2
     standard = np.array([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0]])
     checks = [
-        (skew > SKEW_ALLOWED, "rotation not orthonormal", f"off by {skew:.3f}"),
+        (skew > MAX_SKEW, "rotation not orthonormal", f"off by {skew:.3f}"),
         (float(np.linalg.det(rotation)) < 0, "rotation mirrored", f"determinant {np.linalg.det(rotation):.2f}"),
         (
             bool(np.abs(pose[3] - [0, 0, 0, 1]).max() > 1e-4),
             "last row of cam2world",
             f"{np.round(pose[3], 3).tolist()} instead of 0 0 0 1",
         ),
-        (abs(radius / RADIUS - 1) > RADIUS_ALLOWED, "radius", f"{radius:.3f} instead of {RADIUS}"),
+        (abs(radius / RADIUS - 1) > MAX_RADIUS_ERROR, "radius", f"{radius:.3f} instead of {RADIUS}"),
         (
-            miss > MISS_ALLOWED or float(forward @ position) > 0,
+            miss > MAX_MISS or float(forward @ position) > 0,
             "camera does not look at the origin",
             f"passes it at {miss:.3f}" if float(forward @ position) <= 0 else "looks away from it",
         ),
-        (abs(focal / FOCAL - 1) > FOCAL_ALLOWED, "focal length", f"{focal:.4f} instead of {FOCAL}"),
+        (abs(focal / FOCAL - 1) > MAX_FOCAL_ERROR, "focal length", f"{focal:.4f} instead of {FOCAL}"),
         (
             bool(np.abs(intrinsics - standard).max() > 1e-3),
             "intrinsics",

@@ -1,4 +1,4 @@
-"""Write a dataset as WebDataset shards (:mod:`panohead.data.shards` describes them)."""
+"""Writing of a dataset as WebDataset shards, which :mod:`panohead.data.shards` describes."""
 
 import io
 import json
@@ -35,10 +35,10 @@ def write_shards(
     shard_mb: float = 64,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Copy a dataset into shards, pictures byte for byte. Equal datasets give equal bytes.
+    """Copy a dataset into shards, images byte for byte. Equal datasets give equal bytes.
 
     Each shard appears whole or not at all, and says in its name how many there are: a folder that an interruption left
-    incomplete is refused when it is read. Dots in the names of pictures become underscores, since a key ends at its
+    incomplete is refused when it is read. Dots in the names of images become underscores, since a key ends at its
     first dot.
 
     Args:
@@ -72,7 +72,7 @@ def _samples(root: Path, masks: Path | None) -> tuple[list[_ShardSample], FileSo
     photos, mask_files = open_layout(root, masks)
     names = image_names(photos)
     if not names:
-        raise PanoHeadError(f"{photos.path} holds no pictures; give the folder of a dataset")
+        raise PanoHeadError(f"{photos.path} holds no images; give the folder of a dataset")
     samples, taken = [], dict[str, str]()
     for name, mask, label in zip(names, match_masks(names, mask_files), read_labels(photos, names), strict=True):
         path = PurePosixPath(name)
@@ -86,7 +86,7 @@ def _samples(root: Path, masks: Path | None) -> tuple[list[_ShardSample], FileSo
 
 
 def _label_content(label: Float[np.ndarray, "25"]) -> bytes:
-    # The shortest digits that give the same 32-bit number.
+    # str of a 32-bit number has the shortest digits that give the same number again.
     return json.dumps({"label": [float(str(value)) for value in label]}).encode()
 
 

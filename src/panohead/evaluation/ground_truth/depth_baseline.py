@@ -65,6 +65,7 @@ def depth_baseline(root: Path, people: int) -> list[Result]:
 
 
 def _people(root: Path, most: int) -> Iterator[list[TrueView]]:
+    """Views of each shot of the first people; expressions differ between shots, so that their surfaces do too."""
     listing, depth = root / "people.jsonl", root / "depth"
     for path, remedy in (
         (listing, "use a synthetic dataset"),
@@ -76,8 +77,12 @@ def _people(root: Path, most: int) -> Iterator[list[TrueView]]:
     names = image_names(source)
     labels = dict(zip(names, torch.from_numpy(read_labels(source, names)), strict=True))
     for line in listing.read_text().splitlines()[:most]:
-        shown = [view["image"] for view in json.loads(line)["views"] if view["image"] in labels]
-        yield [TrueView(_depth(depth, name), Camera.from_label(labels[name])) for name in shown]
+        shots: dict[int, list[str]] = {}
+        for view in json.loads(line)["views"]:
+            if view["image"] in labels:
+                shots.setdefault(view.get("shot", 0), []).append(view["image"])
+        for shown in shots.values():
+            yield [TrueView(_depth(depth, name), Camera.from_label(labels[name])) for name in shown]
 
 
 def _depth(folder: Path, name: str) -> Float[Tensor, "1 height width"]:

@@ -14,7 +14,7 @@ _positive = _operation(  # a where the condition is above zero, else b; b also w
 )
 
 
-class Ending(NamedTuple):
+class KernelEpilogue(NamedTuple):
     """Leaky rectifier, gain and clamp: ``limit`` is infinite for none."""
 
     slope: Any

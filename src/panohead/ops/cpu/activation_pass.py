@@ -21,7 +21,7 @@ _STRIP = 1 << 13  # elements: what one strip reads stays in the first-level cach
 
 
 @dataclass(frozen=True)
-class Ending:
+class Epilogue:
     """``clamp(gain * leaky_relu(x))``: slope 1 for none, an infinite limit for none."""
 
     slope: float
@@ -30,9 +30,9 @@ class Ending:
 
     def kernel(self) -> Any:
         """The same for the kernels."""
-        from panohead.ops.cpu.activation_kernels import Ending as KernelEnding
+        from panohead.ops.cpu.activation_kernels import KernelEpilogue
 
-        return KernelEnding(*(np.float32(x) for x in (self.slope, self.gain, self.limit)))
+        return KernelEpilogue(*(np.float32(x) for x in (self.slope, self.gain, self.limit)))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def widened(x: Tensor) -> Tensor:
     return F.pad(x.detach(), (0, -x.shape[-1] % CHANNEL_MULTIPLE))
 
 
-def finish(x: Float32[Tensor, "batch channel height width"], bias: Tensor, ending: Ending) -> Tensor:
+def finish(x: Float32[Tensor, "batch channel height width"], bias: Tensor, ending: Epilogue) -> Tensor:
     """``ending(x + bias)``."""
     from panohead.ops.cpu import activation_kernels as kernels
 
@@ -87,7 +87,7 @@ def finish(x: Float32[Tensor, "batch channel height width"], bias: Tensor, endin
     return out
 
 
-def pull_ending(grad: Tensor, results: Tensor, ending: Ending) -> tuple[Tensor, Float32[Tensor, "batch channel"]]:
+def pull_ending(grad: Tensor, results: Tensor, ending: Epilogue) -> tuple[Tensor, Float32[Tensor, "batch channel"]]:
     """Gradient before :func:`finish` from that of its ``results``, and its sums over pixels."""
     from panohead.ops.cpu import activation_kernels as kernels
 
@@ -98,7 +98,7 @@ def pull_ending(grad: Tensor, results: Tensor, ending: Ending) -> tuple[Tensor, 
 
 
 def pull_layer(
-    grad: Tensor, results: Tensor, ending: Ending, noise: Tensor | None, *, channels: int, noise_wanted: bool
+    grad: Tensor, results: Tensor, ending: Epilogue, noise: Tensor | None, *, channels: int, noise_wanted: bool
 ) -> PulledLayer:
     """The way back through ``ending(value + noise)`` (where ``value`` has the bias), for a whole synthesis layer.
 

@@ -12,7 +12,7 @@ from panohead.ops.cpu.simd import PANEL, WIDTH, load, splat, store
 from panohead.ops.cpu.winograd_kernels import GROUP, SKEW, TILE, _finish, _from_points, _locate, _multiply
 
 
-class Ending(NamedTuple):
+class DownEpilogue(NamedTuple):
     """What happens to the sums on their way out: factor by image and channel, bias, leaky rectifier, gain, clamp."""
 
     scale: Any
@@ -33,7 +33,7 @@ class Target(NamedTuple):
     last_panel: Any
 
 
-class Weights(NamedTuple):
+class DownWeights(NamedTuple):
     """A packed weight and which of its matrices belongs to each of the 81 points."""
 
     values: Any

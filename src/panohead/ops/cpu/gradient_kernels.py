@@ -13,6 +13,8 @@ from numba.core import types
 
 from panohead.ops.cpu.jit import jit
 from panohead.ops.cpu.simd import (
+    NARROW_PANEL,
+    PANEL,
     ROWS,
     VECTORS,
     WIDTH,
@@ -30,9 +32,6 @@ from panohead.ops.cpu.simd import (
 from panohead.ops.cpu.winograd_kernels import A2, A3, B2, B3, SKEW, TILE, A, B, _data_tile, _locate, _to_points
 
 _INDEX = ir.IntType(64)
-
-NARROW = VECTORS // 2
-"""Vectors of a narrow panel, of twice as many rows: for few channels."""
 
 
 class Images(NamedTuple):
@@ -121,19 +120,18 @@ def _emit_sums(
 
 
 _accumulate_wide = _accumulate_block(ROWS, VECTORS)
-_accumulate_narrow = _accumulate_block(2 * ROWS, NARROW)
+_accumulate_narrow = _accumulate_block(ROWS, VECTORS // 2)
 
 
 @jit(nogil=True)
 def _accumulate(buffers: Any, block: Any, count: Any, window_pitch: Any, rows: Any, kinds: Any, sums: Any) -> Any:
     """``sums[kind] += windows[point]^T @ tiles[point]`` for all points of a block of ``count`` tiles."""
-    high = 2 * ROWS if sums.narrow else ROWS
-    lanes = (NARROW if sums.narrow else VECTORS) * WIDTH
+    lanes = NARROW_PANEL if sums.narrow else PANEL
     panels = sums.columns // lanes
     for point in range(kinds.size):
         for panel in range(panels):
-            right = (point * panels + panel) * block * lanes
-            for row in range(0, rows, high):
+            right = point * (sums.columns * block + SKEW) + panel * block * lanes
+            for row in range(0, rows, ROWS):
                 left = point * block * window_pitch + point * SKEW + row
                 to = (kinds[point] * sums.rows + row) * sums.columns + panel * lanes
                 if sums.narrow:
@@ -200,9 +198,9 @@ def weight_gradient(
     across = (width + TILE - 1) // TILE
     each = across * ((height + TILE - 1) // TILE)
     total = each * (windows.values.size // (height * width * channels))
-    lanes = (NARROW if sums.narrow else VECTORS) * WIDTH
+    lanes = NARROW_PANEL if sums.narrow else PANEL
     pitch = last - first + SKEW
-    point_pitch = sums.columns * block
+    point_pitch = sums.columns * block + SKEW
     for start in range(0, total, block):
         count = min(block, total - start)
         for t in range(count):
@@ -333,9 +331,9 @@ def down_weight_gradient(
     across = (tiles.width + TILE - 1) // TILE
     each = across * ((tiles.height + TILE - 1) // TILE)
     total = each * (windows.values.size // (height * width * channels))
-    lanes = (NARROW if sums.narrow else VECTORS) * WIDTH
+    lanes = NARROW_PANEL if sums.narrow else PANEL
     pitch = last - first + SKEW
-    point_pitch = sums.columns * block
+    point_pitch = sums.columns * block + SKEW
     for start in range(0, total, block):
         count = min(block, total - start)
         for t in range(count):

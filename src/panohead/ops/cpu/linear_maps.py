@@ -1,8 +1,8 @@
 """Linear maps of images on a CPU by compiled kernels, each with derivatives made of the others.
 
-The discriminator's convolutions and the resampling by two are bilinear: the gradient of one with respect to its input or
-its weight is another one of this file. So they can be differentiated as often as one likes (R1 needs it twice), always by
-kernels. Ask :func:`panohead.ops.gradient_conv.unsupported` before coming here.
+The discriminator's convolutions and the resampling by two are bilinear: the gradient of one with respect to its input
+or its weight is another one of this file. So they can be differentiated as often as one likes (R1 needs it twice),
+always by kernels. Ask :func:`panohead.ops.gradient_conv.unsupported` before coming here.
 """
 
 from typing import Any
@@ -10,19 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from panohead.ops import fast_paths
 from panohead.ops.cpu import activation_pass, winograd, winograd_gradient
-from panohead.ops.cpu.activation_pass import CHANNEL_MULTIPLE, Ending, narrowed, padded, widened
-from panohead.ops.cpu.jit import available, load_failure
+from panohead.ops.cpu.activation_pass import CHANNEL_MULTIPLE, Epilogue, narrowed, padded, widened
 from panohead.ops.cpu.winograd_gradient import LOW_PASS_DOWN, LOW_PASS_UP
 from panohead.ops.cpu.winograd_weights import pack_up_weight, pack_weight, transposed
+from panohead.ops.gradient_conv import kernels_unavailable
 from panohead.ops.inference_conv import is_default_filter
 
 
 def resampling_unsupported(x: Tensor, resample_filter: Tensor) -> str | None:
     """Why :func:`enlarge` and :func:`shrink` are not used, in a few words; None if they are and likely faster."""
-    if not fast_paths.allowed():
-        return "fast paths are switched off"
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
     if x.device.type != "cpu" or x.dtype != torch.float32:
@@ -31,7 +28,7 @@ def resampling_unsupported(x: Tensor, resample_filter: Tensor) -> str | None:
         return "few channels, or not channels-last"
     if not is_default_filter(resample_filter):
         return "another filter"
-    return "numba is not installed" if not available() else load_failure("panohead.ops.cpu.activation_kernels")
+    return kernels_unavailable()
 
 
 def convolve(x: Tensor, weight: Tensor) -> Tensor:
@@ -44,7 +41,7 @@ def down_convolve(x: Tensor, weight: Tensor) -> Tensor:
     return _Down.apply(x, weight)
 
 
-def activate(x: Tensor, bias: Tensor, ending: Ending) -> Tensor:
+def activate(x: Tensor, bias: Tensor, ending: Epilogue) -> Tensor:
     """``ending(x + bias)``, channel by channel."""
     return _Finish.apply(x, bias, ending)
 
@@ -68,7 +65,7 @@ class _Convolve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return narrowed(winograd.conv3x3_winograd(padded(x), pack_weight(weight)), weight.shape[0])
+        return narrowed(winograd.conv3x3_winograd(padded(x), pack_weight(weight, energy=False)), weight.shape[0])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -101,7 +98,7 @@ class _Down(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        packed = pack_up_weight(weight.flip(2, 3))
+        packed = pack_up_weight(weight.flip(2, 3), energy=False)
         return narrowed(winograd_gradient.downconv3x3(padded(x), packed, low_pass=LOW_PASS_DOWN), weight.shape[0])
 
     @staticmethod
@@ -119,7 +116,7 @@ class _Up(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        whole, packed = padded(x), pack_up_weight(weight.transpose(0, 1))
+        whole, packed = padded(x), pack_up_weight(weight.transpose(0, 1), energy=False)
         scale = x.new_full((len(x), packed.out_channels), LOW_PASS_DOWN / LOW_PASS_UP)
         return narrowed(winograd.upconv3x3(whole, packed, demodulation=scale), weight.shape[1])
 
@@ -152,7 +149,7 @@ class _DownWeightGradient(torch.autograd.Function):
 
 class _Finish(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor, ending: Ending) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bias: Tensor, ending: Epilogue) -> Tensor:
         result = narrowed(activation_pass.finish(padded(x), widened(bias), ending), x.shape[1])
         ctx.save_for_backward(result)
         ctx.ending = ending
@@ -169,7 +166,7 @@ class _PullEnding(torch.autograd.Function):
     """The way back through ``_Finish``, linear in the gradient: its own transpose but for the sum."""
 
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, result: Tensor, ending: Ending) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, grad: Tensor, result: Tensor, ending: Epilogue) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(result)
         ctx.ending = ending
         ctx.set_materialize_grads(False)

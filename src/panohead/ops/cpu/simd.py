@@ -1,7 +1,7 @@
 """Machine vectors inside numba kernels: a ``float32 x WIDTH`` type, its arithmetic, a register-blocked matrix product.
 
-numba vectorises plain loops only where LLVM can prove that arrays do not overlap, which it cannot for the strided
-gathers of convolution kernels. Here a kernel says which vectors it wants; LLVM only allocates registers. Offsets are in
+numba vectorizes plain loops only where LLVM can prove that arrays do not overlap, which it cannot for the strided
+gathers of convolution kernels. Here a kernel names its vectors; LLVM only allocates registers. Offsets are in
 elements, nothing is bounds-checked. Importing this module needs numba (see ``panohead.ops.cpu.jit.available``).
 
 numba's cache on disk watches the kernel's own file only: after editing this file, remove ``__pycache__/*.nb?``.
@@ -43,7 +43,7 @@ vector = _Vector()
 
 @register_model(_Vector)
 class _VectorModel(models.PrimitiveModel):
-    """A vector is an LLVM vector: it lives in a register."""
+    """The representation of the type: an LLVM vector, which occupies a register."""
 
     def __init__(self, manager: Any, numba_type: Any) -> None:
         super().__init__(manager, numba_type, _VECTOR)
@@ -84,7 +84,7 @@ def _choose(builder: Any, relation: str, values: list[Any]) -> Any:
 
 @intrinsic
 def load(typing_context: Any, array: Any, offset: Any) -> Any:
-    """``load(array, offset) -> vector``: WIDTH consecutive elements."""
+    """Load WIDTH consecutive elements: ``load(array, offset) -> vector``."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _load(builder, _address(context, builder, signature.args[0], *arguments))
@@ -94,7 +94,7 @@ def load(typing_context: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def store(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
-    """``store(array, offset, vector)``."""
+    """Store WIDTH consecutive elements: ``store(array, offset, vector)``."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _store(builder, arguments[2], _address(context, builder, signature.args[0], *arguments[:2]))
@@ -105,7 +105,7 @@ def store(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
 
 @intrinsic
 def splat(typing_context: Any, scalar: Any) -> Any:
-    """``splat(scalar) -> vector``: the same number in every lane."""
+    """Repeat a number in every lane: ``splat(scalar) -> vector``."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _splat(builder, arguments[0])
@@ -114,7 +114,7 @@ def splat(typing_context: Any, scalar: Any) -> Any:
 
 
 def _operation(arity: int, build: Callable[[Any, list[Any]], Any]) -> Any:
-    """A numba function of ``arity`` vectors made by ``build(builder, values)``."""
+    """Return a numba function of ``arity`` vectors whose result is ``build(builder, values)``."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return build(builder, list(arguments))
@@ -138,57 +138,58 @@ overload(operator.sub)(lambda a, b: (lambda a, b: _subtract(a, b)) if a is vecto
 overload(operator.mul)(lambda a, b: (lambda a, b: _multiply(a, b)) if a is vector and b is vector else None)
 
 
-@intrinsic
-def multiply_block(
-    typing_context: Any,
-    left: Any,
-    left_offset: Any,
-    left_stride: Any,
-    right: Any,
-    right_offset: Any,
-    out: Any,
-    out_offset: Any,
-    out_stride: Any,
-    depth: Any,
-) -> Any:
-    """``out[ROWS, PANEL] = left[ROWS, depth] @ right[depth, PANEL]``; ``right`` is contiguous, rows have strides.
+def _block_product(rows_count: int, vectors: int) -> Any:
+    """An intrinsic for the product of ``rows_count`` rows and a panel of ``vectors`` vectors, see below."""
 
-    The sums run over depth in order in one accumulator each, so the result does not depend on how a matrix is cut
-    into blocks or threads.
-    """
+    @intrinsic
+    def multiply(
+        typing_context: Any,
+        left: Any,
+        left_offset: Any,
+        left_stride: Any,
+        right: Any,
+        right_offset: Any,
+        out: Any,
+        out_offset: Any,
+        out_stride: Any,
+        depth: Any,
+    ) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            a, a_offset, a_stride, b, b_offset, c, c_offset, c_stride, depth = arguments
+            kinds = signature.args
+            first = _address(context, builder, kinds[0], a, a_offset)
+            rows = [builder.gep(first, [builder.mul(a_stride, _INDEX(row))]) for row in range(rows_count)]
+            panel = _address(context, builder, kinds[3], b, b_offset)
+            target = _address(context, builder, kinds[5], c, c_offset)
+            sums = _emit_products(builder, rows, vectors, panel, depth)
+            for row in range(rows_count):
+                for column in range(vectors):
+                    offset = builder.add(builder.mul(c_stride, _INDEX(row)), _INDEX(column * WIDTH))
+                    _store(builder, sums[row * vectors + column], builder.gep(target, [offset]))
+            return context.get_dummy_value()
 
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, a_offset, a_stride, b, b_offset, c, c_offset, c_stride, depth = arguments
-        kinds = signature.args
-        first = _address(context, builder, kinds[0], a, a_offset)
-        rows = [builder.gep(first, [builder.mul(a_stride, _INDEX(row))]) for row in range(ROWS)]
-        panel = _address(context, builder, kinds[3], b, b_offset)
-        target = _address(context, builder, kinds[5], c, c_offset)
-        sums = _emit_products(builder, rows, panel, depth)
-        for row in range(ROWS):
-            for column in range(VECTORS):
-                offset = builder.add(builder.mul(c_stride, _INDEX(row)), _INDEX(column * WIDTH))
-                _store(builder, sums[row * VECTORS + column], builder.gep(target, [offset]))
-        return context.get_dummy_value()
+        index = types.int64
+        return types.void(left, index, index, right, index, out, index, index, index), emit
 
-    index = types.int64
-    return types.void(left, index, index, right, index, out, index, index, index), emit
+    return multiply
 
 
-def _emit_products(builder: Any, rows: list[Any], panel: Any, depth: Any) -> list[Any]:
-    """The loop over depth: ROWS x VECTORS accumulators in registers, one fused multiply-add each per step."""
+def _emit_products(builder: Any, rows: list[Any], vectors: int, panel: Any, depth: Any) -> list[Any]:
+    """The loop over depth: rows x vectors accumulators in registers, one fused multiply-add each per step."""
     before, loop, after = builder.block, builder.append_basic_block("depth"), builder.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
     step = builder.phi(_INDEX)
     step.add_incoming(_INDEX(0), before)
-    sums = [builder.phi(_VECTOR) for _ in range(ROWS * VECTORS)]
-    offset = builder.mul(step, _INDEX(PANEL))
-    columns = [_load(builder, builder.gep(panel, [builder.add(offset, _INDEX(v * WIDTH))])) for v in range(VECTORS)]
+    # Phi nodes: zero on entry, the previous sum afterwards; LLVM keeps them in registers.
+    sums = [builder.phi(_VECTOR) for _ in range(len(rows) * vectors)]
+    offset = builder.mul(step, _INDEX(vectors * WIDTH))
+    columns = [_load(builder, builder.gep(panel, [builder.add(offset, _INDEX(v * WIDTH))])) for v in range(vectors)]
+    # sums[row, v] += left[row, step] * right[step, v]
     updated = []
-    for row in range(ROWS):
+    for row in range(len(rows)):
         factor = _splat(builder, builder.load(builder.gep(rows[row], [step]), align=4))
-        updated += [_multiply_add(builder, [factor, columns[v], sums[row * VECTORS + v]]) for v in range(VECTORS)]
+        updated += [_multiply_add(builder, [factor, columns[v], sums[row * vectors + v]]) for v in range(vectors)]
     for value, new in zip(sums, updated, strict=True):
         value.add_incoming(ir.Constant(_VECTOR, [0.0] * WIDTH), before)
         value.add_incoming(new, loop)
@@ -197,3 +198,16 @@ def _emit_products(builder: Any, rows: list[Any], panel: Any, depth: Any) -> lis
     builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
     builder.position_at_end(after)
     return updated
+
+
+multiply_block = _block_product(ROWS, VECTORS)
+"""``multiply_block(left, offset, stride, right, offset, out, offset, stride, depth)``: ``out[ROWS, PANEL] = left[ROWS,
+depth] @ right[depth, PANEL]``; ``right`` is contiguous, rows have strides.
+
+The sums run over depth in order in one accumulator each, so the result does not depend on how a matrix is cut into
+blocks or threads.
+"""
+
+NARROW_PANEL = PANEL // 2
+multiply_narrow_block = _block_product(ROWS, VECTORS // 2)
+"""The same with half as many columns, for matrices of few."""

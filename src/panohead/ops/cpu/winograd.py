@@ -199,7 +199,7 @@ def _zeros(size: int) -> Any:
 
 def _block(tiles: int) -> int:
     """Tiles at a time; whole rows of blocks of the matrix product."""
-    from panohead.ops.cpu.winograd_kernels import ROWS
+    from panohead.ops.cpu.simd import ROWS
 
     return min(_BLOCK, tiles + -tiles % ROWS)
 

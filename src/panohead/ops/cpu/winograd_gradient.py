@@ -21,9 +21,9 @@ from panohead.ops.cpu.winograd import _block, _buffers, _flat, _or, _split, _zer
 from panohead.ops.cpu.winograd_weights import PackedWeight, down_transform, plain_transform
 
 _ROWS = 48  # a multiple of the vector length and of the height of both blocks of the matrix product
-_MOST_ROWS = 192
-_TILES = 96  # summed up before the sums go back to memory
-_NARROW = 32  # from so many channels on a panel is narrow where that is less than a whole one
+_MAX_ROWS = 192
+_TILES, _TILES_OF_MANY = 48, 96  # summed up before the sums go back to memory; of more than _MANY products of channels
+_MANY = 1 << 17
 
 LOW_PASS_UP, LOW_PASS_DOWN = 1 / 16, 1 / 64
 """Factors of the taps outer([1, 3, 3, 1]) of the up-convolution and of a filter that sums to 1."""
@@ -48,9 +48,9 @@ def downconv3x3(
     outs, down, across = packed.out_channels, height // 2, width // 2
     given = Images(_flat(x.permute(0, 2, 3, 1)), _or(factors, batch * channels, 1.0), height, width, channels)
     out = torch.empty(batch, down, across, outs)
-    target, weights = _flat(out), kernels.Weights(_flat(packed.values), _up_kinds())
+    target, weights = _flat(out), kernels.DownWeights(_flat(packed.values), _up_kinds())
     one = np.float32(1)
-    ending = kernels.Ending(
+    ending = kernels.DownEpilogue(
         _or(scale, batch * outs, 1.0) * np.float32(low_pass), np.zeros(outs, np.float32), one, one, np.float32(math.inf)
     )
     tiles = batch * -(-down // 4) * -(-across // 4)
@@ -74,7 +74,7 @@ def weight_gradient(
     style: Float[Tensor, "batch in_channel"] | None = None,
     scale: Float[Tensor, "batch out_channel"] | None = None,
 ) -> Float32[Tensor, "3 3 in_channel out_channel"]:
-    """Gradient of the weight of ``conv2d(style * x, weight, padding=1)`` where ``scale * grad`` is that of its output."""
+    """Gradient of the weight of ``conv2d(style * x, weight, padding=1)``; that of its output is ``scale * grad``."""
     from panohead.ops.cpu.gradient_kernels import weight_gradient as kernel
 
     tiles = x.shape[0] * -(-x.shape[2] // 4) * -(-x.shape[3] // 4)
@@ -106,23 +106,23 @@ def _point_sums(
     count: int,
 ) -> Tensor:
     """Sums over ``count`` tiles of the outer products at every kind of point: "kind window_channel tile_channel"."""
-    from panohead.ops.cpu.gradient_kernels import NARROW, SKEW, Buffers, Sums
-    from panohead.ops.cpu.simd import VECTORS, WIDTH
+    from panohead.ops.cpu.gradient_kernels import SKEW, Buffers, Sums
+    from panohead.ops.cpu.simd import NARROW_PANEL, PANEL, ROWS
 
     given = [_images(*x) for x in (windows, tiles)]
     ins, outs = given[0].channels, given[1].channels
-    narrow = outs <= NARROW * WIDTH
-    lanes = (NARROW if narrow else VECTORS) * WIDTH
-    columns, block = outs + -outs % lanes, min(_TILES, count)
+    narrow = outs <= NARROW_PANEL
+    lanes = NARROW_PANEL if narrow else PANEL
+    columns, block = outs + -outs % lanes, min(_TILES if ins * outs <= _MANY else _TILES_OF_MANY, count)
     parts = _row_parts(ins)
-    found = [torch.zeros(int(kinds.max()) + 1, last - first + -(last - first) % 12, columns) for first, last in parts]
+    found = [torch.zeros(int(kinds.max()) + 1, last - first + -(last - first) % ROWS, columns) for first, last in parts]
 
     def work(number: int) -> None:
         first, last = parts[number]
         pitch = last - first + SKEW
         buffers = Buffers(
             _zeros(kinds.size * (block * pitch + SKEW)),
-            _zeros(kinds.size * block * columns),
+            _zeros(kinds.size * (block * columns + SKEW)),
             _column(),
             _zeros((144 if kinds.size == 81 else 36) * max(ins, outs)),
         )
@@ -138,7 +138,7 @@ def _point_sums(
 def _row_parts(channels: int) -> list[tuple[int, int]]:
     """The channels of the windows by tasks: for all threads, none with more than the second-level cache can hold."""
     units = -(-channels // _ROWS)
-    pieces = min(units, max(torch.get_num_threads(), -(-channels // _MOST_ROWS)))
+    pieces = min(units, max(torch.get_num_threads(), -(-channels // _MAX_ROWS)))
     return [(_ROWS * first, min(_ROWS * last, channels)) for first, last in cut(units, pieces)]
 
 

@@ -1,5 +1,6 @@
 """Weights of 3 x 3 convolutions, transformed and laid out for ``panohead.ops.cpu.winograd``."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -15,29 +16,30 @@ class PackedWeight:
     """A transformed weight. The layout depends on this machine's vector length: make it anew, do not store it.
 
     ``values`` is float32 and four times as large as the weight (more where ``out_channels`` does not fill a panel):
-    panels of output channels, 36 points, input channels, channels of the panel. ``energy`` is the sum of squares of
-    every 3 x 3 kernel.
+    panels of output channels, 36 points, input channels, channels of the panel. The numbers of channels are those of
+    the packed weight: multiples of 16. ``energy`` is the sum of squares of every 3 x 3 kernel, where it was asked for.
     """
 
     values: Float[Tensor, "panel point in_channel lane"]
-    energy: Float[Tensor, "out_channel in_channel"]
+    energy: Float[Tensor, "given_out_channel given_in_channel"] | None
     in_channels: int
     out_channels: int
     up: bool
 
     def demodulation(self, style: Float[Tensor, "batch in_channel"]) -> Float[Tensor, "batch out_channel"]:
         """1 / norm of every output filter after its input channels are scaled (StyleGAN2 equation 3)."""
+        assert self.energy is not None
         return torch.rsqrt(style.square() @ self.energy.T + 1e-8)
 
 
-def pack_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
+def pack_weight(weight: Float[Tensor, "out_channel in_channel 3 3"], *, energy: bool = True) -> PackedWeight:
     """Transform a weight for :func:`panohead.ops.cpu.winograd.conv3x3_winograd`."""
-    return _pack(weight, plain_transform(), up=False)
+    return _pack(weight, plain_transform(), up=False, energy=energy)
 
 
-def pack_up_weight(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> PackedWeight:
+def pack_up_weight(weight: Float[Tensor, "out_channel in_channel 3 3"], *, energy: bool = True) -> PackedWeight:
     """Transform a weight for :func:`panohead.ops.cpu.winograd.upconv3x3`."""
-    return _pack(weight, up_transform(), up=True)
+    return _pack(weight, up_transform(), up=True, energy=energy)
 
 
 def transposed(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> Float[Tensor, "in_channel out_channel 3 3"]:
@@ -45,6 +47,7 @@ def transposed(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> Float[Ten
     return weight.transpose(0, 1).flip(2, 3)
 
 
+@functools.cache
 def plain_transform() -> Float64[Tensor, "6 3"]:
     """Taps to values at the points, per axis, of a convolution."""
     from panohead.ops.cpu.winograd_kernels import POINTS
@@ -55,6 +58,7 @@ def plain_transform() -> Float64[Tensor, "6 3"]:
     return transform
 
 
+@functools.cache
 def up_transform() -> Float64[Tensor, "6 3"]:
     """The same of an up-convolution: the even outputs of the transposed convolution see tap 2 of the sample before and
     tap 0 of their own (five points), the odd outputs see tap 1."""
@@ -67,6 +71,7 @@ def up_transform() -> Float64[Tensor, "6 3"]:
     return transform
 
 
+@functools.cache
 def down_transform() -> Float64[Tensor, "6 3"]:
     """The same of a convolution with stride 2: tap 0 at an even sample, tap 2 at the next one, tap 1 between."""
     return up_transform().flip(1)
@@ -80,18 +85,18 @@ def _evaluation(points: tuple[float, ...], power: int) -> Float64[Tensor, " poin
 
 
 def _pack(
-    weight: Float[Tensor, "out_channel in_channel 3 3"], transform: Float64[Tensor, "6 3"], *, up: bool
+    weight: Float[Tensor, "out_channel in_channel 3 3"], transform: Float64[Tensor, "6 3"], *, up: bool, energy: bool
 ) -> PackedWeight:
-    """Apply ``transform`` to both axes of the kernels, panel by panel; channels are filled up to whole vectors."""
-    from panohead.ops.cpu.simd import PANEL
+    """Apply ``transform`` to both axes of the kernels; channels are filled up with zeros to whole panels."""
+    from panohead.ops.cpu.simd import NARROW_PANEL, PANEL
 
     outs, ins = (size + -size % CHANNEL_MULTIPLE for size in weight.shape[:2])
-    both_axes = torch.kron(transform, transform).float()
-    taps = weight.detach().permute(2, 3, 1, 0).reshape(9, *weight.shape[1::-1])
-    if (outs, ins) != tuple(weight.shape[:2]):
-        taps = F.pad(taps, (0, outs - weight.shape[0], 0, ins - weight.shape[1]))
-    values = torch.zeros(-(-outs // PANEL), 36, ins, PANEL)
-    for panel, first in enumerate(range(0, outs, PANEL)):
-        part = taps[:, :, first : first + PANEL]
-        values[panel, :, :, : part.shape[2]] = (both_axes @ part.reshape(9, -1)).reshape(36, ins, -1)
-    return PackedWeight(values, weight.detach().square().sum(dim=(2, 3)), ins, outs, up)
+    lanes = NARROW_PANEL if outs <= NARROW_PANEL and NARROW_PANEL % CHANNEL_MULTIPLE == 0 else PANEL
+    panels = -(-outs // lanes)
+    taps = weight.detach().permute(2, 3, 1, 0)
+    if (panels * lanes, ins) != (weight.shape[0], weight.shape[1]):
+        taps = F.pad(taps, (0, panels * lanes - weight.shape[0], 0, ins - weight.shape[1]))
+    taps = taps.unflatten(3, (panels, lanes)).permute(3, 0, 1, 2, 4).reshape(panels, 9, ins * lanes)
+    values = torch.matmul(torch.kron(transform, transform).float(), taps).reshape(panels, 36, ins, lanes)
+    squares = weight.detach().square().sum(dim=(2, 3)) if energy else None
+    return PackedWeight(values, squares, ins, outs, up)

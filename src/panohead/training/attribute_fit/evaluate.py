@@ -6,13 +6,14 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.training.attribute_fit.fit import HeadModel
 from panohead.training.attribute_fit.images import on_white
 from panohead.training.attribute_fit.shots import Shots
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FitComparison:
     """Views of some shots: truth and model, [-1, 1], and the peak signal-to-noise ratio of each view in dB."""
 
     truth: Float[Tensor, "shot view 3 height width"]
@@ -27,7 +28,7 @@ class Comparison:
 
 
 @torch.no_grad()
-def compare(model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], *, with_residual: bool) -> Comparison:
+def compare(model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], *, with_residual: bool) -> FitComparison:
     """Render all views of some shots.
 
     Args:
@@ -45,7 +46,7 @@ def compare(model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], *, with_
             for view in views.tolist()
         ]
         rendered.append(torch.stack(images).clamp(-1, 1))
-        truth.append(on_white(data.images[views].float() / 127.5 - 1, data.masks[views][:, None].float() / 255))
+        truth.append(on_white(image_from_uint8(data.images[views]), mask_from_uint8(data.masks[views][:, None])))
     target, image = torch.stack(truth), torch.stack(rendered)
     error = ((target - image) / 2).square().mean(dim=(2, 3, 4))
-    return Comparison(target, image, -10 * torch.log10(error.clamp_min(1e-10)))
+    return FitComparison(target, image, -10 * torch.log10(error.clamp_min(1e-10)))

@@ -9,15 +9,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from panohead.attributes import AttributeEncoder, AttributeEncoderConfig
+from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
+from panohead.stylegan.synthesis_layers import SynthesisLayer
 from panohead.training.attribute_fit.images import image_losses, render_patches, sample_patches
 from panohead.training.attribute_fit.points import point_losses, sample_points
 from panohead.training.attribute_fit.shots import Shots
-
-_CONST = PixelNoise(mode="const")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +23,8 @@ class FitConfig:
     """Settings of a fit.
 
     Attributes:
+        vocabulary: the attributes of the shots.
+        people: people who can have a residual code.
         shots_per_step: heads a step.
         points_per_view: pixels a view whose points are supervised; 0 for none.
         patches_per_step: heads of those a step of which a patch is rendered.
@@ -37,7 +37,7 @@ class FitConfig:
     """
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    encoder: AttributeEncoderConfig
+    vocabulary: Vocabulary
     people: int
     shots_per_step: int = 8
     points_per_view: int = 384
@@ -71,8 +71,8 @@ class HeadModel(nn.Module):
     def __init__(self, config: FitConfig) -> None:
         super().__init__()
         self.generator = Generator(config.generator)
-        self.encoder = AttributeEncoder(config.encoder)
-        self.residual = nn.Embedding(config.people, config.encoder.residual)
+        self.encoder = AttributeEncoder.of_vocabulary(config.vocabulary, w_dim=config.generator.w_dim)
+        self.residual = nn.Embedding(config.people, self.encoder.config.residual)
         nn.init.zeros_(self.residual.weight)
 
     def ws(self, attributes: Float[Tensor, "head attribute"], person: Int[Tensor, " head"] | None) -> Tensor:
@@ -133,7 +133,7 @@ class AttributeFit:
         """All losses of one batch of shots, unweighted."""
         config, generator = self.config, self.model.generator
         ws = self.model.ws(data.attributes[shots], data.person[shots])
-        trigrid = generator.field(ws, noise=_CONST)
+        trigrid = generator.field(ws)
         losses = {"residual": self.model.residual(data.person[shots]).square().mean()}
         assert generator.torgb_raw is not None
         if config.points_per_view:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from panohead.system.atomic_write import atomic_path
 from panohead.training.attribute_fit.dataset import GrowingDataset
-from panohead.training.attribute_fit.evaluate import Comparison, compare
+from panohead.training.attribute_fit.evaluate import FitComparison, compare
 from panohead.training.attribute_fit.fit import AttributeFit
 from panohead.training.attribute_fit.shots import Shots
 
@@ -143,7 +143,7 @@ class FitRun:
             file.write(json.dumps(row) + "\n")
         self.say(json.dumps(row))
 
-    def _compare(self, data: Shots, known: bool, count: int = 8) -> Comparison:
+    def _compare(self, data: Shots, known: bool, count: int = 8) -> FitComparison:
         # Evenly spread over the dataset: the same shots as long as it does not grow.
         shots = torch.linspace(0, data.count - 1, count).long()
         return compare(self.fit.average, data, shots, with_residual=known)

@@ -1,4 +1,4 @@
-"""Which augmentations there are, how strong, how often (ADA, Karras et al. 2020, sections 2-3 and appendix B)."""
+"""Settings of augmentation: transforms, strengths, probability (ADA, Karras et al. 2020, sections 2-3, appendix B)."""
 
 from dataclasses import dataclass, field, fields
 
@@ -7,10 +7,10 @@ from panohead.errors import PanoHeadError
 
 @dataclass(frozen=True, kw_only=True)
 class TransformMultipliers:
-    """What the augmentation probability is multiplied by, transform by transform; 0 takes a transform out.
+    """Factors of the augmentation probability, one per transform; 0 excludes a transform.
 
     The defaults are the paper's "bgc" without mirroring and quarter turns: a mirrored or lying head contradicts the
-    camera that the discriminator is told.
+    camera that the discriminator is conditioned on.
     """
 
     x_flip: float = 0.0
@@ -34,17 +34,17 @@ class TransformMultipliers:
 
 @dataclass(frozen=True, kw_only=True)
 class TransformStrengths:
-    """How far transforms go. The defaults are appendix B's.
+    """Magnitudes of the transforms. The defaults are those of the paper's appendix B.
 
     Attributes:
-        integer_translation: largest shift, of the picture's width; uniform, rounded to whole raw pixels.
+        integer_translation: maximum shift, as a fraction of the image's width; uniform, rounded to whole raw pixels.
         scale_log2: standard deviation of the base-2 logarithm of the isotropic scale.
-        rotation_deg: largest angle; uniform.
+        rotation_deg: maximum angle; uniform.
         anisotropic_log2: standard deviation of the base-2 logarithm of the stretch (x by it, y by its inverse).
-        fractional_translation: standard deviation of the shift, of the picture's width.
-        brightness: standard deviation, in units of the [-1, 1] range.
+        fractional_translation: standard deviation of the shift, as a fraction of the image's width.
+        brightness: standard deviation of the brightness change, in units of the [-1, 1] range.
         contrast_log2: standard deviation of the base-2 logarithm of the contrast.
-        hue_deg: largest rotation about the grey axis; uniform.
+        hue_deg: maximum rotation about the gray axis; uniform.
         saturation_log2: standard deviation of the base-2 logarithm of the saturation.
     """
 
@@ -64,10 +64,13 @@ class AugmentConfig:
     """Adaptive discriminator augmentation; not part of the official PanoHead.
 
     Attributes:
-        probability: of every transform; None lets ``AdaptiveProbability`` adapt it.
-        target: the mean sign of the discriminator's logits for photos that adaptation aims at; above it, it overfits.
+        probability: fixed probability of every transform; None lets ``AdaptiveProbability`` adapt it.
+        target: mean sign of the discriminator's logits for photos that adaptation aims at; above it the discriminator
+            overfits.
         speed_kimg: thousands of photos in which the probability can go from 0 to 1.
-        interval: steps between two adaptations.
+        interval: training steps between two adaptations.
+        multipliers: factors of the probability, transform by transform.
+        strengths: magnitudes of the transforms.
     """
 
     probability: float | None = None

@@ -1,6 +1,6 @@
-"""Random geometric and colour transforms as matrices, one per sample (ADA, Karras et al. 2020, appendix B).
+"""Random geometric and color transforms as matrices, one per sample (ADA, Karras et al. 2020, appendix B).
 
-Every transform is written so that the parameter 0 leaves a picture alone, exactly: what is not drawn is 0.
+Every transform with parameter 0 is exactly the identity; transforms that are not drawn get the parameter 0.
 """
 
 import math
@@ -13,11 +13,11 @@ from torch import Tensor
 from panohead.training.augmentation.config import AugmentConfig
 
 
-class Chance:
-    """Random parameters that are 0 unless their transform is drawn.
+class RandomParameters:
+    """Random parameters of transforms; 0 unless the transform is drawn.
 
-    How many numbers are taken from ``generator`` depends on neither probability nor multipliers. So a larger
-    probability adds transforms to those of a smaller one, and an ablation leaves the other transforms as they were.
+    The count of numbers taken from ``generator`` depends on neither probability nor multipliers. So a larger
+    probability adds transforms to those of a smaller one, and excluding one transform does not change the others.
     """
 
     def __init__(self, batch: int, probability: float, generator: torch.Generator) -> None:
@@ -25,55 +25,61 @@ class Chance:
         self.probability = probability
         self.generator = generator
 
-    def of(self, multiplier: float) -> float:
-        """The probability of a transform."""
+    def probability_of(self, multiplier: float) -> float:
+        """Return the probability of a transform with this multiplier, at most 1."""
         return min(self.probability * multiplier, 1.0)
 
     def uniform(self, probability: float, limit: float, count: int = 1) -> Float[Tensor, "batch count"]:
-        """Uniform in [-limit, limit)."""
+        """Draw parameters uniform in [-limit, limit)."""
         return self._gated(probability, (self._uniform(count) * 2 - 1) * limit)
 
     def normal(self, probability: float, deviation: float, count: int = 1) -> Float[Tensor, "batch count"]:
-        """Normal with mean 0."""
+        """Draw normal parameters with mean 0."""
         shape = (self.batch, count)
         values = torch.randn(shape, device=self.generator.device, generator=self.generator)
         return self._gated(probability, values * deviation)
 
     def choice(self, probability: float, options: int) -> Float[Tensor, "batch 1"]:
-        """One of 0, 1 ... options - 1, all equally likely."""
+        """Draw one of 0, 1 ... options - 1, all equally likely."""
         return self._gated(probability, (self._uniform(1) * options).floor())
 
     def _uniform(self, count: int) -> Tensor:
         return torch.rand((self.batch, count), device=self.generator.device, generator=self.generator)
 
     def _gated(self, probability: float, values: Tensor) -> Tensor:
+        # One decision per sample, whatever the count of its parameters: batch 1 against batch count.
         return torch.where(self._uniform(1) < probability, values, 0.0)
 
 
 def geometric_matrices(
     batch: int, pixels: int, *, probability: float, config: AugmentConfig, generator: torch.Generator
 ) -> Float[Tensor, "batch 3 3"]:
-    """From where a pixel of the augmented picture lies to where it comes from, homogeneous (x right, y down).
+    """Draw geometric transforms: homogeneous matrices from a pixel of the augmented image to its source.
 
-    Coordinates run from -1 to 1 between the picture's edges, so the same matrix serves every resolution.
+    Coordinates (x right, y down) run from -1 to 1 between the image's edges, so one matrix serves every resolution.
 
     Args:
-        pixels: a side; integer translations are rounded to it.
+        batch: number of samples.
+        pixels: resolution per side to whose whole pixels integer translations are rounded.
+        probability: probability of every transform before its multiplier, [0, 1].
+        config: multipliers and strengths.
+        generator: source of random numbers, on the device of the result.
     """
-    chance = Chance(batch, probability, generator)
-    often, strong = config.multipliers, config.strengths
-    flip = chance.choice(chance.of(often.x_flip), 2)
-    quarters = chance.choice(chance.of(often.quarter_turn), 4)
-    whole = chance.uniform(chance.of(often.integer_translation), strong.integer_translation, 2)
-    scale = chance.normal(chance.of(often.isotropic_scale), strong.scale_log2)
-    # Turned before or after the stretch: either with this probability is one of both with the transform's.
-    rotation = 1 - math.sqrt(1 - chance.of(often.rotation))
-    before = chance.uniform(rotation, math.radians(strong.rotation_deg))
-    stretch = chance.normal(chance.of(often.anisotropic_scale), strong.anisotropic_log2)
-    after = chance.uniform(rotation, math.radians(strong.rotation_deg))
-    part = chance.normal(chance.of(often.fractional_translation), strong.fractional_translation, 2)
-    # A picture takes these in this order; its pixels' sources are found by the inverses, multiplied in the same order.
+    random = RandomParameters(batch, probability, generator)
+    multipliers, strengths = config.multipliers, config.strengths
+    flip = random.choice(random.probability_of(multipliers.x_flip), 2)
+    quarters = random.choice(random.probability_of(multipliers.quarter_turn), 4)
+    whole = random.uniform(random.probability_of(multipliers.integer_translation), strengths.integer_translation, 2)
+    scale = random.normal(random.probability_of(multipliers.isotropic_scale), strengths.scale_log2)
+    # Two independent rotations, before and after the stretch; 1 - (1 - p')^2 = p, so that p is that of at least one.
+    rotation = 1 - math.sqrt(1 - random.probability_of(multipliers.rotation))
+    before = random.uniform(rotation, math.radians(strengths.rotation_deg))
+    stretch = random.normal(random.probability_of(multipliers.anisotropic_scale), strengths.anisotropic_log2)
+    after = random.uniform(rotation, math.radians(strengths.rotation_deg))
+    part = random.normal(random.probability_of(multipliers.fractional_translation), strengths.fractional_translation, 2)
+    # An image undergoes these in this order; the sources of its pixels follow from the inverses in the same order.
     inverses = [
+        # Coordinates are half widths: a shift of one width is 2.
         _scaling(1 - 2 * flip, torch.ones_like(flip)),
         _quarter_turn(quarters),
         _translation(-2 * (whole * pixels).round() / pixels),
@@ -89,27 +95,38 @@ def geometric_matrices(
 def color_matrices(
     batch: int, *, probability: float, config: AugmentConfig, generator: torch.Generator
 ) -> Float[Tensor, "batch 4 4"]:
-    """What colours (red, green, blue in [-1, 1], and 1) are multiplied by."""
-    chance = Chance(batch, probability, generator)
-    often, strong = config.multipliers, config.strengths
-    brightness = chance.normal(chance.of(often.brightness), strong.brightness)[:, :, None]
-    contrast = chance.normal(chance.of(often.contrast), strong.contrast_log2)[:, :, None]
-    flip = chance.choice(chance.of(often.luma_flip), 2)[:, :, None]
-    hue = chance.uniform(chance.of(often.hue), math.radians(strong.hue_deg))[:, :, None]
-    saturation = chance.normal(chance.of(often.saturation), strong.saturation_log2)[:, :, None]
+    """Draw color transforms: homogeneous matrices of colors (red, green, blue in [-1, 1], and 1).
+
+    Args:
+        batch: number of samples.
+        probability: probability of every transform before its multiplier, [0, 1].
+        config: multipliers and strengths.
+        generator: source of random numbers, on the device of the result.
+    """
+    random = RandomParameters(batch, probability, generator)
+    multipliers, strengths = config.multipliers, config.strengths
+    brightness = random.normal(random.probability_of(multipliers.brightness), strengths.brightness)[:, :, None]
+    contrast = random.normal(random.probability_of(multipliers.contrast), strengths.contrast_log2)[:, :, None]
+    flip = random.choice(random.probability_of(multipliers.luma_flip), 2)[:, :, None]
+    hue = random.uniform(random.probability_of(multipliers.hue), math.radians(strengths.hue_deg))[:, :, None]
+    saturation = random.normal(random.probability_of(multipliers.saturation), strengths.saturation_log2)[:, :, None]
 
     eye = torch.eye(3, device=brightness.device)
-    grey = torch.full_like(eye, 1 / 3)  # projection onto the grey axis
+    gray = torch.full_like(eye, 1 / 3)  # projection onto the gray axis v v^T, v = (1, 1, 1) / sqrt(3)
     x = 1 / math.sqrt(3)
-    cross = eye.new_tensor([[0, -x, x], [x, 0, -x], [-x, x, 0]])  # cross product with the grey axis
-    still = torch.zeros_like(brightness).expand(-1, 3, -1)
+    cross = eye.new_tensor([[0, -x, x], [x, 0, -x], [-x, x, 0]])  # cross product with the gray axis
+    no_offset = torch.zeros_like(brightness).expand(-1, 3, -1)  # batch 3 1
     transforms = [
         _homogeneous(eye.expand(batch, 3, 3), brightness.expand(-1, 3, -1)),
-        _homogeneous(eye * torch.exp2(contrast), still),
-        _homogeneous(eye - 2 * grey * flip, still),
-        _homogeneous(eye + cross * hue.sin() + (grey - eye) * (1 - hue.cos()), still),
-        _homogeneous(eye * torch.exp2(saturation) + grey * (1 - torch.exp2(saturation)), still),
+        _homogeneous(eye * torch.exp2(contrast), no_offset),
+        # Reflection of the luma: Householder matrix I - 2 v v^T.
+        _homogeneous(eye - 2 * gray * flip, no_offset),
+        # Rotation about the gray axis, Rodrigues' formula with [v]^2 = v v^T - I.
+        _homogeneous(eye + cross * hue.sin() + (gray - eye) * (1 - hue.cos()), no_offset),
+        # The part off the gray axis is scaled.
+        _homogeneous(eye * torch.exp2(saturation) + gray * (1 - torch.exp2(saturation)), no_offset),
     ]
+    # Colors undergo them in this order: later matrices stand on the left.
     return reduce(lambda earlier, later: _compose(later, earlier), transforms)
 
 
@@ -124,7 +141,8 @@ def _rotation(angle: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 3 3"]:
 
 
 def _quarter_turn(quarters: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 3 3"]:
-    """Rotation by exact multiples of 90 degrees."""
+    """Return rotations by exact multiples of 90 degrees."""
+    # Sines and cosines of these angles are 0 and +-1 up to rounding errors.
     angle = quarters * (math.pi / 2)
     return _rotation(angle).round()
 
@@ -145,5 +163,5 @@ def _homogeneous(
 def _compose(
     a: Float[Tensor, "batch size size"], b: Float[Tensor, "batch size size"]
 ) -> Float[Tensor, "batch size size"]:
-    """The matrix product, in full precision whatever ``torch.backends`` allow matrix products."""
+    """Return the matrix product, in full precision whatever ``torch.backends`` allows matrix products."""
     return (a[:, :, :, None] * b[:, None, :, :]).sum(dim=2)

@@ -1,7 +1,7 @@
-"""Noticing a rank that died or hangs, which would leave the others waiting for ever.
+"""Detection of a rank that died or hangs, for which the others would wait for ever.
 
-Every rank counts up a number in the store that brought the ranks together, from a thread of its own: long work of
-rank 0 alone is no silence. A rank that finds another one silent says so and ends its process.
+Every rank increments a number (its heartbeat) in the store through which the ranks met, from a thread of its own: long
+work of rank 0 alone does not count as silence. A rank that finds another one silent prints a sentence and exits.
 """
 
 import contextlib
@@ -17,19 +17,19 @@ import torch.distributed as dist
 from panohead.errors import PanoHeadError
 
 SILENCE_S = 40.0
-"""A rank that was not heard of for so long is lost."""
+"""Seconds without a heartbeat after which a rank is lost."""
 
-_BEATS = 16  # in SILENCE_S
-_SHORT_SILENCE_BEATS = 2.5  # suspicious, once a collective has failed
+_BEATS = 16  # heartbeats in SILENCE_S
+_SHORT_SILENCE_BEATS = 2.5  # silence, in heartbeats, that means a lost rank once a collective has failed
 _LEFT = "left"
 _ENDED = "ended: "
 
 
 class Heartbeat:
-    """Tells the other ranks that this one lives, and ends this process when another one does not.
+    """Sender and watcher of heartbeats: tells the other ranks that this one is alive, exits when another one is not.
 
-    Two threads: one talks with the store and hangs when the machine that holds the store does; the other only looks at
-    what was heard last, on a clock that stands still while this process is itself suspended.
+    Two threads: one talks with the store and hangs when the machine that holds the store does; the other only checks
+    the last answer, on a clock that stops while this process is itself suspended.
     """
 
     def __init__(self, store: "dist.Store", prefix: str, rank: int, world_size: int, silence_s: float) -> None:
@@ -47,16 +47,20 @@ class Heartbeat:
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._beat, self._watch)]
 
     def start(self, join_s: float) -> None:
-        """Wait until all ranks are there. Raises PanoHeadError naming those that did not come in ``join_s``."""
+        """Wait until all ranks have joined.
+
+        Raises:
+            PanoHeadError: naming the ranks that did not join within ``join_s`` seconds.
+        """
         self._store.set(self._keys[self._rank], "here")
         try:
             self._store.wait(self._keys, timedelta(seconds=join_s))
         except RuntimeError as error:
             raise PanoHeadError(
-                f"{self._absent()} of {len(self._keys)} did not come within {join_s:.0f} s or ended; look at what it "
-                "printed and start all of them again"
+                f"{self._absent()} of {len(self._keys)} did not join within {join_s:.0f} s or ended; read its output "
+                "and start all of them again"
             ) from error
-        self._store.set_timeout(timedelta(seconds=2 * self._silence_s))  # the watcher sees it earlier
+        self._store.set_timeout(timedelta(seconds=2 * self._silence_s))  # the watcher notices earlier
         for thread in self._threads:
             thread.start()
 
@@ -64,22 +68,22 @@ class Heartbeat:
         try:
             missing = [str(rank) for rank, key in enumerate(self._keys) if not self._store.check([key])]
         except RuntimeError:
-            missing = ["0"]  # the store went with it
+            missing = ["0"]  # the store ended with it
         return f"rank {', '.join(missing)}"
 
     def explain(self) -> str | None:
-        """Which rank is lost, asked by the main thread when a collective has failed; None when all are well."""
+        """Return a sentence about the lost rank, for the main thread after a collective has failed; None if none is."""
         patience_s = _SHORT_SILENCE_BEATS * self._beat_s
         self._patient_until = until = self._clock + 2 * patience_s
         while self.lost is None and self._clock < until:
             self.lost = self._verdict(patience_s)
             time.sleep(self._beat_s / 8)
-        # The watcher leaves the main thread time to end the process in good order.
+        # The watcher leaves the main thread time to end the process in an orderly way.
         self._patient_until = self._clock + 2 * patience_s
         return self.lost
 
     def leave(self, error: BaseException | None) -> None:
-        """Tell the others that this rank ends, well or with an error."""
+        """Tell the other ranks that this one ends, with or without an error."""
         own_failure = _sentence(f"rank {self._rank} of {len(self._keys)}", "failed")
         self._tell(_LEFT if error is None else _ENDED + (self.lost or own_failure))
         self._closed.set()
@@ -87,9 +91,9 @@ class Heartbeat:
             thread.join(timeout=1.0)
 
     def _tell(self, mark: str) -> None:
-        """Write the last word of this rank; rank 0, with which the store may go, waits until the others had theirs.
+        """Write the final mark of this rank; rank 0, with which the store may end, waits for those of the others.
 
-        After a good end that takes as long as it takes, after a bad one at most two beats.
+        Without an error it waits without limit, after an error at most two heartbeats.
         """
         self._mark = mark
         self._hurry.set()
@@ -102,7 +106,7 @@ class Heartbeat:
             time.sleep(0.02)
 
     def _silences(self) -> dict[int, float]:
-        """Seconds since the last beat of every other rank that has not ended, as of the last answer of the store."""
+        """Return seconds since the last heartbeat of every other rank still running, as of the store's last answer."""
         return {
             rank: self._answered - self._changed[rank]
             for rank, heard in enumerate(self._heard)
@@ -116,7 +120,7 @@ class Heartbeat:
                 self._store.set(self._keys[self._rank], mark or str(count))
                 heard = [value.decode() for value in self._store.multi_get(self._keys)]
             except dist.DistStoreError:
-                pass  # it took too long: the next time, perhaps
+                pass  # a timeout: try again at the next heartbeat
             except RuntimeError:
                 self._store_is_gone.set()
                 return
@@ -147,7 +151,7 @@ class Heartbeat:
                 self._end(sentence)
 
     def _verdict(self, patience_s: float) -> str | None:
-        """The sentence about the rank that is lost; the one silent for longest where there are several."""
+        """Return a sentence about the lost rank, of several the one silent for longest; None if none is lost."""
         world_size = len(self._keys)
         for heard in self._heard:
             if heard.startswith(_ENDED):
@@ -159,7 +163,7 @@ class Heartbeat:
         return _sentence(f"rank {rank} of {world_size}", "stopped answering") if silence_s > patience_s else None
 
     def _end(self, sentence: str) -> None:
-        """From the watching thread: the main one may be stuck in a collective for ever."""
+        """End the process from the watching thread: the main one may be stuck in a collective for ever."""
         with contextlib.suppress(OSError):
             os.write(2, f"{sentence}\n".encode())
         self._tell(_ENDED + sentence)
@@ -167,9 +171,9 @@ class Heartbeat:
 
 
 def _sentence(who: str, what: str) -> str:
-    return f"{who} {what}; the run stops; start it again with --resume RUN to go on from its last state"
+    return f"{who} {what}; the run stops; resume it from its last state with --resume RUN"
 
 
 def launcher_holds_store() -> bool:
-    """Whether torchrun itself keeps the store; without it, that of rank 0 is used."""
+    """Return True when torchrun itself holds the store; otherwise rank 0 does."""
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"

@@ -1,4 +1,4 @@
-"""Stopping a run when asked to: at the end of the step, with its state saved."""
+"""Interruption of a run by a signal: it ends after the current step, with its state saved."""
 
 import signal
 import threading
@@ -12,24 +12,24 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether somebody asked this process, or any other of the run, to stop."""
+    """A request to stop, made by a signal to this process or to any other of the run."""
 
     def __init__(self) -> None:
         self._asked = False
 
     def ask(self, number: int, _frame: FrameType | None) -> None:
-        """The signal handler: the first one is remembered, a second one interrupts at once."""
+        """Handle a signal: note the first one; a second one interrupts at once (KeyboardInterrupt)."""
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
 
     @property
     def asked(self) -> bool:
-        """Whether this process was asked."""
+        """True when this process was asked to stop."""
         return self._asked
 
     def agreed(self, ranks: Ranks) -> bool:
-        """True on all devices at the same step, as soon as one of them was asked."""
+        """Return True on all devices at the same step, as soon as one of them was asked to stop."""
         if ranks.world_size == 1:
             return self._asked
         return average({"asked": float(self._asked)}, ranks)["asked"] > 0
@@ -37,7 +37,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Collect SIGINT and SIGTERM while the block runs (in the main thread; elsewhere nothing is collected)."""
+    """Turn SIGINT and SIGTERM into a request while the block runs; in other threads than the main one do nothing."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -1,7 +1,7 @@
-"""One loop for a CPU, a GPU, many GPUs, many machines: what ``torchrun`` started runs the same code as a lone process.
+"""Processes of a run (ranks) and their collectives: processes of ``torchrun`` and a single one run the same code.
 
-Gradients are averaged by hand after the backward pass: DistributedDataParallel's hooks do not stand the double backward
-of R1. Every function here does nothing in a world of one. How a lost rank is noticed: see
+Gradients are averaged explicitly after the backward pass: the hooks of DistributedDataParallel do not support the
+double backward pass of R1. Every function here does nothing in a world of one. Lost ranks are detected by
 :mod:`panohead.training.distributed.heartbeat`.
 """
 
@@ -20,23 +20,25 @@ from panohead.errors import PanoHeadError
 from panohead.training.distributed.heartbeat import SILENCE_S, Heartbeat, launcher_holds_store
 
 JOIN_S = 300.0
-"""How long the first rank waits for the last one at the start."""
+"""Maximum seconds between the start of the first rank and that of the last one."""
 
 BUCKET_BYTES = 64 << 20
-"""Gradients travel in pieces of at most this size (a larger one of one parameter in a piece of its own)."""
+"""Maximum size of the buckets in which gradients are averaged (a larger gradient has a bucket of its own)."""
 
-# The heartbeat finds lost ranks; a collective may take as long as rank 0's longest work alone.
+# The heartbeat detects lost ranks; a collective may take as long as rank 0's longest work alone.
 _COLLECTIVE_LIMIT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of the run.
+    """Position of this process among those of the run.
 
     Attributes:
-        rank: 0 to world_size - 1.
-        local_rank: the same among those of this machine.
-        device: its own device.
+        rank: number of the process, 0 to world_size - 1.
+        world_size: number of processes.
+        local_rank: number of the process among those of this machine.
+        device: device of this process.
+        heartbeat: detection of lost ranks; None in a world of one.
     """
 
     rank: int
@@ -47,19 +49,19 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the rank that writes files and prints."""
+        """True for the rank that writes files and prints."""
         return self.rank == 0
 
 
 def choose_device(device: str | None = None, *, world_size: int = 1, local_rank: int = 0) -> torch.device:
-    """The device of one rank; a GPU also becomes the current one.
+    """Return the device of one rank; a GPU also becomes the current one.
 
     Args:
-        device: "cpu", "cuda" (the GPU with the number ``local_rank``), None for CUDA where there is some; a numbered
-            GPU or another kind of device only in a world of one.
+        device: "cpu", "cuda" (the GPU with the number ``local_rank``), None for CUDA where available; a numbered GPU or
+            another kind of device only in a world of one.
 
     Raises:
-        PanoHeadError: for a device that is not there or cannot be shared.
+        PanoHeadError: for a device that does not exist or cannot be shared.
     """
     try:
         own = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -86,26 +88,27 @@ def choose_device(device: str | None = None, *, world_size: int = 1, local_rank:
 
 @contextlib.contextmanager
 def join_ranks(device: str | None = None, *, silence_s: float = SILENCE_S, join_s: float = JOIN_S) -> Iterator[Ranks]:
-    """Meet the other ranks of the run, and leave them at the end: all together after a good one.
+    """Join the other ranks of the run, and leave them at the end: all together when there was no error.
 
     Reads RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT as torchrun sets them; without them, and in a world
     of one, there is no process group. NCCL on CUDA, gloo on the CPU.
 
     Args:
         device: see :func:`choose_device`.
-        silence_s: see :data:`SILENCE_S`; then the process ends with exit code 1 and one sentence on stderr.
-        join_s: see :data:`JOIN_S`.
+        silence_s: seconds without a heartbeat after which a rank is lost; this process then exits with code 1 and one
+            sentence on standard error.
+        join_s: maximum seconds to wait for the other ranks at the start.
 
     Raises:
-        PanoHeadError: for a device that is not there, an incomplete environment, ranks that do not come.
+        PanoHeadError: for a device that does not exist, an incomplete environment, ranks that do not join.
     """
-    rank, world_size, local_rank = _place()
+    rank, world_size, local_rank = _ranks_of_environment()
     own_device = choose_device(device, world_size=world_size, local_rank=local_rank)
     if world_size == 1:
         yield Ranks(rank, world_size, local_rank, own_device)
         return
     prefix = f"panohead/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
-    # Two connections: a beat must not wait for what the process group is asking.
+    # Two connections: a heartbeat must not wait for requests of the process group.
     group_store = _connect(world_size, rank == 0 and not launcher_holds_store(), join_s)
     heartbeat = Heartbeat(_connect(world_size, False, join_s), prefix, rank, world_size, silence_s)
     heartbeat.start(join_s)
@@ -132,7 +135,7 @@ def join_ranks(device: str | None = None, *, silence_s: float = SILENCE_S, join_
 def average_gradients(parameters: Iterable[nn.Parameter], ranks: Ranks) -> None:
     """Replace every gradient by its mean over the ranks, in place; bit for bit the same on all of them.
 
-    A missing gradient counts as zeros, and becomes one where any rank has one.
+    A missing gradient counts as zeros; it is set where any rank has a gradient.
 
     Args:
         parameters: the same ones in the same order on every rank.
@@ -147,7 +150,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], ranks: Ranks) -> None:
 
 
 def average(values: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
-    """The mean over the ranks of each number; the names are the same on every rank, in any order.
+    """Return the mean over the ranks of each number; the names are the same on every rank, in any order.
 
     Raises:
         PanoHeadError: when another rank is lost.
@@ -155,6 +158,7 @@ def average(values: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
     if ranks.world_size == 1 or not values:
         return dict(values)
     names = sorted(values)
+    # One collective for all numbers, in float64 so that counts stay exact.
     sums = torch.tensor([values[name] for name in names], dtype=torch.float64, device=ranks.device)
     _all_reduce(sums, ranks)
     means = dict(zip(names, (sums / ranks.world_size).tolist(), strict=True))
@@ -163,7 +167,7 @@ def average(values: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
 
 @torch.no_grad()
 def broadcast_module(module: nn.Module, ranks: Ranks) -> None:
-    """Give every rank the parameters and buffers of rank 0, bit for bit.
+    """Copy the parameters and buffers of rank 0 to every rank, bit for bit.
 
     Raises:
         PanoHeadError: when another rank is lost.
@@ -171,6 +175,7 @@ def broadcast_module(module: nn.Module, ranks: Ranks) -> None:
     if ranks.world_size == 1:
         return
     for tensor in itertools.chain(module.parameters(), module.buffers()):
+        # As bytes: NaN payloads and every dtype arrive unchanged.
         sent = tensor.detach().contiguous()
         with _peers_answer(ranks):
             dist.broadcast(sent.view(-1).view(torch.uint8), src=0)
@@ -178,10 +183,10 @@ def broadcast_module(module: nn.Module, ranks: Ranks) -> None:
 
 
 def same_everywhere(modules: Mapping[str, nn.Module], ranks: Ranks) -> None:
-    """Check that all ranks hold the same parameters and buffers, by the sum of the bits of each.
+    """Check that all ranks hold the same parameters and buffers, by a checksum of each.
 
     Args:
-        modules: by the name under which they are reported.
+        modules: modules by the names that an error message uses.
 
     Raises:
         PanoHeadError: naming the first tensor that differs; when another rank is lost.
@@ -204,17 +209,21 @@ def same_everywhere(modules: Mapping[str, nn.Module], ranks: Ranks) -> None:
 
 
 def barrier(ranks: Ranks) -> None:
-    """Wait for all ranks. Raises PanoHeadError when another one is lost."""
+    """Wait for all ranks.
+
+    Raises:
+        PanoHeadError: when another rank is lost.
+    """
     average({"arrived": 1.0}, ranks)
 
 
-def _place() -> tuple[int, int, int]:
-    """rank, world size, local rank."""
+def _ranks_of_environment() -> tuple[int, int, int]:
+    """Return rank, world size and local rank from the environment."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     found = {name: os.environ[name] for name in names if name in os.environ}
     try:
         rank, world_size = int(found.get("RANK", 0)), int(found.get("WORLD_SIZE", 1))
-        place = rank, world_size, int(found.get("LOCAL_RANK", rank))
+        found_ranks = rank, world_size, int(found.get("LOCAL_RANK", rank))
     except ValueError as error:
         raise PanoHeadError(f"the environment variables {found} are not all numbers; start with torchrun") from error
     missing = [name for name in names if name not in found and name != "LOCAL_RANK"]
@@ -223,7 +232,7 @@ def _place() -> tuple[int, int, int]:
             f"rank {rank} of {world_size}: the environment is not that of one of several ranks"
             f"{' (without ' + ', '.join(missing) + ')' if missing else ''}; start with torchrun"
         )
-    return place
+    return found_ranks
 
 
 def _connect(world_size: int, is_host: bool, join_s: float) -> "dist.Store":
@@ -232,7 +241,7 @@ def _connect(world_size: int, is_host: bool, join_s: float) -> "dist.Store":
     try:
         return dist.TCPStore(address, int(port), world_size, is_host, timeout, wait_for_workers=False)
     except (RuntimeError, ValueError) as error:
-        remedy = "choose another --master-port" if is_host else "see whether rank 0 runs and can be reached"
+        remedy = "choose another --master-port" if is_host else "check that rank 0 runs and can be reached"
         raise PanoHeadError(
             f"the ranks cannot meet at {address}:{port} ({str(error).splitlines()[0]}); {remedy}"
         ) from error
@@ -240,7 +249,7 @@ def _connect(world_size: int, is_host: bool, join_s: float) -> "dist.Store":
 
 @contextlib.contextmanager
 def _peers_answer(ranks: Ranks) -> Iterator[None]:
-    """Turns the error of a collective into the sentence about the lost rank, where one is lost."""
+    """Turn the error of a collective into a sentence about the lost rank, if one is lost."""
     try:
         yield
     except RuntimeError as error:
@@ -251,13 +260,13 @@ def _peers_answer(ranks: Ranks) -> Iterator[None]:
 
 
 def _all_reduce(tensor: Tensor, ranks: Ranks, *, largest: bool = False) -> None:
-    """The sum, or the largest, over the ranks, in place."""
+    """Replace a tensor by its sum, or its maximum, over the ranks."""
     with _peers_answer(ranks):
         dist.all_reduce(tensor, op=dist.ReduceOp.MAX if largest else dist.ReduceOp.SUM)
 
 
 def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """In order, of one dtype and at most :data:`BUCKET_BYTES` each."""
+    """Split parameters, in order, into buckets of one dtype and at most :data:`BUCKET_BYTES` each."""
     bucket: list[nn.Parameter] = []
     size = 0
     for parameter in parameters:
@@ -274,12 +283,12 @@ def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]
 def _average_bucket(bucket: list[nn.Parameter], ranks: Ranks) -> None:
     has_gradient = [parameter.grad is not None for parameter in bucket]
     gradients = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in bucket]
-    # The last numbers say how many ranks had each gradient.
+    # The last numbers become the fraction of ranks that had each gradient.
     counts = torch.tensor(has_gradient, dtype=bucket[0].dtype, device=bucket[0].device)
     flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), counts])
     _all_reduce(flat, ranks)
     *means, counts = flat.div_(ranks.world_size).split([*(p.numel() for p in bucket), len(bucket)])
-    # Reading the counts waits for the GPU, so only where a gradient is missing.
+    # Reading the counts waits for the GPU, so only if a gradient is missing.
     anywhere = has_gradient if all(has_gradient) else (counts > 0).tolist()
     for parameter, gradient, mean, exists in zip(bucket, gradients, means, anywhere, strict=True):
         gradient.copy_(mean.view_as(gradient))
@@ -287,13 +296,14 @@ def _average_bucket(bucket: list[nn.Parameter], ranks: Ranks) -> None:
 
 
 def _bit_sum(tensor: Tensor) -> Tensor:
-    """The sum of a tensor's bits, read as integers of 32 (or 8) of them."""
+    """Return the sum of a tensor's bits, read as integers of 32 (or 8) bits."""
     flat = tensor.detach().contiguous().view(-1)
     return flat.view(torch.int32 if tensor.element_size() >= 4 else torch.uint8).sum(dtype=torch.int64)
 
 
 def _agrees(values: Tensor, ranks: Ranks) -> Tensor:
-    """Where integers are the same on every rank."""
+    """Return a mask of the integers that are the same on every rank: maximum equals minimum."""
+    # One collective for both: the minimum is the negated maximum of the negated values.
     extremes = torch.cat([values, -values])
     _all_reduce(extremes, ranks, largest=True)
     largest, smallest_negated = extremes.chunk(2)

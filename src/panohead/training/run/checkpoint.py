@@ -1,8 +1,8 @@
-"""Exact-resumption states of a training run: ``RUN/states/state-000000123456.pt``, the images seen in the name.
+"""States from which a training run resumes exactly: ``RUN/states/state-000000123456.pt``, images shown in the name.
 
-A file is one line of ASCII, ``panohead-state-1 SHA256``, and then what :func:`torch.save` wrote; the hash is that of
-all bytes after the line. It appears whole or not at all, and a kill at any moment leaves the state before it: written
-under a temporary name in the same folder, forced to the disk, renamed, and only then are older ones removed.
+A file is one line of ASCII, ``panohead-state-1 SHA256``, followed by the output of :func:`torch.save`; the hash is that
+of all bytes after the line. Writing is atomic, and a kill at any time leaves the previous state: a file is written
+under a temporary name in the same folder, flushed to the disk and renamed, and only then are older ones removed.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from panohead.errors import PanoHeadError
 from panohead.system.atomic_write import prepare_folder, temporary_name, unwritable
 
 KEPT_STATES = 2
-"""How many complete states stay on the disk."""
+"""Number of complete states that remain on the disk."""
 
 _MAGIC = b"panohead-state-1 "
 _HEADER_BYTES = len(_MAGIC) + 64 + 1
@@ -36,13 +36,13 @@ _PLAIN = (str, int, float, bool, type(None), Tensor, nn.Parameter)
 
 @dataclass(frozen=True)
 class LoadedState:
-    """A whole state.
+    """A complete state.
 
     Attributes:
-        nimg: images seen when it was saved.
-        state: what :func:`save_state` was given.
-        file: where it lay.
-        skipped: one sentence for every newer file that was passed over because it is damaged, newest first.
+        nimg: images shown when it was saved.
+        state: the argument of :func:`save_state`.
+        file: the file that it was read from.
+        skipped: one sentence for every newer file that was skipped because it is damaged, newest first.
     """
 
     nimg: int
@@ -57,24 +57,25 @@ def save_state(run: Path, nimg: int, state: dict[str, Any]) -> Path:
     One process of a run calls this. Keeps the newest :data:`KEPT_STATES` complete states and removes all others.
 
     Args:
-        run: the run's folder; made where it is missing.
-        state: nested dicts, lists and tuples of tensors, strings, numbers, bools and None: what
-            ``torch.load(weights_only=True)`` takes back.
+        run: the run's folder; created if missing.
+        nimg: images shown so far.
+        state: nested dicts, lists and tuples of tensors, strings, numbers, bools and None, all of which
+            ``torch.load(weights_only=True)`` reads.
 
     Returns:
         The file.
 
     Raises:
         TypeError: naming the entry, for a state that could not be loaded again.
-        PanoHeadError: when the file cannot be written or the folder holds a complete state of more images; what was
-            there before is untouched.
+        PanoHeadError: when the file cannot be written or the folder holds a complete state of more images; existing
+            files are untouched then.
     """
     _check_plain(state, "state")
     file = _folder(run) / f"state-{nimg:012d}.pt"
     prepare_folder(file)
     later = next((other for other in _state_files(run) if _nimg(other) > nimg and _is_whole(other)), None)
     if later is not None:
-        raise PanoHeadError(f"{later} is a later state of this run; go on from it with --resume or use another folder")
+        raise PanoHeadError(f"{later} is a later state of this run; resume from it with --resume or use another folder")
     temporary = temporary_name(file)
     try:
         with open(temporary, "w+b", buffering=0) as opened:
@@ -85,7 +86,7 @@ def save_state(run: Path, nimg: int, state: dict[str, Any]) -> Path:
     except OSError as error:
         raise unwritable(file, error) from error
     finally:
-        # Where the disk itself fails, this fails too; the next save tries again.
+        # If the disk itself fails, this fails too; the next save tries again.
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
     _remove_superseded(run, file)
@@ -93,17 +94,18 @@ def save_state(run: Path, nimg: int, state: dict[str, Any]) -> Path:
 
 
 def load_latest_state(run: Path, *, map_location: str | torch.device = "cpu") -> LoadedState | None:
-    """The newest state of a run whose hash is right; changes nothing on the disk and executes nothing of the file.
+    """Load the newest state of a run whose hash is right; changes nothing on the disk and executes nothing of the file.
 
     Args:
-        map_location: where the tensors go.
+        run: the run's folder.
+        map_location: device of the tensors.
 
     Returns:
-        The state; ``skipped`` tells which newer files are damaged. None when the run has no state file at all.
+        The state, with the damaged newer files in ``skipped``. None when the run has no state file at all.
 
     Raises:
-        PanoHeadError: naming the folder when there are state files but none is whole; naming the file when a whole one
-            cannot be read by the installed torch.
+        PanoHeadError: naming the folder when there are state files but none is complete; naming the file when the
+            installed torch cannot read a complete one.
     """
     skipped: list[str] = []
     for file in _state_files(run):
@@ -117,10 +119,10 @@ def load_latest_state(run: Path, *, map_location: str | torch.device = "cpu") ->
                     reason = f"was renamed: it is the state after {saved['nimg']} images"
         except OSError as error:
             reason = f"cannot be read ({error.strerror or error})"
-        skipped.append(f"{file} {reason}; it was passed over")
+        skipped.append(f"{file} {reason}; it was skipped")
     if skipped:
         raise PanoHeadError(
-            f"no state in {_folder(run)} is whole ({skipped[0]}); start again in a new folder, from a "
+            f"no state in {_folder(run)} is complete ({skipped[0]}); start again in a new folder, from a "
             "snapshot if there is one"
         )
     return None
@@ -131,7 +133,7 @@ def _folder(run: Path) -> Path:
 
 
 def _state_files(run: Path) -> list[Path]:
-    """Newest first; temporary files are not among them."""
+    """Return the state files, newest first, without temporary files."""
     folder = _folder(run)
     if not folder.is_dir():
         return []
@@ -161,9 +163,9 @@ def _check_plain(value: object, where: str) -> None:
 
 
 class _HashingWriter:
-    """A file for ``torch.save`` that hashes what passes and keeps the first error until :meth:`close`.
+    """A file for ``torch.save`` that hashes its bytes and holds the first error until :meth:`close`.
 
-    An exception inside of torch's own writer would leave it half closed; so after an error the rest is thrown away.
+    An exception inside of torch's own writer would leave it half closed; so after an error the rest is discarded.
     """
 
     def __init__(self, file: BinaryIO | io.FileIO) -> None:
@@ -172,7 +174,7 @@ class _HashingWriter:
         self._error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Takes bytes or any buffer; says that all of it was written."""
+        """Write bytes or any buffer; return its whole length, also after an error."""
         view = memoryview(data).cast("B")
         try:
             if self._error is None:
@@ -183,10 +185,10 @@ class _HashingWriter:
         return len(view)
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Do nothing: there is no buffer."""
 
     def close(self) -> str:
-        """The SHA-256, or the first error of the writing."""
+        """Return the SHA-256, or raise the first error of the writing."""
         if self._error is not None:
             raise self._error
         return self._digest.hexdigest()
@@ -198,7 +200,7 @@ def _write_all(file: BinaryIO | io.FileIO, view: memoryview) -> None:
 
 
 def _write(file: BinaryIO | io.FileIO, saved: dict[str, Any]) -> None:
-    """Placeholder of the header, payload, header; then wait for the disk."""
+    """Write a placeholder of the header, the payload, then the header; wait for the disk."""
     file.write(b" " * _HEADER_BYTES)
     writer = _HashingWriter(file)
     torch.save(saved, writer)  # type: ignore[arg-type]
@@ -209,7 +211,7 @@ def _write(file: BinaryIO | io.FileIO, saved: dict[str, Any]) -> None:
 
 
 def _make_names_durable(folder: Path) -> None:
-    """Wait until the folder's entries are on the disk; some systems cannot, and then there is nothing to do."""
+    """Wait until the folder's entries are on the disk, on systems that can."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -223,7 +225,7 @@ def _make_names_durable(folder: Path) -> None:
 
 
 def _remove_superseded(run: Path, new: Path) -> None:
-    """Free the disk; what cannot be removed now is removed at the next save."""
+    """Remove older states; files that cannot be removed now are removed at the next save."""
     kept = 0
     for file in _state_files(run):
         if kept < KEPT_STATES and (file == new or _is_whole(file)):
@@ -245,7 +247,7 @@ def _is_whole(file: Path) -> bool:
 
 
 def _damage(file: BinaryIO | io.FileIO) -> str | None:
-    """What is wrong with an opened file, as the end of a sentence; None when its hash is right."""
+    """Return the damage of an opened file, as the end of a sentence; None when its hash is right."""
     file.seek(0)
     header = file.read(_HEADER_BYTES) or b""
     if not header:
@@ -260,7 +262,7 @@ def _damage(file: BinaryIO | io.FileIO) -> str | None:
 
 
 class _Payload(io.RawIOBase):
-    """The part of a file after the header, as the file that ``torch.load`` wants."""
+    """The part of a file after the header, as a file for ``torch.load``."""
 
     def __init__(self, file: BinaryIO | io.FileIO) -> None:
         self._file = file
@@ -287,6 +289,6 @@ def _read(file: Path, opened: BinaryIO | io.FileIO, map_location: str | torch.de
         saved = torch.load(_Payload(opened), map_location=map_location, weights_only=True)  # type: ignore[arg-type]
     except pickle.UnpicklingError as error:
         raise PanoHeadError(
-            f"{file} is whole but torch {torch.__version__} cannot read it; use the version that wrote it"
+            f"{file} is complete but torch {torch.__version__} cannot read it; use the version that wrote it"
         ) from error
     return dict(saved)

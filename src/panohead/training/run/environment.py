@@ -1,4 +1,4 @@
-"""What a run was computed with, for the record."""
+"""Description of the software and hardware of a run, for its record."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ ENVIRONMENT_NAME = "environment.json"
 
 
 def environment() -> dict[str, str | int]:
-    """Command, versions and device, as JSON values."""
+    """Return command, versions and device as JSON values."""
     found: dict[str, str | int] = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),

@@ -1,7 +1,7 @@
-"""A run lives in a folder.
+"""The folder of a training run and its description.
 
-``config.json`` (the resolved configuration, the dataset and the versions), ``stats.jsonl`` (a line a tick), ``states/``
-(to resume exactly), ``snapshots/`` (weights to use, pictures to look at) and ``report.html`` (to read).
+``config.json`` holds the resolved configuration, the dataset and the versions; ``stats.jsonl`` a line per tick;
+``states/`` resumable states; ``snapshots/`` weights and grids of images; ``report.html`` the report.
 """
 
 import json
@@ -22,8 +22,15 @@ CONFIG_FILE = "config.json"
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What a run is: its configuration, where its dataset lies, the checkpoint it started from, if any, and which
-    photos it sees (:meth:`panohead.data.dataset.PhotoDataset.labels_sha256`; None in runs of before)."""
+    """Description of a run.
+
+    Attributes:
+        config: resolved configuration.
+        data: folder of the dataset.
+        initial: checkpoint that the run started from, if any.
+        labels_sha256: hash of the labels of its photos
+            (:meth:`panohead.data.dataset.PhotoDataset.labels_sha256`); None in runs of the first versions.
+    """
 
     config: TrainConfig
     data: Path
@@ -32,19 +39,19 @@ class RunDescription:
 
 
 def start_run(run: Path, description: RunDescription) -> None:
-    """Make the folder and write what the run is.
+    """Create the folder of a run and write its description.
 
     Raises:
-        PanoHeadError: when the folder holds a run already, or cannot be written.
+        PanoHeadError: when the folder already holds a run, or cannot be written.
     """
     file = run / CONFIG_FILE
     if file.exists():
-        raise PanoHeadError(f"{run} holds a run already; continue it with --resume {run} or choose another --out")
+        raise PanoHeadError(f"{run} holds a run already; resume it with --resume {run} or choose another --out")
     write_run(run, description)
 
 
 def write_run(run: Path, description: RunDescription) -> None:
-    """Write what the run is (again, where its length or the place of its dataset has changed)."""
+    """Write the description of a run, also when its length or the folder of its dataset has changed."""
     initial = description.initial
     described = {
         "training": asdict(description.config),
@@ -58,7 +65,7 @@ def write_run(run: Path, description: RunDescription) -> None:
 
 
 def read_run(run: Path) -> RunDescription:
-    """What the run in a folder is.
+    """Read the description of the run in a folder.
 
     Raises:
         PanoHeadError: when the folder holds no run, or one of another version.

@@ -1,7 +1,8 @@
-"""What a run tells while it trains: a progress line, ``stats.jsonl``, TensorBoard, notes.
+"""Log of a run while it trains: progress line, statistics, TensorBoard, notes.
 
-In the run folder: ``stats.jsonl`` (a record a tick), ``notes.jsonl`` (what went wrong, when), ``environment.json``
-(what it ran on) and ``tensorboard/``. :mod:`panohead.training.run.report` makes a page of them.
+In the run folder: ``stats.jsonl`` (a record per tick), ``notes.jsonl`` (warnings with their times),
+``environment.json`` (software and hardware) and ``tensorboard/``. :mod:`panohead.training.run.report` makes a page of
+them.
 """
 
 import json
@@ -34,7 +35,7 @@ _SHORT_NAMES = {
     "augment_probability": "ADA p",
     "sliced_wasserstein": "SWD",
 }
-"""What progress shows first, in this order."""
+"""Statistics that the progress line shows first, in this order, and their short names."""
 _MAX_LOSSES = 4
 _BAR_WIDTH = 12
 _REDRAW_SECONDS = 0.25
@@ -50,15 +51,15 @@ class RunLog:
     """The log of a run, open as a context manager. One process of a run writes it.
 
     Args:
-        run: the run folder; made if missing.
-        total_kimg: thousands of images at the end of the run, for the time left.
+        run: the run folder; created if missing.
+        total_kimg: thousands of images at the end of the run, for the remaining time.
         quiet: print nothing; the files are written all the same.
         tensorboard: write ``run/tensorboard`` as well, if the tensorboard package is installed.
-        resume_nimg: the run goes on from here: records of later images are dropped, they will be made again. None
-            keeps all. A line that a killed run left half written is removed either way.
-        write: False for the other processes of a run, which touch no file.
-        console: where to print; None for standard error. On a terminal there is one line that moves, elsewhere a line
-            a tick.
+        resume_nimg: number of images from which the run resumes: records of later images are removed, as they will be
+            written again. None keeps all. A line that a killed run left incomplete is removed in any case.
+        write: False for the other processes of a run, which write no file.
+        console: console to print on; None for standard error. A terminal has one line that is updated, other outputs
+            get a line per tick.
 
     Raises:
         PanoHeadError: on entering or on a tick, when the folder cannot be written.
@@ -107,12 +108,13 @@ class RunLog:
                 file.close()
 
     def progress(self, kimg: float, losses: Losses, images_per_second: float) -> None:
-        """Move the progress line; cheap enough for every step, as it is drawn four times a second at most.
+        """Update the progress line; cheap enough for every step, as it is drawn four times a second at most.
 
         Args:
-            losses: by name, four are shown; or what returns them, asked only when the line is drawn, so that values on
-                a device are not waited for at every step.
-            images_per_second: of this step or of many; it is smoothed here.
+            kimg: thousands of images shown.
+            losses: losses by name, of which four are shown; or a function that returns them, called only when the line
+                is drawn, so that not every step waits for values on a device.
+            images_per_second: speed of this step or of several; it is smoothed here.
         """
         self._kimg = kimg
         if math.isfinite(images_per_second) and images_per_second > 0:
@@ -129,7 +131,7 @@ class RunLog:
     def tick(self, record: LogRecord) -> None:
         """Write one record: a line of ``stats.jsonl``, and TensorBoard's scalars.
 
-        A number that is not finite is written as null. ``nimg`` (or ``kimg``) says where in the run it belongs.
+        A number that is not finite is written as null. The record's ``nimg`` (or ``kimg``) is its position in the run.
         """
         line = {name: plain(value) for name, value in record.items()}
         if self._stats is not None:
@@ -145,10 +147,10 @@ class RunLog:
         if self._bar is None:
             rate = number(line.get("images_per_second")) or self._rate
             known = {name: value for name in _SHORT_NAMES if (value := number(line.get(name))) is not None}
-            self._say(f"{self._count()}  {self._speed(rate)}  {_named(known)}".rstrip())
+            self._print(f"{self._count()}  {self._speed(rate)}  {_named(known)}".rstrip())
 
     def image(self, name: str, file: Path, nimg: int) -> None:
-        """Show a picture file in TensorBoard (reduced to 2048 pixels); nothing without TensorBoard."""
+        """Add an image file to TensorBoard (reduced to 2048 pixels); without TensorBoard do nothing."""
         if self._board is None:
             return
         with Image.open(file) as image:
@@ -157,21 +159,21 @@ class RunLog:
         self._board.add_image(name, np.array(small), nimg, dataformats="HWC")
 
     def note(self, sentence: str) -> None:
-        """Print a sentence above the progress line and keep it in ``notes.jsonl``, where the report finds it."""
+        """Print a sentence above the progress line and append it to ``notes.jsonl``, which the report shows."""
         if self._notes is not None:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             self._notes.write({"time": now, "kimg": self._kimg, "note": sentence})
-        self._say(sentence)
+        self._print(sentence)
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if not self.quiet:
             self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def _open_files(self) -> None:
         stats = self.run / STATS_NAME
-        gone = repair_records(stats, last_nimg=self._resume_nimg)
-        if gone > 0:
-            self._say(f"{stats}: {gone} line(s), damaged or past {self._kimg:g} kimg, dropped")
+        removed = repair_records(stats, last_nimg=self._resume_nimg)
+        if removed > 0:
+            self._print(f"{stats}: {removed} line(s), damaged or past {self._kimg:g} kimg, dropped")
         repair_records(self.run / NOTES_NAME)
         self._stats, self._notes = RecordWriter(stats), RecordWriter(self.run / NOTES_NAME)
         with atomic_path(self.run / ENVIRONMENT_NAME) as temporary:
@@ -184,10 +186,10 @@ class RunLog:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            self._say("TensorBoard is not installed (pip install 'panohead[train]'); the run goes without it")
+            self._print("TensorBoard is not installed (pip install 'panohead[train]'); the run goes without it")
             return
-        except (TypeError, AttributeError) as error:  # what versions of protobuf that do not match fail with
-            self._say(f"TensorBoard cannot be loaded ({str(error).splitlines()[0]}); the run goes without it")
+        except (TypeError, AttributeError) as error:  # raised by mismatched versions of protobuf
+            self._print(f"TensorBoard cannot be loaded ({str(error).splitlines()[0]}); the run goes without it")
             return
         purge = None if self._resume_nimg is None else round(self._resume_nimg) + 1
         self._board = SummaryWriter(self.run / TENSORBOARD_NAME, purge_step=purge)
@@ -203,7 +205,7 @@ class RunLog:
 
 
 def duration(seconds: float) -> str:
-    """A time for people: "0:05:30", "2 d 03:15"."""
+    """Format seconds for people: "0:05:30", "2 d 03:15"."""
     minutes = int(seconds) // 60
     if minutes < 24 * 60:
         return f"{minutes // 60}:{minutes % 60:02}:{int(seconds) % 60:02}"
@@ -212,9 +214,13 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def showing(what: str, *, enabled: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error for a task before the training; yields what to call with (done, total).
+    """Show a progress bar on standard error for a task before training; yield a function of (done, total).
 
-    Where standard error is no terminal, two lines are printed: the beginning and the end.
+    If standard error is no terminal, two lines are printed: at the start and at the end.
+
+    Args:
+        what: name of the task.
+        enabled: False shows nothing.
     """
     if not enabled:
         yield lambda done, total: None
@@ -256,6 +262,6 @@ def _bar(console: Console) -> Progress:
 
 
 def _fitted(console: Console, text: str) -> str:
-    """Cut to the terminal, or rich would shorten the bar and wrap; the end, the losses, is what can be spared."""
+    """Cut text at its end (the losses) to the terminal's width, or rich would shorten the bar and wrap."""
     room = max(console.width - _BAR_WIDTH - 2, 0)
     return text if len(text) <= room else text[: max(room - 1, 0)].rstrip() + "\N{HORIZONTAL ELLIPSIS}"

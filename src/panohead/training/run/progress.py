@@ -1,11 +1,17 @@
-"""How far a run is."""
+"""Progress of a run."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class TrainingProgress:
-    """Photos shown, steps taken, seconds spent."""
+    """Progress of a run.
+
+    Attributes:
+        nimg: number of photos shown to the discriminator.
+        step: number of completed steps.
+        seconds: duration of all steps.
+    """
 
     nimg: int
     step: int = 0

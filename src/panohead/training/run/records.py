@@ -1,4 +1,4 @@
-"""Lines of JSON that outlive a killed process: ``stats.jsonl`` (a record a tick) and ``notes.jsonl`` of a run."""
+"""Files of JSON lines that survive a killed process: ``stats.jsonl`` (a record per tick) and ``notes.jsonl``."""
 
 import json
 import math
@@ -15,24 +15,24 @@ NOTES_NAME = "notes.jsonl"
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The records of a file of JSON lines; lines that are no JSON object (cut off, or damaged) are left out.
+    """Read the records of a file of JSON lines, without lines that are no JSON object (incomplete or damaged).
 
-    A missing file has none.
+    A missing file has no records.
 
     Raises:
-        PanoHeadError: when the file is there and cannot be read.
+        PanoHeadError: when the file exists and cannot be read.
     """
     return [record for _, record in _lines(path)]
 
 
 def repair_records(path: Path, *, last_nimg: float | None = None) -> int:
-    """Rewrite the file, atomically, without damaged lines and without records past ``last_nimg``.
+    """Rewrite the file, atomically, without damaged lines and without records of images after ``last_nimg``.
 
-    The lines that stay are not altered; a file with nothing to mend is left alone. A record's ``nimg`` counts, else
-    its ``kimg``; one with neither stays.
+    The remaining lines are not altered; a file with nothing to repair is not written. The position of a record is its
+    ``nimg``, else its ``kimg``; a record with neither remains.
 
     Returns:
-        How many lines went.
+        Number of removed lines.
     """
     lines = _lines(path)
     kept = [line for line, record in lines if last_nimg is None or (nimg_of(record) or 0) <= last_nimg]
@@ -47,13 +47,13 @@ def repair_records(path: Path, *, last_nimg: float | None = None) -> int:
 
 
 def nimg_of(record: Mapping[str, Any]) -> float | None:
-    """Images seen at a record: its ``nimg``, else a thousand times its ``kimg``, else None."""
+    """Return the images shown at a record: its ``nimg``, else a thousand times its ``kimg``, else None."""
     nimg, kimg = number(record.get("nimg")), number(record.get("kimg"))
     return nimg if nimg is not None else None if kimg is None else kimg * 1000
 
 
 def number(value: object) -> float | None:
-    """A JSON value as a finite float; None for anything else (true and false are no numbers)."""
+    """Convert a JSON value to a finite float; None for anything else (true and false are no numbers)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -64,7 +64,7 @@ def number(value: object) -> float | None:
 
 
 def plain(value: SupportsFloat | str | None) -> float | int | str | None:
-    """A value as strict JSON can hold it: numbers that are not finite become null, 0-d arrays become floats."""
+    """Convert a value for strict JSON: numbers that are not finite become None, 0-d arrays become floats."""
     if value is None or isinstance(value, str | int):
         return value
     converted = float(value)
@@ -72,7 +72,7 @@ def plain(value: SupportsFloat | str | None) -> float | int | str | None:
 
 
 class RecordWriter:
-    """Appends records to a file of JSON lines; each is on the disk when :meth:`write` returns."""
+    """Writer that appends records to a file of JSON lines; each is on the disk when :meth:`write` returns."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -86,7 +86,7 @@ class RecordWriter:
         """Append one record.
 
         Raises:
-            PanoHeadError: when the disk is full.
+            PanoHeadError: when the file cannot be written (full disk).
         """
         line = json.dumps(record, allow_nan=False) + "\n"
         try:

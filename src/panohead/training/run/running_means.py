@@ -1,4 +1,4 @@
-"""Means of what a run reports, added up without waiting for the device."""
+"""Running means of losses and other values, accumulated without waiting for the device."""
 
 from collections.abc import Mapping
 
@@ -14,18 +14,19 @@ class RunningMeans:
         self._counts: dict[str, int] = {}
 
     def add(self, **values: Tensor | float) -> None:
-        """Add one observation of each name; tensors count with their mean."""
+        """Add one observation of each name; a tensor counts with its mean."""
         for name, value in values.items():
+            # Everything here is enqueued on the device; only means() reads it.
             value = value.detach().float().mean() if isinstance(value, Tensor) else torch.tensor(float(value))
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def means(self) -> Mapping[str, float]:
-        """The means so far, by name."""
+        """Return the means so far, by name; waits for the device."""
         return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
 
     def take(self) -> dict[str, float]:
-        """The means so far; start again from nothing."""
+        """Return the means so far and discard all observations."""
         means = dict(self.means())
         self._sums, self._counts = {}, {}
         return means

@@ -1,4 +1,4 @@
-"""The same heads from eight sides at every snapshot: picture, depth and mask, so that a run can be watched."""
+"""Grid of a snapshot: the same heads from eight sides every time, as image, depth and mask."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,18 +9,17 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from panohead.geometry import Camera, rays_from_camera
+from panohead.geometry import Camera
 from panohead.geometry.camera import RADIUS
 from panohead.media import contact_sheet, depth_preview, mask_to_pil, save_image, to_pil
 from panohead.models.generator import Generator, Rendering
-from panohead.rendering.dispatch import prepare, render
-from panohead.rendering.renderer import RayRandomness, RayRendering
-from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.randomness import RenderRandomness
+from panohead.rendering.dispatch import prepare
 
 YAWS_DEG = tuple(range(0, 360, 45))
 _MAX_CELL = 256
 _PADDING = 4
-# WebP ends at 16383 pixels a side; some are left for labels.
+# WebP images have at most 16383 pixels per side; the rest is for labels.
 _MAX_SHEET = 16000
 
 
@@ -38,24 +37,25 @@ def snapshot_grid(
     neural_rendering_resolution: int | None = None,
     title: str = "",
 ) -> Path:
-    """Write a picture with three lines a head (picture, depth, mask) and one column a yaw, marked as synthetic.
+    """Write an image with three rows per head (image, depth, mask) and a column per yaw, marked as synthetic.
 
     Equal arguments give equal pixels: the layers' noise is constant, rays are sampled evenly (as in
     :class:`panohead.head.Head`), and no global random number is drawn. The generator's mode, module by module, and
-    its gradients are left as they were. All views of a head have one w and no camera offset.
+    its gradients do not change. All views of a head have one w and no camera offset.
 
     Args:
-        z: latents, on any device.
-        file: .png, .webp or .jpg.
-        pitch_deg: height of the cameras, which are on the official orbit.
-        batch: views rendered at once.
-        conditioning_label: what mapping is told; None for the camera at the front. Give zeros for a run that hides
-            the camera.
-        neural_rendering_resolution: rays per side; None takes the generator's.
-        title: above the picture.
+        z: latent codes, on any device.
+        file: image file to write, .png, .webp or .jpg.
+        truncation_psi: truncation of w; 1 for none.
+        yaws_deg, pitch_deg: angles of the cameras, which are on the official orbit.
+        batch: number of views rendered at once.
+        conditioning_label: label that mapping is conditioned on; None for the camera at the front. Give zeros for a
+            generator trained without a conditioning camera.
+        neural_rendering_resolution: rays per side; None for the generator's.
+        title: text above the grid.
 
     Returns:
-        ``file``.
+        The written file.
 
     Raises:
         PanoHeadError: when the file cannot be written.
@@ -85,30 +85,20 @@ def _renderings(
     resolution: int,
     batch: int,
 ) -> Iterator[Rendering]:
-    """Views of one head, ``batch`` at a time; its tri-grid and background are computed once."""
-    noise = PixelNoise(mode="const")
-    field = prepare(generator.field(ws, noise=noise))
-    background = generator.background_features(ws, noise=noise)
-    config = generator.config.rendering
+    """Render views of one head, ``batch`` at a time; its tri-grid and background are computed once."""
+    field, background = prepare(generator.field(ws)), generator.background_features(ws)
     for part in labels.split(batch):
-        count = len(part)
-        origins, directions = rays_from_camera(Camera.from_label(part), resolution)
-        rays = count * resolution**2
-        drawn = torch.Generator(ws.device).manual_seed(0)
-        randomness = RayRandomness.even(rays, config.importance_samples, ws.device, drawn)
-        # Rays of all views lie side by side in one sample, so that they share one tri-grid.
-        flat = render(field, origins.reshape(1, rays, 3), directions.reshape(1, rays, 3), config, randomness)
-        views = RayRendering(
-            *(x.reshape(count, resolution**2, x.shape[-1]) for x in (flat.features, flat.depth, flat.weight_sum))
+        randomness = RenderRandomness.even(generator=torch.Generator(ws.device).manual_seed(0))
+        camera = Camera.from_label(part)
+        yield generator.render_view(
+            field, ws, camera, resolution=resolution, randomness=randomness, background=background
         )
-        behind = None if background is None else background.expand(count, -1, -1, -1)
-        yield generator.finish(views, behind, ws.expand(count, -1, -1), generator=randomness.generator)
 
 
 def _cells(
     rendering: Rendering, generator: Generator, cell: int
 ) -> tuple[list[Image.Image], list[Image.Image], list[Image.Image]]:
-    """Picture, depth and mask of every view. Depth has the same colours in every snapshot of a run."""
+    """Return image, depth and mask of every view. Depth has the same colors in every snapshot of a run."""
     box = generator.config.rendering.box_warp
     images, depths, masks = [], [], []
     for image, depth, weights in zip(rendering.image, rendering.depth, rendering.weights, strict=True):
@@ -124,7 +114,7 @@ def _cells(
 
 @contextmanager
 def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every module is in the mode it was in, which need not be the same for all."""
+    """Set eval mode inside; afterwards every module is in its own mode of before again."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -1,4 +1,4 @@
-"""What a run leaves behind while it goes: weights to use, pictures to look at, a distance to follow."""
+"""Snapshots of a run: weights, a grid of images, and the distance between generated heads and photos."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,19 +18,33 @@ from panohead.evaluation.distributions.sliced_wasserstein import (
     sliced_wasserstein,
 )
 from panohead.models.generator import Generator
+from panohead.ops.pixels import image_from_uint8
 from panohead.training.config import TrainConfig
 from panohead.training.networks import TrainingNetworks
 from panohead.training.randomness import seeded
 from panohead.training.run.snapshot_grid import snapshot_grid
 
 GRID_HEADS = 4
+"""Number of heads in a grid."""
 GRID_PSI = 0.7
+"""Truncation of the heads in a grid."""
 
 
 def save_snapshot(
     run: Path, networks: TrainingNetworks, config: TrainConfig, nimg: int, figures: dict[str, Any]
 ) -> Path:
-    """``RUN/snapshots/kimg-000012.safetensors`` with "G_ema", float16, and the run's whole configuration."""
+    """Write ``RUN/snapshots/kimg-000012.0.safetensors``: "G_ema" in float16 with the run's whole configuration.
+
+    Args:
+        run: the run's folder.
+        networks: networks of the run; the moving average is written.
+        config: configuration to store.
+        nimg: images shown so far, for the name.
+        figures: statistics to store.
+
+    Returns:
+        The written file.
+    """
     file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     notes = {"training": asdict(config), "figures": figures}
@@ -39,40 +53,53 @@ def save_snapshot(
 
 
 def save_grid(run: Path, networks: TrainingNetworks, config: TrainConfig, nimg: int) -> Path:
-    """``RUN/snapshots/kimg-000012.webp``: fixed heads from eight sides, with depth and mask."""
+    """Write ``RUN/snapshots/kimg-000012.0.webp``: the same heads every time, from eight sides, with depth and mask.
+
+    Args:
+        run: the run's folder.
+        networks: networks of the run; the moving average is rendered.
+        config: configuration of the run: seed, latent size, conditioning.
+        nimg: images shown so far, for the name.
+
+    Returns:
+        The written file.
+    """
     rng = seeded("cpu", config.seed, "grid")
     z = torch.randn(GRID_HEADS, config.generator.z_dim, generator=rng)
     file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.webp"
     file.parent.mkdir(parents=True, exist_ok=True)
     device = next(networks.generator_ema.parameters()).device
-    # Heads that are trained without a camera are drawn without one.
-    blind = config.schedules.pose_swap_probability is None
+    # A generator that is trained without a conditioning camera is used without one.
+    unconditional = config.schedules.pose_swap_probability is None
     return snapshot_grid(
         networks.generator_ema,
         z=z.to(device),
         truncation_psi=GRID_PSI,
         file=file,
         batch=config.micro_batch,
-        conditioning_label=torch.zeros(1, config.generator.label_dim, device=device) if blind else None,
+        conditioning_label=torch.zeros(1, config.generator.label_dim, device=device) if unconditional else None,
     )
 
 
 class DistanceMeter:
-    """The weight-free distance between the dataset's photos and as many heads from random cameras of the dataset."""
+    """Distance between the dataset's photos and as many generated heads, without a pretrained network.
+
+    Cameras of the heads are random ones of the dataset.
+    """
 
     def __init__(self, config: TrainConfig, loader: PhotoLoader) -> None:
         self._config, self._loader = config, loader
         self._photos: PyramidPatches | None = None
 
     def measure(self, generator: Generator) -> SlicedWasserstein:
-        """Sliced Wasserstein distance; the same heads, cameras and photos at every call."""
+        """Compute the sliced Wasserstein distance; latents, cameras and photos are the same at every call."""
         if self._photos is None:
             self._photos = describe(self._real(), seed=self._config.seed)
         heads = describe(self._heads(generator), seed=self._config.seed)
         return sliced_wasserstein(self._photos, heads, seed=self._config.seed)
 
     def figures(self, generator: Generator) -> dict[str, float]:
-        """The distance and its interval, by the names that the run's statistics use."""
+        """Return the distance and its 95 % interval by their names in the run's statistics."""
         distance = self.measure(generator)
         return {
             "sliced_wasserstein": distance.value,
@@ -83,9 +110,10 @@ class DistanceMeter:
     def _real(self) -> Float[Tensor, "image 3 height width"]:
         dataset = self._loader.dataset
         rng = seeded("cpu", self._config.seed, "metric", 0)
+        # At most as many as there are photos, without repetition, so that both sets have the same size.
         count = min(self._config.metric_images, len(dataset))
         chosen = torch.randperm(len(dataset), generator=rng)[:count]
-        return torch.stack([dataset[int(i)].image for i in chosen]).float() / 127.5 - 1
+        return image_from_uint8(torch.stack([dataset[int(i)].image for i in chosen]))
 
     def _heads(self, generator: Generator) -> Float[Tensor, "image 3 height width"]:
         return torch.cat([images.cpu() for images in self._batches(generator)])

@@ -1,10 +1,10 @@
-"""Multi-view warm start: fit a generator to people seen from several sides, before any adversary.
+"""Multi-view warm start: fit a generator to photos of people from several sides, before adversarial training.
 
-Our own addition, not the paper's. Every person of a dataset has a latent code; its pictures are patches of rays through
-the head that this code makes. Colour (on white) and mask are compared with the pictures, coarse first. At the end the
-codes' distribution is folded into the mapping network, so that z ~ N(0, 1) draws people like those of the dataset, and
-w_avg is set for truncation. Codes are learnt with the weights (generative latent optimisation, Bojanowski et al. 2018),
-which converges faster than keeping the random codes that they start from.
+Our own addition, not the paper's. Every person of a dataset has a latent code; patches of rays through the head that
+the generator makes of this code are compared with the person's photos, in color (on white) and mask, coarse first. At
+the end the distribution of the codes is folded into the mapping network, so that z ~ N(0, 1) draws people like those of
+the dataset, and w_avg is set for truncation. Codes are learned with the weights (generative latent optimization,
+Bojanowski et al. 2018), which converges faster than keeping the codes that they start from.
 """
 
 import copy
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
-from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
+from panohead.stylegan.synthesis_layers import SynthesisLayer
 from panohead.training.warm_start.latent_codes import image_codes
 from panohead.training.warm_start.multiview import MultiViewData
 from panohead.training.warm_start.patches import (
@@ -31,26 +32,32 @@ from panohead.training.warm_start.patches import (
     render_patches,
 )
 
-_NOISE = PixelNoise(mode="const")
-
 
 @dataclass(frozen=True, kw_only=True)
 class WarmStartConfig:
-    """One fit.
+    """Settings of a fit.
 
     Attributes:
+        generator: architecture of the generator; a run sets its own.
         steps: length of the fit; the learning rates fall over its last ``decay_fraction``.
-        coarse_steps: first steps on whole pictures of ``patch`` pixels; then patches of the raw resolution.
+        coarse_steps: number of first steps on whole images of ``patch`` pixels; later ones are on patches of the raw
+            resolution.
+        people_per_step, views_per_person: number of people per step and of views of each.
         patch: rays per side of a patch.
         coarse_samples, fine_samples: depths per ray, without and with gradient.
-        learning_rate, code_learning_rate, mapping_learning_rate: Adam's, of the networks, codes and mapping network
-            (whose weights are stored a hundredfold, so that it needs more).
-        position_map_learning_rate: of the backbone's constant noise maps, which are fitted too where it has them: a
-            direct way to say what is where, which all heads share (eyes, mouth) and convolutions learn slowly.
-        learn_codes: False keeps the random codes.
-        density_gain: scale of the density row of the decoder at the start: surfaces form sooner.
-        mask_weight, detail_weight, picture_weight: of the mask's cross-entropy, of the differences between
-            neighbouring pixels, and of the super-resolved picture; 1 for raw colours.
+        learning_rate, code_learning_rate, mapping_learning_rate: Adam's learning rates of networks, codes and mapping
+            network (whose weights are stored times 100 and used times 0.01, so that it needs a larger one).
+        position_map_learning_rate: learning rate of the backbone's constant noise maps, which are fitted too where it
+            has them: a direct way to learn positions that all heads share (eyes, mouth), which convolutions learn
+            slowly.
+        learn_codes: False keeps the initial codes.
+        warmup_steps: number of first steps over which the learning rates rise.
+        decay_fraction: fraction of the steps, at the end, over which the learning rates fall.
+        ema_decay: decay of the generator's moving average per step.
+        density_gain: scale of the density row of the decoder at the start; with a larger one surfaces form sooner.
+        mask_weight, detail_weight, picture_weight: weights of the mask's cross-entropy, of the differences between
+            neighboring pixels, and of the super-resolved image; raw colors have weight 1.
+        seed: seed of weights, codes and all random numbers.
     """
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -77,7 +84,7 @@ class WarmStartConfig:
 
 
 class WarmStart:
-    """A fit in progress: generator, its running average, codes, optimisers and random numbers; resumable."""
+    """A fit in progress: generator, its moving average, codes, optimizers and random numbers; resumable."""
 
     def __init__(self, config: WarmStartConfig, people: int) -> None:
         self.config = config
@@ -86,19 +93,20 @@ class WarmStart:
             torch.manual_seed(config.seed)
             self.generator = Generator(config.generator)
             self.codes = nn.Embedding(people, config.generator.z_dim, sparse=True)
+        # The average is copied after the initialization, so that both start from the same field.
         _initialize_density(self.generator, config.density_gain)
         _initialize_position_maps(self.generator)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self._maps = [layer.noise_const.requires_grad_() for layer in _noisy_layers(self.generator)]
+        self._position_maps = [layer.noise_const.requires_grad_() for layer in _noisy_layers(self.generator)]
         mapping = list(self.generator.mapping_network.parameters())
-        known = {id(p) for p in mapping}
-        others = [p for p in self.generator.parameters() if id(p) not in known and p.requires_grad]
+        mapping_ids = {id(p) for p in mapping}
+        others = [p for p in self.generator.parameters() if id(p) not in mapping_ids and p.requires_grad]
         groups: list[tuple[Sequence[Tensor], float]] = [
             (others, config.learning_rate),
             (mapping, config.mapping_learning_rate),
         ]
-        if self._maps:
-            groups.append((self._maps, config.position_map_learning_rate))
+        if self._position_maps:
+            groups.append((self._position_maps, config.position_map_learning_rate))
         self._rates = tuple(rate for _, rate in groups)
         self.optimizer = torch.optim.Adam([{"params": group} for group, _ in groups], betas=(0.9, 0.99))
         self.code_optimizer = torch.optim.SparseAdam(list(self.codes.parameters()))
@@ -106,11 +114,11 @@ class WarmStart:
 
     @torch.no_grad()
     def start_codes(self, data: MultiViewData) -> None:
-        """Begin with codes from the looks of the people instead of random ones."""
+        """Initialize the codes from the people's appearance instead of random numbers."""
         self.codes.weight.copy_(image_codes(data, self.config.generator.z_dim, self.rng))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next steps depend on."""
+        """Return everything that the next steps depend on. The keys are a file format and keep their first names."""
         return {
             "step_count": self.step_count,
             "rng": self.rng.get_state(),
@@ -122,7 +130,7 @@ class WarmStart:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where ``state_dict`` was taken."""
+        """Load what ``state_dict`` returned, so that the fit resumes exactly."""
         self.step_count = state["step_count"]
         self.rng.set_state(state["rng"])
         for name in ("generator", "average", "codes"):
@@ -131,7 +139,7 @@ class WarmStart:
         self.code_optimizer.load_state_dict(state["code_optimiser"])
 
     def step(self, data: MultiViewData) -> dict[str, float]:
-        """One step of gradient descent; returns the losses by name."""
+        """Take one step of gradient descent and return the losses by name."""
         self._set_rates()
         config = self.config
         full = config.generator.neural_rendering_resolution
@@ -161,11 +169,13 @@ class WarmStart:
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def render(self, batch: PatchBatch) -> PatchRendering:
-        """The generator's view of a batch of patches, with gradients."""
+        """Render a batch of patches, with gradients."""
         generator, people = self.generator, len(batch.person)
-        ws = generator.mapping(self.codes(batch.person), batch.labels[:: len(batch.labels) // people])
-        field = generator.field(ws, noise=_NOISE)
-        origins, directions = patch_rays(batch, self.config.patch)
+        views = len(batch.labels) // people
+        ws = generator.mapping(self.codes(batch.person), batch.labels[::views])  # people num_ws w_dim
+        field = generator.field(ws)
+        origins, directions = patch_rays(batch, self.config.patch)  # people*view ray 3
+        # Rays of all views of a person form one sample, so that they share its tri-grid.
         features, weights = render_patches(
             field,
             origins.reshape(people, -1, 3),
@@ -176,28 +186,30 @@ class WarmStart:
             rng=self.rng,
         )
         shape = (len(batch.labels), self.config.patch, self.config.patch, -1)
+        # people*view channel height width
         features, weights = (x.reshape(shape).permute(0, 3, 1, 2) for x in (features, weights))
-        rows = ws.repeat_interleave(len(batch.labels) // people, dim=0)
+        view_ws = ws.repeat_interleave(views, dim=0)  # people*view num_ws w_dim
         assert generator.torgb_raw is not None
-        raw = generator.torgb_raw(features, rows[:, -1], fused=False)
+        raw = generator.torgb_raw(features, view_ws[:, -1], fused=False)
+        # Coarse steps render whole views of few rays, which super-resolution was not made for.
         if batch.resolution < self.config.generator.neural_rendering_resolution:
             return PatchRendering(raw, weights, None)
-        last = rows[:, -1:].expand(-1, 3, -1)
+        last = view_ws[:, -1:].expand(-1, 3, -1)
         blocks = generator.superresolution
-        noise = PixelNoise(mode=blocks.config.noise_mode)
-        x, image = blocks.block0(features, raw, last, noise=noise)
-        _, image = blocks.block1(x, image, last, noise=noise)
+        randomness = RenderRandomness(noise_mode=blocks.config.noise_mode)
+        x, image = blocks.block0(features, raw, last, randomness=randomness)
+        _, image = blocks.block1(x, image, last, randomness=randomness)
         return PatchRendering(raw, weights, image)
 
     @torch.no_grad()
     def finished(self) -> Generator:
-        """The averaged generator, ready to sample: z ~ N(0, 1) follows the codes, w_avg is the mean of w."""
+        """Return the averaged generator, ready to sample: z ~ N(0, 1) follows the codes, w_avg is the mean of w."""
         generator = copy.deepcopy(self.average).eval()
         if self.config.learn_codes:
             fold_codes(generator, self.codes.weight.detach())
         rng = torch.Generator().manual_seed(self.config.seed)
         z = torch.randn(10_000, self.config.generator.z_dim, generator=rng)
-        ws = generator.mapping(z, torch.zeros(len(z), 25))
+        ws = generator.mapping(z, torch.zeros(len(z), 25))  # 10000 num_ws w_dim, all rows of a sample alike
         generator.mapping_network.w_avg.copy_(ws[:, 0].mean(dim=0))
         return generator
 
@@ -210,36 +222,36 @@ class WarmStart:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # A young average would remember the random start: let it follow closely at first.
+        # Early on a slow average would still contain the random initialization: let it follow closely at first.
         decay = min(self.config.ema_decay, 1 - 1 / self.step_count)
         pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
-        maps = zip((layer.noise_const for layer in _noisy_layers(self.average)), self._maps, strict=True)
+        maps = zip((layer.noise_const for layer in _noisy_layers(self.average)), self._position_maps, strict=True)
         for mean, value in (*pairs, *maps):
             mean.lerp_(value, 1 - decay)
 
 
 def rate_factor(config: WarmStartConfig, step: int) -> float:
-    """Share of the full learning rates at a step: warm-up, plateau, linear fall to a fiftieth."""
-    left = (config.steps - step) / (config.steps * config.decay_fraction)
-    return min(1.0, (step + 1) / config.warmup_steps, max(0.02, left))
+    """Return the factor of the learning rates at a step: linear rise, plateau, linear fall to a fiftieth."""
+    remaining = (config.steps - step) / (config.steps * config.decay_fraction)
+    return min(1.0, (step + 1) / config.warmup_steps, max(0.02, remaining))
 
 
 def _initialize_density(generator: Generator, gain: float) -> None:
-    """White where there is nothing, and a density of thin fog that small changes of the hidden units turn solid."""
+    """Set the raw color of empty rays to white and the density to thin fog that small changes turn into surfaces."""
     assert generator.torgb_raw is not None
     with torch.no_grad():
-        row = generator.decoder.output.weight[0]
+        row = generator.decoder.output.weight[0]  # the density's weights of the hidden units
         row.sub_(row.mean()).mul_(gain)
         generator.torgb_raw.bias.fill_(1.0)
 
 
 def _noisy_layers(generator: Generator) -> list[SynthesisLayer]:
-    """Layers of the backbone that add a noise map."""
+    """Return the layers of the backbone that add a noise map."""
     return [m for m in generator.backbone.modules() if isinstance(m, SynthesisLayer) and m.use_noise]
 
 
 def _initialize_position_maps(generator: Generator) -> None:
-    """No noise at first, at full strength: the maps are learnt, the strengths are not."""
+    """Set the noise maps to 0 and their strengths to 1: the maps are learned, the strengths are not."""
     for layer in _noisy_layers(generator):
         layer.noise_const.zero_()
         with torch.no_grad():
@@ -249,15 +261,21 @@ def _initialize_position_maps(generator: Generator) -> None:
 
 @torch.no_grad()
 def fold_codes(generator: Generator, codes: Float[Tensor, "person z_dim"]) -> None:
-    """Change the mapping network's first layer so that normal z means what z of the codes' distribution meant."""
-    seen = normalize_second_moment(codes)
-    mean = seen.mean(dim=0)
-    values, vectors = torch.linalg.eigh(torch.cov(seen.T))
-    spread = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    """Compose the mapping network's first layer with the map from N(0, 1) to the codes' mean and covariance, in place.
+
+    Afterwards a normal z has the meaning that a z of the codes' distribution had before.
+    """
+    normalized = normalize_second_moment(codes)
+    mean = normalized.mean(dim=0)
+    values, vectors = torch.linalg.eigh(torch.cov(normalized.T))
+    # Square root of the covariance: z -> root z + mean has the codes' first two moments.
+    root = vectors * values.clamp_min(0).sqrt() @ vectors.T  # z_dim z_dim
     layer = generator.mapping_network.layers["fc0"]
     assert isinstance(layer, FullyConnected)
     assert layer.bias is not None
     width = codes.shape[1]
     old = layer.weight[:, :width].clone()
-    layer.weight[:, :width] = old @ spread
+    # W (root z + mean) + b = (W root) z + (W mean + b); a label's columns of W, if any, are not touched.
+    layer.weight[:, :width] = old @ root
+    # Stored weights and biases are multiplied by their gains when used, so the ratio of the gains enters.
     layer.bias.add_((old @ mean) * (layer.weight_gain / layer.bias_gain))

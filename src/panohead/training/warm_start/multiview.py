@@ -1,4 +1,4 @@
-"""A dataset that knows which of its pictures show one person, held in memory as bytes."""
+"""Photos of people from several sides, with the person on each, held in memory as bytes."""
 
 import json
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from panohead.errors import PanoHeadError
 
 @dataclass(frozen=True)
 class MultiViewData:
-    """Pictures of people from several sides.
+    """Photos of people from several sides.
 
     Attributes:
-        images: 0..255, the person on white.
-        masks: 0..255, 255 for the person.
-        labels: cameras (25 numbers each).
-        person: index of the person shown, 0..people - 1.
+        images: colors, 0..255, the person on white.
+        masks: foreground weights, 0..255, 255 for the person.
+        labels: cameras as labels of 25 numbers.
+        person: index of the person in each photo, 0..people - 1.
         names: file names without suffix.
     """
 
@@ -37,7 +37,7 @@ class MultiViewData:
         return int(self.person.max()) + 1
 
     def subset(self, keep: Int[Tensor, " kept"]) -> "MultiViewData":
-        """Some of the views; people keep their numbers."""
+        """Return some of the views; people keep their indices."""
         names = tuple(self.names[int(i)] for i in keep) if self.names else ()
         return MultiViewData(self.images[keep], self.masks[keep], self.labels[keep], self.person[keep], names)
 
@@ -45,27 +45,29 @@ class MultiViewData:
 def load_multiview(
     root: Path, resolution: int, people: int | None = None, *, on_progress: Callable[[int, int], None] | None = None
 ) -> MultiViewData:
-    """Read a dataset (in any layout) that knows its people: ``people.jsonl`` beside it.
+    """Read a dataset (in any layout) whose folder has a ``people.jsonl`` that says which person each photo shows.
 
     Args:
         root: the dataset's folder.
-        resolution: pixels per side to reduce the pictures to (box filter, by a whole factor).
-        people: take only the first so many people; None for all.
-        on_progress: called with the pictures read and all pictures.
+        resolution: pixels per side to which the photos are reduced (box filter, by a whole factor).
+        people: number of people to read, the first ones; None for all.
+        on_progress: function called with the number of photos read and that of all photos.
 
     Raises:
-        PanoHeadError: when a file is missing or unreadable, or nobody is known.
+        PanoHeadError: when a file is missing or unreadable, or ``people.jsonl`` names no photo of the dataset.
     """
     people_file = root / "people.jsonl"
     dataset = open_dataset(root, background="white", resolution=resolution)
     if not people_file.is_file():
-        raise PanoHeadError(f"{people_file} is missing; a warm start needs a dataset that says who is on which picture")
+        raise PanoHeadError(
+            f"{people_file} is missing; a warm start needs a dataset that says which person each photo shows"
+        )
     person_of = _people(people_file)
     number = {person: i for i, person in enumerate(sorted(set(person_of.values()))[:people])}
     stems = [str(PurePosixPath(name).with_suffix("")) for name in dataset.names]
     chosen = [i for i, stem in enumerate(stems) if person_of.get(stem) in number]
     if not chosen:
-        raise PanoHeadError(f"{people_file} names no picture of {root}; check that they belong together")
+        raise PanoHeadError(f"{people_file} names no photo of {root}; check that they belong together")
     images = torch.empty(len(chosen), 3, resolution, resolution, dtype=torch.uint8)
     masks = torch.empty(len(chosen), 1, resolution, resolution, dtype=torch.uint8)
     for place, photo in enumerate(chosen):
@@ -82,7 +84,7 @@ def load_multiview(
 
 
 def _people(file: Path) -> dict[str, int]:
-    """Who is on which picture (name without suffix): a line a person with its "views", or a line a picture."""
+    """Read the person of each photo (name without suffix): a line per person with its "views", or a line per photo."""
     person_of: dict[str, int] = {}
     try:
         for line in file.read_text().splitlines():
@@ -92,6 +94,6 @@ def _people(file: Path) -> dict[str, int]:
                 person_of |= {str(PurePosixPath(name).with_suffix("")): row["person"] for name in shown}
     except (ValueError, KeyError, TypeError) as error:
         raise PanoHeadError(
-            f'{file} is not one JSON object a line with "person" and "views" or "name"; write it anew'
+            f'{file} is not one JSON object per line with "person" and "views" or "name"; write it again'
         ) from error
     return person_of

@@ -1,4 +1,4 @@
-"""Which way an alignment takes, with stand-ins for the models; quality gates, hashes, masks, overlays."""
+"""The route that an alignment takes, with stand-ins for the models; quality gates, hashes, masks, overlays."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from alignment.test_pose_network import FakeNetwork, whenet_outputs
-from panohead.alignment.align import align, align_all, align_face
 from panohead.alignment.angles import view_of_orbit
 from panohead.alignment.body_pose import LEFT_EAR, NOSE, RIGHT_EAR
 from panohead.alignment.canonical_face import canonical_face
 from panohead.alignment.crop import HeadCrop
-from panohead.alignment.detectors import AlignmentTools
+from panohead.alignment.detectors import Detectors
 from panohead.alignment.face_landmarks import shrunk
+from panohead.alignment.head_alignment import align_all, align_face, align_image
 from panohead.alignment.head_box import HeadDetector
 from panohead.alignment.mask_check import examine_mask
 from panohead.alignment.overlay import overlay
@@ -42,7 +42,7 @@ class Faces:
 
 
 class Body:
-    """Looks at the picture and then at its mirror image."""
+    """Answers for the image and then for its mirror image."""
 
     def __init__(self, yaw: float | None, mirrored: float | None = None) -> None:
         self.yaw, self.next = yaw, yaw if mirrored is None else mirrored
@@ -67,51 +67,51 @@ class Oval:
         return self.person * ((((x - 300) / 60) ** 2 + ((y - 200) / 80) ** 2) < 1).astype(float)
 
 
-def tools(*faces: Any, yaw: float | None = None, person: bool = True, **models: Any) -> AlignmentTools:
-    return AlignmentTools(Faces(*faces), Body(yaw), Oval(person), **models)
+def detectors(*faces: Any, yaw: float | None = None, person: bool = True, **models: Any) -> Detectors:
+    return Detectors(Faces(*faces), Body(yaw), Oval(person), **models)
 
 
 def test_the_most_central_large_face_comes_first() -> None:
-    found = align_all(IMAGE, tools((0, 6, 100, 240), (10, 7, 350, 260), (20, 1.5, 320, 240)))
+    found = align_all(IMAGE, detectors((0, 6, 100, 240), (10, 7, 350, 260), (20, 1.5, 320, 240)))
     assert [round(one.angles_deg[0]) for one in found] == [10, 0, 20]
-    best = align(IMAGE, tools((0, 6, 100, 240), (10, 7, 350, 260)))
+    best = align_image(IMAGE, detectors((0, 6, 100, 240), (10, 7, 350, 260)))
     assert best is not None
     assert best.kind == "face"
 
 
 def test_no_person_is_no_head() -> None:
-    assert align(IMAGE, tools(person=False)) is None
-    assert align_all(IMAGE, tools(person=False, yaw=90.0)) == []
+    assert align_image(IMAGE, detectors(person=False)) is None
+    assert align_all(IMAGE, detectors(person=False, yaw=90.0)) == []
 
 
 def test_a_profile_takes_the_body() -> None:
-    found = align(IMAGE, tools(yaw=95.0))
+    found = align_image(IMAGE, detectors(yaw=95.0))
     assert found is not None
     assert (found.kind, round(found.angles_deg[0])) == ("coarse", 95)
     assert found.crop.center[0] == pytest.approx(300, abs=15)
-    outline = align(IMAGE, tools())
+    outline = align_image(IMAGE, detectors())
     assert outline is not None
     assert outline.confidence < found.confidence
     assert gate(outline, facts(), QualityGates()).startswith("pose unsure")
 
 
 @pytest.mark.parametrize(
-    ("seen", "mirrored", "yaw", "confidence"),
+    ("straight", "mirrored", "yaw", "confidence"),
     [(90.0, 80.0, 85.0, 0.35), (90.0, 130.0, 110.0, 0.2), (-70.0, -110.0, -90.0, 0.2), (170.0, -170.0, 180.0, 0.2)],
 )
-def test_body_is_seen_both_ways(seen: float, mirrored: float, yaw: float, confidence: float) -> None:
-    chosen = tools()
-    chosen.body = Body(seen, mirrored)
-    found = align(IMAGE, chosen)
+def test_body_is_measured_both_ways(straight: float, mirrored: float, yaw: float, confidence: float) -> None:
+    chosen = detectors()
+    chosen.body = Body(straight, mirrored)
+    found = align_image(IMAGE, chosen)
     assert found is not None
     assert (found.angles_deg[0] - yaw + 180) % 360 - 180 == pytest.approx(0, abs=0.01)
     assert found.confidence == confidence
 
 
 def test_a_body_that_its_mirror_image_denies_is_left_out() -> None:
-    chosen = tools()
+    chosen = detectors()
     chosen.body = Body(80.0, -80.0)
-    found = align(IMAGE, chosen)
+    found = align_image(IMAGE, chosen)
     assert found is not None
     assert gate(found, facts(), QualityGates()).startswith("pose unsure")
 
@@ -121,22 +121,22 @@ def test_a_body_that_its_mirror_image_denies_is_left_out() -> None:
             return found
 
     chosen.body = Once(80.0)
-    found = align(IMAGE, chosen)
+    found = align_image(IMAGE, chosen)
     assert found is not None
     assert gate(found, facts(), QualityGates()).startswith("pose unsure")
 
 
 def test_a_face_from_the_side_gives_way_to_a_pose_model() -> None:
     sideways = (60.0, 6.0, 300.0, 240.0)
-    without = align(IMAGE, tools(sideways))
+    without = align_image(IMAGE, detectors(sideways))
     assert without is not None
     assert without.method == "face landmarks"
     network = FakeNetwork([1, 3, 224, 224], *whenet_outputs(75.0, -10.0, 0.0))
-    found = align(IMAGE, tools(sideways, pose=PoseModel(network, "whenet")))
+    found = align_image(IMAGE, detectors(sideways, pose=PoseModel(network, "whenet")))
     assert found is not None
     np.testing.assert_allclose(found.angles_deg, (75.0, 10.0, 0.0), atol=0.2)
     assert (found.kind, found.method) == ("coarse", "pose model")
-    frontal = align(IMAGE, tools((5.0, 6.0, 300.0, 240.0), pose=PoseModel(network, "whenet")))
+    frontal = align_image(IMAGE, detectors((5.0, 6.0, 300.0, 240.0), pose=PoseModel(network, "whenet")))
     assert frontal is not None
     assert frontal.kind == "face"
 
@@ -145,7 +145,7 @@ def test_models_find_box_and_tilt() -> None:
     table = np.concatenate([[[320, 250, 100, 130, 0.9]], np.zeros((40, 5))]).T[None]
     network = FakeNetwork([1, 3, 224, 224], *whenet_outputs(150.0, 0.0, -20.0))
     models = {"head": HeadDetector(FakeNetwork([1, 3, 640, 640], table)), "pose": PoseModel(network, "whenet")}
-    found = align(IMAGE, tools(**models))
+    found = align_image(IMAGE, detectors(**models))
     assert found is not None
     yaw, pitch, roll = found.angles_deg
     assert yaw == pytest.approx(150.0, abs=8.0)
@@ -157,14 +157,14 @@ def test_models_find_box_and_tilt() -> None:
 
 def test_the_users_pose_wins() -> None:
     given = GivenPose(-135.0, 12.0, 20.0, (200.0, 100.0, 320.0, 260.0))
-    found = align(IMAGE, tools((0, 6, 300, 240)), given)
+    found = align_image(IMAGE, detectors((0, 6, 300, 240)), given)
     assert found is not None
     np.testing.assert_allclose(found.angles_deg, (-135.0, 12.0, 0.0), atol=1e-4)
     assert (found.kind, found.crop.angle_deg, found.confidence) == ("given", 20.0, 1.0)
-    boxless = align(IMAGE, tools(), GivenPose(180.0, 0.0, 0.0))
+    boxless = align_image(IMAGE, detectors(), GivenPose(180.0, 0.0, 0.0))
     assert boxless is not None
     assert boxless.crop.center[0] == pytest.approx(300, abs=5)
-    assert align(IMAGE, tools(person=False), GivenPose(180.0, 0.0, 0.0)) is None
+    assert align_image(IMAGE, detectors(person=False), GivenPose(180.0, 0.0, 0.0)) is None
 
 
 def facts(**changes: Any) -> CropFacts:
@@ -255,7 +255,7 @@ def test_matting_networks_are_stretched_and_scaled() -> None:
     assert mask.shape == (40, 60)
     assert mask.min() < 0.02
     assert mask.max() > 0.98
-    assert network.seen.max() == pytest.approx((1 - 0.406) / 0.225, rel=1e-2), "divided by the brightest value"
+    assert network.received.max() == pytest.approx((1 - 0.406) / 0.225, rel=1e-2), "divided by the brightest value"
 
 
 def test_own_masks_stay_in_their_folder(tmp_path: Any) -> None:
@@ -272,7 +272,7 @@ def test_overlay_shows_box_and_nose() -> None:
     shown = np.asarray(overlay(image, alignment, np.ones((563, 563)), accepted=True)).astype(int)
     blue = np.argwhere(shown[..., 2] - shown[..., 0] > 100)
     red = np.argwhere(shown[..., 0] - shown[..., 1] > 100)
-    assert blue[:, 1].mean() < red[:, 1].mean(), "seen from the left, the nose points to the left of the picture"
+    assert blue[:, 1].mean() < red[:, 1].mean(), "from the left, the nose points to the left of the image"
     assert np.asarray(overlay(image, None, None, accepted=False)).shape == (256, 320, 3)
 
 
