@@ -12,7 +12,7 @@ from torch import Tensor
 
 from panohead.models.generator import Generator
 
-_MIN_DEVIATION = 0.01
+_MIN_DEVIATION = 0.1
 """Least deviation of a direction of w when it is scaled, as a share of the largest: where people hardly differ, the
 mapping network may not wander off, and rounding is not blown up either."""
 
@@ -28,7 +28,7 @@ class PriorConfig:
 
     steps: int = 2000
     batch: int = 512
-    learning_rate: float = 0.3
+    learning_rate: float = 1.0
     seed: int = 0
 
 
