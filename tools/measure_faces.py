@@ -2,13 +2,13 @@
 crop?
 
 Needs mediapipe 0.10.14 (not the package itself, so it can run in an environment of its own) and MediaPipe's canonical
-face model (468 vertices as .npy, centimetres, x right, y up, z out of the face)::
+face model (468 vertices as .npy, centimeters, x right, y up, z out of the face)::
 
     python tools/measure_faces.py DATASET --canonical canonical_face.npy --json faces.json
 
 The pose is the scaled-orthographic least-squares fit (soft L1) of the canonical model to the landmarks' x and y. The
-crop that the official alignment would cut has its centre at s R (0, -.02, -2.81) + t and the half-size 12.16 s
-(centimetres of the canonical model, fitted to four official crops).
+crop that the official alignment would cut has its center at s R (0, -.02, -2.81) + t and the half-size 12.16 s
+(centimeters of the canonical model, fitted to four official crops).
 """
 
 import argparse
@@ -46,7 +46,7 @@ def fit_pose(landmarks: np.ndarray, canonical: np.ndarray) -> tuple[float, np.nd
 
 
 def measure(image: np.ndarray, detector: Any, canonical: np.ndarray) -> dict[str, float] | None:
-    """Yaw and pitch of the camera (degrees), crop centre (share of the width from the middle; y up) and half-size (of
+    """Yaw and pitch of the camera (degrees), crop center (share of the width from the middle; y up) and half-size (of
     half the width)."""
     found = detector.process(image)
     if not found.multi_face_landmarks:

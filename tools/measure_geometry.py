@@ -19,7 +19,7 @@ CO_VISIBLE = 0.03
 
 
 def rays_of(label: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Camera centre and unit rays (size, size, 3) in world coordinates."""
+    """Camera center and unit rays (size, size, 3) in world coordinates."""
     pose, focal = label[:16].reshape(4, 4), label[16]
     rows, columns = (np.mgrid[0:size, 0:size] + 0.5) / size - 0.5
     local = np.stack([columns / focal, rows / focal, np.ones_like(rows)], -1)

@@ -12,7 +12,7 @@ from panohead.geometry.camera import Camera
 from panohead.geometry.rays import rays_from_camera
 
 Paint = Callable[[Tensor], Tensor]
-"""Points on the surface ("point 3") to colours ("point 3") in [-1, 1]."""
+"""Points on the surface ("point 3") to colors ("point 3") in [-1, 1]."""
 
 
 def bands(points: Tensor) -> Tensor:

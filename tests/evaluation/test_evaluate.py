@@ -18,7 +18,7 @@ from panohead.errors import PanoHeadError
 from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.distributions.image_set import ImageSet, patches_per_image
 from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_sets
-from panohead.evaluation.evaluate import FLOOR, Evaluation, EvaluationResult
+from panohead.evaluation.evaluate import BASELINE_NAME, Evaluation, EvaluationResult
 from panohead.evaluation.fakes import even_rays, fake_batches, to_bytes
 from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
 from panohead.evaluation.photos import ReferencePhotos, reduced
@@ -32,7 +32,7 @@ from panohead.perceptual.inception import Inception
 from panohead.predictor import Predictor
 
 SMALL = replace(tiny.CONFIG, superresolution=replace(tiny.CONFIG.superresolution, from_resolution=16))
-"""32-pixel pictures."""
+"""32-pixel images."""
 PEOPLE, VIEWS = 6, 8
 
 
@@ -81,7 +81,7 @@ def test_everything_without_weights_is_measured_and_written(generator: Generator
     settings = EvaluationSettings(num=16, heads=1, subsets=("all", "front"), metrics=("weight-free",))
     evaluation = Evaluation(settings, data)
     columns = evaluation.run({"tiny": Predictor(generator)})
-    assert [column.name for column in columns] == ["tiny", FLOOR]
+    assert [column.name for column in columns] == ["tiny", BASELINE_NAME]
     model, floor = (rows(column) for column in columns)
     assert {"SWD", "warping error", "leakage", "mirror score", "floaters", "peak memory"} <= {row[0] for row in model}
     assert floor["SWD", "all", "both"] < 0.5 * model["SWD", "all", "both"]
@@ -212,7 +212,7 @@ def test_every_distance_grows_with_what_is_wrong(data: Path, damage: str) -> Non
     settings = settings_of(data, metrics=("swd", "fid"), rows=rows)
     photos = ReferencePhotos(data)
     reals, _ = real_sets(photos, settings)
-    # Shuffled ahead, so that the damaged pictures are not those they are compared with.
+    # Shuffled ahead, so that the damaged images are not those they are compared with.
     order = photos.order(settings.seed)[24:]
     images = torch.cat(list(photos.batches(order, 32, 8)))
     yaws = yaw_of(photos.labels[order])
@@ -230,7 +230,7 @@ def test_every_distance_grows_with_what_is_wrong(data: Path, damage: str) -> Non
         elif damage == "darker":
             shown = shown * (1 - 0.8 * strength)
         elif damage == "wrong poses":
-            # Half round the head: a picture of the back is told to be one of the front.
+            # Half round the head: an image of the back is told to be one of the front.
             told = np.where(np.arange(len(yaws)) < count, (yaws + 360) % 360 - 180, yaws)
         elif damage == "one identity":
             shown = torch.cat([shown[:1].expand(count, -1, -1, -1), shown[count:]])

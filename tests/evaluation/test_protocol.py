@@ -1,4 +1,4 @@
-"""Which photos meet which generated pictures."""
+"""Which photos meet which generated images."""
 
 import numpy as np
 import pytest

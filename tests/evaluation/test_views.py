@@ -256,7 +256,7 @@ def test_shuffled_identity_is_less_alike() -> None:
 
 
 class ColorEmbedder:
-    """The mean colour, found on pictures of the front only."""
+    """The mean color, found on images of the front only."""
 
     name = "mean colour"
 

@@ -38,23 +38,23 @@ class Synthesize:
     views: int = 8
     """Views a shot, one in each sector of the circle."""
     resolution: int = 256
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     seed: int = 0
     """Decides every person, view and light."""
     workers: int = field(default_factory=_cores)
-    """Processes, of about 0.35 GB each; the pictures do not depend on their number."""
+    """Processes, of about 0.35 GB each; the images do not depend on their number."""
     depth: bool = False
     """Also write depth along the ray (float16, world units)."""
     normals: bool = False
     """Also write world-space normals (float16)."""
     focal: float = 4.2647
-    """Focal length in picture widths; the default is the official crop."""
+    """Focal length in image widths; the default is the official crop."""
     pitch_std_deg: float = 12.0
     """Standard deviation of the camera's pitch, which is clipped at 35 degrees."""
     quality: Literal["fast", "cycles"] = "fast"
     """fast: the renderer of this package. cycles: Blender's path tracer (needs bpy; several times slower)."""
     format: Literal["webp", "png", "jpg"] = "webp"
-    """Of the pictures; masks are always PNG."""
+    """Of the images; masks are always PNG."""
     preview: bool = False
     """Write only OUT/preview.webp, a contact sheet of up to 16 people from --views yaws."""
     debug: Debug = False
@@ -86,7 +86,7 @@ class Synthesize:
 
 
 def with_progress(steps: Iterator[int], config: "SyntheticDatasetConfig") -> Iterator[int]:
-    """Pass on the counts of finished people, showing pictures done, pictures a second and the time left."""
+    """Pass on the counts of finished people, showing images done, images a second and the time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -110,7 +110,7 @@ def _pace(rate: float, left: int) -> str:
 
 
 def image_options(suffix: str) -> dict[str, Any]:
-    """Metadata saying that a picture was rendered, in a form that can be sent to another process."""
+    """Metadata saying that an image was rendered, in a form that can be sent to another process."""
     from panohead.media.provenance import image_metadata
 
     options = image_metadata(f".{suffix}", "algorithmicMedia")

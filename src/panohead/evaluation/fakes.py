@@ -1,4 +1,4 @@
-"""The generated side: pictures of a seed, each depending on its own number only, whatever the batch size."""
+"""Numbered generated images: each depends on the seed and its own number only, whatever the batch size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _NOISE = PixelNoise(mode="const")
 
 @dataclass(frozen=True)
 class FakeBatch:
-    """Pictures 0..255 (official rounding), the cameras they were asked for, and all that was rendered."""
+    """Generated images (0..255, official rounding), the cameras they were asked for, and everything rendered."""
 
     images: UInt8[Tensor, "batch 3 height width"]
     labels: Float[Tensor, "batch 25"]
@@ -37,10 +37,10 @@ def fake_batches(
     batch: int,
     truncation_psi: float = 1.0,
 ) -> Iterator[FakeBatch]:
-    """``count`` pictures by ``route``; latents and cameras are numbered, so every batch size gives the same ones.
+    """Yield ``count`` images by ``route``; latents and cameras are numbered, so every batch size gives the same ones.
 
-    Two things differ from the original so that numbers can be repeated: rays are sampled evenly instead of at random,
-    and pixel noise is constant.
+    For repeatability two things differ from the official code: rays are sampled evenly instead of at random, and pixel
+    noise is constant.
     """
     device = next(generator.parameters()).device
     for first in range(0, count, batch):
@@ -52,17 +52,17 @@ def fake_batches(
 
 
 def to_bytes(images: Float[Tensor, "batch 3 height width"]) -> UInt8[Tensor, "batch 3 height width"]:
-    """[-1, 1] to 0..255 as the official metrics: x * 127.5 + 128, clamped, truncated (facts section 7)."""
+    """Map [-1, 1] to 0..255 as the official metrics: x * 127.5 + 128, clamped, truncated (docs/reference.md 7.1)."""
     return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8).cpu()
 
 
 def from_bytes(images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
-    """0..255 to [-1, 1]."""
+    """Map 0..255 to [-1, 1]."""
     return images.float() / 127.5 - 1
 
 
 def even_rays(generator: Generator, resolution: int, batch: int) -> RayRandomness:
-    """The renderer's random numbers replaced by evenly spaced ones."""
+    """Return renderer randomness with evenly spaced samples instead of random ones."""
     device = next(generator.parameters()).device
     return RayRandomness.even(batch * resolution**2, generator.config.rendering.importance_samples, device)
 

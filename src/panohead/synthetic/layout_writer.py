@@ -5,7 +5,7 @@
     OUT/images/00000/000012_03.webp     person 12, image 3 over all shots and views (folders of a hundred people)
     OUT/images/dataset.json             {"labels": [[name, 25 floats], ...]}, the official layout
     OUT/masks/00000/000012_03.png       8-bit coverage of the same pixels
-    OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's centre sees
+    OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's center sees
     nothing
     OUT/normals/00000/000012_03.npz     float16 ``normals``: world space, height x width x 3; 0 where nothing is seen
     OUT/people.jsonl                    one line a person: all parameters, expression and gaze of each shot, and shot,

@@ -1,9 +1,9 @@
 """Random people: every attribute that can be named, drawn so that none teaches a correlation with another.
 
-Gender, age, skin tone, ancestry of the face shape, hair style and hair colour are independent of each other. They are
+Gender, age, skin tone, ancestry of the face shape, hair style and hair color are independent of each other. They are
 drawn by a Kronecker sequence (one irrational step an attribute), so that even sixteen people are spread over all of
 them. The only dependences are biological and documented in ``docs/synthetic-heads.md``: beards grow on men from 18,
-hair greys with age, a receding hairline starts at 18, women wear lipstick from 14, and headscarves.
+hair grays with age, a receding hairline starts at 18, women wear lipstick from 14, and headscarves.
 """
 
 import zlib
@@ -30,7 +30,7 @@ CLOTHES = {"crew": 0.36, "vneck": 0.18, "turtle": 0.14, "tank": 0.1, "shirt": 0.
 GLASSES = {"none": 0.86, "round": 0.04, "square": 0.05, "aviator": 0.02, "sunglasses": 0.03}
 HEADWEAR = {"none": 0.90, "beanie": 0.03, "skullcap": 0.02, "headscarf": 0.03, "wrap": 0.02}
 AGES = (5.0, 85.0)
-_STEP_SQUARES = (31.0, 11.0, 19.0, 37.0, 5.0, 71.0, 103.0)  # gender, age, tone, style, colour, headwear, glasses
+_STEP_SQUARES = (31.0, 11.0, 19.0, 37.0, 5.0, 71.0, 103.0)  # gender, age, tone, style, color, headwear, glasses
 
 
 def stream(seed: int, person: int, name: str) -> np.random.Generator:

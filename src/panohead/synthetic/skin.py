@@ -1,4 +1,4 @@
-"""The colour of skin, vertex by vertex: pigment fields over the neutral head, then what lies on the skin."""
+"""The color of skin, vertex by vertex: pigment fields over the neutral head, then what lies on the skin."""
 
 import numpy as np
 from jaxtyping import Float

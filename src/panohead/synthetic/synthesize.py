@@ -43,7 +43,7 @@ def synthesize(
 
 
 def require_compiler() -> None:
-    """Raises PanoHeadError where numba is missing: interpreted, one picture would take an hour."""
+    """Raises PanoHeadError where numba is missing: interpreted, one image would take an hour."""
     if not jit.available():
         raise PanoHeadError("rendering needs numba (and PANOHEAD_NO_NUMBA unset); pip install numba")
 

@@ -28,7 +28,7 @@ class PersonView:
         return pose
 
     def label(self, focal: float) -> list[float]:
-        """16 numbers of cam2world and 9 of the normalised intrinsics, row-major, rounded to 6 digits as the official
+        """16 numbers of cam2world and 9 of the normalized intrinsics, row-major, rounded to 6 digits as the official
         ones."""
         intrinsics = [focal, 0.0, 0.5, 0.0, focal, 0.5, 0.0, 0.0, 1.0]
         return [round(float(x), 6) + 0.0 for x in [*self.cam2world().ravel(), *intrinsics]]

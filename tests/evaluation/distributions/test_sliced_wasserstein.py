@@ -13,7 +13,7 @@ from panohead.evaluation.distributions.sliced_wasserstein import PyramidPatches,
 
 
 def random_images(count: int, seed: int, side: int = 32) -> torch.Tensor:
-    """Smooth random colours with texture: pictures that differ in place, colour and grain."""
+    """Smooth random colors with texture: images that differ in place, color and grain."""
     generator = torch.Generator().manual_seed(seed)
     coarse = interpolate(torch.randn(count, 3, 4, 4, generator=generator), size=(side, side), mode="bilinear")
     return (0.4 * coarse + 0.15 * torch.randn(count, 3, side, side, generator=generator)).clamp(-1, 1)

@@ -13,7 +13,7 @@ from evaluation.scenes import sphere_view
 from panohead.cli import evaluate as command
 from panohead.errors import PanoHeadError
 from panohead.evaluation import evaluate
-from panohead.evaluation.evaluate import FLOOR, Evaluation
+from panohead.evaluation.evaluate import BASELINE_NAME, Evaluation
 from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, sector_of
 from panohead.evaluation.ground_truth.people import (
     PHOTO_YAWS,
@@ -143,7 +143,7 @@ def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: py
     predictor = Predictor(tiny.generator())
     settings = EvaluationSettings(metrics=("reconstruction",), people=2)
     model, floor = Evaluation(settings, reconstruct=reconstruct).run({"tiny": predictor})
-    assert floor.name == FLOOR
+    assert floor.name == BASELINE_NAME
     assert sorted(asked) == [(1, evaluate.MIN_PHOTO)] * 2 + [(4, evaluate.MIN_PHOTO)] * 2
     rows = {result.row[:2]: result for result in model.results}
     assert len(rows) == len(model.results) == 7 * 2 * 3

@@ -1,6 +1,6 @@
 """The compiled loop of the convolution that halves an image: the transpose of the one in ``upconv_kernels``.
 
-Per axis an output sees the taps 0 and 2 at two neighbouring even samples of the low-passed image (five points give four
+Per axis an output sees the taps 0 and 2 at two neighboring even samples of the low-passed image (five points give four
 outputs) and tap 1 at the odd sample between. 9 x 9 products per 4 x 4 outputs replace 12 x 12.
 """
 

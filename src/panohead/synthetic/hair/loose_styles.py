@@ -75,7 +75,7 @@ def long(scalp: Scalp) -> list[StrandArray]:
 
 
 def wavy(scalp: Scalp) -> list[StrandArray]:
-    """Long with waves of a few centimetres."""
+    """Long with waves of a few centimeters."""
     rng = scalp.rng
     strands, side = _falling(scalp, rng.uniform(2.1, 3.8), rng.random() < 0.2, 0.15)
     strands, member = clump(

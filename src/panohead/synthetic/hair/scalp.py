@@ -1,4 +1,4 @@
-"""What every hair style starts from: one person's scalp, parting, and colours of strands."""
+"""What every hair style starts from: one person's scalp, parting, and colors of strands."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ def along_skin(
 def strand_colors(
     person: Person, count: int, rng: np.random.Generator, darker: float = 0.0, dyed: bool = True, greying: float = 1.0
 ) -> Float[np.ndarray, "strand 3"]:
-    """Albedo of each strand. Grey is mixed into every strand by a varying share: strands here are thicker than hair,
+    """Albedo of each strand. Gray is mixed into every strand by a varying share: strands here are thicker than hair,
     and a strict mixture of white and dark ones would look like salt and pepper."""
     melanin = np.clip(person.hair_melanin + darker + rng.normal(size=count) * 0.04, 0.02, 1.3)
     color = hair_albedo(melanin, np.full(count, person.hair_red))

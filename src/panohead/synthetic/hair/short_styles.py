@@ -14,7 +14,7 @@ def bald(scalp: Scalp) -> list[StrandArray]:
 
 
 def buzz(scalp: Scalp) -> list[StrandArray]:
-    """A few millimetres, shorter at the sides."""
+    """A few millimeters, shorter at the sides."""
     rng, roots = scalp.rng, scalp.roots(20000)
     lengths = rng.uniform(0.04, 0.10) * (1 + 0.1 * rng.normal(size=len(roots.points)))
     lengths = lengths * (0.35 + 0.65 * smoothstep(6.7, 7.6, roots.neutral[:, 1]))

@@ -177,7 +177,7 @@ def clump(
 def frames(
     strands: Float[np.ndarray, "strand point 3"],
 ) -> tuple[Float[np.ndarray, "strand point 3"], Float[np.ndarray, "strand point 3"], Float[np.ndarray, "strand point"]]:
-    """Two unit vectors across each strand, and the length travelled from the root."""
+    """Two unit vectors across each strand, and the length traveled from the root."""
     tangent = normalized(np.gradient(strands, axis=1))
     mean = normalized(strands[:, -1] - strands[:, 0])[:, None]
     # One reference a strand: a reference a point would flip where the tangent passes it.

@@ -3,7 +3,7 @@
 # This file, alone in the package, is under the GNU General Public License, version 3 or later, because it is written
 # against Blender's Python module (bpy, GPL-3.0). Nothing imports it unless ``--quality cycles`` is asked for, and the
 # rest of the package (Apache-2.0) neither needs it nor contains any of it. Delete it and only that option goes.
-"""The optional quality tier: colour by Blender's path tracer Cycles, geometry by the package's own renderer."""
+"""The optional quality tier: color by Blender's path tracer Cycles, geometry by the package's own renderer."""
 
 import tempfile
 from dataclasses import replace
@@ -61,7 +61,7 @@ class CyclesRenderer:
             image.pixels.foreach_get(pixels)
             bpy.data.images.remove(image)
         rgba = pixels.reshape(resolution, resolution, 4)[::-1]
-        # Blender's own alpha is not denoised; the colour is put on the mask that the labels promise.
+        # Blender's own alpha is not denoised; the color is put on the mask that the labels promise.
         alpha = np.maximum(rgba[..., 3:], 1e-3)
         color = np.where(rgba[..., 3:] > 0.02, rgba[..., :3] / alpha, geometry.color / _safe(geometry.mask))
         return replace(geometry, color=(color * geometry.mask[..., None]).astype(np.float32))
@@ -171,7 +171,7 @@ def _hair_material() -> Any:
 
 
 def _set_world(scene: Any, lighting: Lighting, height: int = 64) -> None:
-    """The lighting as an environment picture. Our y is up and Blender's z: directions are taken in its mapping."""
+    """The lighting as an environment image. Our y is up and Blender's z: directions are taken in its mapping."""
     v, u = np.meshgrid((np.arange(height) + 0.5) / height, (np.arange(2 * height) + 0.5) / (2 * height), indexing="ij")
     latitude, longitude = np.pi * (v - 0.5), -2 * np.pi * (u - 0.5)
     ring = np.cos(latitude)

@@ -1,6 +1,6 @@
 """Visibility by z-buffer: which triangle or strand lies nearest at each sample of a regular grid.
 
-One sample is one ray through its centre; depth, mask, normals and colour all come from the same samples. Points are
+One sample is one ray through its center; depth, mask, normals and color all come from the same samples. Points are
 given as (column, row, nearness) in samples, nearness being any measure that is linear on the screen and larger when
 nearer: 1/depth for a camera, -depth for parallel light. Strands are ribbons that face the viewer.
 """

@@ -1,4 +1,4 @@
-"""One view of one scene: colour, mask, depth and normals from the same samples."""
+"""One view of one scene: color, mask, depth and normals from the same samples."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,13 @@ from panohead.synthetic.renderer.scene import Scene
 from panohead.synthetic.renderer.shade import shade
 from panohead.synthetic.views import PersonView
 
-SAMPLES_PER_SIDE = 3  # 9 samples a pixel; odd, so that the middle one is the pixel's centre
+SAMPLES_PER_SIDE = 3  # 9 samples a pixel; odd, so that the middle one is the pixel's center
 
 
 @dataclass(frozen=True)
 class Rendered:
     """``colour`` is linear and premultiplied by ``mask``; depth along the ray and world normals of the pixel's
-    centre, 0 where nothing is hit there."""
+    center, 0 where nothing is hit there."""
 
     color: Float32[np.ndarray, "height width 3"]
     mask: Float32[np.ndarray, "height width"]
@@ -33,7 +33,7 @@ class Rendered:
 
 
 def render(scene: Scene, view: PersonView, lighting: Lighting, resolution: int, focal: float) -> Rendered:
-    """A square image; ``focal`` is normalised by its side. Deterministic: no random numbers are drawn."""
+    """A square image; ``focal`` is normalized by its side. Deterministic: no random numbers are drawn."""
     size = resolution * SAMPLES_PER_SIDE
     pose = view.cam2world()
     vertex_screen = _project(scene.vertices, pose, focal * size, size)

@@ -2,7 +2,7 @@
 
 Skin scatters: red light is lit by the soft normal and wraps far round the terminator, blue hardly (a per-channel
 stand-in for subsurface scattering). Hair follows Marschner et al. (2003) in simple Gaussian lobes: R white, TT and
-TRT coloured. Diffuse light comes from all baked directions, highlights from the eight brightest.
+TRT colored. Diffuse light comes from all baked directions, highlights from the eight brightest.
 """
 
 import numpy as np

@@ -20,7 +20,7 @@ class FitComparison:
     psnr: Float[Tensor, "shot view"]
 
     def sheet(self) -> UInt8[Tensor, "height width 3"]:
-        """One picture: for each shot a row of truths above a row of the model's views."""
+        """One image: for each shot a row of truths above a row of the model's views."""
         rows = torch.stack([self.truth, self.model], dim=1).flatten(0, 1)  # row view 3 h w
         sheet = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
         return ((sheet.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
