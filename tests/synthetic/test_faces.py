@@ -15,7 +15,7 @@ def test_the_nose_turns_as_the_label_says() -> None:
     with mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1) as detector:
         for index in (0, 3, 6):
             person = person_with(index, hair_style="buzz", glasses="none", headwear="none")
-            renderer = make_renderer(person, "fast")
+            renderer = make_renderer(person, "fast", 1)
             leaning = {}
             for yaw in (-25.0, 0.0, 25.0, 180.0):
                 _, pixels, _ = photograph(renderer, person, PersonView(yaw, 0.0), "test", 256, FOCAL)

@@ -3,6 +3,7 @@
 The exports are loaded on first use, because ``panohead evaluate --help`` needs the settings alone.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,4 @@ def __getattr__(name: str) -> Any:
     """Import an exported name when it is first used."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
