@@ -1,4 +1,4 @@
-"""A smaller copy of a dataset: images and masks averaged over squares of pixels, cameras unchanged.
+"""Make a smaller copy of a dataset: images and masks averaged over squares of pixels, cameras unchanged.
 
 ::
 

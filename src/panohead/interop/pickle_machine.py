@@ -1,4 +1,4 @@
-"""A pickle reader that can only build plain data: no class is looked up, nothing from the file is called.
+"""Pickle reader that can only build plain data: no class is looked up, nothing from the file is called.
 
 Python's own unpickler is a machine that imports and calls what the file names. This one is written from scratch, knows
 only the instructions a data pickle needs (protocols 2 to 5), and keeps a table of *stand-ins* for the few globals it
@@ -22,12 +22,12 @@ MAX_INSTRUCTIONS = 500_000  # a full-size checkpoint needs about 60 thousand
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_INTEGER_BYTES = 16
 MAX_OPEN_MARKS = 1000
-MAX_KEY = 2**31  # of integers as mapping keys: larger ones can be chosen to collide
+MAX_KEY = 2**31  # limit of integers as mapping keys: larger ones can be chosen to collide
 
 
 @dataclass(frozen=True)
 class StandIn:
-    """What is put in the place of a global the file may name.
+    """Replacement of a global that the file may name.
 
     ``call`` answers a call with a tuple of arguments, ``new`` an instance made without arguments; None refuses it.
     """
@@ -39,7 +39,7 @@ class StandIn:
 
 @dataclass
 class Budget:
-    """What one file may spend in all, nested pickles included."""
+    """Limits on the total work of one file, nested pickles included."""
 
     instructions: int = MAX_INSTRUCTIONS
     text_bytes: int = MAX_TEXT_BYTES
@@ -65,7 +65,7 @@ def _refuse_persistent(identity: Any) -> Any:
 
 @dataclass
 class Machine:
-    """Reads one pickle from ``source``: ``Machine(source, stand_ins).run()`` is its value.
+    """Reader of one pickle from ``source``: ``Machine(source, stand_ins).run()`` returns its value.
 
     ``build(target, state)`` answers the instruction that sets an object's state, ``persistent(id)`` the one that asks
     for an object kept outside the pickle; both refuse unless given. Raises ``Refusal`` for all but plain data.
@@ -81,7 +81,7 @@ class Machine:
     memo: dict[int, Any] = field(default_factory=dict)
 
     def run(self) -> Any:
-        """The value of the pickle; the source is left just behind its last byte."""
+        """Return the value of the pickle; the source is left just behind its last byte."""
         head = self.source.take(2)
         if head[:1] != pickle.PROTO or not 2 <= head[1] <= 5:
             raise Refusal("is not a pickle of protocol 2 to 5.")
@@ -113,7 +113,7 @@ class Machine:
         return self.stack[-1]
 
     def pop_group(self) -> list[Any]:
-        """The values since the last mark."""
+        """Remove and return the values since the last mark."""
         if not self.outer:
             raise Refusal("is damaged: a pickle instruction finds no mark.")
         group, self.stack = self.stack, self.outer.pop()
@@ -163,7 +163,7 @@ class Machine:
 
     def text(self, layout: str) -> None:
         count = self.number(layout)
-        # Whether the file holds that much comes first: it is the truer sentence for a damaged length.
+        # The length check comes first: for a damaged length it gives the more accurate message.
         self.source.require(count)
         self.budget.spend_text(count)
         self.push(decode(self.source.take(count)))
@@ -260,8 +260,8 @@ def _check_key(key: Any) -> None:
         raise Refusal(f"uses a {type(key).__name__} as a key where an official checkpoint uses names or small numbers.")
 
 
-# The whole language. What is missing here (proto-0 text opcodes, INST, OBJ, NEWOBJ_EX, EXT*, PERSID, buffers, DUP, POP)
-# is refused by name.
+# All supported instructions. The others (proto-0 text opcodes, INST, OBJ, NEWOBJ_EX, EXT*, PERSID, buffers, DUP, POP)
+# are refused by name.
 INSTRUCTIONS: dict[int, Callable[[Machine], None]] = {
     pickle.FRAME[0]: Machine.frame,
     pickle.MARK[0]: Machine.mark,

@@ -56,7 +56,7 @@ class SyntheticDatasetConfig:
             raise PanoHeadError(f"--edition {self.edition} is unknown; give {' or '.join(map(str, EDITIONS))}")
         if self.edition == 1 and (self.expressions, self.light) != tuple(_FIRST_EDITION.values()):
             raise PanoHeadError(
-                "edition 1 has one expression per person and a light per view; give --edition 2 for others"
+                "edition 1 has one expression per person, a light per view; give --edition 2 for others"
             )
         ranges = (("people", 1, 999_999), ("expressions", 1, 99), ("views", 1, 99), ("resolution", 16, 2048))
         for name, low, high in ranges:

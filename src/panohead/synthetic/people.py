@@ -40,8 +40,11 @@ def stream(seed: int, person: int, name: str) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Person:
-    """All parameters of one person; ``seed`` and ``index`` alone determine the rest and every detail of the
-    rendering."""
+    """Parameters of one person.
+
+    ``seed`` and ``index`` alone determine the rest and every detail of the rendering. Attributes with a name only are
+    shares or ranges in [0, 1]; ``age`` is in years, ``gaze`` in radians.
+    """
 
     seed: int
     index: int

@@ -24,7 +24,7 @@ def hairline() -> Float[np.ndarray, "fine"]:
 
 
 def scalp_mask(recede: float = 0.0, crown: float = 0.0, lift: float = 0.0) -> Float[np.ndarray, "fine"]:
-    """Return hair density in [0, 1]; ``recede`` moves the temples back, ``crown`` thins the top, ``lift`` raises all."""
+    """Return hair density in [0, 1]: ``recede`` moves the temples back, ``crown`` thins, ``lift`` raises all."""
     basis = head_basis()
     line = hairline() + recede * np.interp(azimuth_deg(), *_RECEDING) + lift
     mask = smoothstep(-0.03, 0.05, basis.neutral[:, 1] - line)

@@ -15,7 +15,7 @@ _SPACING = (_HIGH - _LOW) / (_SIZE - 1)
 
 @dataclass(frozen=True)
 class DistanceField:
-    """Field of ``values[..., 0]``, the distance (decimeters, positive outside), and its gradient ``values[..., 1:]``."""
+    """Distance ``values[..., 0]`` (decimeters, positive outside) on a grid, and its gradient ``values[..., 1:]``."""
 
     values: Float32[np.ndarray, "x y z 4"]
 

@@ -1,7 +1,7 @@
-"""The mapping network after a fit: z ~ N(0, 1) is made to draw the w of people (no images are needed).
+"""Match of the mapping network after a fit: z ~ N(0, 1) is mapped to the distribution of people's w (without images).
 
-Matched by the energy distance between batches (Szekely and Rizzo 2013; the Cramer GAN's objective without its critic):
-zero only where two distributions are equal, unbiased from samples, and without any network that could be fooled.
+The objective is the energy distance between batches (Szekely and Rizzo 2013; the Cramer GAN's objective without its
+critic): zero only for equal distributions, unbiased from samples, and without a network that could be fooled.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 from panohead.models.generator import Generator
 
 _MIN_DEVIATION = 1e-3
-"""Directions of w with less spread than this share of the largest are left out: rounding, not people."""
+"""Minimum deviation, as a share of the largest, of matched directions of w; smaller ones are rounding noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,8 @@ class PriorConfig:
     """Settings of the match.
 
     Attributes:
-        steps, batch: Adam steps, and samples of either side a step.
-        learning_rate: of the mapping network, whose weights are stored a hundredfold (``lr_multiplier``).
+        steps, batch: Adam steps, and samples of each distribution per step.
+        learning_rate: rate of the mapping network, whose weights are stored a hundredfold (``lr_multiplier``).
     """
 
     steps: int = 2000
@@ -32,7 +32,7 @@ class PriorConfig:
 
 
 def energy_distance(a: Float[Tensor, "sample dim"], b: Float[Tensor, "other dim"]) -> Float[Tensor, ""]:
-    """2 E|a - b| - E|a - a'| - E|b - b'| over all pairs of different samples; about 0 for equal distributions."""
+    """Return 2 E|a - b| - E|a - a'| - E|b - b'| over pairs of different samples; about 0 for equal distributions."""
 
     def within(x: Tensor) -> Tensor:
         return _distances(x, x).sum() / (len(x) * (len(x) - 1))
@@ -42,7 +42,7 @@ def energy_distance(a: Float[Tensor, "sample dim"], b: Float[Tensor, "other dim"
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
     squared = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
-    # The slope of the root at zero is infinite: the distance of a point to itself must not reach it.
+    # The derivative of the root at zero is infinite, so distances of points to themselves must be excluded.
     return (squared.clamp_min(0) + 1e-6).sqrt()
 
 
@@ -60,7 +60,7 @@ def fit_mapping(generator: Generator, ws: Float[Tensor, "head w_dim"], config: P
     mean = ws.mean(dim=0)
     _, deviation, directions = torch.linalg.svd((ws - mean) / len(ws) ** 0.5, full_matrices=False)
     kept = deviation > _MIN_DEVIATION * deviation[0]
-    # Square roots of the deviations: small directions count, but less than the ones that are seen.
+    # Square roots of the deviations: small directions count, but less than the visible ones.
     whiten = directions[kept].T / deviation[kept].sqrt()
     network = generator.mapping_network.train().requires_grad_(True)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
