@@ -220,7 +220,7 @@ def up_convolve(
 
 @jit(nogil=True)
 def _add_pair(out: Any, at: Any, pixel_pitch: Any, a: Any, b: Any, c: Any) -> Any:
-    """Of three neighbors along a row, the two output pixels of the middle one, added to what is there."""
+    """Of three neighbours along a row, the two output pixels of the middle one, added to what is there."""
     store(out, at, fma(splat(1 / 16), fma(splat(3.0), b, a), load(out, at)))
     store(out, at + pixel_pitch, fma(splat(1 / 16), fma(splat(3.0), b, c), load(out, at + pixel_pitch)))
 
@@ -234,7 +234,7 @@ def add_upsampled(
     for index in range(first_row, last_row):
         row, middle = index % height, index * pitch
         for half in range(2):
-            # The neighbor of the upper output row is the row above, that of the lower one the row below.
+            # The neighbour of the upper output row is the row above, that of the lower one the row below.
             outside = row == 0 if half == 0 else row == height - 1
             other, target = middle if outside else middle + (2 * half - 1) * pitch, (2 * index + half) * 2 * pitch
             weight = splat(0.0) if outside else splat(1.0)
