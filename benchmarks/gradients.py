@@ -36,12 +36,11 @@ from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.ops import fast_paths
 from panohead.presets import demo_128, panohead_512
+from panohead.randomness import RenderRandomness
 from panohead.rendering.renderer import RenderConfig
-from panohead.stylegan.synthesis_layers import PixelNoise
 from training import moves
 
 Step = Callable[[], None]
-NOISE = PixelNoise(mode="const")
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def regression() -> Step:
 
     def step() -> None:
         ws = w[:, None].expand(-1, generator.backbone.num_ws, -1)
-        field = generator.field(ws, noise=NOISE)
+        field = generator.field(ws)
         found = render_patches(
             field, origins, directions, config.rendering,
             coarse_samples=patches.coarse, fine_samples=patches.fine, rng=random,
@@ -99,8 +98,8 @@ def regression() -> Step:
         rows = ws.repeat_interleave(patches.views, dim=0)
         assert generator.torgb_raw is not None
         raw, last = generator.torgb_raw(features, rows[:, -1], fused=False), rows[:, -1:].expand(-1, 3, -1)
-        x, image = generator.superresolution.block0(features, raw, last, noise=PixelNoise(mode="none"))
-        _, image = generator.superresolution.block1(x, image, last, noise=PixelNoise(mode="none"))
+        x, image = generator.superresolution.block0(features, raw, last, randomness=RenderRandomness(noise_mode="none"))
+        _, image = generator.superresolution.block1(x, image, last, randomness=RenderRandomness(noise_mode="none"))
         small = F.avg_pool2d(target, 2)
         loss = (raw - small).abs().mean() + detail_loss(raw, small) + (image - target).abs().mean()
         loss = loss + detail_loss(image, target) + F.binary_cross_entropy(weights.clamp(1e-4, 1 - 1e-4), mask)

@@ -25,12 +25,10 @@ from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.ops import fast_paths
+from panohead.randomness import RenderRandomness
 from panohead.rendering import dispatch
-from panohead.rendering.renderer import RayRandomness, RenderConfig
-from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.rendering.renderer import RenderConfig
 from panohead.system.malloc import keep_large_buffers
-
-CONST = PixelNoise(mode="const")
 
 
 @dataclass(frozen=True)
@@ -68,15 +66,15 @@ def stages() -> list[Stage]:
 
     def volume() -> None:
         rays = generator.config.neural_rendering_resolution
-        generator.render(current().field, Camera.orbit(20).expand(1), rays, RayRandomness(ray_jitter=0.5))
+        generator.render(current().field, Camera.orbit(20).expand(1), rays, RenderRandomness(ray_jitter=0.5))
 
     return [
         Stage("full image 512", lambda: generator.synthesis(ws, label, ray_jitter=0.5), 6.2, 2.3),
         Stage("turntable frame", lambda: current().render(Camera.orbit(20)), 5.2, 3.0),
         Stage("preview frame (raw 64)", lambda: current().preview(Camera.orbit(20)), 6.2, 25.0),
         Stage("super-resolution", lambda: generator.superresolution(raw, features, ws), 2.6),
-        Stage("backbone", lambda: generator.backbone(ws, noise=CONST), 1.35),
-        Stage("background", lambda: generator.background_features(ws, noise=CONST), 0.35),
+        Stage("backbone", lambda: generator.backbone(ws), 1.35),
+        Stage("background", lambda: generator.background_features(ws), 0.35),
         Stage("volume render", volume, 1.55),
         # The official 262,144 voxels took 1.02 s where Y was 1.25 s.
         Stage("mesh density, 262k points", lambda: dispatch.density(current().field, mesh_points[None]), 0.816, 9.0),
@@ -120,7 +118,7 @@ def errors() -> dict[str, float]:
     label, points = Camera.orbit(30).expand(1).to_label(), torch.rand(1, 20000, 3) - 0.5
     found = {}
     fast, fast_density = generator.synthesis(ws, label, ray_jitter=0.5, importance_u=0.3), None
-    field = generator.field(ws, noise=CONST)
+    field = generator.field(ws)
     fast_density = dispatch.density(field, points)
     with fast_paths.plain_only():
         plain = generator.synthesis(ws, label, ray_jitter=0.5, importance_u=0.3)

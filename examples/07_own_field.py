@@ -15,7 +15,8 @@ from torch import Tensor
 from panohead import Camera
 from panohead.geometry import rays_from_camera
 from panohead.media import save_image
-from panohead.rendering.renderer import RayRandomness, RenderConfig, render_rays
+from panohead.randomness import RenderRandomness
+from panohead.rendering.renderer import RenderConfig, render_rays
 
 
 def sphere(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,7 +31,7 @@ out.mkdir(parents=True, exist_ok=True)
 
 config = RenderConfig(depth_samples=48, importance_samples=48, ray_start=2.25, ray_end=3.3)
 origins, directions = rays_from_camera(Camera.orbit(yaw_deg=30, pitch_deg=20).expand(1), side)  # [1, side², 3] each
-even = RayRandomness.even(side * side, config.importance_samples, "cpu")  # evenly spaced samples: the image repeats
+even = RenderRandomness.even()  # evenly spaced samples: the image repeats
 rays = render_rays(sphere, origins, directions, config, even)
 
 image = rays.features[0].T + 1 - rays.weight_sum[0].T  # [3, side²]: colors are premultiplied; white behind

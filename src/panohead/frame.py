@@ -1,4 +1,4 @@
-"""One view of one head, and what to do with it: pictures, cut-outs, other backgrounds."""
+"""One rendered view of one head: images, cut-outs, other backgrounds."""
 
 from dataclasses import dataclass, replace
 
@@ -22,11 +22,11 @@ class Frame:
     """One rendered view.
 
     Attributes:
-        image: the picture, about [-1, 1].
-        image_raw: the picture at neural rendering resolution, before super-resolution, about [-1, 1].
+        image: super-resolved image, about [-1, 1].
+        image_raw: image at neural rendering resolution, before super-resolution, about [-1, 1].
         depth: distance along the unit ray in world units, at neural rendering resolution.
         mask: foreground weight, about [0, 1], at neural rendering resolution.
-        camera: as rendered, without batch dimension.
+        camera: camera of the view, without batch dimension.
     """
 
     image: Float[Tensor, "3 height width"]
@@ -36,24 +36,28 @@ class Frame:
     camera: Camera
 
     def alpha(self) -> Float[Tensor, "1 height width"]:
-        """The mask at the picture's size, in [0, 1]."""
+        """Return the mask at the image's size, in [0, 1]."""
         size = (self.image.shape[-2], self.image.shape[-1])
         enlarged = F.interpolate(self.mask[None], size, mode="bicubic", align_corners=False, antialias=False)
         return enlarged[0].clamp(0, 1)
 
     def to_pil(self, *, transparent: bool = False) -> Image.Image:
-        """The picture as RGB, or as RGBA (straight alpha) with everything but the head transparent."""
+        """Return the image as RGB, or as RGBA (straight alpha) with everything but the head transparent."""
         if transparent:
             alpha = self.alpha()
             return Image.fromarray(to_rgba(foreground_colors(self.image, alpha), alpha))
         return to_pil(self.image)
 
     def on(self, background: "Color | Image.Image") -> "Frame":
-        """The head in front of a colour (0..255) or a photo, which is scaled and cropped to fill the picture."""
+        """Return the view on a plain color (0..255) or a photo, which is scaled and cropped to fill the image.
+
+        Raises:
+            PanoHeadError: when the photo is empty.
+        """
         height, width = self.image.shape[-2:]
-        behind = _backdrop(background, width, height).to(self.image.device)
+        backdrop = _backdrop(background, width, height).to(self.image.device)
         alpha = self.alpha()
-        return replace(self, image=torch.lerp(behind, foreground_colors(self.image, alpha), alpha))
+        return replace(self, image=torch.lerp(backdrop, foreground_colors(self.image, alpha), alpha))
 
 
 def _backdrop(background: "Color | Image.Image", width: int, height: int) -> Float[Tensor, "3 height width"]:
@@ -62,7 +66,8 @@ def _backdrop(background: "Color | Image.Image", width: int, height: int) -> Flo
         return color[:, None, None].expand(3, height, width)
     image = background.convert("RGB")
     if min(image.size) < 1:
-        raise PanoHeadError("the background picture is empty; give another")
+        raise PanoHeadError("the background image is empty; give another")
+    # The smallest scale that fills the view; then the center is cut out.
     scale = max(width / image.width, height / image.height)
     size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
     image = image.resize(size, Image.Resampling.LANCZOS)

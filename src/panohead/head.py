@@ -1,4 +1,4 @@
-"""One head: its w, and everything about it that stays the same from view to view."""
+"""One head: its w, and what its views share."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -19,18 +19,18 @@ from panohead.mesh.vertex_colors import ColoringView, color_vertices
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.dispatch import density, prepare
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness
-from panohead.stylegan.synthesis_layers import PixelNoise
 
-_NOISE = PixelNoise(mode="const")
 _COLORING_VIEWS = [(yaw, 0.0) for yaw in range(0, 360, 45)] + [(0.0, 40.0), (180.0, 40.0), (0.0, -30.0)]
 
 
 class Head:
-    """A head that can be looked at from anywhere.
+    """A head that can be rendered from any camera.
 
-    The tri-grid and the background are computed at the first view and kept, so every further view costs only rays and
-    super-resolution. Pictures are reproducible: the renderer samples its rays evenly instead of at random.
+    The tri-grid and the background are computed at the first view and cached, so every further view costs only rays
+    and super-resolution. Images are reproducible: rays are sampled evenly instead of at random.
+
+    Args:
+        camera_offset: translation by camera self-adaptation, known for sampled heads.
     """
 
     def __init__(
@@ -42,27 +42,27 @@ class Head:
         self.generator = generator
         self.ws = ws
         self.camera_offset = camera_offset
-        """What camera self-adaptation would add to a camera (world units); known for sampled heads, not applied."""
+        """Translation by camera self-adaptation, world units; known for sampled heads, applied by no method here."""
 
     @cached_property
     @torch.no_grad()
     def field(self) -> TriGridField:
-        """The tri-grid with its decoder."""
-        return prepare(self.generator.field(self.ws, noise=_NOISE))
+        """The tri-grid with its decoder, in the fastest memory layout."""
+        return prepare(self.generator.field(self.ws))
 
     @cached_property
     @torch.no_grad()
     def background(self) -> Tensor | None:
         """Features of the 2-D background, "1 channel height width"; None for a generator without one."""
-        return self.generator.background_features(self.ws, noise=_NOISE)
+        return self.generator.background_features(self.ws)
 
     def forget(self) -> None:
-        """Drop what is kept between views (75 MB at the paper's size); the next view computes it again."""
+        """Drop what is cached between views (75 MB at the paper's size); the next view computes it again."""
         for cached in ("field", "background"):
             self.__dict__.pop(cached, None)
 
     def render(self, camera: Camera, *, resolution: int | None = None, background: "Head | None" = None) -> Frame:
-        """The head from one camera.
+        """Render the head from one camera.
 
         Args:
             camera: without batch dimensions, or with one of size 1.
@@ -72,18 +72,18 @@ class Head:
         return _frame(self._render(camera, resolution, background), camera)
 
     def preview(self, camera: Camera, *, resolution: int | None = None) -> Frame:
-        """The head without super-resolution, many times faster; ``image`` is the raw picture."""
+        """Render the head without super-resolution, many times faster; ``image`` is the raw image."""
         return _frame(self._render(camera, resolution, None, superresolve=False), camera)
 
     def turntable(
         self, frames: int = 24, *, pitch_deg: float = 0.0, start_yaw_deg: float = 0.0, background: "Head | None" = None
     ) -> Iterator[Frame]:
-        """Views all around the head at one height, evenly spaced; the last comes right before the first again."""
+        """Render ``frames`` views all around the head at one pitch, evenly spaced; played again they form a loop."""
         for i in range(frames):
             yield self.render(Camera.orbit(start_yaw_deg + 360 * i / frames, pitch_deg), background=background)
 
     def density(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
-        """Raw density at points in world units, without gradients or crop."""
+        """Return raw density at points in world units, without gradients or crop."""
         return density(self.field, points[None])[0, :, 0]
 
     def mesh(
@@ -98,15 +98,19 @@ class Head:
         texture: int | None = None,
         progress: GridProgress | None = None,
     ) -> trimesh.Trimesh:
-        """The surface where the raw density is ``level``, largest piece, with vertex colours from rendered views.
+        """Extract the surface where the raw density is ``level`` (docs/reference.md 7.9), with colors from views.
+
+        Only the largest connected piece is kept.
 
         Args:
             resolution: nodes per side of the grid that spans the box.
+            color: paint vertices from rendered views.
             unit: "metre" (life size) or "world"; y is up and the face looks toward +z. See ``mesh.metadata``.
-            smooth: rounds of Taubin's smoothing, which keeps the volume; about 10 take the staircase off.
-            triangles: simplify to at most so many (needs fast-simplification).
-            texture: pixels a side of a texture painted from the same views (needs xatlas); without ``triangles`` the
+            smooth: rounds of Taubin's smoothing, which keeps the volume; about 10 remove the voxel steps.
+            triangles: maximum number after simplification (needs fast-simplification); None keeps all.
+            texture: pixels per side of a texture painted from the same views (needs xatlas); without ``triangles`` the
                 mesh is then simplified to DEFAULT_TRIANGLES.
+            progress: called while the grid is evaluated.
 
         Raises:
             PanoHeadError: when there is no surface at this level, or a package is missing.
@@ -131,7 +135,7 @@ class Head:
         return mesh if texture is None else textured(mesh, views, texture)
 
     def coloring_views(self) -> Iterator[ColoringView]:
-        """The views that paint meshes, all round and a few from above and below, in world units."""
+        """Render the views that paint meshes: all round, and a few from above and below. World units."""
         for yaw, pitch in _COLORING_VIEWS:
             camera = Camera.orbit(yaw, pitch)
             frame = self.render(camera)
@@ -141,13 +145,14 @@ class Head:
     def _render(
         self, camera: Camera, resolution: int | None, background: "Head | None", *, superresolve: bool = True
     ) -> Rendering:
-        generator = self.generator
-        if resolution is None:
-            resolution = generator.config.neural_rendering_resolution
-        rays = RayRandomness.even(resolution**2, generator.config.rendering.importance_samples, self.ws.device)
-        foreground = generator.render(self.field, camera.expand(1).to(self.ws.device), resolution, rays)
-        behind = (self if background is None else background).background
-        return generator.finish(foreground, behind, self.ws, superresolve=superresolve)
+        return self.generator.render_view(
+            self.field,
+            self.ws,
+            camera.expand(1).to(self.ws.device),
+            resolution=resolution,
+            background=(self if background is None else background).background,
+            superresolve=superresolve,
+        )
 
 
 def _frame(rendering: Rendering, camera: Camera) -> Frame:

@@ -19,7 +19,7 @@ from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.distributions.image_set import ImageSet, patches_per_image
 from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_sets
 from panohead.evaluation.evaluate import BASELINE_NAME, Evaluation, EvaluationResult
-from panohead.evaluation.fakes import even_rays, fake_batches, to_bytes
+from panohead.evaluation.fakes import fake_batches
 from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
 from panohead.evaluation.photos import ReferencePhotos, reduced
 from panohead.evaluation.protocol import comparisons, yaw_of
@@ -28,6 +28,7 @@ from panohead.evaluation.report import write_report
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.geometry.camera import Camera
 from panohead.models.generator import Generator
+from panohead.ops.pixels import image_to_uint8
 from panohead.perceptual.inception import Inception
 from panohead.predictor import Predictor
 
@@ -48,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             seen = sphere_view(camera, 32, radius=0.22 + 0.01 * person, paint=lambda p, k=person: bands(p + 0.03 * k))
             name = f"{person:06d}_{view:02d}"
             for folder, pixels in (
-                ("images", to_bytes(seen.image[None])[0].permute(1, 2, 0)),
+                ("images", image_to_uint8(seen.image).permute(1, 2, 0)),
                 ("masks", seen.mask[0] * 255),
             ):
                 (root / folder).mkdir(exist_ok=True)
@@ -117,8 +118,7 @@ def test_a_fake_is_the_generators_own_image(generator: Generator) -> None:
     labels = torch.stack([Camera.orbit(20.0 + k).to_label() for k in range(3)])
     batch = next(fake_batches(generator, "forward", labels, count=2, seed=4, batch=2))
     z = torch.from_numpy(np.stack([np.random.default_rng((4, i, 2)).standard_normal(8) for i in (0, 1)])).float()
-    rays = even_rays(generator, generator.config.neural_rendering_resolution, 2)
-    expected = generator(z, batch.labels, ray_jitter=0.5, importance_u=rays.importance_u, noise_mode="const")
+    expected = generator(z, batch.labels, ray_jitter=0.5, importance_u="even", noise_mode="const")
     torch.testing.assert_close(batch.rendering.image, expected.image, atol=1e-3, rtol=0)
 
 

@@ -16,7 +16,7 @@ from panohead.inversion.optimization_log import OptimizationLog
 from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import WSpace, w_space
 from panohead.models.generator import Generator
-from panohead.rendering.renderer import RayRandomness
+from panohead.randomness import RenderRandomness
 from parity import golden
 
 PIXELS, SAMPLES = 16**2, 8
@@ -32,9 +32,9 @@ class StoredStreams(RandomStreams):
     def ws_noise(self, step: int, like: Tensor) -> Tensor:
         return golden.normal(f"pti/{self._name}/randn_like{step}", tuple(like.shape))
 
-    def rays(self, step: int) -> RayRandomness:
+    def rays(self, step: int) -> RenderRandomness:
         jitter = golden.uniform(f"pti/{self._name}/rand_like{step}", (1, PIXELS, SAMPLES, 1))[..., 0]
-        return RayRandomness(
+        return RenderRandomness(
             ray_jitter=jitter, importance_u=golden.uniform(f"pti/{self._name}/rand{step}", (PIXELS, SAMPLES))
         )
 

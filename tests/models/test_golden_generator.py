@@ -10,7 +10,7 @@ from models.official_cases import NAMES, draws, golden_generator, mixed_ws, stat
 from panohead.geometry.camera import translate_label
 from panohead.models.generator import Generator, Rendering
 from panohead.ops import fast_paths
-from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.randomness import RenderRandomness
 from parity import golden
 
 PLAIN = ("gen_p2", "gen_p3", "gen_p4")
@@ -69,7 +69,7 @@ def test_trigrid_and_queries(case: tuple[str, Generator]) -> None:
     if "pts" not in arrays:
         pytest.skip("this file is trimmed")
     ws = mixed_ws(name, generator)
-    planes = generator.backbone(ws, noise=PixelNoise(mode="const"))
+    planes = generator.backbone(ws, randomness=RenderRandomness(noise_mode="const"))
     step = planes.shape[-1] // 16
     _check(name, "planes", planes[: len(arrays.get("planes", planes))])
     _check(name, "planes_sub", planes[:1, :, ::step, ::step])

@@ -16,8 +16,9 @@ from panohead.ops.cpu.winograd_weights import PackedWeight, pack_weight
 from panohead.ops.gradient_conv import LayerSettings, WeightCache, modulated_layer
 from panohead.ops.pointwise_conv import pointwise
 from panohead.ops.resample import conv2d_resample, downsample2d, fir_filter, upsample2d
+from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import Convolution
-from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer, ToRGB
+from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason="needs numba")
 
@@ -233,7 +234,7 @@ def test_modules_equal_their_plain_formulation(training: bool, ins: int, outs: i
 
     def step() -> list[Tensor]:
         leaves = [x.clone().requires_grad_(), w.clone().requires_grad_()]
-        features = layer(*leaves, noise=PixelNoise(mode="const"), fused=not training)
+        features = layer(*leaves, randomness=RenderRandomness(noise_mode="const"), fused=not training)
         image = rgb(features, leaves[1], fused=not training)
         parameters = [*leaves, *layer.parameters(), *rgb.parameters()]
         return [features.detach(), *torch.autograd.grad(image.square().mean(), parameters)]

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from panohead import ops
 from panohead.ops.modulated_conv import demodulation_factors, modulated_conv2d
 from panohead.ops.resample import downsample2d, fir_filter, upfirdn2d, upsample2d
 from panohead.ops.resize import filtered_resizing, gaussian_blur
@@ -99,3 +100,9 @@ def test_taps_of_the_default_filter() -> None:
     assert float(fir_filter().sum()) == pytest.approx(1)
     assert fir_filter().shape == (4, 4)
     assert math.isclose(float(fir_filter()[0, 0]), 1 / 64)
+
+
+def test_public_names_are_there() -> None:
+    assert all(callable(getattr(ops, name)) for name in ops.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        ops.nothing  # noqa: B018

@@ -1,4 +1,4 @@
-"""Face embeddings: what is missing is said in one sentence, what is there gets the picture it wants."""
+"""Face embeddings: what is missing is said in one sentence, the others get the image they expect."""
 
 import importlib.util
 import sys
@@ -23,21 +23,21 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 class Session:
-    """In the place of an ONNX network: the mean colours of its input."""
+    """A stand-in for an ONNX network: the mean colors of its input."""
 
     def __init__(self, path: str, providers: list[str]) -> None:
         if not Path(path).read_bytes():
             raise ValueError("empty model")
 
     def get_inputs(self) -> list[SimpleNamespace]:
-        return [SimpleNamespace(name="picture")]
+        return [SimpleNamespace(name="image")]
 
     def run(self, outputs: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        assert feed["picture"].shape == (1, 3, 112, 112)
-        return [feed["picture"].mean(axis=(2, 3))]
+        assert feed["image"].shape == (1, 3, 112, 112)
+        return [feed["image"].mean(axis=(2, 3))]
 
 
-class Sees:
+class FixedConfidence:
     def __init__(self, sure: float) -> None:
         self.sure = sure
 
@@ -60,5 +60,5 @@ def test_a_network_gets_the_face_of_the_crop(monkeypatch: pytest.MonkeyPatch, tm
     assert found is not None
     assert found[0] > 0.8, "the face fills the cut"
     assert found[1] == pytest.approx(-1.0)
-    assert OnnxEmbedder(model, Sees(0.9)).embed(image) is not None
-    assert OnnxEmbedder(model, Sees(0.1)).embed(image) is None
+    assert OnnxEmbedder(model, FixedConfidence(0.9)).embed(image) is not None
+    assert OnnxEmbedder(model, FixedConfidence(0.1)).embed(image) is None

@@ -1,4 +1,4 @@
-"""A ball of uniform density whose picture is known in closed form."""
+"""A ball of uniform density whose image is known in closed form."""
 
 import math
 
@@ -28,5 +28,5 @@ def chord(distance_from_center: float) -> float:
 
 
 def optical_depth(raw_density: float, length: float) -> float:
-    """Of a way through the ball: the renderer's softplus of density - 1 times the length."""
+    """Optical depth of a chord of the ball: the renderer's softplus of density - 1 times the length."""
     return math.log1p(math.exp(raw_density - 1)) * length

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.ops.cpu.jit import available
+from panohead.randomness import RenderRandomness
 from panohead.rendering import fused_cpu
 from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, first_depths
+from panohead.rendering.renderer import RayRendering, RenderConfig, first_depths
 from panohead.rendering.renderer import render_rays as plain_render
 from panohead.rendering.trigrid import EG3D_AXES, PANOHEAD_AXES, unflatten_planes
 from parity import golden, recipe
@@ -46,31 +47,31 @@ def make_field(
 
 
 def view(count: int, batch: int = 1) -> tuple[Tensor, Tensor]:
-    """The first ``count`` rays of a picture."""
+    """The first ``count`` rays of an image."""
     side = math.ceil(math.sqrt(count))
     origins, directions = rays_from_camera(Camera.orbit(30, 20).expand(batch), side)
     return origins[:, :count].contiguous(), directions[:, :count].contiguous()
 
 
 def render_both(
-    field: TriGridField, rays: tuple[Tensor, Tensor], config: RenderConfig, randomness: RayRandomness
+    field: TriGridField, rays: tuple[Tensor, Tensor], config: RenderConfig, randomness: RenderRandomness
 ) -> tuple[RayRendering, RayRendering]:
     """By the compiled kernel, and plainly."""
     depths = first_depths(*rays, config, randomness.jitter(rays[0], config.depth_samples))
-    u = randomness.u(rays[0], config.importance_samples) if config.importance_samples else None
+    u = randomness.quantiles(rays[0], config.importance_samples) if config.importance_samples else None
     fused = fused_cpu.render_rays(field, *rays, depths, u, crop_margin=config.crop_margin)
     return RayRendering(*fused), plain_render(field, *rays, config, randomness)
 
 
-def draw(rays: tuple[Tensor, Tensor], config: RenderConfig) -> RayRandomness:
+def draw(rays: tuple[Tensor, Tensor], config: RenderConfig) -> RenderRandomness:
     """Random numbers that both renderers are given."""
     random = torch.Generator().manual_seed(3)
     shape = rays[0].shape[:2]
     jitter = torch.rand(*shape, config.depth_samples, generator=random)
     if not config.importance_samples:
-        return RayRandomness(ray_jitter=jitter)
+        return RenderRandomness(ray_jitter=jitter)
     u = torch.rand(shape.numel(), config.importance_samples, generator=random)
-    return RayRandomness(ray_jitter=jitter, importance_u=u)
+    return RenderRandomness(ray_jitter=jitter, importance_u=u)
 
 
 def assert_same(ours: RayRendering, plain: RayRendering) -> None:
@@ -104,11 +105,11 @@ def test_original_numbers(name: str) -> None:
         crop_margin=case["call"].get("triplane_crop", 0.1),
         official_missed_rays=True,
     )
-    randomness = RayRandomness(ray_jitter=0.5, importance_u=0.5)
+    randomness = RenderRandomness(ray_jitter=0.5, importance_u=0.5)
     if name != "half":
         jitter = golden.uniform(f"rend/{name}/jitter", (2, 64, 12, 1))[..., 0]
         u = golden.uniform(f"rend/{name}/u", (128, 12)) if config.importance_samples else None
-        randomness = RayRandomness(ray_jitter=jitter, importance_u=u)
+        randomness = RenderRandomness(ray_jitter=jitter, importance_u=u)
     rays = rays_from_camera(Camera.from_label(golden.tensor("renderer", "labels")), 8)
     field = TriGridField(unflatten_planes(planes, case["D"]), decoder, config.box_warp)
     result, _ = render_both(field, rays, config, randomness)
@@ -147,7 +148,7 @@ def test_equals_the_plain_renderer(rays: int, samples: tuple[int, int], options:
 
 @pytest.mark.parametrize("extra", [10.0, 100.0, 2000.0])
 def test_opaque_fields(extra: float) -> None:
-    """Nothing behind a wall is looked at, and nobody can tell."""
+    """Samples behind an opaque wall are not evaluated, which changes nothing."""
     field = make_field()
     bias = field.decoder.output_bias.clone()
     bias[0] += extra
@@ -176,7 +177,7 @@ def test_emptiness() -> None:
 
 
 def test_cropped_texels_are_not_read() -> None:
-    """NaN where only cropped samples would look does no harm: they are skipped, not multiplied by zero."""
+    """NaN where only cropped samples lie does no harm: they are skipped, not multiplied by zero."""
     field, rays, config = make_field(), view(64), RenderConfig(depth_samples=16, importance_samples=16, crop_margin=0.2)
     planes = field.planes.clone()
     planes[:, 0, ..., :3] = math.nan  # x below -0.4, wherever y is
@@ -190,7 +191,7 @@ def test_broken_numbers_show() -> None:
     randomness = draw(rays, config)
     ours, _ = render_both(replace(field, planes=field.planes * math.nan), rays, config, randomness)
     assert bool(ours.features.isnan().any())
-    # Rays that are not numbers see what they like, but nothing outside the tri-grid's memory.
+    # Rays that are not numbers may give anything, but nothing outside the tri-grid's memory.
     render_both(field, (rays[0], rays[1] * math.nan), config, randomness)
 
 
@@ -210,7 +211,7 @@ def test_result_depends_on_neither_threads_nor_neighbors() -> None:
     assert all(bool((a == b).all()) for a, b in zip(alone, together, strict=True))
     shuffled = torch.randperm(225)[:200]
     part = fused_cpu.render_rays(field, rays[0][:, shuffled], rays[1][:, shuffled], depths[:, shuffled], u[:, shuffled])
-    # All but depth, which is clamped to the range of all samples of the call; and the colour layer is torch's own.
+    # All but depth, which is clamped to the range of all samples of the call; and the color layer is torch's own.
     assert bool((part[2] == alone[2][:, shuffled]).all())
     torch.testing.assert_close(part[0], alone[0][:, shuffled], atol=1e-6, rtol=0)
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from panohead.geometry import Camera, rays_from_camera
-from panohead.rendering import renderer
+from panohead.randomness import RenderRandomness
 from panohead.rendering.compositing import clamp_depth, composite, interval_weights
 from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.density import clean_density, nearly_transparent, outside_crop
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness, RenderConfig, first_depths, render_rays
+from panohead.rendering.renderer import RenderConfig, first_depths, render_rays
 from panohead.rendering.sampling import importance_depths, ray_box_limits, sample_pdf
 from panohead.rendering.trigrid import PANOHEAD_AXES, project_points, sample_planes, unflatten_planes
 from parity import golden, recipe
@@ -62,11 +62,11 @@ def config_of(case: dict[str, Any]) -> RenderConfig:
     )
 
 
-def randomness_of(name: str) -> RayRandomness:
+def randomness_of(name: str) -> RenderRandomness:
     """The random numbers of a golden case."""
     if name == "half":
-        return RayRandomness(ray_jitter=0.5, importance_u=0.5)
-    return RayRandomness(
+        return RenderRandomness(ray_jitter=0.5, importance_u=0.5)
+    return RenderRandomness(
         ray_jitter=golden.uniform(f"rend/{name}/jitter", (2, 64, 12, 1))[..., 0],
         importance_u=golden.uniform(f"rend/{name}/u", (128, 12)),
     )
@@ -77,7 +77,7 @@ def randomness_of(name: str) -> RayRandomness:
 def test_render(name: str, hidden: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     case = CASES[name]
     noise = iter([golden.normal(f"rend/dnoise/density_noise{i}", (2, 768, 1)) for i in range(2)])
-    monkeypatch.setattr(renderer, "standard_normal", lambda like, _: next(noise).reshape(like.shape))
+    monkeypatch.setattr("panohead.randomness.standard_normal", lambda like, _: next(noise).reshape(like.shape))
     field = field_of(case)
     result = render_rays(field if hidden else field.__call__, *RAYS, config_of(case), randomness_of(name))
     golden.assert_close("renderer", f"{name}/rgb", result.features)
@@ -103,7 +103,7 @@ def test_every_stage(name: str) -> None:
     coarse = clean_density(density, points, **box).reshape(depths.shape)
     weights = interval_weights(coarse, depths)
     golden.assert_close("renderer", f"{name}/weights_coarse", weights)
-    fine_depths = importance_depths(depths, weights, randomness.u(origins, 12))
+    fine_depths = importance_depths(depths, weights, randomness.quantiles(origins, 12))
     golden.assert_close("renderer", f"{name}/depths_fine", fine_depths)
 
     points = (origins[:, :, None] + fine_depths[..., None] * directions[:, :, None]).flatten(1, 2)
@@ -178,7 +178,11 @@ def test_cloud_threshold_is_the_stated_opacity() -> None:
 def test_one_ray_alone_renders() -> None:
     case = CASES["std_d3"]
     alone = render_rays(
-        field_of(case), RAYS[0][:, :1], RAYS[1][:, :1], config_of(case), RayRandomness(ray_jitter=0.5, importance_u=0.5)
+        field_of(case),
+        RAYS[0][:, :1],
+        RAYS[1][:, :1],
+        config_of(case),
+        RenderRandomness(ray_jitter=0.5, importance_u=0.5),
     )
     assert alone.features.shape == (2, 1, 32)
     one_pass = replace(config_of(case), importance_samples=0)

@@ -17,7 +17,6 @@ from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.sampling import importance_depths
 from panohead.rendering.trigrid import texel_order, unflatten_planes, unflatten_texels
-from panohead.stylegan.synthesis_layers import PixelNoise
 from panohead.training.warm_start.patches import render_patches
 from tiny import CONFIG
 
@@ -79,7 +78,7 @@ def test_patches_and_their_gradients_equal_the_plain_ones() -> None:
 
     def step() -> list[Tensor]:
         ws = normal(2, generator.backbone.num_ws, generator.config.w_dim, seed=1)
-        field = generator.field(ws, noise=PixelNoise(mode="const"))
+        field = generator.field(ws)
         found = render_patches(
             field, origins, directions, scene, coarse_samples=8, fine_samples=6, rng=torch.Generator().manual_seed(0)
         )

@@ -1,4 +1,4 @@
-"""The renderer on a ball with a known picture, laws of compositing, and gradients against finite differences."""
+"""The renderer on a ball with a known image, laws of compositing, and gradients against finite differences."""
 
 import math
 
@@ -6,21 +6,22 @@ import pytest
 import torch
 
 from panohead.geometry import Camera, rays_from_camera
+from panohead.randomness import RenderRandomness
 from panohead.rendering.compositing import composite, interval_weights
 from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.dispatch import density
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness, RenderConfig, render_rays
+from panohead.rendering.renderer import RenderConfig, render_rays
 from panohead.rendering.sampling import ray_box_limits, stratified_depths
 from panohead.rendering.trigrid import EG3D_AXES, sample_trigrid
 from rendering.analytic import RADIUS, Ball, chord, optical_depth
 
 FINE = RenderConfig(depth_samples=400, importance_samples=400, crop_margin=0.0)
-EVEN = RayRandomness(ray_jitter=0.5, importance_u=torch.linspace(0.001, 0.999, 400)[None])
+EVEN = RenderRandomness(ray_jitter=0.5, importance_u=torch.linspace(0.001, 0.999, 400)[None])
 
 
 def _rays_at(distances: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Parallel rays along -z that pass the centre at the given distances."""
+    """Parallel rays along -z that pass the center at the given distances."""
     origins = torch.tensor([[[d, 0.0, 2.7] for d in distances]])
     return origins, torch.tensor([0.0, 0.0, -1.0]).expand_as(origins)
 
@@ -38,13 +39,13 @@ def test_depth_of_a_dense_ball_is_its_surface() -> None:
     result = render_rays(Ball(2000.0), *_rays_at(distances), FINE, EVEN)
     expected = torch.tensor([2.7 - chord(d) / 2 for d in distances])
     torch.testing.assert_close(result.depth[0, :, 0], expected, atol=2e-3, rtol=0)
-    # The features are positions: what is seen is the surface point itself.
+    # The features are positions: the composite is the surface point itself.
     surface = torch.tensor([[d, 0.0, chord(d) / 2] for d in distances])
     torch.testing.assert_close(result.features[0], surface, atol=3e-3, rtol=0)
 
 
 def test_depth_of_a_thin_ball_is_its_mean() -> None:
-    """With almost no absorption every part of the chord counts alike, so the mean depth is the centre's."""
+    """With almost no absorption every part of the chord counts alike, so the mean depth is the center's."""
     result = render_rays(Ball(-4.0), *_rays_at([0.0, 0.15]), FINE, EVEN)
     torch.testing.assert_close(result.depth[0, :, 0], torch.full((2,), 2.7), atol=2e-3, rtol=0)
 
@@ -61,7 +62,7 @@ def test_a_camera_sees_a_round_silhouette() -> None:
     assert torch.equal(mask, mask.flip(0))
     assert torch.equal(mask, mask.T)
     seen_radius = 4.2647 * math.tan(math.asin(RADIUS / 2.7)) * 33
-    # Sub-pixel agreement of the area; the silhouette is a circle whose radius exceeds the picture's half.
+    # Sub-pixel agreement of the area; the silhouette is a circle whose radius exceeds the image's half.
     in_image = sum(math.hypot(i - 16, j - 16) < seen_radius for i in range(33) for j in range(33))
     assert abs(int(mask.sum()) - in_image) <= 24
 
@@ -144,7 +145,7 @@ def test_triplane_ignores_the_third_axis_and_depth_one_trigrid_fades() -> None:
     flat = sample_trigrid(planes, points, box_warp=1.0, axes=EG3D_AXES, interpolation="bilinear")
     torch.testing.assert_close(flat, torch.ones(1, 2, 2))
     faded = sample_trigrid(planes[:, :1].expand(1, 3, 2, 1, 8, 8), points, box_warp=1.0)
-    # Plane 0 sees z as its slice: 1 - |t| / 2 with t = 0.2 and 0.8; the other planes see y and x.
+    # Plane 0 has z as its slice: 1 - |t| / 2 with t = 0.2 and 0.8; those of the other planes are y and x.
     torch.testing.assert_close(faded[0, :, 0], torch.tensor([0.9, (0.6 + 0.9 + 0.9) / 3]), atol=1e-6, rtol=0)
 
 
@@ -177,7 +178,7 @@ def test_gradients_through_the_renderer_agree_with_finite_differences(activation
     def image(planes: torch.Tensor, hidden: torch.Tensor, output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         weights = DecoderWeights(hidden, decoder.hidden_bias, output, decoder.output_bias, decoder.activation)
         field = TriGridField(planes, weights, 1.0)
-        result = render_rays(field, origins, directions, config, RayRandomness(ray_jitter=0.5))
+        result = render_rays(field, origins, directions, config, RenderRandomness(ray_jitter=0.5))
         return result.features, result.weight_sum
 
     inputs = tuple(t.requires_grad_(True) for t in (planes, decoder.hidden_weight, decoder.output_weight))
@@ -201,7 +202,7 @@ def test_batch_equals_one_by_one_but_for_the_shared_depth_range() -> None:
     camera = Camera.from_label(torch.stack([Camera.orbit(0).to_label(), Camera.orbit(120).to_label()]))
     origins, directions = rays_from_camera(camera, 4)
     config = RenderConfig(depth_samples=12, importance_samples=12)
-    even = RayRandomness(ray_jitter=0.5, importance_u=0.3)
+    even = RenderRandomness(ray_jitter=0.5, importance_u=0.3)
     both = render_rays(TriGridField(planes, decoder, 1.0), origins, directions, config, even)
     for i in range(2):
         one = render_rays(

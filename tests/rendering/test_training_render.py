@@ -1,4 +1,4 @@
-"""Rendering as training does against the plain renderer: pictures, every gradient, random numbers, ways out."""
+"""Rendering as training does against the plain renderer: images, every gradient, random numbers, ways out."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +11,11 @@ from torch import Tensor
 from panohead.geometry import Camera, rays_from_camera
 from panohead.ops import fast_paths
 from panohead.ops.cpu.jit import available
+from panohead.randomness import RenderRandomness
 from panohead.rendering import dispatch, fused_gradient, training_render
 from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, render_rays
+from panohead.rendering.renderer import RayRendering, RenderConfig, render_rays
 from panohead.rendering.trigrid import EG3D_AXES
 
 CONFIG = RenderConfig(depth_samples=14, importance_samples=12)
@@ -52,12 +53,12 @@ def make_field(leaves: list[Tensor], **options: Any) -> TriGridField:
     return TriGridField(leaves[0], DecoderWeights(*leaves[1:5], activation=activation), box_warp, **options)
 
 
-def draws(dtype: torch.dtype, config: RenderConfig) -> RayRandomness:
+def draws(dtype: torch.dtype, config: RenderConfig) -> RenderRandomness:
     """Given jitter and quantiles; noise is drawn."""
     random = torch.Generator().manual_seed(1)
     jitter = torch.rand(2, SIDE**2, config.depth_samples, generator=random, dtype=dtype)
     u = torch.rand(2 * SIDE**2, config.importance_samples, generator=random, dtype=dtype)
-    return RayRandomness(ray_jitter=jitter, importance_u=u if u.numel() else None, generator=random)
+    return RenderRandomness(ray_jitter=jitter, importance_u=u if u.numel() else None, generator=random)
 
 
 def pulled(result: RayRendering, *, depth: bool = True) -> Tensor:
@@ -123,7 +124,7 @@ def test_images_and_gradients_are_those_of_the_plain_renderer(
     leaves = make_leaves(dtype)
     # The plain depth of a ray without any weight has the gradient NaN.
     depth = config.crop_margin == 0
-    assert training_render.unsupported(make_field(leaves), config, *leaves[5:]) is None
+    assert dispatch.why_not_in_training(make_field(leaves), config, *leaves[5:]) is None
     ours, plain = (results(render, leaves, config, depth=depth) for render in (dispatch.render, render_rays))
     assert_same(ours, plain, tolerance)
 
@@ -159,13 +160,13 @@ def test_rays_without_weight_are_as_far_as_can_be(implementation: tuple[torch.dt
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_random_numbers_are_drawn_alike(implementation: tuple[torch.dtype, float], noise: float) -> None:
-    """One seed, one picture, whoever renders; and the generator is left in the same state. Also without gradients."""
+    """One seed, one image, whatever renders; and the generator is left in the same state. Also without gradients."""
     dtype, tolerance = implementation
     config, leaves = replace(CONFIG, density_noise=noise), make_leaves(dtype)
     images, states = [], []
     for render in (render_rays, dispatch.render, torch.no_grad()(dispatch.render)):
         random = torch.Generator().manual_seed(5)
-        images.append(render(make_field(leaves), *leaves[5:], config, RayRandomness(generator=random)).features)
+        images.append(render(make_field(leaves), *leaves[5:], config, RenderRandomness(generator=random)).features)
         states.append(random.get_state())
     for image, state in zip(images[1:], states[1:], strict=True):
         torch.testing.assert_close(image, images[0], rtol=0, atol=10 * tolerance)
@@ -231,7 +232,7 @@ REASONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 def test_it_steps_aside(changes: dict[str, Any], options: dict[str, Any], reason: str) -> None:
     config, leaves = replace(CONFIG, **changes), make_leaves(torch.float32)
     field = make_field(leaves, **options)
-    assert reason in str(training_render.unsupported(field, config, *leaves[5:]))
+    assert reason in str(dispatch.why_not_in_training(field, config, *leaves[5:]))
     ours, plain = (
         render(field, *leaves[5:], config, draws(torch.float32, config)) for render in (dispatch.render, render_rays)
     )
@@ -241,11 +242,11 @@ def test_it_steps_aside(changes: dict[str, Any], options: dict[str, Any], reason
 def test_it_steps_aside_when_told_to_or_not_needed() -> None:
     leaves = make_leaves(torch.float32)
     with fast_paths.plain_only():
-        assert training_render.unsupported(make_field(leaves), CONFIG) == "fast paths are switched off"
+        assert dispatch.why_not_in_training(make_field(leaves), CONFIG) == "fast paths are switched off"
     with torch.no_grad():
-        assert "neither" in str(training_render.unsupported(make_field(leaves), CONFIG, *leaves[5:]))
+        assert "neither" in str(dispatch.why_not_in_training(make_field(leaves), CONFIG, *leaves[5:]))
     for leaf in leaves:
         leaf.requires_grad_(False)
-    assert "neither" in str(training_render.unsupported(make_field(leaves), CONFIG, *leaves[5:]))
+    assert "neither" in str(dispatch.why_not_in_training(make_field(leaves), CONFIG, *leaves[5:]))
     fixed = replace(CONFIG, ray_start="auto", ray_end="auto", density_noise=1.0)
-    assert training_render.unsupported(make_field(leaves), fixed, *leaves[5:]) is None
+    assert dispatch.why_not_in_training(make_field(leaves), fixed, *leaves[5:]) is None

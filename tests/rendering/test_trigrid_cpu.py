@@ -24,7 +24,7 @@ def test_values_and_gradients(axes: PlaneAxes, depth: int, threads: int) -> None
         for sample in (sample_trigrid, sample_trigrid_cpu):
             generator.manual_seed(depth)
             planes = torch.randn(2, 3, 8, depth, 7, 9, generator=generator, requires_grad=True)
-            # Some points lie outside the box: they see zeros.
+            # Some points lie outside the box: zeros are there.
             points = (torch.rand(2, 5000, 3, generator=generator) * 1.4 - 0.7).requires_grad_(True)
             out = sample(planes, points, box_warp=1.1, axes=axes)
             (out * torch.randn(out.shape, generator=generator)).sum().backward()

@@ -6,15 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from panohead.randomness import RenderRandomness
 from panohead.stylegan.discriminator_blocks import DiscriminatorBlock, DiscriminatorEpilogue, MinibatchStd
 from panohead.stylegan.layers import Convolution, FullyConnected, normalize_second_moment
-from panohead.stylegan.mapping import MappingNetwork
+from panohead.stylegan.mapping import MappingNetwork, Truncation
 from panohead.stylegan.synthesis import BlockConfig, SynthesisBlock
-from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer, ToRGB
+from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB
 from parity import golden
 
 _, META = golden.load("ops")
-CONST, NONE = PixelNoise(mode="const"), PixelNoise(mode="none")
+CONST, NONE = RenderRandomness(noise_mode="const"), RenderRandomness(noise_mode="none")
 HALF = math.sqrt(0.5)
 
 
@@ -55,12 +56,12 @@ def test_convolution(key: str, layer: Convolution, gain: float) -> None:
 
 @pytest.mark.parametrize("noise", [CONST, NONE])
 @pytest.mark.parametrize("fused", [True, False])
-def test_synthesis_layer(noise: PixelNoise, fused: bool) -> None:
+def test_synthesis_layer(noise: RenderRandomness, fused: bool) -> None:
     x, w = _input("ops/cx"), _input("ops/wv")
     plain = _filled(SynthesisLayer(5, 6, w_dim=24, resolution=16), "slayer_u1.")
-    golden.assert_close("ops", f"mod_slayer_u1_{noise.mode}", plain(x, w, noise=noise, fused=fused))
+    golden.assert_close("ops", f"mod_slayer_u1_{noise.noise_mode}", plain(x, w, randomness=noise, fused=fused))
     up = _filled(SynthesisLayer(5, 6, w_dim=24, resolution=32, up=2, conv_clamp=2.0), "slayer_u2.")
-    golden.assert_close("ops", f"mod_slayer_u2_{noise.mode}", up(x, w, noise=noise, fused=fused))
+    golden.assert_close("ops", f"mod_slayer_u2_{noise.noise_mode}", up(x, w, randomness=noise, fused=fused))
 
 
 def test_to_rgb() -> None:
@@ -84,18 +85,18 @@ def _assert_pair(key: str, result: tuple[Tensor, Tensor | None]) -> None:
 def test_synthesis_blocks() -> None:
     x, image, ws = _input("ops/cx"), _input("ops/img"), _input("ops/ws3")
     first = _filled(_block(0, 4), "sblk_first.")
-    _assert_pair("mod_sblk_first", first(None, None, ws[:, :2], noise=CONST))
+    _assert_pair("mod_sblk_first", first(None, None, ws[:, :2], randomness=CONST))
     skip = _filled(_block(5, 32, is_last=True), "sblk_skip.")
-    _assert_pair("mod_sblk_skip", skip(x, image, ws, noise=CONST))
+    _assert_pair("mod_sblk_skip", skip(x, image, ws, randomness=CONST))
     resnet = _filled(_block(5, 32, is_last=True, architecture="resnet"), "sblk_resnet.")
-    _assert_pair("mod_sblk_resnet", resnet(x, None, ws, noise=CONST))
+    _assert_pair("mod_sblk_resnet", resnet(x, None, ws, randomness=CONST))
 
 
 def test_block_without_upsampling_leaves_its_image_alone() -> None:
     image = _input("ops/img")
     before = image.clone()
     block = _filled(_block(5, 16, upsample=False), "sblk_noup.")
-    _assert_pair("mod_sblk_noup", block(_input("ops/cx"), image, _input("ops/ws3"), noise=NONE))
+    _assert_pair("mod_sblk_noup", block(_input("ops/cx"), image, _input("ops/ws3"), randomness=NONE))
     assert torch.equal(image, before), "the original adds into its input; this one must not"
 
 
@@ -121,17 +122,17 @@ def test_minibatch_statistics_refuse_a_batch_they_cannot_split() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "options"),
+    ("key", "truncation"),
     [
-        ("a", {}),
-        ("b", {"truncation_psi": 0.7}),
-        ("c", {"truncation_psi": 0.6, "truncation_cutoff": 3}),
-        ("d", {"truncation_psi": 0.5, "truncation_cutoff": 14}),
+        ("a", None),
+        ("b", Truncation(0.7)),
+        ("c", Truncation(0.6, 3)),
+        ("d", Truncation(0.5, 14)),
     ],
 )
-def test_mapping(key: str, options: dict[str, float]) -> None:
+def test_mapping(key: str, truncation: Truncation | None) -> None:
     mapping = _filled(MappingNetwork(10, 25, 14, num_ws=8, num_layers=2), f"map_{key}.mapping.")
-    result = mapping(_input("ops/zz"), _input("ops/cc"), **options)
+    result = mapping(_input("ops/zz"), _input("ops/cc"), truncation=truncation)
     golden.assert_close("ops", f"mod_map_{key}.mapping", result)
 
 
@@ -142,7 +143,7 @@ def test_mappings_without_latent_without_label_and_for_the_camera() -> None:
     unconditional = _filled(MappingNetwork(10, 0, 14, num_ws=3, num_layers=3), "map_nc.mapping.")
     golden.assert_close("ops", "mod_map_nc.mapping", unconditional(z, None))
     camera = MappingNetwork(10, 25, 3, num_ws=1, num_layers=2, last_activation="linear", lr_multiplier=1.0)
-    result = _filled(camera, "t_mapping.")(z, label, truncation_psi=0.7, truncation_cutoff=14)
+    result = _filled(camera, "t_mapping.")(z, label, truncation=Truncation(0.7, 14))
     golden.assert_close("ops", "mod_t_mapping", result)
 
 
@@ -156,7 +157,7 @@ def test_truncation_reaches_the_mean_and_spares_the_rest() -> None:
     mapping = MappingNetwork(4, 0, 6, num_ws=5, num_layers=2)
     mapping.w_avg.copy_(torch.arange(6.0))
     ws = mapping(torch.randn(2, 4, generator=torch.Generator().manual_seed(0)), None)
-    truncated = mapping.truncate(ws, 0.0, 2)
+    truncated = mapping.truncate(ws, Truncation(0.0, 2))
     torch.testing.assert_close(truncated[:, :2], torch.arange(6.0).expand(2, 2, 6))
     assert torch.equal(truncated[:, 2:], ws[:, 2:])
 

@@ -7,7 +7,6 @@ import torch
 
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.ops.resize import gaussian_blur
-from panohead.rendering import renderer
 from panohead.training.conditioning import LossRandomness, background_ws, conditioning_label
 from panohead.training.losses import (
     LossConfig,
@@ -32,7 +31,8 @@ def golden_randomness(case: str, monkeypatch: pytest.MonkeyPatch) -> LossRandomn
     """The random numbers of a main phase; density noise has no argument of its own and goes in by the back door."""
     numbers = iter(range(2))
     monkeypatch.setattr(
-        renderer, "standard_normal", lambda like, _: draw(case, next(numbers), tuple(like.shape), "randn_like")
+        "panohead.randomness.standard_normal",
+        lambda like, _: draw(case, next(numbers), tuple(like.shape), "randn_like"),
     )
     depths = load("loss")[1]["generator"]["depth_resolution"]
     return LossRandomness(

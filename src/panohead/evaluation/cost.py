@@ -8,16 +8,14 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from panohead.evaluation.fakes import even_rays
 from panohead.evaluation.results import Result
 from panohead.geometry.camera import Camera
 from panohead.head import Head
 from panohead.models.generator import Generator
 from panohead.ops import fast_paths
-from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.randomness import RenderRandomness
 from panohead.system.peak_memory import peak_memory_gb
 
-_NOISE = PixelNoise(mode="const")
 Stage = Callable[[], Any]
 
 
@@ -62,24 +60,23 @@ def cost(generator: Generator, *, repeats: int = 5) -> list[Result]:
 
 
 def _stages(generator: Generator, ws: torch.Tensor, head: Head, camera: Camera) -> dict[str, Stage]:
-    rays = generator.config.neural_rendering_resolution
-    randomness = even_rays(generator, rays, 1)
+    rays, randomness = generator.config.neural_rendering_resolution, RenderRandomness.even()
     batch = camera.expand(1)
 
     def volume() -> Any:
-        field = head.field if fast_paths.allowed() else generator.field(ws, noise=_NOISE)
+        field = head.field if fast_paths.allowed() else generator.field(ws)
         return generator.render(field, batch, rays, randomness)
 
     foreground = volume()
     z = torch.zeros(1, generator.config.z_dim, device=ws.device)
     stages: dict[str, Stage] = {
         "mapping": lambda: generator.mapping(z, batch.to_label()),
-        "tri-grid": lambda: generator.field(ws, noise=_NOISE),
+        "tri-grid": lambda: generator.field(ws),
         "volume rendering": volume,
         "super-resolution": lambda: generator.finish(foreground, head.background, ws),
     }
     if generator.background is not None:
-        stages["background"] = lambda: generator.background_features(ws, noise=_NOISE)
+        stages["background"] = lambda: generator.background_features(ws)
     return stages
 
 

@@ -11,11 +11,8 @@ from torch import Tensor
 from panohead.evaluation.protocol import Route, drawn_labels
 from panohead.geometry.camera import Camera, translate_label
 from panohead.models.generator import Generator, Rendering
+from panohead.ops.pixels import image_to_uint8
 from panohead.rendering.dispatch import prepare
-from panohead.rendering.renderer import RayRandomness
-from panohead.stylegan.synthesis_layers import PixelNoise
-
-_NOISE = PixelNoise(mode="const")
 
 
 @dataclass(frozen=True)
@@ -48,23 +45,7 @@ def fake_batches(
         z = _latents(seed, first, size, generator.config.z_dim).to(device)
         labels = drawn_labels(dataset_labels, route, seed=seed, first=first, count=size).to(device)
         rendering = _render(generator, z, labels, route, truncation_psi)
-        yield FakeBatch(to_bytes(rendering.image), labels.cpu(), rendering)
-
-
-def to_bytes(images: Float[Tensor, "batch 3 height width"]) -> UInt8[Tensor, "batch 3 height width"]:
-    """Map [-1, 1] to 0..255 as the official metrics: x * 127.5 + 128, clamped, truncated (docs/reference.md 7.1)."""
-    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8).cpu()
-
-
-def from_bytes(images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
-    """Map 0..255 to [-1, 1]."""
-    return images.float() / 127.5 - 1
-
-
-def even_rays(generator: Generator, resolution: int, batch: int) -> RayRandomness:
-    """Return renderer randomness with evenly spaced samples instead of random ones."""
-    device = next(generator.parameters()).device
-    return RayRandomness.even(batch * resolution**2, generator.config.rendering.importance_samples, device)
+        yield FakeBatch(image_to_uint8(rendering.image).cpu(), labels.cpu(), rendering)
 
 
 @torch.no_grad()
@@ -81,11 +62,7 @@ def _render(
     else:
         rendered = translate_label(labels, generator.align_camera(z, labels, truncation_psi=truncation_psi))
     ws = generator.mapping(z, conditioning, truncation_psi=truncation_psi)
-    field = prepare(generator.field(ws, noise=_NOISE))
-    resolution = generator.config.neural_rendering_resolution
-    rays = even_rays(generator, resolution, len(z))
-    foreground = generator.render(field, Camera.from_label(rendered), resolution, rays)
-    return generator.finish(foreground, generator.background_features(ws, noise=_NOISE), ws)
+    return generator.render_view(prepare(generator.field(ws)), ws, Camera.from_label(rendered))
 
 
 def _latents(seed: int, first: int, count: int, z_dim: int) -> Float[Tensor, "batch z_dim"]:

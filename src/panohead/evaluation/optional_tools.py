@@ -13,6 +13,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
+from panohead.ops.pixels import image_to_uint8
 
 _ALIGNER_SIDE = 512
 """Side, in pixels, to which small images are enlarged; landmarks are unreliable on smaller ones."""
@@ -108,8 +109,7 @@ def _unwarned() -> Iterator[None]:
 
 def pixels(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:
     """Map [-1, 1] to 0..255 by the official rounding."""
-    values = (image.detach().float().cpu() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(values.permute(1, 2, 0).numpy())
+    return np.ascontiguousarray(image_to_uint8(image.cpu()).permute(1, 2, 0).numpy())
 
 
 def enlarged(image: Float[Tensor, "3 height width"], side: int) -> Float[Tensor, "3 high wide"]:

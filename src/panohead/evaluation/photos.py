@@ -15,6 +15,7 @@ from torch import Tensor
 
 from panohead.data.dataset import PhotoDataset, dataset_paths
 from panohead.errors import PanoHeadError
+from panohead.ops.pixels import mask_from_uint8
 
 _WHITE = 255.0
 
@@ -78,7 +79,7 @@ class ReferencePhotos:
         item = self.dataset[index]
         image = item.image
         if self.white:
-            alpha = item.mask.float() / 255
+            alpha = mask_from_uint8(item.mask)
             image = (image.float() * alpha + _WHITE * (1 - alpha)).round().to(torch.uint8)
         return reduced(image[None], resolution)[0]
 

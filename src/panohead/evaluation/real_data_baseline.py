@@ -10,13 +10,13 @@ from torch.nn.functional import interpolate
 
 from panohead.evaluation.back_of_head import BACK_YAWS, FRONT_YAWS, BackOfHead, FaceDetector
 from panohead.evaluation.camera_error import CameraError, PoseEstimator
-from panohead.evaluation.fakes import from_bytes
 from panohead.evaluation.identity import YAWS, FaceEmbedder, Identity
 from panohead.evaluation.mask_metrics import MaskError, Segmenter
 from panohead.evaluation.photos import ReferencePhotos
 from panohead.evaluation.protocol import yaw_of
 from panohead.evaluation.results import Result
 from panohead.geometry.camera import Camera
+from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 
 
 def tools_on_photos(
@@ -41,9 +41,9 @@ def tools_on_photos(
     chosen = photos.order(seed)[:count]
     labels = photos.labels[chosen]
     for index, label, yaw in zip(chosen, labels, yaw_of(labels), strict=True):
-        image = from_bytes(next(photos.batches(chosen[chosen == index], resolution, 1)))[0]
+        image = image_from_uint8(next(photos.batches(chosen[chosen == index], resolution, 1)))[0]
         if masks is not None:
-            mask = photos.dataset[int(index)].mask.float() / 255
+            mask = mask_from_uint8(photos.dataset[int(index)].mask)
             masks.measure(image, _fit(mask, resolution))
         if cameras is not None:
             cameras.measure(image, Camera.from_label(label))
@@ -54,7 +54,7 @@ def tools_on_photos(
     people = None if embedder is None else Identity(embedder)
     if people is not None:
         for index, person in _faces(photos, count):
-            people.measure(from_bytes(next(photos.batches(np.array([index]), resolution, 1)))[0], person)
+            people.measure(image_from_uint8(next(photos.batches(np.array([index]), resolution, 1)))[0], person)
     metrics = [metric for metric in (masks, faces, cameras) if metric is not None]
     found = [result for metric in metrics for result in metric.results()]
     return found + (people.results() if people is not None and people.views else [])

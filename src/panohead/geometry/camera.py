@@ -1,10 +1,10 @@
-"""The camera, and every convention about it.
+"""The camera, and every convention about it (docs/reference.md 1).
 
 * World: right-handed, y up, the face looks toward +z. One world unit is about 0.41 m (chin to crown 0.56 units).
 * Camera axes are OpenCV's: x right, y down, z forward. ``cam2world`` maps camera to world coordinates.
 * Intrinsics are divided by the image size: focal 4.2647, principal point 0.5.
 * ``yaw_deg``: 0 is the front, positive has the camera on the +x side, 180 is the back.
-  ``pitch_deg``: positive has the camera above the head. It looks at the world origin from a sphere of radius 2.7.
+  ``pitch_deg``: positive has the camera above the head. It is aimed at the world origin from a sphere of radius 2.7.
 * A *label* is the 25 numbers by which the networks are conditioned: 16 of ``cam2world`` and 9 of ``intrinsics``,
   row-major. Only :meth:`Camera.to_label` and :meth:`Camera.from_label` cross that bridge.
 """
@@ -28,7 +28,12 @@ _OPENCV_TO_OPENGL = (1.0, -1.0, -1.0, 1.0)
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera or a batch of them (any leading dimensions, the same on both fields)."""
+    """A pinhole camera or a batch of them (any leading dimensions, the same on both fields).
+
+    Attributes:
+        cam2world: rigid motion from camera axes (OpenCV) to world axes, world units.
+        intrinsics: focal lengths and principal point, divided by the image size.
+    """
 
     cam2world: Float[Tensor, "*batch 4 4"]
     intrinsics: Float[Tensor, "*batch 3 3"]
@@ -43,10 +48,17 @@ class Camera:
         focal: float = FOCAL,
         device: torch.device | str = "cpu",
     ) -> "Camera":
-        """One camera on a sphere around ``target``, looking at it. Angles in degrees, radius in world units."""
+        """Return one camera on a sphere around ``target``, aimed at it.
+
+        Args:
+            yaw_deg: degrees; 0 is the front, positive toward +x, 180 the back.
+            pitch_deg: degrees; positive is above the head.
+            radius, target: world units.
+            focal: in image sizes.
+        """
         yaw, pitch = math.radians(yaw_deg), math.radians(pitch_deg)
         direction = (math.cos(pitch) * math.sin(yaw), math.sin(pitch), math.cos(pitch) * math.cos(yaw))
-        # The tangent toward the pole is up: unlike the world's y axis it is never parallel to the view.
+        # The tangent toward the pole is up: unlike the world's y axis it is never parallel to the viewing direction.
         north = (-math.sin(pitch) * math.sin(yaw), math.cos(pitch), -math.sin(pitch) * math.cos(yaw))
         position = torch.tensor([t + radius * d for t, d in zip(target, direction, strict=True)], device=device)
         cam2world = pose_looking(position, -torch.tensor(direction, device=device), torch.tensor(north, device=device))
@@ -56,66 +68,70 @@ class Camera:
     def look_at(
         position: Float[Tensor, "*batch 3"], target: Float[Tensor, "*batch 3"], *, focal: float = FOCAL
     ) -> "Camera":
-        """Cameras at ``position`` that look at ``target`` with the world's y axis up (world units)."""
+        """Return cameras at ``position`` aimed at ``target`` with the world's y axis up (world units)."""
         cam2world = pose_looking(position, target - position)
         return Camera(cam2world, default_intrinsics(focal, position.device).expand(*position.shape[:-1], 3, 3))
 
     @staticmethod
     def from_label(label: Float[Tensor, "*batch 25"]) -> "Camera":
-        """The camera of a 25-number conditioning label."""
+        """Return the camera of a 25-number conditioning label (docs/reference.md 1.1)."""
         return Camera(label[..., :16].unflatten(-1, (4, 4)), label[..., 16:25].unflatten(-1, (3, 3)))
 
     def to_label(self) -> Float[Tensor, "*batch 25"]:
-        """The 25-number conditioning label of this camera."""
+        """Return the 25-number conditioning label of this camera (docs/reference.md 1.1)."""
         return torch.cat([self.cam2world.flatten(-2), self.intrinsics.flatten(-2)], dim=-1)
 
     @property
     def position(self) -> Float[Tensor, "*batch 3"]:
-        """Camera centre in world units."""
+        """Camera center in world units."""
         return self.cam2world[..., :3, 3]
 
     def translated(self, offset: Float[Tensor, "*batch 3"]) -> "Camera":
-        """The camera moved by ``offset`` (world units), with the same orientation (paper section 3.3)."""
+        """Return the camera displaced by ``offset`` (world units), of the same orientation (PanoHead section 3.4)."""
         return Camera.from_label(translate_label(self.to_label(), offset))
 
     def mirrored(self) -> "Camera":
-        """The camera that sees the mirrored world: what a horizontal flip of the image asks of its label."""
+        """Return the camera whose image of the mirrored world is the flipped image (docs/reference.md 1.7)."""
         signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=self.cam2world.device, dtype=self.cam2world.dtype)
         return Camera(signs[:, None] * self.cam2world * signs, self.intrinsics)
 
     def angles_deg(self) -> Float[Tensor, "*batch 3"]:
-        """Yaw, pitch and roll in degrees, as the official dataset filter reads them (facts section 1).
+        """Return yaw, pitch and roll in degrees, as the official dataset filter reads them (docs/reference.md 1.6).
 
-        At the front a camera above the head has positive pitch, behind the head negative; near a yaw of +-90 pitch is
-        badly conditioned (70 degrees for a mild elevation). That is kept: the original's filters and metrics use it.
+        At the front a camera above the head has positive pitch, behind the head negative. Matches the official code,
+        whose filters and metrics use these angles: near a yaw of +-90 pitch is badly conditioned (70 degrees for a
+        mild elevation).
         """
         return _official_angles_deg(self.cam2world)
 
     def expand(self, batch: int) -> "Camera":
-        """A batch of ``batch`` equal cameras from one camera without batch dimensions or with one of size 1."""
+        """Return ``batch`` equal cameras from one camera without batch dimensions or with one of size 1."""
         return Camera(
             self.cam2world.reshape(1, 4, 4).expand(batch, 4, 4), self.intrinsics.reshape(1, 3, 3).expand(batch, 3, 3)
         )
 
     def to(self, device: torch.device | str) -> "Camera":
-        """The same camera on another device."""
+        """Return the same camera on another device."""
         return Camera(self.cam2world.to(device), self.intrinsics.to(device))
 
 
 def translate_label(label: Float[Tensor, "*batch 25"], offset: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 25"]:
-    """Add ``offset`` to the translation entries (3, 7, 11) of conditioning labels."""
+    """Return conditioning labels with ``offset`` (world units) added to the translation, their entries 3, 7 and 11."""
     moved = label.clone()
     moved[..., [3, 7, 11]] += offset
     return moved
 
 
 def default_intrinsics(focal: float = FOCAL, device: torch.device | str = "cpu") -> Float[Tensor, "3 3"]:
-    """Intrinsics with the principal point in the image centre, divided by the image size."""
+    """Return intrinsics with the principal point in the image center, divided by the image size."""
     return torch.tensor([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0]], device=device)
 
 
 def focal_from_official_fov(fov_deg: float) -> float:
-    """Focal length from the official tools' "FOV", which is diagonal and uses rounded constants (facts section 1)."""
+    """Return the focal length of the official tools' "FOV" in degrees (docs/reference.md 1.4).
+
+    Matches the official code: the angle is diagonal, and pi and sqrt 2 are rounded.
+    """
     return 1.0 / (math.tan(fov_deg * 3.14159 / 360.0) * 1.414)
 
 
@@ -124,26 +140,28 @@ def pose_looking(
     direction: Float[Tensor, "*batch 3"],
     up: Float[Tensor, "*batch 3"] | None = None,
 ) -> Float[Tensor, "*batch 4 4"]:
-    """cam2world at ``position`` looking along ``direction``, with ``up`` (None: the world's y axis) up."""
+    """Return cam2world at ``position`` aimed along ``direction``, with ``up`` (None: the world's y axis) up."""
     forward = torch.nn.functional.normalize(direction, dim=-1)
     if up is None:
         up = torch.zeros_like(forward)
         up[..., 1] = 1.0
-        # Straight up or down y says nothing about the roll; then the back of the head is up.
+        # Along y the world's y axis does not define the roll; then the back of the head is up.
         vertical = forward[..., [0, 2]].norm(dim=-1, keepdim=True) < 1e-6
         up = torch.where(vertical, up.new_tensor([0.0, 0.0, -1.0]), up)
     right = -torch.nn.functional.normalize(torch.linalg.cross(up, forward), dim=-1)
     down = torch.nn.functional.normalize(torch.linalg.cross(forward, right), dim=-1)
+    # Columns: x right, y down, z forward, center (OpenCV).
     upper = torch.stack([right, down, forward, position], dim=-1)
     lower = torch.tensor([0.0, 0.0, 0.0, 1.0], device=upper.device, dtype=upper.dtype)
     return torch.cat([upper, lower.expand(*upper.shape[:-2], 1, 4)], dim=-2)
 
 
 def _official_angles_deg(cam2world: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 3"]:
+    """Angles of docs/reference.md 1.6, computed in float64."""
     matrix = cam2world.double() * torch.tensor(_OPENCV_TO_OPENGL, device=cam2world.device, dtype=torch.float64)
     q = torch.linalg.inv(matrix)[..., :3, :3]
     sine = q[..., 2, 0]
-    side = sine.abs() > 0.998
+    side = sine.abs() > 0.998  # the arcsine's singularity: there only the sum of pitch and roll is defined
     yaw = torch.where(side, torch.sign(sine) * (math.pi / 2), torch.asin(sine.clamp(-1, 1)))
     pitch = torch.where(
         side,
@@ -160,6 +178,11 @@ def _official_angles_deg(cam2world: Float[Tensor, "*batch 4 4"]) -> Float[Tensor
 
 
 def angle_between_deg(a: Camera, b: Camera) -> float:
-    """The angle of the rotation from one camera's axes to the other's, 0 to 180 degrees; without batch dimension."""
+    """Return the angle of the rotation from one camera's axes to the other's, 0 to 180 degrees.
+
+    Args:
+        a, b: cameras without batch dimension.
+    """
+    # trace R = 1 + 2 cos(angle)
     cosine = ((a.cam2world[:3, :3].cpu() * b.cam2world[:3, :3].cpu()).sum() - 1) / 2
     return float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))))

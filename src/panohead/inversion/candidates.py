@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera
-from panohead.inversion.objective import NOISE, PhotoObjective
+from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization_log import OptimizationLog
 from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import Whitening
@@ -38,7 +38,7 @@ def screen(
 
     def loss(v: Tensor) -> float:
         ws = whitening.to_w(v).expand(1, generator.backbone.num_ws, -1)
-        field = generator.field(ws, noise=NOISE)
+        field = generator.field(ws)
         found = objective(generator, field, ws, cameras, resolution, superresolve=False)
         return float(found["photos"])
 

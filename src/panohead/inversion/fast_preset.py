@@ -15,7 +15,7 @@ from torch import Tensor
 from panohead.geometry import Camera
 from panohead.inversion.camera_refinement import CameraRefinement
 from panohead.inversion.candidates import screen
-from panohead.inversion.objective import NOISE, PhotoObjective
+from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization_log import OptimizationLog
 from panohead.inversion.optimize import Plateau, optimize
 from panohead.inversion.reconstructed_head import InversionResult
@@ -105,7 +105,7 @@ def _search(
 
     def losses(resolution: int, superresolve: bool) -> dict[str, Tensor]:
         ws = whitening.to_w(v)
-        field = generator.field(ws, noise=NOISE)
+        field = generator.field(ws)
         ws_background = None if background_v is None else whitening.to_w(background_v)
         parts = objective(
             generator,
@@ -148,7 +148,7 @@ def tune(
     resolution = generator.config.neural_rendering_resolution
 
     def losses(step: int) -> dict[str, Tensor]:
-        field = tuned.field(ws, noise=NOISE)
+        field = tuned.field(ws)
         parts = objective(tuned, field, ws, cameras, resolution, superresolve=True, ws_background=ws_background)
         total = parts["photos"]
         if unseen is not None and unseen.count > 0 and step % config.unseen_interval == 0:

@@ -11,29 +11,9 @@ from torch import Tensor
 from panohead.geometry import Camera
 from panohead.inversion.losses import Distance, ImageLoss
 from panohead.inversion.photo import AlignedPhoto
-from panohead.models.generator import Generator, Rendering
+from panohead.models.generator import Generator
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness, RayRendering
-from panohead.stylegan.synthesis_layers import PixelNoise
-
-NOISE = PixelNoise(mode="const")
-
-
-def render_view(
-    generator: Generator,
-    field: TriGridField,
-    ws: Float[Tensor, "1 num_ws w_dim"],
-    camera: Camera,
-    resolution: int,
-    *,
-    ws_background: Float[Tensor, "1 num_ws w_dim"] | None = None,
-    superresolve: bool = True,
-) -> Rendering:
-    """One view of a field, rays sampled evenly, differentiable in field, w and camera."""
-    randomness = RayRandomness.even(resolution**2, generator.config.rendering.importance_samples, ws.device)
-    foreground = generator.render(field, camera.expand(1), resolution, randomness)
-    background = generator.background_features(ws if ws_background is None else ws_background, noise=NOISE)
-    return generator.finish(foreground, background, ws, superresolve=superresolve)
+from panohead.rendering.renderer import RayRendering
 
 
 @torch.no_grad()
@@ -116,8 +96,8 @@ class PhotoObjective:
         images, masks = [], []
         for i, camera in enumerate(cameras):
             background = None if ws_background is None else ws_background[i : i + 1]
-            view = render_view(
-                generator, field, ws, camera, resolution, ws_background=background, superresolve=superresolve
+            view = generator.render_view(
+                field, ws, camera, resolution=resolution, ws_background=background, superresolve=superresolve
             )
             images.append(self.image_distance(i, view.image))
             masks.append(self.mask_distance(i, view.mask))

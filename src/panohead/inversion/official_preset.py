@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.geometry.camera import translate_label
+from panohead.geometry.camera import Camera, translate_label
 from panohead.inversion.losses import Distance, ImageLoss
 from panohead.inversion.optimization_log import OptimizationLog
 from panohead.inversion.optimizer_state import adam_state, restore_adam
@@ -164,8 +164,7 @@ def _compare(
     step: int,
 ) -> tuple[Tensor, Tensor]:
     """Mean squared and perceptual distance of the picture of ``ws``."""
-    rays = streams.rays(step)
-    image = generator.synthesis(
-        ws, label, ray_jitter=rays.ray_jitter, importance_u=rays.importance_u, generator=rays.generator
-    ).image
+    randomness = streams.rays(step)
+    field = generator.field(ws, randomness)
+    image = generator.render_view(field, ws, Camera.from_label(label), randomness=randomness).image
     return F.mse_loss(image, target), distance(image)

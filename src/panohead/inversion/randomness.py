@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.rendering.renderer import RayRandomness
+from panohead.randomness import RenderRandomness
 
 
 class RandomStreams:
@@ -18,9 +18,9 @@ class RandomStreams:
         """Standard normal numbers to explore w with."""
         return torch.randn(like.shape, device=like.device, generator=self.generator(step, 0))
 
-    def rays(self, step: int) -> RayRandomness:
+    def rays(self, step: int) -> RenderRandomness:
         """Where the step samples its rays."""
-        return RayRandomness(generator=self.generator(step, 1))
+        return RenderRandomness(generator=self.generator(step, 1))
 
     def generator(self, step: int, use: int) -> torch.Generator:
         """A generator for one use in one step."""

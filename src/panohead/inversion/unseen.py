@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
-from panohead.inversion.objective import NOISE, render_view
 from panohead.mesh.surface import OFFICIAL_LEVEL
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.field import TriGridField
@@ -38,7 +37,7 @@ class UnseenViews:
         self._stride = coprime(self.count)
         self._resolution = max(generator.config.neural_rendering_resolution // 2, 8)
         with torch.no_grad():
-            field = generator.field(ws, noise=NOISE)
+            field = generator.field(ws)
             self._before = [self._look(generator, field, ws, camera) for camera in self.cameras]
             self._surface = []
             for camera, view in zip(self.cameras, self._before, strict=True):
@@ -67,7 +66,7 @@ class UnseenViews:
         return images + (occupancy(field, points) - occupied).abs().mean()
 
     def _look(self, generator: Generator, field: TriGridField, ws: Tensor, camera: Camera) -> Rendering:
-        return render_view(generator, field, ws, camera.to(ws.device), self._resolution)
+        return generator.render_view(field, ws, camera.to(ws.device), resolution=self._resolution)
 
 
 def coprime(count: int) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.media.provenance import SourceType, image_metadata
+from panohead.ops.pixels import image_from_uint8, image_to_uint8
 from panohead.system.atomic_write import atomic_path
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -38,14 +39,13 @@ _VIRIDIS = np.array(
 
 
 def to_uint8(image: Float[Tensor, "channel height width"]) -> UInt8[np.ndarray, "height width channel"]:
-    """[-1, 1] to 0..255: x * 127.5 + 128, clamped and truncated (facts, section 7). Exact inverse of ``from_uint8``."""
-    pixels = (image.detach().float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
+    """Return an image in [-1, 1] as pixels 0..255 (:func:`image_to_uint8`): the exact inverse of ``from_uint8``."""
+    return np.ascontiguousarray(image_to_uint8(image).permute(1, 2, 0).cpu().numpy())
 
 
 def from_uint8(pixels: UInt8[np.ndarray, "height width channel"]) -> Float[Tensor, "channel height width"]:
-    """0..255 to [-1, 1]: x / 127.5 - 1."""
-    return torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1).permute(2, 0, 1).contiguous()
+    """Return pixels 0..255 as an image in [-1, 1] (:func:`image_from_uint8`)."""
+    return image_from_uint8(torch.from_numpy(pixels.copy())).permute(2, 0, 1).contiguous()
 
 
 def to_pil(image: Float[Tensor, "3 height width"]) -> Image.Image:

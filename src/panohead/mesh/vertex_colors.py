@@ -13,6 +13,7 @@ from torch import Tensor
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera, project
 from panohead.mesh.surface import Surface
+from panohead.ops.pixels import image_to_uint8
 
 DEFAULT_SHARPNESS = 4.0
 DEFAULT_DEPTH_TOLERANCE = 0.02
@@ -97,7 +98,7 @@ def color_vertices(
 
 def quantized(color: Float[Tensor, "point 3"]) -> UInt8[np.ndarray, "point 3"]:
     """[-1, 1] to 0..255, as pictures are (facts, section 7)."""
-    return (color * 127.5 + 128).clamp(0, 255).to(torch.uint8).numpy()
+    return image_to_uint8(color).numpy()
 
 
 def _look(

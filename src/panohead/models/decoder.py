@@ -1,4 +1,4 @@
-"""The decoder: what a tri-grid feature means (facts section 3)."""
+"""The decoder network: tri-grid features to density and color features (EG3D section 4.1; docs/reference.md 3.4)."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from panohead.stylegan.layers import FullyConnected
 
 
 class Decoder(nn.Module):
-    """A two-layer MLP from a tri-grid feature to raw density and colour features; the view direction is ignored."""
+    """A two-layer MLP from a tri-grid feature to raw density and color features; the view direction is not an input."""
 
     def __init__(
         self,
@@ -25,7 +25,8 @@ class Decoder(nn.Module):
         self.output = FullyConnected(hidden_features, 1 + out_features, lr_multiplier=lr_multiplier)
 
     def weights(self) -> DecoderWeights:
-        """The weights as the renderer uses them, gains applied."""
+        """Return the weights as the renderer uses them, learning-rate gains applied."""
+        # hidden channel, hidden; 1 + color hidden, 1 + color
         (hidden, hidden_bias), (output, output_bias) = self.hidden.scaled(), self.output.scaled()
         assert hidden_bias is not None
         assert output_bias is not None
@@ -33,8 +34,8 @@ class Decoder(nn.Module):
 
     def forward(
         self, features: Float[Tensor, "batch point channel"]
-    ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point colour"]]:
-        """Raw density and colour features."""
+    ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point color"]]:
+        """Return raw density (any real number) and color features."""
         weights = self.weights()
-        hidden = weights.hidden(features)
+        hidden = weights.hidden(features)  # batch point hidden
         return weights.density(hidden), weights.color(hidden)

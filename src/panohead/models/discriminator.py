@@ -1,7 +1,8 @@
-"""The discriminators: PanoHead's foreground-aware tri-discriminator and its relatives (paper section 3.2; facts 4).
+"""The discriminators: PanoHead's foreground-aware tri-discriminator and its relatives.
 
-The tri-discriminator sees seven channels: the picture, the raw picture enlarged to it, and the foreground mask. Because
-the mask is rendered from density, the adversary pulls the density toward the 2-D segmentation of real photos.
+Source: PanoHead section 3.2; docs/reference.md 4. The tri-discriminator gets seven channels: the image, the raw image
+enlarged to it, and the foreground mask. Because the mask is rendered from density, the adversary pulls the density
+toward the 2-D segmentation of real photos.
 """
 
 from dataclasses import dataclass
@@ -20,20 +21,28 @@ from panohead.stylegan.synthesis import Architecture
 
 DiscriminatorVariant = Literal["tri", "tri_two_trunks", "dual", "single"]
 
-_CHANNELS_SEEN: dict[str, int] = {"tri": 7, "tri_two_trunks": 6, "dual": 6, "single": 3}
+# RGB image, raw RGB image, mask.
+_INPUT_CHANNELS: dict[str, int] = {"tri": 7, "tri_two_trunks": 6, "dual": 6, "single": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """A discriminator. The defaults are the paper's 512-pixel tri-discriminator.
+    """Configuration of a discriminator. The defaults are the paper's 512-pixel tri-discriminator.
 
     Attributes:
-        variant: "tri" judges picture, raw picture and mask together (the paper's); "tri_two_trunks" gives the mask a
-            trunk of its own (the first official version); "dual" is EG3D's without mask; "single" sees the picture.
-        mask_resolution: of the mask's own trunk ("tri_two_trunks").
+        variant: "tri" gets image, raw image and mask together (the paper's); "tri_two_trunks" gives the mask a trunk
+            of its own (the first official version); "dual" is EG3D's without mask; "single" gets the image alone.
+        resolution: pixels per side of the image.
+        label_dim: width of the conditioning label; 0 for an unconditional discriminator.
+        architecture: blocks with a residual path ("resnet") or with images at every resolution ("skip").
+        channel_base, channel_max: a block at resolution r has min(channel_base // r, channel_max) channels.
+        num_fp16_resolutions: number of highest resolutions in half precision on CUDA, as ``half_dtype``.
+        conv_clamp: limit of the absolute value after every layer, or None.
+        mask_resolution: pixels per side of the input of the mask's own trunk ("tri_two_trunks").
         label_map_dim: width of the projected label; None takes the channels at 4x4.
-        num_fp16_resolutions: how many of the highest resolutions run in half precision on CUDA, as ``half_dtype``.
         label_noise: standard deviation, in units of the batch's, of noise on the label.
+        mapping_layers: layers of the label's mapping network.
+        mbstd_group_size, mbstd_num_channels: see :class:`MinibatchStd`.
     """
 
     variant: DiscriminatorVariant = "tri"
@@ -54,15 +63,15 @@ class DiscriminatorConfig:
 
 
 class Discriminator(nn.Module):
-    """One of the four variants; they share trunk, epilogue and label projection."""
+    """A discriminator of one of the four variants, which share trunk, epilogue and label projection."""
 
     resample_filter: Tensor
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
-        seen = _CHANNELS_SEEN[config.variant]
-        self.blocks = self._trunk(config.resolution, seen, prefix="b")
+        channels = _INPUT_CHANNELS[config.variant]
+        self.blocks = self._trunk(config.resolution, channels, prefix="b")
         self.mask_blocks = (
             self._trunk(config.mask_resolution, 1, prefix="sb") if config.variant == "tri_two_trunks" else None
         )
@@ -76,7 +85,7 @@ class Discriminator(nn.Module):
         self.epilogue = DiscriminatorEpilogue(
             self._channels(4),
             label_map_dim=label_map_dim,
-            image_channels=seen,
+            image_channels=channels,
             architecture=config.architecture,
             mbstd_group_size=config.mbstd_group_size,
             mbstd_num_channels=config.mbstd_num_channels,
@@ -86,10 +95,13 @@ class Discriminator(nn.Module):
             self.register_buffer("resample_filter", fir_filter())
 
     def _channels(self, resolution: int) -> int:
+        """Width of the block at a resolution."""
         return min(self.config.channel_base // resolution, self.config.channel_max)
 
     def _trunk(self, from_resolution: int, image_channels: int, *, prefix: str) -> nn.ModuleDict:
+        """Blocks from ``from_resolution`` down to 8 pixels, by resolution."""
         log2 = self.config.resolution.bit_length() - 1
+        # The highest num_fp16_resolutions resolutions, none under 8 (docs/reference.md 2.11).
         fp16_from = max(2 ** (log2 + 1 - self.config.num_fp16_resolutions), 8)
         blocks = nn.ModuleDict()
         resolution = from_resolution
@@ -116,27 +128,34 @@ class Discriminator(nn.Module):
         *,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch 1"]:
-        """One logit per sample; larger is more real.
+        """Return one logit per sample; larger is more real.
 
         Args:
-            image, image_raw: about [-1, 1]; the raw picture is enlarged to the picture's size here.
-            mask: foreground weight, [0, 1]; enlarged and moved to [-1, 1] here.
+            image, image_raw: about [-1, 1]; the raw image is enlarged to the image's size here.
+            mask: foreground weight, [0, 1]; enlarged and mapped to [-1, 1] here.
             label: conditioning camera.
+            generator: source of the noise on the label, where the config has any.
+
+        Raises:
+            ValueError: when an input that the variant needs is None.
         """
-        x, seen = self._run(self.blocks, self._see(image, image_raw, mask))
+        # batch 3+3+1 height width -> batch channel 4 4
+        x, resized = self._run(self.blocks, self._concat_inputs(image, image_raw, mask))
         if self.mask_blocks is not None:
+            # batch 1 mask_resolution mask_resolution -> batch channel 4 4, added to the images' trunk
             x = x + self._run(self.mask_blocks, self._enlarge_mask(mask, self.config.mask_resolution))[0]
-        label_map = None
+        label_map = None  # batch label_map_dim
         if self.label_mapping is not None:
             label = self._need(label, "label")
-            if self.config.label_noise > 0 and len(label) > 1:  # one label has no spread
+            if self.config.label_noise > 0 and len(label) > 1:  # the deviation of one label is not defined
                 noise = torch.randn(label.shape, device=label.device, generator=generator)
                 label = label + noise * label.std(dim=0) * self.config.label_noise
             label_map = self.label_mapping(None, label)
-        return self.epilogue(x, seen, label_map)
+        return self.epilogue(x, resized, label_map)  # batch 1
 
-    def _see(self, image: Tensor, image_raw: Tensor | None, mask: Tensor | None) -> Tensor:
-        parts = [image]
+    def _concat_inputs(self, image: Tensor, image_raw: Tensor | None, mask: Tensor | None) -> Tensor:
+        """Image, raw image and mask at the image's size, as channels: 3 (+ 3 (+ 1))."""
+        parts = [image]  # batch 3 height width each, and batch 1 height width
         if self.config.variant != "single":
             parts.append(self._enlarge(self._need(image_raw, "image_raw"), image.shape[-1]))
         if self.config.variant == "tri":
@@ -147,6 +166,7 @@ class Discriminator(nn.Module):
         return filtered_resizing(x, size, resample_filter=self.resample_filter)
 
     def _enlarge_mask(self, mask: Tensor | None, size: int) -> Tensor:
+        # [0, 1] -> [-1, 1], the range of the images
         return self._enlarge(self._need(mask, "mask"), size) * 2 - 1
 
     def _need(self, x: Tensor | None, name: str) -> Tensor:
@@ -156,9 +176,10 @@ class Discriminator(nn.Module):
 
     @staticmethod
     def _run(blocks: nn.ModuleDict, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Features at 4x4, and the image at 4x4 in the skip architecture (else None)."""
         x: Tensor | None = None
-        seen: Tensor | None = image
+        resized: Tensor | None = image
         for block in blocks.values():
-            x, seen = block(x, seen)
+            x, resized = block(x, resized)
         assert x is not None
-        return x, seen
+        return x, resized

@@ -1,10 +1,12 @@
-"""The generator (paper section 3): from a latent and a camera to a picture of a whole head.
+"""The generator (PanoHead section 3): from a latent and a camera to an image of a whole head.
 
-Read :meth:`Generator.synthesis` for the method: w to tri-grid, tri-grid along rays to features, background behind
-them, super-resolution to the picture. :meth:`Generator.forward` puts mapping and camera self-adaptation first.
+:meth:`Generator.synthesis` is the method: w to tri-grid, tri-grid along rays to features, background behind them,
+super-resolution to the image. :meth:`Generator.forward` puts mapping and camera self-adaptation before it, and
+:meth:`Generator.render_view` is its second half, for a tri-grid that is rendered from many cameras.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -18,29 +20,30 @@ from panohead.models.decoder import Decoder
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolution
 from panohead.ops import fast_paths
+from panohead.randomness import NoiseMode, RenderRandomness
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness, RayRendering
+from panohead.rendering.renderer import RayRendering
 from panohead.rendering.trigrid import texel_order, unflatten_planes, unflatten_texels
-from panohead.stylegan.mapping import MappingNetwork
+from panohead.stylegan.mapping import MappingNetwork, Truncation
 from panohead.stylegan.synthesis import SynthesisConfig, SynthesisNetwork
-from panohead.stylegan.synthesis_layers import NoiseMode, PixelNoise, ToRGB
+from panohead.stylegan.synthesis_layers import ToRGB
 
 LABEL_DIM = 25
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """What the generator makes of one camera per sample.
+    """The generator's output for one camera per sample.
 
     Attributes:
-        image: the super-resolved picture, about [-1, 1].
-        image_raw: the picture at neural rendering resolution, before super-resolution, about [-1, 1].
+        image: super-resolved image, about [-1, 1].
+        image_raw: image at neural rendering resolution, before super-resolution, about [-1, 1].
         depth: distance along the unit ray, world units.
-        mask: foreground weight, about [-0.001, 1.001] as the discriminator sees it.
-        features: the head's features before the background is put behind them (premultiplied).
+        mask: foreground weight as the discriminator gets it, about [-0.001, 1.001].
+        features: the head's features before the background is added (premultiplied by the weight).
         weights: foreground weight as composited, [0, 1].
-        camera_offset: translation found by the camera's self-adaptation; None from ``synthesis``.
+        camera_offset: translation by camera self-adaptation, world units; None from ``synthesis``.
     """
 
     image: Float[Tensor, "batch 3 out_height out_width"]
@@ -89,12 +92,19 @@ class Generator(nn.Module):
         truncation_cutoff: int | None = None,
         update_w_avg: bool = False,
     ) -> Float[Tensor, "batch num_ws w_dim"]:
-        """Latent and conditioning label to ws. Truncation: 1 for full variety, 0 for the mean head."""
+        """Map latents and conditioning labels to ws.
+
+        Args:
+            z: standard normal.
+            label: conditioning cameras, 25 numbers each.
+            truncation_psi: 1 for full variety, 0 for the mean head.
+            truncation_cutoff: number of first rows that are truncated; None for all.
+            update_w_avg: move the running mean of w toward this batch (training).
+        """
         return self.mapping_network(
             z,
-            label * self.config.conditioning_scale,
-            truncation_psi=truncation_psi,
-            truncation_cutoff=truncation_cutoff,
+            label * self.config.conditioning_scale,  # 0 hides the camera: an unconditional generator
+            truncation=Truncation(truncation_psi, truncation_cutoff),
             update_w_avg=update_w_avg,
         )
 
@@ -107,14 +117,16 @@ class Generator(nn.Module):
         truncation_cutoff: int | None = None,
         update_w_avg: bool = False,
     ) -> Float[Tensor, "batch 3"]:
-        """Camera self-adaptation (paper section 3.3): the translation this head asks of its camera; zeros without."""
+        """Return the translation of each head's camera by self-adaptation (PanoHead section 3.4), in world units.
+
+        Zeros for a generator without it. Arguments as of :meth:`mapping`.
+        """
         if self.camera_alignment is None:
             return label.new_zeros(label.shape[0], 3)
         return self.camera_alignment(
             z,
             label * self.config.conditioning_scale,
-            truncation_psi=truncation_psi,
-            truncation_cutoff=truncation_cutoff,
+            truncation=Truncation(truncation_psi, truncation_cutoff),
             update_w_avg=update_w_avg,
         )
 
@@ -128,11 +140,15 @@ class Generator(nn.Module):
         neural_rendering_resolution: int | None = None,
         noise_mode: NoiseMode = "const",
         ray_jitter: Float[Tensor, "batch ray sample"] | float | None = None,
-        importance_u: Float[Tensor, "batch_ray fine"] | float | None = None,
+        importance_u: Float[Tensor, "batch_ray fine"] | float | Literal["even"] | None = None,
         ws_background: Float[Tensor, "batch num_ws_background w_dim"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Rendering:
-        """Latent and label to a picture: map, align the camera, synthesise. ``label`` conditions and is rendered."""
+        """Render latents: map, align the camera, synthesize.
+
+        ``label`` both conditions and is rendered; other arguments as of :meth:`mapping` and :meth:`synthesis`.
+        """
+        # batch z_dim -> batch num_ws w_dim, and batch 3
         ws = self.mapping(z, label, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
         offset = self.align_camera(z, label, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
         rendering = self.synthesis(
@@ -155,41 +171,97 @@ class Generator(nn.Module):
         neural_rendering_resolution: int | None = None,
         noise_mode: NoiseMode = "const",
         ray_jitter: Float[Tensor, "batch ray sample"] | float | None = None,
-        importance_u: Float[Tensor, "batch_ray fine"] | float | None = None,
+        importance_u: Float[Tensor, "batch_ray fine"] | float | Literal["even"] | None = None,
         ws_background: Float[Tensor, "batch num_ws_background w_dim"] | None = None,
         density_noise: float | None = None,
         generator: torch.Generator | None = None,
     ) -> Rendering:
-        """ws to a picture from the cameras in ``label``.
+        """Render ws from the cameras in ``label``.
 
         Args:
             neural_rendering_resolution: rays per side; None takes the config's.
-            noise_mode: of the backbone's and the background's layers.
-            ray_jitter, importance_u: the renderer's random numbers, see :class:`RayRandomness`.
+            noise_mode, ray_jitter, importance_u, generator: see :class:`RenderRandomness`.
             ws_background: another head's ws to take the background from.
-            density_noise: None takes the config's.
-            generator: source of all random numbers that are not given.
+            density_noise: standard deviation of the noise on raw densities; None takes the config's.
         """
-        noise = PixelNoise(mode=noise_mode, generator=generator)
-        randomness = RayRandomness(ray_jitter=ray_jitter, importance_u=importance_u, generator=generator)
-        resolution = neural_rendering_resolution
-        if resolution is None:
-            resolution = self.config.neural_rendering_resolution
+        # One value, so that noise maps, rays and density noise draw from the same generator in a fixed order.
+        randomness = RenderRandomness(
+            noise_mode=noise_mode, ray_jitter=ray_jitter, importance_u=importance_u, generator=generator
+        )
+        return self.render_view(
+            self.field(ws, randomness),
+            ws,
+            Camera.from_label(label),
+            resolution=neural_rendering_resolution,
+            randomness=randomness,
+            ws_background=ws_background,
+            density_noise=density_noise,
+        )
 
-        field = self.field(ws, noise=noise)
-        foreground = self.render(field, Camera.from_label(label), resolution, randomness, density_noise=density_noise)
-        background = self.background_features(ws if ws_background is None else ws_background, noise=noise)
-        return self.finish(foreground, background, ws, generator=generator)
+    def render_view(
+        self,
+        field: TriGridField,
+        ws: Float[Tensor, "head num_ws w_dim"],
+        camera: Camera,
+        *,
+        resolution: int | None = None,
+        randomness: RenderRandomness | None = None,
+        ws_background: Float[Tensor, "head num_ws_background w_dim"] | None = None,
+        background: Float[Tensor, "head channel back_height back_width"] | None = None,
+        density_noise: float | None = None,
+        superresolve: bool = True,
+    ) -> Rendering:
+        """Render a field that is already there: rays, background, super-resolution. Differentiable in all tensors.
 
-    def field(self, ws: Float[Tensor, "batch num_ws w_dim"], *, noise: PixelNoise) -> TriGridField:
-        """The head itself: w to a tri-grid (paper section 3.2). This is what can be kept between views."""
+        ``synthesis(ws, label)`` is ``render_view(field(ws), ws, Camera.from_label(label))``.
+
+        Args:
+            field: tri-grid of ``ws``, from :meth:`field`; :func:`panohead.rendering.dispatch.prepare` makes it faster
+                to render repeatedly.
+            camera: one per head; or, for a field of one head, any number of views, which share its tri-grid; or one
+                camera without batch dimension.
+            resolution: rays per side; None takes the config's.
+            randomness: random numbers of rays and noise maps; None samples evenly (:meth:`RenderRandomness.even`).
+            ws_background: another head's ws to take the background from; None takes ``ws``.
+            background: features from :meth:`background_features`, where they are kept between views; then
+                ``ws_background`` is not read.
+            density_noise: standard deviation of the noise on raw densities; None takes the config's.
+            superresolve: False returns the raw image as ``image`` (previews).
+
+        Returns:
+            One rendering per camera.
+
+        Raises:
+            ValueError: when there are several heads and another number of cameras.
+        """
+        randomness = RenderRandomness.even() if randomness is None else randomness
+        resolution = self.config.neural_rendering_resolution if resolution is None else resolution
+        camera = camera.expand(1) if camera.cam2world.ndim == 2 else camera
+        foreground = self.render(field, camera, resolution, randomness, density_noise=density_noise)
+        if background is None:
+            background = self.background_features(ws if ws_background is None else ws_background, randomness)
+        views = len(foreground.features)
+        if views != len(ws):  # views of one head: 1 num_ws w_dim -> view num_ws w_dim
+            ws = ws.expand(views, -1, -1)
+            background = None if background is None else background.expand(views, -1, -1, -1)
+        return self.finish(foreground, background, ws, superresolve=superresolve, randomness=randomness)
+
+    def field(
+        self, ws: Float[Tensor, "batch num_ws w_dim"], randomness: RenderRandomness | None = None
+    ) -> TriGridField:
+        """Return the heads themselves as tri-grids (PanoHead section 3.3): all of them that views can share.
+
+        Args:
+            randomness: noise maps of the backbone; None takes the stored ones.
+        """
         depth = self.config.trigrid_depth
+        # batch plane*channel*slice height width -> batch 3 channel slice height width
         if torch.is_grad_enabled() and fast_paths.allowed() and ws.device.type == "cpu":
             # With the channels of a texel side by side in channels-last memory the compiled renderer copies nothing.
             order = texel_order(self.config.trigrid_channels, depth, device=ws.device)
-            planes = unflatten_texels(self.backbone(ws, noise=noise, order=order), depth)
+            planes = unflatten_texels(self.backbone(ws, randomness=randomness, order=order), depth)
         else:
-            planes = unflatten_planes(self.backbone(ws, noise=noise), depth)
+            planes = unflatten_planes(self.backbone(ws, randomness=randomness), depth)
         return TriGridField(
             planes,
             self.decoder.weights(),
@@ -203,22 +275,40 @@ class Generator(nn.Module):
         field: TriGridField,
         camera: Camera,
         resolution: int,
-        randomness: RayRandomness,
+        randomness: RenderRandomness,
         *,
         density_noise: float | None = None,
     ) -> RayRendering:
-        """Volume rendering: features, depth and weight along the rays of ``resolution`` squared pixels."""
+        """Render the rays of ``resolution`` squared pixels: features, depth and weight of the foreground.
+
+        Cameras and other arguments as of :meth:`render_view`.
+        """
         config = self.config.rendering
+        # Training fades the noise out (schedules.Scheduled.density_noise); the config's value is for other uses.
         if density_noise is not None:
             config = replace(config, density_noise=density_noise)
-        origins, directions = rays_from_camera(camera, resolution)
-        return render(field, origins, directions, config, randomness)
+        origins, directions = rays_from_camera(camera, resolution)  # view ray 3
+        views = len(origins)
+        if views == len(field.planes):
+            return render(field, origins, directions, config, randomness)
+        if len(field.planes) != 1:
+            raise ValueError(f"{views} cameras do not fit a field of {len(field.planes)} heads; give one camera a head")
+        # Views of one head: their rays lie side by side in one sample, so that they share one tri-grid.
+        flat = render(field, origins.flatten(0, 1)[None], directions.flatten(0, 1)[None], config, randomness)
+        # 1 view*ray channel -> view ray channel
+        return RayRendering(
+            *(x.unflatten(1, (views, -1))[0] for x in (flat.features, flat.depth, flat.weight_sum)),
+        )
 
     def background_features(
-        self, ws: Float[Tensor, "batch num_ws_background w_dim"], *, noise: PixelNoise
+        self, ws: Float[Tensor, "batch num_ws_background w_dim"], randomness: RenderRandomness | None = None
     ) -> Float[Tensor, "batch channel back_height back_width"] | None:
-        """The 2-D background generator's features, or None for a generator without one."""
-        return None if self.background is None else self.background(ws, noise=noise)
+        """Return the 2-D background generator's features (PanoHead section 3.2); None for a generator without one.
+
+        Args:
+            randomness: noise maps of its layers; None takes the stored ones.
+        """
+        return None if self.background is None else self.background(ws, randomness=randomness)
 
     def finish(
         self,
@@ -227,28 +317,34 @@ class Generator(nn.Module):
         ws: Float[Tensor, "batch num_ws w_dim"],
         *,
         superresolve: bool = True,
-        generator: torch.Generator | None = None,
+        randomness: RenderRandomness | None = None,
     ) -> Rendering:
-        """Rays to pictures: put the background behind the head, read the raw picture, super-resolve it.
+        """Turn rendered rays into images: add the background, read the raw image, super-resolve it.
 
-        Without ``superresolve`` (previews) the raw picture is returned as the picture.
+        Args:
+            foreground: rays of square images, row by row.
+            superresolve: False returns the raw image as ``image`` (previews).
+            randomness: noise maps of super-resolution, where its config asks for random ones.
         """
         resolution = round(foreground.features.shape[1] ** 0.5)
+        # batch ray channel -> batch channel height width
         features, depth, weights = (
             rays.transpose(1, 2).unflatten(2, (resolution, resolution))
             for rays in (foreground.features, foreground.depth, foreground.weight_sum)
         )
-        # Sigmoid colours move to [-1, 1] before the background is added, though they are premultiplied (kept).
+        # Matches the official code: sigmoid colors move to [-1, 1] before the background is added, though they are
+        # premultiplied (docs/reference.md 3.11).
         composed = features * 2 - 1 if self.config.decoder_activation == "sigmoid" else features
         if background is not None:
             composed = composite_over(composed, weights, background, antialias=self.config.superresolution.antialias)
+        # batch channel height width -> batch 3 height width -> batch 3 out_height out_width
         image_raw = composed[:, :3] if self.torgb_raw is None else self.torgb_raw(composed, ws[:, -1], fused=False)
-        image = self.superresolution(image_raw, composed, ws, generator=generator) if superresolve else image_raw
+        image = self.superresolution(image_raw, composed, ws, randomness=randomness) if superresolve else image_raw
         return Rendering(
             image=image,
             image_raw=image_raw,
             depth=depth,
-            mask=weights * 1.002 - 0.001,
+            mask=weights * 1.002 - 0.001,  # MipNeRF's stretched sigmoid, applied to the weight (docs/reference.md 3.11)
             features=features,
             weights=weights,
         )
@@ -261,11 +357,17 @@ class Generator(nn.Module):
         noise_mode: NoiseMode = "const",
         generator: torch.Generator | None = None,
     ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point channel"]]:
-        """Raw density (before softplus, without the renderer's crop) and colour features at points in world units."""
-        return self.field(ws, noise=PixelNoise(mode=noise_mode, generator=generator))(points)
+        """Return raw density (before softplus, without the renderer's crop) and color features at points.
+
+        Args:
+            points: world units.
+            noise_mode, generator: see :class:`RenderRandomness`.
+        """
+        return self.field(ws, RenderRandomness(noise_mode=noise_mode, generator=generator))(points)
 
 
 def _background_config(config: GeneratorConfig) -> SynthesisConfig:
+    """Return the backbone's settings at super-resolution's input size and half the width."""
     return replace(
         config.backbone,
         resolution=config.superresolution.input_resolution,

@@ -1,4 +1,4 @@
-"""Every choice that makes a generator what it is: stored as JSON in its checkpoint."""
+"""Configuration of the generator, stored as JSON in its checkpoint."""
 
 from dataclasses import dataclass, field
 
@@ -11,19 +11,28 @@ from panohead.stylegan.synthesis import BlockConfig, SynthesisConfig
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """A generator. The defaults are the paper's 512-pixel model.
+    """Configuration of a generator (docs/reference.md 3.1). The defaults are the paper's 512-pixel model.
 
     Attributes:
-        mapping_layers: of the mapping network and of the camera's self-adaptation.
-        conditioning_scale: the label is multiplied by it before conditioning; 0 for an unconditional generator.
+        z_dim, label_dim, w_dim: widths of the latent, the conditioning label and w.
+        mapping_layers: layers of the mapping network and of camera self-adaptation.
+        conditioning_scale: factor of the label before conditioning; 0 for an unconditional generator.
         trigrid_resolution, trigrid_depth, trigrid_channels: size of each of the three feature volumes.
         plane_axes, interpolation: "bilinear" with EG3D's axes and depth 1 is the true tri-plane.
-        feature_channels: of the rendered feature image; the first three are the raw colours without ``use_torgb_raw``.
-        decoder_activation: of the colour features.
+        feature_channels: width of the rendered feature image; the first three channels are the raw colors without
+            ``use_torgb_raw``.
+        decoder_activation: activation of the color features.
+        decoder_lr_multiplier: learning-rate multiplier of the decoder's layers.
         neural_rendering_resolution: rays per side unless a call says otherwise.
         channel_base, channel_max: a block at resolution r has min(channel_base // r, channel_max) channels; the
             background network has half the base.
-        conv_clamp, num_fp16_resolutions, fused_modconv, architecture: of backbone and background.
+        num_fp16_resolutions: number of highest resolutions of backbone and background in half precision on CUDA.
+        block: settings of the blocks of backbone and background.
+        rendering: sampling of rays.
+        superresolution: configuration of the super-resolution network.
+        use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
+        use_background: generate a 2-D background.
+        use_camera_alignment: predict a camera translation per head (camera self-adaptation).
     """
 
     z_dim: int = 512
@@ -52,7 +61,7 @@ class GeneratorConfig:
 
     @property
     def backbone(self) -> SynthesisConfig:
-        """The network that makes the tri-grid."""
+        """Size of the network that makes the tri-grid."""
         return SynthesisConfig(
             resolution=self.trigrid_resolution,
             image_channels=3 * self.trigrid_channels * self.trigrid_depth,

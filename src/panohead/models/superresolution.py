@@ -1,17 +1,16 @@
-"""Super-resolution: feature image and raw image to the final picture (EG3D section 4.3; facts section 3)."""
+"""Super-resolution: feature image and raw image to the final image (EG3D section 4.2; docs/reference.md 3.12)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.ops.resample import fir_filter
 from panohead.ops.resize import resize_bilinear
+from panohead.randomness import NoiseMode, RenderRandomness
 from panohead.stylegan.layers import HalfType
 from panohead.stylegan.synthesis import BlockConfig, Fused, SynthesisBlock
-from panohead.stylegan.synthesis_layers import NoiseMode, PixelNoise
 
 SuperResolutionKind = Literal["2x", "4x", "8x", "8xdc"]
 
@@ -25,6 +24,7 @@ class _Shape:
     first_block_upsamples: bool
 
 
+# The paper's models of 128, 256 and 512 pixels; "8xdc" has double channels (docs/reference.md 3.12).
 _SHAPES: dict[str, _Shape] = {
     "2x": _Shape(64, (128, 64), False),
     "4x": _Shape(128, (128, 64), False),
@@ -35,14 +35,18 @@ _SHAPES: dict[str, _Shape] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SuperResolutionConfig:
-    """Attributes:
-    kind: by output: "2x" 128, "4x" 256, "8x" and the wider "8xdc" 512 pixels.
-    from_resolution: pixels per side that it works from; other sizes are resized to it. None takes the kind's own
-        (64, 128, 128, 128).
-    noise_mode: of the blocks, whatever the rest of the network does.
-    antialias: when resizing the input.
-    half_precision: ``half_dtype`` on CUDA, and the clamp at 256 that goes with it on every device.
-    channels: of the two blocks; None takes the kind's own.
+    """Configuration of super-resolution. The defaults are the paper's, 128 to 512 pixels.
+
+    Attributes:
+        kind: by output: "2x" 128, "4x" 256, "8x" and the wider "8xdc" 512 pixels.
+        noise_mode: noise maps of the blocks, whatever the rest of the network has.
+        antialias: low-pass when the input (and the background) is resized.
+        half_precision: compute in ``half_dtype`` on CUDA, and clamp at 256 on every device.
+        half_dtype: type of half precision; the original knows float16 only.
+        fused_modconv: formulation of modulated convolutions; "inference_only" fuses in eval mode.
+        channels: widths of the two blocks; None takes the kind's own.
+        from_resolution: pixels per side of the blocks' input; other sizes are resized to it. None takes the kind's
+            own (64, 128, 128, 128).
     """
 
     kind: SuperResolutionKind = "8xdc"
@@ -56,17 +60,17 @@ class SuperResolutionConfig:
 
     @property
     def input_resolution(self) -> int:
-        """Pixels per side that the blocks work from."""
+        """Pixels per side of the blocks' input."""
         return self.from_resolution or _SHAPES[self.kind].input_resolution
 
     @property
     def output_resolution(self) -> int:
-        """Pixels per side of the picture."""
+        """Pixels per side of the image."""
         return self.input_resolution * (4 if _SHAPES[self.kind].first_block_upsamples else 2)
 
 
 class SuperResolution(nn.Module):
-    """Two synthesis blocks, all driven by the last row of ws."""
+    """Two synthesis blocks whose layers all get the last row of ws."""
 
     def __init__(self, config: SuperResolutionConfig, *, in_channels: int, w_dim: int) -> None:
         super().__init__()
@@ -74,6 +78,7 @@ class SuperResolution(nn.Module):
         shape = _SHAPES[config.kind]
         first, second = config.channels or shape.channels
         self.input_resolution = config.input_resolution
+        # Without upsampling ("2x", "4x") the first block only adds its image to the raw one.
         first_resolution = self.input_resolution * (2 if shape.first_block_upsamples else 1)
         block = BlockConfig(
             conv_clamp=256.0 if config.half_precision else None,
@@ -101,7 +106,7 @@ class SuperResolution(nn.Module):
             use_fp16=config.half_precision,
         )
         if config.kind != "8xdc":
-            # Never read; present in official checkpoints of these kinds.
+            # Read by nothing; present in official checkpoints of these kinds.
             self.register_buffer("resample_filter", fir_filter())
 
     def forward(
@@ -110,15 +115,23 @@ class SuperResolution(nn.Module):
         features: Float[Tensor, "batch channel height width"],
         ws: Float[Tensor, "batch num_ws w_dim"],
         *,
-        generator: torch.Generator | None = None,
+        randomness: RenderRandomness | None = None,
     ) -> Float[Tensor, "batch 3 out_height out_width"]:
-        """The picture, about [-1, 1]. Unlike the original's 2x and 4x modules this leaves ``image_raw`` as it is."""
+        """Return the image, about [-1, 1]; unlike the original's 2x and 4x modules this leaves ``image_raw`` as it is.
+
+        Args:
+            image_raw: about [-1, 1].
+            features: composited features, background included.
+            randomness: source of the noise maps, for a config with noise_mode="random"; None for torch's default one.
+        """
+        # batch channel height width -> batch channel input_resolution input_resolution
         if features.shape[-1] != self.input_resolution:
             features = resize_bilinear(features, self.input_resolution, antialias=self.config.antialias)
             image_raw = resize_bilinear(image_raw, self.input_resolution, antialias=self.config.antialias)
-        rows = ws[:, -1:].expand(-1, 3, -1)
-        noise = PixelNoise(mode=self.config.noise_mode, generator=generator)
-        x, image = self.block0(features, image_raw, rows, noise=noise)
-        _, image = self.block1(x, image, rows, noise=noise)
+        rows = ws[:, -1:].expand(-1, 3, -1)  # batch 3 w_dim: two convolutions and ToRGB of each block
+        randomness = replace(randomness or RenderRandomness(), noise_mode=self.config.noise_mode)
+        # batch channel 128 128 -> 256 256 -> 512 512 for "8xdc"
+        x, image = self.block0(features, image_raw, rows, randomness=randomness)
+        _, image = self.block1(x, image, rows, randomness=randomness)
         assert image is not None
         return image

@@ -1,4 +1,4 @@
-"""Bias, activation, gain and clamp: the tail of every layer (facts section 2)."""
+"""Bias, activation, gain and clamp: the end of every layer (docs/reference.md 2.2)."""
 
 import math
 from collections.abc import Callable
@@ -15,10 +15,13 @@ Activation = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu"
 
 @dataclass(frozen=True)
 class _Definition:
+    """An activation and the gain that keeps the second moment of its output."""
+
     function: Callable[[Tensor], Tensor]
     gain: float
 
 
+# Rectifiers halve the second moment of a symmetric input, so sqrt 2 restores it (He et al. 2015).
 _DEFINITIONS: dict[str, _Definition] = {
     "linear": _Definition(lambda x: x, 1.0),
     "relu": _Definition(torch.relu, math.sqrt(2)),
@@ -33,7 +36,7 @@ _DEFINITIONS: dict[str, _Definition] = {
 
 
 def default_gain(activation: Activation) -> float:
-    """The gain that keeps the second moment through ``activation``."""
+    """Return the gain that keeps the second moment through ``activation``."""
     return _DEFINITIONS[activation].gain
 
 
@@ -45,15 +48,16 @@ def bias_act(
     gain: float | None = None,
     clamp: float | None = None,
 ) -> Float[Tensor, "batch channel *space"]:
-    """``clamp(activation(x + bias) * gain)``, in this order.
+    """Return ``clamp(activation(x + bias) * gain)``, in this order.
 
     Args:
-        gain: multiplies the activation's output; None takes the activation's own (sqrt 2 for the relu family).
+        gain: factor of the activation's output; None takes the activation's own (sqrt 2 for the relu family).
         clamp: limit of the absolute value after the gain, or None.
     """
     definition = _DEFINITIONS[activation]
     gain = definition.gain if gain is None else gain
     if bias is not None:
+        # channel -> 1 channel 1 1
         x = x + bias.reshape(1, -1, *[1] * (x.ndim - 2))
     x = definition.function(x)
     if gain != 1:

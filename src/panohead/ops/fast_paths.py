@@ -9,7 +9,7 @@ _plain: ContextVar[bool] = ContextVar("plain", default=os.environ.get("PANOHEAD_
 
 
 def allowed() -> bool:
-    """True unless inside :func:`plain_only`, or PANOHEAD_PLAIN=1 was set when the package was imported."""
+    """Return True unless inside :func:`plain_only`, or PANOHEAD_PLAIN=1 was set when the package was imported."""
     return not _plain.get()
 
 

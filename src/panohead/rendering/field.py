@@ -1,4 +1,4 @@
-"""The radiance field of one batch of heads: points to density and features."""
+"""The radiance field of a batch of heads: points to density and features."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -13,10 +13,10 @@ from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, 
 
 @runtime_checkable
 class Field(Protocol):
-    """What the renderer needs: any callable from points to raw density and features. It knows no network.
+    """Interface of the renderer: any callable from points (world units) to raw density and features.
 
-    A field may also offer ``evaluate`` (cheaper features of another width) with ``finish`` (composited features of that
-    kind to the real ones); see :class:`TriGridField`.
+    A field may also offer ``evaluate`` (cheaper features of another width) with ``finish`` (their composite to that of
+    the features); see :class:`TriGridField`.
     """
 
     def __call__(
@@ -26,7 +26,15 @@ class Field(Protocol):
 
 @dataclass(frozen=True)
 class TriGridField:
-    """A tri-grid with its decoder. ``box_warp`` is the side of the box that the grid spans, in world units."""
+    """A tri-grid with its decoder.
+
+    Attributes:
+        planes: three feature volumes per head.
+        decoder: weights that turn features into density and color.
+        box_warp: side of the box that the grid spans, world units.
+        axes: world axes of each volume.
+        interpolation: "trilinear", or "bilinear" for a true tri-plane.
+    """
 
     planes: Float[Tensor, "batch 3 channel depth height width"]
     decoder: DecoderWeights
@@ -36,21 +44,21 @@ class TriGridField:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """Everything in it that can have a gradient."""
+        """All tensors that can have a gradient."""
         decoder = self.decoder
         layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight, decoder.output_bias
         return self.planes, *layers
 
     def select(self, heads: slice) -> "TriGridField":
-        """Some heads of the batch."""
+        """Return the field of some heads of the batch."""
         return replace(self, planes=self.planes[heads])
 
     def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
-        """Hidden units of the decoder at the points (world units)."""
+        """Return hidden units of the decoder at the points (world units)."""
         return self.decoder.hidden(self.features(points))
 
     def features(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point channel"]:
-        """Tri-grid features at the points, by the compiled sampler where it serves."""
+        """Return tri-grid features at the points, by the compiled sampler where it serves."""
         if trigrid_cpu.unsupported(self.planes, points, self.interpolation) is None:
             return trigrid_cpu.sample_trigrid_cpu(self.planes, points, box_warp=self.box_warp, axes=self.axes)
         return sample_trigrid(
@@ -60,28 +68,28 @@ class TriGridField:
     def __call__(
         self, points: Float[Tensor, "batch point 3"]
     ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point channel"]]:
-        """Raw density and colour features at the points."""
-        hidden = self.hidden(points)
+        """Return raw density and color features at the points."""
+        hidden = self.hidden(points)  # batch point hidden
         return self.decoder.density(hidden), self.decoder.color(hidden)
 
     def density(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point 1"]:
-        """Raw density alone: all that a mesh needs."""
+        """Return raw density alone: all that a mesh needs."""
         return self.decoder.density(self.hidden(points))
 
     @property
     def composites_hidden_units(self) -> bool:
-        """True when the colour layer can be applied after compositing (linear colour activation)."""
+        """True when the color layer can be applied after compositing (linear color activation)."""
         return self.decoder.activation == "none"
 
     def evaluate(
         self, points: Float[Tensor, "batch point 3"]
     ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point latent"]]:
-        """Density and what is to be composited: hidden units where that is exact, else colour features."""
+        """Return density and what is to be composited: hidden units where that is exact, else color features."""
         hidden = self.hidden(points)
         return self.decoder.density(hidden), hidden if self.composites_hidden_units else self.decoder.color(hidden)
 
     def finish(
         self, latent: Float[Tensor, "batch ray latent"], weight_sum: Float[Tensor, "batch ray 1"]
     ) -> Float[Tensor, "batch ray channel"]:
-        """Colour features from the composite of what ``evaluate`` returned."""
+        """Return color features from the composite of what ``evaluate`` returned."""
         return self.decoder.color_of_composite(latent, weight_sum) if self.composites_hidden_units else latent

@@ -1,9 +1,9 @@
-"""Volume rendering on a CPU in one pass per ray: look up, decode, march, look again, composite, all in the cache.
+"""Volume rendering on a CPU in one pass per ray: both passes of samples, decoder and compositing within the cache.
 
 The plain formulation, :func:`panohead.rendering.renderer.render_rays`, writes every feature of every sample to memory
 several times; here only the composited ray leaves the kernel. Besides, samples that the crop empties and samples behind
-something opaque are never looked at, the second pass reuses what the first has seen, and with a linear decoder the
-colour layer is applied once per ray. Ask :func:`unsupported` before coming here.
+something opaque are never evaluated, the second pass reuses the samples of the first, and with a linear decoder the
+color layer is applied once per ray. Callers ask :func:`unsupported` first.
 """
 
 import math
@@ -22,15 +22,21 @@ from panohead.rendering.field import TriGridField
 
 _KERNELS = "panohead.rendering.fused_cpu_kernels"
 CHANNEL_MULTIPLE = 16
+"""Channels of a texel are a multiple of this: whole vectors, whatever the machine's vector length."""
+
 _OPAQUE = 16.2
-"""Optical depth taken for opaque: e^-16.2 = 9e-8 of the light passes, less than float32 can tell from none."""
+"""Optical depth taken for opaque: e^-16.2 = 9e-8 of the light passes, less than float32's rounding of 1 (1.2e-7)."""
 
 _TILE = 8  # rays of an image per side that are rendered together, so that their texels stay in the cache
-_PIECES = 8  # parts of the work per thread: some rays end early
+_PIECES = 8  # parts of the work per thread: some rays end early, so equal parts are not equal work
 
 
 def unsupported(field: TriGridField, *others: Tensor) -> str | None:
-    """Why this module cannot render the field, in a few words; None if it can. ``others``: rays, depths or points."""
+    """Return why this module cannot render the field, in a few words; None if it can.
+
+    Args:
+        others: rays, depths or points.
+    """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
     if not available():
@@ -55,12 +61,13 @@ def unsupported(field: TriGridField, *others: Tensor) -> str | None:
 def texel_contiguous(
     planes: Float[Tensor, "batch 3 channel depth height width"],
 ) -> Float[Tensor, "batch 3 channel depth height width"]:
-    """The same tri-grid with the channels of a texel side by side in memory, as the kernel needs them.
+    """Return the same tri-grid with the channels of a texel side by side in memory, as the kernel needs them.
 
-    Returns the argument itself where they are already so; a copy takes about as long as a render, so keep it.
+    The argument itself where they are already so; a copy takes about as long as a render, so callers keep it.
     """
     if _texels_are_runs(planes):
         return planes
+    # batch 3 depth height width channel in memory, batch 3 channel depth height width by index
     return planes.permute(0, 1, 3, 4, 5, 2).contiguous().permute(0, 1, 5, 2, 3, 4)
 
 
@@ -74,28 +81,32 @@ def render_rays(
     *,
     crop_margin: float = 0.1,
 ) -> tuple[Float32[Tensor, "batch ray channel"], Float32[Tensor, "batch ray 1"], Float32[Tensor, "batch ray 1"]]:
-    """Features (premultiplied), depth (world units, clamped to the range of all samples) and weight of every ray.
+    """Render features (premultiplied), depth (clamped to the range of all samples) and weight of every ray.
+
+    The result does not depend on the number of threads. It differs from the plain renderer by rounding: samples behind
+    an optical depth of 16 are left out, and so is the color of cropped samples, whose weight is zero as long as no raw
+    density beside them exceeds 800.
 
     Args:
-        depths: of the first pass, at least 4 per ray and not decreasing along it.
+        depths: distances of the first pass, at least 4 per ray and not decreasing along it.
         importance_u: quantiles of the second pass in [0, 1], in any order; None or no samples for one pass.
         crop_margin: rim of the box (x and z) that is emptied, world units; 0 for none.
 
-    The result does not depend on the number of threads. It differs from the plain renderer by rounding: what lies
-    behind an optical depth of 16 is left out, and so is the colour of cropped samples, whose weight is zero as long as
-    no raw density beside them exceeds 800.
+    Raises:
+        ValueError: for fewer than 4 depths per ray.
     """
     from panohead.rendering import fused_cpu_kernels as kernels
 
-    batch, count, coarse = depths.shape
+    batch, count, coarse = depths.shape  # batch ray sample
     if coarse < 4:
         raise ValueError(f"the renderer needs at least 4 samples per ray, not {coarse}")
     u = depths[..., :0] if importance_u is None else importance_u
     limit = field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf
-    near, far = depths.aminmax()
+    near, far = depths.aminmax()  # depth is clamped to the range of the whole batch, as by compositing.clamp_depth
     limits = tuple(np.float32(float(number)) for number in (limit, near, far, _OPAQUE))
     activation = {"none": kernels.LINEAR, "sigmoid": kernels.SIGMOID, "lrelu": kernels.LEAKY}[field.decoder.activation]
     layer, density, color = _layers(field.decoder)
+    # batch ray hidden (linear decoder) or batch ray color, widths rounded up to whole panels
     composites = torch.empty(batch, count, (layer if activation == kernels.LINEAR else color).bias.size)
     ray_depths, weight_sum = torch.empty(batch, count), torch.empty(batch, count)
     planes, order = texel_contiguous(field.planes), _ray_order(count)
@@ -110,6 +121,7 @@ def render_rays(
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, _TILE**2)])
     depth, weight_sum = ray_depths[..., None], weight_sum[..., None]
+    # The padding off; the color layer once per ray.
     if activation == kernels.LINEAR:
         hidden = composites[..., : field.decoder.hidden_bias.shape[0]]
         return field.decoder.color_of_composite(hidden, weight_sum), depth, weight_sum
@@ -118,9 +130,9 @@ def render_rays(
 
 @torch.no_grad()
 def query_density(field: TriGridField, points: Float32[Tensor, "batch point 3"]) -> Float32[Tensor, "batch point 1"]:
-    """Raw density at the points (world units), as ``field.density``; nothing is cropped.
+    """Return raw density at the points (world units), as ``field.density``; nothing is cropped.
 
-    Points that follow each other should be near each other: the tri-grid does not fit a cache.
+    Fast where consecutive points are near each other: the tri-grid does not fit a cache.
     """
     from panohead.rendering import fused_cpu_kernels as kernels
 
@@ -139,8 +151,9 @@ def query_density(field: TriGridField, points: Float32[Tensor, "batch point 3"])
 
 
 def _texels_are_runs(planes: Tensor) -> bool:
-    """Channels side by side, and nothing but the planes in their memory (so that it can be seen as one array)."""
+    """True when channels lie side by side and the planes fill their memory (so that it is one array)."""
     strides = planes.stride()
+    # The axes after the batch, by stride: each must step over all smaller ones exactly.
     order = sorted(range(1, 6), key=lambda axis: strides[axis])
     size = 1
     for axis in order:
@@ -166,7 +179,7 @@ def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridF
 
 
 def _layers(decoder: DecoderWeights) -> tuple[Any, Any, Any]:
-    """The decoder for the kernels: first layer, density, colour layer.
+    """The decoder for the kernels: first layer, density, color layer.
 
     The first layer also takes the mean over the three planes. Widths are rounded up to whole panels with zeros.
     """
@@ -177,6 +190,7 @@ def _layers(decoder: DecoderWeights) -> tuple[Any, Any, Any]:
     output_weight = F.pad(decoder.output_weight, (0, -bias.shape[0] % PANEL))
     output_bias = decoder.output_bias
     return (
+        # / 3: the kernels sum over the planes.
         PackedLayer(_panels(decoder.hidden_weight / 3), _array(F.pad(bias, (0, -bias.shape[0] % PANEL)))),
         DensityRow(_array(output_weight[0]), np.float32(output_bias[0].item())),
         PackedLayer(
@@ -189,24 +203,27 @@ def _panels(weight: Float[Tensor, "output input"]) -> Float32[np.ndarray, "panel
     """A layer's weight, laid out for ``multiply_block``."""
     from panohead.ops.cpu.simd import PANEL
 
-    padded = F.pad(weight, (0, 0, 0, -weight.shape[0] % PANEL))
+    padded = F.pad(weight, (0, 0, 0, -weight.shape[0] % PANEL))  # panel*lane input
+    # panel*lane input -> panel lane input -> panel input lane
     return _array(padded.unflatten(0, (-1, PANEL)).transpose(1, 2))
 
 
 def _array(tensor: Tensor) -> Any:
+    """A contiguous array for the kernels."""
     return tensor.detach().contiguous().numpy()
 
 
 def _ray_order(count: int) -> Any:
-    """Rays by tiles if they may be those of a square image: then neighbours in both directions share texels."""
+    """Rays by tiles if they may be those of a square image: then neighbors in both directions share texels."""
     side = math.isqrt(count)
     if side * side != count:
         return np.arange(count)
+    # By tile row, tile column, row, column.
     row, column = np.divmod(np.arange(count), side)
     return np.lexsort((column, row, column // _TILE, row // _TILE))
 
 
 def _pieces(count: int, least: int) -> list[tuple[int, int]]:
-    """Parts of the work for all threads, none much smaller than ``least``."""
+    """Parts of the work for all threads, none much smaller than ``least`` rays or points."""
     threads = torch.get_num_threads()
     return cut(count, 1 if threads == 1 else max(1, min(_PIECES * threads, count // least)))

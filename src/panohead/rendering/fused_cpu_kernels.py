@@ -20,18 +20,18 @@ BLOCK = 4 * ROWS
 """Samples evaluated together: enough to fill the matrix product, few enough to stop soon behind a surface."""
 
 LINEAR, SIGMOID, LEAKY = 0, 1, 2
-"""Colour activations. With LINEAR the hidden units are composited, and the caller applies the colour layer."""
+"""Color activations. With LINEAR the hidden units are composited, and the caller applies the color layer."""
 
 
 class Grid(NamedTuple):
     """The tri-grid of one head: ``texels`` is flat, a texel is one run of channels."""
 
     texels: Any
-    strides: Any  # of planes, slices, rows, columns, in elements
-    sizes: Any  # slices, rows, columns
-    axes: Any  # world axes along width, height and slices: nine numbers
-    flat: Any  # look up in the first slice only (bilinear)
-    scale: Any  # world units to grid coordinates
+    strides: Any  # distances between planes, slices, rows, columns, in elements
+    sizes: Any  # numbers of slices, rows, columns
+    axes: Any  # world axes along width, height and slices of the three planes: nine numbers
+    flat: Any  # sample the first slice only (bilinear)
+    scale: Any  # world units to grid coordinates in [-1, 1]: 2 / box_warp
 
 
 class PackedLayer(NamedTuple):
@@ -58,11 +58,11 @@ class Rays(NamedTuple):
     crop: Any  # samples with |x| or |z| above are empty
     near: Any
     far: Any  # limits of the resulting depths
-    opaque: Any  # optical depth behind which nothing is looked at any more
+    opaque: Any  # optical depth behind which no sample is evaluated
 
 
 class Samples(NamedTuple):
-    """Of one ray: ``order`` is by depth; weights (and ``thickness``, scratch) belong to the interval behind."""
+    """Samples of one ray: ``order`` is by depth; weights (and ``thickness``, scratch) belong to the interval behind."""
 
     depth: Any
     density: Any
@@ -74,7 +74,7 @@ class Samples(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Of one block of samples: the 24 texels around each (offsets, weights), features, and which samples they are."""
+    """One block of samples: the 24 texels around each (offsets, weights), features, and numbers of the samples."""
 
     corners: Any
     weights: Any
@@ -82,9 +82,9 @@ class Block(NamedTuple):
     members: Any
 
 
-_LINE = 16  # elements per cache line
+_LINE = 16  # float32 elements per cache line of 64 bytes
 _EMPTY = np.float32(-1000.0)  # density.EMPTY
-_UNKNOWN, _CROPPED = -2, -1  # instead of a slot
+_UNKNOWN, _CROPPED = -2, -1  # in place of a slot: not evaluated yet, emptied by the crop
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 # No "nnan" and "ninf": a broken tri-grid must give NaN, not anything. The rest lets LLVM use vectors.
@@ -93,7 +93,7 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}
 _inner = partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 # Minimax polynomials: 2^f - 1 = f (E1 + E2 f + ...) on +-1/2 and log(1 + e) = e (L0 + L1 e + ...) on [0, 1], with
-# relative errors of 9e-8 and 2e-7. A machine's own exp and log are not vectorised.
+# relative errors of 9e-8 and 2e-7. The C library's exp and log are not vectorized.
 _LOG2_E = np.float32(math.log2(math.e))
 _E1, _E2, _E3 = np.float32(0.69314698), np.float32(0.24022242), np.float32(0.055507337)
 _E4, _E5 = np.float32(0.0096715128), np.float32(0.0013264727)
@@ -105,6 +105,7 @@ _L6, _L7 = np.float32(0.044089635), np.float32(-0.0085392077)
 @_inner(fastmath=_FAST, forceinline=True)
 def _decay(x: Any) -> Any:
     """exp(-x) for x >= 0; exactly 1 at 0, about 1e-38 instead of anything smaller."""
+    # 2^power = 2^whole 2^f with |f| <= 1/2; whole goes into the exponent bits of a float32 (bias 127, 23 bits up).
     power = max(-x * _LOG2_E, np.float32(-126.0))
     whole = np.int32(power - _HALF)
     f = power - np.float32(whole)
@@ -114,6 +115,7 @@ def _decay(x: Any) -> Any:
 
 @_inner(fastmath=_FAST, forceinline=True)
 def _softplus(x: Any) -> Any:
+    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
     e = _decay(abs(x))
     log = _L0 + e * (_L1 + e * (_L2 + e * (_L3 + e * (_L4 + e * (_L5 + e * (_L6 + e * _L7))))))
     return max(x, _ZERO) + e * log
@@ -137,7 +139,8 @@ def _prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
 
 @_inner(fastmath=_FAST, forceinline=True)
 def _neighbors(coordinate: Any, size: Any) -> Any:
-    """Both neighbours on an axis of ``size`` texels and their weights, zero for those outside (as grid_sample does)."""
+    """Both neighbors on an axis of ``size`` texels and their weights, zero for those outside (as grid_sample does)."""
+    # Pixel edges at +-1 (align_corners=False).
     position = ((coordinate + _ONE) * np.float32(size) - _ONE) * _HALF
     position = min(max(position, np.float32(-2.0)), np.float32(size + 1))
     whole = np.floor(position)
@@ -149,8 +152,8 @@ def _neighbors(coordinate: Any, size: Any) -> Any:
 
 
 @_inner(forceinline=True)
-def _note(texels: Any, block: Any, row: Any, at: Any, offset: Any, weight: Any) -> None:
-    """Note one texel of a sample with its weight, and fetch it (its first 32 channels)."""
+def _add_corner(texels: Any, block: Any, row: Any, at: Any, offset: Any, weight: Any) -> None:
+    """Store one texel of a sample with its weight, and prefetch it (its first 32 channels)."""
     block.corners[row, at], block.weights[row, at] = offset, weight
     _prefetch(texels, offset)
     _prefetch(texels, offset + _LINE)
@@ -158,7 +161,7 @@ def _note(texels: Any, block: Any, row: Any, at: Any, offset: Any, weight: Any) 
 
 @_inner(fastmath=_FAST, forceinline=True)
 def _locate_in(plane: Any, x: Any, y: Any, z: Any, grid: Any, block: Any, row: Any) -> None:
-    """Note the eight texels of one plane around a point."""
+    """Store the eight texels of one plane around a point."""
     axes, strides, texels = grid.axes, grid.strides, grid.texels
     u = x if axes[3 * plane] == 0 else y if axes[3 * plane] == 1 else z
     v = x if axes[3 * plane + 1] == 0 else y if axes[3 * plane + 1] == 1 else z
@@ -172,21 +175,21 @@ def _locate_in(plane: Any, x: Any, y: Any, z: Any, grid: Any, block: Any, row: A
     y0, y1, z0, z1 = y0 * strides[2], y1 * strides[2], z0 * strides[1], z1 * strides[1]
     a, b, c, d = left * lower, right * lower, left * upper, right * upper
     at = 8 * plane
-    _note(texels, block, row, at, x0 + y0 + z0, a * front)
-    _note(texels, block, row, at + 1, x1 + y0 + z0, b * front)
-    _note(texels, block, row, at + 2, x0 + y1 + z0, c * front)
-    _note(texels, block, row, at + 3, x1 + y1 + z0, d * front)
-    _note(texels, block, row, at + 4, x0 + y0 + z1, a * back)
-    _note(texels, block, row, at + 5, x1 + y0 + z1, b * back)
-    _note(texels, block, row, at + 6, x0 + y1 + z1, c * back)
-    _note(texels, block, row, at + 7, x1 + y1 + z1, d * back)
+    _add_corner(texels, block, row, at, x0 + y0 + z0, a * front)
+    _add_corner(texels, block, row, at + 1, x1 + y0 + z0, b * front)
+    _add_corner(texels, block, row, at + 2, x0 + y1 + z0, c * front)
+    _add_corner(texels, block, row, at + 3, x1 + y1 + z0, d * front)
+    _add_corner(texels, block, row, at + 4, x0 + y0 + z1, a * back)
+    _add_corner(texels, block, row, at + 5, x1 + y0 + z1, b * back)
+    _add_corner(texels, block, row, at + 6, x0 + y1 + z1, c * back)
+    _add_corner(texels, block, row, at + 7, x1 + y1 + z1, d * back)
 
 
 @_inner(forceinline=True)
 def _locate(x: Any, y: Any, z: Any, grid: Any, block: Any, row: Any) -> None:
-    """Note the 24 texels around a point (world units).
+    """Store the 24 texels around a point (world units).
 
-    All samples of a block are located before the first is blended, so that memory answers in the meantime.
+    All samples of a block are located before the first is blended, so that the prefetched texels arrive meanwhile.
     """
     x, y, z = x * grid.scale, y * grid.scale, z * grid.scale
     _locate_in(np.int64(0), x, y, z, grid, block, row)
@@ -196,7 +199,7 @@ def _locate(x: Any, y: Any, z: Any, grid: Any, block: Any, row: Any) -> None:
 
 @_inner(forceinline=True)
 def _blend(texels: Any, corners: Any, weights: Any, count: Any, features: Any) -> None:
-    """Sums of the three planes' features at the located points, to the rows of ``features``."""
+    """Write sums of the three planes' features at the located points to the rows of ``features``."""
     channels = features.shape[1]
     for row in range(count):
         for channel in range(0, channels, WIDTH):
@@ -208,7 +211,7 @@ def _blend(texels: Any, corners: Any, weights: Any, count: Any, features: Any) -
 
 @_inner()
 def _multiply(rows: Any, count: Any, weight: Any, products: Any, first: Any) -> None:
-    """Rows times a packed weight, to the rows of ``products`` from ``first`` on; up to ROWS - 1 more are written."""
+    """Write rows times a packed weight to the rows of ``products`` from ``first`` on, and up to ROWS - 1 rows more."""
     depth, width = rows.shape[1], products.shape[1]
     for row in range(0, count, ROWS):
         for panel in range(width // PANEL):
@@ -220,7 +223,7 @@ def _multiply(rows: Any, count: Any, weight: Any, products: Any, first: Any) -> 
 
 @_inner(fastmath=_FAST, forceinline=True)
 def _activate(hidden: Any, row: Any, bias: Any, weight: Any) -> Any:
-    """Hidden units of a sample, in place, from the sums of the first layer; their density without its bias."""
+    """Turn the first layer's sums of a sample into hidden units, in place; return its density without the bias."""
     density = _ZERO
     for i in range(bias.shape[0]):
         unit = _softplus(hidden[row, i] + bias[i])
@@ -241,7 +244,7 @@ def _new_block(channels: Any) -> Any:
 
 @jit(nogil=True)
 def query(points: Any, first: Any, last: Any, grid: Any, layer: Any, density: Any, densities: Any) -> None:
-    """Raw density at points[first:last] (world units)."""
+    """Write raw density at points[first:last] (world units) to ``densities``."""
     block = _new_block(layer.weight.shape[1])
     hidden = np.empty((BLOCK, layer.bias.size), np.float32)
     for start in range(first, last, BLOCK):
@@ -258,7 +261,7 @@ def query(points: Any, first: Any, last: Any, grid: Any, layer: Any, density: An
 def _collect(rays: Any, ray: Any, samples: Any, position: Any, total: Any, used: Any, grid: Any, block: Any) -> Any:
     """Locate the next unknown samples in order, a block at most; empty the cropped ones.
 
-    Returns the position behind the last sample dealt with, and how many are in the block.
+    Returns the position behind the last sample treated, and the number of samples in the block.
     """
     depth, count = samples.depth, np.int64(0)
     while position < total and count < BLOCK:
@@ -280,12 +283,12 @@ def _collect(rays: Any, ray: Any, samples: Any, position: Any, total: Any, used:
 
 
 @_inner()
-def _look(
+def _evaluate(
     rays: Any, ray: Any, samples: Any, total: Any, used: Any, grid: Any, layer: Any, density: Any, block: Any
 ) -> Any:
     """Evaluate the first ``total`` samples in order, front to back, until the ray is opaque.
 
-    Returns how many samples that were, and how many slots are in use now.
+    Returns the number of samples treated and the number of slots in use.
     """
     position, absorbed = np.int64(0), _ZERO
     while position < total and absorbed < rays.opaque:
@@ -308,6 +311,7 @@ def _look(
 @_inner(fastmath=_FAST)
 def _march(samples: Any, count: Any) -> None:
     """Weights of the intervals between ``count`` samples in order (midpoint rule; compositing.interval_weights)."""
+    # Three loops instead of one: the middle one has no dependence between intervals and becomes vectors.
     weight, thickness = samples.weight, samples.thickness
     for i in range(count - 1):
         here, there = samples.order[i], samples.order[i + 1]
@@ -315,7 +319,7 @@ def _march(samples: Any, count: Any) -> None:
         weight[i] = samples.depth[there] - samples.depth[here]
     for i in range(count - 1):
         weight[i] = _ONE - _decay(_softplus(thickness[i]) * weight[i])
-    passed = _ONE
+    passed = _ONE  # transmittance in front of the interval
     for i in range(count - 1):
         opacity = weight[i]
         weight[i] = opacity * passed
@@ -336,13 +340,14 @@ def _sort(values: Any, first: Any, last: Any) -> None:
 
 @_inner()
 def _importance(depth: Any, coarse: Any, weight: Any, u: Any, cumulated: Any) -> None:
-    """Depths behind the coarse ones, from sorted ``u`` (sampling.importance_depths, whose quirks are kept)."""
-    count = coarse - 3
+    """Write depths after the coarse ones, from sorted ``u``: ``sampling.importance_depths``, step by step."""
+    count = coarse - 3  # weights between the first and the last one
     total = 0.0
     for i in range(count):
         before, here, after = weight[i], weight[i + 1], weight[i + 2]
         cumulated[i + 1] = (max(before, here) + max(here, after)) * _HALF + np.float32(0.01) + np.float32(1e-5)
         total += cumulated[i + 1]
+    # The cumulative sum in float64, as PyTorch's cumsum accumulates on a CPU.
     scale = np.float32(total)
     running, cumulated[0] = 0.0, _ZERO
     for i in range(count):
@@ -362,7 +367,7 @@ def _importance(depth: Any, coarse: Any, weight: Any, u: Any, cumulated: Any) ->
 
 @_inner()
 def _merge(depth: Any, coarse: Any, order: Any) -> None:
-    """The order of all samples by depth; both parts of ``depth`` are sorted."""
+    """Write the order of all samples by depth; both parts of ``depth`` are sorted."""
     i, j = 0, coarse
     for position in range(order.shape[0]):
         if j >= order.shape[0] or (i < coarse and depth[i] <= depth[j]):
@@ -375,19 +380,19 @@ def _merge(depth: Any, coarse: Any, order: Any) -> None:
 
 @_inner()
 def _refine(samples: Any, coarse: Any, count: Any, u: Any) -> None:
-    """Place the second pass where the first, of which ``count`` samples were looked at, found weight."""
+    """Place the second pass where the first, of which ``count`` samples were evaluated, found weight."""
     _march(samples, count)
     for i in range(count - 1, coarse):
         samples.weight[i] = _ZERO
     _sort(u, np.int64(0), u.shape[0])
     _importance(samples.depth, coarse, samples.weight, u, samples.thickness)
-    _sort(samples.depth, coarse, samples.depth.shape[0])  # rounding may swap neighbours
+    _sort(samples.depth, coarse, samples.depth.shape[0])  # rounding may swap neighbors
     _merge(samples.depth, coarse, samples.order)
 
 
 @_inner()
 def _settle(samples: Any, count: Any, used: Any, shares: Any) -> Any:
-    """Share every interval's weight among its two samples (``shares``, by slot); mean depth and weight of the ray."""
+    """Share every interval's weight among its two samples (``shares``, by slot); return mean depth and weight."""
     for i in range(used):
         shares[i] = _ZERO
     total, distance, before = _ZERO, _ZERO, _ZERO
@@ -404,7 +409,7 @@ def _settle(samples: Any, count: Any, used: Any, shares: Any) -> Any:
 
 @_inner(fastmath=_FAST)
 def _color(rows: Any, count: Any, bias: Any, activation: Any) -> None:
-    """Bias and activation of the colours of every sample (decoder.activate_color), in place."""
+    """Add bias and activation to the colors of every sample (``decoder_mlp.activate_color``), in place."""
     for row in range(count):
         for i in range(bias.shape[0]):
             value = rows[row, i] + bias[i]
@@ -418,7 +423,7 @@ def _color(rows: Any, count: Any, bias: Any, activation: Any) -> None:
 
 @_inner()
 def _compose(rows: Any, shares: Any, used: Any, composites: Any, ray: Any) -> None:
-    """The weighted sum of the samples' rows."""
+    """Write the weighted sum of the samples' rows to ``composites``."""
     width = rows.shape[1]
     for channel in range(0, width, WIDTH):
         total = splat(_ZERO)
@@ -432,7 +437,7 @@ def render(
     which: Any, rays: Any, grid: Any, layer: Any, density: Any, activation: Any, color: Any, composites: Any,
     ray_depths: Any, ray_weights: Any,
 ) -> None:  # fmt: skip
-    """The rays of the given numbers, in that order."""
+    """Render the rays ``which``, in that order, to ``composites``, ``ray_depths`` and ``ray_weights``."""
     coarse, fine = rays.depths.shape[1], rays.u.shape[1]
     total, channels = coarse + fine, layer.weight.shape[1]
     samples = Samples(
@@ -446,12 +451,12 @@ def render(
             samples.slot[i], samples.order[i] = _UNKNOWN, i
         for i in range(coarse):
             samples.depth[i] = rays.depths[ray, i]
-        count, used = _look(rays, ray, samples, coarse, np.int64(0), grid, layer, density, block)
+        count, used = _evaluate(rays, ray, samples, coarse, np.int64(0), grid, layer, density, block)
         if fine > 0:
             for i in range(fine):
                 u[i] = rays.u[ray, i]
             _refine(samples, coarse, count, u)
-            count, used = _look(rays, ray, samples, total, used, grid, layer, density, block)
+            count, used = _evaluate(rays, ray, samples, total, used, grid, layer, density, block)
         _march(samples, count)
         distance, ray_weights[ray] = _settle(samples, count, used, shares)
         ray_depths[ray] = min(max(distance, rays.near), rays.far)

@@ -1,8 +1,8 @@
-"""Volume rendering on a CPU with gradients: :mod:`panohead.rendering.fused_cpu` and its way back.
+"""Volume rendering on a CPU with gradients: :mod:`panohead.rendering.fused_cpu` and its backward pass.
 
-Nothing of the size of the hidden units ever leaves the cache. Between the two ways only the depths of the samples are
-kept; the way back looks at the samples again, which is cheaper than to write and read what was there. Ask
-:func:`unsupported` before coming here.
+Nothing of the size of the hidden units ever leaves the cache. Only the depths of the samples are saved between the two
+passes; the backward pass evaluates the samples again, which is cheaper than to write and read their hidden units.
+Callers ask :func:`unsupported` first.
 """
 
 import math
@@ -20,7 +20,7 @@ from panohead.ops.cpu.threads import cut, run
 from panohead.rendering import fused_cpu
 from panohead.rendering.field import TriGridField
 from panohead.rendering.fused_cpu import _OPAQUE, _array, _grid, _layers, _ray_order
-from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden, pull_back
+from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden, differentiable_gradients
 
 _KERNELS = "panohead.rendering.fused_gradient_kernels"
 _MIN_SAMPLES = 4
@@ -30,7 +30,12 @@ over them are then always added in the same order."""
 
 
 def unsupported(field: TriGridField, depth_samples: int, *others: Tensor) -> str | None:
-    """Why this module cannot render the field, in a few words; None if it can. ``others``: rays, depths or noise."""
+    """Return why this module cannot render the field, in a few words; None if it can.
+
+    Args:
+        depth_samples: number of samples of the first pass.
+        others: rays, depths or noise.
+    """
     if depth_samples < _MIN_SAMPLES:
         return "too few samples"
     if not field.composites_hidden_units:
@@ -51,14 +56,14 @@ def composite_rays(
     fine_noise: Float32[Tensor, "batch ray fine"] | None = None,
     crop_margin: float = 0.1,
 ) -> CompositedHidden:
-    """Hidden units, depth (clamped to the range of all samples) and weight of every ray.
+    """Render hidden units, depth (clamped to the range of all samples) and weight of every ray.
 
     Differentiable in the field and the rays, twice by the plain formulation.
 
     Args:
-        depths: of the first pass, at least 4 per ray and not decreasing along it; taken for constants.
+        depths: distances of the first pass, at least 4 per ray and not decreasing along it; taken for constants.
         importance_u: quantiles of the second pass in [0, 1], in any order; None for one pass.
-        coarse_noise, fine_noise: added to the raw densities of the samples of both passes; both or none.
+        coarse_noise, fine_noise: noise of the raw densities in both passes; both or none.
         crop_margin: rim of the box (x and z) that is emptied, world units; 0 for none.
     """
     u, noise = depths[..., :0] if importance_u is None else importance_u, depths[..., :0]
@@ -67,6 +72,7 @@ def composite_rays(
         if fine_noise is not None:  # the kernels sort u; every sample keeps its noise
             u, order = u.sort(dim=-1)
             noise = torch.cat([noise, fine_noise.gather(-1, order)], dim=-1)
+    # |x| or |z| above it is empty (density.outside_crop)
     crop = field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf
     decoder = field.decoder
     layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight[0], decoder.output_bias[0]
@@ -77,7 +83,7 @@ def composite_rays(
 
 @dataclass(frozen=True)
 class _Scene:
-    """What has no gradient. ``field`` is read for everything but its planes; no ``noise`` samples mean none."""
+    """Inputs without gradient. ``field`` is read for everything but its planes; no ``noise`` samples mean no noise."""
 
     field: TriGridField
     depths: Tensor
@@ -87,7 +93,7 @@ class _Scene:
 
 
 class _Head(NamedTuple):
-    """Of one head, what every kernel is given."""
+    """Arguments of the kernels for one head."""
 
     rays: Any
     grid: Any
@@ -103,7 +109,7 @@ def _heads(planes: Tensor, origins: Tensor, directions: Tensor, scene: _Scene) -
 
 
 def _parts(batch: int, count: int) -> list[tuple[int, Any]]:
-    """Pairs of a head and some of its rays: those that belong to one task."""
+    """Tasks: pairs of a head and some of its rays."""
     order = _ray_order(count)
     pieces = cut(count, max(1, min(_PARTS, count // _MIN_RAYS)))
     return [(image, order[start:end]) for image in range(batch) for start, end in pieces]
@@ -116,11 +122,12 @@ class _CompositeRays(torch.autograd.Function):
 
         *tensors, scene = inputs
         planes, hidden_weight, _, _, _, origins, directions = tensors
-        batch, count, coarse = scene.depths.shape
+        batch, count, coarse = scene.depths.shape  # head ray sample
         layer, density, _ = _layers(scene.field.decoder)
         composites = torch.empty(batch, count, layer.bias.size)
         depth, weight_sum = torch.empty(batch, count), torch.empty(batch, count)
-        kept = torch.empty(batch, count, coarse + scene.u.shape[-1]), torch.empty(scene.noise.shape)
+        # depths and noise of all samples in order of depth: all that the backward pass needs besides the inputs
+        saved = torch.empty(batch, count, coarse + scene.u.shape[-1]), torch.empty(scene.noise.shape)
         heads, noise = _heads(planes, origins, directions, scene), _array(scene.noise)
         results = [x.numpy() for x in (composites, depth, weight_sum)]
 
@@ -128,10 +135,10 @@ class _CompositeRays(torch.autograd.Function):
             image, which = part
             rays, grid = heads[image]
             to = [x[image] for x in results]
-            kernels.forward(which, rays, noise[image], grid, layer, density, *to, _kept(kept, image))
+            kernels.forward(which, rays, noise[image], grid, layer, density, *to, _saved(saved, image))
 
         run(work, _parts(batch, count))
-        ctx.save_for_backward(*tensors, *kept)
+        ctx.save_for_backward(*tensors, *saved)
         ctx.scene = scene
         ctx.set_materialize_grads(False)
         return composites[..., : hidden_weight.shape[0]].contiguous(), depth[..., None], weight_sum[..., None]
@@ -141,7 +148,7 @@ class _CompositeRays(torch.autograd.Function):
         *tensors, depths, noise = ctx.saved_tensors
         if torch.is_grad_enabled():  # a graph of the gradient is wanted
             again = _composite_plainly(tensors, ctx.scene, depths, noise)
-            return *pull_back(again, grads, tensors, ctx.needs_input_grad), None
+            return *differentiable_gradients(again, grads, tensors, ctx.needs_input_grad), None
         back = _Backward([x.detach() for x in tensors], ctx.scene, (depths, noise))
         sums = back.decoder_gradients(grads)
         planes = back.plane_gradients() if ctx.needs_input_grad[0] else None
@@ -149,54 +156,62 @@ class _CompositeRays(torch.autograd.Function):
         return planes, *sums, *rays, None
 
 
-def _kept(kept: tuple[Tensor, ...], image: int) -> Any:
+def _saved(saved: tuple[Tensor, ...], image: int) -> Any:
     from panohead.rendering.fused_gradient_kernels import ForwardCache
 
-    return ForwardCache(*(x[image].numpy() for x in kept))
+    return ForwardCache(*(x[image].numpy() for x in saved))
 
 
 class _Backward:
-    """First from rays to the decoder and to every sample's features, then from these to planes and rays."""
+    """The backward pass: first to the decoder and to every sample's features, then from these to planes and rays."""
 
-    def __init__(self, tensors: list[Tensor], scene: _Scene, kept: tuple[Tensor, Tensor]) -> None:
+    def __init__(self, tensors: list[Tensor], scene: _Scene, saved: tuple[Tensor, Tensor]) -> None:
         from panohead.rendering import fused_gradient_kernels as kernels
 
-        self.kernels, self.scene, self.kept = kernels, scene, kept
+        self.kernels, self.scene, self.saved = kernels, scene, saved
         self.planes, self.hidden_weight, *_, origins, directions = tensors
-        self.batch, self.count, self.total = kept[0].shape
+        self.batch, self.count, self.total = saved[0].shape
         self.heads = _heads(self.planes, origins, directions, scene)
         self.parts = _parts(self.batch, self.count)
+        # gradients of the samples' features, head ray sample channel, and which samples were evaluated
         features = torch.empty(self.batch, self.count, self.total, self.planes.shape[2])
         live = torch.empty(self.batch, self.count, self.total, dtype=torch.bool)
         self.sampled = [kernels.Sampled(features[i].numpy(), live[i].numpy()) for i in range(self.batch)]
 
     def decoder_gradients(self, grads: tuple[Tensor | None, ...]) -> list[Tensor]:
-        """Of the first layer's weight and bias and of the density's."""
+        """Gradients of the first layer's weight and bias and of the density's."""
         layer, density, _ = _layers(self.scene.field.decoder)
         width, (hidden, channels) = layer.bias.size, self.hidden_weight.shape
         padding = width - hidden
-        # As in _layers, the mean over the three planes is the first layer's business.
+        # As in _layers, the first layer takes the mean over the three planes.
         weight = _array(F.pad(self.hidden_weight / 3, (0, 0, 0, padding)))
         widths = hidden, 1, 1
-        pulls = [torch.zeros(self.batch, self.count, n) if x is None else x for n, x in zip(widths, grads, strict=True)]
-        pulls = [_array(F.pad(pulls[0], (0, padding))), _array(pulls[1][..., 0]), _array(pulls[2][..., 0])]
+        grads_in = [
+            torch.zeros(self.batch, self.count, n) if x is None else x for n, x in zip(widths, grads, strict=True)
+        ]
+        grads_in = [
+            _array(F.pad(grads_in[0], (0, padding))),
+            _array(grads_in[1][..., 0]),
+            _array(grads_in[2][..., 0]),
+        ]
         sums = [torch.zeros(len(self.parts), *shape) for shape in ((channels, width), (width,), (width,), (1,))]
 
         def work(number: int) -> None:
             image, which = self.parts[number]
             rays, grid = self.heads[image]
             self.kernels.backward(
-                which, rays, _kept(self.kept, image), grid, layer, density, weight,
-                self.kernels.OutputGradients(*(x[image] for x in pulls)),
+                which, rays, _saved(self.saved, image), grid, layer, density, weight,
+                self.kernels.OutputGradients(*(x[image] for x in grads_in)),
                 self.kernels.DecoderGradients(*(x[number].numpy() for x in sums)), self.sampled[image],
             )  # fmt: skip
 
         run(work, list(range(len(self.parts))))
+        # Partial sums of the tasks, always added in the same order.
         in_weight, bias, density_weight, density_bias = (x.sum(dim=0) for x in sums)
         return [in_weight[:, :hidden].T / 3, bias[:hidden], density_weight[:hidden], density_bias[0]]
 
     def plane_gradients(self) -> Tensor:
-        """Of the tri-grid, in its layout of memory."""
+        """Gradient of the tri-grid, in its layout of memory."""
         strides, order = self.planes.stride(), _ray_order(self.count)
         planes = torch.empty_strided(self.planes.shape, strides).zero_()
 
@@ -205,27 +220,27 @@ class _Backward:
             image, plane = part
             rays, grid = self.heads[image]
             to = planes[image].as_strided((planes[image].numel(),), (1,)).numpy()
-            self.kernels.scatter(order, rays, _kept(self.kept, image), grid, self.sampled[image], plane, to)
+            self.kernels.scatter(order, rays, _saved(self.saved, image), grid, self.sampled[image], plane, to)
 
         run(work, [(image, plane) for image in range(self.batch) for plane in range(3)])
         return planes
 
     def ray_gradients(self) -> tuple[Tensor, Tensor]:
-        """Of origins and directions."""
+        """Gradients of origins and directions."""
         results = torch.empty(self.batch, self.count, 3), torch.empty(self.batch, self.count, 3)
 
         def work(part: tuple[int, Any]) -> None:
             image, which = part
             rays, grid = self.heads[image]
             to = [x[image].numpy() for x in results]
-            self.kernels.pull_rays(which, rays, _kept(self.kept, image), grid, self.sampled[image], *to)
+            self.kernels.ray_gradients(which, rays, _saved(self.saved, image), grid, self.sampled[image], *to)
 
         run(work, self.parts)
         return results
 
 
 def _composite_plainly(tensors: list[Tensor], scene: _Scene, depths: Tensor, noise: Tensor) -> CompositedHidden:
-    """The same from the samples that were looked at, by what has gradients of any order."""
+    """The same from the samples of the forward pass, by operations that have gradients of any order."""
     planes, hidden_weight, hidden_bias, density_weight, density_bias, origins, directions = tensors
     decoder = replace(
         scene.field.decoder,
@@ -234,7 +249,9 @@ def _composite_plainly(tensors: list[Tensor], scene: _Scene, depths: Tensor, noi
         output_weight=density_weight[None],
         output_bias=density_bias[None],
     )
+    # batch ray sample 3 -> batch ray*sample 3
     points = (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
     features = replace(scene.field, planes=planes, decoder=decoder).features(points)
+    # batch ray*sample -> batch ray sample
     empty = (points[..., [0, 2]].abs() > scene.crop).any(dim=-1).reshape(depths.shape)
     return composite_hidden(features, decoder, depths, empty=empty, noise=noise if noise.numel() else None)

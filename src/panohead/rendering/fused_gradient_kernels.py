@@ -1,7 +1,7 @@
 """The compiled loops of ``panohead.rendering.fused_gradient``. Importing this module needs numba.
 
-They are those of ``fused_cpu_kernels`` with noise on the densities, and the way back: rays are looked at once more,
-front to back, and the chain rule is applied to a ray while it is in the cache. numba's cache on disk does not see
+They are those of ``fused_cpu_kernels`` with noise on the densities, and the backward pass: rays are evaluated once
+more, front to back, and the chain rule is applied to a ray while it is in the cache. numba's cache on disk does not see
 changes in what is imported from there: after editing that file, remove ``__pycache__/*.nb?``.
 """
 
@@ -37,14 +37,14 @@ _GROUP = 4  # samples that share a load of a weight
 
 
 class ForwardCache(NamedTuple):
-    """What the way back needs, by ray and in the order of depth."""
+    """Samples for the backward pass, by ray and in the order of depth."""
 
     depths: Any
-    noise: Any  # empty where there is none
+    noise: Any  # of the raw densities; empty where there is none
 
 
 class OutputGradients(NamedTuple):
-    """Gradients of the loss with respect to what the way forward gave, by ray."""
+    """Gradients of the loss with respect to the outputs of the forward pass, by ray."""
 
     composites: Any
     depth: Any
@@ -52,7 +52,7 @@ class OutputGradients(NamedTuple):
 
 
 class DecoderGradients(NamedTuple):
-    """Sums of the gradients of the decoder over some rays; ``weight`` is (input, hidden)."""
+    """Gradients of the decoder, summed over some rays; ``weight`` is (input, hidden)."""
 
     weight: Any
     bias: Any
@@ -61,21 +61,21 @@ class DecoderGradients(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """Gradient of the features (summed over the planes) of every sample of every ray, and which were looked at."""
+    """Gradients of the features (summed over the planes) of all samples, and which samples were evaluated."""
 
     features: Any
     live: Any
 
 
 class _Scratch(NamedTuple):
-    """Of one ray: features by slot; by sample noise, share, gradients of share and of density; light by interval."""
+    """Memory for one ray: features by slot; noise, share and gradients by sample; arriving light by interval."""
 
     features: Any
     noise: Any
     share: Any
-    share_pull: Any
-    density_pull: Any
-    light: Any  # that arrives
+    share_grad: Any
+    density_grad: Any
+    light: Any  # transmittance in front of the interval
 
 
 @_inner()
@@ -97,11 +97,11 @@ def _new_scratch(total: Any, channels: Any) -> Any:
 
 
 @_inner()
-def _look(
+def _evaluate(
     rays: Any, ray: Any, samples: Any, scratch: Any, total: Any, used: Any, grid: Any, layer: Any, density: Any,
     block: Any,
 ) -> Any:  # fmt: skip
-    """``fused_cpu_kernels._look`` with noise on the densities; features are kept by slot."""
+    """``fused_cpu_kernels._evaluate`` with noise on the densities; features stay, by slot."""
     position, absorbed = np.int64(0), _ZERO
     while position < total and absorbed < rays.opaque:
         start = position if position > 0 else 1
@@ -124,9 +124,9 @@ def _look(
 @jit(nogil=True)
 def forward(
     which: Any, rays: Any, noise: Any, grid: Any, layer: Any, density: Any, composites: Any, ray_depths: Any,
-    ray_weights: Any, kept: Any,
+    ray_weights: Any, saved: Any,
 ) -> None:  # fmt: skip
-    """Composite the hidden units of the rays of the given numbers; ``u`` and its noise are in order of ``u``.
+    """Composite the hidden units of the rays ``which``; ``u`` and its noise are in order of ``u``.
 
     ``noise`` is (ray, sample), samples of the second pass behind those of the first; empty for none.
     """
@@ -141,24 +141,25 @@ def forward(
             scratch.noise[i] = noise[ray, i]
         for i in range(coarse):
             samples.depth[i] = rays.depths[ray, i]
-        count, used = _look(rays, ray, samples, scratch, coarse, np.int64(0), grid, layer, density, block)
+        count, used = _evaluate(rays, ray, samples, scratch, coarse, np.int64(0), grid, layer, density, block)
         if fine > 0:
             for i in range(fine):
                 u[i] = rays.u[ray, i]
             _refine(samples, coarse, count, u)
-            count, used = _look(rays, ray, samples, scratch, total, used, grid, layer, density, block)
+            count, used = _evaluate(rays, ray, samples, scratch, total, used, grid, layer, density, block)
         _march(samples, count)
         distance, ray_weights[ray] = _settle(samples, count, used, shares)
         ray_depths[ray] = min(max(distance, rays.near), rays.far)
         _compose(samples.hidden, shares, used, composites, ray)
         for i in range(total):
-            kept.depths[ray, i] = samples.depth[samples.order[i]]
+            saved.depths[ray, i] = samples.depth[samples.order[i]]
         for i in range(noise.shape[1]):
-            kept.noise[ray, i] = noise[ray, samples.order[i]]
+            saved.noise[ray, i] = noise[ray, samples.order[i]]
 
 
 @_inner(fastmath=_FAST)
 def _dot(one: Any, other: Any) -> Any:
+    """Scalar product."""
     total = _ZERO
     for i in range(one.shape[0]):
         total += one[i] * other[i]
@@ -167,7 +168,7 @@ def _dot(one: Any, other: Any) -> Any:
 
 @_inner(fastmath=_FAST)
 def _shares(samples: Any, scratch: Any, count: Any) -> Any:
-    """As ``_march`` with opacities instead of weights, and the share of every sample; mean depth and weight."""
+    """As ``_march`` with opacities instead of weights; the share of every sample; sum of depth x share, and weight."""
     opacity, light = samples.weight, scratch.light
     for i in range(count - 1):
         mean = _HALF * (samples.density[i] + samples.density[i + 1]) - _ONE
@@ -187,41 +188,50 @@ def _shares(samples: Any, scratch: Any, count: Any) -> Any:
 
 
 @_inner(fastmath=_FAST)
-def _pull_march(samples: Any, scratch: Any, count: Any, distance: Any, pull_distance: Any, pull_weight: Any) -> None:
-    """Gradient of the densities from those of the shares, of the ray's depth and of its weight, back to front."""
+def _march_backward(
+    samples: Any, scratch: Any, count: Any, distance: Any, distance_grad: Any, weight_grad: Any
+) -> None:
+    """Gradient of the densities from those of the shares, of the ray's depth and of its weight, back to front.
+
+    With T_i the light that arrives, a_i the opacity, w_i = a_i T_i and g_i = dL/dw_i: T_{i+1} = T_i (1 - a_i), so
+    dL/da_i = T_i (g_i - B_i) where B_i = a_{i+1} g_{i+1} + (1 - a_{i+1}) B_{i+1} is what the light behind is worth.
+    """
     behind, last = _ZERO, _ZERO
     for i in range(count - 2, -1, -1):
         near, far = samples.depth[i], samples.depth[i + 1]
-        pulled = _HALF * (scratch.share_pull[i] + scratch.share_pull[i + 1]) + pull_weight
-        pulled += pull_distance * (_HALF * (near + far) - distance)
+        # g_i: an interval's weight goes in halves to its two samples, to the ray's weight and to its mean depth.
+        interval_grad = _HALF * (scratch.share_grad[i] + scratch.share_grad[i + 1]) + weight_grad
+        interval_grad += distance_grad * (_HALF * (near + far) - distance)
         passed = _ONE - samples.weight[i]
-        thickness_pull = scratch.light[i] * (pulled - behind) * passed
-        behind = pulled * samples.weight[i] + (passed + np.float32(1e-10)) * behind
+        # a = 1 - exp(-thickness), so d a / d thickness = 1 - a.
+        thickness_grad = scratch.light[i] * (interval_grad - behind) * passed
+        behind = interval_grad * samples.weight[i] + (passed + np.float32(1e-10)) * behind
+        # The derivative of softplus: the logistic function of the mean raw density.
         e = _decay(abs(samples.thickness[i]))
         rise = (_ONE if samples.thickness[i] >= _ZERO else e) / (_ONE + e)
-        slope = _HALF * thickness_pull * (far - near) * rise
-        scratch.density_pull[i + 1] = last + slope
+        slope = _HALF * thickness_grad * (far - near) * rise
+        scratch.density_grad[i + 1] = last + slope
         last = slope
-    scratch.density_pull[0] = last
+    scratch.density_grad[0] = last
 
 
 @_inner(fastmath=_FAST)
-def _pull_units(
-    hidden: Any, slot: Any, share: Any, pull: Any, density_pull: Any, weight: Any, sums: Any
+def _units_backward(
+    hidden: Any, slot: Any, share: Any, grad: Any, density_grad: Any, weight: Any, sums: Any
 ) -> None:  # fmt: skip
-    """Hidden units of a slot to the gradient before their activation, in place; its sums over samples."""
+    """Turn hidden units of a slot into the gradient before their activation, in place; add to the sums."""
     for i in range(weight.shape[0]):
         unit = hidden[slot, i]
-        sums.density_weight[i] += density_pull * unit
-        # The slope of softplus in terms of its value: 1 - exp(-softplus(x)).
-        before = (share * pull[i] + density_pull * weight[i]) * (_ONE - _decay(unit))
+        sums.density_weight[i] += density_grad * unit
+        # The derivative of softplus in terms of its value: 1 - exp(-softplus(x)).
+        before = (share * grad[i] + density_grad * weight[i]) * (_ONE - _decay(unit))
         sums.bias[i] += before
         hidden[slot, i] = before
-    sums.density_bias[0] += density_pull
+    sums.density_bias[0] += density_grad
 
 
 @_inner()
-def _pull_weight(hidden: Any, features: Any, used: Any, weight: Any) -> None:
+def _weight_backward(hidden: Any, features: Any, used: Any, weight: Any) -> None:
     """Add features^T x gradient before the activation; rows behind ``used`` are zero up to a whole group."""
     width, channels = hidden.shape[1], features.shape[1]
     for row in range(0, used, _GROUP):
@@ -238,8 +248,8 @@ def _pull_weight(hidden: Any, features: Any, used: Any, weight: Any) -> None:
 
 
 @_inner()
-def _pull_features(hidden: Any, used: Any, weight: Any, features: Any) -> None:
-    """Gradient before the activation x weight (hidden, channel), to the rows of ``features``."""
+def _features_backward(hidden: Any, used: Any, weight: Any, features: Any) -> None:
+    """Write gradient before the activation x weight (hidden, channel) to the rows of ``features``."""
     channels, width = features.shape[1], hidden.shape[1]
     for row in range(0, used, _GROUP):
         for channel in range(0, channels, WIDTH):
@@ -258,39 +268,39 @@ def _pull_features(hidden: Any, used: Any, weight: Any, features: Any) -> None:
 
 @jit(nogil=True)
 def backward(
-    which: Any, rays: Any, kept: Any, grid: Any, layer: Any, density: Any, weight: Any, pull: Any, sums: Any,
+    which: Any, rays: Any, saved: Any, grid: Any, layer: Any, density: Any, weight: Any, grad: Any, sums: Any,
     sampled: Any,
 ) -> None:  # fmt: skip
-    """Gradients of the decoder, summed over the rays of the given numbers, and of every sample's features.
+    """Compute gradients of the decoder, summed over the rays ``which``, and of every sample's features.
 
     ``weight`` is that of ``layer`` as (hidden, channel). ``sums`` are added to.
     """
-    total, channels = kept.depths.shape[1], layer.weight.shape[1]
+    total, channels = saved.depths.shape[1], layer.weight.shape[1]
     samples, scratch = _new_samples(total, layer.bias.size), _new_scratch(total, channels)
     block = _new_block(channels)
     for ray in which:
         for i in range(total):
-            samples.slot[i], samples.order[i], samples.depth[i] = _UNKNOWN, i, kept.depths[ray, i]
-        for i in range(kept.noise.shape[1]):
-            scratch.noise[i] = kept.noise[ray, i]
-        count, used = _look(rays, ray, samples, scratch, total, np.int64(0), grid, layer, density, block)
+            samples.slot[i], samples.order[i], samples.depth[i] = _UNKNOWN, i, saved.depths[ray, i]
+        for i in range(saved.noise.shape[1]):
+            scratch.noise[i] = saved.noise[ray, i]
+        count, used = _evaluate(rays, ray, samples, scratch, total, np.int64(0), grid, layer, density, block)
         distance, total_weight = _shares(samples, scratch, count)
-        composite = pull.composites[ray]
+        composite = grad.composites[ray]
         for i in range(count):
             slot = samples.slot[i]
-            scratch.share_pull[i] = _dot(samples.hidden[slot], composite) if slot >= 0 else _ZERO
-        pull_distance = pull.depth[ray] / total_weight if total_weight > _ZERO else _ZERO
+            scratch.share_grad[i] = _dot(samples.hidden[slot], composite) if slot >= 0 else _ZERO
+        distance_grad = grad.depth[ray] / total_weight if total_weight > _ZERO else _ZERO
         distance = distance / total_weight if total_weight > _ZERO else _ZERO
-        _pull_march(samples, scratch, count, distance, pull_distance, pull.weight[ray])
+        _march_backward(samples, scratch, count, distance, distance_grad, grad.weight[ray])
         for i in range(count):
             if samples.slot[i] >= 0:
-                _pull_units(
-                    samples.hidden, samples.slot[i], scratch.share[i], composite, scratch.density_pull[i],
+                _units_backward(
+                    samples.hidden, samples.slot[i], scratch.share[i], composite, scratch.density_grad[i],
                     density.weight, sums,
                 )  # fmt: skip
         samples.hidden[used : used + _GROUP] = _ZERO
-        _pull_weight(samples.hidden, scratch.features, used, sums.weight)
-        _pull_features(samples.hidden, used, weight, scratch.features)
+        _weight_backward(samples.hidden, scratch.features, used, sums.weight)
+        _features_backward(samples.hidden, used, weight, scratch.features)
         for i in range(total):
             slot = samples.slot[i] if i < count else _UNKNOWN
             sampled.live[ray, i] = slot >= 0
@@ -301,13 +311,14 @@ def backward(
 
 @_inner()
 def _add(texels: Any, offset: Any, share: Any, row: Any, at: Any, channels: Any) -> None:
+    """Add a row of gradients times a texel's share to the texel."""
     factor = splat(share)
     for channel in range(0, channels, WIDTH):
         store(texels, offset + channel, fma(factor, load(row, at + channel), load(texels, offset + channel)))
 
 
 @jit(nogil=True)
-def scatter(which: Any, rays: Any, kept: Any, grid: Any, sampled: Any, plane: Any, texels: Any) -> None:
+def scatter(which: Any, rays: Any, saved: Any, grid: Any, sampled: Any, plane: Any, texels: Any) -> None:
     """Add the gradient of one plane of one head to ``texels``, flat as those of ``grid``."""
     total, channels = sampled.features.shape[1], sampled.features.shape[2]
     axes, strides, sizes = grid.axes, grid.strides, grid.sizes
@@ -316,7 +327,7 @@ def scatter(which: Any, rays: Any, kept: Any, grid: Any, sampled: Any, plane: An
         for i in range(total):
             if not sampled.live[ray, i]:
                 continue
-            depth = kept.depths[ray, i]
+            depth = saved.depths[ray, i]
             x = (rays.origins[ray, u] + depth * rays.directions[ray, u]) * grid.scale
             y = (rays.origins[ray, v] + depth * rays.directions[ray, v]) * grid.scale
             z = (rays.origins[ray, w] + depth * rays.directions[ray, w]) * grid.scale
@@ -341,7 +352,7 @@ def scatter(which: Any, rays: Any, kept: Any, grid: Any, sampled: Any, plane: An
 
 @_inner(fastmath=_FAST, forceinline=True)
 def _slopes(coordinate: Any, size: Any) -> Any:
-    """Derivatives of both of ``_neighbors``' weights by the coordinate, zero for those outside."""
+    """Derivatives of both of ``_neighbors``' weights with respect to the coordinate, zero for those outside."""
     position = ((coordinate + _ONE) * np.float32(size) - _ONE) * _HALF
     first = int(np.floor(min(max(position, np.float32(-2.0)), np.float32(size + 1))))
     slope = np.float32(size) * _HALF
@@ -349,8 +360,8 @@ def _slopes(coordinate: Any, size: Any) -> Any:
 
 
 @_inner(forceinline=True)
-def _pull_point(u: Any, v: Any, w: Any, plane: Any, grid: Any, features: Any, at: Any) -> Any:
-    """Gradient by one plane's coordinates of a point: three vectors whose lanes are to be summed."""
+def _point_backward(u: Any, v: Any, w: Any, plane: Any, grid: Any, features: Any, at: Any) -> Any:
+    """Gradient with respect to one plane's coordinates of a point: three vectors whose lanes are to be summed."""
     strides, sizes, texels = grid.strides, grid.sizes, grid.texels
     x0, x1, left, right = _neighbors(u, sizes[2])
     y0, y1, lower, upper = _neighbors(v, sizes[1])
@@ -364,7 +375,7 @@ def _pull_point(u: Any, v: Any, w: Any, plane: Any, grid: Any, features: Any, at
     y0, y1, z0, z1 = y0 * strides[2], y1 * strides[2], z0 * strides[1], z1 * strides[1]
     along_x, along_y, along_z = splat(_ZERO), splat(_ZERO), splat(_ZERO)
     for channel in range(0, features.shape[2], WIDTH):
-        pull = load(features, at + channel)
+        grad = load(features, at + channel)
         # Along x first: the four edges of the cell, and what changes along them.
         a0, a1 = load(texels, x0 + y0 + z0 + channel), load(texels, x1 + y0 + z0 + channel)
         b0, b1 = load(texels, x0 + y1 + z0 + channel), load(texels, x1 + y1 + z0 + channel)
@@ -373,21 +384,22 @@ def _pull_point(u: Any, v: Any, w: Any, plane: Any, grid: Any, features: Any, at
         a, b = fma(splat(left), a0, splat(right) * a1), fma(splat(left), b0, splat(right) * b1)
         c, d = fma(splat(left), c0, splat(right) * c1), fma(splat(left), d0, splat(right) * d1)
         low, high = fma(splat(lower), a, splat(upper) * b), fma(splat(lower), c, splat(upper) * d)
-        along_z = fma(pull, fma(splat(front_slope), low, splat(back_slope) * high), along_z)
+        along_z = fma(grad, fma(splat(front_slope), low, splat(back_slope) * high), along_z)
         low = fma(splat(lower_slope), a, splat(upper_slope) * b)
         high = fma(splat(lower_slope), c, splat(upper_slope) * d)
-        along_y = fma(pull, fma(splat(front), low, splat(back) * high), along_y)
+        along_y = fma(grad, fma(splat(front), low, splat(back) * high), along_y)
         x, y = fma(splat(left_slope), a0, splat(right_slope) * a1), fma(splat(left_slope), b0, splat(right_slope) * b1)
         low = fma(splat(lower), x, splat(upper) * y)
         x, y = fma(splat(left_slope), c0, splat(right_slope) * c1), fma(splat(left_slope), d0, splat(right_slope) * d1)
         high = fma(splat(lower), x, splat(upper) * y)
-        along_x = fma(pull, fma(splat(front), low, splat(back) * high), along_x)
+        along_x = fma(grad, fma(splat(front), low, splat(back) * high), along_x)
     return along_x, along_y, along_z
 
 
 @_inner()
-def _pull_ray(rays: Any, ray: Any, kept: Any, grid: Any, sampled: Any, plane: Any, sums: Any) -> None:
+def _ray_backward(rays: Any, ray: Any, saved: Any, grid: Any, sampled: Any, plane: Any, sums: Any) -> None:
     """Lanes of the gradient of a ray by one plane's coordinates: origin in three rows, direction in three."""
+    # A sample is origin + depth x direction: the direction's gradient is depth times the origin's.
     total, channels = sampled.features.shape[1], sampled.features.shape[2]
     u, v, w = grid.axes[3 * plane], grid.axes[3 * plane + 1], grid.axes[3 * plane + 2]
     x, y, z = splat(_ZERO), splat(_ZERO), splat(_ZERO)
@@ -395,8 +407,8 @@ def _pull_ray(rays: Any, ray: Any, kept: Any, grid: Any, sampled: Any, plane: An
     for i in range(total):
         if not sampled.live[ray, i]:
             continue
-        depth = kept.depths[ray, i]
-        along_x, along_y, along_z = _pull_point(
+        depth = saved.depths[ray, i]
+        along_x, along_y, along_z = _point_backward(
             (rays.origins[ray, u] + depth * rays.directions[ray, u]) * grid.scale,
             (rays.origins[ray, v] + depth * rays.directions[ray, v]) * grid.scale,
             (rays.origins[ray, w] + depth * rays.directions[ray, w]) * grid.scale,
@@ -414,13 +426,13 @@ def _pull_ray(rays: Any, ray: Any, kept: Any, grid: Any, sampled: Any, plane: An
 
 
 @jit(nogil=True)
-def pull_rays(which: Any, rays: Any, kept: Any, grid: Any, sampled: Any, origins: Any, directions: Any) -> None:
-    """Gradients of the rays of the given numbers, in world units."""
+def ray_gradients(which: Any, rays: Any, saved: Any, grid: Any, sampled: Any, origins: Any, directions: Any) -> None:
+    """Write gradients of the rays ``which`` to ``origins`` and ``directions``, per world unit."""
     sums = np.empty((6, WIDTH), np.float32)
     for ray in which:
         origins[ray], directions[ray] = _ZERO, _ZERO
         for plane in range(3):
-            _pull_ray(rays, ray, kept, grid, sampled, plane, sums)
+            _ray_backward(rays, ray, saved, grid, sampled, plane, sums)
             for k in range(3):
                 origins[ray, grid.axes[3 * plane + k]] += sums[k].sum() * grid.scale
                 directions[ray, grid.axes[3 * plane + k]] += sums[3 + k].sum() * grid.scale

@@ -1,7 +1,7 @@
-"""Decode and composite in one differentiable step with a backward written by hand: fewer passes over the hidden units.
+"""Decoder and compositing as one differentiable operation with a backward by hand: fewer passes over hidden units.
 
 The hidden units of all samples are by far the largest array of a training step. Autograd reads and writes it some
-twenty-five times (two consumers, their sum, outer products, saved copies), this does it thirteen times.
+twenty-five times (two consumers, their sum, outer products, saved copies), this operation thirteen times.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,13 @@ from panohead.rendering.density import EMPTY
 
 
 class CompositedHidden(NamedTuple):
-    """Of every ray: hidden units, mean depth (world units, unclamped, NaN without weight), weight in [0, 1]."""
+    """Composited rays.
+
+    Attributes:
+        hidden: weighted sum of the hidden units.
+        depth: weighted mean distance, world units; not clamped, NaN without weight.
+        weight_sum: foreground weight, [0, 1].
+    """
 
     hidden: Float[Tensor, "batch ray hidden"]
     depth: Float[Tensor, "batch ray 1"]
@@ -33,14 +39,14 @@ def composite_hidden(
     empty: Bool[Tensor, "batch ray sample"] | None = None,
     noise: Float[Tensor, "batch ray sample"] | None = None,
 ) -> CompositedHidden:
-    """Hidden units composited along rays from tri-grid features at the rays' samples.
+    """Composite hidden units along rays from tri-grid features at the rays' samples.
 
     Differentiable in features and decoder, twice by the plain formulation; not in ``depths``.
 
     Args:
-        features: at ray x sample points, rays first.
-        depths: sorted along the ray.
-        empty: samples whose density counts as nothing (crop).
+        features: tri-grid features at the points of all samples, rays first.
+        depths: distances, sorted along the ray.
+        empty: samples whose density becomes EMPTY (crop).
         noise: added to raw density.
     """
     layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight[0], decoder.output_bias[0]
@@ -51,11 +57,12 @@ def composite_hidden(
 def _march(
     density: Tensor, depths: Tensor, empty: Tensor | None, noise: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Raw density "batch ray sample" to every sample's share of the ray, mean depth and weight."""
+    """Raw density "batch ray sample" to every sample's weight, mean depth and weight of the ray."""
     density = density if noise is None else density + noise
     density = density if empty is None else density.masked_fill(empty, EMPTY)
-    weights = interval_weights(density, depths)
+    weights = interval_weights(density, depths)  # batch ray interval
     weight_sum = weights.sum(dim=-1, keepdim=True)
+    # half of both intervals that a sample borders, as in compositing.composite: batch ray sample
     shares = (F.pad(weights, (1, 0)) + F.pad(weights, (0, 1))) / 2
     return shares, (shares * depths).sum(dim=-1, keepdim=True) / weight_sum, weight_sum
 
@@ -63,7 +70,7 @@ def _march(
 def _plain(
     features: Tensor, weight: Tensor, bias: Tensor, density_weight: Tensor, density_bias: Tensor, *march: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same by autograd: what a gradient of the gradient is taken of."""
+    """The same by autograd, for gradients of the gradient."""
     depths = march[0]
     hidden = F.softplus(F.linear(features, weight, bias))
     shares, depth, weight_sum = _march((hidden @ density_weight + density_bias).reshape(depths.shape), *march)
@@ -74,14 +81,14 @@ class _CompositeHidden(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
         features, weight, bias, density_weight, density_bias, depths, empty, noise = inputs
-        hidden = F.softplus(F.linear(features, weight, bias))
+        hidden = F.softplus(F.linear(features, weight, bias))  # batch*ray*sample hidden
         density = torch.addmv(density_bias, hidden, density_weight).reshape(depths.shape)
-        # The march itself is small (one number a sample): autograd keeps it.
+        # Compositing itself is small (one number a sample): autograd records it.
         with torch.enable_grad():
             density.requires_grad_()
             ctx.march = (density, *_march(density, depths, empty, noise))
         shares, depth, weight_sum = (x.detach() for x in ctx.march[1:])
-        per_ray = hidden.reshape(-1, depths.shape[-1], hidden.shape[-1])
+        per_ray = hidden.reshape(-1, depths.shape[-1], hidden.shape[-1])  # batch*ray sample hidden
         composited = torch.bmm(shares.reshape(-1, 1, depths.shape[-1]), per_ray)
         ctx.save_for_backward(features, weight, bias, density_weight, density_bias, hidden)
         ctx.given = depths, empty, noise
@@ -92,22 +99,25 @@ class _CompositeHidden(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         *inputs, hidden = ctx.saved_tensors
         if torch.is_grad_enabled():  # a graph of the gradient is wanted
-            return *pull_back(_plain(*inputs, *ctx.given), grads, inputs, ctx.needs_input_grad), None, None, None
+            again = _plain(*inputs, *ctx.given)
+            return *differentiable_gradients(again, grads, inputs, ctx.needs_input_grad), None, None, None
         features, weight, _, density_weight, _ = inputs
         density, shares, depth, weight_sum = ctx.march
         samples = shares.shape[-1]
         per_ray = hidden.reshape(-1, samples, hidden.shape[-1])
+        # gradient of the composited hidden units, batch*ray hidden
         composited = per_ray.new_zeros(per_ray[:, 0].shape) if grads[0] is None else grads[0].flatten(0, 1)
-        pulls = [torch.bmm(per_ray, composited[:, :, None]).reshape(shares.shape), grads[1], grads[2]]
-        pulled = [(x, pull) for x, pull in zip((shares, depth, weight_sum), pulls, strict=True) if pull is not None]
+        out_grads = [torch.bmm(per_ray, composited[:, :, None]).reshape(shares.shape), grads[1], grads[2]]
+        given = [(x, grad) for x, grad in zip((shares, depth, weight_sum), out_grads, strict=True) if grad is not None]
         (grad_density,) = torch.autograd.grad(
-            [x for x, _ in pulled], density, [pull for _, pull in pulled], retain_graph=True
+            [x for x, _ in given], density, [grad for _, grad in given], retain_graph=True
         )
-        # d loss / d hidden = share x gradient of the ray's composite + gradient of the density x its weights.
+        # d loss / d hidden = share x gradient of the ray's composite + gradient of the density x its weights:
+        # batch*ray sample 2 @ batch*ray 2 hidden.
         left = torch.stack([shares.detach().reshape(-1, samples), grad_density.reshape(-1, samples)], dim=-1)
         right = torch.stack([composited, density_weight.expand_as(composited)], dim=1)
         grad_hidden = torch.bmm(left, right).reshape(hidden.shape)
-        # The slope of softplus in terms of its value: 1 - exp(-softplus(x)).
+        # The derivative of softplus in terms of its value: 1 - exp(-softplus(x)).
         grad_before = grad_hidden.mul_(torch.neg(hidden).expm1_().neg_())
         return (
             grad_before @ weight if ctx.needs_input_grad[0] else None,
@@ -121,15 +131,19 @@ class _CompositeHidden(torch.autograd.Function):
         )
 
 
-def pull_back(
+def differentiable_gradients(
     outputs: Sequence[Tensor], grads: Sequence[Tensor | None], inputs: Sequence[Tensor], needed: Sequence[bool]
 ) -> list[Tensor | None]:
-    """Gradients of those inputs that are ``needed``, with a graph of their own; None for the others."""
-    pulled = [(x, pull) for x, pull in zip(outputs, grads, strict=True) if pull is not None]
+    """Return gradients of those inputs that are ``needed``, with a graph of their own; None for the others.
+
+    Args:
+        grads: gradients of the outputs; None for outputs that the loss does not use.
+    """
+    given = [(x, grad) for x, grad in zip(outputs, grads, strict=True) if grad is not None]
     wanted = [x for x, need in zip(inputs, needed, strict=False) if need]
     found = iter(
         torch.autograd.grad(
-            [x for x, _ in pulled], wanted, [pull for _, pull in pulled], create_graph=True, materialize_grads=True
+            [x for x, _ in given], wanted, [grad for _, grad in given], create_graph=True, materialize_grads=True
         )
     )
     return [next(found) if need else None for need in needed[: len(inputs)]]

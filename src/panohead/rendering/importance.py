@@ -1,7 +1,7 @@
-"""Where along rays to look, on a CPU in one pass per ray: evaluate, march and draw depths while it is in the cache.
+"""Placing of the second pass's samples on a CPU: evaluate, march and draw depths while a ray is in the cache.
 
 The reference is a density query at the first pass's samples, :func:`panohead.rendering.compositing.interval_weights`
-and :func:`panohead.rendering.sampling.importance_depths`. Samples behind something opaque are not looked at.
+and :func:`panohead.rendering.sampling.importance_depths`. Samples behind something opaque are not evaluated.
 """
 
 import math
@@ -24,7 +24,7 @@ _MIN_SAMPLES = 4
 
 @torch.no_grad()
 def unsupported(field: TriGridField, coarse_samples: int, *others: Tensor) -> str | None:
-    """Why this module cannot find depths, in a few words; None if it can. ``others``: rays and depths."""
+    """Return why this module cannot place samples, in a few words; None if it can. ``others``: rays and depths."""
     if not fast_paths.allowed():
         return "fast paths are switched off"
     if coarse_samples < _MIN_SAMPLES:
@@ -43,10 +43,10 @@ def place_samples(
     *,
     crop_margin: float,
 ) -> Float32[Tensor, "batch ray fine"]:
-    """Sorted depths of a second pass, drawn at the quantiles ``u`` of what a first pass at ``depths`` finds.
+    """Return sorted depths of a second pass, at the quantiles ``u`` of the weights of a first pass.
 
     Args:
-        depths: at least 4 per ray, not decreasing along it.
+        depths: distances of the first pass, at least 4 per ray, not decreasing along it.
         crop_margin: rim of the box (x and z) that is emptied, world units; 0 for none.
     """
     from panohead.rendering import importance_kernels as kernels
@@ -57,7 +57,7 @@ def place_samples(
     layer, density, _ = _layers(field.decoder)
     crop = np.float32(field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf)
     planes, order = fused_cpu.texel_contiguous(field.planes), _ray_order(count)
-    zero = np.float32(0)  # the limits of the resulting depth, which nobody asks for here
+    zero = np.float32(0)  # limits of the resulting depth, which is not computed here
 
     def work(part: tuple[int, tuple[int, int]]) -> None:
         image, (start, end) = part

@@ -1,4 +1,4 @@
-"""The compiled loop that finds where along rays to look: the first pass of ``fused_cpu_kernels.render`` alone.
+"""The compiled loop of ``panohead.rendering.importance``: the first pass of ``fused_cpu_kernels.render`` alone.
 
 numba's cache on disk watches this file only: after editing what it imports, remove ``__pycache__/*.nb?``.
 """
@@ -9,12 +9,12 @@ import numpy as np
 
 from panohead.ops.cpu.jit import jit
 from panohead.ops.cpu.simd import ROWS
-from panohead.rendering.fused_cpu_kernels import _UNKNOWN, Samples, _look, _new_block, _refine
+from panohead.rendering.fused_cpu_kernels import _UNKNOWN, Samples, _evaluate, _new_block, _refine
 
 
 @jit(nogil=True)
 def place(which: Any, rays: Any, grid: Any, layer: Any, density: Any, found: Any) -> None:
-    """Depths of the second pass of the rays of the given numbers, in order along the ray."""
+    """Write depths of the second pass of the rays ``which``, in order along the ray, to ``found``."""
     coarse, fine = rays.depths.shape[1], rays.u.shape[1]
     total = coarse + fine
     samples = Samples(
@@ -29,7 +29,7 @@ def place(which: Any, rays: Any, grid: Any, layer: Any, density: Any, found: Any
             samples.depth[i] = rays.depths[ray, i]
         for i in range(fine):
             u[i] = rays.u[ray, i]
-        count, _ = _look(rays, ray, samples, coarse, np.int64(0), grid, layer, density, block)
+        count, _ = _evaluate(rays, ray, samples, coarse, np.int64(0), grid, layer, density, block)
         _refine(samples, coarse, count, u)
         for i in range(fine):
             found[ray, i] = samples.depth[coarse + i]

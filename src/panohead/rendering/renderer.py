@@ -1,6 +1,8 @@
-"""Rays through a field to features, depth and foreground weight (paper section 3.1; facts section 3)."""
+"""Rays through a field to features, depth and foreground weight: the plain reference of every fast path.
 
-import math
+Source: EG3D section 4.1 and PanoHead section 3.2 (features and mask); docs/reference.md 3.5 to 3.9.
+"""
+
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from panohead.randomness import RenderRandomness
 from panohead.rendering.compositing import clamp_depth, composite, interval_weights
 from panohead.rendering.density import clean_density
 from panohead.rendering.field import Field
@@ -16,18 +19,18 @@ from panohead.rendering.sampling import importance_depths, ray_box_limits, strat
 
 @dataclass(frozen=True, kw_only=True)
 class RenderConfig:
-    """How rays are sampled.
+    """Sampling of rays.
 
     Attributes:
         depth_samples: stratified samples of the first pass.
-        importance_samples: further samples where the first pass found something; 0 for one pass.
+        importance_samples: further samples where the first pass found weight; 0 for one pass.
         ray_start, ray_end: distances from the camera in world units, or both "auto" for the box's intersections.
         box_warp: side of the box that the tri-grid spans, world units.
         disparity: space the first pass evenly in inverse depth.
-        white_background: add what no density absorbed to the features.
+        white_background: add 1 - weight to the features.
         crop_margin: rim of the box (x and z) that is emptied, world units; 0 for none.
         cull_clouds, binarize_clouds: opacity below which density is removed; see :func:`clean_density`.
-        density_noise: standard deviation of the noise on every density (a regulariser that fades in training).
+        density_noise: standard deviation of the noise on every raw density (a regularizer that fades in training).
         official_missed_rays: see :func:`ray_box_limits`.
     """
 
@@ -45,50 +48,15 @@ class RenderConfig:
     official_missed_rays: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class RayRandomness:
-    """The renderer's random numbers: given, one number for all, or drawn (None) from ``generator``.
-
-    The stratified jitter is always on, in evaluation too, as in the original; give 0.5 for a repeatable picture.
-
-    Attributes:
-        ray_jitter: in [0, 1), "batch ray sample"; depths must not decrease along a ray.
-        importance_u: in [0, 1), "batch*ray fine".
-    """
-
-    ray_jitter: Float[Tensor, "batch ray sample"] | float | None = None
-    importance_u: Float[Tensor, "batch_ray fine"] | float | None = None
-    generator: torch.Generator | None = None
-
-    @classmethod
-    def even(
-        cls, rays: int, samples: int, device: torch.device | str, generator: torch.Generator | None = None
-    ) -> "RayRandomness":
-        """Nothing random: the middle of every stratum, and evenly spaced quantiles for ``samples`` fine ones a ray."""
-        count = max(samples, 1)
-        quantiles = (torch.arange(count, device=device) + 0.5) / count
-        return cls(ray_jitter=0.5, importance_u=quantiles.expand(rays, count), generator=generator)
-
-    def jitter(self, like: Float[Tensor, "batch ray 3"], samples: int) -> Float[Tensor, "batch ray sample"]:
-        """Jitter for the first pass."""
-        return self._get(self.ray_jitter, (*like.shape[:2], samples), like)
-
-    def u(self, like: Float[Tensor, "batch ray 3"], samples: int) -> Float[Tensor, "batch ray sample"]:
-        """Quantiles for the importance samples."""
-        return self._get(self.importance_u, (like.shape[0] * like.shape[1], samples), like).reshape(
-            *like.shape[:2], samples
-        )
-
-    def _get(self, given: Tensor | float | None, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        if given is None:
-            return torch.rand(shape, device=like.device, dtype=like.dtype, generator=self.generator)
-        given = torch.as_tensor(given, device=like.device, dtype=like.dtype)
-        return given.reshape(shape) if given.numel() == math.prod(shape) else given.expand(shape)
-
-
 @dataclass(frozen=True)
 class RayRendering:
-    """The result: features premultiplied by the weight, depth along the ray (world units), weight in [0, 1]."""
+    """Rendered rays.
+
+    Attributes:
+        features: composited features, premultiplied by the weight.
+        depth: mean distance along the ray, world units.
+        weight_sum: foreground weight, [0, 1].
+    """
 
     features: Float[Tensor, "batch ray channel"]
     depth: Float[Tensor, "batch ray 1"]
@@ -101,7 +69,11 @@ def first_depths(
     config: RenderConfig,
     jitter: Float[Tensor, "batch ray sample"],
 ) -> Float[Tensor, "batch ray sample"]:
-    """Depths of the first pass."""
+    """Return the depths of the first pass along rays of unit direction, world units.
+
+    Args:
+        jitter: position of every sample within its stratum, [0, 1).
+    """
     if config.ray_start == "auto" or config.ray_end == "auto":
         start, end = ray_box_limits(
             ray_origins,
@@ -118,26 +90,31 @@ def render_rays(
     ray_origins: Float[Tensor, "batch ray 3"],
     ray_directions: Float[Tensor, "batch ray 3"],
     config: RenderConfig,
-    randomness: RayRandomness | None = None,
+    randomness: RenderRandomness | None = None,
 ) -> RayRendering:
-    """Render rays in plain PyTorch: the reference of every fast path, differentiable.
+    """Render rays in plain PyTorch, differentiable in field and rays.
 
-    Look along every ray at stratified depths, look again where there was weight, sort all samples by depth and
-    composite them.
+    Evaluate the field at stratified depths, again where there was weight (NeRF section 5.2), sort all samples by depth
+    and composite them.
 
     Args:
         field: points to (raw density, features).
+        ray_origins: world units.
         ray_directions: unit length.
+        randomness: jitter, quantiles and density noise; None draws from torch's default generator.
     """
-    randomness = RayRandomness() if randomness is None else randomness
+    randomness = RenderRandomness() if randomness is None else randomness
     evaluate = getattr(field, "evaluate", field)
 
-    def look(depths: Tensor) -> tuple[Tensor, Tensor]:
+    def evaluate_at(depths: Tensor) -> tuple[Tensor, Tensor]:
+        """Density "batch ray sample" and features "batch ray sample channel" after noise and crop."""
+        # batch ray sample 3 -> batch ray*sample 3
         points = (ray_origins[:, :, None] + depths[..., None] * ray_directions[:, :, None]).flatten(1, 2)
         density, features = evaluate(points)
         noise = density_noise(depths, config, randomness)
         if noise is not None:
             density = density + noise.reshape(density.shape)
+        # After the noise, so that cropped samples stay exactly empty.
         density = clean_density(
             density,
             points,
@@ -150,18 +127,21 @@ def render_rays(
 
     jitter = randomness.jitter(ray_origins, config.depth_samples)
     depths = first_depths(ray_origins, ray_directions, config, jitter)
-    density, features = look(depths)
+    density, features = evaluate_at(depths)
     if config.importance_samples > 0:
-        with torch.no_grad():
-            u = randomness.u(ray_origins, config.importance_samples)
+        with torch.no_grad():  # the placing of samples has no gradient
+            u = randomness.quantiles(ray_origins, config.importance_samples)
             fine_depths = importance_depths(depths, interval_weights(density, depths), u)
-        fine_density, fine_features = look(fine_depths)
+        fine_density, fine_features = evaluate_at(fine_depths)
+        # Both passes as one: batch ray coarse+fine, in order of depth.
         depths, order = torch.cat([depths, fine_depths], dim=-1).sort(dim=-1)
         density = torch.cat([density, fine_density], dim=-1).gather(-1, order)
         features = torch.cat([features, fine_features], dim=-2)
         features = features.gather(-2, order[..., None].expand(-1, -1, -1, features.shape[-1]))
 
+    # batch ray sample channel -> batch ray channel
     result = composite(features, density, depths)
+    # Fields with ``evaluate`` composited hidden units; ``finish`` applies the color layer once per ray.
     finish = getattr(field, "finish", None)
     rendered = result.features if finish is None else finish(result.features, result.weight_sum)
     if config.white_background:
@@ -170,15 +150,13 @@ def render_rays(
 
 
 def density_noise(
-    depths: Float[Tensor, "batch ray sample"], config: RenderConfig, randomness: RayRandomness
+    depths: Float[Tensor, "batch ray sample"], config: RenderConfig, randomness: RenderRandomness
 ) -> Float[Tensor, "batch ray sample"] | None:
-    """What is added to the raw densities of samples, None without noise. Every pass draws its own, after its depths."""
+    """Return the noise of the raw densities of samples, None without noise (docs/reference.md 3.6).
+
+    Every pass draws its own, after its depths.
+    """
     if config.density_noise <= 0:
         return None
-    like = depths.reshape(depths.shape[0], -1, 1)
-    return (standard_normal(like, randomness.generator) * config.density_noise).reshape(depths.shape)
-
-
-def standard_normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Normal numbers in the shape of ``like``."""
-    return torch.randn(like.shape, device=like.device, dtype=like.dtype, generator=generator)
+    like = depths.reshape(depths.shape[0], -1, 1)  # the original's shape, batch ray*sample 1
+    return (randomness.normal(None, like) * config.density_noise).reshape(depths.shape)

@@ -1,4 +1,4 @@
-"""The tri-grid: three shallow feature volumes, one along each axis (paper section 3.2; facts section 3).
+"""The tri-grid: three shallow feature volumes, one along each axis (PanoHead section 3.3; docs/reference.md 3.3).
 
 EG3D's tri-plane projects a point on three planes, so a point on the face and its mirror image on the back of the head
 share one feature in the frontal plane. A tri-grid gives each plane a depth of D slices and tells the two apart.
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 PlaneAxes = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
-"""For every plane the world axes (0 = x, 1 = y, 2 = z) along its width, height and slices."""
+"""World axes of every plane, 0 = x, 1 = y, 2 = z: along its width, height and slices."""
 
 PANOHEAD_AXES: PlaneAxes = ((0, 1, 2), (0, 2, 1), (1, 2, 0))
 EG3D_AXES: PlaneAxes = ((0, 1, 2), (0, 2, 1), (2, 0, 1))
@@ -24,14 +24,14 @@ Interpolation = Literal["trilinear", "bilinear"]
 def unflatten_planes(
     channels: Float[Tensor, "batch plane_channel_depth height width"], depth: int
 ) -> Float[Tensor, "batch 3 channel depth height width"]:
-    """The backbone's output as a tri-grid: its channel index is plane, then feature, then slice."""
+    """Return the backbone's output as a tri-grid: its channel index is plane, then feature, then slice."""
     return channels.unflatten(1, (3, -1, depth))
 
 
 def texel_order(
     channels: int, depth: int, *, device: torch.device | None = None
 ) -> Int[Tensor, " plane_depth_channel"]:
-    """The numbers of the backbone's output channels, ordered by plane, then slice, then feature."""
+    """Return the numbers of the backbone's output channels, ordered by plane, then slice, then feature."""
     numbers = torch.arange(3 * channels * depth, device=device)
     return numbers.reshape(3, channels, depth).transpose(1, 2).flatten()
 
@@ -39,12 +39,12 @@ def texel_order(
 def unflatten_texels(
     channels: Float[Tensor, "batch plane_depth_channel height width"], depth: int
 ) -> Float[Tensor, "batch 3 channel depth height width"]:
-    """As :func:`unflatten_planes`, of channels in the order of :func:`texel_order`."""
+    """Return the tri-grid as :func:`unflatten_planes` does, from channels in the order of :func:`texel_order`."""
     return channels.unflatten(1, (3, depth, -1)).transpose(2, 3)
 
 
 def project_points(points: Float[Tensor, "batch point 3"], axes: PlaneAxes) -> Float[Tensor, "batch 3 point 3"]:
-    """Every plane's view of the points: coordinates along its width, height and slices (world units)."""
+    """Return the points' coordinates along every plane's width, height and slices (world units)."""
     return torch.stack([points[..., list(plane)] for plane in axes], dim=1)
 
 
@@ -56,15 +56,18 @@ def sample_planes(
     axes: PlaneAxes = PANOHEAD_AXES,
     interpolation: Interpolation = "trilinear",
 ) -> Float[Tensor, "batch 3 point channel"]:
-    """Features of every plane at the points; zero outside the box.
+    """Look up the features of every plane at the points; zero outside the box.
+
+    Matches the official code: zeros also lie around a *single* slice, so a tri-grid of depth 1 is not a tri-plane; its
+    features fade as 1 - |t| / 2 with the slice coordinate t in [-1, 1].
 
     Args:
         points: world units; the box spans +-box_warp / 2 on every axis.
-
-    Zeros are also what lies around a *single* slice, so a tri-grid of depth 1 is not a tri-plane: its features fade as
-    1 - |t| / 2 with the slice coordinate t. That is the original's behaviour and is kept.
+        axes: world axes of every plane.
+        interpolation: "bilinear" ignores the slice coordinate (one slice).
     """
     batch, _, channels, depth, height, width = planes.shape
+    # batch*3 point 3, in grid_sample's units: -1 and 1 are the sides of the box.
     grid = (project_points(points, axes) * (2 / box_warp)).flatten(0, 1)
     volumes = planes.reshape(batch * 3, channels, depth, height, width)
     if interpolation == "bilinear":
@@ -75,6 +78,7 @@ def sample_planes(
         sampled = F.grid_sample(
             volumes, grid[:, :, None, None], mode="bilinear", padding_mode="zeros", align_corners=False
         )
+    # batch*3 channel (1) 1 point -> batch 3 point channel
     return sampled.reshape(batch, 3, channels, -1).transpose(2, 3)
 
 
@@ -86,5 +90,5 @@ def sample_trigrid(
     axes: PlaneAxes = PANOHEAD_AXES,
     interpolation: Interpolation = "trilinear",
 ) -> Float[Tensor, "batch point channel"]:
-    """Features at the points: the mean over the three planes."""
+    """Return the features at the points: the mean over the three planes. Arguments as of :func:`sample_planes`."""
     return sample_planes(planes, points, box_warp=box_warp, axes=axes, interpolation=interpolation).mean(dim=1)

@@ -1,7 +1,7 @@
-"""Differentiable tri-grid sampling on a CPU, for training: half of a step's time is ``grid_sample`` otherwise.
+"""Differentiable tri-grid sampling on a CPU, for training: ``grid_sample`` takes half of a step's time otherwise.
 
 The compiled kernels keep the channels of a texel together, so that a corner is one short run of memory. The reference
-is :func:`panohead.rendering.trigrid.sample_trigrid`; ask :func:`unsupported` before coming here.
+is :func:`panohead.rendering.trigrid.sample_trigrid`; callers ask :func:`unsupported` first.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def unsupported(
     points: Float[Tensor, "batch point 3"],
     interpolation: Interpolation = "trilinear",
 ) -> str | None:
-    """Why the compiled sampler is not used, in a few words; None if it can be."""
+    """Return why the compiled sampler is not used, in a few words; None if it is."""
     if not fast_paths.allowed():
         return "fast paths are switched off"
     if not available():
@@ -50,7 +50,14 @@ def sample_trigrid_cpu(
     box_warp: float,
     axes: PlaneAxes = PANOHEAD_AXES,
 ) -> Float[Tensor, "batch point channel"]:
-    """As :func:`sample_trigrid`, trilinear; differentiable in planes and points (twice by the plain sampler)."""
+    """Return trilinear features at the points as :func:`sample_trigrid` does.
+
+    Differentiable in planes and points, twice by the plain sampler.
+
+    Args:
+        points: world units.
+        box_warp: side of the box, world units.
+    """
     return _SampleTrigrid.apply(planes, points, np.array(axes, np.int64), np.float32(2 / box_warp))
 
 
@@ -59,7 +66,7 @@ class _SampleTrigrid(torch.autograd.Function):
     def forward(ctx: Any, planes: Tensor, points: Tensor, axes: Any, scale: Any) -> Tensor:
         from panohead.rendering import trigrid_kernels as kernels
 
-        texels = planes.detach().permute(0, 1, 3, 4, 5, 2).contiguous()
+        texels = planes.detach().permute(0, 1, 3, 4, 5, 2).contiguous()  # batch 3 depth height width channel
         given, points = points, points.detach().contiguous()
         out = torch.empty(*points.shape[:2], planes.shape[2])
 
@@ -98,7 +105,7 @@ class _SampleTrigrid(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_points = torch.empty_like(points)
 
-            def move(part: tuple[int, int, int]) -> None:
+            def fill(part: tuple[int, int, int]) -> None:
                 image, first, last = part
                 kernels.point_gradient(
                     grad_out[image, first:last].numpy(),
@@ -109,11 +116,13 @@ class _SampleTrigrid(torch.autograd.Function):
                     grad_points[image, first:last].numpy(),
                 )
 
-            run(move, _parts(points))
+            run(fill, _parts(points))
+        # batch 3 channel depth height width, batch point 3
         return grad_planes, grad_points, None, None
 
 
 def _plain_gradients(planes: Tensor, points: Tensor, grad_out: Tensor, ctx: Any) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of planes and points by the plain sampler, with a graph of their own."""
     first, second, third = (tuple(int(axis) for axis in plane) for plane in ctx.axes)
     axes: Any = (first, second, third)
     out = sample_trigrid(planes, points, box_warp=2 / float(ctx.scale), axes=axes)
@@ -123,5 +132,6 @@ def _plain_gradients(planes: Tensor, points: Tensor, grad_out: Tensor, ctx: Any)
 
 
 def _parts(points: Tensor) -> list[tuple[int, int, int]]:
+    """Tasks: (head, first point, last point + 1)."""
     pieces = max(1, points.shape[1] // _MIN_POINTS)
     return [(image, *part) for image in range(len(points)) for part in cut(points.shape[1], min(pieces, 16))]

@@ -1,4 +1,4 @@
-"""The tri-grid's look-up and its gradients, texel by texel (see :mod:`panohead.rendering.trigrid_cpu`).
+"""The compiled loops of :mod:`panohead.rendering.trigrid_cpu`: tri-grid sampling and its gradients, texel by texel.
 
 ``planes`` are (3, depth, height, width, channel), ``points`` (point, 3), ``axes`` (3, 3). The kernels work on a range,
 hold no lock and share nothing but what each of them alone writes.
@@ -14,7 +14,10 @@ from panohead.ops.cpu.jit import jit
 
 @jit(inline="always")
 def _cell(coordinate: Any, size: int) -> Any:
-    """Index of the texel below a coordinate in [-1, 1] and the way to the next one, in texels."""
+    """Index of the texel below a coordinate in [-1, 1] and the distance from it, in texels.
+
+    Pixel edges, not centers, lie at +-1 (``align_corners=False``): position = ((coordinate + 1) size - 1) / 2.
+    """
     position = ((coordinate + np.float32(1)) * size - np.float32(1)) * np.float32(0.5)
     below = math.floor(position)
     return int(below), np.float32(position - below)
@@ -22,7 +25,7 @@ def _cell(coordinate: Any, size: int) -> Any:
 
 @jit(nogil=True, fastmath=True)
 def gather(planes: Any, points: Any, axes: Any, scale: Any, out: Any) -> None:
-    """Mean over the planes of the trilinear features at the points."""
+    """Write the mean over the planes of the trilinear features at the points to ``out`` (point, channel)."""
     _, depth, height, width, channels = planes.shape
     total = np.zeros(channels, np.float32)
     third = np.float32(1 / 3)
@@ -32,7 +35,7 @@ def gather(planes: Any, points: Any, axes: Any, scale: Any, out: Any) -> None:
             x0, fx = _cell(points[n, axes[k, 0]] * scale, width)
             y0, fy = _cell(points[n, axes[k, 1]] * scale, height)
             z0, fz = _cell(points[n, axes[k, 2]] * scale, depth)
-            for corner in range(8):
+            for corner in range(8):  # bits: x, y, z
                 dx, dy, dz = corner & 1, (corner >> 1) & 1, corner >> 2
                 x, y, z = x0 + dx, y0 + dy, z0 + dz
                 if 0 <= x < width and 0 <= y < height and 0 <= z < depth:
@@ -46,7 +49,7 @@ def gather(planes: Any, points: Any, axes: Any, scale: Any, out: Any) -> None:
 
 @jit(nogil=True, fastmath=True)
 def scatter(grad_out: Any, points: Any, axes: Any, scale: Any, k: int, grad_plane: Any) -> None:
-    """Gradient of one plane: (depth, height, width, channel), added to."""
+    """Add the gradient of plane ``k`` to ``grad_plane`` (depth, height, width, channel)."""
     depth, height, width, channels = grad_plane.shape
     third = np.float32(1 / 3)
     for n in range(points.shape[0]):
@@ -65,7 +68,7 @@ def scatter(grad_out: Any, points: Any, axes: Any, scale: Any, k: int, grad_plan
 
 @jit(nogil=True, fastmath=True)
 def point_gradient(grad_out: Any, planes: Any, points: Any, axes: Any, scale: Any, grad_points: Any) -> None:
-    """Gradient with respect to the points, (point, 3); zeros outside count as texels of value zero."""
+    """Write the gradient of the points to ``grad_points`` (point, 3); outside lie texels of value zero."""
     _, depth, height, width, channels = planes.shape
     for n in range(points.shape[0]):
         grad_points[n, :] = 0

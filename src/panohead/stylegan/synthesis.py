@@ -1,4 +1,4 @@
-"""Synthesis blocks and the network that stacks them from 4x4 upward (facts section 2)."""
+"""Synthesis blocks and the network that stacks them from 4x4 upward (docs/reference.md 2.10)."""
 
 import math
 from collections.abc import Iterator
@@ -15,8 +15,9 @@ from panohead.ops.cpu import linear_maps
 from panohead.ops.cpu.upsample import add_upsampled
 from panohead.ops.inference_conv import is_default_filter
 from panohead.ops.resample import fir_filter, upsample2d
+from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import Convolution, HalfType, computing_dtype
-from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer, ToRGB
+from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB
 
 Architecture = Literal["orig", "skip", "resnet"]
 Fused = bool | Literal["inference_only"]
@@ -24,12 +25,15 @@ Fused = bool | Literal["inference_only"]
 
 @dataclass(frozen=True, kw_only=True)
 class BlockConfig:
-    """What all blocks of a synthesis network share.
+    """Settings shared by all blocks of a synthesis network.
 
     Attributes:
+        architecture: sum of the blocks' images ("skip"), residual paths ("resnet"), or neither ("orig").
+        activation: activation of the convolutions.
+        use_noise: add noise maps.
         conv_clamp: limit of the absolute value after every layer, or None.
-        fused_modconv: the formulation of modulated convolutions; "inference_only" fuses in eval mode.
-        half_dtype: of blocks in half precision; the original knows float16 only.
+        fused_modconv: formulation of modulated convolutions; "inference_only" fuses in eval mode.
+        half_dtype: type of blocks in half precision; the original knows float16 only.
     """
 
     architecture: Architecture = "skip"
@@ -41,10 +45,11 @@ class BlockConfig:
 
 
 class SynthesisBlock(nn.Module):
-    """Two modulated convolutions at one resolution and their share of the output image.
+    """Two modulated convolutions at one resolution and their contribution to the output image.
 
     Args:
         in_channels: 0 makes this the first block, which starts from a learned constant and has one convolution.
+        is_last: make an image in every architecture.
         upsample: double the resolution of features and image; False is the no-up block of super-resolution.
         use_fp16: compute in half precision on CUDA devices.
     """
@@ -97,51 +102,62 @@ class SynthesisBlock(nn.Module):
         image: Float[Tensor, "batch image_channels in_height in_width"] | None,
         ws: Float[Tensor, "batch row w_dim"],
         *,
-        noise: PixelNoise,
+        randomness: RenderRandomness | None = None,
         order: Int[Tensor, " image_channels"] | None = None,
     ) -> tuple[
         Float[Tensor, "batch out_channels height width"], Float[Tensor, "batch image_channels height width"] | None
     ]:
-        """Features and image of the previous block (None for the first) to those of this one; never in place.
+        """Compute this block's features and image from those of the previous block (None for the first).
 
-        ``order`` is that of the image's channels, both of the previous image and of the result.
+        Args:
+            ws: one row for each convolution, then one for ToRGB.
+            randomness: noise maps of the layers; None takes the stored ones.
+            order: numbers of the image's channels in the wanted order, that of ``image`` too; None for their own.
+
+        Returns:
+            Features, and the sum of the images so far (None where no block made one). Nothing is changed in place.
         """
         rows: Iterator[Tensor] = iter(ws.unbind(dim=1))
         fused = (not self.training) if self.config.fused_modconv == "inference_only" else self.config.fused_modconv
         dtype = computing_dtype(self.use_fp16, self.config.half_dtype, ws.device)
 
         if self.conv0 is None:
-            x = self.const.to(dtype)[None].repeat(ws.shape[0], 1, 1, 1)
-            x = self.conv1(x, next(rows), noise=noise, fused=fused)
+            x = self.const.to(dtype)[None].repeat(ws.shape[0], 1, 1, 1)  # batch out_channels 4 4
+            x = self.conv1(x, next(rows), randomness=randomness, fused=fused)
         elif self.skip is not None:
             assert x is not None
-            x = x.to(dtype)
+            x = x.to(dtype)  # batch in_channels in_height in_width
             shortcut = self.skip(x, gain=math.sqrt(0.5))
-            x = self.conv0(x, next(rows), noise=noise, fused=fused)
-            x = shortcut + self.conv1(x, next(rows), noise=noise, fused=fused, gain=math.sqrt(0.5))
+            x = self.conv0(x, next(rows), randomness=randomness, fused=fused)
+            # sqrt 0.5 on both paths: the sum of two unit variances is one again.
+            x = shortcut + self.conv1(x, next(rows), randomness=randomness, fused=fused, gain=math.sqrt(0.5))
         else:
             assert x is not None
-            x = self.conv0(x.to(dtype), next(rows), noise=noise, fused=fused)
-            x = self.conv1(x, next(rows), noise=noise, fused=fused)
+            # conv0 doubles the resolution where this block does: batch out_channels height width from here on.
+            x = self.conv0(x.to(dtype), next(rows), randomness=randomness, fused=fused)
+            x = self.conv1(x, next(rows), randomness=randomness, fused=fused)
 
         assert x is not None
         if self.torgb is not None:
-            mine = self.torgb(x, next(rows), fused=fused, order=order).float()
-            return x, mine if image is None else self._enlarge_and_add(image, mine)
+            # batch image_channels height width
+            contribution = self.torgb(x, next(rows), fused=fused, order=order).float()
+            return x, contribution if image is None else self._enlarge_and_add(image, contribution)
         return x, image if image is None or not self.upsample else upsample2d(image, self.resample_filter)
 
     def _enlarge_and_add(
         self,
         image: Float[Tensor, "batch image_channels in_height in_width"],
-        mine: Float[Tensor, "batch image_channels height width"],
+        contribution: Float[Tensor, "batch image_channels height width"],
     ) -> Float[Tensor, "batch image_channels height width"]:
+        """Sum of the previous image, enlarged to this resolution, and this block's contribution."""
         if not self.upsample:
-            return image + mine
+            return image + contribution
+        # Three equal ways to enlarge by 2 and add: compiled in place, compiled with gradients, plain.
         if fast_paths.allowed() and not torch.is_grad_enabled() and is_default_filter(self.resample_filter):
-            return add_upsampled(image, mine)
+            return add_upsampled(image, contribution)
         if torch.is_grad_enabled() and linear_maps.resampling_unsupported(image, self.resample_filter) is None:
-            return linear_maps.add_enlarged(image, mine)
-        return upsample2d(image, self.resample_filter) + mine
+            return linear_maps.add_enlarged(image, contribution)
+        return upsample2d(image, self.resample_filter) + contribution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +165,11 @@ class SynthesisConfig:
     """Size of a synthesis network.
 
     Attributes:
-        resolution: of the output, a power of two.
-        channel_base: a block at resolution r has min(channel_base // r, channel_max) channels.
-        num_fp16_resolutions: how many of the highest resolutions run in half precision on CUDA.
+        resolution: pixels per side of the output, a power of two.
+        image_channels: channels of the output.
+        channel_base, channel_max: a block at resolution r has min(channel_base // r, channel_max) channels.
+        num_fp16_resolutions: number of highest resolutions in half precision on CUDA.
+        block: settings of the blocks.
     """
 
     resolution: int
@@ -163,11 +181,12 @@ class SynthesisConfig:
 
 
 class SynthesisNetwork(nn.Module):
-    """StyleGAN2's generator trunk: ws to an image (or to the tri-grid, or to background features)."""
+    """StyleGAN2's synthesis network: ws to an image (or to the tri-grid, or to background features)."""
 
     def __init__(self, config: SynthesisConfig, *, w_dim: int) -> None:
         super().__init__()
         self.config = config
+        # 4, 8, ..., resolution; num_ws = 2 log2(resolution) - 2: two convolutions a block, one in the first, one ToRGB.
         log2 = config.resolution.bit_length() - 1
         resolutions = [2**i for i in range(2, log2 + 1)]
         fp16_from = max(2 ** (log2 + 1 - config.num_fp16_resolutions), 8)
@@ -189,25 +208,29 @@ class SynthesisNetwork(nn.Module):
         self.num_ws += block.num_torgb
 
     def _channels(self, resolution: int) -> int:
+        """Width of the block at a resolution."""
         return min(self.config.channel_base // resolution, self.config.channel_max)
 
     def forward(
         self,
         ws: Float[Tensor, "batch num_ws w_dim"],
         *,
-        noise: PixelNoise,
+        randomness: RenderRandomness | None = None,
         order: Int[Tensor, " image_channels"] | None = None,
     ) -> Float[Tensor, "batch image_channels height width"]:
-        """Every block reads its own rows of ws; its last row (for ToRGB) is also the next block's first.
+        """Return the image.
 
-        ``order`` are the numbers of the image's channels in the order in which they are wanted; None for theirs.
+        Args:
+            randomness: noise maps of the layers; None takes the stored ones.
+            order: numbers of the image's channels in the wanted order; None for their own.
         """
-        ws = ws.float()
+        ws = ws.float()  # batch num_ws w_dim
         x = image = None
         row = 0
         for block in self.blocks.values():
             assert isinstance(block, SynthesisBlock)
-            x, image = block(x, image, ws[:, row : row + block.num_conv + block.num_torgb], noise=noise, order=order)
-            row += block.num_conv
+            rows = ws[:, row : row + block.num_conv + block.num_torgb]
+            x, image = block(x, image, rows, randomness=randomness, order=order)
+            row += block.num_conv  # the row of this block's ToRGB is also that of the next block's first convolution
         assert image is not None
         return image

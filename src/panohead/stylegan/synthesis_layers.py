@@ -1,8 +1,6 @@
-"""One modulated convolution with noise, and the layer that turns features into an image (facts section 2)."""
+"""Modulated convolution with noise, and the layer from features to an image (docs/reference.md 2.7 and 2.8)."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -14,21 +12,20 @@ from panohead.ops.cpu.activation_pass import Epilogue
 from panohead.ops.inference_conv import PackedWeights, is_default_filter, modulated_layer, pointwise
 from panohead.ops.modulated_conv import demodulation_factors, modulated_conv2d
 from panohead.ops.resample import conv2d_resample, fir_filter
+from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import FullyConnected
 
-NoiseMode = Literal["random", "const", "none"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PixelNoise:
-    """How the layers draw their noise maps: fresh per sample, the stored map, or none; and from which generator."""
-
-    mode: NoiseMode = "const"
-    generator: torch.Generator | None = None
+_STORED_NOISE = RenderRandomness(noise_mode="const")
 
 
 class SynthesisLayer(nn.Module):
-    """Modulated 3x3 convolution, noise, bias, leaky relu; optionally doubling the resolution first."""
+    """Modulated 3x3 convolution, noise, bias, leaky ReLU; optionally doubling the resolution first.
+
+    Args:
+        resolution: pixels per side of the output.
+        up: 2 doubles the resolution.
+        conv_clamp: limit of the absolute value of the output, or None.
+    """
 
     resample_filter: Tensor
     noise_const: Tensor
@@ -50,7 +47,8 @@ class SynthesisLayer(nn.Module):
         self.resolution, self.up, self.use_noise = resolution, up, use_noise
         self.activation: Activation = activation
         self.conv_clamp = conv_clamp
-        self.affine = FullyConnected(w_dim, in_channels, bias_init=1)
+        self.affine = FullyConnected(w_dim, in_channels, bias_init=1)  # the style starts at 1: no modulation
+        # No equalized gain: demodulation cancels any scale of the weight.
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         if use_noise:
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
@@ -65,14 +63,26 @@ class SynthesisLayer(nn.Module):
         x: Float[Tensor, "batch in_channels height width"],
         w: Float[Tensor, "batch w_dim"],
         *,
-        noise: PixelNoise,
+        randomness: RenderRandomness | None = None,
         gain: float = 1.0,
         fused: bool = True,
     ) -> Float[Tensor, "batch out_channels out_height out_width"]:
-        """``gain`` scales the output and the clamp alike; ``fused`` as in :func:`modulated_conv2d`."""
-        styles, noise_map = self.affine(w), self._noise_map(x, noise)
+        """Return the activated features.
+
+        Args:
+            w: this layer's row of ws.
+            randomness: the noise map; None takes the stored one.
+            gain: factor of the output and of the clamp.
+            fused: formulation of the convolution, see :func:`panohead.ops.modulated_conv.modulated_conv2d`.
+
+        Raises:
+            ValueError: for an unknown noise mode.
+        """
+        styles = self.affine(w)  # batch in_channels
+        noise_map = self._noise_map(x, _STORED_NOISE if randomness is None else randomness)
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
         gain = default_gain(self.activation) * gain
+        # Inference: the shared weight transformed once (Winograd), style on the input, demodulation on the output.
         if fused or not torch.is_grad_enabled():  # equal up to rounding where no gradient is wanted
             fast = modulated_layer(
                 x,
@@ -95,6 +105,7 @@ class SynthesisLayer(nn.Module):
                 return with_gradient
             # Per-sample weights would make the style's gradient a weight gradient.
             fused = fused and (self.weight.requires_grad or not fast_paths.allowed() or x.device.type != "cpu")
+        # Plain PyTorch: batch out_channels out_height out_width
         x = modulated_conv2d(
             x,
             self.weight,
@@ -117,7 +128,7 @@ class SynthesisLayer(nn.Module):
     def _compiled(
         self, x: Tensor, styles: Tensor, noise_map: Tensor | None, gain: float, clamp: float | None
     ) -> Tensor | None:
-        """The layer with gradients by the compiled kernels; None where they cannot."""
+        """The layer with gradients by the compiled kernels; None where they do not serve."""
         if self.activation not in ("linear", "lrelu") or gradient_conv.unsupported(x, self.weight) is not None:
             return None
         if self.up == 2 and not is_default_filter(self.resample_filter):
@@ -126,6 +137,7 @@ class SynthesisLayer(nn.Module):
         def plain(
             x: Tensor, weight: Tensor, styles: Tensor, demodulation: Tensor, noise_map: Tensor | None, bias: Tensor
         ) -> Tensor:
+            """The same layer by differentiable PyTorch, for gradients of gradients."""
             x = conv2d_resample(
                 x * styles[:, :, None, None],
                 weight,
@@ -138,6 +150,7 @@ class SynthesisLayer(nn.Module):
             x = x if noise_map is None else x + noise_map
             return bias_act(x, bias, activation=self.activation, gain=gain, clamp=clamp)
 
+        # linear is leaky ReLU of slope 1; no clamp is a clamp at infinity
         ending = Epilogue(0.2 if self.activation == "lrelu" else 1.0, gain, math.inf if clamp is None else clamp)
         demodulation = demodulation_factors(self.weight, styles)
         settings = gradient_conv.LayerSettings(self.up, ending, plain)
@@ -145,15 +158,18 @@ class SynthesisLayer(nn.Module):
             x, self.weight, styles, demodulation, noise_map, self.bias, settings, self._gradient_weights
         )
 
-    def _noise_map(self, x: Tensor, noise: PixelNoise) -> Tensor | None:
-        if not self.use_noise or noise.mode == "none":
+    def _noise_map(self, x: Tensor, randomness: RenderRandomness) -> Tensor | None:
+        """The noise of all channels, "height width" or "batch 1 height width", times its learned strength."""
+        mode = randomness.noise_mode
+        if not self.use_noise or mode == "none":
             return None
-        if noise.mode == "const":
+        if mode == "const":
             return self.noise_const * self.noise_strength
-        if noise.mode != "random":
-            raise ValueError(f"noise_mode is {noise.mode!r}; it can be 'random', 'const' or 'none'")
+        if mode != "random":
+            raise ValueError(f"noise_mode is {mode!r}; it can be 'random', 'const' or 'none'")
+        # Drawn even while the strength is 0: as in the original, a layer's numbers do not depend on its weights.
         shape = (x.shape[0], 1, self.resolution, self.resolution)
-        return torch.randn(shape, device=x.device, generator=noise.generator) * self.noise_strength
+        return torch.randn(shape, device=x.device, generator=randomness.generator) * self.noise_strength
 
 
 class ToRGB(nn.Module):
@@ -165,7 +181,7 @@ class ToRGB(nn.Module):
         self.affine = FullyConnected(w_dim, in_channels, bias_init=1)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.weight_gain = 1 / math.sqrt(in_channels)
+        self.weight_gain = 1 / math.sqrt(in_channels)  # equalized learning rate, applied to the style
 
     def forward(
         self,
@@ -175,14 +191,21 @@ class ToRGB(nn.Module):
         fused: bool = True,
         order: Int[Tensor, " out_channels"] | None = None,
     ) -> Float[Tensor, "batch out_channels height width"]:
-        """``order`` are the numbers of the output channels in the order in which they are wanted; None for theirs."""
-        styles = self.affine(w) * self.weight_gain
+        """Return image channels.
+
+        Args:
+            fused: formulation of the convolution, see :func:`panohead.ops.modulated_conv.modulated_conv2d`.
+            order: numbers of the output channels in the wanted order; None for their own.
+        """
+        styles = self.affine(w) * self.weight_gain  # batch in_channels
         weight, bias = (self.weight, self.bias) if order is None else (self.weight[order], self.bias[order])
         fast = pointwise(x, weight, styles, bias, self.conv_clamp) if fused else None
         if fast is not None:
             return fast
         if torch.is_grad_enabled() and pointwise_conv.unsupported(x, weight) is None:
+            # per-sample weights, batch out_channels in_channels
             x = pointwise_conv.pointwise(x, weight[:, :, 0, 0] * styles[:, None, :], bias)
             return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
+        # batch out_channels height width; no demodulation, so that the style sets the contrast
         x = modulated_conv2d(x, weight, styles, demodulate=False, fused=fused)
         return bias_act(x, bias.to(x.dtype), clamp=self.conv_clamp)

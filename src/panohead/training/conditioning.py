@@ -11,42 +11,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.rendering.renderer import standard_normal
-from panohead.stylegan.synthesis_layers import NoiseMode, PixelNoise
+from panohead.randomness import NoiseMode, RenderRandomness
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossRandomness:
-    """The random numbers of one loss: given, or drawn (None) from ``generator``.
+class LossRandomness(RenderRandomness):
+    """The random numbers of one loss: those of its rendering, and of swapping; given, or drawn (None).
 
     Attributes:
         pose_swap: uniform [0, 1), one per sample.
         background_swap: uniform [0, 1), one per sample.
-        ray_jitter, importance_u: the renderer's, see :class:`panohead.rendering.renderer.RayRandomness`.
-        noise_mode: of the layers' pixel noise; the original trains with "random".
-        generator: of everything not given, density noise included; None for torch's default one.
+        noise_mode: as of :class:`RenderRandomness`; the original trains with "random".
     """
 
     pose_swap: Float[Tensor, " batch"] | None = None
     background_swap: Float[Tensor, " batch"] | None = None
-    ray_jitter: Float[Tensor, "batch ray sample"] | float | None = None
-    importance_u: Float[Tensor, "batch_ray sample"] | float | None = None
     noise_mode: NoiseMode = "random"
-    generator: torch.Generator | None = None
-
-    def pixel_noise(self) -> PixelNoise:
-        """How the layers draw their noise maps."""
-        return PixelNoise(mode=self.noise_mode, generator=self.generator)
-
-    def uniform(self, given: Tensor | None, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """``given``, or new uniform numbers in [0, 1)."""
-        if given is not None:
-            return given
-        return torch.rand(shape, device=like.device, dtype=like.dtype, generator=self.generator)
-
-    def normal(self, given: Tensor | None, like: Tensor) -> Tensor:
-        """``given``, or new standard-normal numbers in the shape of ``like``."""
-        return standard_normal(like, self.generator) if given is None else given
 
 
 def conditioning_label(

@@ -7,7 +7,7 @@ from panohead.data.selection import SelectionConfig
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
-from panohead.stylegan.synthesis_layers import NoiseMode
+from panohead.randomness import NoiseMode
 from panohead.system.config_json import from_plain
 from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.losses import LossConfig

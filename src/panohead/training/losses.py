@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from panohead.geometry.camera import translate_label
+from panohead.geometry.camera import Camera, translate_label
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator, Rendering
+from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.ops.resample import fir_filter
 from panohead.ops.resize import ResizeMode, filtered_resizing, gaussian_blur
 from panohead.training.conditioning import LossRandomness, background_ws, conditioning_label
@@ -62,7 +63,7 @@ class RealBatch:
         label: Float[Tensor, "batch 25"],
     ) -> "RealBatch":
         """What the dataset holds, in the networks' ranges: x / 127.5 - 1 and x / 255."""
-        return RealBatch(image.float() / 127.5 - 1, mask.float() / 255, label)
+        return RealBatch(image_from_uint8(image), mask_from_uint8(mask), label)
 
 
 @dataclass(frozen=True)
@@ -138,16 +139,14 @@ def render_heads(
     swap = randomness.uniform(randomness.background_swap, (len(z),), z)
     ws_background = background_ws(ws, config.background_swap_probability, swap)
     offset = generator.align_camera(z, label, update_w_avg=update_w_avg)
-    rendering = generator.synthesis(
+    rendering = generator.render_view(
+        generator.field(ws, randomness),
         ws,
-        translate_label(label, offset),
-        neural_rendering_resolution=scheduled.neural_resolution,
-        noise_mode=randomness.noise_mode,
-        ray_jitter=randomness.ray_jitter,
-        importance_u=randomness.importance_u,
+        Camera.from_label(translate_label(label, offset)),
+        resolution=scheduled.neural_resolution,
+        randomness=randomness,
         ws_background=ws_background,
         density_noise=scheduled.density_noise,
-        generator=randomness.generator,
     )
     return rendering, offset
 

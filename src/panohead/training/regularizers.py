@@ -149,7 +149,7 @@ def _field(
 ) -> TriGridField:
     swap = randomness.uniform(given.pose_swap, (), z)
     ws = generator.mapping(z, conditioning_label(label, scheduled.pose_swap_probability, swap.expand(len(z))))
-    return generator.field(ws, noise=randomness.pixel_noise())
+    return generator.field(ws, randomness)
 
 
 def _points(z: Tensor, count: int, randomness: LossRandomness, given: PointRandomness) -> Tensor:

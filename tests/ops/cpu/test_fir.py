@@ -19,7 +19,7 @@ PADDINGS = [*itertools.product((0, 1, 2, 3), repeat=2), (-1, 2), (2, -1), (-1, -
 
 @pytest.fixture(autouse=True)
 def whatever_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small pictures too."""
+    """Small images too."""
     monkeypatch.setattr(fir_cpu, "_MIN_ELEMENTS", 0)
     monkeypatch.setattr(fir_cpu, "_MIN_WIDTH", 0)
 

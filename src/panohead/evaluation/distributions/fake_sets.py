@@ -14,12 +14,13 @@ from panohead.evaluation.distributions.distances import frechet_distance
 from panohead.evaluation.distributions.image_set import ImageSet
 from panohead.evaluation.distributions.metrics import SetSettings
 from panohead.evaluation.distributions.sliced_wasserstein import sliced_wasserstein
-from panohead.evaluation.fakes import fake_batches, to_bytes
+from panohead.evaluation.fakes import fake_batches
 from panohead.evaluation.photos import reduced
 from panohead.evaluation.protocol import Route, drawn_labels, yaw_of
 from panohead.evaluation.results import Result, Skipped
 from panohead.evaluation.settings import MIN_SIDE
 from panohead.models.generator import Generator
+from panohead.ops.pixels import image_to_uint8
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def fake_sets(generator: Generator, dataset_labels: Float[Tensor, "photo 25"], s
             for batch in made:
                 collector.add(reduced(batch.images, settings.resolution))
                 if route == "forward" and raw_side >= MIN_SIDE:
-                    for one, images in zip(pair, (to_bytes(batch.rendering.image_raw), batch.images), strict=True):
+                    image_raw = image_to_uint8(batch.rendering.image_raw).cpu()
+                    for one, images in zip(pair, (image_raw, batch.images), strict=True):
                         one.add(reduced(images, raw_side))
                 step()
         yaws = yaw_of(drawn_labels(dataset_labels, route, seed=settings.seed, first=0, count=settings.num))

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from panohead.evaluation.distributions.pyramid_patches import PyramidPatches, describe, join
-from panohead.evaluation.fakes import from_bytes
+from panohead.ops.pixels import image_from_uint8
 from panohead.perceptual.inception import Inception
 from panohead.system.atomic_write import atomic_path
 
@@ -67,7 +67,7 @@ class Collector:
         if self._patches:
             patches, first = self._patches, self._count
             self._parts.append(
-                describe(from_bytes(images), seed=self._seed, patches_per_image=patches, first_index=first)
+                describe(image_from_uint8(images), seed=self._seed, patches_per_image=patches, first_index=first)
             )
         if self._inception is not None:
             found, logits = self._inception(images.to(next(self._inception.parameters()).device))

@@ -2,7 +2,7 @@
 
 The reference, :func:`panohead.ops.resample.upfirdn2d`, writes zeros between pixels and convolves every channel with a
 4 x 4 kernel. The operation is linear and its transpose is of the same kind, with ``up`` and ``down`` exchanged: that is
-its gradient, of any order. Ask :func:`unsupported` before coming here.
+its gradient, of any order. Callers ask :func:`unsupported` first.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from panohead.ops.cpu.threads import cut, run
 _KERNELS = "panohead.ops.cpu.fir_kernels"
 _TAPS = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 _FACTORS = ((1, 1), (2, 1), (1, 2))
-_MAX_PADDING = 5  # that of the transpose, 3 minus it, must fit the kernels' margin too
+_MAX_PADDING = 5  # the transpose has 3 minus it; both fit the kernels' margin
 # Below, the call itself (for smoothing: every row) costs more than what is saved.
 _MIN_ELEMENTS, _MIN_WIDTH = 1 << 14, 48
 
@@ -27,7 +27,7 @@ _MIN_ELEMENTS, _MIN_WIDTH = 1 << 14, 48
 def unsupported(
     x: Float[Tensor, "batch channel height width"], resample_filter: Tensor | None, up: Any, down: Any, before: Any
 ) -> str | None:
-    """Why the compiled filter is not used, in a few words; None if it can be. Arguments as of ``upfirdn2d``."""
+    """Return why the compiled filter is not used, in a few words; None if it is. Arguments as of ``upfirdn2d``."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
     if not fast_paths.allowed():
@@ -52,11 +52,11 @@ def resample(
     size: tuple[int, int],
     gain: float,
 ) -> Float[Tensor, "batch channel out_height out_width"]:
-    """``upfirdn2d`` with the default filter.
+    """Return ``upfirdn2d`` with the default filter.
 
     Args:
         before: padding at the top and at the left; negative crops.
-        size: of the output, which says what the padding behind is.
+        size: height and width of the output, which determine the padding behind.
     """
     return _Resample.apply(x, up, down, before, size, gain)
 
@@ -82,5 +82,6 @@ class _Resample(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         up, down, before, size, gain = ctx.given
+        # y[o] = sum x[i] w[up i + before - down o]: exchange x and y, and mirror the symmetric filter of 4 taps.
         transposed = (3 - before[0], 3 - before[1])
         return _Resample.apply(grad, down, up, transposed, size, gain), None, None, None, None, None

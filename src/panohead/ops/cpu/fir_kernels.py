@@ -12,7 +12,7 @@ import numpy as np
 from panohead.ops.cpu.jit import jit
 
 MARGIN = 8
-"""Zeros before a row: the largest padding there."""
+"""Zeros before a row: the maximum padding there."""
 
 _SMALL, _LARGE = np.float32(0.125), np.float32(0.375)
 _ZERO = np.float32(0)
@@ -24,6 +24,7 @@ _inner = partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=_
 def _tap(up: Any, down: Any, before: Any, out: Any, number: Any, size: Any) -> Any:
     """Index and weight of the ``number``-th input under the filter at an output; weight 0 outside the image."""
     first = down * out - before
+    # Inputs lie at multiples of up after the insertion of zeros.
     first = -((-first) // up)  # rounded up: the first input whose place is not before the filter
     index = first + number
     tap = up * index + before - down * out
@@ -34,17 +35,18 @@ def _tap(up: Any, down: Any, before: Any, out: Any, number: Any, size: Any) -> A
 
 @_inner()
 def _combine_columns(image: Any, row: Any, out: Any, up: Any, down: Any, before: Any, gain: Any) -> None:
-    """One row of the output's height, ``row[MARGIN:]``, from the input rows under the filter."""
+    """Write one row of the output's height to ``row[MARGIN:]``, from the input rows under the filter."""
     height, width = image.shape
     a, wa = _tap(up, down, before, out, np.int64(0), height)
     b, wb = _tap(up, down, before, out, np.int64(1), height)
     wa, wb = wa * gain, wb * gain
     # Slices, because an index that might be negative keeps LLVM from using vectors.
     to, one, other = row[MARGIN : MARGIN + width], image[a], image[b]
-    if up == 2:
+    if up == 2:  # two of the four taps meet inserted zeros
         for x in range(width):
             to[x] = wa * one[x] + wb * other[x]
         return
+    # Without zeros between them four inputs are under the filter.
     c, wc = _tap(up, down, before, out, np.int64(2), height)
     d, wd = _tap(up, down, before, out, np.int64(3), height)
     wc, wd = wc * gain, wd * gain
@@ -55,6 +57,7 @@ def _combine_columns(image: Any, row: Any, out: Any, up: Any, down: Any, before:
 
 @_inner()
 def _smooth_row(row: Any, out: Any, before: Any) -> None:
+    """Filter a row without resampling."""
     at, width = MARGIN - before, out.shape[0]
     a, b = row[at : at + width], row[at + 1 : at + 1 + width]
     c, d = row[at + 2 : at + 2 + width], row[at + 3 : at + 3 + width]
@@ -64,6 +67,7 @@ def _smooth_row(row: Any, out: Any, before: Any) -> None:
 
 @_inner()
 def _halve_row(row: Any, out: Any, before: Any) -> None:
+    """Filter a row and keep every second output."""
     from_here = row[MARGIN - before :]
     for x in range(out.shape[0]):
         i = 2 * x
@@ -72,7 +76,10 @@ def _halve_row(row: Any, out: Any, before: Any) -> None:
 
 @_inner()
 def _double_row(row: Any, out: Any, before: Any) -> None:
-    """Outputs in pairs; which of a pair leans to the left depends on where the first one lies."""
+    """Filter a row with zeros between its pixels: outputs in pairs of two taps each.
+
+    The parity of ``before`` decides which output of a pair has the larger weight on its left pixel.
+    """
     pairs, odd = out.shape[0] // 2, before % 2
     at = MARGIN - (before - odd) // 2
     a, b, c = row[at : at + pairs + 1], row[at + 1 : at + pairs + 2], row[at + 2 : at + pairs + 3]
@@ -92,7 +99,7 @@ def _double_row(row: Any, out: Any, before: Any) -> None:
 
 @jit(nogil=True)
 def resample(images: Any, out: Any, up: Any, down: Any, before: Any, gain: Any) -> None:
-    """Images (image, height, width) to ``out``; ``before`` is padding at the top and at the left, at most MARGIN."""
+    """Resample images (image, height, width) to ``out``; ``before`` is padding at the top and left, at most MARGIN."""
     height, width = out.shape[1], out.shape[2]
     row = np.zeros(2 * MARGIN + images.shape[2] + 2 * width + 4, np.float32)
     for n in range(images.shape[0]):

@@ -1,4 +1,4 @@
-"""numba, when it is there: one decorator for the compiler-free CPU kernels.
+"""numba where it is installed: one decorator for the compiler-free CPU kernels.
 
 Nothing here is needed for correctness: without numba ``available()`` is False and callers take plain PyTorch.
 """
@@ -15,13 +15,13 @@ from typing import Any
 
 @functools.cache
 def available() -> bool:
-    """True when compiled kernels can be used (numba installed, not switched off by PANOHEAD_NO_NUMBA=1)."""
+    """Return True when compiled kernels can be used (numba installed, not switched off by PANOHEAD_NO_NUMBA=1)."""
     return os.environ.get("PANOHEAD_NO_NUMBA", "") != "1" and importlib.util.find_spec("numba") is not None
 
 
 @functools.cache
 def load_failure(module: str) -> str | None:
-    """Why the kernels in ``module`` cannot be loaded (after a warning), None if they can. Nothing is compiled yet.
+    """Return why the kernels in ``module`` cannot be loaded (after a warning), None if they can; nothing is compiled.
 
     numba refuses, for example, where no folder for its cache can be written to.
     """
@@ -35,7 +35,7 @@ def load_failure(module: str) -> str | None:
 
 
 def jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """``numba.njit`` with an on-disk cache; the function unchanged where numba is missing.
+    """Return ``numba.njit`` with an on-disk cache as a decorator; the function unchanged where numba is missing.
 
     The runtime shape checker of the tests wraps functions at import; numba needs the function itself, so unwrap first.
     """

@@ -1,7 +1,7 @@
 """Machine vectors inside numba kernels: a ``float32 x WIDTH`` type, its arithmetic, a register-blocked matrix product.
 
-numba vectorises plain loops only where LLVM can prove that arrays do not overlap, which it cannot for the strided
-gathers of convolution kernels. Here a kernel says which vectors it wants; LLVM only allocates registers. Offsets are in
+numba vectorizes plain loops only where LLVM can prove that arrays do not overlap, which it cannot for the strided
+gathers of convolution kernels. Here a kernel names its vectors; LLVM only allocates registers. Offsets are in
 elements, nothing is bounds-checked. Importing this module needs numba (see ``panohead.ops.cpu.jit.available``).
 
 numba's cache on disk watches the kernel's own file only: after editing this file, remove ``__pycache__/*.nb?``.
@@ -43,7 +43,7 @@ vector = _Vector()
 
 @register_model(_Vector)
 class _VectorModel(models.PrimitiveModel):
-    """A vector is an LLVM vector: it lives in a register."""
+    """The representation of the type: an LLVM vector, which occupies a register."""
 
     def __init__(self, manager: Any, numba_type: Any) -> None:
         super().__init__(manager, numba_type, _VECTOR)
@@ -84,7 +84,7 @@ def _choose(builder: Any, relation: str, values: list[Any]) -> Any:
 
 @intrinsic
 def load(typing_context: Any, array: Any, offset: Any) -> Any:
-    """``load(array, offset) -> vector``: WIDTH consecutive elements."""
+    """Load WIDTH consecutive elements: ``load(array, offset) -> vector``."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _load(builder, _address(context, builder, signature.args[0], *arguments))
@@ -94,7 +94,7 @@ def load(typing_context: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def store(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
-    """``store(array, offset, vector)``."""
+    """Store WIDTH consecutive elements: ``store(array, offset, vector)``."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _store(builder, arguments[2], _address(context, builder, signature.args[0], *arguments[:2]))
@@ -105,7 +105,7 @@ def store(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
 
 @intrinsic
 def splat(typing_context: Any, scalar: Any) -> Any:
-    """``splat(scalar) -> vector``: the same number in every lane."""
+    """Repeat a number in every lane: ``splat(scalar) -> vector``."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _splat(builder, arguments[0])
@@ -114,7 +114,7 @@ def splat(typing_context: Any, scalar: Any) -> Any:
 
 
 def _operation(arity: int, build: Callable[[Any, list[Any]], Any]) -> Any:
-    """A numba function of ``arity`` vectors made by ``build(builder, values)``."""
+    """Return a numba function of ``arity`` vectors whose result is ``build(builder, values)``."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return build(builder, list(arguments))
@@ -181,9 +181,11 @@ def _emit_products(builder: Any, rows: list[Any], vectors: int, panel: Any, dept
     builder.position_at_end(loop)
     step = builder.phi(_INDEX)
     step.add_incoming(_INDEX(0), before)
+    # Phi nodes: zero on entry, the previous sum afterwards; LLVM keeps them in registers.
     sums = [builder.phi(_VECTOR) for _ in range(len(rows) * vectors)]
     offset = builder.mul(step, _INDEX(vectors * WIDTH))
     columns = [_load(builder, builder.gep(panel, [builder.add(offset, _INDEX(v * WIDTH))])) for v in range(vectors)]
+    # sums[row, v] += left[row, step] * right[step, v]
     updated = []
     for row in range(len(rows)):
         factor = _splat(builder, builder.load(builder.gep(rows[row], [step]), align=4))

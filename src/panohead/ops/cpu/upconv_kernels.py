@@ -18,9 +18,10 @@ def _data_tile(
     source: Any, base: Any, row_pitch: Any, pixel_pitch: Any, channels: Any, style: Any, style_at: Any,
     work: Any, data: Any, data_pitch: Any, data_at: Any,
 ) -> Any:  # fmt: skip
-    """A 5 x 5 window, scaled by the style, to 9 x 9: per axis five points, then the last four samples."""
+    """Transform a 5 x 5 window, scaled by the style, to 9 x 9: per axis five points, then the last four samples."""
     for c in range(0, channels, WIDTH):
         factor = load(style, style_at + c)
+        # Columns: 5 x 5 samples to 9 x 5 in ``work``.
         for j in range(5):
             at, w = base + j * pixel_pitch + c, j * WIDTH
             d0, d1 = load(source, at) * factor, load(source, at + row_pitch) * factor
@@ -36,6 +37,7 @@ def _data_tile(
             store(work, w + 30 * WIDTH, d2)
             store(work, w + 35 * WIDTH, d3)
             store(work, w + 40 * WIDTH, d4)
+        # Rows: 9 x 5 to 9 x 9, each number a matrix product of its own.
         for i in range(9):
             w, to = 5 * i * WIDTH, 9 * i * data_pitch + data_at + c
             d0, d1, d2 = load(work, w), load(work, w + WIDTH), load(work, w + 2 * WIDTH)
@@ -56,7 +58,8 @@ def _data_tile(
 def _ring_tile(
     sums: Any, at: Any, pitch: Any, work: Any, ring: Any, base: Any, ring_rows: Any, row_pitch: Any, row: Any
 ) -> Any:
-    """9 x 9 products of one vector of channels to 8 x 8 outputs of the transposed convolution, into the ring."""
+    """Write 8 x 8 outputs of the transposed convolution to the ring, from 9 x 9 products; one vector of channels."""
+    # Columns: points give even output rows, the last four samples odd ones.
     for j in range(9):
         s, w = at + j * pitch, j * WIDTH
         m0, m1, m2 = load(sums, s), load(sums, s + 9 * pitch), load(sums, s + 18 * pitch)
@@ -67,6 +70,7 @@ def _ring_tile(
         store(work, w + 54 * WIDTH, y3)
         for odd in range(4):
             store(work, w + (18 * odd + 9) * WIDTH, load(sums, s + 9 * (5 + odd) * pitch))
+    # Rows alike; the ring wraps around.
     for i in range(2 * TILE):
         w, to = 9 * i * WIDTH, base + (row + i) % ring_rows * row_pitch
         m0, m1, m2 = load(work, w), load(work, w + WIDTH), load(work, w + 2 * WIDTH)
@@ -83,6 +87,7 @@ def _ring_tile(
 
 @jit(nogil=True)
 def _low_pass(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """a + 3 b + 3 c + d."""
     return fma(splat(3.0), b + c, a + d)
 
 
@@ -91,9 +96,10 @@ def _output_row(
     ring: Any, base: Any, ring_rows: Any, row_pitch: Any, row: Any, out: Any, out_at: Any, columns: Any, outs: Any,
     noise: Any, noise_at: Any, scale: Any, bias: Any, slope: Any, gain: Any, limit: Any,
 ) -> Any:  # fmt: skip
-    """Low-pass of the ring rows row - 1 .. row + 2 in both directions, then the end of the layer; one vector."""
+    """Write the low-pass of the ring rows row - 1 .. row + 2 in both directions, activated; one vector of channels."""
     r0, r1 = base + (row - 1 + ring_rows) % ring_rows * row_pitch, base + row % ring_rows * row_pitch
     r2, r3 = base + (row + 1) % ring_rows * row_pitch, base + (row + 2) % ring_rows * row_pitch
+    # Columns first: a, b, c, d are four neighboring columns, filtered vertically once each.
     a = _low_pass(load(ring, r0), load(ring, r1), load(ring, r2), load(ring, r3))
     at = GROUP
     b = _low_pass(load(ring, r0 + at), load(ring, r1 + at), load(ring, r2 + at), load(ring, r3 + at))
@@ -113,7 +119,7 @@ def _output_rows(
     outs: Any, first_panel: Any, last_panel: Any, noise: Any, noise_batch: Any, scale: Any, bias: Any, slope: Any,
     gain: Any, limit: Any,
 ) -> Any:  # fmt: skip
-    """The output rows [begin, end); height and width are those of the output."""
+    """Write the output rows [begin, end); height and width are those of the output."""
     for first in range(first_panel * PANEL, min(last_panel * PANEL, outs), GROUP):
         base = (first - first_panel * PANEL) // GROUP * ring_rows * row_pitch
         for row in range(begin, end):
@@ -131,7 +137,7 @@ def _output_rows(
 def _tile(index: Any, rows: Any, columns: Any, whole_rows: Any, whole_columns: Any) -> Any:
     """Row and column of a tile in the order: whole tiles, then those of the last row, then those of the last column.
 
-    Where a side is a multiple of TILE the last row (column) of tiles sees only the last row of samples: it is not
+    Where a side is a multiple of TILE the last row (column) of tiles holds only the last row of samples: it is not
     whole, and of its products only those of point 0 are not zero.
     """
     if index < whole_rows * whole_columns:
@@ -146,10 +152,11 @@ def _tile(index: Any, rows: Any, columns: Any, whole_rows: Any, whole_columns: A
 def _count_needed(
     start: Any, count: Any, rows: Any, columns: Any, whole_rows: Any, whole_columns: Any, needed: Any
 ) -> Any:  # fmt: skip
-    """How many tiles of the block [start, start + count) need each of the 81 points, in the order of ``_tile``."""
+    """Count the tiles of the block [start, start + count), ordered as in ``_tile``, that need each of the 81 points."""
     inner = min(max(whole_rows * whole_columns - start, 0), count)
     upper = min(max(rows * whole_columns - start, 0), count)
     side = min(max(rows * whole_columns + (columns - whole_columns) * whole_rows - start, 0), count)
+    # Point (i, j) of 9 x 9: the first row also for tiles that are not whole vertically, the first column horizontally.
     needed[:] = inner
     needed[:9] = upper
     needed[::9] = side
@@ -158,6 +165,7 @@ def _count_needed(
 
 @jit(nogil=True)
 def _clear_unneeded(sums: Any, at: Any, pitch: Any, needed: Any, t: Any) -> Any:
+    """Write zeros to the products of tile ``t`` at points that it did not need."""
     for point in range(needed.size):
         if t >= needed[point]:
             for c in range(0, GROUP, WIDTH):
@@ -171,13 +179,17 @@ def up_convolve(
     last_panel: Any, block: Any, strips: Any, slope: Any, gain: Any, limit: Any, data: Any, sums: Any, patch: Any,
     work: Any, needed: Any, ring: Any,
 ) -> Any:  # fmt: skip
-    """Up-convolution of one image: tile rows [first, last), panels [first, last). ``scale`` includes the filter's 1/16.
+    """Compute the up-convolution of one image: tile rows [first, last), panels [first, last).
+
+    ``scale`` includes 4 / 64 = 1 / 16: the gain of upsampling and the sum of the filter's taps.
 
     The ring (8 * strips + 3 rows) must come zeroed. Tile rows finish the output rows up to two before their last.
     """
+    # One tile more than TILE fits: the transposed convolution has 2 n + 1 outputs.
     down, across = height // TILE + 1, width // TILE + 1
     whole_columns = across - 1 if width % TILE == 0 else across
     data_pitch, sums_pitch = block * (channels + SKEW) + SKEW, block * GROUP + SKEW
+    # One column of zeros before the image; the low-pass reaches one row and column over it.
     row_pitch = (2 * TILE * across + 1) * GROUP
     ring_rows = 2 * TILE * strips + 3
     top = max(first_row - 1, 0)
@@ -198,6 +210,7 @@ def up_convolve(
                     x if inside else patch, base, row_step, channels, channels, style, image * channels, work, data,
                     data_pitch, t * (channels + SKEW),
                 )  # fmt: skip
+            # [tile, in] @ [in, out] at every point, GROUP output channels at a time.
             for panel in range(first_panel, last_panel, GROUP // PANEL):
                 panels = min(GROUP // PANEL, last_panel - panel)
                 _multiply(data, data_pitch, channels, weights, panel, kinds, needed, sums, sums_pitch, panels)
@@ -220,7 +233,8 @@ def up_convolve(
 
 @jit(nogil=True)
 def _add_pair(out: Any, at: Any, pixel_pitch: Any, a: Any, b: Any, c: Any) -> Any:
-    """Of three neighbours along a row, the two output pixels of the middle one, added to what is there."""
+    """Add to ``out`` the two output pixels of the middle one of three neighbors along a row."""
+    # (a + 3 b) / 4 and (3 b + c) / 4, where a, b, c are already filtered vertically, times 4: 1 / 16.
     store(out, at, fma(splat(1 / 16), fma(splat(3.0), b, a), load(out, at)))
     store(out, at + pixel_pitch, fma(splat(1 / 16), fma(splat(3.0), b, c), load(out, at + pixel_pitch)))
 
@@ -234,7 +248,7 @@ def add_upsampled(
     for index in range(first_row, last_row):
         row, middle = index % height, index * pitch
         for half in range(2):
-            # The neighbour of the upper output row is the row above, that of the lower one the row below.
+            # The neighbor of the upper output row is the row above, that of the lower one the row below.
             outside = row == 0 if half == 0 else row == height - 1
             other, target = middle if outside else middle + (2 * half - 1) * pitch, (2 * index + half) * 2 * pitch
             weight = splat(0.0) if outside else splat(1.0)

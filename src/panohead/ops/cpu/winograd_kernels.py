@@ -36,7 +36,8 @@ SKEW = 16  # keeps the rows and points of a buffer from competing for the same l
 
 @jit(nogil=True)
 def _to_points(d0: Any, d1: Any, d2: Any, d3: Any, d4: Any) -> Any:
-    """Five samples to their values at 0, A, -A, B, -B."""
+    """Transform five samples to their values at 0, A, -A, B, -B."""
+    # With the factors x, x^2 - A^2 and x^2 - B^2: even and odd parts are shared by +-A and by +-B.
     even_a, odd_a = fma(splat(-B2), d2, d4), fma(splat(-B2), d1, d3)
     even_b, odd_b = fma(splat(-A2), d2, d4), fma(splat(-A2), d1, d3)
     zero = fma(splat(-A2), fma(splat(-B2), d0, d2), even_a)
@@ -47,13 +48,14 @@ def _to_points(d0: Any, d1: Any, d2: Any, d3: Any, d4: Any) -> Any:
 
 @jit(nogil=True)
 def _at_infinity(d1: Any, d3: Any, d5: Any) -> Any:
-    """The sixth point of three-tap filters."""
+    """Transform six samples to the point at infinity, which filters of three taps have."""
     return fma(splat(-A2), fma(splat(-B2), d1, d3), fma(splat(-B2), d3, d5))
 
 
 @jit(nogil=True)
 def _from_points(zero: Any, plus_a: Any, minus_a: Any, plus_b: Any, minus_b: Any) -> Any:
-    """Products at the five finite points to four outputs."""
+    """Transform products at the five finite points to four outputs."""
+    # y_k = sum over the points p of p^k m(p): even powers take sums of +-p, odd powers differences.
     even_a, odd_a = plus_a + minus_a, plus_a - minus_a
     even_b, odd_b = plus_b + minus_b, plus_b - minus_b
     y0 = zero + even_a + even_b
@@ -65,7 +67,7 @@ def _from_points(zero: Any, plus_a: Any, minus_a: Any, plus_b: Any, minus_b: Any
 
 @jit(nogil=True)
 def _finish(value: Any, scale: Any, shift: Any, slope: Any, gain: Any, limit: Any) -> Any:
-    """Demodulate, add noise and bias, leaky rectifier, gain, clamp."""
+    """Demodulate (``scale``), add noise and bias (``shift``), leaky ReLU, gain, clamp."""
     value = fma(value, scale, shift)
     value = maximum(value, value * slope) * gain
     return minimum(limit, maximum(splat(0.0) - limit, value))
@@ -75,7 +77,7 @@ def _finish(value: Any, scale: Any, shift: Any, slope: Any, gain: Any, limit: An
 def _locate(
     x: Any, image: Any, row: Any, column: Any, height: Any, width: Any, channels: Any, size: Any, patch: Any
 ) -> Any:
-    """True if the size x size window lies inside; else copy it to ``patch``, zeros where it leaves the image."""
+    """Return True if the size x size window lies inside; else copy it to ``patch``, zeros where it leaves the image."""
     if row >= 0 and column >= 0 and row + size <= height and column + size <= width:
         return True
     for i in range(size):
@@ -93,7 +95,7 @@ def _multiply(
     data: Any, data_pitch: Any, depth: Any, weights: Any, first: Any, kinds: Any, rows: Any, sums: Any,
     sums_pitch: Any, panels: Any,
 ) -> Any:  # fmt: skip
-    """``sums[point] = data[point, :rows[point]] @ weights[kind of point]`` for the panels [first, first + panels).
+    """Compute ``sums[point] = data[point, :rows[point]] @ weights[kind of point]``, panels [first, first + panels).
 
     Weights of so few output channels that half a panel holds them are packed in one such panel.
     """
@@ -121,9 +123,10 @@ def _data_tile(
     source: Any, base: Any, row_pitch: Any, pixel_pitch: Any, channels: Any, style: Any, style_at: Any,
     work: Any, data: Any, data_pitch: Any, data_at: Any,
 ) -> Any:  # fmt: skip
-    """A 6 x 6 window, scaled by the style, to 36 points."""
+    """Transform a 6 x 6 window, scaled by the style, to 36 points: columns, then rows."""
     for c in range(0, channels, WIDTH):
         factor = load(style, style_at + c)
+        # Columns: 6 x 6 samples to 6 points x 6 in ``work``.
         for j in range(6):
             at = base + j * pixel_pitch + c
             d0, d1 = load(source, at) * factor, load(source, at + row_pitch) * factor
@@ -136,6 +139,7 @@ def _data_tile(
             store(work, (18 + j) * WIDTH, v3)
             store(work, (24 + j) * WIDTH, v4)
             store(work, (30 + j) * WIDTH, _at_infinity(d1, d3, d5))
+        # Rows: to 6 x 6 points, each a matrix product of its own.
         for i in range(6):
             at, to = 6 * i * WIDTH, 6 * i * data_pitch + data_at + c
             d0, d1, d2 = load(work, at), load(work, at + WIDTH), load(work, at + 2 * WIDTH)
@@ -155,7 +159,7 @@ def _output_tile(
     rows: Any, columns: Any, noise: Any, noise_at: Any, noise_pitch: Any, scale: Any, bias: Any, slope: Any,
     gain: Any, limit: Any,
 ) -> Any:  # fmt: skip
-    """36 points of one vector of channels to the (up to) 4 x 4 pixels of a tile."""
+    """Transform 36 points of one vector of channels to the (up to) 4 x 4 pixels of a tile: columns, then rows."""
     for j in range(6):
         m0, m1, m2 = load(sums, at + j * pitch), load(sums, at + (6 + j) * pitch), load(sums, at + (12 + j) * pitch)
         m3, m4 = load(sums, at + (18 + j) * pitch), load(sums, at + (24 + j) * pitch)
@@ -163,6 +167,7 @@ def _output_tile(
         store(work, j * WIDTH, y0)
         store(work, (6 + j) * WIDTH, y1)
         store(work, (12 + j) * WIDTH, y2)
+        # The point at infinity adds to the highest power only.
         store(work, (18 + j) * WIDTH, y3 + load(sums, at + (30 + j) * pitch))
     for i in range(rows):
         w, to, n = 6 * i * WIDTH, base + i * row_pitch, noise_at + i * noise_pitch
@@ -185,16 +190,17 @@ def convolve(
     last_panel: Any, block: Any, slope: Any, gain: Any, limit: Any, data: Any, sums: Any, patch: Any, work: Any,
     needed: Any,
 ) -> Any:  # fmt: skip
-    """3 x 3 convolution of the tiles [first, last) (counted over the batch) to the panels [first, last)."""
+    """Compute the 3 x 3 convolution of the tiles [first, last) (counted over the batch), panels [first, last)."""
     across = (width + TILE - 1) // TILE
     tiles = across * ((height + TILE - 1) // TILE)
     data_pitch, sums_pitch = block * (channels + SKEW) + SKEW, block * GROUP + SKEW
+    # Blocks of tiles whose transformed data fit the cache; all their output channels before the next block.
     for start in range(first_tile, last_tile, block):
         count = min(block, last_tile - start)
         needed[:] = count
         for t in range(count):
             image, rest = (start + t) // tiles, (start + t) % tiles
-            row, column = rest // across * TILE - 1, rest % across * TILE - 1
+            row, column = rest // across * TILE - 1, rest % across * TILE - 1  # padding of 1
             inside = _locate(x, image, row, column, height, width, channels, 6, patch)
             base = ((image * height + row) * width + column) * channels if inside else 0
             row_step = width * channels if inside else 6 * channels
@@ -205,6 +211,7 @@ def convolve(
         for panel in range(first_panel, last_panel, GROUP // PANEL):
             panels = min(GROUP // PANEL, last_panel - panel)
             _multiply(data, data_pitch, channels, weights, panel, kinds, needed, sums, sums_pitch, panels)
+            # Channels of this group, without the padding of the last panel.
             end = min(panels * PANEL, outs - panel * PANEL)
             for t in range(count):
                 image, rest = (start + t) // tiles, (start + t) % tiles

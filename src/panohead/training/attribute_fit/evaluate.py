@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.training.attribute_fit.fit import HeadModel
 from panohead.training.attribute_fit.images import on_white
 from panohead.training.attribute_fit.shots import Shots
@@ -45,7 +46,7 @@ def compare(model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], *, with_
             for view in views.tolist()
         ]
         rendered.append(torch.stack(images).clamp(-1, 1))
-        truth.append(on_white(data.images[views].float() / 127.5 - 1, data.masks[views][:, None].float() / 255))
+        truth.append(on_white(image_from_uint8(data.images[views]), mask_from_uint8(data.masks[views][:, None])))
     target, image = torch.stack(truth), torch.stack(rendered)
     error = ((target - image) / 2).square().mean(dim=(2, 3, 4))
     return FitComparison(target, image, -10 * torch.log10(error.clamp_min(1e-10)))

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
+from panohead.stylegan.synthesis_layers import SynthesisLayer
 from panohead.training.attribute_fit.images import image_losses, render_patches, sample_patches
 from panohead.training.attribute_fit.points import point_losses, sample_points
 from panohead.training.attribute_fit.shots import Shots
-
-_CONST = PixelNoise(mode="const")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +133,7 @@ class AttributeFit:
         """Return all losses of one batch of shots, unweighted."""
         config, generator = self.config, self.model.generator
         ws = self.model.ws(data.attributes[shots], data.person[shots])
-        trigrid = generator.field(ws, noise=_CONST)
+        trigrid = generator.field(ws)
         losses = {"residual": self.model.residual(data.person[shots]).square().mean()}
         assert generator.torgb_raw is not None
         if config.points_per_view:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.models.generator import Generator
+from panohead.ops.pixels import image_from_uint8, mask_from_uint8
+from panohead.randomness import RenderRandomness
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
-from panohead.rendering.renderer import RayRandomness
-from panohead.stylegan.synthesis_layers import PixelNoise
 from panohead.training.attribute_fit.shots import Shots
 
 
@@ -57,8 +57,8 @@ def sample_patches(
     offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(shots), 2), generator=rng).clamp(0, room)
     size = patch * scale
     corners = [(int(v), y, x) for v, (y, x) in zip(view, (offsets * scale).tolist(), strict=True)]
-    image = torch.stack([data.images[v, :, y : y + size, x : x + size] for v, y, x in corners]).float() / 127.5 - 1
-    mask = torch.stack([data.masks[v, None, y : y + size, x : x + size] for v, y, x in corners]).float() / 255
+    image = image_from_uint8(torch.stack([data.images[v, :, y : y + size, x : x + size] for v, y, x in corners]))
+    mask = mask_from_uint8(torch.stack([data.masks[v, None, y : y + size, x : x + size] for v, y, x in corners]))
     return ImageBatch(data.labels[view], offsets, on_white(image, mask), mask)
 
 
@@ -81,7 +81,7 @@ def render_patches(
     origins, directions = (
         _cut(x, batch.offsets, rays, patch) for x in rays_from_camera(Camera.from_label(batch.labels), rays)
     )
-    found = render(field, origins, directions, generator.config.rendering, RayRandomness(generator=rng))
+    found = render(field, origins, directions, generator.config.rendering, RenderRandomness(generator=rng))
     features, weights = (x.transpose(1, 2).unflatten(2, (patch, patch)) for x in (found.features, found.weight_sum))
     assert generator.torgb_raw is not None
     raw = generator.torgb_raw(features, ws[:, -1], fused=False)
@@ -96,9 +96,9 @@ def super_resolve_patch(
 ) -> Float[Tensor, "head 3 out_height out_width"]:
     """Apply the generator's super-resolution without its resizing, so that a patch keeps its scale."""
     network, rows = generator.superresolution, ws[:, -1:].expand(-1, 3, -1)
-    noise = PixelNoise(mode=network.config.noise_mode)
-    x, image = network.block0(features, raw, rows, noise=noise)
-    _, image = network.block1(x, image, rows, noise=noise)
+    randomness = RenderRandomness(noise_mode=network.config.noise_mode)
+    x, image = network.block0(features, raw, rows, randomness=randomness)
+    _, image = network.block1(x, image, rows, randomness=randomness)
     assert image is not None
     return image
 

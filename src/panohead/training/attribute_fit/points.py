@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from panohead.ops.pixels import image_from_uint8
 from panohead.rendering.field import TriGridField
 from panohead.stylegan.synthesis_layers import ToRGB
 from panohead.training.attribute_fit.shots import Shots
@@ -68,7 +69,7 @@ def sample_points(
     coverage = data.masks.reshape(-1)[flat]
     solid, empty = (coverage >= 253) & (depth > 0), coverage == 0
     plane = views[..., None] * 3 * side * side + y * side + x
-    color = torch.stack([data.images.reshape(-1)[plane + c * side * side] for c in range(3)], -1).float() / 127.5 - 1
+    color = image_from_uint8(torch.stack([data.images.reshape(-1)[plane + c * side * side] for c in range(3)], -1))
 
     origins, directions = _rays(data.labels[views], (x + 0.5) / side, (y + 0.5) / side)
     near, far = ray_range

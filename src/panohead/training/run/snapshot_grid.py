@@ -9,13 +9,12 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from panohead.geometry import Camera, rays_from_camera
+from panohead.geometry import Camera
 from panohead.geometry.camera import RADIUS
 from panohead.media import contact_sheet, depth_preview, mask_to_pil, save_image, to_pil
 from panohead.models.generator import Generator, Rendering
-from panohead.rendering.dispatch import prepare, render
-from panohead.rendering.renderer import RayRandomness, RayRendering
-from panohead.stylegan.synthesis_layers import PixelNoise
+from panohead.randomness import RenderRandomness
+from panohead.rendering.dispatch import prepare
 
 YAWS_DEG = tuple(range(0, 360, 45))
 _MAX_CELL = 256
@@ -86,23 +85,13 @@ def _renderings(
     batch: int,
 ) -> Iterator[Rendering]:
     """Views of one head, ``batch`` at a time; its tri-grid and background are computed once."""
-    noise = PixelNoise(mode="const")
-    field = prepare(generator.field(ws, noise=noise))
-    background = generator.background_features(ws, noise=noise)
-    config = generator.config.rendering
+    field, background = prepare(generator.field(ws)), generator.background_features(ws)
     for part in labels.split(batch):
-        count = len(part)
-        origins, directions = rays_from_camera(Camera.from_label(part), resolution)
-        rays = count * resolution**2
-        drawn = torch.Generator(ws.device).manual_seed(0)
-        randomness = RayRandomness.even(rays, config.importance_samples, ws.device, drawn)
-        # Rays of all views lie side by side in one sample, so that they share one tri-grid.
-        flat = render(field, origins.reshape(1, rays, 3), directions.reshape(1, rays, 3), config, randomness)
-        views = RayRendering(
-            *(x.reshape(count, resolution**2, x.shape[-1]) for x in (flat.features, flat.depth, flat.weight_sum))
+        randomness = RenderRandomness.even(generator=torch.Generator(ws.device).manual_seed(0))
+        camera = Camera.from_label(part)
+        yield generator.render_view(
+            field, ws, camera, resolution=resolution, randomness=randomness, background=background
         )
-        behind = None if background is None else background.expand(count, -1, -1, -1)
-        yield generator.finish(views, behind, ws.expand(count, -1, -1), generator=randomness.generator)
 
 
 def _cells(

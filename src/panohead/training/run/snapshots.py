@@ -18,6 +18,7 @@ from panohead.evaluation.distributions.sliced_wasserstein import (
     sliced_wasserstein,
 )
 from panohead.models.generator import Generator
+from panohead.ops.pixels import image_from_uint8
 from panohead.training.config import TrainConfig
 from panohead.training.networks import TrainingNetworks
 from panohead.training.randomness import seeded
@@ -85,7 +86,7 @@ class DistanceMeter:
         rng = seeded("cpu", self._config.seed, "metric", 0)
         count = min(self._config.metric_images, len(dataset))
         chosen = torch.randperm(len(dataset), generator=rng)[:count]
-        return torch.stack([dataset[int(i)].image for i in chosen]).float() / 127.5 - 1
+        return image_from_uint8(torch.stack([dataset[int(i)].image for i in chosen]))
 
     def _heads(self, generator: Generator) -> Float[Tensor, "image 3 height width"]:
         return torch.cat([images.cpu() for images in self._batches(generator)])

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
-from panohead.stylegan.synthesis_layers import PixelNoise, SynthesisLayer
+from panohead.stylegan.synthesis_layers import SynthesisLayer
 from panohead.training.warm_start.latent_codes import image_codes
 from panohead.training.warm_start.multiview import MultiViewData
 from panohead.training.warm_start.patches import (
@@ -30,8 +31,6 @@ from panohead.training.warm_start.patches import (
     pick_patches,
     render_patches,
 )
-
-_NOISE = PixelNoise(mode="const")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +163,7 @@ class WarmStart:
         """The generator's view of a batch of patches, with gradients."""
         generator, people = self.generator, len(batch.person)
         ws = generator.mapping(self.codes(batch.person), batch.labels[:: len(batch.labels) // people])
-        field = generator.field(ws, noise=_NOISE)
+        field = generator.field(ws)
         origins, directions = patch_rays(batch, self.config.patch)
         features, weights = render_patches(
             field,
@@ -184,9 +183,9 @@ class WarmStart:
             return PatchRendering(raw, weights, None)
         last = rows[:, -1:].expand(-1, 3, -1)
         blocks = generator.superresolution
-        noise = PixelNoise(mode=blocks.config.noise_mode)
-        x, image = blocks.block0(features, raw, last, noise=noise)
-        _, image = blocks.block1(x, image, last, noise=noise)
+        randomness = RenderRandomness(noise_mode=blocks.config.noise_mode)
+        x, image = blocks.block0(features, raw, last, randomness=randomness)
+        _, image = blocks.block1(x, image, last, randomness=randomness)
         return PatchRendering(raw, weights, image)
 
     @torch.no_grad()
