@@ -4,50 +4,12 @@ Per axis an output sees the taps 0 and 2 at two neighboring even samples of the 
 outputs) and tap 1 at the odd sample between. 9 x 9 products per 4 x 4 outputs replace 12 x 12.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from panohead.ops.cpu.gradient_kernels import _down_window
 from panohead.ops.cpu.jit import jit
 from panohead.ops.cpu.simd import PANEL, WIDTH, load, splat, store
 from panohead.ops.cpu.winograd_kernels import GROUP, SKEW, TILE, _finish, _from_points, _locate, _multiply
-
-
-class DownEpilogue(NamedTuple):
-    """What happens to the sums on their way out: factor by image and channel, bias, leaky rectifier, gain, clamp."""
-
-    scale: Any
-    bias: Any
-    slope: Any
-    gain: Any
-    limit: Any
-
-
-class Target(NamedTuple):
-    """The images to write, channels-last, and which of their panels of channels: [first, last)."""
-
-    values: Any
-    height: Any
-    width: Any
-    channels: Any
-    first_panel: Any
-    last_panel: Any
-
-
-class DownWeights(NamedTuple):
-    """A packed weight and which of its matrices belongs to each of the 81 points."""
-
-    values: Any
-    kinds: Any
-
-
-class Scratch(NamedTuple):
-    """Buffers of one thread, and how many tiles of a block need each point: all of them."""
-
-    data: Any
-    sums: Any
-    column: Any
-    patch: Any
-    needed: Any
 
 
 @jit(nogil=True)

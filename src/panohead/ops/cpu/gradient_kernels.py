@@ -34,16 +34,6 @@ from panohead.ops.cpu.winograd_kernels import A2, A3, B2, B3, SKEW, TILE, A, B, 
 _INDEX = ir.IntType(64)
 
 
-class Images(NamedTuple):
-    """A batch of images and a factor for every channel of every image."""
-
-    values: Any
-    factors: Any
-    height: Any
-    width: Any
-    channels: Any
-
-
 class Buffers(NamedTuple):
     """Scratch memory of one thread: points of windows and of tiles, one column of points, a window with its rim."""
 

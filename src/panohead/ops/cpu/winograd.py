@@ -9,7 +9,6 @@ The plain formulation is the reference; ask :func:`unsupported` and :func:`worth
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from panohead.ops.cpu.jit import available, load_failure
+from panohead.ops.cpu.kernel_arguments import ConvEpilogue, Images, OutputImages, PointWeights, TileScratch
 from panohead.ops.cpu.threads import cut, run
 from panohead.ops.cpu.winograd_weights import PackedWeight
 
@@ -31,19 +31,6 @@ _SLOPES: dict[FusedActivation, float] = {"linear": 1.0, "lrelu": 0.2}
 _GAINS: dict[FusedActivation, float] = {"linear": 1.0, "lrelu": math.sqrt(2)}
 _BLOCK = 24  # tiles per block: their points stay in the second- or third-level cache
 _STEP = 96  # tiles between two emptyings of the up-convolution's ring
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """What happens to the sums on their way out, as flat arrays and numbers for the kernels."""
-
-    scale: Any
-    bias: Any
-    noise: Any
-    noise_batch: int
-    slope: Any
-    gain: Any
-    limit: Any
 
 
 def unsupported(x: Tensor, weight: Tensor) -> str | None:
@@ -105,21 +92,18 @@ def conv3x3_winograd(
 
     batch, channels, height, width = x.shape
     outs = _check(packed, channels, up=False)
-    end = _ending(batch, outs, height * width, demodulation, noise, bias, activation, gain, clamp)
-    source, factors, weights = _flat(x.permute(0, 2, 3, 1)), _or(style, batch * channels, 1.0), _flat(packed.values)
+    ending = _ending(batch, outs, height * width, demodulation, noise, bias, activation, gain, clamp)
     out = torch.empty(batch, height, width, outs)
-    target = _flat(out)
+    given, weights, target = _images(x, style), PointWeights(_flat(packed.values), np.arange(36)), _flat(out)
     tiles = batch * -(-height // kernels.TILE) * -(-width // kernels.TILE)
-    kinds = np.arange(36)
 
     def work(part: _Part) -> None:
-        block = _block(part[1] - part[0])
-        data, sums = _buffers(kinds.size, block, channels)
+        first, last, *panels = part
+        block = _block(last - first)
+        scratch = _scratch(36, block, channels, column=36, patch=36)
         kernels.convolve(
-            source, factors, weights, kinds, end.scale, end.bias, end.noise, end.noise_batch, target, height, width,
-            channels, outs, *part, block, end.slope, end.gain, end.limit, data, sums, _zeros(36 * channels),
-            _zeros(36 * kernels.WIDTH), np.zeros_like(kinds),
-        )  # fmt: skip
+            given, weights, ending, OutputImages(target, height, width, outs, *panels), first, last, block, scratch
+        )
 
     run(work, _split(tiles, packed.values.shape[0], torch.get_num_threads(), least=_BLOCK))
     return out.permute(0, 3, 1, 2)
@@ -147,27 +131,22 @@ def upconv3x3(
 
     batch, channels, height, width = x.shape
     outs = _check(packed, channels, up=True)
-    end = _ending(batch, outs, 4 * height * width, demodulation, noise, bias, activation, gain, clamp)
-    source, factors, weights = _flat(x.permute(0, 2, 3, 1)), _or(style, batch * channels, 1.0), _flat(packed.values)
+    ending = _ending(batch, outs, 4 * height * width, demodulation, noise, bias, activation, gain, clamp)
+    ending = ending._replace(scale=ending.scale / np.float32(16))  # gain of upsampling 4, taps of the filter / 64
     out = torch.empty(batch, 2 * height, 2 * width, outs)
-    target = _flat(out)
+    given, weights, target = _images(x, style), PointWeights(_flat(packed.values), up_kinds()), _flat(out)
     down, across = height // kernels.TILE + 1, width // kernels.TILE + 1
-    axis = np.minimum(np.arange(9), 5)  # of the nine products per axis the last four share the matrix of tap 1
-    kinds = (6 * axis[:, None] + axis).ravel()
 
     def work(part: tuple[int, _Part]) -> None:
         image, (first, last, first_panel, last_panel) = part
         strips = min(max(_STEP // across, 1), last - first)
         block = _block(strips * across)
-        data, sums = _buffers(kinds.size, block, channels)
+        scratch = _scratch(81, block, channels, column=81, patch=25)
         groups = -(-(last_panel - first_panel) * kernels.PANEL // kernels.GROUP)
         row = (2 * kernels.TILE * across + 1) * kernels.GROUP
-        upconv_kernels.up_convolve(
-            source, factors, weights, kinds, end.scale / np.float32(16), end.bias, end.noise, end.noise_batch, target,
-            image, height, width, channels, outs, first, last, first_panel, last_panel, block, strips, end.slope,
-            end.gain, end.limit, data, sums, _zeros(25 * channels), _zeros(81 * kernels.WIDTH),
-            np.zeros_like(kinds), _zeros(groups * (2 * kernels.TILE * strips + 3) * row),
-        )  # fmt: skip
+        ring = _zeros(groups * (2 * kernels.TILE * strips + 3) * row)
+        to = OutputImages(target, 2 * height, 2 * width, outs, first_panel, last_panel)
+        upconv_kernels.up_convolve(given, weights, ending, to, image, first, last, block, strips, scratch, ring)
 
     parts = _split(down, packed.values.shape[0], -(-torch.get_num_threads() // batch), least=16)
     run(work, [(image, part) for image in range(batch) for part in parts])
@@ -204,11 +183,29 @@ def _block(tiles: int) -> int:
     return min(_BLOCK, tiles + -tiles % ROWS)
 
 
-def _buffers(points: int, block: int, channels: int) -> tuple[Any, Any]:
-    """The points of a block of tiles and their products with a group of output channels."""
-    from panohead.ops.cpu.winograd_kernels import GROUP, SKEW
+def _images(x: Tensor, factors: Tensor | None) -> Images:
+    """Return images "batch channel height width" as the kernels take them; factors None are 1."""
+    batch, channels, height, width = x.shape
+    return Images(_flat(x.permute(0, 2, 3, 1)), _or(factors, batch * channels, 1.0), height, width, channels)
 
-    return _zeros(points * (block * (channels + SKEW) + SKEW)), _zeros(points * (block * GROUP + SKEW))
+
+def _scratch(points: int, block: int, channels: int, *, column: int, patch: int) -> TileScratch:
+    """Return the buffers of one thread; ``column`` in vectors, ``patch`` in pixels."""
+    from panohead.ops.cpu.winograd_kernels import GROUP, SKEW, WIDTH
+
+    return TileScratch(
+        data=_zeros(points * (block * (channels + SKEW) + SKEW)),
+        sums=_zeros(points * (block * GROUP + SKEW)),
+        column=_zeros(column * WIDTH),
+        patch=_zeros(patch * channels),
+        needed=np.zeros(points, np.int64),
+    )
+
+
+def up_kinds() -> Any:
+    """Return the matrix of each of the 81 points: per axis the last four of nine products share that of tap 1."""
+    axis = np.minimum(np.arange(9), 5)
+    return (6 * axis[:, None] + axis).ravel()
 
 
 def _ending(
@@ -221,15 +218,15 @@ def _ending(
     activation: FusedActivation,
     gain: float | None,
     clamp: float | None,
-) -> _Ending:
+) -> ConvEpilogue:
     maps = _or(noise, pixels, 0.0)
     if maps.size not in (pixels, batch * pixels):
         raise ValueError(f"noise has {maps.size} numbers for {batch} images of {pixels} pixels")
-    return _Ending(
+    return ConvEpilogue(
         scale=_or(demodulation, batch * outs, 1.0),
         bias=_or(bias, outs, 0.0),
         noise=maps,
-        noise_batch=pixels if maps.size > pixels else 0,
+        noise_pitch=pixels if maps.size > pixels else 0,
         slope=np.float32(_SLOPES[activation]),
         gain=np.float32(_GAINS[activation] if gain is None else gain),
         limit=np.float32(math.inf if clamp is None else clamp),

@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from panohead.ops.cpu.kernel_arguments import ConvEpilogue, OutputImages, PointWeights
 from panohead.ops.cpu.threads import cut, run
-from panohead.ops.cpu.winograd import _block, _buffers, _flat, _or, _split, _zeros
+from panohead.ops.cpu.winograd import _block, _flat, _images, _or, _scratch, _split, _zeros, up_kinds
 from panohead.ops.cpu.winograd_weights import PackedWeight, down_transform, plain_transform
 
 _ROWS = 48  # a multiple of the vector length and of the height of both blocks of the matrix product
@@ -42,25 +43,28 @@ def downconv3x3(
     ``packed`` is from ``pack_up_weight`` of the *flipped* weight; the size of ``x`` is even.
     """
     from panohead.ops.cpu import downconv_kernels as kernels
-    from panohead.ops.cpu.gradient_kernels import Images
 
     batch, channels, height, width = x.shape
     outs, down, across = packed.out_channels, height // 2, width // 2
-    given = Images(_flat(x.permute(0, 2, 3, 1)), _or(factors, batch * channels, 1.0), height, width, channels)
     out = torch.empty(batch, down, across, outs)
-    target, weights = _flat(out), kernels.DownWeights(_flat(packed.values), _up_kinds())
-    one = np.float32(1)
-    ending = kernels.DownEpilogue(
-        _or(scale, batch * outs, 1.0) * np.float32(low_pass), np.zeros(outs, np.float32), one, one, np.float32(math.inf)
+    given, weights, target = _images(x, factors), PointWeights(_flat(packed.values), up_kinds()), _flat(out)
+    one, nothing = np.float32(1), np.zeros(0, np.float32)
+    ending = ConvEpilogue(
+        scale=_or(scale, batch * outs, 1.0) * np.float32(low_pass),
+        bias=np.zeros(outs, np.float32),
+        noise=nothing,
+        noise_pitch=0,
+        slope=one,
+        gain=one,
+        limit=np.float32(math.inf),
     )
     tiles = batch * -(-down // 4) * -(-across // 4)
 
     def work(part: tuple[int, int, int, int]) -> None:
-        first, last, first_panel, last_panel = part
+        first, last, *panels = part
         block = _block(last - first)
-        data, sums = _buffers(81, block, channels)
-        scratch = kernels.Scratch(data, sums, _column(), _zeros(144 * channels), np.zeros(81, np.int64))
-        to = kernels.Target(target, down, across, outs, first_panel, last_panel)
+        scratch = _scratch(81, block, channels, column=108, patch=144)
+        to = OutputImages(target, down, across, outs, *panels)
         kernels.down_convolve(given, weights, ending, to, first, last, block, scratch)
 
     run(work, _split(tiles, packed.values.shape[0], torch.get_num_threads(), least=24))
@@ -94,7 +98,7 @@ def down_weight_gradient(
     from panohead.ops.cpu.gradient_kernels import down_weight_gradient as kernel
 
     tiles = small.shape[0] * -(-small.shape[2] // 4) * -(-small.shape[3] // 4)
-    points = _point_sums(kernel, (large, large_factors), (small, small_factors), _up_kinds(), tiles)
+    points = _point_sums(kernel, (large, large_factors), (small, small_factors), up_kinds(), tiles)
     return _to_taps(points, down_transform(), low_pass)
 
 
@@ -148,20 +152,7 @@ def _to_taps(points: Tensor, transform: Tensor, factor: float) -> Float32[Tensor
     return (both.T @ points.reshape(36, -1)).reshape(3, 3, *points.shape[1:])
 
 
-def _images(x: Tensor, factors: Tensor | None) -> Any:
-    from panohead.ops.cpu.gradient_kernels import Images
-
-    batch, channels, height, width = x.shape
-    return Images(_flat(x.permute(0, 2, 3, 1)), _or(factors, batch * channels, 1.0), height, width, channels)
-
-
 def _column() -> Any:
     from panohead.ops.cpu.simd import WIDTH
 
     return _zeros(108 * WIDTH)
-
-
-def _up_kinds() -> Any:
-    """Of the nine products per axis the last four share the matrix of tap 1."""
-    axis = np.minimum(np.arange(9), 5)
-    return (6 * axis[:, None] + axis).ravel()
