@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from panohead.training.multiview import load_multiview
+from panohead.training.warm_start.multiview import load_multiview
 from PIL import Image
 
 from panohead.errors import PanoHeadError
