@@ -1,7 +1,7 @@
-"""The compiled loop of the convolution that halves an image: the transpose of the one in ``upconv_kernels``.
+"""Compiled loop of the convolution that halves an image: the transpose of the one in ``upconv_kernels``.
 
-Per axis an output sees the taps 0 and 2 at two neighboring even samples of the low-passed image (five points give four
-outputs) and tap 1 at the odd sample between. 9 x 9 products per 4 x 4 outputs replace 12 x 12.
+Per axis an output is the sum of taps 0 and 2 at two neighboring even samples of the low-passed image (five points give
+four outputs) and of tap 1 at the odd sample between. 9 x 9 products per 4 x 4 outputs replace 12 x 12.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ def _output_tile(
     sums: Any, at: Any, pitch: Any, column: Any, target: Any, base: Any, rows: Any, columns: Any, scale: Any,
     bias: Any, ending: Any,
 ) -> Any:  # fmt: skip
-    """9 x 9 products of one vector of channels to the (up to) 4 x 4 pixels of a tile."""
+    """Transform 9 x 9 products of one vector of channels to the (up to) 4 x 4 pixels of a tile: columns, then rows."""
     for j in range(9):
         s, w = at + j * pitch, j * WIDTH
         m0, m1, m2 = load(sums, s), load(sums, s + 9 * pitch), load(sums, s + 18 * pitch)
@@ -48,7 +48,7 @@ def _output_tile(
 def down_convolve(
     images: Any, weights: Any, ending: Any, target: Any, first: Any, last: Any, block: Any, scratch: Any
 ) -> None:
-    """Low-pass and convolution with stride 2 of the tiles [first, last), counted over the batch.
+    """Apply the low-pass and convolve with stride 2: the tiles [first, last), counted over the batch.
 
     ``ending.scale`` includes the factor of the low-pass, whose taps are (1, 3, 3, 1) here.
     """

@@ -1,7 +1,7 @@
-"""The compiled loops of the gradients of 3 x 3 convolutions and of their endings. Importing this module needs numba.
+"""Compiled loops of the gradients of 3 x 3 convolutions. Importing this module needs numba.
 
 All arrays are flat float32, images channels-last with a multiple of the vector length of channels; sizes and offsets
-count elements. What is transposed here is described in ``winograd_kernels`` (a *point*) and in ``upconv_kernels``.
+count elements. The transposed transforms are described in ``winograd_kernels`` (a *point*) and in ``upconv_kernels``.
 
 numba's cache on disk watches this file only: after editing what it imports, remove ``__pycache__/*.nb?``.
 """
@@ -35,7 +35,7 @@ _INDEX = ir.IntType(64)
 
 
 class Buffers(NamedTuple):
-    """Scratch memory of one thread: points of windows and of tiles, one column of points, a window with its rim."""
+    """Scratch memory of one thread: points of windows and of tiles, one column of points, a window with its border."""
 
     windows: Any
     tiles: Any
@@ -44,7 +44,7 @@ class Buffers(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Products summed over tiles: [kind of point, row, column]; rows are channels of the windows."""
+    """Products summed over tiles: "kind_of_point row column"; rows are channels of the windows."""
 
     values: Any
     rows: Any
@@ -53,7 +53,7 @@ class Sums(NamedTuple):
 
 
 def _accumulate_block(rows_count: int, vectors: int) -> Any:
-    """An intrinsic: ``out[rows, lanes] += left[depth, rows]^T @ right[depth, lanes]``, ``right`` contiguous."""
+    """Return an intrinsic: ``out[rows, lanes] += left[depth, rows]^T @ right[depth, lanes]``, ``right`` contiguous."""
 
     @intrinsic
     def accumulate(
@@ -85,7 +85,7 @@ def _accumulate_block(rows_count: int, vectors: int) -> Any:
 def _emit_sums(
     builder: Any, start: list[Any], left: Any, stride: Any, right: Any, depth: Any, rows_count: int, vectors: int
 ) -> list[Any]:
-    """The loop over depth with all accumulators in registers, beginning with the values ``start``."""
+    """Emit the loop over depth with all accumulators in registers, starting at the values ``start``."""
     before, loop, after = builder.block, builder.append_basic_block("depth"), builder.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
@@ -115,7 +115,7 @@ _accumulate_narrow = _accumulate_block(ROWS, VECTORS // 2)
 
 @jit(nogil=True)
 def _accumulate(buffers: Any, block: Any, count: Any, window_pitch: Any, rows: Any, kinds: Any, sums: Any) -> Any:
-    """``sums[kind] += windows[point]^T @ tiles[point]`` for all points of a block of ``count`` tiles."""
+    """Add ``windows[point]^T @ tiles[point]`` to ``sums[kind]`` for all points of a block of ``count`` tiles."""
     lanes = NARROW_PANEL if sums.narrow else PANEL
     panels = sums.columns // lanes
     for point in range(kinds.size):
@@ -136,7 +136,7 @@ def _accumulate(buffers: Any, block: Any, count: Any, window_pitch: Any, rows: A
 
 @jit(nogil=True)
 def _pull_points(y0: Any, y1: Any, y2: Any, y3: Any) -> Any:
-    """The transpose of ``winograd_kernels._from_points``: four outputs to the five finite points."""
+    """Apply the transpose of ``winograd_kernels._from_points``: four outputs to the five finite points."""
     even_a, odd_a = fma(splat(A2), y2, y0), fma(splat(A3), y3, splat(A) * y1)
     even_b, odd_b = fma(splat(B2), y2, y0), fma(splat(B3), y3, splat(B) * y1)
     return y0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b
@@ -147,7 +147,7 @@ def _pull_tile(
     images: Any, source: Any, base: Any, row_pitch: Any, factor_at: Any, column: Any, tiles: Any, point_pitch: Any,
     at: Any, panel_pitch: Any, lanes: Any,
 ) -> Any:  # fmt: skip
-    """A 4 x 4 tile, scaled by the factors, to 36 points: the transpose of the output of a tile."""
+    """Transform a 4 x 4 tile, scaled by the factors, to 36 points: the transpose of the output of a tile."""
     channels = images.channels
     for c in range(0, channels, WIDTH):
         factor = load(images.factors, factor_at + c)
@@ -182,7 +182,7 @@ def weight_gradient(
 ) -> None:
     """Add the products of a convolution's inputs ``windows`` and the gradients ``tiles`` of its outputs to ``sums``.
 
-    Of the channels [first, last) of the inputs, whose sums these are; of all output channels.
+    Only the channels [first, last) of the inputs, to which these sums belong; all output channels.
     """
     height, width, channels, outs = windows.height, windows.width, windows.channels, tiles.channels
     across = (width + TILE - 1) // TILE
@@ -214,7 +214,7 @@ def weight_gradient(
 
 @jit(nogil=True)
 def _low_pass_9(source: Any, at: Any, step: Any) -> Any:
-    """Of twelve samples the nine sums (1, 3, 3, 1)."""
+    """Return the nine sums (1, 3, 3, 1) of twelve samples."""
     a, b, c = load(source, at), load(source, at + step), load(source, at + 2 * step)
     d = load(source, at + 3 * step)
     t0 = fma(splat(3.0), b + c, a + d)
@@ -242,7 +242,7 @@ def _down_window(
     source: Any, base: Any, row_pitch: Any, pixel_pitch: Any, first: Any, last: Any, factors: Any, factor_at: Any,
     column: Any, data: Any, point_pitch: Any, at: Any,
 ) -> Any:  # fmt: skip
-    """A 12 x 12 window through the low-pass to 9 x 9: per axis five points of the even samples, then four odd ones."""
+    """Transform a low-passed 12 x 12 window to 9 x 9: per axis five points of the even samples, then four odd ones."""
     for c in range(first, last, WIDTH):
         factor = load(factors, factor_at + c)
         for j in range(12):
@@ -278,7 +278,7 @@ def _pull_down_tile(
     images: Any, source: Any, base: Any, row_pitch: Any, factor_at: Any, column: Any, tiles: Any, point_pitch: Any,
     at: Any, panel_pitch: Any, lanes: Any,
 ) -> Any:  # fmt: skip
-    """A 4 x 4 tile, scaled by the factors, to 9 x 9 points: the transpose of the output of a tile of ``down``."""
+    """Transform a scaled 4 x 4 tile to 9 x 9 points: the transpose of ``downconv_kernels._output_tile``."""
     channels = images.channels
     for c in range(0, channels, WIDTH):
         factor = load(images.factors, factor_at + c)
@@ -316,7 +316,7 @@ def _pull_down_tile(
 def down_weight_gradient(
     windows: Any, tiles: Any, first: Any, last: Any, block: Any, kinds: Any, buffers: Any, sums: Any
 ) -> None:
-    """As ``weight_gradient`` for a convolution between the images ``tiles`` and ``windows`` of twice their size."""
+    """Add products as ``weight_gradient`` for a convolution from ``windows`` to ``tiles`` of half their size."""
     height, width, channels, outs = windows.height, windows.width, windows.channels, tiles.channels
     across = (tiles.width + TILE - 1) // TILE
     each = across * ((tiles.height + TILE - 1) // TILE)

@@ -1,11 +1,11 @@
-"""Fast 3 x 3 convolutions for inference on a CPU: minimal filtering with the layer's beginning and end fused in.
+"""Fast 3 x 3 convolutions for inference on a CPU: minimal filtering, fused with the layer's style and activation.
 
 F(4x4, 3x3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016): 36 products make 16
-outputs, instead of 144. The up-convolution of a StyleGAN2 block is treated alike (81 products instead of 144). The
-weight of a modulated convolution stays shared, with the style on its input and the demodulation on its output (facts
-section 2), so one packed weight serves all styles and frames.
+outputs, instead of 144. The up-convolution of a StyleGAN2 block is computed alike (81 products instead of 144). The
+weight of a modulated convolution stays shared, with the style on its input and the demodulation on its output
+(docs/reference.md 2.6), so one packed weight serves all styles and frames.
 
-The plain formulation is the reference; ask :func:`unsupported` and :func:`worthwhile` before coming here.
+The plain formulation is the reference; callers ask :func:`unsupported` and :func:`worthwhile` first.
 """
 
 import math
@@ -25,16 +25,16 @@ FusedActivation = Literal["linear", "lrelu"]
 _Part = tuple[int, int, int, int]
 """First and last unit (tile or row of tiles), first and last panel of output channels; the last ones excluded."""
 
-_KERNELS = "panohead.ops.cpu.upconv_kernels"  # which import the others
+_KERNELS = "panohead.ops.cpu.upconv_kernels"  # imports the other kernels
 _CHANNEL_MULTIPLE = 16
 _SLOPES: dict[FusedActivation, float] = {"linear": 1.0, "lrelu": 0.2}
 _GAINS: dict[FusedActivation, float] = {"linear": 1.0, "lrelu": math.sqrt(2)}
-_BLOCK = 24  # tiles per block: their points stay in the second- or third-level cache
-_STEP = 96  # tiles between two emptyings of the up-convolution's ring
+_BLOCK = 24  # tiles per block; their points stay in the second- or third-level cache
+_STEP = 96  # tiles between two emptyings of the up-convolution's ring buffer
 
 
 def unsupported(x: Tensor, weight: Tensor) -> str | None:
-    """Why this module cannot convolve ``x`` with ``weight``, in a few words; None if it can."""
+    """Return why this module cannot convolve ``x`` with ``weight``, in a few words; None if it can."""
     if not available():
         return "numba is not installed"
     if (failure := load_failure(_KERNELS)) is not None:
@@ -55,7 +55,7 @@ def unsupported(x: Tensor, weight: Tensor) -> str | None:
 
 
 def worthwhile(x: Tensor, weight: Tensor) -> bool:
-    """Whether the fast path is likely the faster one, for this shape of input.
+    """Return True where the fast path is likely the faster one, for this shape of input.
 
     Measured on an AVX-512 machine: with fewer pixels (over the batch) reading the four times larger packed weight
     costs more than the products saved, with fewer channels the panels of the matrix product stay empty.
@@ -75,7 +75,7 @@ def conv3x3_winograd(
     gain: float | None = None,
     clamp: float | None = None,
 ) -> Float32[Tensor, "batch out_channel height width"]:
-    """``clamp(gain * act(demodulation * conv2d(style * x, weight, padding=1) + noise + bias))``.
+    """Return ``clamp(gain * act(demodulation * conv2d(style * x, weight, padding=1) + noise + bias))``.
 
     Args:
         x: of any strides; channels-last is read in place.
@@ -93,7 +93,7 @@ def conv3x3_winograd(
     batch, channels, height, width = x.shape
     outs = _check(packed, channels, up=False)
     ending = _ending(batch, outs, height * width, demodulation, noise, bias, activation, gain, clamp)
-    out = torch.empty(batch, height, width, outs)
+    out = torch.empty(batch, height, width, outs)  # channels-last
     given, weights, target = _images(x, style), PointWeights(_flat(packed.values), np.arange(36)), _flat(out)
     tiles = batch * -(-height // kernels.TILE) * -(-width // kernels.TILE)
 
@@ -121,10 +121,10 @@ def upconv3x3(
     gain: float | None = None,
     clamp: float | None = None,
 ) -> Float32[Tensor, "batch out_channel out_height out_width"]:
-    """Stride-2 transposed convolution (size 2h + 1), low-pass outer([1,3,3,1])/16 with padding 1 (2h), same ending.
+    """Apply a stride-2 transposed convolution (size 2h + 1), then the low-pass outer([1,3,3,1])/16 with padding 1 (2h).
 
-    ``packed`` is from :func:`panohead.ops.cpu.winograd_weights.pack_up_weight`, of the weight as stored (facts section
-    2: transposed in and out, not flipped). All else is as in :func:`conv3x3_winograd`.
+    ``packed`` is from :func:`panohead.ops.cpu.winograd_weights.pack_up_weight`, of the weight as stored (not flipped,
+    docs/reference.md 2.9). All else is as in :func:`conv3x3_winograd`.
     """
     from panohead.ops.cpu import upconv_kernels
     from panohead.ops.cpu import winograd_kernels as kernels
@@ -132,7 +132,7 @@ def upconv3x3(
     batch, channels, height, width = x.shape
     outs = _check(packed, channels, up=True)
     ending = _ending(batch, outs, 4 * height * width, demodulation, noise, bias, activation, gain, clamp)
-    ending = ending._replace(scale=ending.scale / np.float32(16))  # gain of upsampling 4, taps of the filter / 64
+    ending = ending._replace(scale=ending.scale / np.float32(16))  # 4 (gain of upsampling) / 64 (sum of the taps)
     out = torch.empty(batch, 2 * height, 2 * width, outs)
     given, weights, target = _images(x, style), PointWeights(_flat(packed.values), up_kinds()), _flat(out)
     down, across = height // kernels.TILE + 1, width // kernels.TILE + 1
@@ -161,7 +161,7 @@ def _check(packed: PackedWeight, channels: int, *, up: bool) -> int:
 
 
 def _flat(x: Tensor) -> Any:
-    """The elements in order as a numpy array, in place where the tensor is contiguous."""
+    """Return the elements in order as a numpy array, in place where the tensor is contiguous."""
     return x.detach().to(torch.float32).contiguous().view(-1).numpy()
 
 
@@ -170,14 +170,14 @@ def _or(x: Tensor | None, size: int, default: float) -> Any:
 
 
 def _zeros(size: int) -> Any:
-    """Zeros on a cache-line boundary. numpy's, because torch would start a team of threads in every worker."""
+    """Return zeros on a cache-line boundary, by numpy: torch would start a team of threads in every worker."""
     spare = np.zeros(size + 16, np.float32)
     first = -spare.ctypes.data % 64 // spare.itemsize
     return spare[first : first + size]
 
 
 def _block(tiles: int) -> int:
-    """Tiles at a time; whole rows of blocks of the matrix product."""
+    """Return the number of tiles at a time: whole rows of blocks of the matrix product."""
     from panohead.ops.cpu.simd import ROWS
 
     return min(_BLOCK, tiles + -tiles % ROWS)
@@ -219,7 +219,7 @@ def _ending(
     gain: float | None,
     clamp: float | None,
 ) -> ConvEpilogue:
-    maps = _or(noise, pixels, 0.0)
+    maps = _or(noise, pixels, 0.0)  # (1 or batch) pixel
     if maps.size not in (pixels, batch * pixels):
         raise ValueError(f"noise has {maps.size} numbers for {batch} images of {pixels} pixels")
     return ConvEpilogue(
@@ -234,7 +234,7 @@ def _ending(
 
 
 def _split(units: int, panels: int, threads: int, least: int) -> list[_Part]:
-    """Share the work among threads: by units where everyone gets ``least`` of them, else by output channels."""
+    """Share the work among threads: by units where every thread gets ``least`` of them, else by output channels."""
     from panohead.ops.cpu.winograd_kernels import GROUP, PANEL
 
     groups, size = -(-panels * PANEL // GROUP), GROUP // PANEL
