@@ -78,7 +78,7 @@ def stages() -> list[Stage]:
         Stage("volume render", volume, 1.55),
         # The official 262,144 voxels took 1.02 s where Y was 1.25 s.
         Stage("mesh density, 262k points", lambda: dispatch.density(current().field, mesh_points[None]), 0.816, 9.0),
-        Stage("mesh 256, colourless", lambda: current().mesh(256, level=_level(head), color=False), 0.816 * 64, 9.0),
+        Stage("mesh 256, colorless", lambda: current().mesh(256, level=_level(head), color=False), 0.816 * 64, 9.0),
         Stage("generator training step", training_step(), None, 1.15),
     ]
 

@@ -26,6 +26,6 @@ def test_the_nose_turns_as_the_label_says() -> None:
                 points = np.array([[p.x, p.y] for p in found[0].landmark])
                 cheeks = (points[234] + points[454]) / 2
                 leaning[yaw] = points[1, 0] - cheeks[0]
-            # A camera on +x sees the nose turned to the left of the image.
+            # For a camera on +x the nose is turned to the left of the image.
             assert leaning[25.0] < leaning[0.0] - 0.03
             assert leaning[-25.0] > leaning[0.0] + 0.03

@@ -93,8 +93,8 @@ class Vocabulary:
 
         Args:
             person: the person's record, as ``people.jsonl`` holds it.
-            shape: what :func:`shape_coordinates` returns for the person.
-            light: what :func:`light_numbers` returns for the shot's lighting.
+            shape: result of :func:`shape_coordinates` for the person.
+            light: result of :func:`light_numbers` for the shot's lighting.
             expression: ARKit weights, 0 to 1; names that are missing count as 0.
             gaze: radians, (horizontal, vertical).
         """

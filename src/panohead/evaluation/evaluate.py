@@ -115,15 +115,15 @@ class Evaluation:
 
     def _resolution(self, predictors: list[Predictor]) -> int:
         sizes = [p.generator.config.superresolution.output_resolution for p in predictors]
-        asked = self.settings.resolution
-        if asked is None:
+        requested = self.settings.resolution
+        if requested is None:
             return min([self.photos.dataset.resolution, *sizes])
-        if sizes and asked > min(sizes):
+        if sizes and requested > min(sizes):
             raise PanoHeadError(
-                f"a generator makes images of {min(sizes)} pixels, fewer than the {asked} to compare at; give "
+                f"a generator makes images of {min(sizes)} pixels, fewer than the {requested} to compare at; give "
                 f"--resolution {min(sizes)}"
             )
-        return asked
+        return requested
 
     def _white(self, predictor: Predictor) -> bool:
         if self.settings.background != "auto":

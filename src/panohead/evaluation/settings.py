@@ -85,13 +85,13 @@ class EvaluationSettings:
         return tuple(name for name in SETS if name in self.metrics)
 
 
-def metric_names(asked: Sequence[str]) -> tuple[str, ...]:
+def metric_names(requested: Sequence[str]) -> tuple[str, ...]:
     """Return metrics in their usual order for names of metrics and groups, which may be joined by commas.
 
     Raises:
         UsageError: for a name that is neither.
     """
-    named = [name for entry in asked for part in entry.split(",") if part for name in GROUPS.get(part, (part,))]
+    named = [name for entry in requested for part in entry.split(",") if part for name in GROUPS.get(part, (part,))]
     if unknown := [name for name in named if name not in METRICS]:
         raise UsageError(f"there is no metric {unknown[0]!r}; choose from {', '.join((*METRICS, *GROUPS))}")
     return tuple(name for name in METRICS if name in named)

@@ -37,7 +37,7 @@ def generator_config(
     Args:
         init_kwargs: its constructor's keyword arguments.
         rendering_kwargs: the live ones of a pickle, preferred over those in ``init_kwargs``.
-        plane_axes: as found in a pickle's renderer; None takes those of PanoHead or EG3D.
+        plane_axes: axes found in a pickle's renderer; None takes those of PanoHead or EG3D.
 
     Raises:
         PanoHeadError: for a setting that cannot be reproduced.

@@ -57,8 +57,8 @@ def generator_from_official(
         plane_axes=plane_axes,
     )
     if state is not None:
-        moves = any(name.startswith("t_mapping.") for name in state)
-        config = replace(config, use_camera_alignment=moves)
+        has_alignment = any(name.startswith("t_mapping.") for name in state)
+        config = replace(config, use_camera_alignment=has_alignment)
     return _filled(Generator(config), state)
 
 

@@ -21,7 +21,7 @@ from panohead.synthetic.people import Person
 from panohead.synthetic.shape import head_shapes, head_vertices
 from panohead.synthetic.skin import skin_color
 
-_MIDDLE = np.array([0.0, 7.35, 0.40])  # of the head, decimeters; the outermost points are farthest from it
+_MIDDLE = np.array([0.0, 7.35, 0.40])  # middle of the head, decimeters; the outermost points are farthest from it
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ def test_the_distance_grows_with_every_degradation(change: str) -> None:
     assert values[-1] > 3 * values[0]
 
 
-def test_the_whole_image_is_seen() -> None:
-    """Pictures upside down have the same fine patches: the coarsest level tells them apart."""
+def test_the_whole_image_is_compared() -> None:
+    """Images upside down have the same fine patches: the coarsest level tells them apart."""
     ramp = torch.linspace(-0.5, 0.5, 32)[None, None, :, None]
     reference, other = random_images(80, 0) + ramp, (random_images(80, 1) + ramp).flip(2)
     levels = sliced_wasserstein(described(reference), described(other), seed=0, bootstrap=0).per_level
@@ -100,7 +100,7 @@ def test_the_pyramid_adds_up_to_the_image() -> None:
 
 
 def test_the_interval_is_that_of_repeated_draws() -> None:
-    """Its width against the spread of the value over fresh sets, at a distance well above the floor."""
+    """Its width against the spread of the value over new sets, at a distance well above the baseline."""
     results = [
         sliced_wasserstein(
             described(random_images(60, 2 * k)),

@@ -146,8 +146,8 @@ def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: py
 
     predictor = Predictor(tiny.generator())
     settings = EvaluationSettings(metrics=("reconstruction",), people=2)
-    model, floor = Evaluation(settings, reconstruct=reconstruct).run({"tiny": predictor})
-    assert floor.name == BASELINE_NAME
+    model, baseline = Evaluation(settings, reconstruct=reconstruct).run({"tiny": predictor})
+    assert baseline.name == BASELINE_NAME
     assert sorted(asked) == [(1, evaluate.MIN_PHOTO_SIDE)] * 2 + [(4, evaluate.MIN_PHOTO_SIDE)] * 2
     rows = {result.row[:2]: result for result in model.results}
     assert len(rows) == len(model.results) == 7 * 2 * 3
@@ -156,7 +156,7 @@ def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: py
     assert rows["F-score at 2 mm", "side, 1 photo"].value < 0.1
     assert rows["F-score at 8 mm", "side, 1 photo"].value == 1.0
     assert rows["depth error", "front, 1 photo"].counts == {"people": 2, "photos": 1}
-    known = {result.row[:2]: result.value for result in floor.results}
+    known = {result.row[:2]: result.value for result in baseline.results}
     assert known["depth error", "front, 1 photo"] < rows["depth error", "front, 1 photo"].value
     with pytest.raises(PanoHeadError):
         Evaluation(EvaluationSettings(metrics=("swd",))).photos  # noqa: B018
@@ -198,23 +198,23 @@ def test_what_cannot_be_reconstructed_is_one_sentence(monkeypatch: pytest.Monkey
 
 def test_the_command_gives_photos_to_the_reconstruction(monkeypatch: pytest.MonkeyPatch) -> None:
     """The photos in the truth's frame, with cameras and masks, for the generator as it is."""
-    told = {}
+    received = {}
 
     def reconstruct(generator: object, images: list, cameras: list, *, masks: list) -> str:
-        told.update(generator=generator, images=images, cameras=cameras, masks=masks)
+        received.update(generator=generator, images=images, cameras=cameras, masks=masks)
         return "head"
 
     monkeypatch.setattr("panohead.inversion.reconstruct", reconstruct)
     predictor = Predictor(tiny.generator())
     views = spheres(0, 0, 64).photos[4]
     assert command._reconstruct(predictor, views) == "head"
-    assert told["generator"] is predictor.generator
-    assert [c.angles_deg()[0].item() for c in told["cameras"]] == pytest.approx(
+    assert received["generator"] is predictor.generator
+    assert [c.angles_deg()[0].item() for c in received["cameras"]] == pytest.approx(
         [v.camera.angles_deg()[0].item() for v in views]
     )
-    assert told["images"][0].shape == (64, 64, 3)
-    assert told["masks"][0].dtype == np.uint8
-    assert told["masks"][0].max() == 255
+    assert received["images"][0].shape == (64, 64, 3)
+    assert received["masks"][0].dtype == np.uint8
+    assert received["masks"][0].max() == 255
 
 
 @pytest.mark.slow
@@ -226,8 +226,8 @@ def test_a_rendered_person_is_where_the_cameras_look() -> None:
     assert front.photo.shape == (48, 48, 3)
     assert 2.0 < float(front.depth[front.depth > 0].median()) < 2.7
     assert {sector_of(view.camera) for view in person.truth} == {"front", "side", "back"}
-    floor = compare_surfaces(halved(person.fine), person.truth)["front"]
-    assert floor.depth < 2
-    assert floor.chamfer < 1
+    baseline = compare_surfaces(halved(person.fine), person.truth)["front"]
+    assert baseline.depth < 2
+    assert baseline.chamfer < 1
     mirrored = compare_surfaces(person.truth[::-1], person.truth)["front"]
-    assert mirrored.depth > 5 * floor.depth, "views from the other side are not these"
+    assert mirrored.depth > 5 * baseline.depth, "views from the other side are not these"

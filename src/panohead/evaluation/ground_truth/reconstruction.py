@@ -44,7 +44,7 @@ class GeometryErrors:
         depth, chamfer: in mm of a real head.
         scale_invariant: see :func:`panohead.evaluation.ground_truth.geometry.depth_errors`.
         normals_deg: mean angle between the normals of smoothed depth maps, in degrees.
-        f_score: by threshold in world units.
+        f_score: F-score by threshold in world units.
         silhouette_iou: intersection over union of the opaque pixels.
     """
 

@@ -61,7 +61,7 @@ def downconv3x3(
         gain=one,
         limit=np.float32(math.inf),
     )
-    tiles = batch * -(-down // 4) * -(-across // 4)  # of 4 x 4 outputs
+    tiles = batch * -(-down // 4) * -(-across // 4)  # 4 x 4 outputs each
 
     def work(part: tuple[int, int, int, int]) -> None:
         first, last, *panels = part

@@ -65,11 +65,11 @@ def _build(heads: Sequence[SyntheticHead], turned: Turned) -> list[Scene]:
     rng = heads[0].person.stream("light directions")
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     directions = (fibonacci_sphere(DIRECTIONS) @ turn).astype(np.float32)
-    moves = np.zeros(len(first.vertices), bool), np.zeros(len(first.points), bool)
+    moving_mask = np.zeros(len(first.vertices), bool), np.zeros(len(first.points), bool)
     for other in flat[1:]:
-        moves[0][np.abs(other.vertices - first.vertices).max(1) > _STILL] = True
-        moves[1][np.abs(other.points - first.points).max(1) > _STILL] = True
-    light = _bake(flat, moves, directions, turned)
+        moving_mask[0][np.abs(other.vertices - first.vertices).max(1) > _STILL] = True
+        moving_mask[1][np.abs(other.points - first.points).max(1) > _STILL] = True
+    light = _bake(flat, moving_mask, directions, turned)
     return [
         Scene(
             one.vertices, one.triangles, one.normals, one.soft_normals, one.albedo, one.material, one.points,
@@ -135,19 +135,19 @@ Light = tuple[UInt8[np.ndarray, "direction vertex"], UInt8[np.ndarray, "directio
 
 def _bake(
     shots: list[_Flat],
-    moves: tuple[Bool[np.ndarray, "vertex"], Bool[np.ndarray, "point"]],
+    moving_mask: tuple[Bool[np.ndarray, "vertex"], Bool[np.ndarray, "point"]],
     directions: Float32[np.ndarray, "direction 3"],
     turned: Turned,
 ) -> list[Light]:
     """Return the transmittance to each direction: a z-buffer of the meshes, deep opacity in slices for the hair."""
     first = shots[0]
-    moving, moving_points = (np.flatnonzero(x) for x in moves)
-    touched = moves[0][first.casting].any(1)
+    moving, moving_points = (np.flatnonzero(x) for x in moving_mask)
+    touched = moving_mask[0][first.casting].any(1)
     still_triangles, moving_triangles = first.casting[~touched], first.casting[touched]
     texel = 2 * _EXTENT / _TEXELS
     shift = np.array([_TEXELS / 2, _TEXELS / 2, 0], np.float32)
     thickness = [_thickness(one) for one in shots]
-    still_thickness = np.where(moves[1], np.float32(0), thickness[0])
+    still_thickness = np.where(moving_mask[1], np.float32(0), thickness[0])
 
     def empty(count: int) -> UInt8[np.ndarray, "direction count"]:
         return np.empty((len(directions), count), np.uint8)
