@@ -149,7 +149,9 @@ def light_numbers(lighting: Mapping[str, Any]) -> Float[np.ndarray, " light"]:
     directions = fibonacci_sphere(_PROBES)
     cosine = np.clip(fibonacci_sphere(LIGHT_DIRECTIONS) @ directions.T, 0, None)
     # 4 / count: the mean over the sphere of the clamped cosine is 1/4, so even light of radiance 1 gives 1.
+    # direction 3, linear RGB
     irradiance = cosine @ light.radiance(directions) * (4 / _PROBES) * light.exposure
+    # 0.02: darkness has a finite logarithm.
     return np.log(irradiance + 0.02).ravel().astype(np.float32)
 
 

@@ -37,6 +37,7 @@ def points_of(view: DepthView) -> Float[Tensor, "height width 3"]:
     """Return the world points that the pixels show."""
     size = view.depth.shape[-1]
     origins, directions = rays_from_camera(view.camera.expand(1), size)
+    # Depth is measured along unit directions: 1 ray 3
     return (origins + directions * view.depth.reshape(1, -1, 1))[0].unflatten(0, (size, size))
 
 
@@ -52,6 +53,7 @@ def warp(
     def sample(values: Float[Tensor, "channel height width"]) -> Float[Tensor, "channel height width"]:
         return F.grid_sample(values[None], places[None], mode="bilinear", align_corners=False)[0]
 
+    # Half a pixel from the border bilinear samples would mix with zeros from outside.
     inside = (places.abs() < 1 - 1 / target.depth.shape[-1]).all(dim=-1)
     surface = (sample(source.depth)[0] - distance).abs() < tolerance
     opaque = (target.mask[0] > OPAQUE) & (sample(source.mask)[0] > OPAQUE)
@@ -63,7 +65,7 @@ def photometric_error(source: DepthView, target: DepthView) -> tuple[float, floa
     target's opaque pixels that do; (nan, 0) where none does."""
     warped, shared = warp(source, target)
     share = float(shared.sum()) / max(float((target.mask > OPAQUE).sum()), 1.0)
-    difference = (warped - target.image).abs().mean(dim=0) / 2
+    difference = (warped - target.image).abs().mean(dim=0) / 2  # [-1, 1] to a scale of 0 to 1
     return float(difference[shared].mean()) if shared.any() else float("nan"), share
 
 

@@ -168,7 +168,7 @@ class _Layer(torch.autograd.Function):
         total, with_value, with_noise = (
             t[:, :outs] for t in (pulled.total, pulled.with_value, pulled.with_noise)
         )  # fmt: skip
-        grads: list[Tensor | None] = [None] * 6
+        grads: list[Tensor | None] = [None] * 6  # x, weight, style, demodulation, noise, bias
         if needs[0] or needs[2]:
             grads[0], grads[2] = _input_gradient(ctx, pulled.gradient)
         if needs[1]:
@@ -198,6 +198,7 @@ class _Layer(torch.autograd.Function):
 def _input_gradient(ctx: Any, pulled: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """Return the gradients of a layer's input and style from that of its output before the ending."""
     _, weight, style, demodulation, _, _, whole, _ = ctx.saved_tensors
+    # y = demodulation * conv(style * x): dx = style * conv^T(demodulation * g); dstyle = sum of x * conv^T(...).
     wanted = ctx.needs_input_grad[2]
     scale = widened(demodulation)
     after = None if wanted else widened(style)

@@ -34,6 +34,7 @@ def pointwise(
     # In channels-last memory both axes of an image are one run of pixels: nothing is copied.
     pixels = x.permute(0, 2, 3, 1)
     shape = (batch, height * width, channels) if weight.ndim == 3 else (batch * height * width, channels)
+    # A weight per sample is a batched product; a shared one a single product over all pixels.
     out = _Product.apply(pixels.reshape(shape), weight, bias)
     return out.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
 

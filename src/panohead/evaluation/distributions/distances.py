@@ -29,6 +29,7 @@ def frechet_distance(
         raise PanoHeadError("FID needs at least two images in each set; raise --num")
     mean = [x.mean(axis=0, dtype=np.float64) for x in (first, second)]
     covariance = [np.atleast_2d(np.cov(x.astype(np.float64), rowvar=False, ddof=correction)) for x in (first, second)]
+    # tr sqrt(C0 C1) = tr sqrt(sqrt(C0) C1 sqrt(C0)), which is symmetric.
     values, vectors = np.linalg.eigh(covariance[0])
     root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
     common = np.sqrt(np.linalg.eigvalsh(root @ covariance[1] @ root).clip(min=0)).sum()
@@ -58,6 +59,7 @@ def kernel_distance(
     for _ in range(subsets):
         x = fake[rng.choice(len(fake), size, replace=False)].astype(np.float64)
         y = real[rng.choice(len(real), size, replace=False)].astype(np.float64)
+        # Kernel (x y / dimension + 1)^3; the diagonals are excluded, which makes the estimate unbiased.
         within = (x @ x.T / width + 1) ** 3 + (y @ y.T / width + 1) ** 3
         between = (x @ y.T / width + 1) ** 3
         total += (within.sum() - np.trace(within)) / (size - 1) - between.sum() * 2 / size

@@ -112,6 +112,7 @@ def laplacian_pyramid(images: Float[Tensor, "image 3 height width"]) -> dict[int
 def _enlarge(images: Float[Tensor, "image 3 height width"]) -> Tensor:
     batch, channels, height, width = images.shape
     spread = images.new_zeros(batch, channels, 2 * height, 2 * width)
+    # Three of four pixels are zero: a factor of 4 keeps the mean.
     spread[:, :, ::2, ::2] = images * 4.0
     return _blur(spread)
 
@@ -135,6 +136,7 @@ def _places(seed: int, first_index: int, count: int, side: int, patches: int) ->
 def _patches(
     level: Float[Tensor, "image 3 height width"], places: Int[Tensor, "image patch 2"]
 ) -> Float[Tensor, "image patch 3 value"]:
+    # image 3 row column 7 7, then one window per place: image patch 3 49
     windows = level.unfold(2, PATCH_SIZE, 1).unfold(3, PATCH_SIZE, 1)
     image = torch.arange(len(level), device=level.device)[:, None]
     return windows[image, :, places[..., 0], places[..., 1]].flatten(3)

@@ -105,7 +105,9 @@ def _level_distance(
     total = 0.0
     shares = np.zeros(len(reference)), np.zeros(len(other))
     for block in directions.split(_PROJECTIONS_AT_ONCE, dim=1):
+        # (image patch dimension) @ (dimension projection) -> projection image patch
         projected = [(patches @ block).permute(2, 0, 1).contiguous().numpy() for patches in (reference, other)]
+        # In one dimension the optimal transport pairs sorted samples.
         first, second = (np.sort(values.reshape(len(values), -1), axis=1) for values in projected)
         count = min(first.shape[1], second.shape[1])
         total += float(
@@ -126,6 +128,7 @@ def _quantiles(ordered: ndarray, count: int) -> ndarray:
     size = ordered.shape[1]
     if size == count:
         return ordered
+    # Sample i of n is the quantile (i + 1/2) / n.
     position = np.clip((np.arange(count) + 0.5) * size / count - 0.5, 0, size - 1)
     below = position.astype(np.int64)
     above = np.minimum(below + 1, size - 1)
@@ -141,6 +144,7 @@ def _potential(first: ndarray, second: ndarray, samples: list[ndarray]) -> list[
     low, high = float(min(first[0], second[0])), float(max(first[-1], second[-1]))
     step = max(high - low, 1e-12) / _GRID
     middles = low + step * (np.arange(_GRID) + 0.5)
+    # Difference of the empirical distribution functions at the middle of every cell.
     ahead = np.searchsorted(second, middles) / len(second) - np.searchsorted(first, middles) / len(first)
     potential = np.concatenate([[0.0], np.cumsum(np.sign(ahead) * step)])
     shares = []
@@ -154,6 +158,7 @@ def _interval(value: float, reference: ndarray, other: ndarray, seed: int, boots
     rng = np.random.default_rng((seed, 0xB007))
     change = np.zeros(bootstrap)
     for sign, shares in ((1.0, reference), (-1.0, other)):
+        # Moving weight to images with a larger share raises the distance; first order in the weights.
         centered = shares - shares.mean()
         rows = max(1, _DRAWS_AT_ONCE // len(shares))
         for start in range(0, bootstrap, rows):

@@ -53,6 +53,7 @@ def depth_errors(
     a, b = depth[valid].double(), truth[valid].double()
     if not len(a):
         return DepthErrors(math.nan, math.nan, 0)
+    # A common factor of all depths shifts the logarithms, which the standard deviation ignores.
     logs = a.clamp_min(1e-6).log() - b.clamp_min(1e-6).log()
     return DepthErrors(float((a - b).abs().mean()), float(logs.std(correction=0)), len(a))
 
@@ -60,8 +61,10 @@ def depth_errors(
 def normals_of(view: DepthView) -> Float[Tensor, "height width 3"]:
     """Return unit normals in world space from the depth map, toward the camera; zero on the image's rim."""
     points = points_of(view)
+    # Central differences: (height - 2) (width - 2) 3
     across = points[1:-1, 2:] - points[1:-1, :-2]
     down = points[2:, 1:-1] - points[:-2, 1:-1]
+    # Image y points down, so down x across points toward the camera.
     normal = torch.nn.functional.normalize(torch.linalg.cross(down, across), dim=-1)
     return torch.nn.functional.pad(normal, (0, 0, 1, 1, 1, 1))
 

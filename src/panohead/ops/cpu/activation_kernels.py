@@ -69,7 +69,7 @@ def finish(values: Any, bias: Any, ending: Any, out: Any, strips: Any) -> None:
     for number in range(strips.first, strips.last):
         _, first, last = _bounds(strips, number)
         for c in range(0, channels, WIDTH):
-            shift = load(bias, c)
+            shift = load(bias, c)  # one vector of channels for all pixels of the strip
             for pixel in range(first, last):
                 at = pixel * channels + c
                 value = load(values, at) + shift
@@ -120,6 +120,7 @@ def pull_layer(
         image, first, last = _bounds(strips, number)
         shift = image * (noise.pitch - strips.pixels)  # from a pixel's number over the batch to the index of its noise
         for c in range(0, channels, WIDTH):
+            # Sums over the strip of g, g * value and g * noise, with g the gradient before the ending.
             total, value, product = splat(0.0), splat(0.0), splat(0.0)
             counts = load(noise.counting, c)
             for pixel in range(first, last):
@@ -138,7 +139,7 @@ def pull_layer(
             store(sums.gradient, at, total)
             store(sums.value, at, value)
             store(sums.noise, at, product)
-        if wanted:
+        if wanted:  # the noise is one map for all channels
             for pixel in range(first, last):
                 lane = (pixel - first) * WIDTH
                 noise.gradient[pixel] = room[lane : lane + WIDTH].sum()

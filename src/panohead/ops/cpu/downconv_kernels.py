@@ -18,6 +18,7 @@ def _output_tile(
     bias: Any, ending: Any,
 ) -> Any:  # fmt: skip
     """Transform 9 x 9 products of one vector of channels to the (up to) 4 x 4 pixels of a tile: columns, then rows."""
+    # Columns: five points of the even samples, then the products of the odd ones are added.
     for j in range(9):
         s, w = at + j * pitch, j * WIDTH
         m0, m1, m2 = load(sums, s), load(sums, s + 9 * pitch), load(sums, s + 18 * pitch)
@@ -27,6 +28,7 @@ def _output_tile(
         store(column, w + 18 * WIDTH, y2 + load(sums, s + 63 * pitch))
         store(column, w + 27 * WIDTH, y3 + load(sums, s + 72 * pitch))
     slope, gain, limit = splat(ending.slope), splat(ending.gain), splat(ending.limit)
+    # Rows: 4 x 9 to 4 x 4, then the end of the layer.
     step = target.channels
     for i in range(rows):
         w, to = 9 * i * WIDTH, base + i * target.width * step
@@ -61,6 +63,7 @@ def down_convolve(
         scratch.needed[:] = count
         for t in range(count):
             image, rest = (start + t) // each, (start + t) % each
+            # Padding 1 of the convolution and 1 of the low-pass, in pixels of the large image.
             y, x = 2 * TILE * (rest // across) - 2, 2 * TILE * (rest % across) - 2
             inside = _locate(images.values, image, y, x, height, width, channels, 12, scratch.patch)
             base = ((image * height + y) * width + x) * channels if inside else 0
@@ -69,6 +72,7 @@ def down_convolve(
                 0, channels, images.factors, image * channels, scratch.column, scratch.data, data_pitch,
                 t * (channels + SKEW),
             )  # fmt: skip
+        # [tile, in] @ [in, out] at all 81 points, GROUP output channels at a time.
         for panel in range(target.first_panel, target.last_panel, GROUP // PANEL):
             panels = min(GROUP // PANEL, target.last_panel - panel)
             _multiply(

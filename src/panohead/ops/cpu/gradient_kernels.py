@@ -91,10 +91,11 @@ def _emit_sums(
     builder.position_at_end(loop)
     step = builder.phi(_INDEX)
     step.add_incoming(_INDEX(0), before)
-    sums = [builder.phi(value.type) for value in start]
+    sums = [builder.phi(value.type) for value in start]  # rows_count x vectors accumulators
     row_at = builder.gep(left, [builder.mul(step, stride)])
     lane_at = builder.gep(right, [builder.mul(step, _INDEX(vectors * WIDTH))])
     columns = [_load(builder, builder.gep(lane_at, [_INDEX(v * WIDTH)])) for v in range(vectors)]
+    # sums[row, v] += left[step, row] * right[step, v]
     updated = []
     for row in range(rows_count):
         factor = _splat(builder, builder.load(builder.gep(row_at, [_INDEX(row)]), align=4))
@@ -120,9 +121,11 @@ def _accumulate(buffers: Any, block: Any, count: Any, window_pitch: Any, rows: A
     panels = sums.columns // lanes
     for point in range(kinds.size):
         for panel in range(panels):
+            # Tiles are packed in panels of output channels: point panel tile lane.
             right = point * (sums.columns * block + SKEW) + panel * block * lanes
             for row in range(0, rows, ROWS):
                 left = point * block * window_pitch + point * SKEW + row
+                # Points that share a matrix of the weight add to the same sums.
                 to = (kinds[point] * sums.rows + row) * sums.columns + panel * lanes
                 if sums.narrow:
                     _accumulate_narrow(
@@ -151,6 +154,7 @@ def _pull_tile(
     channels = images.channels
     for c in range(0, channels, WIDTH):
         factor = load(images.factors, factor_at + c)
+        # Columns: 4 x 4 pixels to 6 x 4; the point at infinity is the last output alone.
         for j in range(4):
             s = base + j * channels + c
             y0, y1 = load(source, s) * factor, load(source, s + row_pitch) * factor
@@ -162,6 +166,7 @@ def _pull_tile(
             store(column, (12 + j) * WIDTH, v3)
             store(column, (16 + j) * WIDTH, v4)
             store(column, (20 + j) * WIDTH, y3)
+        # Rows: 6 x 4 to 6 x 6.
         for i in range(6):
             w, to = 4 * i * WIDTH, 6 * i * point_pitch + at + c // lanes * panel_pitch + c % lanes
             y3 = load(column, w + 3 * WIDTH)
@@ -196,6 +201,7 @@ def weight_gradient(
         for t in range(count):
             image, rest = (start + t) // each, (start + t) % each
             row, column = rest // across * TILE, rest % across * TILE
+            # A 6 x 6 window of the input (padding of 1) belongs to 4 x 4 outputs.
             inside = _locate(windows.values, image, row - 1, column - 1, height, width, channels, 6, buffers.patch)
             base = ((image * height + row - 1) * width + column - 1) * channels if inside else 0
             _data_tile(
@@ -245,6 +251,7 @@ def _down_window(
     """Transform a low-passed 12 x 12 window to 9 x 9: per axis five points of the even samples, then four odd ones."""
     for c in range(first, last, WIDTH):
         factor = load(factors, factor_at + c)
+        # Columns: 12 x 12 samples, low-passed to 9 x 12, of which the even five go to points.
         for j in range(12):
             t0, t1, t2, t3, t4, t5, t6, t7, t8 = _low_pass_9(source, base + j * pixel_pitch + c, row_pitch)
             v0, v1, v2, v3, v4 = _to_points(t0, t2, t4, t6, t8)
@@ -258,6 +265,7 @@ def _down_window(
             store(column, w + 72 * WIDTH, t3)
             store(column, w + 84 * WIDTH, t5)
             store(column, w + 96 * WIDTH, t7)
+        # Rows alike: 9 x 12 to 9 x 9.
         for i in range(9):
             t0, t1, t2, t3, t4, t5, t6, t7, t8 = _low_pass_9(column, 12 * i * WIDTH, WIDTH)
             v0, v1, v2, v3, v4 = _to_points(t0 * factor, t2 * factor, t4 * factor, t6 * factor, t8 * factor)
@@ -283,6 +291,7 @@ def _pull_down_tile(
     for c in range(0, channels, WIDTH):
         factor = load(images.factors, factor_at + c)
         for j in range(4):
+            # Even samples meet taps 0 and 2 (five points), odd samples tap 1: the outputs themselves.
             s, w = base + j * channels + c, j * WIDTH
             y0, y1 = load(source, s) * factor, load(source, s + row_pitch) * factor
             y2, y3 = load(source, s + 2 * row_pitch) * factor, load(source, s + 3 * row_pitch) * factor
@@ -329,7 +338,7 @@ def down_weight_gradient(
         for t in range(count):
             image, rest = (start + t) // each, (start + t) % each
             row, column = rest // across * TILE, rest % across * TILE
-            y, x = 2 * row - 2, 2 * column - 2
+            y, x = 2 * row - 2, 2 * column - 2  # 4 x 4 outputs need 9 x 9 low-passed samples, of 12 x 12
             inside = _locate(windows.values, image, y, x, height, width, channels, 12, buffers.patch)
             base = ((image * height + y) * width + x) * channels if inside else 0
             _down_window(

@@ -125,6 +125,7 @@ def _point_sums(
     lanes = NARROW_PANEL if narrow else PANEL
     # Columns of the sums: output channels in whole panels.
     columns, block = outs + -outs % lanes, min(_TILES if ins * outs <= _MANY else _TILES_OF_MANY, count)
+    # Threads share the rows of the sums (input channels), so that no two write to the same ones.
     parts = _row_parts(ins)
     found = [torch.zeros(int(kinds.max()) + 1, last - first + -(last - first) % ROWS, columns) for first, last in parts]
 
@@ -142,6 +143,7 @@ def _point_sums(
         kernel(*given, first, last, block, kinds, buffers, sums)
 
     run(work, list(range(len(parts))))
+    # kind window_channel tile_channel, without the padding of rows and panels
     cut_out = [x[:, : last - first, :outs] for x, (first, last) in zip(found, parts, strict=True)]
     return cut_out[0] if len(parts) == 1 else torch.cat(cut_out, dim=1)
 

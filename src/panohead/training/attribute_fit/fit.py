@@ -73,12 +73,14 @@ class HeadModel(nn.Module):
         self.generator = Generator(config.generator)
         self.encoder = AttributeEncoder.of_vocabulary(config.vocabulary, w_dim=config.generator.w_dim)
         self.residual = nn.Embedding(config.people, self.encoder.config.residual)
+        # Zero is the code of the mean person, also for held-out people.
         nn.init.zeros_(self.residual.weight)
 
     def ws(self, attributes: Float[Tensor, "head attribute"], person: Int[Tensor, " head"] | None) -> Tensor:
         """Map attributes and people to ws (head num_ws w_dim); None for people without a residual code."""
         residual = None if person is None else self.residual(person)
-        w = self.encoder(attributes, residual)
+        w = self.encoder(attributes, residual)  # head w_dim
+        # One w for all layers.
         return w[:, None].expand(-1, self.generator.backbone.num_ws, -1)
 
 
@@ -88,6 +90,7 @@ class AttributeFit:
     def __init__(self, config: FitConfig) -> None:
         self.config = config
         self.rng = torch.Generator().manual_seed(config.seed)
+        # Initialization draws from torch's global generator; its state is restored afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = HeadModel(config)
@@ -187,8 +190,9 @@ def start_density(generator: Generator, gain: float) -> None:
     assert generator.torgb_raw is not None
     with torch.no_grad():
         row = generator.decoder.output.weight[0]
+        # Zero mean: an equal change of all hidden units leaves the density unchanged.
         row.sub_(row.mean()).mul_(gain)
-        generator.torgb_raw.bias.fill_(1.0)
+        generator.torgb_raw.bias.fill_(1.0)  # white in [-1, 1]
 
 
 def noise_layers(generator: Generator) -> list[SynthesisLayer]:

@@ -50,12 +50,12 @@ def sample_patches(
         rays: rays per side of a whole view.
         patch: rays per side of the patch.
     """
-    views = data.view_of[shots]
+    views = data.view_of[shots]  # head view
     view = views.gather(1, torch.randint(views.shape[1], (len(shots), 1), generator=rng))[:, 0]
     room, scale = rays - patch, data.resolution // rays
     # Drawn beyond the border and clamped, so that corners are covered as often as centers.
     offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(shots), 2), generator=rng).clamp(0, room)
-    size = patch * scale
+    size = patch * scale  # pixels of the full image
     corners = [(int(v), y, x) for v, (y, x) in zip(view, (offsets * scale).tolist(), strict=True)]
     image = image_from_uint8(torch.stack([data.images[v, :, y : y + size, x : x + size] for v, y, x in corners]))
     mask = mask_from_uint8(torch.stack([data.masks[v, None, y : y + size, x : x + size] for v, y, x in corners]))
@@ -82,6 +82,7 @@ def render_patches(
         _cut(x, batch.offsets, rays, patch) for x in rays_from_camera(Camera.from_label(batch.labels), rays)
     )
     found = render(field, origins, directions, generator.config.rendering, RenderRandomness(generator=rng))
+    # head ray channel -> head channel height width
     features, weights = (x.transpose(1, 2).unflatten(2, (patch, patch)) for x in (found.features, found.weight_sum))
     assert generator.torgb_raw is not None
     raw = generator.torgb_raw(features, ws[:, -1], fused=False)
@@ -95,6 +96,7 @@ def super_resolve_patch(
     ws: Float[Tensor, "head num_ws w_dim"],
 ) -> Float[Tensor, "head 3 out_height out_width"]:
     """Apply the generator's super-resolution without its resizing, so that a patch keeps its scale."""
+    # Super-resolution takes the last w three times, for two convolutions and the output layer of a block.
     network, rows = generator.superresolution, ws[:, -1:].expand(-1, 3, -1)
     randomness = RenderRandomness(noise_mode=network.config.noise_mode)
     x, image = network.block0(features, raw, rows, randomness=randomness)
@@ -105,6 +107,7 @@ def super_resolve_patch(
 
 def _cut(rays: Float[Tensor, "head ray 3"], offsets: Int[Tensor, "head 2"], side: int, patch: int) -> Tensor:
     grid = rays.unflatten(1, (side, side))
+    # head height width 3
     cut = [grid[i, y : y + patch, x : x + patch] for i, (y, x) in enumerate(offsets.tolist())]
     return torch.stack(cut).flatten(1, 2)
 
@@ -112,6 +115,7 @@ def _cut(rays: Float[Tensor, "head ray 3"], offsets: Int[Tensor, "head 2"], side
 def image_losses(rendered: RenderedPatches, batch: ImageBatch) -> dict[str, Tensor]:
     """Return mean losses: raw and super-resolved color (L1), detail (pixel differences), mask (cross-entropy)."""
     scale = batch.image.shape[-1] // rendered.image_raw.shape[-1]
+    # Raw images are supervised at the resolution of the rays.
     target_raw, target_mask = F.avg_pool2d(batch.image, scale), F.avg_pool2d(batch.mask, scale)
     return {
         "raw": (rendered.image_raw - target_raw).abs().mean(),

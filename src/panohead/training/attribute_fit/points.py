@@ -65,23 +65,28 @@ def sample_points(
         for _ in range(2)
     )
     flat = views[..., None] * side * side + y * side + x  # index into view height width
-    depth = data.depth.reshape(-1)[flat].float()
+    depth = data.depth.reshape(-1)[flat].float()  # head view pixel
     coverage = data.masks.reshape(-1)[flat]
+    # Pixels covered in part are neither: their depth and color belong to two surfaces.
     solid, empty = (coverage >= 253) & (depth > 0), coverage == 0
     plane = views[..., None] * 3 * side * side + y * side + x
-    color = image_from_uint8(torch.stack([data.images.reshape(-1)[plane + c * side * side] for c in range(3)], -1))
+    color = image_from_uint8(
+        torch.stack([data.images.reshape(-1)[plane + c * side * side] for c in range(3)], -1)
+    )  # ... 3
 
+    # Pixel centers lie at half-integers: head view 1 3, and head view pixel 3.
     origins, directions = _rays(data.labels[views], (x + 0.5) / side, (y + 0.5) / side)
     near, far = ray_range
     u = torch.rand((3, *shape), generator=rng)
     anywhere = near + (far - near) * u[:2]
     inside = torch.where(solid, depth + _INSIDE * u[2], anywhere[0])
+    # The square draws more points near the surface, where the density has to rise.
     close = depth - (_IN_FRONT[0] + (_IN_FRONT[1] - _IN_FRONT[0]) * u[0].square())
     before = near + (depth - 0.02 - near) * u[1]
     front = torch.where(solid, torch.stack([close, before]), anywhere)  # 2 head view pixel
 
     def at(distance: Tensor) -> Tensor:
-        return (origins + distance[..., None] * directions).flatten(1, 2)
+        return (origins + distance[..., None] * directions).flatten(1, 2)  # head (view pixel) 3
 
     return PointBatch(
         at(inside),
@@ -97,6 +102,7 @@ def _rays(
 ) -> tuple[Float[Tensor, "*view #pixel 3"], Float[Tensor, "*view pixel 3"]]:
     """Return origins and unit directions through image coordinates (0 to 1) of cameras without skew."""
     pose, k = labels[..., :16].unflatten(-1, (4, 4)), labels[..., 16:].unflatten(-1, (3, 3))
+    # Pinhole camera: K^-1 (u, v, 1), rotated to the world.
     x = (u - k[..., 0, 2, None]) / k[..., 0, 0, None]
     y = (v - k[..., 1, 2, None]) / k[..., 1, 1, None]
     in_camera = F.normalize(torch.stack([x, y, torch.ones_like(x)], dim=-1), dim=-1)
@@ -108,12 +114,14 @@ def point_losses(
 ) -> dict[str, Tensor]:
     """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (L1)."""
     count = batch.inside.shape[1]
+    # One evaluation of the tri-grid for all points: head (inside, empty) hidden.
     hidden = field.hidden(torch.cat([batch.inside, batch.empty], dim=1))
     logits = field.decoder.density(hidden)[..., 0] / _SCALE
     target = torch.cat([batch.solid, torch.zeros_like(batch.solid).repeat(1, 2)], dim=1).float()
     usable = batch.usable.float().repeat(1, 3)
     occupancy = F.binary_cross_entropy_with_logits(logits, target, weight=usable, reduction="sum") / usable.sum()
 
+    # The raw image is torgb_raw of composited features; an opaque surface has those of one point.
     features = field.decoder.color(hidden[:, :count]).transpose(1, 2)[..., None]  # head channel pixel 1
     color = to_rgb(features, w, fused=False)[..., 0].transpose(1, 2)
     solid = batch.solid.float()[..., None]
