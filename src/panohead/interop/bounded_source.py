@@ -37,6 +37,7 @@ class Source:
         self.position = 0
 
     def take(self, count: int) -> bytes:
+        """Read ``count`` bytes."""
         self.require(count)
         data = self.file.read(count)
         if len(data) != count:
@@ -45,6 +46,7 @@ class Source:
         return data
 
     def skip(self, count: int) -> Blob:
+        """Skip ``count`` bytes and return where they are."""
         self.require(count)
         blob = Blob(self.position, count)
         self.position += count
@@ -52,6 +54,7 @@ class Source:
         return blob
 
     def take_line(self, limit: int = 256) -> str:
+        """Read text up to a line feed, at most ``limit`` bytes."""
         start = self.position
         line = self.file.readline(min(limit, self.size - start))
         self.position += len(line)
@@ -76,6 +79,7 @@ class Source:
             raise Refusal("became shorter while it was read; copy it again.")
 
     def require(self, count: int) -> None:
+        """Refuse unless ``count`` more bytes are present."""
         if count > self.size - self.position:
             raise Refusal("is cut off or damaged: it announces more bytes than it holds; download it again.")
 

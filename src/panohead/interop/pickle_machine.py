@@ -45,11 +45,13 @@ class Budget:
     text_bytes: int = MAX_TEXT_BYTES
 
     def spend_instruction(self) -> None:
+        """Count one instruction; refuse beyond the limit."""
         self.instructions -= 1
         if self.instructions < 0:
             raise never(f"has more than {MAX_INSTRUCTIONS} pickle instructions")
 
     def spend_text(self, count: int) -> None:
+        """Count bytes of text; refuse beyond the limit."""
         self.text_bytes -= count
         if self.text_bytes < 0:
             raise never(f"holds more than {MAX_TEXT_BYTES} bytes of text")
@@ -100,14 +102,17 @@ class Machine:
                 instruction(self)
 
     def push(self, value: Any) -> None:
+        """Push a value."""
         self.stack.append(value)
 
     def pop(self) -> Any:
+        """Remove and return the value on top."""
         if not self.stack:
             raise Refusal("is damaged: a pickle instruction finds no value.")
         return self.stack.pop()
 
     def top(self) -> Any:
+        """Return the value on top."""
         if not self.stack:
             raise Refusal("is damaged: a pickle instruction finds no value.")
         return self.stack[-1]
@@ -120,6 +125,7 @@ class Machine:
         return group
 
     def number(self, layout: str) -> Any:
+        """Read one number of this struct layout."""
         return struct.unpack(layout, self.source.take(struct.calcsize(layout)))[0]
 
     def _refuse_instruction(self, code: int) -> None:
@@ -131,23 +137,28 @@ class Machine:
     # Framing, marks and the memo.
 
     def frame(self) -> None:
+        """FRAME: check the announced length; frames carry no data."""
         length = self.number("<Q")
         if length > self.source.size - self.source.position:
             raise Refusal("is cut off or damaged: it announces more bytes than it holds; download it again.")
 
     def mark(self) -> None:
+        """MARK: start a group of values."""
         if len(self.outer) == MAX_OPEN_MARKS:
             raise never(f"opens {MAX_OPEN_MARKS} values inside each other")
         self.outer.append(self.stack)
         self.stack = []
 
     def memoize(self) -> None:
+        """MEMOIZE: remember the value on top under the next index."""
         self.memo[len(self.memo)] = self.top()
 
     def put(self, layout: str) -> None:
+        """BINPUT, LONG_BINPUT: remember the value on top under an index."""
         self.memo[self.number(layout)] = self.top()
 
     def get(self, layout: str) -> None:
+        """BINGET, LONG_BINGET: push a remembered value."""
         index = self.number(layout)
         if index not in self.memo:
             raise Refusal("is damaged: it refers back to a value it does not hold.")
@@ -156,12 +167,14 @@ class Machine:
     # Leaves.
 
     def integer(self, layout: str) -> None:
+        """LONG1, LONG4: push an integer of two's-complement bytes."""
         count = self.number(layout)
         if not 0 <= count <= MAX_INTEGER_BYTES:
             raise never(f"holds an integer of {count} bytes")
         self.push(int.from_bytes(self.source.take(count), "little", signed=True))
 
     def text(self, layout: str) -> None:
+        """Push a text whose length has this layout."""
         count = self.number(layout)
         # The length check comes first: for a damaged length it gives the more accurate message.
         self.source.require(count)
@@ -169,21 +182,25 @@ class Machine:
         self.push(decode(self.source.take(count)))
 
     def blob(self, layout: str) -> None:
+        """Push bytes, left in the file, whose length has this layout."""
         self.push(self.source.skip(self.number(layout)))
 
     # Containers.
 
     def fixed_tuple(self, count: int) -> None:
+        """TUPLE1 to TUPLE3: push a tuple of the values on top."""
         values = [self.pop() for _ in range(count)]
         self.push(tuple(reversed(values)))
 
     def extend_list(self, values: list[Any]) -> None:
+        """APPEND, APPENDS: extend the list on top."""
         target = self.top()
         if type(target) is not list:
             raise Refusal("is damaged: it appends to something that is not a list.")
         target.extend(values)
 
     def set_items(self, values: list[Any]) -> None:
+        """SETITEMS: set keys and values in the dict on top."""
         target = self.top()
         if type(target) is not dict:
             raise Refusal("is damaged: it sets items of something that is not a dict.")
@@ -194,10 +211,12 @@ class Machine:
             target[key] = value
 
     def set_item(self) -> None:
+        """SETITEM: set one key of the dict on top."""
         value, key = self.pop(), self.pop()
         self.set_items([key, value])
 
     def add_items(self) -> None:
+        """ADDITEMS: add to the set on top."""
         values = self.pop_group()
         target = self.top()
         if type(target) is not set:
@@ -209,6 +228,7 @@ class Machine:
     # Globals and what is done with them: the table of stand-ins decides, nothing is imported.
 
     def named_global(self, module: Any, name: Any) -> None:
+        """Push the stand-in of a global; refuse any other."""
         if type(module) is not str or type(name) is not str:
             raise Refusal("is damaged: it names a global by something that is not text.")
         stand_in = self.stand_ins.get((module, name))
@@ -218,14 +238,17 @@ class Machine:
         self.push(stand_in)
 
     def stack_global(self) -> None:
+        """STACK_GLOBAL: push the global named by the two values on top."""
         name, module = self.pop(), self.pop()
         self.named_global(module, name)
 
     def line_global(self) -> None:
+        """GLOBAL: push the global named by two lines."""
         module = self.source.take_line()
         self.named_global(module, self.source.take_line())
 
     def reduce(self) -> None:
+        """REDUCE: call a stand-in with a tuple of arguments."""
         arguments, target = self.pop(), self.pop()
         if type(arguments) is not tuple:
             raise Refusal("is damaged: it calls something without a tuple of arguments.")
@@ -234,6 +257,7 @@ class Machine:
         self.push(target.call(arguments))
 
     def new_object(self) -> None:
+        """NEWOBJ: make an instance by a stand-in, without arguments."""
         arguments, target = self.pop(), self.pop()
         if type(target) is not StandIn or target.new is None:
             raise never(f"makes an object of {_name_of(target)}")
@@ -242,10 +266,12 @@ class Machine:
         self.push(target.new())
 
     def build_object(self) -> None:
+        """BUILD: set the state of the object on top."""
         state = self.pop()
         self.build(self.top(), state)
 
     def persistent_object(self) -> None:
+        """BINPERSID: push the object that ``persistent`` returns."""
         self.push(self.persistent(self.pop()))
 
 

@@ -134,9 +134,11 @@ class _PickleReader:
         self.viewed_bytes = 0
 
     def read(self) -> Any:
+        """Return the content of the pickle."""
         return Machine(self.source, self.stand_ins(), build=_set_state, budget=self.budget).run()
 
     def stand_ins(self) -> dict[tuple[str, str], StandIn]:
+        """Return the stand-ins of all accepted globals by (module, name)."""
         scalar = StandIn("numpy.core.multiarray.scalar", call=self.scalar)
         table = {
             ("torch_utils.persistence", "_reconstruct_persistent_obj"): StandIn("a network", call=_persistent_module),
@@ -159,6 +161,7 @@ class _PickleReader:
         return table
 
     def storage(self, arguments: tuple[Any, ...]) -> Storage:
+        """Return the storage kept in a blob, read once."""
         if len(arguments) != 1 or type(arguments[0]) is not Blob:
             raise never("loads a storage from something other than its own bytes")
         blob = arguments[0]
@@ -168,6 +171,7 @@ class _PickleReader:
         return self.storages[blob]
 
     def tensor(self, arguments: tuple[Any, ...]) -> Shaped[Tensor, "..."]:
+        """Rebuild a tensor from storage, offset, size and stride."""
         # Storage, offset, size, stride, requires_grad, hooks; newer torch may add metadata. The last three are dropped.
         if len(arguments) not in (6, 7) or type(arguments[0]) is not Storage:
             raise Refusal("is damaged: it rebuilds a tensor from something other than a storage.")
@@ -178,6 +182,7 @@ class _PickleReader:
         return tensor
 
     def scalar(self, arguments: tuple[Any, ...]) -> bool | int | float:
+        """Decode a numpy scalar."""
         if len(arguments) != 2 or type(arguments[0]) is not _NumberType or type(arguments[1]) is not Blob:
             raise Refusal("is damaged: it makes a number from something other than its bytes.")
         layout = arguments[0].order + arguments[0].code

@@ -63,7 +63,7 @@ def down_convolve(
         scratch.needed[:] = count
         for t in range(count):
             image, rest = (start + t) // each, (start + t) % each
-            # Padding 1 of the convolution and 1 of the low-pass, in pixels of the large image.
+            # The low-pass has padding 2, in pixels of the large image (docs/reference.md 2.9).
             y, x = 2 * TILE * (rest // across) - 2, 2 * TILE * (rest % across) - 2
             inside = _locate(images.values, image, y, x, height, width, channels, 12, scratch.patch)
             base = ((image * height + y) * width + x) * channels if inside else 0
