@@ -28,6 +28,7 @@ from panohead.inversion import FastConfig, OfficialConfig, OptimizationCallbacks
 from panohead.inversion.losses import psnr_db, ssim
 from panohead.media.images import from_uint8
 from panohead.predictor import Predictor, load
+from panohead.synthetic.config import NEWEST_EDITION
 
 SEED = 77
 HELD_OUT_DEG = (30.0, -30.0, 60.0, -60.0, 90.0, -90.0, 180.0)
@@ -185,6 +186,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="index of the first person")
     parser.add_argument("--seed", type=int, default=SEED, help="of the people; not one that training used")
+    parser.add_argument("--edition", type=int, default=NEWEST_EDITION, help="of the people; 1 repeats older figures")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--out", type=Path, default=Path("reconstruction.jsonl"))
     options = parser.parse_args()
@@ -195,15 +197,17 @@ def main() -> None:
     if options.out.is_file():
         for line in options.out.read_text().splitlines():
             row = json.loads(line)
-            rows[row["person"], row["method"]] = row
+            if row.get("edition", 1) == options.edition:
+                rows[row["person"], row["method"]] = row
     for person in range(options.first, options.first + options.people):
         missing = [m for m in options.methods if (person, m) not in rows]
         if not missing:
             continue
-        views = true_views(options.seed, person, (*HELD_OUT_DEG, *THREE_DEG), PHOTO_SIDE, rays)
+        views = true_views(options.seed, person, (*HELD_OUT_DEG, *THREE_DEG), PHOTO_SIDE, rays, options.edition)
         for method in missing:
             done = {m: r for (p, m), r in rows.items() if p == person}
-            row = {"person": person, "method": method, **run_person(predictor, views, METHODS[method], done)}
+            result = run_person(predictor, views, METHODS[method], done)
+            row = {"person": person, "edition": options.edition, "method": method, **result}
             rows[person, method] = row
             with options.out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
