@@ -1,4 +1,4 @@
-"""Official constructor arguments to our configurations (facts sections 3, 4 and 8)."""
+"""Official constructor arguments to our configurations (docs/reference.md 3, 4 and 8)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -3,7 +3,7 @@
 Such a file is a pickle of whole network objects, with the source text of their classes inside; the official loader
 runs that text. Here ``Machine`` rebuilds the data alone: networks become ``OfficialModule`` (a class name and its
 attributes), tensors are rebuilt on the CPU from checked numbers, source text is dropped, and any global beyond the
-eleven an official checkpoint names is refused (facts: "Pickles").
+eleven an official checkpoint names is refused (docs/reference.md 8.2).
 """
 
 import io
