@@ -23,8 +23,8 @@ PAGES = [
 BASES = (ROOT, ROOT / "src", ROOT / "src" / "panohead", ROOT / "docs")
 """Folders that a path in a page may start from."""
 OUTPUTS = re.compile(
-    r"(run|runs|states|snapshots|tensorboard|turntable|views|my-heads|look|aligned|OUT|demo_out|heads|normals|depth|masks"
-    r"|images|photos|back|scans|fit|/data|FOLDER|__pycache__)/"
+    r"(run|runs|states|snapshots|tensorboard|turntable|views|my-heads|look|aligned|OUT|out|demo_out|heads|normals|depth|masks"
+    r"|images|00000|photos|back|scans|fit|/data|FOLDER|__pycache__)/"
 )
 """Beginnings of paths that commands write or users bring."""
 
@@ -52,7 +52,7 @@ def shell_lines(text: str) -> list[str]:
 
 
 def missing_paths(text: str, folder: Path = ROOT) -> list[str]:
-    """Paths in backticks that exist neither in ``folder`` nor where paths of pages start, nor are written by a command."""
+    """Paths in backticks that exist neither in ``folder`` nor in BASES, and that no command writes."""
     sources = {path.name for path in (ROOT / "src").rglob("*.py")}
     paths = [span for span in inline_code(text) if re.fullmatch(r"[\w.-]*(/[\w.-]*)+|\w+\.py", span)]
     return [
