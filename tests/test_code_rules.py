@@ -81,7 +81,8 @@ _ALLOWED_PROSE = {
     '"metre"': "a value of the argument unit and of the metadata of meshes",
     '"picture"': "a key in stored logs",
     "| colour |": "a row of metrics.json",
-    "sanitised": "the name of a test file",
+    "haemoglobin": "a field in people.jsonl",
+    "moustache": "a beard in people.jsonl",
 }
 """Phrases that are right as they stand, with the reason."""
 _PAGES = [

@@ -16,7 +16,7 @@ Paint = Callable[[Tensor], Tensor]
 
 
 def bands(points: Tensor) -> Tensor:
-    """Colours that change smoothly over the surface and differ everywhere."""
+    """Colors that change smoothly over the surface and differ everywhere."""
     return torch.stack(
         [torch.sin(9 * points[:, 0] + 4 * points[:, 1]), torch.cos(8 * points[:, 1]), torch.sin(7 * points[:, 2])], -1
     )

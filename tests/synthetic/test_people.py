@@ -146,4 +146,4 @@ def test_faces_share_one_frame_whatever_the_person(crowd: list[Person]) -> None:
     region = (base[:, 2] > 0.95) & (np.abs(base[:, 0]) < 0.75) & (base[:, 1] > 6.3) & (base[:, 1] < 7.9)
     for person in crowd[:24]:
         face = head_vertices(person)[: basis.body_count][region]
-        assert np.abs(face.mean(0) - base[region].mean(0)).max() < 0.05  # decimetres; the expression alone moves it
+        assert np.abs(face.mean(0) - base[region].mean(0)).max() < 0.05  # decimeters; the expression alone moves it

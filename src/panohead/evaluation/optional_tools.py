@@ -57,7 +57,7 @@ class PersonSegmenter:
         self._masker = MediaPipeMasker()
 
     def mask(self, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 height width"]:
-        """Probability 0 to 1 of a picture in [-1, 1]."""
+        """Probability 0 to 1 of an image in [-1, 1]."""
         with _unwarned():
             return torch.from_numpy(self._masker.mask(pixels(image)).astype(np.float32))[None]
 
@@ -80,7 +80,7 @@ class AlignerPose:
         self._tools = Detectors()
 
     def camera(self, image: Float[Tensor, "3 height width"]) -> tuple[Camera, str] | None:
-        """Camera and kind ("face", "coarse") of a picture in [-1, 1]."""
+        """Camera and kind ("face", "coarse") of an image in [-1, 1]."""
         from panohead.alignment.head_alignment import align_image
 
         with _unwarned():

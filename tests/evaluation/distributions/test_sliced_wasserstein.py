@@ -68,7 +68,7 @@ def test_the_distance_grows_with_every_degradation(change: str) -> None:
 
 
 def test_the_whole_image_is_seen() -> None:
-    """Pictures upside down have the same fine patches: the coarsest level tells them apart."""
+    """Images upside down have the same fine patches: the coarsest level tells them apart."""
     ramp = torch.linspace(-0.5, 0.5, 32)[None, None, :, None]
     reference, other = random_images(80, 0) + ramp, (random_images(80, 1) + ramp).flip(2)
     levels = sliced_wasserstein(described(reference), described(other), seed=0, bootstrap=0).per_level

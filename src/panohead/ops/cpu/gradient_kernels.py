@@ -2,8 +2,6 @@
 
 All arrays are flat float32, images channels-last with a multiple of the vector length of channels; sizes and offsets
 count elements. What is transposed here is described in ``winograd_kernels`` (a *point*) and in ``upconv_kernels``.
-
-numba's cache on disk watches this file only: after editing what it imports, remove ``__pycache__/*.nb?``.
 """
 
 from typing import Any, NamedTuple

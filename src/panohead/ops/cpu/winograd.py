@@ -139,8 +139,8 @@ def upconv3x3(
 ) -> Float32[Tensor, "batch out_channel out_height out_width"]:
     """Stride-2 transposed convolution (size 2h + 1), low-pass outer([1,3,3,1])/16 with padding 1 (2h), same ending.
 
-    ``packed`` is from :func:`panohead.ops.cpu.winograd_weights.pack_up_weight`, of the weight as stored (facts section
-    2: transposed in and out, not flipped). All else is as in :func:`conv3x3_winograd`.
+    ``packed`` is from :func:`panohead.ops.cpu.winograd_weights.pack_up_weight`, of the weight as stored
+    (docs/reference.md 2.9: transposed in and out, not flipped). All else is as in :func:`conv3x3_winograd`.
     """
     from panohead.ops.cpu import upconv_kernels
     from panohead.ops.cpu import winograd_kernels as kernels
