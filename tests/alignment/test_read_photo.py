@@ -12,7 +12,8 @@ from PIL import Image
 from panohead.alignment import read_photo as read_photo_module
 from panohead.alignment.read_photo import read_photo
 from panohead.errors import PanoHeadError
-from panohead.preparation.sources import list_photos, printable
+from panohead.preparation.sources import list_photos
+from panohead.system.text import printable
 from preparation.odd_files import encoded
 
 
