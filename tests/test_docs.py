@@ -138,10 +138,24 @@ def test_names_of_the_package_exist(page: Path) -> None:
     for name in {re.sub(r"^with |:$|\.\{.*", "", name) for name in dotted}:
         resolve(name)
     for block in code_blocks(text, "python"):
-        for node in ast.walk(ast.parse(block)):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("panohead"):
-                for alias in node.names:
-                    resolve(f"{node.module}.{alias.name}")
+        resolve_imports(block)
+
+
+SCRIPTS = [path for folder in ("tools", "benchmarks", "examples") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=by_name)
+def test_scripts_import_what_exists(script: Path) -> None:
+    """Scripts that no test runs must not be left behind when modules move."""
+    resolve_imports(script.read_text(encoding="utf-8"))
+
+
+def resolve_imports(code: str) -> None:
+    """Resolve every name of the package that the code imports, also inside functions."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("panohead"):
+            for alias in node.names:
+                resolve(f"{node.module}.{alias.name}")
 
 
 def resolve(name: str) -> object:
