@@ -152,7 +152,7 @@ def test_mapping_draws_the_population() -> None:
     rng = torch.Generator().manual_seed(1)
     mix = torch.randn(8, 16, generator=rng)
     ws = torch.randn(3000, 8, generator=rng) @ mix + 2
-    fit_mapping(generator, ws, PriorConfig(steps=400, batch=256))
+    fit_mapping(generator, ws, PriorConfig(steps=500, batch=128))
     z = torch.randn(3000, 8, generator=rng)
     drawn = generator.mapping(z, torch.zeros(3000, 25))[:, 0]
     assert (drawn.mean(0) - ws.mean(0)).norm() < 0.2 * ws.std(0).norm()

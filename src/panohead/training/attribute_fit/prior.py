@@ -12,8 +12,9 @@ from torch import Tensor
 
 from panohead.models.generator import Generator
 
-_MIN_DEVIATION = 1e-3
-"""Directions of w with less spread than this share of the largest are left out: rounding, not people."""
+_MIN_DEVIATION = 0.01
+"""Least deviation of a direction of w when it is scaled, as a share of the largest: where people hardly differ, the
+mapping network may not wander off, and rounding is not blown up either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +23,12 @@ class PriorConfig:
 
     Attributes:
         steps, batch: Adam steps, and samples of either side a step.
-        learning_rate: of the mapping network, whose weights are stored a hundredfold (``lr_multiplier``).
+        learning_rate: Adam's; the mapping network's weights are stored a hundredfold (``lr_multiplier``).
     """
 
     steps: int = 2000
     batch: int = 512
-    learning_rate: float = 0.1
+    learning_rate: float = 0.3
     seed: int = 0
 
 
@@ -53,15 +54,14 @@ def fit_mapping(generator: Generator, ws: Float[Tensor, "head w_dim"], config: P
         ws: w of many heads; more than a batch.
 
     Returns:
-        The energy distance at the end, in units of w whitened by the deviations of ``ws``.
+        The energy distance at the end, of w scaled by the roots of the deviations of ``ws``.
     """
     config = PriorConfig() if config is None else config
     rng = torch.Generator().manual_seed(config.seed)
     mean = ws.mean(dim=0)
     _, deviation, directions = torch.linalg.svd((ws - mean) / len(ws) ** 0.5, full_matrices=False)
-    kept = deviation > _MIN_DEVIATION * deviation[0]
     # Square roots of the deviations: small directions count, but less than the ones that are seen.
-    whiten = directions[kept].T / deviation[kept].sqrt()
+    whiten = directions.T / deviation.clamp_min(_MIN_DEVIATION * deviation[0]).sqrt()
     network = generator.mapping_network.train().requires_grad_(True)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
     label = ws.new_zeros(config.batch, 25)
