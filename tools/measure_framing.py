@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from panohead.data.crop import HeadCrop
-from panohead.data.prepare_run import prepare
-from panohead.data.prepare_settings import PrepareSettings
 from PIL import Image
 
+from panohead.alignment import HeadCrop
+from panohead.preparation import PrepareSettings, prepare
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import photograph, shared_lighting, shot_heads, shot_renderers, shots_of
-from panohead.synthetic.views import FOCAL, View
+from panohead.synthetic.views import FOCAL, PersonView
 
 WIDER, SIDE = 1.6, 512
 MAX_YAW_DEG, MAX_PITCH_DEG = 15.0, 10.0
@@ -40,7 +39,7 @@ def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[st
         rng = person.stream("framing")
         limits = np.array([MAX_YAW_DEG, MAX_PITCH_DEG])
         yaw, pitch = rng.uniform(-limits, limits)
-        view = View(float(yaw), float(pitch))
+        view = PersonView(float(yaw), float(pitch))
         name = f"{index:04d}.png"
         views[name] = view
         if (folder / name).exists():

@@ -203,7 +203,7 @@ def test_glb_follows_the_format_and_says_it_is_synthetic(painted: trimesh.Trimes
     np.testing.assert_array_equal(tree["accessors"][0]["max"], position.max(axis=0))
     np.testing.assert_array_equal(values(primitive["indices"], "<u4"), painted.faces)
     linear = values(primitive["attributes"]["COLOR_0"], "<f4")
-    # Grey 188 is half the light: the textbook value of the sRGB curve.
+    # Gray 188 is half the light: the textbook value of the sRGB curve.
     assert srgb_to_linear(np.array([[188, 0, 255]], np.uint8))[0] == pytest.approx([0.5029, 0, 1], abs=1e-3)
     np.testing.assert_array_equal(linear, srgb_to_linear(np.asarray(painted.visual.vertex_colors)[:, :3]))
 

@@ -63,7 +63,7 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         import numba
 
         # numba finds a cached kernel by its qualified name and the date of its own file alone, not by those of the
-        # kernels that were compiled into it: after a change elsewhere it would go on with the old ones in silence.
+        # kernels that were compiled into it: after a change elsewhere it would use the old ones in silence.
         plain.__qualname__ = f"{plain.__qualname__}_{sources_digest()}"
         return numba.njit(cache=True, **options)(plain)
 
