@@ -11,6 +11,7 @@ mediapipe = pytest.importorskip("mediapipe", reason="pip install 'panohead[face]
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:SymbolDatabase.GetPrototype:UserWarning")  # of the code that mediapipe generates
 def test_the_nose_turns_as_the_label_says() -> None:
     with mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1) as detector:
         for index in (0, 3, 6):
