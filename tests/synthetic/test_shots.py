@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
-from synthetic.test_render import lighting
 
 from panohead.synthetic.expressions import Shot
 from panohead.synthetic.framing import FRAMINGS
@@ -13,6 +12,7 @@ from panohead.synthetic.renderer.render import render
 from panohead.synthetic.renderer.scene import Scene, build_scene, build_scenes
 from panohead.synthetic.views import FOCAL, PersonView
 from synthetic.altered import person_with
+from synthetic.renderer.test_render import lighting
 
 CALM = Shot({}, (0.0, 0.0), strong=False)
 GAPE = Shot({"jawOpen": 1.0, "browInnerUp": 1.0, "eyeBlinkLeft": 1.0}, (0.4, 0.1), strong=True)
