@@ -12,9 +12,11 @@ from panohead.inversion.optimization_log import OptimizationLog
 from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import Whitening
 from panohead.models.generator import Generator
+from panohead.ops.waits import reading_waits
 
 _TRUNCATION = 0.7
 _BEST = 4
+_AT_ONCE = 8  # candidates that a GPU makes at once; a CPU gains nothing from it
 
 
 @torch.no_grad()
@@ -36,23 +38,34 @@ def screen(
     resolution = max(generator.config.neural_rendering_resolution // 2, 8)
     streams = RandomStreams(seed, 0, whitening.mean.device)
 
-    def loss(v: Tensor) -> float:
-        ws = whitening.to_w(v).expand(1, generator.backbone.num_ws, -1)
-        field = generator.field(ws)
-        found = objective(generator, field, ws, cameras, resolution, superresolve=False)
-        return float(found["photos"])
+    def losses(candidates: list[Tensor]) -> list[float]:
+        """Distances to the photos, one per candidate; waits for the device once."""
+        ws = torch.cat([whitening.to_w(v).expand(1, generator.backbone.num_ws, -1) for v in candidates])
+        fields = generator.field(ws)
+        found = []
+        for i in range(len(ws)):
+            head = slice(i, i + 1)
+            parts = objective(generator, fields.select(head), ws[head], cameras, resolution, superresolve=False)
+            found.append(parts["photos"])
+        return torch.stack(found).tolist()
 
     middle = torch.zeros_like(whitening.deviation)
-    tried = [(loss(middle), middle)]
-    for i in range(count):
+    tried = [(losses([middle])[0], middle)]
+    at_once = _AT_ONCE if reading_waits(middle.device) else 1
+    for first in range(0, count, at_once):
         if log.stop_requested():
             break
-        noise = torch.randn(middle.shape, device=middle.device, generator=streams.generator(i, 0))
-        tried.append((loss(_TRUNCATION * noise), _TRUNCATION * noise))
-        log.record("screen", i + 1, count, {"loss": tried[-1][0]})
+        numbers = range(first, min(first + at_once, count))
+        candidates = [
+            _TRUNCATION * torch.randn(middle.shape, device=middle.device, generator=streams.generator(i, 0))
+            for i in numbers
+        ]
+        tried += zip(losses(candidates), candidates, strict=True)
+        for i, (loss, _) in zip(numbers, tried[-len(numbers) :], strict=True):
+            log.record("screen", i + 1, count, {"loss": loss})
     tried.sort(key=lambda pair: pair[0])
     mean = torch.stack([v for _, v in tried[:_BEST]]).mean(dim=0)
-    tried.append((loss(mean), mean))
+    tried.append((losses([mean])[0], mean))
     start = min(tried, key=lambda pair: pair[0])[1]
     if not log.stopped:
         log.save_state("screen", {"start": start.cpu()})

@@ -1,7 +1,7 @@
 """What an optimisation tells while it runs, how it is stopped, and how it goes on later."""
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.ops.waits import reading_waits
 from panohead.system.atomic_write import atomic_path
 
 _VERSION = 1
+READ_EVERY = 10
+"""Steps whose losses are read from a GPU at once; plateaus and divergence are noticed then."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class OptimizationLog:
     notes: list[str] = field(default_factory=list)
     stopped: bool = False
     _states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _unread: list[tuple[str, int, int, Mapping[str, Tensor | float]]] = field(default_factory=list)
 
     def start(self, identity: str) -> None:
         """A new task, or an earlier run of the same if this journal is to resume and there is one.
@@ -77,15 +81,30 @@ class OptimizationLog:
     def stop_requested(self) -> bool:
         """Whether to end now; once asked, always."""
         self.stopped = self.stopped or (self.should_stop is not None and self.should_stop())
+        if self.stopped:
+            self._read()
         return self.stopped
 
     def record(self, phase: str, number: int, total: int, losses: Mapping[str, Tensor | float]) -> None:
-        """Tell of a step."""
-        plain = {name: float(v.detach()) if isinstance(v, Tensor) else float(v) for name, v in losses.items()}
-        step = OptimizationStep(phase, number, total, plain)
-        self.steps.append(step)
-        if self.on_step is not None:
-            self.on_step(step)
+        """Tell of a step.
+
+        Losses on a GPU are read, and told of, for several steps at once: reading waits for the device.
+        """
+        waits = any(isinstance(v, Tensor) and reading_waits(v.device) for v in losses.values())
+        kept = {name: v.detach() if isinstance(v, Tensor) else v for name, v in losses.items()}
+        self._unread.append((phase, number, total, kept))
+        if not waits or len(self._unread) == READ_EVERY or number == total:
+            self._read()
+
+    def _read(self) -> None:
+        """Tell of the steps whose losses have not been read."""
+        unread, self._unread = self._unread, []
+        rows = on_host([losses for *_, losses in unread])
+        for (phase, number, total, _), plain in zip(unread, rows, strict=True):
+            step = OptimizationStep(phase, number, total, plain)
+            self.steps.append(step)
+            if self.on_step is not None:
+                self.on_step(step)
 
     def is_due(self, number: int) -> bool:
         """Whether the state after this step should be kept."""
@@ -93,6 +112,7 @@ class OptimizationLog:
 
     def save_state(self, phase: str, state: dict[str, Any]) -> None:
         """Keep the state of a phase, on disk too if there is a path. Only tensors, numbers, strings, lists, dicts."""
+        self._read()
         self._states[phase] = state
         self._write()
 
@@ -119,3 +139,10 @@ class OptimizationLog:
     def curve(self, phase: str, name: str = "loss") -> list[float]:
         """One loss over the steps of a phase."""
         return [step.losses[name] for step in self.steps if step.phase == phase and name in step.losses]
+
+
+def on_host(rows: Sequence[Mapping[str, Tensor | float]]) -> list[dict[str, float]]:
+    """Return the losses of several steps as numbers; waits for the device once, not once for each."""
+    tensors = [v.detach() for row in rows for v in row.values() if isinstance(v, Tensor)]
+    values = iter(torch.stack(tensors).tolist() if tensors else [])
+    return [{name: next(values) if isinstance(v, Tensor) else float(v) for name, v in row.items()} for row in rows]

@@ -23,7 +23,8 @@ def restore_adam(state: dict[str, Any] | None, parameters: Sequence[Tensor], ada
     with torch.no_grad():
         for parameter, value in zip(parameters, state["parameters"], strict=True):
             parameter.copy_(value)
-    adam.load_state_dict(_copied(state["adam"]))
+    # Groups and options are those of ``adam``: earlier versions stored one group for each tensor, in the same order.
+    adam.load_state_dict({"state": _copied(state["adam"]["state"]), "param_groups": adam.state_dict()["param_groups"]})
     return int(state["step"])
 
 

@@ -36,7 +36,9 @@ def update_ema(average: nn.Module, network: nn.Module, beta: float) -> None:
         beta: weight of the old average, see :func:`ema_beta`; 1 keeps the average, 0 copies the network.
     """
     # In this order beta = 1 returns the exact bits of the average and beta = 0 those of the network.
-    for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
-        mean.copy_(parameter.lerp(mean, beta))
-    for own, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        own.copy_(buffer)
+    means = list(average.parameters())
+    # All tensors at once: a few kernels on a GPU instead of two for each tensor.
+    torch._foreach_copy_(means, torch._foreach_lerp(list(network.parameters()), means, beta))
+    buffers = list(average.buffers())
+    if buffers:
+        torch._foreach_copy_(buffers, list(network.buffers()))

@@ -13,7 +13,7 @@ from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
 from panohead.training.config import NumericsConfig, TrainConfig
-from panohead.training.optimizers import make_adam
+from panohead.training.optimizers import load_adam_state, make_adam
 
 
 @dataclass
@@ -105,8 +105,11 @@ def unpack(networks: TrainingNetworks, state: dict[str, Any]) -> None:
         networks.generator.load_state_dict(state["generator"])
         networks.discriminator.load_state_dict(state["discriminator"])
         networks.generator_ema.load_state_dict(state["average"])
-        networks.generator_optimizer.load_state_dict(_with_first_moments(state["generator_optimiser"]))
-        networks.discriminator_optimizer.load_state_dict(_with_first_moments(state["discriminator_optimiser"]))
+        for optimizer, key in (
+            (networks.generator_optimizer, "generator_optimiser"),
+            (networks.discriminator_optimizer, "discriminator_optimiser"),
+        ):
+            load_adam_state(optimizer, _with_first_moments(state[key]))
     except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise PanoHeadError(f"the state does not fit the run's configuration ({reason}); start a new run") from error
