@@ -4,20 +4,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import trimesh
 from PIL import Image
-from scipy.interpolate import CubicSpline
 
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.media import VideoWriter, contact_sheet, mask_to_pil, save_depth, save_image, to_uint8
-from panohead.mesh.export import Volume, write_mesh
-from panohead.mesh.surface import density_grid
 from panohead.predictor import Predictor
+
+if TYPE_CHECKING:
+    import trimesh
 
 FrameCallback = Callable[[], None]
 """Called after every frame, for a progress bar."""
@@ -118,12 +118,15 @@ def write_meshes(
     smooth: int = 0,
     triangles: int | None = None,
     texture: int | None = None,
-) -> trimesh.Trimesh | None:
+) -> "trimesh.Trimesh | None":
     """The head's surface in the format of every path (see :meth:`Head.mesh`); ``.mrc`` is the density volume instead.
 
     Returns:
         The mesh, None if only the volume was asked for.
     """
+    from panohead.mesh.export import Volume, write_mesh  # here: images need not wait for trimesh
+    from panohead.mesh.surface import density_grid
+
     suffixes = {path.suffix for path in paths}
     mesh, volume = None, None
     if suffixes - {".mrc"}:
@@ -155,6 +158,8 @@ def latent_walk(predictor: Predictor, heads: Sequence[Head], count: int, *, loop
     keys = [head.ws.cpu().numpy() for head in heads]
     if loop:
         keys.append(keys[0])
+    from scipy.interpolate import CubicSpline
+
     spline = CubicSpline(np.arange(len(keys)), np.stack(keys), bc_type="periodic" if loop else "not-a-knot")
     steps = (len(keys) - 1) * count
     for i in range(steps if loop else steps + 1):
@@ -219,6 +224,8 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
     write_sheet(rows, folder / "contact_sheet.png", CONTACT_YAWS, cell_size=128)
     first = heads["seed 0"]
     write_turntable(first, folder / "turntable.mp4", frames=frames, fps=24, style=style, step=step)
+    from panohead.mesh.export import write_mesh
+
     write_mesh(first.mesh(resolution=160), folder / "head.glb", unlit=True)
     step()
     notes = [str(predictor.checkpoint.notes.get("about", ""))] if predictor.checkpoint else []

@@ -2,23 +2,22 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
 from panohead.frame import Frame
 from panohead.geometry import Camera
-from panohead.mesh.simplify import simplified_surface
 from panohead.mesh.surface import OFFICIAL_LEVEL, GridProgress, extract_surface, smoothed
-from panohead.mesh.texture import DEFAULT_TRIANGLES, textured
-from panohead.mesh.trimesh_object import to_trimesh
 from panohead.mesh.vertex_colors import ColoringView, color_vertices
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.dispatch import density, prepare
 from panohead.rendering.field import TriGridField
+
+if TYPE_CHECKING:
+    import trimesh
 
 _COLORING_VIEWS = [(yaw, 0.0) for yaw in range(0, 360, 45)] + [(0.0, 40.0), (180.0, 40.0), (0.0, -30.0)]
 
@@ -97,7 +96,7 @@ class Head:
         triangles: int | None = None,
         texture: int | None = None,
         progress: GridProgress | None = None,
-    ) -> trimesh.Trimesh:
+    ) -> "trimesh.Trimesh":
         """Extract the surface where the raw density is ``level`` (docs/reference.md 7.9), with colors from views.
 
         Only the largest connected piece is kept.
@@ -115,6 +114,11 @@ class Head:
         Raises:
             PanoHeadError: when there is no surface at this level, or a package is missing.
         """
+        # Imported here: whoever only renders need not wait for trimesh and scipy.
+        from panohead.mesh.simplify import simplified_surface
+        from panohead.mesh.texture import DEFAULT_TRIANGLES, textured
+        from panohead.mesh.trimesh_object import to_trimesh
+
         surface = extract_surface(
             self.density,
             resolution=resolution,

@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from panohead.checkpoint import Checkpoint, load_checkpoint
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.head import Head
-from panohead.interop.official import load_networks
-from panohead.inversion import ReconstructedHead, open_reconstruction, reconstruct
-from panohead.inversion.load_photos import ImageInput
 from panohead.models.generator import Generator
+
+if TYPE_CHECKING:
+    import panohead.inversion
 
 BUNDLED = ("demo",)
 
@@ -46,6 +47,8 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
         with resources.as_file(asset) as path:
             return load_checkpoint(path)
     if Path(name_or_path).suffix.lower() == ".pkl":
+        from panohead.interop.official import load_networks  # here: few need it
+
         return Checkpoint(load_networks(name_or_path), notes={"source": Path(name_or_path).name})
     return load_checkpoint(name_or_path)
 
@@ -105,8 +108,11 @@ class Predictor:
         return self.from_w(self.generator.mapping_network.w_avg)
 
     def reconstruct(
-        self, images: Sequence[ImageInput], cameras: Sequence[Camera] | None = None, **options: Any
-    ) -> ReconstructedHead:
+        self,
+        images: Sequence[str | Path | Image.Image | np.ndarray],
+        cameras: Sequence[Camera] | None = None,
+        **options: Any,
+    ) -> "panohead.inversion.ReconstructedHead":
         """The head of one person from 1 to 8 photos (paper section 4.4), a head like any other.
 
         Args:
@@ -116,6 +122,8 @@ class Predictor:
         Raises:
             PanoHeadError: for pictures that cannot be used.
         """
+        from panohead.inversion import reconstruct  # here: whoever only samples heads need not wait for it
+
         return reconstruct(self.generator, images, cameras, **options)
 
     def open_reconstruction(self, folder: str | Path) -> Head:
@@ -124,6 +132,8 @@ class Predictor:
         Raises:
             PanoHeadError: when the files are missing or belong to another checkpoint.
         """
+        from panohead.inversion import open_reconstruction
+
         return open_reconstruction(Path(folder), self.generator)
 
     def interpolate(self, first: Head, second: Head, amount: float) -> Head:
