@@ -16,6 +16,8 @@ from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.models.generator import Generator
+from panohead.models.precision import use_half_precision
+from panohead.ops.precision import Precision, set_precision
 
 if TYPE_CHECKING:
     import panohead.inversion
@@ -23,8 +25,14 @@ if TYPE_CHECKING:
 BUNDLED = ("demo",)
 
 
-def load(name_or_path: str | Path, device: torch.device | str = "cpu") -> "Predictor":
+def load(
+    name_or_path: str | Path, device: torch.device | str = "cpu", *, precision: Precision = "parity"
+) -> "Predictor":
     """Open a generator: a bundled name ("demo"), a ``.safetensors`` checkpoint or an official ``.pkl``.
+
+    Args:
+        precision: on a GPU, "parity" computes as exactly as a CPU and "speed" in TensorFloat-32 and half precision; on
+            a CPU there is no difference. Set for the whole process: :mod:`panohead.ops.precision`.
 
     Raises:
         PanoHeadError: when there is none, or it cannot be read, or the device is not there.
@@ -37,6 +45,10 @@ def load(name_or_path: str | Path, device: torch.device | str = "cpu") -> "Predi
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise PanoHeadError(f"the device {str(device)!r} cannot be used ({reason}); try device='cpu'") from error
+    if torch.device(device).type == "cuda":
+        set_precision(precision, fixed_shapes=precision == "speed")
+        if precision == "speed":
+            use_half_precision(generator)
     return Predictor(generator, checkpoint)
 
 

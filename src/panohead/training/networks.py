@@ -12,6 +12,7 @@ from panohead.checkpoint import load_checkpoint
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
+from panohead.ops import precision
 from panohead.training.config import NumericsConfig, TrainConfig
 from panohead.training.optimizers import load_adam_state, make_adam
 
@@ -28,13 +29,11 @@ class TrainingNetworks:
 
 
 def set_precision(numerics: NumericsConfig) -> None:
-    """Set how this process multiplies matrices on a GPU (docs/reference.md 5.14).
+    """Set how this process multiplies on a GPU (docs/reference.md 5.14), see :mod:`panohead.ops.precision`.
 
-    Sums of half-precision products are always in float32.
+    Shapes recur at every step, so cuDNN may time its algorithms, as in the original.
     """
-    matmul = torch.backends.cuda.matmul
-    matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = numerics.tf32
-    matmul.allow_fp16_reduced_precision_reduction = matmul.allow_bf16_reduced_precision_reduction = False
+    precision.set_precision("speed" if numerics.tf32 else "parity", fixed_shapes=True)
 
 
 def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks:
