@@ -1,5 +1,7 @@
 """Predictor, head and frame as a developer uses them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +151,15 @@ def test_compiled_and_plain_heads_agree(predictor: Predictor) -> None:
     for name in ("image", "image_raw", "mask", "depth"):
         torch.testing.assert_close(getattr(fast, name), getattr(plain, name), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(fast_density, plain_density, atol=1e-4, rtol=1e-5)
+
+
+def test_load_imports_neither_meshes_nor_reconstruction() -> None:
+    """Who only renders need not wait for them."""
+    code = (
+        "import sys\n"
+        "from panohead import load\n"
+        "unwanted = ('trimesh', 'scipy', 'numba', 'panohead.inversion', 'panohead.interop', 'panohead.training')\n"
+        "sys.exit(', '.join(name for name in unwanted if name in sys.modules) or None)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")

@@ -26,6 +26,13 @@ _FAST_PATHS = {
 }
 
 
+_GPU_PATHS = {
+    "frames as CUDA graphs": "from the fourth view of a head on",
+    "resampling without zeros": "2-D filters, one factor for both axes",
+    "fused Adam": "training",
+}
+
+
 @dataclass(frozen=True)
 class DiagnosticCheck:
     """One line of the table; ``state`` is "on", "off", "missing" or a version."""
@@ -49,6 +56,7 @@ def diagnose() -> list[DiagnosticCheck]:
             "torch", torch.__version__, f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
         ),
         _cuda(),
+        *(DiagnosticCheck(f"  {name}", _gpu_paths(), where) for name, where in _GPU_PATHS.items()),
         _mps(),
         _kernels(),
         *(DiagnosticCheck(f"  {name}", _kernels().state, where) for name, where in _FAST_PATHS.items()),
@@ -77,6 +85,14 @@ def _kernels() -> DiagnosticCheck:
     return DiagnosticCheck(
         name, "off", "numba is missing (pip install numba) or PANOHEAD_NO_NUMBA=1; plain PyTorch is used"
     )
+
+
+def _gpu_paths() -> str:
+    import torch
+
+    from panohead.ops import fast_paths
+
+    return "on" if torch.cuda.is_available() and fast_paths.allowed() else "off"
 
 
 def _cuda() -> DiagnosticCheck:

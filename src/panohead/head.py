@@ -2,23 +2,23 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
 from panohead.frame import Frame
 from panohead.geometry import Camera
-from panohead.mesh.simplify import simplified_surface
 from panohead.mesh.surface import OFFICIAL_LEVEL, GridProgress, extract_surface, smoothed
-from panohead.mesh.texture import DEFAULT_TRIANGLES, textured
-from panohead.mesh.trimesh_object import to_trimesh
 from panohead.mesh.vertex_colors import ColoringView, color_vertices
+from panohead.models.frame_graph import FrameGraphs
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.dispatch import density, prepare
 from panohead.rendering.field import TriGridField
+
+if TYPE_CHECKING:
+    import trimesh
 
 _COLORING_VIEWS = [(yaw, 0.0) for yaw in range(0, 360, 45)] + [(0.0, 40.0), (180.0, 40.0), (0.0, -30.0)]
 
@@ -41,6 +41,7 @@ class Head:
     ) -> None:
         self.generator = generator
         self.ws = ws
+        self._graphs = FrameGraphs()
         self.camera_offset = camera_offset
         """Translation by camera self-adaptation, world units; known for sampled heads, applied by no method here."""
 
@@ -60,6 +61,7 @@ class Head:
         """Drop what is cached between views (75 MB at the paper's size); the next view computes it again."""
         for cached in ("field", "background"):
             self.__dict__.pop(cached, None)
+        self._graphs = FrameGraphs()
 
     def render(self, camera: Camera, *, resolution: int | None = None, background: "Head | None" = None) -> Frame:
         """Render the head from one camera.
@@ -97,7 +99,7 @@ class Head:
         triangles: int | None = None,
         texture: int | None = None,
         progress: GridProgress | None = None,
-    ) -> trimesh.Trimesh:
+    ) -> "trimesh.Trimesh":
         """Extract the surface where the raw density is ``level`` (docs/reference.md 7.9), with colors from views.
 
         Only the largest connected piece is kept.
@@ -115,6 +117,11 @@ class Head:
         Raises:
             PanoHeadError: when there is no surface at this level, or a package is missing.
         """
+        # Imported here: whoever only renders need not wait for trimesh and scipy.
+        from panohead.mesh.simplify import simplified_surface
+        from panohead.mesh.texture import DEFAULT_TRIANGLES, textured
+        from panohead.mesh.trimesh_object import to_trimesh
+
         surface = extract_surface(
             self.density,
             resolution=resolution,
@@ -145,14 +152,19 @@ class Head:
     def _render(
         self, camera: Camera, resolution: int | None, background: "Head | None", *, superresolve: bool = True
     ) -> Rendering:
-        return self.generator.render_view(
-            self.field,
-            self.ws,
-            camera.expand(1).to(self.ws.device),
-            resolution=resolution,
-            background=(self if background is None else background).background,
-            superresolve=superresolve,
-        )
+        behind = (self if background is None else background).background
+        field = self.field
+
+        def render(camera: Camera) -> Rendering:
+            return self.generator.render_view(
+                field, self.ws, camera, resolution=resolution, background=behind, superresolve=superresolve
+            )
+
+        camera = camera.expand(1).to(self.ws.device)
+        if background is not None:
+            return render(camera)
+        # A generator's config is replaced, not changed: a new one is another kind of view.
+        return self._graphs.render((resolution, superresolve, self.generator.config), render, camera)
 
 
 def _frame(rendering: Rendering, camera: Camera) -> Frame:

@@ -3,32 +3,39 @@
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from panohead.checkpoint import Checkpoint, load_checkpoint
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.head import Head
-from panohead.interop.official import load_networks
-from panohead.inversion import ReconstructedHead, open_reconstruction, reconstruct
-from panohead.inversion.load_photos import ImageInput
 from panohead.models.generator import Generator
+from panohead.models.precision import use_half_precision
+from panohead.ops.precision import Precision, set_precision
+
+if TYPE_CHECKING:
+    import panohead.inversion
 
 BUNDLED = ("demo",)
 """Names of the models in the package."""
 
 
-def load(name_or_path: str | Path, device: torch.device | str = "cpu") -> "Predictor":
+def load(
+    name_or_path: str | Path, device: torch.device | str = "cpu", *, precision: Precision = "parity"
+) -> "Predictor":
     """Open a generator.
 
     Args:
         name_or_path: a bundled name ("demo"), a ``.safetensors`` checkpoint or an official ``.pkl``.
         device: device to run on.
+        precision: on a GPU, "parity" computes as exactly as a CPU and "speed" in TensorFloat-32 and half precision; on
+            a CPU there is no difference. Set for the whole process: :mod:`panohead.ops.precision`.
 
     Raises:
         PanoHeadError: when there is no such checkpoint, it cannot be read, or the device does not exist.
@@ -41,6 +48,10 @@ def load(name_or_path: str | Path, device: torch.device | str = "cpu") -> "Predi
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise PanoHeadError(f"the device {str(device)!r} cannot be used ({reason}); try device='cpu'") from error
+    if torch.device(device).type == "cuda":
+        set_precision(precision, fixed_shapes=precision == "speed")
+        if precision == "speed":
+            use_half_precision(generator)
     return Predictor(generator, checkpoint)
 
 
@@ -55,6 +66,8 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
         with resources.as_file(asset) as path:
             return load_checkpoint(path)
     if Path(name_or_path).suffix.lower() == ".pkl":
+        from panohead.interop.official import load_networks  # here: few need it
+
         return Checkpoint(load_networks(name_or_path), notes={"source": Path(name_or_path).name})
     return load_checkpoint(name_or_path)
 
@@ -121,8 +134,11 @@ class Predictor:
         return self.from_w(self.generator.mapping_network.w_avg)
 
     def reconstruct(
-        self, images: Sequence[ImageInput], cameras: Sequence[Camera] | None = None, **options: Any
-    ) -> ReconstructedHead:
+        self,
+        images: Sequence[str | Path | Image.Image | np.ndarray],
+        cameras: Sequence[Camera] | None = None,
+        **options: Any,
+    ) -> "panohead.inversion.ReconstructedHead":
         """Reconstruct one person from 1 to 8 photos (PanoHead 4); the result is a head like any other.
 
         Args:
@@ -133,6 +149,8 @@ class Predictor:
         Raises:
             PanoHeadError: for photos that cannot be used, or options that the preset does not take.
         """
+        from panohead.inversion import reconstruct  # here: whoever only samples heads need not wait for it
+
         return reconstruct(self.generator, images, cameras, **options)
 
     def open_reconstruction(self, folder: str | Path) -> Head:
@@ -141,6 +159,8 @@ class Predictor:
         Raises:
             PanoHeadError: when the files are missing or belong to another checkpoint.
         """
+        from panohead.inversion import open_reconstruction
+
         return open_reconstruction(Path(folder), self.generator)
 
     def interpolate(self, first: Head, second: Head, amount: float) -> Head:

@@ -74,7 +74,8 @@ class RenderRandomness:
     def _fill(self, given: Tensor | float | None, shape: tuple[int, ...], like: Tensor) -> Tensor:
         if given is None:
             return self.uniform(None, shape, like)
-        given = torch.as_tensor(given, device=like.device, dtype=like.dtype)
+        # A number is written by the device itself: as_tensor would copy it there and wait.
+        given = given.to(like) if isinstance(given, Tensor) else like.new_full((), given)
         return given.reshape(shape) if given.numel() == math.prod(shape) else given.expand(shape)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -31,6 +31,8 @@ class Model:
     """A bundled name ("demo"), a .safetensors file, or an official .pkl (read without executing it)."""
     device: str = "cpu"
     """cpu, cuda, cuda:1, mps."""
+    precision: Literal["parity", "speed"] = "parity"
+    """On a GPU: as exact as a CPU, or TensorFloat-32 and half precision."""
 
     def load(self) -> "Predictor":
         """Load the generator.
@@ -40,7 +42,7 @@ class Model:
         """
         from panohead.predictor import load
 
-        return load(self.checkpoint, self.device)
+        return load(self.checkpoint, self.device, precision=self.precision)
 
 
 Debug = Annotated[bool, tyro.conf.arg(help="Show the traceback of an error.")]

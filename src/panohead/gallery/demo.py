@@ -5,7 +5,6 @@ from pathlib import Path
 from panohead.gallery.videos import write_turntable
 from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write_sheet, write_views
 from panohead.media.provenance import NOTICE
-from panohead.mesh.export import write_mesh
 from panohead.predictor import Predictor
 from panohead.reports import Figure, Figures, Link, Page, PageBlock, Paragraph, Video, url, write_page
 
@@ -28,6 +27,8 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
     Raises:
         PanoHeadError: when a file cannot be written, or the first head has no surface.
     """
+    from panohead.mesh.export import write_mesh  # here: images need not wait for trimesh
+
     style = ViewStyle()
     heads = {f"seed {seed}": predictor.sample(seed) for seed in range(seeds)}
     rows = {

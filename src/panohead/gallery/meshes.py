@@ -4,13 +4,13 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import trimesh
+from typing import TYPE_CHECKING
 
 from panohead.errors import PanoHeadError
 from panohead.head import Head
-from panohead.mesh.export import Volume, write_mesh
-from panohead.mesh.surface import density_grid
+
+if TYPE_CHECKING:
+    import trimesh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class MeshSettings:
                 )
 
 
-def write_meshes(head: Head, paths: Sequence[Path], settings: MeshSettings) -> trimesh.Trimesh | None:
+def write_meshes(head: Head, paths: Sequence[Path], settings: MeshSettings) -> "trimesh.Trimesh | None":
     """Write the head's surface in the format of each path; ``.mrc`` is the density volume instead.
 
     Args:
@@ -60,6 +60,10 @@ def write_meshes(head: Head, paths: Sequence[Path], settings: MeshSettings) -> t
         NoSurfaceError: when the density reaches the level nowhere.
         PanoHeadError: when a package is missing or a file cannot be written.
     """
+    # Imported here: whoever only writes images need not wait for trimesh.
+    from panohead.mesh.export import Volume, write_mesh
+    from panohead.mesh.surface import density_grid
+
     suffixes = {path.suffix for path in paths}
     mesh, volume = None, None
     if suffixes - {".mrc"}:

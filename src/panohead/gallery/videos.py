@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from scipy.interpolate import CubicSpline
 
 from panohead.frame import Frame
 from panohead.gallery.views import FrameCallback, ViewStyle
@@ -58,6 +57,8 @@ def latent_walk(predictor: Predictor, heads: Sequence[Head], count: int, *, loop
     keys = [head.ws.cpu().numpy() for head in heads]
     if loop:
         keys.append(keys[0])
+    from scipy.interpolate import CubicSpline  # here: nothing else needs scipy
+
     spline = CubicSpline(np.arange(len(keys)), np.stack(keys), bc_type="periodic" if loop else "not-a-knot")
     steps = (len(keys) - 1) * count
     for i in range(steps if loop else steps + 1):

@@ -111,14 +111,16 @@ class Camera:
         )
 
     def to(self, device: torch.device | str) -> "Camera":
-        """Return the same camera on another device."""
-        return Camera(self.cam2world.to(device), self.intrinsics.to(device))
+        """Return the same camera on another device; copying it to a GPU does not wait for the GPU."""
+        # From a GPU the numbers must have arrived before they are read; toward it the order of its work suffices.
+        queued = torch.device(device).type != "cpu"
+        return Camera(self.cam2world.to(device, non_blocking=queued), self.intrinsics.to(device, non_blocking=queued))
 
 
 def translate_label(label: Float[Tensor, "*batch 25"], offset: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 25"]:
     """Return conditioning labels with ``offset`` (world units) added to the translation, their entries 3, 7 and 11."""
     moved = label.clone()
-    moved[..., [3, 7, 11]] += offset
+    moved[..., 3:12:4] += offset
     return moved
 
 
@@ -146,7 +148,7 @@ def pose_looking(
         up = torch.zeros_like(forward)
         up[..., 1] = 1.0
         # Along y the world's y axis does not define the roll; then the back of the head is up.
-        vertical = forward[..., [0, 2]].norm(dim=-1, keepdim=True) < 1e-6
+        vertical = forward[..., ::2].norm(dim=-1, keepdim=True) < 1e-6  # x and z
         up = torch.where(vertical, up.new_tensor([0.0, 0.0, -1.0]), up)
     right = -torch.nn.functional.normalize(torch.linalg.cross(up, forward), dim=-1)
     down = torch.nn.functional.normalize(torch.linalg.cross(forward, right), dim=-1)

@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int
-from scipy import ndimage, sparse
 from torch import Tensor
 
 from panohead.errors import NoSurfaceError, PanoHeadError
@@ -150,6 +149,8 @@ def smoothed(surface: Surface, iterations: int = 10) -> Surface:
     """Smooth by Taubin's method (SIGGRAPH 1995; 0.5 in, 0.53 out), which removes the staircase and keeps the volume."""
     count = len(surface.vertices)
     start, end = surface.faces.ravel(), np.roll(surface.faces, -1, axis=1).ravel()
+    from scipy import sparse  # here: whoever needs no mesh need not wait for scipy
+
     links = sparse.coo_array((np.ones(2 * len(start)), (np.r_[start, end], np.r_[end, start])), (count, count)).tocsr()
     links.data[:] = 1  # an edge of two faces comes twice
     # Umbrella operator: the mean of a vertex's neighbors.
@@ -248,6 +249,8 @@ def _follow_surface(lattice: _Lattice, level: float, stride: int, margin: int) -
 
     entered = _mixed_blocks(coarse > level)
     if margin > 0:
+        from scipy import ndimage
+
         entered = ndimage.binary_dilation(entered, np.ones((3, 3, 3), bool), iterations=margin)
     front = np.argwhere(entered)
     batch = max(1, lattice.chunk // (stride + 1) ** 3)
@@ -337,6 +340,8 @@ def largest_piece(surface: Surface) -> Surface:
     """Return the connected piece that encloses most (a cavity counts negative, however many faces it has)."""
     start, end = surface.faces[:, :2].ravel(), surface.faces[:, 1:].ravel()
     count = len(surface.vertices)
+    from scipy import sparse  # here: whoever needs no mesh need not wait for scipy
+
     links = sparse.coo_array((np.ones(len(start), bool), (start, end)), (count, count))
     _, label = sparse.csgraph.connected_components(links, directed=False)
     volumes = np.bincount(label[surface.faces[:, 0]], _face_volumes(surface.vertices, surface.faces))

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
@@ -96,6 +95,8 @@ def color_vertices(
         raise PanoHeadError("none of the views shows the mesh, so it cannot be colored; check cameras and depth maps")
     rgb = quantized(color / total.clamp_min(1e-12)[:, None])
     if not seen.all():
+        from scipy.spatial import cKDTree
+
         _, nearest = cKDTree(surface.vertices[seen]).query(surface.vertices[~seen])
         rgb[~seen] = rgb[seen][nearest]
     return VertexColors(rgb, seen)

@@ -120,5 +120,12 @@ def pointwise(
 
 
 def is_default_filter(resample_filter: Tensor) -> bool:
-    """Return True for the outer product of (1, 3, 3, 1) with itself / 64, which the kernels have built in."""
-    return resample_filter.shape == (4, 4) and torch.equal(resample_filter.cpu(), fir_filter())
+    """Return True for a filter on the CPU that is the outer product of (1, 3, 3, 1) with itself / 64.
+
+    The CPU kernels have it built in. On other devices nothing does, and comparing would wait for the device.
+    """
+    return (
+        resample_filter.device.type == "cpu"
+        and resample_filter.shape == (4, 4)
+        and torch.equal(resample_filter, fir_filter())
+    )

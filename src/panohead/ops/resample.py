@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from panohead.ops import polyphase
 from panohead.ops.cpu import fir as fir_cpu
 
 _SEPARABLE_FROM = 8  # as in the original: shorter filters are applied as one 2-D kernel
@@ -58,6 +59,10 @@ def upfirdn2d(
             (width * up_x + padding[0] + padding[1] - 4) // down_x + 1,
         )
         return fir_cpu.resample(x, up=up_x, down=down_x, before=(padding[2], padding[0]), size=size, gain=gain)
+    if polyphase.unsupported(x, resample_filter, up, down) is None:
+        return upfirdn2d_polyphase(
+            x, resample_filter, up=up, down=down, padding=padding, flip_filter=flip_filter, gain=gain
+        )
     if up_x > 1 or up_y > 1:
         # Zeros after every pixel: pad the axes of size 1, then merge them.
         x = x.reshape(batch, channels, height, 1, width, 1)
@@ -69,6 +74,31 @@ def upfirdn2d(
         x = x * gain
     # batch channel out_height out_width
     return x[:, :, ::down_y, ::down_x]
+
+
+def upfirdn2d_polyphase(
+    x: Float[Tensor, "batch channel height width"],
+    resample_filter: Filter | None,
+    *,
+    up: int | tuple[int, int] = 1,
+    down: int | tuple[int, int] = 1,
+    padding: Padding = (0, 0, 0, 0),
+    flip_filter: bool = False,
+    gain: float = 1.0,
+) -> Float[Tensor, "batch channel out_height out_width"]:
+    """Return :func:`upfirdn2d` without inserted zeros, on any device; what it takes :func:`polyphase.unsuited` says."""
+    assert resample_filter is not None
+    assert isinstance(up, int)
+    assert isinstance(down, int)
+    kernel = resample_filter * gain
+    taps_y, taps_x = kernel.shape
+    size = (
+        (x.shape[2] * up + padding[2] + padding[3] - taps_y) // down + 1,
+        (x.shape[3] * up + padding[0] + padding[1] - taps_x) // down + 1,
+    )
+    before = (padding[2], padding[0])
+    kernel = kernel if flip_filter else kernel.flip(0, 1)
+    return polyphase.resample(x, kernel, up=up, down=down, before=before, size=size)
 
 
 def _convolve_channels(

@@ -20,7 +20,7 @@ def outside_crop(
     Matches the official code: y is never cropped.
     """
     limit = box_warp / 2 - margin
-    return (points[..., [0]].abs() > limit) | (points[..., [2]].abs() > limit)
+    return (points[..., 0:1].abs() > limit) | (points[..., 2:3].abs() > limit)
 
 
 def nearly_transparent(density: Float[Tensor, "batch point 1"], threshold: float) -> Bool[Tensor, "batch point 1"]:

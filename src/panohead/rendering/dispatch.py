@@ -25,12 +25,12 @@ def render(
 ) -> RayRendering:
     """Render rays by the fastest renderer that serves: equal to :func:`renderer.render_rays` up to rounding.
 
-    With gradients or density noise :mod:`training_render` serves, compiled or in PyTorch; without, the compiled
-    :mod:`fused_cpu`; else the reference. All draw their random numbers alike.
+    With gradients or density noise, and on a GPU always, :mod:`training_render` serves, compiled or in PyTorch; else
+    the compiled :mod:`fused_cpu`; else the reference. All draw their random numbers alike.
     """
     randomness = RenderRandomness() if randomness is None else randomness
     rays = ray_origins, ray_directions
-    # 1. Gradients or density noise: one evaluation at the sorted depths of both passes.
+    # 1. Gradients, density noise or a GPU: one evaluation at the sorted depths of both passes.
     if why_not_in_training(field, config, *rays) is None:
         assert isinstance(field, TriGridField)
         if fused_gradient.unsupported(field, config.depth_samples, *rays) is None:
@@ -51,8 +51,9 @@ def why_not_in_training(field: Field, config: RenderConfig, *rays: Tensor) -> st
     if not isinstance(field, TriGridField) or not field.composites_hidden_units:
         return "hidden units cannot be composited"
     with_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (*field.tensors, *rays))
-    if not with_gradient and config.density_noise <= 0:
-        return "neither gradients nor noise are wanted"
+    # On a GPU it is the lean one for images too: it neither concatenates nor sorts hidden units.
+    if not with_gradient and config.density_noise <= 0 and rays[0].device.type == "cpu":
+        return "neither gradients nor noise are wanted, on a CPU"
     if config.cull_clouds is not None or config.binarize_clouds is not None:
         return "clouds are removed"
     if "auto" in (config.ray_start, config.ray_end) and any(x.requires_grad for x in rays):

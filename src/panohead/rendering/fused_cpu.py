@@ -39,10 +39,6 @@ def unsupported(field: TriGridField, *others: Tensor) -> str | None:
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
-    if not available():
-        return "numba is not installed"
-    if (failure := load_failure(_KERNELS)) is not None:
-        return failure
     decoder = field.decoder
     tensors = (
         field.planes, decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight, decoder.output_bias, *others
@@ -55,7 +51,8 @@ def unsupported(field: TriGridField, *others: Tensor) -> str | None:
         return f"channels are not a multiple of {CHANNEL_MULTIPLE}"
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return "gradients are wanted"
-    return None
+    # Last: other devices need not wait for numba's import.
+    return "numba is not installed" if not available() else load_failure(_KERNELS)
 
 
 def texel_contiguous(

@@ -50,7 +50,11 @@ def composite_hidden(
         noise: added to raw density.
     """
     layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight[0], decoder.output_bias[0]
-    found = _CompositeHidden.apply(features.flatten(0, 1), *layers, depths.detach(), empty, noise)
+    given = (features.flatten(0, 1), *layers)
+    if not (torch.is_grad_enabled() and any(x.requires_grad for x in given)):
+        shares, depth, weight_sum, hidden = _forward(*given, depths, empty, noise)
+        return CompositedHidden(_per_ray(shares, hidden), depth, weight_sum)
+    found = _CompositeHidden.apply(*given, depths.detach(), empty, noise)
     return CompositedHidden(*found)
 
 
@@ -65,6 +69,22 @@ def _march(
     # half of both intervals that a sample borders, as in compositing.composite: batch ray sample
     shares = (F.pad(weights, (1, 0)) + F.pad(weights, (0, 1))) / 2
     return shares, (shares * depths).sum(dim=-1, keepdim=True) / weight_sum, weight_sum
+
+
+def _forward(
+    features: Tensor, weight: Tensor, bias: Tensor, density_weight: Tensor, density_bias: Tensor, *march: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Shares, depth and weight of :func:`_march`, and hidden units "batch*ray*sample hidden", without gradients."""
+    hidden = F.softplus(F.linear(features, weight, bias))
+    density = torch.addmv(density_bias, hidden, density_weight).reshape(march[0].shape)
+    return *_march(density, *march), hidden
+
+
+def _per_ray(shares: Tensor, hidden: Tensor) -> Tensor:
+    """Hidden units summed along every ray, each times its share: batch ray hidden."""
+    samples = shares.shape[-1]
+    per_ray = hidden.reshape(-1, samples, hidden.shape[-1])  # batch*ray sample hidden
+    return torch.bmm(shares.reshape(-1, 1, samples), per_ray).reshape(*shares.shape[:2], -1)
 
 
 def _plain(

@@ -28,10 +28,11 @@ def ray_box_limits(
         official_missed_rays: reproduce the original's defect: the far limit of missed rays is the largest *near* limit.
     """
     entry, leave, hit = _intersect(ray_origins, ray_directions, box_warp / 2)
-    if bool(hit.any()) and not bool(hit.all()):
-        near, far = entry[hit].min(), (entry if official_missed_rays else leave)[hit].max()
-        entry, leave = torch.where(hit, entry, near), torch.where(hit, leave, far)
-    return entry, leave
+    # Masked instead of selected, so that nothing waits for the device; where no ray hits, all stay as they are.
+    near = torch.where(hit, entry, torch.inf).amin()
+    far = torch.where(hit, entry if official_missed_rays else leave, -torch.inf).amax()
+    own = hit | ~hit.any()
+    return torch.where(own, entry, near), torch.where(own, leave, far)
 
 
 def _intersect(

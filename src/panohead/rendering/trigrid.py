@@ -45,7 +45,9 @@ def unflatten_texels(
 
 def project_points(points: Float[Tensor, "batch point 3"], axes: PlaneAxes) -> Float[Tensor, "batch 3 point 3"]:
     """Return the points' coordinates along every plane's width, height and slices (world units)."""
-    return torch.stack([points[..., list(plane)] for plane in axes], dim=1)
+    # Unbound instead of indexed with lists, which would be copied to the device at every call.
+    coordinates = points.unbind(dim=-1)
+    return torch.stack([torch.stack([coordinates[axis] for axis in plane], dim=-1) for plane in axes], dim=1)
 
 
 def sample_planes(

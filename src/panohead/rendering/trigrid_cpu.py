@@ -28,10 +28,6 @@ def unsupported(
     """Return why the compiled sampler is not used, in a few words; None if it is."""
     if not fast_paths.allowed():
         return "fast paths are switched off"
-    if not available():
-        return "numba is not installed"
-    if (failure := load_failure("panohead.rendering.trigrid_kernels")) is not None:
-        return failure
     if interpolation != "trilinear":
         return "not a tri-grid"
     if planes.device.type != "cpu" or planes.dtype != torch.float32 or points.dtype != torch.float32:
@@ -40,7 +36,8 @@ def unsupported(
         return "too small"
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
-    return None
+    # Last: other devices need not wait for numba's import.
+    return "numba is not installed" if not available() else load_failure("panohead.rendering.trigrid_kernels")
 
 
 def sample_trigrid_cpu(

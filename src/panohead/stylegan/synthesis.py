@@ -122,11 +122,11 @@ class SynthesisBlock(nn.Module):
         dtype = computing_dtype(self.use_fp16, self.config.half_dtype, ws.device)
 
         if self.conv0 is None:
-            x = self.const.to(dtype)[None].repeat(ws.shape[0], 1, 1, 1)  # batch out_channels 4 4
+            x = _converted(self.const[None].repeat(ws.shape[0], 1, 1, 1), dtype)  # batch out_channels 4 4
             x = self.conv1(x, next(rows), randomness=randomness, fused=fused)
         elif self.skip is not None:
             assert x is not None
-            x = x.to(dtype)  # batch in_channels in_height in_width
+            x = _converted(x, dtype)  # batch in_channels in_height in_width
             shortcut = self.skip(x, gain=math.sqrt(0.5))
             x = self.conv0(x, next(rows), randomness=randomness, fused=fused)
             # sqrt 0.5 on both paths: the sum of two unit variances is one again.
@@ -134,7 +134,7 @@ class SynthesisBlock(nn.Module):
         else:
             assert x is not None
             # conv0 doubles the resolution where this block does: batch out_channels height width from here on.
-            x = self.conv0(x.to(dtype), next(rows), randomness=randomness, fused=fused)
+            x = self.conv0(_converted(x, dtype), next(rows), randomness=randomness, fused=fused)
             x = self.conv1(x, next(rows), randomness=randomness, fused=fused)
 
         assert x is not None
@@ -158,6 +158,13 @@ class SynthesisBlock(nn.Module):
         if torch.is_grad_enabled() and linear_maps.resampling_unsupported(image, self.resample_filter) is None:
             return linear_maps.add_enlarged(image, contribution)
         return upsample2d(image, self.resample_filter) + contribution
+
+
+def _converted(x: Float[Tensor, "batch channel height width"], dtype: torch.dtype) -> Tensor:
+    """Features in a block's type; in half precision channels-last, as tensor cores take them."""
+    if dtype == torch.float32:
+        return x.to(dtype)
+    return x.to(dtype, memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True, kw_only=True)

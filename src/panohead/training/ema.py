@@ -1,7 +1,7 @@
 """Exponential moving average (EMA) of the generator, the network that is used in the end (docs/reference.md 5.10)."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 RAMP_UP = 0.05
 """Upper bound of the half-life as a fraction of the images shown so far; matters early in training."""
@@ -36,7 +36,10 @@ def update_ema(average: nn.Module, network: nn.Module, beta: float) -> None:
         beta: weight of the old average, see :func:`ema_beta`; 1 keeps the average, 0 copies the network.
     """
     # In this order beta = 1 returns the exact bits of the average and beta = 0 those of the network.
-    for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
-        mean.copy_(parameter.lerp(mean, beta))
-    for own, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        own.copy_(buffer)
+    means: list[Tensor] = list(average.parameters())
+    parameters: list[Tensor] = list(network.parameters())
+    # All tensors at once: a few kernels on a GPU instead of two for each tensor.
+    torch._foreach_copy_(means, torch._foreach_lerp(parameters, means, beta))
+    buffers = list(average.buffers())
+    if buffers:
+        torch._foreach_copy_(buffers, list(network.buffers()))

@@ -7,6 +7,7 @@ by "Matches the official code:".
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from panohead.geometry.camera import Camera, translate_label
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator, Rendering
 from panohead.ops.pixels import image_from_uint8, mask_from_uint8
-from panohead.ops.resample import fir_filter
+from panohead.ops.resample import Filter, fir_filter
 from panohead.ops.resize import ResizeMode, filtered_resizing, gaussian_blur
 from panohead.training.conditioning import LossRandomness, background_ws, conditioning_label
 from panohead.training.schedules import Scheduled
@@ -170,13 +171,19 @@ def real_inputs(photos: RealBatch, scheduled: Scheduled, config: LossConfig) -> 
         config: filter of the resizing.
     """
     # The photo's counterparts of what the renderer makes: 3 and 1 channels of neural_resolution^2 rays.
-    resample_filter = fir_filter().to(photos.image.device)
+    resample_filter = _default_filter(photos.image.device)
     raw, mask = (
         filtered_resizing(x, scheduled.neural_resolution, resample_filter=resample_filter, mode=config.resize_mode)
         for x in (photos.image, photos.mask)
     )
     sigma = scheduled.blur_sigma
     return DiscriminatorInput(gaussian_blur(photos.image, sigma), gaussian_blur(raw, sigma), mask, photos.label)
+
+
+@cache
+def _default_filter(device: torch.device) -> Filter:
+    """The low-pass on a device, copied there once."""
+    return fir_filter().to(device)
 
 
 def generator_loss(fake_logits: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:

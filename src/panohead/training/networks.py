@@ -12,8 +12,9 @@ from panohead.checkpoint import load_checkpoint
 from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
+from panohead.ops import precision
 from panohead.training.config import NumericsConfig, TrainConfig
-from panohead.training.optimizers import make_adam
+from panohead.training.optimizers import load_adam_state, make_adam
 
 
 @dataclass
@@ -28,13 +29,11 @@ class TrainingNetworks:
 
 
 def set_precision(numerics: NumericsConfig) -> None:
-    """Set how this process multiplies matrices on a GPU (docs/reference.md 5.14).
+    """Set how this process multiplies on a GPU (docs/reference.md 5.14), see :mod:`panohead.ops.precision`.
 
-    Sums of half-precision products are always in float32.
+    Shapes recur at every step, so cuDNN may time its algorithms, as in the original.
     """
-    matmul = torch.backends.cuda.matmul
-    matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = numerics.tf32
-    matmul.allow_fp16_reduced_precision_reduction = matmul.allow_bf16_reduced_precision_reduction = False
+    precision.set_precision("speed" if numerics.tf32 else "parity", fixed_shapes=True)
 
 
 def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks:
@@ -105,8 +104,11 @@ def unpack(networks: TrainingNetworks, state: dict[str, Any]) -> None:
         networks.generator.load_state_dict(state["generator"])
         networks.discriminator.load_state_dict(state["discriminator"])
         networks.generator_ema.load_state_dict(state["average"])
-        networks.generator_optimizer.load_state_dict(_with_first_moments(state["generator_optimiser"]))
-        networks.discriminator_optimizer.load_state_dict(_with_first_moments(state["discriminator_optimiser"]))
+        for optimizer, key in (
+            (networks.generator_optimizer, "generator_optimiser"),
+            (networks.discriminator_optimizer, "discriminator_optimiser"),
+        ):
+            load_adam_state(optimizer, _with_first_moments(state[key]))
     except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise PanoHeadError(f"the state does not fit the run's configuration ({reason}); start a new run") from error

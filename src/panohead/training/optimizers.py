@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -55,9 +56,27 @@ def discriminator_adam() -> AdamConfig:
 
 
 def make_adam(parameters: Iterable[nn.Parameter], config: AdamConfig) -> torch.optim.Adam:
-    """Make the optimizer of one network, for its main loss and its regularizer alike."""
+    """Make the optimizer of one network, for its main loss and its regularizer alike.
+
+    On a GPU it is the fused one: one kernel for many tensors, and its step can be skipped without asking the host. On
+    a CPU it is PyTorch's plain one, whose sums later versions have to repeat bit by bit.
+    """
     learning_rate, betas = config.per_step()
-    return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, eps=config.epsilon)
+    parameters = list(parameters)
+    fused = all(parameter.is_cuda for parameter in parameters)
+    return torch.optim.Adam(
+        parameters, lr=learning_rate, betas=betas, eps=config.epsilon, fused=True if fused else None
+    )
+
+
+def load_adam_state(optimizer: torch.optim.Adam, state: dict[str, Any]) -> None:
+    """Load a state of :meth:`torch.optim.Adam.state_dict`, whatever device it is from.
+
+    The implementation (fused or not) stays that of ``optimizer``: PyTorch would take over the state's.
+    """
+    own = {"fused": optimizer.defaults["fused"], "foreach": optimizer.defaults["foreach"]}
+    groups = [{**group, **own} for group in state["param_groups"]]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 @torch.no_grad()

@@ -120,7 +120,8 @@ def monotonicity(
         density_noise: standard deviation of the noise on the densities.
     """
     # The face looks along +z, so "behind" is a step of box_warp / 256 toward -z.
-    behind = points - points.new_tensor([0.0, 0.0, MONOTONIC_STEP * field.box_warp])
+    x, y, z = points.unbind(dim=-1)
+    behind = torch.stack([x, y, z - MONOTONIC_STEP * field.box_warp], dim=-1)
     front, back = _densities(field, points, behind, randomness, density_noise)
     return F.relu((front.detach() if detach else front) - back).mean()
 

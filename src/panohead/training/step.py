@@ -18,6 +18,7 @@ from panohead.training.augmentation.augment import augment
 from panohead.training.conditioning import LossRandomness
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.ranks import Ranks, average_gradients
+from panohead.training.divergence import DivergenceCheck
 from panohead.training.ema import ema_beta, update_ema
 from panohead.training.losses import (
     DiscriminatorInput,
@@ -82,9 +83,12 @@ class TrainingStep:
         self.scheduled = config.schedules.at(state.nimg)
         self.rounds = config.micro_batches(ranks.world_size)
         self.real_logits: list[Tensor] = []
+        self.divergence = DivergenceCheck(self._report_divergence, ranks.device)
 
     def run(self) -> None:
         """Run all updates that are due, then update the generator's moving average.
+
+        On a GPU all of it is queued without waiting, and then the losses are checked.
 
         Raises:
             PanoHeadError: when a loss is not finite.
@@ -98,6 +102,7 @@ class TrainingStep:
         if self._due(self.config.discriminator_adam.interval):
             self.r1_regularization()
         self._update_ema()
+        self.divergence.finish()
 
     def generator_step(self) -> None:
         """Update the generator so that the discriminator takes its heads for photos (PanoHead 3.1)."""
@@ -257,8 +262,7 @@ class TrainingStep:
         """Add the gradients of one micro-batch's objective to those of the micro-batches before."""
         # Micro-batches have equal sizes, so the mean of their means is the mean over the batch.
         loss = objective(number) / self.rounds
-        if not torch.isfinite(loss):
-            self._report_divergence(objective, number)
+        self.divergence.observe(loss, objective, number)
         loss.backward()
 
     def _update_generator(self) -> None:
@@ -282,6 +286,7 @@ class TrainingStep:
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         sanitize_gradients(network.parameters())
+        self.divergence.guard(optimizer)
         optimizer.step()
         return norm
 

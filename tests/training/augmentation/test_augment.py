@@ -1,6 +1,7 @@
 """Augmentation: each transform against the paper's description, images against analytic ones, the adaptive rule."""
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -452,3 +453,17 @@ def test_fixed_probability_stays() -> None:
     assert fixed.update(32, 1.0, 1.0) == 0.3
     fixed.load_state_dict(AdaptiveProbability(AugmentConfig()).state_dict())
     assert fixed.probability == 0.3
+
+
+def test_without_asking_the_device_the_result_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU all samples are warped and recolored, and the identity's results are dropped."""
+    image, raw, mask = torch.rand(6, 3, 32, 32) * 2 - 1, torch.rand(6, 3, 16, 16) * 2 - 1, torch.rand(6, 1, 16, 16)
+
+    def run() -> tuple[torch.Tensor, ...]:
+        rng = torch.Generator().manual_seed(1)
+        return augment(image, raw, mask, probability=0.2, config=AugmentConfig(), generator=rng)
+
+    expected = run()
+    monkeypatch.setattr(sys.modules["panohead.training.augmentation.augment"], "reading_waits", lambda device: True)
+    for found, wanted in zip(run(), expected, strict=True):
+        assert torch.equal(found, wanted)

@@ -13,6 +13,8 @@ def compiled_convolution(x: Tensor, weight: Tensor, resample_filter: Tensor, *, 
     Differentiable to any order, by compiled kernels each time. None where plain PyTorch has to compute it: other
     filters or factors, odd sizes, few channels or pixels, no kernels.
     """
+    if x.device.type != "cpu":
+        return None
     if up != 1 or down not in (1, 2) or (down == 2 and not is_default_filter(resample_filter)):
         return None
     if gradient_conv.kernels_unavailable() is not None:

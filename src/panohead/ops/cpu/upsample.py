@@ -51,11 +51,11 @@ def add_upsampled(
 def _compiled(x: Tensor, to: Tensor) -> bool:
     """True where the compiled pass serves."""
     return (
-        available()
-        and load_failure("panohead.ops.cpu.upconv_kernels") is None
-        and x.device.type == to.device.type == "cpu"
+        x.device.type == to.device.type == "cpu"
         and x.dtype == to.dtype == torch.float32
         and x.shape[1] % _CHANNEL_MULTIPLE == 0
         and to.permute(0, 2, 3, 1).is_contiguous()
         and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        and available()
+        and load_failure("panohead.ops.cpu.upconv_kernels") is None
     )

@@ -35,10 +35,6 @@ _STEP = 96  # tiles between two emptyings of the up-convolution's ring buffer
 
 def unsupported(x: Tensor, weight: Tensor) -> str | None:
     """Return why this module cannot convolve ``x`` with ``weight``, in a few words; None if it can."""
-    if not available():
-        return "numba is not installed"
-    if (failure := load_failure(_KERNELS)) is not None:
-        return failure
     if x.device.type != "cpu" or weight.device.type != "cpu":
         return "not on a CPU"
     if x.dtype != torch.float32 or weight.dtype != torch.float32:
@@ -51,7 +47,8 @@ def unsupported(x: Tensor, weight: Tensor) -> str | None:
         return "gradients are wanted"
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
-    return None
+    # Last: other devices need not wait for numba's import.
+    return "numba is not installed" if not available() else load_failure(_KERNELS)
 
 
 def worthwhile(x: Tensor, weight: Tensor) -> bool:

@@ -12,9 +12,10 @@ images, made leaves there, as in the paper; second derivatives of the warp are n
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from panohead.ops.waits import reading_waits
 from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.augmentation.transforms import color_matrices, geometric_matrices
 from panohead.training.augmentation.warp import warp
@@ -51,29 +52,35 @@ def augment(
     # Both sets of matrices are drawn in any case: the count of random numbers does not depend on their values.
     transforms = geometric_matrices(batch, size, probability=probability, config=config, generator=generator)
     colors = color_matrices(batch, probability=probability, config=config, generator=generator)
-    warped = _not_identity(transforms)
-    if len(warped) > 0:
+    warped, recolored = _not_identity(transforms), _not_identity(colors)
+    # On a CPU what is the identity is not computed. Elsewhere finding out would wait for the device; there everything
+    # is computed, and the identity's results are dropped (warps) or exact (colors times 1).
+    known = not reading_waits(image.device)
+    if not known or bool(warped.any()):
         image = _warp_some(image, transforms, warped)
         small = torch.cat([image_raw, mask.to(image_raw.dtype)], dim=1)  # batch 4 size size
         small = _warp_some(small, transforms, warped)
         image_raw, mask = small[:, :3], small[:, 3:].to(mask.dtype)
-    if len(_not_identity(colors)) > 0:
+    if not known or bool(recolored.any()):
         image, image_raw = _recolor(image, colors), _recolor(image_raw, colors)
     return image, image_raw, mask
 
 
-def _not_identity(matrices: Float[Tensor, "batch size size"]) -> Int[Tensor, " changed"]:
-    """Return the indices of the samples whose transform is not the identity."""
+def _not_identity(matrices: Float[Tensor, "batch size size"]) -> Bool[Tensor, " batch"]:
+    """Return True for the samples whose transform is not the identity."""
     identity = torch.eye(matrices.shape[-1], device=matrices.device)
-    return (matrices != identity).flatten(1).any(dim=1).nonzero()[:, 0]
+    return (matrices != identity).flatten(1).any(dim=1)
 
 
 def _warp_some(
-    x: Float[Tensor, "batch channel size size"], transforms: Float[Tensor, "batch 3 3"], warped: Int[Tensor, " warped"]
+    x: Float[Tensor, "batch channel size size"], transforms: Float[Tensor, "batch 3 3"], warped: Bool[Tensor, " batch"]
 ) -> Float[Tensor, "batch channel size size"]:
-    """Warp the samples with the indices ``warped``; return a copy with them replaced."""
+    """Warp the samples where ``warped`` is true; return a copy with them replaced."""
     precise = torch.promote_types(x.dtype, torch.float32)
-    return x.index_copy(0, warped, warp(x[warped].to(precise), transforms[warped]).to(x.dtype))
+    if reading_waits(x.device):
+        return torch.where(warped[:, None, None, None], warp(x.to(precise), transforms).to(x.dtype), x)
+    some = warped.nonzero()[:, 0]
+    return x.index_copy(0, some, warp(x[some].to(precise), transforms[some]).to(x.dtype))
 
 
 def _recolor(

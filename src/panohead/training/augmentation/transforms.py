@@ -114,7 +114,8 @@ def color_matrices(
     eye = torch.eye(3, device=brightness.device)
     gray = torch.full_like(eye, 1 / 3)  # projection onto the gray axis v v^T, v = (1, 1, 1) / sqrt(3)
     x = 1 / math.sqrt(3)
-    cross = eye.new_tensor([[0, -x, x], [x, 0, -x], [-x, x, 0]])  # cross product with the gray axis
+    # Cross product with the gray axis, [[0, -x, x], [x, 0, -x], [-x, x, 0]], made on the device.
+    cross = x * (eye.roll(1, dims=0) - eye.roll(1, dims=1))
     no_offset = torch.zeros_like(brightness).expand(-1, 3, -1)  # batch 3 1
     transforms = [
         _homogeneous(eye.expand(batch, 3, 3), brightness.expand(-1, 3, -1)),

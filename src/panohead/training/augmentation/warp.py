@@ -9,6 +9,8 @@ As in the paper, an image is upsampled by 2, sampled bilinearly and downsampled 
   different resolution are reflected about the same line and stay aligned.
 """
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -51,6 +53,7 @@ def warp(
         return down @ sampled @ down.T  # batch channel size size
 
 
+@lru_cache(maxsize=16)  # resolutions and devices of a run; made anew they would be copied to the device each time
 def upsampling_matrix(size: int, device: torch.device) -> Float[Tensor, "fine_size size"]:
     """Return the matrix of filtered upsampling by 2; beyond its edges the image is reflected.
 
@@ -66,6 +69,7 @@ def upsampling_matrix(size: int, device: torch.device) -> Float[Tensor, "fine_si
     return folded
 
 
+@lru_cache(maxsize=16)
 def downsampling_matrix(size: int, device: torch.device) -> Float[Tensor, "size fine_size"]:
     """Return the matrix of filtered downsampling by 2, from fine pixels that reach 5 beyond either end."""
     taps = torch.tensor((*HALF_BAND_TAPS, *reversed(HALF_BAND_TAPS)), device=device)

@@ -284,7 +284,7 @@ def _average_bucket(bucket: list[nn.Parameter], ranks: Ranks) -> None:
     has_gradient = [parameter.grad is not None for parameter in bucket]
     gradients = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in bucket]
     # The last numbers become the fraction of ranks that had each gradient.
-    counts = torch.tensor(has_gradient, dtype=bucket[0].dtype, device=bucket[0].device)
+    counts = torch.tensor(has_gradient, dtype=bucket[0].dtype).to(bucket[0].device, non_blocking=True)
     flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), counts])
     _all_reduce(flat, ranks)
     *means, counts = flat.div_(ranks.world_size).split([*(p.numel() for p in bucket), len(bucket)])

@@ -22,8 +22,13 @@ class RunningMeans:
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def means(self) -> Mapping[str, float]:
-        """Return the means so far, by name; waits for the device."""
-        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        """Return the means so far, by name; waits for the device, once for all names."""
+        on_host = {name: total for name, total in self._sums.items() if total.device.type == "cpu"}
+        on_device = {name: total for name, total in self._sums.items() if name not in on_host}
+        totals = {name: float(total) for name, total in on_host.items()}
+        if on_device:
+            totals |= zip(on_device, torch.stack(list(on_device.values())).tolist(), strict=True)
+        return {name: totals[name] / self._counts[name] for name in self._sums}
 
     def take(self) -> dict[str, float]:
         """Return the means so far and discard all observations."""
