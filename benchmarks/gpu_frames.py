@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from panohead.geometry import Camera
 from panohead.head import Head
+from panohead.models.frame_graph import AFTER
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.precision import use_half_precision
@@ -138,7 +139,7 @@ def measure(variant: str, arguments: argparse.Namespace, copy: float) -> list[Ro
     rows = []
     # The work of a recorded frame is that of the plain one: replayed kernels pass no dispatcher.
     for name, work, counted in (("frame of a known head", frame, plain_frame), ("whole image", image, image)):
-        for _ in range(6):  # beyond the views after which frames are recorded
+        for _ in range(AFTER + 2):  # so that frames are recorded
             work()
         ms, fastest = milliseconds(work, device, arguments.repeats)
         flop, byte = work_of(counted)

@@ -27,7 +27,7 @@ _FAST_PATHS = {
 
 
 _GPU_PATHS = {
-    "frames as CUDA graphs": "from the fourth view of a head on",
+    "frames as CUDA graphs": "from the ninth view of a head on",
     "resampling without zeros": "2-D filters, one factor for both axes",
     "fused Adam": "training",
 }

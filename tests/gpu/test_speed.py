@@ -59,7 +59,7 @@ def test_frames_do_not_wait() -> None:
 
 def test_recorded_frames_are_the_plain_ones() -> None:
     head = _head()
-    cameras = [Camera.orbit(yaw) for yaw in range(0, 360, 60)]
+    cameras = [Camera.orbit(yaw) for yaw in range(0, 360, 30)]
     images = [head.render(camera).image for camera in cameras]
     assert len(cameras) > AFTER
     assert head._graphs._graphs, "no frame was recorded"

@@ -15,8 +15,8 @@ from panohead.geometry import Camera
 from panohead.models.generator import Rendering
 from panohead.ops import fast_paths
 
-AFTER = 3
-"""Views of one kind after which they are recorded: recording costs about as much as five views."""
+AFTER = 8
+"""Views of one kind after which they are recorded: recording takes some more views' time, so only videos repay it."""
 
 _WARMUPS = 3  # as PyTorch advises: libraries choose algorithms and take their memory before anything is recorded
 
@@ -77,7 +77,7 @@ class FrameGraphs:
         self._failed = False
 
     def render(self, kind: object, render: Render, camera: Camera) -> Rendering:
-        """Render a camera (batch of 1, on the device); from the third view of a kind on by a graph.
+        """Render a camera (batch of 1, on the device); by a graph when there were enough views of its kind.
 
         Args:
             kind: whatever else than the camera decides about the view.

@@ -1,4 +1,4 @@
-"""Where reading a number waits."""
+"""Devices that queue their work, where reading a number waits for all of it."""
 
 import torch
 

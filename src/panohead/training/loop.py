@@ -129,7 +129,7 @@ class Training:
 
     def _train_step(self, photos: RealBatch) -> None:
         """Update both networks, their moving average and the augmentation probability with one batch of photos."""
-        # Checking losses for NaN waits for the device in every micro-batch, so this times nearly the whole step.
+        # The check of the losses at the end of the step waits for the device, so this times the whole step.
         began = time.monotonic()
         probability = self.augment.probability if self.augment is not None else 0.0
         state = StepState(self.progress.nimg, self.progress.step, probability)
