@@ -56,10 +56,10 @@ def resample(
         before: zeros above and left of the image; negative crops.
         size: height and width of the output, which determine the zeros behind.
     """
-    return _Resample.apply(x, kernel, up, down, before, size)
+    return _PolyphaseResample.apply(x, kernel, up, down, before, size)
 
 
-class _Resample(torch.autograd.Function):
+class _PolyphaseResample(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, kernel: Tensor, up: int, down: int, before: tuple[int, int], size: tuple[int, int]
@@ -76,7 +76,14 @@ class _Resample(torch.autograd.Function):
         # y[o] = sum_i x[i] k[up i + before - down o]: exchange x and y; the index of k changes its sign.
         taps_y, taps_x = kernel.shape
         transposed = (taps_y - 1 - before[0], taps_x - 1 - before[1])
-        return _Resample.apply(grad, kernel.flip(0, 1), down, up, transposed, size), None, None, None, None, None
+        return (
+            _PolyphaseResample.apply(grad, kernel.flip(0, 1), down, up, transposed, size),
+            None,
+            None,
+            None,
+            None,
+            None,
+        )
 
 
 def _shrink(x: Tensor, kernel: Tensor, down: int, before: tuple[int, int], size: tuple[int, int]) -> Tensor:
