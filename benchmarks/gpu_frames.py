@@ -6,15 +6,18 @@ Variants: "parity" and "speed" (:mod:`panohead.ops.precision`; frames recorded a
 (speed, kernel by kernel) and "reference" (plain formulations, parity). The copy ceiling is twice the bytes of a large
 copy per second, the FMA ceiling a large matrix product in the variant's type, both measured here. "of copy" is the
 bytes that the kernels read and write, at that ceiling, as a share of the measured time, "of FMA" the same for the
-operations of convolutions and matrix products; the larger one is how near the variant is to its bound. ``--tiny``
+operations of convolutions and matrix products; the larger one is how near the variant is to its bound. The frames are
+compared with the one of "parity". ``--tiny``
 rehearses everything on a small network, on a CPU too.
 """
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -115,15 +118,15 @@ def make_generator(tiny: bool) -> Generator:
 
 
 @torch.no_grad()
-def measure(variant: str, arguments: argparse.Namespace, copy: float) -> list[Row]:
-    """Return the frame and the whole image of one variant."""
+def measure(variant: str, arguments: argparse.Namespace, copy: float) -> tuple[list[Row], Tensor]:
+    """Return the rows of one variant, a frame and a whole image, and the frame itself."""
     device, fast = torch.device(arguments.device), variant in ("speed", "unrecorded")
     set_precision("speed" if fast else "parity", fixed_shapes=fast)
     generator = make_generator(arguments.tiny).to(device)
     if fast:
         use_half_precision(generator)
     peak = fma_ceiling(device, 512 if arguments.tiny else 8192, _type(fast, device))
-    z = torch.randn(1, generator.config.z_dim, device=device)
+    z = torch.randn(1, generator.config.z_dim, generator=torch.Generator().manual_seed(0)).to(device)
     ws = generator.mapping(z, Camera.orbit().expand(1).to(device).to_label())
     head, camera = Head(generator, ws), Camera.orbit(30).to(device)
 
@@ -145,7 +148,7 @@ def measure(variant: str, arguments: argparse.Namespace, copy: float) -> list[Ro
         flop, byte = work_of(counted)
         shares = flop / peak / (ms / 1000), byte / copy / (ms / 1000)
         rows.append(Row(name, variant, ms, fastest, flop / 1e9, byte / 1e9, *shares))
-    return rows
+    return rows, frame().image.cpu()
 
 
 def _type(fast: bool, device: torch.device) -> torch.dtype:
@@ -167,16 +170,21 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     copy = copy_ceiling(device, 1 << (24 if arguments.tiny else 30))
-    rows = []
-    for variant in ("parity", "speed", "unrecorded"):
-        rows += measure(variant, arguments, copy)
-    with fast_paths.plain_only():
-        rows += measure("reference", arguments, copy)
+    rows, images = [], {}
+    for variant in ("parity", "speed", "unrecorded", "reference"):
+        with fast_paths.plain_only() if variant == "reference" else nullcontext():
+            measured, image = measure(variant, arguments, copy)
+        rows += measured
+        images[variant] = image.reshape(3, *image.shape[-2:])
     print(f"copy ceiling {copy / 1e9:.0f} GB/s")
     print(f"{'':24}{'variant':12}{'ms':>9}{'fastest':>9}{'GFLOP':>8}{'GB':>7}{'of FMA':>8}{'of copy':>9}")
     for r in rows:
         print(f"{r.name:24}{r.variant:12}{r.ms:9.3f}{r.fastest_ms:9.3f}{r.gflop:8.1f}{r.gbyte:7.2f}"
               f"{r.of_fma:8.1%}{r.of_copy:9.1%}")  # fmt: skip
+    for variant in ("speed", "reference"):
+        error = images[variant] - images["parity"]
+        db = -10 * math.log10(max(float(error.square().mean()), 1e-20) / 4)
+        print(f"{variant} against parity: largest difference {float(error.abs().max()):.2g}, PSNR {db:.1f} dB")
     frame = next(r for r in rows if r.variant == "speed" and r.name.startswith("frame"))
     for goal in FRAME_GOALS_MS:
         print(f"goal: a frame in at most {goal:g} ms: {'met' if frame.ms <= goal else 'not met'} ({frame.ms:.2f} ms)")
