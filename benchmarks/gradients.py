@@ -1,4 +1,4 @@
-"""How fast steps with gradients are on a CPU: our fast paths against the same steps in plain PyTorch, in turn.
+"""Speed of steps with gradients on a CPU: our fast paths and the same steps in plain PyTorch, interleaved.
 
     python benchmarks/gradients.py [--cases regression w_full ...] [--repeats 7] [--threads 1] [--json FILE]
     python benchmarks/gradients.py --against ../other-checkout/src
@@ -8,8 +8,8 @@ Cases: ``regression`` fits a small generator (128 pixels, tri-grid 64^2 x 3 x 16
 ``w_full`` and ``tuning_full`` are steps of a reconstruction with the full-size network at 512
 pixels. Inputs are random numbers.
 
-Times are CPU seconds of the process that works, so that several threads do not look faster than one. With ``--against``
-another checkout of the package does the same steps in a process of its own, in turn with this one, and its time stands
+Times are CPU seconds of the measured process, so that several threads do not look faster than one. With ``--against``
+another checkout of the package takes the same steps in a separate process, interleaved with this one, and its time is
 in the column "other". Medians, the median of the ratios of each turn, and the ratios' smallest and largest.
 """
 
@@ -45,7 +45,7 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True)
 class Patches:
-    """What a step of the regression looks at: so many heads, patches of each, rays per side of a patch."""
+    """Batch of a regression step: number of heads, patches of each, rays per side of a patch."""
 
     heads: int = 4
     views: int = 3
@@ -55,7 +55,7 @@ class Patches:
 
 
 def small_generator() -> GeneratorConfig:
-    """A generator of 128 pixels that two CPU cores can train."""
+    """Return a generator of 128 pixels that two CPU cores can train."""
     return GeneratorConfig(
         z_dim=128,
         w_dim=192,
@@ -114,7 +114,7 @@ def regression() -> Step:
 
 
 def _patch_rays(labels: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
-    """Rays through the middle of each view, those of one head together."""
+    """Return rays through the middle of each view, those of one head together."""
     first = (64 - patches.side) // 2
     cut = slice(first, first + patches.side)
     found = [x.unflatten(1, (64, 64))[:, cut, cut] for x in rays_from_camera(Camera.from_label(labels), 64)]
@@ -128,7 +128,7 @@ def adversarial(part: str) -> Step:
 
 
 def reconstruction(*, tuning: bool) -> Step:
-    """A step of the search for w (frozen weights, eval mode) or of tuning all weights, full size at 512 pixels."""
+    """Return a step of the search for w (frozen weights, eval mode) or of tuning all weights, full-size network."""
     torch.manual_seed(0)
     generator = Generator(panohead_512().generator).train(tuning).requires_grad_(tuning)
     w = torch.randn(1, 1, generator.config.w_dim, requires_grad=not tuning)
@@ -157,7 +157,7 @@ CASES: dict[str, Callable[[], Step]] = {
 
 
 class OtherCheckout:
-    """A process that does a step of another checkout whenever it is asked, and answers how long that took."""
+    """Process that takes a step of another checkout on request, and answers its time."""
 
     def __init__(self, source: str, case: str, threads: int) -> None:
         command = [sys.executable, __file__, "--serve", case, "--threads", str(threads)]
@@ -167,7 +167,7 @@ class OtherCheckout:
         )
 
     def __call__(self) -> float:
-        """CPU seconds of one step there."""
+        """Take a step there and return its CPU seconds."""
         pipe, answer = self._process.stdin, self._process.stdout
         assert pipe is not None
         assert answer is not None
@@ -183,14 +183,14 @@ class OtherCheckout:
 
 
 def serve(case: str) -> None:
-    """Answer the seconds of a step to every line that comes in."""
+    """Take a step for every line on standard input, and answer its seconds."""
     step = CASES[case]()
     for _ in sys.stdin:
         print(cpu_seconds(step), flush=True)
 
 
 def measure(case: str, repeats: int, against: str | None, threads: int) -> dict[str, Any]:
-    """Times of every turn by kind: "plain", "other" (with ``against``) and "fast"."""
+    """Return times of every turn by kind: "plain", "other" (with ``against``) and "fast"."""
     step, other = CASES[case](), None if against is None else OtherCheckout(against, case, threads)
 
     def plain() -> float:
@@ -200,7 +200,7 @@ def measure(case: str, repeats: int, against: str | None, threads: int) -> dict[
     kinds: dict[str, Callable[[], float]] = {"plain": plain} if other is None else {"other": other}
     kinds["fast"] = lambda: cpu_seconds(step)
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for turn in range(repeats + 1):  # the first to warm up
+    for turn in range(repeats + 1):  # the first turn warms up
         for kind, seconds in kinds.items():
             found = seconds()
             if turn > 0:

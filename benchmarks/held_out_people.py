@@ -1,4 +1,4 @@
-"""Synthetic people of a seed that training never saw, one light a person, before white, with the true surface."""
+"""Held-out synthetic people (of a seed without training images), one light per person, over white, with true depth."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from panohead.geometry import Camera
+from panohead.synthetic.config import NEWEST_EDITION
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import develop, make_renderer
 from panohead.synthetic.renderer.lighting import sample_lighting
@@ -15,9 +16,11 @@ from panohead.synthetic.views import FOCAL, PersonView
 
 @dataclass(frozen=True)
 class TrueView:
-    """Attributes:
-    pixels, mask: 0..255; the mask is the head's share of every pixel.
-    depth: along the ray, world units, at the centres of a coarser grid; 0 where there is no head.
+    """One view with its ground truth.
+
+    Attributes:
+        pixels, mask: 0..255; the mask is the head's share of every pixel.
+        depth: along the ray, world units, at the centers of a coarser grid; 0 where there is no head.
     """
 
     camera: Camera
@@ -27,23 +30,25 @@ class TrueView:
 
     @property
     def solid(self) -> Bool[torch.Tensor, "rays rays"]:
-        """Where depth is known."""
+        """Mask of the pixels with known depth."""
         return self.depth > 0
 
 
-def true_views(seed: int, index: int, yaws_deg: tuple[float, ...], side: int, rays: int) -> dict[float, TrueView]:
-    """Person ``index`` from every yaw at the height of the eyes, all in the same light."""
+def true_views(
+    seed: int, index: int, yaws_deg: tuple[float, ...], side: int, rays: int, edition: int = NEWEST_EDITION
+) -> dict[float, TrueView]:
+    """Render person ``index`` from every yaw at pitch 0, all in the same light, in the framing of ``edition``."""
     person = sample_person(seed, index)
-    render = make_renderer(person, "fast")
+    render = make_renderer(person, "fast", edition)
     lighting = sample_lighting(person.stream("benchmark"))
     bright = np.ones((side, side, 3), np.float32)
     views = {}
     for yaw_deg in yaws_deg:
         view = PersonView(yaw_deg, 0.0)
-        seen = render(view, lighting, side, FOCAL)
-        pixels = develop(seen, lighting.exposure, bright, person.stream(f"benchmark {yaw_deg}"))
-        pixels = np.rint(255 + (pixels - 255.0) * seen.mask[..., None]).astype(np.uint8)
-        mask = (seen.mask * 255 + 0.5).astype(np.uint8)
+        rendered = render(view, lighting, side, FOCAL)
+        pixels = develop(rendered, lighting.exposure, bright, person.stream(f"benchmark {yaw_deg}"))
+        pixels = np.rint(255 + (pixels - 255.0) * rendered.mask[..., None]).astype(np.uint8)
+        mask = (rendered.mask * 255 + 0.5).astype(np.uint8)
         depth = torch.from_numpy(render(view, lighting, rays, FOCAL).depth)
         camera = Camera.from_label(torch.tensor(view.label(FOCAL)))
         views[yaw_deg] = TrueView(camera, pixels, mask, depth)

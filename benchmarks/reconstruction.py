@@ -1,10 +1,10 @@
-"""How good and how fast is ``panohead reconstruct``? One row a method, on synthetic people that training never saw.
+"""Quality and speed of ``panohead reconstruct``: one row per method, on synthetic people that were not in training.
 
     python benchmarks/reconstruction.py --checkpoint demo --people 20 --out reconstruction.jsonl
 
-One frontal photo (or three: front and both sides of the back) goes in; every view is compared with the truth in the
-frame of the first photo's camera. A line a person and method is kept in OUT, so that a stopped run goes on. Time is CPU
-seconds of this process on one thread.
+The input is one frontal photo (or three: front and both sides of the back); every view is compared with the ground
+truth in the frame of the first photo's camera. OUT gets one line per person and method, so that a stopped benchmark
+resumes. Time is CPU seconds of this process on one thread.
 """
 
 import argparse
@@ -24,10 +24,11 @@ from torch import Tensor
 
 from panohead.evaluation.ground_truth.geometry import depth_errors
 from panohead.geometry import Camera
-from panohead.inversion import FastConfig, OfficialConfig, OptimizationLog, OptimizationStep, ReconstructedHead
+from panohead.inversion import FastConfig, OfficialConfig, OptimizationCallbacks, OptimizationStep, ReconstructedHead
 from panohead.inversion.losses import psnr_db, ssim
 from panohead.media.images import from_uint8
 from panohead.predictor import Predictor, load
+from panohead.synthetic.config import NEWEST_EDITION
 
 SEED = 77
 HELD_OUT_DEG = (30.0, -30.0, 60.0, -60.0, 90.0, -90.0, 180.0)
@@ -36,13 +37,13 @@ PHOTO_SIDE = 256
 
 
 @dataclass
-class Clock:
+class StepTimer:
     """CPU seconds and the input view's loss after every step."""
 
     begin: float = field(default_factory=time.process_time)
     trace: list[tuple[float, str, float]] = field(default_factory=list)
 
-    def note(self, step: OptimizationStep) -> None:
+    def record(self, step: OptimizationStep) -> None:
         loss = step.losses.get("perceptual", step.losses.get("picture"))
         if loss is not None:
             self.trace.append((time.process_time() - self.begin, step.phase, loss))
@@ -54,7 +55,13 @@ class Clock:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to reconstruct: which photos and which numbers. ``like`` takes the budget of another method's run."""
+    """One method of the comparison.
+
+    Attributes:
+        yaws_deg: yaw of every photo.
+        preset: preset of ``panohead reconstruct``.
+        config: function from the rows of the same person's earlier methods to the configuration.
+    """
 
     yaws_deg: tuple[float, ...] = (0.0,)
     preset: str = "fast"
@@ -83,31 +90,31 @@ METHODS = {
 
 
 def run_person(predictor: Predictor, views: dict[float, TrueView], method: Method, done: dict[str, Any]) -> Any:
-    """Reconstruct one person and measure."""
+    """Reconstruct one person with one method; return a row of measures."""
     chosen = [views[yaw] for yaw in method.yaws_deg]
-    clock = Clock()
+    timer = StepTimer()
     head = predictor.reconstruct(
         [view.pixels for view in chosen],
         [view.camera for view in chosen],
         masks=[view.mask for view in chosen],
         preset=method.preset,
         config=method.config(done),
-        log=OptimizationLog(on_step=clock.note),
+        callbacks=OptimizationCallbacks(on_step=timer.record),
     )
     return {
-        "seconds": clock.end,
-        "steps": len(clock.trace),
-        "input_loss": float(np.median([loss for _, _, loss in clock.trace[-10:]])),
-        "trace": [(round(t, 3), phase, round(loss, 5)) for t, phase, loss in clock.trace],
+        "seconds": timer.end,
+        "steps": len(timer.trace),
+        "input_loss": float(np.median([loss for _, _, loss in timer.trace[-10:]])),
+        "trace": [(round(t, 3), phase, round(loss, 5)) for t, phase, loss in timer.trace],
         "views": {str(yaw): _compare(head, views, yaw) for yaw in (0.0, *HELD_OUT_DEG)},
     }
 
 
 def _compare(head: ReconstructedHead, views: dict[float, TrueView], yaw: float) -> dict[str, float]:
     truth = views[yaw]
-    # The photo's camera may have been moved, which moves the whole head's frame.
-    found, given = head.cameras[0].cam2world, head.photos[0].camera.cam2world
-    camera = Camera(found @ torch.linalg.inv(given) @ truth.camera.cam2world, truth.camera.intrinsics)
+    # Camera refinement changes the frame of the whole head; the truth's cameras change with it.
+    refined, given = head.cameras[0].cam2world, head.photos[0].camera.cam2world
+    camera = Camera(refined @ torch.linalg.inv(given) @ truth.camera.cam2world, truth.camera.intrinsics)
     frame = head.render(camera)
     side, rays = frame.image.shape[-1], frame.depth.shape[-1]
     wanted = _area(from_uint8(truth.pixels), side)
@@ -128,23 +135,23 @@ def _area(image: Tensor, side: int) -> Tensor:
 
 
 def _time_to(trace: list[tuple[float, str, float]], loss: float) -> float:
-    """CPU seconds until the input view's loss on whole pictures was as small; infinity if never."""
+    """CPU seconds until the input view's loss on whole images was as small; infinity if never."""
     return next((t for t, phase, value in trace if phase in ("search", "tune") and value <= loss), float("inf"))
 
 
 def table(rows: dict[tuple[int, str], Any], methods: list[str]) -> str:
-    """Means over the people that every method has done."""
+    """Markdown table of means over the people that every method has a row for."""
     people = sorted({p for p, _ in rows})
     people = [p for p in people if all((p, m) in rows for m in methods)]
     lines = [f"{len(people)} people; means. Views: input, then |yaw| 30, 60, 90, 180", ""]
     names = ("psnr_db", "ssim", "iou", "depth")
     lines += ["| method | CPU s | steps | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
     for method in methods:
-        mine = [rows[p, method] for p in people]
-        cells = [f"{np.mean([r['seconds'] for r in mine]):.1f}", f"{np.mean([r['steps'] for r in mine]):.0f}"]
+        results = [rows[p, method] for p in people]
+        cells = [f"{np.mean([r['seconds'] for r in results]):.1f}", f"{np.mean([r['steps'] for r in results]):.0f}"]
         for name in names:
             groups = [[0], [30, -30], [60, -60], [90, -90], [180]]
-            values = [np.nanmean([r["views"][str(float(y))][name] for r in mine for y in g]) for g in groups]
+            values = [np.nanmean([r["views"][str(float(y))][name] for r in results for y in g]) for g in groups]
             cells.append(" ".join(f"{v:.1f}" if name == "psnr_db" else f"{v:.3f}" for v in values))
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     if {"official", "fast"} <= set(methods) and people:
@@ -179,6 +186,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="index of the first person")
     parser.add_argument("--seed", type=int, default=SEED, help="of the people; not one that training used")
+    parser.add_argument("--edition", type=int, default=NEWEST_EDITION, help="of the people; 1 repeats older figures")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--out", type=Path, default=Path("reconstruction.jsonl"))
     options = parser.parse_args()
@@ -189,15 +197,17 @@ def main() -> None:
     if options.out.is_file():
         for line in options.out.read_text().splitlines():
             row = json.loads(line)
-            rows[row["person"], row["method"]] = row
+            if row.get("edition", 1) == options.edition:
+                rows[row["person"], row["method"]] = row
     for person in range(options.first, options.first + options.people):
         missing = [m for m in options.methods if (person, m) not in rows]
         if not missing:
             continue
-        views = true_views(options.seed, person, (*HELD_OUT_DEG, *THREE_DEG), PHOTO_SIDE, rays)
+        views = true_views(options.seed, person, (*HELD_OUT_DEG, *THREE_DEG), PHOTO_SIDE, rays, options.edition)
         for method in missing:
             done = {m: r for (p, m), r in rows.items() if p == person}
-            row = {"person": person, "method": method, **run_person(predictor, views, METHODS[method], done)}
+            result = run_person(predictor, views, METHODS[method], done)
+            row = {"person": person, "edition": options.edition, "method": method, **result}
             rows[person, method] = row
             with options.out.open("a") as file:
                 file.write(json.dumps(row) + "\n")

@@ -1,8 +1,8 @@
-"""How fast the full-size network is on this CPU, stage by stage, against plain PyTorch and against the original.
+"""Speed of the full-size network on this CPU, stage by stage, against plain PyTorch and against the official code.
 
     python benchmarks/speed.py [--repeats 5] [--only frame mesh] [--json FILE]
 
-"plain" is our own reference formulation, run in turn with the fast one. "original" is the official implementation with
+"plain" is our own reference formulation, interleaved with the fast one. "original" is the official implementation with
 a tuned allocator; it is not run here. A study measured it in units of Y, the time of a 100-GFLOP matrix product on one
 thread of the same machine, so the last column is (original in Y) x (Y now) / (fast now). All times are CPU seconds of
 one thread.
@@ -33,7 +33,7 @@ from panohead.system.malloc import keep_large_buffers
 
 @dataclass(frozen=True)
 class Stage:
-    """One row: what is timed, what the original costs in Y (None: unknown), the factor that must be reached."""
+    """One row: the timed function, the cost of the official code in Y (None: unknown), the factor to reach."""
 
     name: str
     work: Callable[[], Any]
@@ -42,7 +42,7 @@ class Stage:
 
 
 def full_size_generator() -> Generator:
-    """The paper's network with random weights."""
+    """Return the paper's network with random weights."""
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig()).eval().requires_grad_(False)
     generator.decoder.output.weight[0] *= 10
@@ -51,7 +51,7 @@ def full_size_generator() -> Generator:
 
 @torch.no_grad()
 def stages() -> list[Stage]:
-    """Everything that a user waits for."""
+    """Return all stages that a user waits for."""
     generator = full_size_generator()
     ws = generator.mapping(torch.randn(1, 512), Camera.orbit().expand(1).to_label())
     head, plain_head, label = Head(generator, ws), Head(generator, ws), Camera.orbit(30).expand(1).to_label()
@@ -76,21 +76,21 @@ def stages() -> list[Stage]:
         Stage("backbone", lambda: generator.backbone(ws), 1.35),
         Stage("background", lambda: generator.background_features(ws), 0.35),
         Stage("volume render", volume, 1.55),
-        # The original's 262,144 voxels took 1.02 s where Y was 1.25 s.
+        # The official 262,144 voxels took 1.02 s where Y was 1.25 s.
         Stage("mesh density, 262k points", lambda: dispatch.density(current().field, mesh_points[None]), 0.816, 9.0),
-        Stage("mesh 256, colourless", lambda: current().mesh(256, level=_level(head), color=False), 0.816 * 64, 9.0),
+        Stage("mesh 256, colorless", lambda: current().mesh(256, level=_level(head), color=False), 0.816 * 64, 9.0),
         Stage("generator training step", training_step(), None, 1.15),
     ]
 
 
 def _level(head: Head) -> float:
-    """A density that some of this random head reaches: a random network has no surface at the usual level."""
+    """Return a density that parts of this random head reach: a random network has no surface at the usual level."""
     points = torch.rand(4096, 3, generator=torch.Generator().manual_seed(0)) * 0.6 - 0.3
     return float(head.density(points).quantile(0.9))
 
 
 def training_step() -> Callable[[], None]:
-    """Forward and backward of a small generator, as in training."""
+    """Return forward and backward of a small generator, as in training."""
     config = GeneratorConfig(
         trigrid_resolution=64,
         channel_base=4096,
@@ -112,7 +112,7 @@ def training_step() -> Callable[[], None]:
 
 
 def errors() -> dict[str, float]:
-    """Largest differences between the fast paths and plain PyTorch at full size."""
+    """Return the largest differences between the fast paths and plain PyTorch at full size."""
     generator = full_size_generator()
     ws = generator.mapping(torch.randn(1, 512), Camera.orbit().expand(1).to_label())
     label, points = Camera.orbit(30).expand(1).to_label(), torch.rand(1, 20000, 3) - 0.5
@@ -129,7 +129,7 @@ def errors() -> dict[str, float]:
 
 
 def peak_memory_gb() -> float:
-    """Peak resident memory of one full image in a process of its own."""
+    """Return the peak resident memory of one full image in a separate process."""
     code = "import speed; speed.one_image()"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=__file__.rsplit("/", 1)[0]
@@ -138,19 +138,19 @@ def peak_memory_gb() -> float:
 
 
 def one_image() -> None:
-    """A full image; prints the peak in GB."""
+    """Render a full image and print the peak in GB."""
     keep_large_buffers()
     generator = full_size_generator()
     ws = generator.mapping(torch.randn(1, 512), Camera.orbit().expand(1).to_label())
     Head(generator, ws).render(Camera.orbit())
-    # Not ru_maxrss: a child starts with its parent's peak.
+    # Not ru_maxrss: a child process starts with its parent's peak.
     with open("/proc/self/status", encoding="ascii") as status:
         kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     print(kilobytes * 1024 / 1e9)
 
 
 def run(stage: Stage, repeats: int) -> Comparison:
-    """Plain and fast in turn."""
+    """Measure plain and fast runs, interleaved."""
 
     def plain() -> None:
         with fast_paths.plain_only():

@@ -1,12 +1,12 @@
-"""Speed and memory of ``panohead synthesize``: images a second, CPU-seconds an image, peak memory of a worker.
+"""Speed and memory of ``panohead synthesize``: images per second, CPU-seconds per image, peak memory of a worker.
 
 ::
 
     python benchmarks/synthesize.py --people 24 --workers 2
     PYTHONPATH=ANNY python benchmarks/synthesize.py --people 24 --prototype PROTOTYPE
 
-With ``--prototype`` the rounds alternate with the prototype's renderer (two processes of ``make_dataset.py``; it
-needs embreex and an unpacked anny wheel on PYTHONPATH), so that both see the same load of the machine. Starting
+With ``--prototype`` the rounds alternate with the prototype's renderer (two processes of ``make_dataset.py``; it needs
+embreex and an unpacked anny wheel on PYTHONPATH), so that both run under the same load of the machine. The start of
 workers is part of the time.
 """
 
@@ -40,13 +40,13 @@ def peak_memory(stop: threading.Event, peaks: dict[int, float]) -> None:
 
 
 def cpu_seconds() -> float:
-    """User and system time of all ended children."""
+    """Return user and system time of all ended children."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def ours(people: int, seed: int, resolution: int, workers: int, peaks: dict[int, float]) -> tuple[int, float, float]:
-    """Images, wall seconds, CPU-seconds of one dataset."""
+    """Return images, wall seconds and CPU-seconds of one dataset."""
     stop = threading.Event()
     watcher = threading.Thread(target=peak_memory, args=(stop, peaks), daemon=True)
     watcher.start()
@@ -61,7 +61,7 @@ def ours(people: int, seed: int, resolution: int, workers: int, peaks: dict[int,
 
 
 def prototype(folder: Path, seconds: float) -> tuple[int, float, float]:
-    """The same figures for two processes of the prototype, which render until the time is up."""
+    """Return the same figures for two processes of the prototype, which render until the time is up."""
     with tempfile.TemporaryDirectory() as out:
         for name in ("images", "masks"):
             (Path(out) / name).mkdir()
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--prototype", type=Path)
     arguments = parser.parse_args()
-    # Compiling once (the result is kept on disk) is not part of the speed.
+    # Compilation (once; the result is cached on disk) is not part of the speed.
     ours(1, 99, 32, 1, {})
     peaks: dict[int, float] = {}
     total: dict[str, list[float]] = {"ours": [0, 0, 0], "prototype": [0, 0, 0]}

@@ -1,4 +1,4 @@
-"""One photo to a head that can be seen from all sides (latent search, then pivotal tuning).
+"""One photo to a head from all sides (latent search, then pivotal tuning).
 
 Run:     python examples/03_reconstruct.py [OUT] [STEPS] [PHOTO]
 Writes:  OUT/target.png, OUT/reconstruction.png (eight sides)

@@ -15,7 +15,7 @@ from pathlib import Path
 from panohead import Camera, load
 from panohead.media import save_image
 from panohead.presets import tiny
-from panohead.synthetic.config import SyntheticDatasetConfig
+from panohead.synthetic import SyntheticDatasetConfig
 from panohead.synthetic.synthesize import synthesize
 from panohead.training import train
 

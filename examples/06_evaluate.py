@@ -11,15 +11,13 @@ import sys
 from pathlib import Path
 
 from panohead import load
-from panohead.evaluation.evaluate import Evaluation
-from panohead.evaluation.report import write_report
-from panohead.evaluation.settings import EvaluationSettings
+from panohead.evaluation import Evaluation, EvaluationSettings, write_report
 
 out, data = Path(sys.argv[1]), Path(sys.argv[2])
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 64
 out.mkdir(parents=True, exist_ok=True)
 
-# swd: sliced Wasserstein distance of image patches, lower is better. mask, consistency, back look at single heads.
+# swd: sliced Wasserstein distance of image patches, lower is better. mask, consistency and back are of single heads.
 settings = EvaluationSettings(metrics=("swd", "mask", "consistency", "back"), subsets=("all",), num=count, heads=2)
 evaluation = Evaluation(settings, data)
 columns = evaluation.run({"demo": load("demo")})  # several generators give several columns; the last is the data itself

@@ -16,7 +16,7 @@ from panohead import Camera
 from panohead.geometry import rays_from_camera
 from panohead.media import save_image
 from panohead.randomness import RenderRandomness
-from panohead.rendering.renderer import RenderConfig, render_rays
+from panohead.rendering import RenderConfig, render_rays
 
 
 def sphere(points: Tensor) -> tuple[Tensor, Tensor]:

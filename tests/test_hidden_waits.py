@@ -15,8 +15,8 @@ import tiny
 from hidden_waits import DEVICE, hidden_waits
 from panohead.geometry import Camera
 from panohead.head import Head
-from panohead.inversion.optimization_log import READ_EVERY, OptimizationLog
-from panohead.inversion.optimize import Plateau, optimize
+from panohead.inversion.optimization import OptimizationRun, ParameterGroup, Plateau, optimize
+from panohead.inversion.optimization.run import READ_EVERY
 from panohead.models.generator import Generator
 from panohead.presets import tiny as tiny_preset
 from panohead.training import step as training_step
@@ -147,15 +147,16 @@ def test_losses_of_a_tick_are_read_at_once() -> None:
 
 def test_reconstruction_reads_its_losses_every_few_steps() -> None:
     x = torch.empty(3, device=DEVICE, requires_grad=True)
-    log = OptimizationLog()
+    optimization = OptimizationRun()
 
     def losses(step: int) -> dict[str, Tensor]:
         return {"loss": x.square().sum(), "photos": x.sum(), "mask": x.mean()}
 
     with hidden_waits() as waits:
-        optimize("search", [(x, 0.1)], losses, 3 * READ_EVERY, log, Plateau(patience=99), criterion="photos")
+        group, plateau = ParameterGroup([x], 0.1), Plateau(patience=99)
+        optimize("search", [group], losses, 3 * READ_EVERY, optimization, plateau=plateau, criterion="photos")
     assert len(waits.found) == 3
-    assert [step.number for step in log.steps] == list(range(1, 3 * READ_EVERY + 1))
+    assert [step.number for step in optimization.log.steps] == list(range(1, 3 * READ_EVERY + 1))
 
 
 def test_other_devices_do_not_wait_for_numba() -> None:

@@ -106,6 +106,23 @@ def test_an_interrupted_reconstruction_resumes_to_the_same_end(tmp_path: Path) -
         torch.testing.assert_close(value, known[name], atol=2e-4, rtol=0, msg=name)
 
 
+def test_an_interrupted_official_reconstruction_resumes_to_the_same_end(tmp_path: Path) -> None:
+    out = copied("interrupted_official", tmp_path)
+    with np.load(out / "end.npz") as stored:
+        known = stored["ws"]
+    arguments = [str(STORED / "photo" / "me.png"), "--checkpoint", str(STORED / "tiny.safetensors"), "--aligned"]
+    arguments += ["--preset", "official", "--steps", "3", "--tuning-steps", "4", "--seed", "3", "--frames", "1"]
+    arguments += ["--mesh", "ply", "--mesh-resolution", "16", "--mesh-level", "2", "--out", str(out), "--resume"]
+    assert main(["reconstruct", *arguments]) == 0
+    with np.load(out / "latent.npz") as found:
+        np.testing.assert_allclose(found["ws"], known, atol=1e-5)
+    found_weights = load_file(out / "tuned.difference.safetensors")
+    known_weights = load_file(out / "end.safetensors")
+    assert found_weights.keys() == known_weights.keys()
+    for name, value in found_weights.items():
+        torch.testing.assert_close(value, known_weights[name], atol=2e-4, rtol=0, msg=name)
+
+
 def test_a_synthetic_dataset_opens_and_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = copied("synthetic", tmp_path)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}

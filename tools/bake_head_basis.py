@@ -37,11 +37,11 @@ HELPERS = (
 )  # fmt: skip
 MASKS = ("lips", "eyelids", "ears", "face", "inside-mouth")
 NEVER_DRAWN = ("breast", "trunk", "-trans-in", "-trans-out", "waist", "bust", "frontchest", "torso-")
-LOWEST, WIDEST = 4.1, 3.1  # decimetres of the neutral mesh: what lies below or further out no camera of ours sees
+LOWEST, WIDEST = 4.1, 3.1  # decimeters of the neutral mesh: anything below or further out is outside all our images
 
 
 def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray, np.ndarray]:
-    """Vertices, texture coordinates, the group of each face, faces and their texture indices (quads)."""
+    """Return vertices, texture coordinates, the group of each face, faces and their texture indices (quads)."""
     vertices, coordinates, groups, faces, texture_faces, group = [], [], [], [], [], ""
     for line in path.read_text().splitlines():
         kind, _, rest = line.partition(" ")
@@ -61,7 +61,7 @@ def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray,
 
 
 def read_target(path: Path, position: np.ndarray, count: int) -> np.ndarray:
-    """One sparse MakeHuman target as dense offsets of the kept vertices."""
+    """Return one sparse MakeHuman target as dense offsets of the kept vertices."""
     text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
     offsets = np.zeros((count, 3), np.float32)
     for line in text.splitlines():
@@ -73,7 +73,7 @@ def read_target(path: Path, position: np.ndarray, count: int) -> np.ndarray:
 
 
 def vertex_masks(folder: Path, quads: np.ndarray, uv: np.ndarray, vertex_count: int) -> np.ndarray:
-    """CC0 UV masks looked up at the vertices of the twice subdivided body: uint8 (mask, vertex)."""
+    """Return CC0 UV masks looked up at the vertices of the twice subdivided body: uint8 (mask, vertex)."""
     corners = uv
     for _ in range(2):
         middle, edge = corners.mean(1), (corners + np.roll(corners, -1, 1)) / 2
@@ -103,7 +103,7 @@ def main() -> None:
     kept = (center[:, 1] > LOWEST) & (np.abs(center[:, 0]) < WIDEST)
     body = kept & np.array([g == "body" for g in groups])
     helper = kept & np.array([g in HELPERS for g in groups])
-    # Body vertices come first: they alone are subdivided.
+    # Body vertices come first, because only they are subdivided.
     body_vertices = np.unique(faces[body])
     used = np.concatenate([body_vertices, np.setdiff1d(np.unique(faces[helper]), body_vertices)])
     position = np.full(len(vertices), -1)

@@ -23,13 +23,13 @@ EXTRAS = ("dev",)
 
 
 def wanted() -> list[str]:
-    """Requirements of the package and of EXTRAS, from pyproject.toml."""
+    """Return the requirements of the package and of EXTRAS, from pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return project["dependencies"] + [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
 
 
 def closure(lines: Iterable[str]) -> dict[str, str]:
-    """Versions of these requirements and of all that they need here, by normalized name.
+    """Return versions of these requirements and of all that they need here, by normalized name.
 
     Raises:
         SystemExit: when one is not installed.

@@ -1,14 +1,13 @@
-"""Measure a rendered dataset with face landmarks: are faces found, do yaw and pitch agree with the labels, does the
-crop?
+"""Check faces in a rendered dataset: detection rate, and agreement of yaw, pitch and crop with the labels.
 
-Needs mediapipe 0.10.14 (not the package itself, so it can run in an environment of its own) and MediaPipe's canonical
-face model (468 vertices as .npy, centimetres, x right, y up, z out of the face)::
+Needs mediapipe 0.10.14 (not the package itself, so it can run in a separate environment) and MediaPipe's canonical
+face model (468 vertices as .npy, centimeters, x right, y up, z out of the face)::
 
     python tools/measure_faces.py DATASET --canonical canonical_face.npy --json faces.json
 
 The pose is the scaled-orthographic least-squares fit (soft L1) of the canonical model to the landmarks' x and y. The
-crop that the official alignment would cut has its centre at s R (0, -.02, -2.81) + t and the half-size 12.16 s
-(centimetres of the canonical model, fitted to four official crops).
+crop that the official alignment would cut has its center at s R (0, -.02, -2.81) + t and the half-size 12.16 s
+(centimeters of the canonical model, fitted to four official crops).
 """
 
 import argparse
@@ -27,8 +26,8 @@ HALF_SIZE = 12.16
 
 
 def fit_pose(landmarks: np.ndarray, canonical: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Scale, rotation (3 x 3) and offset (2) with ``scale * (R @ canonical)[:2] + offset`` nearest the landmarks' x
-    and y."""
+    """Return scale, rotation (3 x 3) and offset (2) that minimize ``scale * (R @ canonical)[:2] + offset`` minus the
+    landmarks' x and y."""
     centered, model = landmarks - landmarks.mean(0), canonical - canonical.mean(0)
     left, _, right = np.linalg.svd(centered.T @ model)
     start = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
@@ -46,8 +45,8 @@ def fit_pose(landmarks: np.ndarray, canonical: np.ndarray) -> tuple[float, np.nd
 
 
 def measure(image: np.ndarray, detector: Any, canonical: np.ndarray) -> dict[str, float] | None:
-    """Yaw and pitch of the camera (degrees), crop centre (share of the width from the middle; y up) and half-size (of
-    half the width)."""
+    """Return yaw and pitch of the camera (degrees), crop center (share of the width; y up) and half-size
+    (share of half the width)."""
     found = detector.process(image)
     if not found.multi_face_landmarks:
         return None
@@ -66,13 +65,13 @@ def measure(image: np.ndarray, detector: Any, canonical: np.ndarray) -> dict[str
 
 
 def label_angles(label: list[float]) -> tuple[float, float]:
-    """Yaw and pitch of the camera, degrees, from where a label puts it."""
+    """Return yaw and pitch (degrees) of the camera position in a label."""
     x, y, z = label[3], label[7], label[11]
     return float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arctan2(y, np.hypot(x, z))))
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The figures that the issue asks for, each with its number of images."""
+    """Return the figures of the report, each with its number of images."""
     front = [r for r in rows if abs(r["label_yaw"]) <= 30]
     back = [r for r in rows if abs(r["label_yaw"]) >= 120]
     found = [r for r in front if r["found"]]

@@ -1,4 +1,4 @@
-"""How near the frame of synthetic heads is to what ``panohead prepare`` makes of photos of the same heads.
+"""Measure the frame of synthetic heads against the one that ``panohead prepare`` cuts from photos of them.
 
 ::
 
@@ -16,22 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from panohead.data.crop import HeadCrop
-from panohead.data.prepare_run import prepare
-from panohead.data.prepare_settings import PrepareSettings
 from PIL import Image
 
+from panohead.alignment import HeadCrop
+from panohead.preparation import PrepareSettings, prepare
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import photograph, shared_lighting, shot_heads, shot_renderers, shots_of
-from panohead.synthetic.views import FOCAL, View
+from panohead.synthetic.views import FOCAL, PersonView
 
 WIDER, SIDE = 1.6, 512
 MAX_YAW_DEG, MAX_PITCH_DEG = 15.0, 10.0
 
 
 def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[str, View]:
-    """One photo a person, with the person's first expression; returns the true view of each."""
+    """Render one photo per person, with the person's first expression; return the true view of each."""
     config = SyntheticDatasetConfig.of_edition(edition, people=people, out=folder, seed=seed, expressions=1)
     views = {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +39,7 @@ def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[st
         rng = person.stream("framing")
         limits = np.array([MAX_YAW_DEG, MAX_PITCH_DEG])
         yaw, pitch = rng.uniform(-limits, limits)
-        view = View(float(yaw), float(pitch))
+        view = PersonView(float(yaw), float(pitch))
         name = f"{index:04d}.png"
         views[name] = view
         if (folder / name).exists():
@@ -53,13 +52,13 @@ def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[st
 
 
 def angles(label: list[float]) -> tuple[float, float]:
-    """Yaw and pitch (degrees) of where a label puts the camera."""
+    """Return yaw and pitch (degrees) of the camera position in a label."""
     x, y, z = label[3], label[7], label[11]
     return float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arctan2(y, np.hypot(x, z))))
 
 
 def compare(crop: dict[str, Any], label: list[float], view: View) -> dict[str, float]:
-    """Prepare's frame and camera minus the true ones."""
+    """Return prepare's frame and camera minus the true ones."""
     place = HeadCrop(tuple(crop["centre"]), crop["half_px"], crop["angle_deg"])
     corners = place.frame_corners()
     side = SIDE / WIDER
@@ -76,7 +75,7 @@ def compare(crop: dict[str, Any], label: list[float], view: View) -> dict[str, f
 
 
 def summary(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean, mean absolute value and standard deviation of every difference."""
+    """Return mean, mean absolute value and standard deviation of every difference."""
     out = {}
     for name in rows[0]:
         values = np.array([row[name] for row in rows])

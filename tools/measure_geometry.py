@@ -1,7 +1,7 @@
 """Check that depth, masks and cameras of a dataset rendered with ``--depth`` agree with each other.
 
 For each person, every pixel of one view is unprojected and projected into the view nearest in yaw; where that view
-sees the same place (its depth there is within 0.03 world units) the distance between the two surfaces along the ray
+shows the same place (its depth there is within 0.03 world units) the distance between the two surfaces along the ray
 is measured::
 
     panohead synthesize --people 16 --views 8 --out heads --depth --normals && python tools/measure_geometry.py heads
@@ -19,7 +19,7 @@ CO_VISIBLE = 0.03
 
 
 def rays_of(label: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Camera centre and unit rays (size, size, 3) in world coordinates."""
+    """Return camera center and unit rays (size, size, 3) in world coordinates."""
     pose, focal = label[:16].reshape(4, 4), label[16]
     rows, columns = (np.mgrid[0:size, 0:size] + 0.5) / size - 0.5
     local = np.stack([columns / focal, rows / focal, np.ones_like(rows)], -1)
@@ -30,7 +30,7 @@ def rays_of(label: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 def surface_distance(
     depth: np.ndarray, label: np.ndarray, other_depth: np.ndarray, other_label: np.ndarray
 ) -> np.ndarray:
-    """Distance along the other camera's ray between what the two views see, for the co-visible pixels of the first."""
+    """Return distances along the other camera's rays between the surfaces, for co-visible pixels of the first view."""
     size = len(depth)
     center, rays = rays_of(label, size)
     points = center + depth[..., None] * rays
@@ -46,7 +46,7 @@ def surface_distance(
 
 
 def mask_disagreement(depth: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-    """Share of pixels where mask and depth disagree: among whole ones (covered fully or not at all), and among all."""
+    """Return the share of pixels where mask and depth disagree: among fully covered or empty ones, and among all."""
     whole = (mask == 0) | (mask == 255)
     wrong = (mask >= 128) != (depth > 0)
     return float(wrong[whole].mean()), float(wrong.mean())

@@ -1,4 +1,4 @@
-"""Make a snapshot of a run the bundled demo model.
+"""Turn a snapshot of a run into the bundled demo model.
 
 ``python tools/release_demo.py RUN/snapshots/kimg-000034.0.safetensors --about "One sentence."`` writes
 ``src/panohead/assets/demo.safetensors`` (float16, with the run's configuration and figures) and prints its size. The
@@ -17,7 +17,7 @@ MAX_BYTES = 25_000_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("snapshot", type=Path)
-    parser.add_argument("--about", required=True, help="what the demo's page says of the model")
+    parser.add_argument("--about", required=True, help="sentence about the model on the demo's page")
     arguments = parser.parse_args()
     snapshot = load_checkpoint(arguments.snapshot)
     notes = {**snapshot.notes, "about": arguments.about}

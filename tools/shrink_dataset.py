@@ -1,4 +1,4 @@
-"""A smaller copy of a dataset: pictures and masks averaged over squares of pixels, cameras unchanged.
+"""Make a smaller copy of a dataset: images and masks averaged over squares of pixels, cameras unchanged.
 
 ::
 
@@ -15,7 +15,7 @@ from panohead.media.provenance import image_metadata
 
 
 def shrink(source: Path, target: Path, factor: int) -> None:
-    """Write one picture at ``1 / factor`` of its size; the format follows the suffix."""
+    """Write one image at ``1 / factor`` of its size; the format follows the suffix."""
     with Image.open(source) as image:
         small = image.reduce(factor)
     target.parent.mkdir(parents=True, exist_ok=True)

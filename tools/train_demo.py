@@ -1,10 +1,10 @@
-"""Start or resume everything that makes the demo model, in the background, at the lowest priority.
+"""Start or resume all parts of the demo model's training, in the background, at the lowest priority.
 
     python tools/train_demo.py /data/demo --workers 1
 
-One folder holds it all: ``heads`` (the dataset, which grows while the fit already runs), ``heldout``, ``fit`` (the run
-of the fit). Kill it at any moment and run the same command again. A compact state (``fit/compact.safetensors``) is
-enough to continue on another machine: put it there, or name it with ``--init``.
+One folder holds all output: ``heads`` (the dataset, which grows while the fit already runs), ``heldout``, ``fit`` (the
+run of the fit). Kill it at any moment and run the same command again to resume. A compact state
+(``fit/compact.safetensors``) is enough to continue on another machine: put it there, or name it with ``--init``.
 """
 
 import os
@@ -34,28 +34,28 @@ HELD_OUT_PEOPLE = 40
 
 @dataclass(kw_only=True)
 class Options:
-    """What to run, and how much of the machine it may use."""
+    """Parts to run, and their share of the machine."""
 
     folder: tyro.conf.Positional[Path]
     """Folder of the dataset and of all runs."""
     people: int = 3000
-    """People of the dataset."""
+    """Number of people in the dataset."""
     start_people: int = 60
-    """People to wait for before the fit starts."""
+    """Number of people to wait for before the fit starts."""
     workers: int = 1
     """Processes that render people; 0 for none (the dataset is finished or rendered elsewhere)."""
     threads: int = 1
-    """Threads of the fit."""
+    """Number of threads of the fit."""
     steps: int | None = None
-    """Length of the fit; the learning rates fall at its end. Without: it runs until it is stopped."""
+    """Number of steps; the learning rates fall at the end. Without it the fit runs until it is stopped."""
     init: Path | None = None
-    """A compact state to start from where the run has none of its own."""
+    """Compact state to start from when the run has none."""
     nice: int = 19
     """Priority, 19 is the lowest."""
 
 
 def demo_generator() -> GeneratorConfig:
-    """128 pixels from 64 x 64 rays of 16 + 16 samples, a tri-grid of 64 x 64 x 3 slices x 16 channels."""
+    """Return a generator of 128 pixels: 64^2 rays of 16 + 16 samples, tri-grid of 64^2 x 3 slices x 16 channels."""
     return GeneratorConfig(
         z_dim=128,
         w_dim=256,

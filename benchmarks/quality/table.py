@@ -1,11 +1,11 @@
-"""The project's own quality table: generators side by side, next to the floor of real photos.
+"""The project's own quality table: generators side by side, next to the real-data baseline.
 
     python benchmarks/quality/table.py DATASET [--checkpoints demo no_mask=runs/a/final.safetensors] [--num 2000]
 
-Writes metrics.json and table.md to benchmarks/quality/results (or --out). Nothing but what ``panohead evaluate`` does,
-with the settings that the project's tables are made with; metrics whose optional packages or weights are missing are
-left out and named below the table. NAME=FILE names a column; the photos' own column is the floor. Reconstruction, which
-takes minutes a person on two cores, is measured with --people. How to read it: docs/evaluation.md.
+Writes metrics.json and table.md to benchmarks/quality/results (or --out), by ``panohead evaluate`` with the settings of
+the project's tables; metrics whose optional packages or weights are missing are left out and named below the table.
+NAME=FILE names a column; the photos' own column is the baseline. Reconstruction, which takes minutes per person on two
+cores, is measured with --people. Explanation of the rows: docs/evaluation.md.
 """
 
 import argparse
@@ -19,13 +19,13 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    """Translate to the command."""
+    """Run ``panohead evaluate`` with these settings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--checkpoints", nargs="+", default=["demo"])
     parser.add_argument("--num", type=int, default=2000)
     parser.add_argument("--heads", type=int, default=32)
-    parser.add_argument("--people", type=int, default=0, help="to reconstruct; 0 leaves reconstruction out")
+    parser.add_argument("--people", type=int, default=0, help="people to reconstruct; 0 leaves reconstruction out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--inception-weights", type=Path)

@@ -31,7 +31,7 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Networks by name ("G_ema", "G", "D", "attributes"), in eval mode, with what was noted about them."""
+    """Networks by name ("G_ema", "G", "D", "attributes"), in eval mode, with training progress and notes."""
 
     networks: dict[str, nn.Module]
     kimg: float | None = None
@@ -39,15 +39,15 @@ class Checkpoint:
     sha256: str = ""
 
     def attribute_encoder(self) -> AttributeEncoder | None:
-        """The network from named attributes to w; None where the checkpoint has none."""
+        """Return the network from named attributes to w; None where the checkpoint has none."""
         network = self.networks.get("attributes")
         return network if isinstance(network, AttributeEncoder) else None
 
     def generator(self) -> Generator:
-        """The generator to show: the averaged one where there is one.
+        """Return the generator for inference: the EMA generator if there is one, else the trained one.
 
         Raises:
-            PanoHeadError: when the checkpoint holds none.
+            PanoHeadError: when the checkpoint has no generator.
         """
         for name in ("G_ema", "G"):
             network = self.networks.get(name)
@@ -64,10 +64,10 @@ def save_checkpoint(
     notes: Mapping[str, Any] | None = None,
     dtype: Literal["float32", "float16"] = "float32",
 ) -> str:
-    """Write networks to ``path`` all or nothing: a reader sees the old file or the new one.
+    """Write networks to ``path`` atomically: a reader sees the old file or the new one.
 
     Args:
-        dtype: of the stored floating-point weights; they are float32 again after loading.
+        dtype: type of the stored floating-point weights; they are float32 again after loading.
 
     Returns:
         The SHA-256 of weights and configuration.
@@ -103,7 +103,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint written by :func:`save_checkpoint` to the CPU and verify its hash.
 
     Raises:
-        PanoHeadError: naming the file, for one that is missing, damaged, foreign or of a newer format.
+        PanoHeadError: naming the file, when it is missing, damaged, foreign or of a newer format.
     """
     path = Path(path)
     tensors, metadata = _read(path)
@@ -133,7 +133,7 @@ _KINDS: dict[str, tuple[type[Any], type[Any]]] = {
     "discriminator": (Discriminator, DiscriminatorConfig),
     "attribute_encoder": (AttributeEncoder, AttributeEncoderConfig),
 }
-"""Networks that a checkpoint can hold, with their configurations."""
+"""Classes and configurations of the networks that a checkpoint can hold, by kind."""
 
 
 def _describe(network: nn.Module) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _build(path: Path, name: str, description: dict[str, Any], state: dict[str, 
 
 
 def weights_sha256(network: nn.Module) -> str:
-    """SHA-256 of all names, types, shapes and values of a network."""
+    """Return the SHA-256 of all names, types, shapes and values of a network."""
     return _digest({name: value.detach().cpu() for name, value in network.state_dict().items()}, "")
 
 
@@ -171,7 +171,7 @@ def _digest(tensors: Mapping[str, Tensor], networks_json: str) -> str:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """A safetensors file that appears whole or not at all. Raises PanoHeadError when it cannot be written."""
+    """Write a safetensors file that appears whole or not at all. Raises PanoHeadError when it cannot be written."""
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=metadata)

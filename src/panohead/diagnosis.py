@@ -1,4 +1,4 @@
-"""What this machine offers to PanoHead: the facts behind ``panohead doctor``."""
+"""Facts about this machine and installation, for ``panohead doctor``."""
 
 import importlib.metadata
 import importlib.util
@@ -35,7 +35,7 @@ _GPU_PATHS = {
 
 @dataclass(frozen=True)
 class DiagnosticCheck:
-    """One line of the report; ``state`` is "on", "off", "missing" or a version."""
+    """One line of the table; ``state`` is "on", "off", "missing" or a version."""
 
     name: str
     state: str
@@ -43,7 +43,7 @@ class DiagnosticCheck:
 
 
 def diagnose() -> list[DiagnosticCheck]:
-    """Look at interpreter, libraries, devices, fast paths and extras. Imports torch; downloads nothing."""
+    """Return a check each for interpreter, libraries, devices, fast paths and extras; imports torch."""
     import torch
 
     from panohead import __version__
@@ -60,7 +60,7 @@ def diagnose() -> list[DiagnosticCheck]:
         _mps(),
         _kernels(),
         *(DiagnosticCheck(f"  {name}", _kernels().state, where) for name, where in _FAST_PATHS.items()),
-        _attempt("films (ffmpeg)", ffmpeg_executable, "pip install imageio-ffmpeg"),
+        _attempt("videos (ffmpeg)", ffmpeg_executable, "pip install imageio-ffmpeg"),
         _demo_model(),
     ]
     for extra, modules in _EXTRAS.items():

@@ -1,16 +1,16 @@
-"""The one exception that means: the user can mend this."""
+"""Exceptions for errors that the user can fix."""
 
 
 class PanoHeadError(Exception):
-    """Bad input or a missing piece, told in one sentence that names the file and the remedy.
+    """Bad input or a missing dependency, described in one sentence that names the file and the remedy.
 
     The command line prints the sentence and exits with 1; ``--debug`` shows the traceback.
     """
 
 
 class UsageError(PanoHeadError):
-    """An option that cannot be meant; the command line exits with 2."""
+    """Option with an impossible value; the command line exits with 2."""
 
 
 class NoSurfaceError(PanoHeadError):
-    """A head has no surface at the level that was asked for: there is no mesh of it."""
+    """A head without a surface at the requested density level, so that no mesh exists."""

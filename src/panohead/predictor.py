@@ -1,4 +1,4 @@
-"""From a checkpoint to heads: ``load("demo").sample(seed=0).render(Camera.orbit(yaw_deg=135)).to_pil()``."""
+"""Python API from checkpoint to heads: ``load("demo").sample(seed=0).render(Camera.orbit(yaw_deg=135)).to_pil()``."""
 
 from collections.abc import Sequence
 from importlib import resources
@@ -23,19 +23,22 @@ if TYPE_CHECKING:
     import panohead.inversion
 
 BUNDLED = ("demo",)
+"""Names of the models in the package."""
 
 
 def load(
     name_or_path: str | Path, device: torch.device | str = "cpu", *, precision: Precision = "parity"
 ) -> "Predictor":
-    """Open a generator: a bundled name ("demo"), a ``.safetensors`` checkpoint or an official ``.pkl``.
+    """Open a generator.
 
     Args:
+        name_or_path: a bundled name ("demo"), a ``.safetensors`` checkpoint or an official ``.pkl``.
+        device: device to run on.
         precision: on a GPU, "parity" computes as exactly as a CPU and "speed" in TensorFloat-32 and half precision; on
             a CPU there is no difference. Set for the whole process: :mod:`panohead.ops.precision`.
 
     Raises:
-        PanoHeadError: when there is none, or it cannot be read, or the device is not there.
+        PanoHeadError: when there is no such checkpoint, it cannot be read, or the device does not exist.
     """
     checkpoint = open_checkpoint(name_or_path)
     try:
@@ -53,7 +56,11 @@ def load(
 
 
 def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
-    """Read a checkpoint by bundled name or path, on the CPU. An official pickle is read without executing it."""
+    """Read a checkpoint by bundled name or path, on the CPU; an official pickle is read without executing it.
+
+    Raises:
+        PanoHeadError: when there is no such checkpoint, or it cannot be read.
+    """
     if str(name_or_path) in BUNDLED and not Path(name_or_path).is_file():
         asset = resources.files("panohead") / "assets" / f"{name_or_path}.safetensors"
         with resources.as_file(asset) as path:
@@ -66,7 +73,12 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
 
 
 class Predictor:
-    """A generator that makes heads. It is put in eval mode, without gradients, and then only read."""
+    """Source of heads: one generator.
+
+    Args:
+        generator: put in eval mode, without gradients, and then only read.
+        checkpoint: checkpoint it is from.
+    """
 
     def __init__(self, generator: Generator, checkpoint: Checkpoint | None = None) -> None:
         self.generator = generator.eval().requires_grad_(False)
@@ -74,7 +86,7 @@ class Predictor:
 
     @property
     def device(self) -> torch.device:
-        """Where the generator is."""
+        """Device of the generator."""
         return next(self.generator.parameters()).device
 
     @torch.no_grad()
@@ -86,11 +98,13 @@ class Predictor:
         truncation_cutoff: int | None = None,
         conditioning_camera: Camera | None = None,
     ) -> Head:
-        """The head of a seed; the same seed gives the same latent as the official tools.
+        """Return the head of a seed; the same seed gives the same latent as the official tools.
 
         Args:
-            truncation_psi: 1 for full variety, 0 for the mean head.
-            conditioning_camera: the camera the latent is conditioned on; None for the front.
+            seed: seed of z, 0 to 2^32 - 1.
+            truncation_psi: truncation towards the mean w; 1 for full variety, 0 for the mean head.
+            truncation_cutoff: number of rows of ws to truncate; None for all.
+            conditioning_camera: camera that the latent is conditioned on (EG3D 4.4); None for the front.
         """
         z = torch.from_numpy(latent(seed, self.generator.config.z_dim)).to(self.device)
         label = (conditioning_camera or Camera.orbit()).expand(1).to(self.device).to_label()
@@ -99,7 +113,7 @@ class Predictor:
         return Head(self.generator, ws, self.generator.align_camera(z, label, **options))
 
     def from_w(self, ws: Tensor) -> Head:
-        """The head of given ws: "num_ws w_dim" or one row "w_dim" for all, with or without a batch dimension of 1.
+        """Return the head of given ws: "num_ws w_dim" or one row "w_dim" for all, also with a batch dimension of 1.
 
         Raises:
             PanoHeadError: for any other shape.
@@ -116,7 +130,7 @@ class Predictor:
         return Head(self.generator, flat[None])
 
     def mean_head(self) -> Head:
-        """The head of the mean w: what truncation moves toward."""
+        """Return the head of the mean w, the limit of truncation."""
         return self.from_w(self.generator.mapping_network.w_avg)
 
     def reconstruct(
@@ -125,21 +139,22 @@ class Predictor:
         cameras: Sequence[Camera] | None = None,
         **options: Any,
     ) -> "panohead.inversion.ReconstructedHead":
-        """The head of one person from 1 to 8 photos (paper section 4.4), a head like any other.
+        """Reconstruct one person from 1 to 8 photos (PanoHead 4); the result is a head like any other.
 
         Args:
-            images: paths, pictures or RGB arrays; ordinary photos, or with ``cameras`` crops in the official frame.
-            options: see :func:`panohead.inversion.reconstruct`.
+            images: paths, images or RGB arrays; ordinary photos, or with ``cameras`` crops in the official frame.
+            cameras: camera of each crop, without batch dimension; None for ordinary photos.
+            options: further arguments of :func:`panohead.inversion.reconstruct`.
 
         Raises:
-            PanoHeadError: for pictures that cannot be used.
+            PanoHeadError: for photos that cannot be used, or options that the preset does not take.
         """
         from panohead.inversion import reconstruct  # here: whoever only samples heads need not wait for it
 
         return reconstruct(self.generator, images, cameras, **options)
 
     def open_reconstruction(self, folder: str | Path) -> Head:
-        """The head that ``panohead reconstruct`` wrote to a folder, from this checkpoint.
+        """Open the head that ``panohead reconstruct`` wrote to a folder, from this checkpoint.
 
         Raises:
             PanoHeadError: when the files are missing or belong to another checkpoint.
@@ -149,12 +164,17 @@ class Predictor:
         return open_reconstruction(Path(folder), self.generator)
 
     def interpolate(self, first: Head, second: Head, amount: float) -> Head:
-        """A head on the straight line between two in w: 0 gives the first, 1 the second (made by the first's generator,
-        which may be tuned: :meth:`reconstruct`)."""
+        """Return the head between two on a straight line in w.
+
+        Args:
+            first: head of amount 0; its generator makes the result (a reconstructed head has a tuned one).
+            second: head of amount 1.
+            amount: position on the line; beyond 0 to 1 it extrapolates.
+        """
         return Head(first.generator, torch.lerp(first.ws, second.ws, amount))
 
     def mix(self, base: Head, style: Head, rows: Sequence[int]) -> Head:
-        """Style mixing: ``base`` with these rows of ``style``'s ws. Low rows are shape, high rows colour.
+        """Mix styles: return ``base`` with some rows of ``style``'s ws. Low rows are shape, high rows color.
 
         Raises:
             PanoHeadError: for a row that does not exist.
@@ -167,5 +187,5 @@ class Predictor:
 
 
 def latent(seed: int, z_dim: int) -> Float[np.ndarray, "1 z_dim"]:
-    """The official tools' z of a seed, float32."""
+    """Return the official tools' z of a seed: standard normal, float32."""
     return np.random.RandomState(seed).randn(1, z_dim).astype(np.float32)

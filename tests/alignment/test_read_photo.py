@@ -12,7 +12,8 @@ from PIL import Image
 from panohead.alignment import read_photo as read_photo_module
 from panohead.alignment.read_photo import read_photo
 from panohead.errors import PanoHeadError
-from panohead.preparation.sources import list_photos, printable
+from panohead.preparation.sources import list_photos
+from panohead.system.text import printable
 from preparation.odd_files import encoded
 
 
@@ -154,7 +155,7 @@ def test_heic_says_what_it_needs() -> None:
     content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 50
     assert read_photo_module.is_heif(content)
     assert not read_photo_module.is_heif(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif")
-    expected = "not a picture|damaged" if read_photo_module.register_heif() else "pip install pillow-heif"
+    expected = "not an image|damaged" if read_photo_module.register_heif() else "pip install pillow-heif"
     with pytest.raises(PanoHeadError, match=expected):
         read_photo(content)
 

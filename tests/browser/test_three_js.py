@@ -1,4 +1,4 @@
-"""Our GLB files in three.js, in a real browser: no complaint, right colours, the face toward +z and y up.
+"""Our GLB files in three.js, in a real browser: no complaint, right colors, the face toward +z and y up.
 
 Needs Chromium and a folder with three.js: ``npm install three`` somewhere, then
 ``PANOHEAD_THREE=FOLDER/node_modules/three pytest tests/browser``. PANOHEAD_GLB=FILE also shows that file and leaves
@@ -38,7 +38,7 @@ pytestmark = [
 SIDE = 384
 RED, BLUE, GREEN, WHITE = (220, 40, 30), (30, 60, 210), (40, 180, 60), (230, 230, 225)
 
-# White light from everywhere with irradiance pi shows a surface's colour as it is. The picture "/done" arrives when the
+# White light from everywhere with irradiance pi shows a surface's color as it is. The image "/done" arrives when the
 # report has, and the page counts as loaded (Chromium then takes its screenshot) only after it.
 PAGE = """<!doctype html><meta charset="utf-8">
 <style>body{margin:0;overflow:hidden}#wait{position:absolute;opacity:0}</style>
@@ -198,7 +198,7 @@ def test_a_head_looks_as_it_is_rendered(site: Site, tmp_path: Path) -> None:
     assert shown.report["triangles"] == len(mesh.faces)
     drawn = (np.abs(shown.pixels - 128).max(axis=-1) > 3).mean()
     assert drawn > 0.1
-    # The mean of the front's colours is what the camera in front of the head sees there.
+    # The mean of the front's colors is what the camera in front of the head sees there.
     facing = (mesh.vertex_normals[:, 2] > 0.8) & (mesh.vertices[:, 2] > np.quantile(mesh.vertices[:, 2], 0.8))
     expected = mesh.visual.vertex_colors[facing, :3].astype(float).mean(axis=0)
     center = shown.pixels[SIDE // 3 : -SIDE // 3, SIDE // 3 : -SIDE // 3].reshape(-1, 3).mean(axis=0)

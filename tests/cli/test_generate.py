@@ -48,7 +48,7 @@ def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path
     assert is_marked_synthetic(out / "contact_sheet.png")
     assert count_frames_and_secs(str(out / "seed0000_turntable.mp4"))[0] == 4
     head = trimesh.load(out / "seed0000.glb", force="mesh")
-    assert 0.02 < head.extents.max() < 0.6, "life size in metres"
+    assert 0.02 < head.extents.max() < 0.6, "life size in meters"
     painted = trimesh.load(out / "seed0000.ply", force="mesh")
     assert painted.visual.vertex_colors.shape == (len(head.vertices), 4)
     volume = (out / "seed0000.mrc").read_bytes()
@@ -88,7 +88,7 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["doctor"]) == 0
     report = capsys.readouterr().out
-    for word in ("torch", "compiled CPU kernels", "ffmpeg", "panohead[face]"):
+    for word in ("torch", "compiled CPU kernels", "ffmpeg", "extra 'face'"):
         assert word in report
 
 
@@ -98,9 +98,9 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
         (["--checkpoint", "missing.safetensors"], "there is no checkpoint missing.safetensors"),
         (["--seeds", "0-x"], "seeds '0-x' are not understood"),
         (["--seeds", "5-1"], "'5-1' is not a range"),
-        (["--transparent", "--turntable"], "mp4 knows no transparency"),
+        (["--transparent", "--turntable"], "mp4 has no transparency"),
         (["--transparent", "--background", "red"], "exclude each other"),
-        (["--background", "no_such_thing"], "neither a colour such as #ffffff nor a picture"),
+        (["--background", "no_such_thing"], "neither a color such as #ffffff nor an image"),
         (["--truncation-psi", "nan"], "finite numbers"),
         (["--yaws", "inf"], "finite numbers"),
         (["--resolution", "-4"], "must be at least 1"),
@@ -114,7 +114,7 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
 def test_mistakes_are_told_in_one_sentence(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    usage = ("are not understood", "is not a range", "knows no", "exclude", "finite", "must be", "is a seed")
+    usage = ("are not understood", "is not a range", "has no", "exclude", "finite", "must be", "is a seed")
     given = ["generate", "--out", str(tmp_path / "out"), "--seeds", "0", "--yaws", "0"]
     if "--checkpoint" not in arguments:
         given += ["--checkpoint", model]

@@ -37,7 +37,7 @@ def test_writes_everything(folder: Path, tmp_path: Path) -> None:
 def test_missing_packages_are_told_before_the_work(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("panohead.cli.mesh_options.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("panohead.gallery.meshes.importlib.util.find_spec", lambda _: None)
     assert command(folder, "--aligned", "--texture", "64", "--out", str(tmp_path / "out")) == 1
     assert "need the package xatlas; run: pip install" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -47,7 +47,7 @@ def test_missing_packages_are_told_before_the_work(
     ("other", "options", "sentence"),
     [
         ("elsewhere/me.png", [], "two photos have the same file name"),
-        ("you.png", ["--preset", "official"], "--preset official takes one photo"),
+        ("you.png", ["--preset", "official"], "the preset official takes one photo"),
     ],
 )
 def test_photos_that_do_not_go_together(
@@ -72,12 +72,12 @@ def test_one_to_eight_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str],
         (["--aligned", "--masks", "/"], 1, "there is no mask of me.png in /; give me.png there"),
         (["--mask-model", "/nowhere/u2net.onnx"], 2, "--mask-model /nowhere/u2net.onnx does not exist"),
         (["--aligned", "--mask-model", "x.onnx"], 2, "--mask-model are for ordinary photos"),
-        (["--aligned", "--seed", "-1"], 2, "--seed must not be negative"),
+        (["--aligned", "--seed", "-1"], 2, "the seed -1 is negative"),
         (["--aligned", "--poses", "x.csv"], 2, "aligned crops have --labels"),
         (["--poses", "/nowhere/x.csv"], 1, "cannot read the poses in /nowhere/x.csv"),
         (["--aligned", "--labels", "/nowhere/x.json"], 1, "x.json is missing"),
-        (["--aligned", "--tuning-steps", "-1"], 2, "not negative"),
-        (["--aligned", "--preset", "official", "--unseen-weight", "1"], 2, "goes with the preset fast"),
+        (["--aligned", "--tuning-steps", "-1"], 2, "must not be negative"),
+        (["--aligned", "--preset", "official", "--unseen-weight", "1"], 2, "has no unseen_weight"),
         (["--aligned", "--lpips", "/nowhere/vgg.pth"], 1, "no LPIPS weights"),
     ],
 )

@@ -41,7 +41,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
 def test_a_rendered_folder_is_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "heads"
     parsed("--people", "1", "--views", "2", "--resolution", "32", "--workers", "1", "--out", str(out)).run()
-    assert "wrote 4 pictures of 1 people" in capsys.readouterr().out
+    assert "wrote 4 images of 1 people" in capsys.readouterr().out
     photos = PhotoDataset(*dataset_paths(out))
     assert len(photos.names) == 4
     for index, name in enumerate(photos.names):

@@ -12,11 +12,11 @@ from panohead.geometry.camera import Camera
 from panohead.geometry.rays import rays_from_camera
 
 Paint = Callable[[Tensor], Tensor]
-"""Points on the surface ("point 3") to colours ("point 3") in [-1, 1]."""
+"""Points on the surface ("point 3") to colors ("point 3") in [-1, 1]."""
 
 
 def bands(points: Tensor) -> Tensor:
-    """Colours that change smoothly over the surface and differ everywhere."""
+    """Return colors that change smoothly over the surface and differ everywhere."""
     return torch.stack(
         [torch.sin(9 * points[:, 0] + 4 * points[:, 1]), torch.cos(8 * points[:, 1]), torch.sin(7 * points[:, 2])], -1
     )
@@ -30,7 +30,7 @@ def sphere_view(
     center: tuple[float, float, float] = (0, 0, 0),
     paint: Paint = bands,
 ) -> DepthView:
-    """What a camera sees of a painted sphere."""
+    """Return a camera's view of a painted sphere."""
     origins, directions = rays_from_camera(camera.expand(1), size)
     origin, direction = origins[0] - torch.tensor(center, dtype=torch.float32), directions[0]
     along = (origin * direction).sum(-1)
@@ -48,7 +48,7 @@ def sphere_view(
 
 
 def frame_of(view: DepthView) -> Frame:
-    """The same as a rendered frame without super-resolution."""
+    """Return the sphere as a rendered frame without super-resolution."""
     return Frame(view.image, view.image, view.depth, view.mask, view.camera)
 
 

@@ -18,7 +18,7 @@ from panohead.errors import PanoHeadError
 from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.distributions.image_set import ImageSet, patches_per_image
 from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_sets
-from panohead.evaluation.evaluate import FLOOR, Evaluation, EvaluationResult
+from panohead.evaluation.evaluate import BASELINE_NAME, Evaluation, EvaluationResult
 from panohead.evaluation.fakes import fake_batches
 from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
 from panohead.evaluation.photos import ReferencePhotos, reduced
@@ -33,7 +33,7 @@ from panohead.perceptual.inception import Inception
 from panohead.predictor import Predictor
 
 SMALL = replace(tiny.CONFIG, superresolution=replace(tiny.CONFIG.superresolution, from_resolution=16))
-"""32-pixel pictures."""
+"""32-pixel images."""
 PEOPLE, VIEWS = 6, 8
 
 
@@ -82,11 +82,11 @@ def test_everything_without_weights_is_measured_and_written(generator: Generator
     settings = EvaluationSettings(num=16, heads=1, subsets=("all", "front"), metrics=("weight-free",))
     evaluation = Evaluation(settings, data)
     columns = evaluation.run({"tiny": Predictor(generator)})
-    assert [column.name for column in columns] == ["tiny", FLOOR]
-    model, floor = (rows(column) for column in columns)
+    assert [column.name for column in columns] == ["tiny", BASELINE_NAME]
+    model, baseline = (rows(column) for column in columns)
     assert {"SWD", "warping error", "leakage", "mirror score", "floaters", "peak memory"} <= {row[0] for row in model}
-    assert floor["SWD", "all", "both"] < 0.5 * model["SWD", "all", "both"]
-    assert floor["depth floor", "front", ""] < 4, "mm"
+    assert baseline["SWD", "all", "both"] < 0.5 * model["SWD", "all", "both"]
+    assert baseline["depth floor", "front", ""] < 4, "mm"
     metrics, table = write_report(tmp_path, evaluation.settings, columns, evaluation.about)
     content = json.loads(metrics.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     first = content["columns"][0]["results"][0]
@@ -212,14 +212,14 @@ def test_every_distance_grows_with_what_is_wrong(data: Path, damage: str) -> Non
     settings = settings_of(data, metrics=("swd", "fid"), rows=rows)
     photos = ReferencePhotos(data)
     reals, _ = real_sets(photos, settings)
-    # Shuffled ahead, so that the damaged pictures are not those they are compared with.
+    # Shuffled ahead, so that the damaged images are not those they are compared with.
     order = photos.order(settings.seed)[24:]
     images = torch.cat(list(photos.batches(order, 32, 8)))
     yaws = yaw_of(photos.labels[order])
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     values = []
     for strength in (0.0, 0.3, 0.6, 1.0):
-        shown, told = images.float(), yaws
+        shown, claimed = images.float(), yaws
         count = round(strength * len(order))
         if damage == "noise":
             shown = shown + 120 * strength * noise
@@ -230,15 +230,15 @@ def test_every_distance_grows_with_what_is_wrong(data: Path, damage: str) -> Non
         elif damage == "darker":
             shown = shown * (1 - 0.8 * strength)
         elif damage == "wrong poses":
-            # Half round the head: a picture of the back is told to be one of the front.
-            told = np.where(np.arange(len(yaws)) < count, (yaws + 360) % 360 - 180, yaws)
+            # Half around the head: an image of the back is labeled as one of the front.
+            claimed = np.where(np.arange(len(yaws)) < count, (yaws + 360) % 360 - 180, yaws)
         elif damage == "one identity":
             shown = torch.cat([shown[:1].expand(count, -1, -1, -1), shown[count:]])
         collector = settings.collector()
         collector.add(shown.clamp(0, 255).to(torch.uint8))
-        fakes: ImageSet = collector.result(told)
+        fakes: ImageSet = collector.result(claimed)
         values.append([r.value for r in compare_sets(reals, lambda row, made=fakes: made, settings)])
-    # The stand-in for Inception sees means of quarters, which a blur leaves alone: that one is for the other distance.
+    # The stand-in for Inception computes means of quarters, which a blur keeps: the blur is for the other distance.
     grown = np.array(values)[:, : 1 if damage == "blur" else 2]
     assert (np.diff(grown, axis=0) > 0).all(), grown
     assert (grown[-1] > 1.5 * grown[0]).all(), grown
@@ -308,7 +308,7 @@ class Knows:
     def camera(self, image: Tensor) -> tuple[Camera, str] | None:
         return Camera.orbit(0.0), "face"
 
-    name = "mean colour"
+    name = "mean color"
 
     def embed(self, image: Tensor) -> np.ndarray:
         """Nothing of the person: the number of pixels that are not white."""

@@ -1,4 +1,4 @@
-"""Which photos meet which generated pictures."""
+"""Pairing of photos with generated images."""
 
 import numpy as np
 import pytest

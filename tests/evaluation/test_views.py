@@ -48,7 +48,7 @@ def test_a_solid_seen_through_its_depth_agrees_with_itself() -> None:
     assert 1 > small[1] > large[1] > 0.4, "a larger baseline shares less"
 
 
-@pytest.mark.parametrize("wrong", ["colours that follow the camera", "a shifted camera"])
+@pytest.mark.parametrize("wrong", ["colors that follow the camera", "a shifted camera"])
 def test_views_that_do_not_agree_are_caught(wrong: str) -> None:
     target = sphere_view(Camera.orbit(0))
     honest = photometric_error(sphere_view(Camera.orbit(10)), target)[0]
@@ -213,7 +213,7 @@ def test_mask_error_grows_with_a_wrong_mask() -> None:
 
 
 class Looks:
-    """A pose estimator that knows the answer, but for a constant error in yaw; it sees no backs."""
+    """A pose estimator that knows the answer, but for a constant error in yaw; it finds no backs."""
 
     def __init__(self, shift_deg: float) -> None:
         self.shift_deg, self.asked = shift_deg, iter(())
@@ -256,9 +256,9 @@ def test_shuffled_identity_is_less_alike() -> None:
 
 
 class ColorEmbedder:
-    """The mean colour, found on pictures of the front only."""
+    """The mean color, found on images of the front only."""
 
-    name = "mean colour"
+    name = "mean color"
 
     def embed(self, image: torch.Tensor) -> np.ndarray | None:
         return image.mean(dim=(1, 2)).numpy()

@@ -1,4 +1,4 @@
-"""The sanitised official pickle of the whole golden set (10 MB, not stored here): set PANOHEAD_GOLDEN to its folder."""
+"""The sanitized official pickle of the whole golden set (10 MB, not stored here): set PANOHEAD_GOLDEN to its folder."""
 
 import pytest
 import torch

@@ -12,7 +12,7 @@ from panohead.interop.official import generator_from_official
 from panohead.inversion import official_preset as official
 from panohead.inversion.losses import FeatureLoss
 from panohead.inversion.official_preset import OfficialConfig
-from panohead.inversion.optimization_log import OptimizationLog
+from panohead.inversion.optimization import OptimizationRun
 from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import WSpace, w_space
 from panohead.models.generator import Generator
@@ -23,13 +23,19 @@ PIXELS, SAMPLES = 16**2, 8
 
 
 class StoredStreams(RandomStreams):
-    """The random numbers of the golden run."""
+    """Random numbers of the golden run.
+
+    Attributes:
+        trace: ws before every step.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(0, 0)
         self._name = name
+        self.trace: list[Tensor] = []
 
     def ws_noise(self, step: int, like: Tensor) -> Tensor:
+        self.trace.append(like.clone())
         return golden.normal(f"pti/{self._name}/randn_like{step}", tuple(like.shape))
 
     def rays(self, step: int) -> RenderRandomness:
@@ -40,7 +46,7 @@ class StoredStreams(RandomStreams):
 
 
 def stand_in_features(image: Tensor) -> Tensor:
-    """What the golden run had in the place of LPIPS-VGG."""
+    """Features that the golden run had in the place of LPIPS-VGG."""
     return F.avg_pool2d(image, 8).flatten(1) / 255
 
 
@@ -80,7 +86,7 @@ def pti_generator() -> Generator:
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    return official.prepared(pti_generator(), OfficialConfig())
+    return official.prepare_generator(pti_generator(), OfficialConfig())
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +100,11 @@ def target() -> Tensor:
 
 
 def search(generator: Generator, space: WSpace, target: Tensor, label: Tensor, name: str, steps: int) -> list[Tensor]:
-    trace: list[Tensor] = []
+    """Ws after every step."""
     loss = FeatureLoss(stand_in_features)
     config, streams = OfficialConfig(steps=steps), StoredStreams(name)
-    official.search(
-        generator, target, label, space, loss, config=config, streams=streams, log=OptimizationLog(), trace=trace
-    )
-    return trace
+    ws = official.search(generator, target, label, space, loss, config=config, streams=streams, run=OptimizationRun())
+    return [*streams.trace[1:], ws]
 
 
 def test_learning_rate_and_noise_schedules() -> None:
@@ -126,12 +130,12 @@ def test_search(generator: Generator, space: WSpace, target: Tensor, name: str, 
 def test_tuning(generator: Generator, space: WSpace, target: Tensor) -> None:
     label = golden.tensor("pti", "withseg/c_out")
     ws = search(generator, space, target, label, "withseg", 7)[-1]
-    tuned = official.prepared(generator, OfficialConfig(ray_start=None))
+    tuned = official.prepare_generator(generator, OfficialConfig(ray_start=None))
     before = {name: value.clone() for name, value in official_state_dict(tuned).items()}
     golden.assert_close("pti", "tune/decoder.net.2.weight_before", before["decoder.net.2.weight"])
     loss = FeatureLoss(stand_in_features)
     config, streams = OfficialConfig(tuning_steps=4), StoredStreams("tune")
-    official.tune(tuned, ws, target, label, loss, config=config, streams=streams, log=OptimizationLog())
+    official.tune(tuned, ws, target, label, loss, config=config, streams=streams, run=OptimizationRun())
     after = official_state_dict(tuned)
     names = golden.load("pti")[0]["tune/param_names"]
     golden.assert_close("pti", "tune/param_change_norm", [float((after[n] - before[n]).norm()) for n in names])

@@ -1,4 +1,4 @@
-"""``panohead reconstruct`` ended in the middle, by Ctrl-C and by force, and gone on with: the end is the same."""
+"""``panohead reconstruct`` ended in the middle, by Ctrl-C and by force, and resumed: the end is the same."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import load_file
 
 TUNING_STEPS = 40
-"""The state is kept every 20 steps, so there is one in the middle of the tuning."""
+"""Number of tuning steps; the state is saved every 20 steps, so there is one in the middle of the tuning."""
 _PATIENCE_S = 600.0
 _SMALL = ["--frames", "1", "--mesh", "ply", "--mesh-resolution", "16", "--mesh-level", "2", "--steps", "1"]
 
@@ -34,14 +34,14 @@ def start(folder: Path, out: Path, *more: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], code: int) -> str:
-    """All that it said."""
-    said, _ = process.communicate(timeout=_PATIENCE_S)
-    assert process.returncode == code, said
-    return said
+    """Wait for the end; return all output."""
+    output, _ = process.communicate(timeout=_PATIENCE_S)
+    assert process.returncode == code, output
+    return output
 
 
 def state(out: Path) -> dict[str, Any]:
-    """What is stored to go on with; empty before there is something."""
+    """Stored state; empty before there is one."""
     path = out / "reconstruct.state"
     return torch.load(path, weights_only=True) if path.is_file() else {"states": {}, "steps": []}
 
@@ -69,26 +69,26 @@ def assert_same_end(a: Path, b: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> Path:
-    """What an unbroken run writes."""
+    """Folder of an unbroken run."""
     finish(start(folder, folder / "whole"), 0)
     return folder / "whole"
 
 
-def test_ctrl_c_keeps_the_best_so_far_and_the_run_goes_on_to_the_same_end(
+def test_ctrl_c_keeps_the_best_so_far_and_the_run_resumes_to_the_same_end(
     folder: Path, whole: Path, tmp_path: Path
 ) -> None:
     process = start(folder, tmp_path)
     try:
         wait_for_tuning(process, tmp_path)
         process.send_signal(signal.SIGINT)
-        said = finish(process, 130)
+        output = finish(process, 130)
     finally:
         process.kill()
     tuned = [step for step in state(tmp_path)["steps"] if step[0] == "tune"]
     assert 20 <= len(tuned) < TUNING_STEPS, "the signal did not land in the middle of the tuning"
-    assert "stopped early: the best so far is in" in said
-    assert "--resume goes on" in said
-    assert "Traceback" not in said
+    assert "stopped early: the best so far is in" in output
+    assert "--resume continues" in output
+    assert "Traceback" not in output
     assert "stopped early" in (tmp_path / "report.html").read_text()
     with np.load(tmp_path / "latent.npz") as latent:
         assert np.isfinite(latent["ws"]).all()
@@ -97,7 +97,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_run_goes_on_to_the_same_end(
     assert_same_end(tmp_path, whole)
 
 
-def test_a_killed_run_goes_on_to_the_same_end(folder: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_end(folder: Path, whole: Path, tmp_path: Path) -> None:
     process = start(folder, tmp_path)
     try:
         wait_for_tuning(process, tmp_path)

@@ -1,4 +1,4 @@
-"""Photos that are odd, or of no head: one clear sentence, or a best effort that says so; never a traceback."""
+"""Unusual photos, or photos without a head: one clear sentence or a note; never a traceback."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +43,7 @@ def image() -> Image.Image:
 
 
 def crop(pixels: object, **options: object) -> AlignedPhoto:
-    """The photo that an aligned crop becomes."""
+    """Aligned photo of a crop."""
     return read_images([pixels], [FRONT], SIDE, **options)[0]  # type: ignore[list-item, arg-type]
 
 
@@ -115,9 +115,9 @@ def test_gray_and_transparent_arrays_are_photos_too(image: Image.Image) -> None:
     clear[100:200, 100:200, 3] = 255
     assert torch.equal(crop(opaque).image, crop(rgb).image)
     assert crop(clear).image[:, 0, 0].tolist() == [1, 1, 1], "transparent is white"
-    grey = crop(np.array(image.convert("L")))
-    assert torch.equal(grey.image[0], grey.image[2])
-    assert grey.notes == ("The photo is grey; so will be what it shows.",)
+    gray = crop(np.array(image.convert("L")))
+    assert torch.equal(gray.image[0], gray.image[2])
+    assert gray.notes == ("The photo is gray, so the head will be gray where it shows it.",)
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ def test_other_arrays_are_described(
 
 
 def test_deep_and_turned_files_are_read_as_they_are_meant(image: Image.Image, tmp_path: Path) -> None:
-    grey = np.array(image.convert("L"))
-    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    gray = np.array(image.convert("L"))
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep.png")
     # Samples of 16 bits are rounded once more.
-    torch.testing.assert_close(crop(tmp_path / "deep.png").image, crop(grey).image, atol=2 / 255, rtol=0)
+    torch.testing.assert_close(crop(tmp_path / "deep.png").image, crop(gray).image, atol=2 / 255, rtol=0)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by a quarter
     image.rotate(90).save(tmp_path / "turned.png", exif=exif)
@@ -150,20 +150,20 @@ def test_deep_and_turned_files_are_read_as_they_are_meant(image: Image.Image, tm
         assert torch.equal(crop(opened).image, crop(image).image)
 
 
-def test_the_same_photo_twice_is_remarked_on(image: Image.Image) -> None:
+def test_the_same_photo_twice_gets_a_note(image: Image.Image) -> None:
     other = drawn_photo(2)[0]
     photos = read_images([image, other, image], [FRONT] * 3, SIDE)
-    assert [photo.notes for photo in photos] == [(), (), ("The same picture as photo 1; it shows nothing new.",)]
+    assert [photo.notes for photo in photos] == [(), (), ("The same image as photo 1; it adds nothing.",)]
 
 
 def test_masks_are_checked(image: Image.Image, tmp_path: Path) -> None:
     inside = np.zeros((320, 320), bool)
     inside[80:240, 80:240] = True
-    told = crop(image, masks=[inside]).mask
-    assert told is not None
+    as_bool = crop(image, masks=[inside]).mask
+    assert as_bool is not None
     as_bytes = crop(image, masks=[inside.astype(np.uint8) * 255]).mask
     assert as_bytes is not None
-    assert torch.equal(told, as_bytes)
+    assert torch.equal(as_bool, as_bytes)
     with pytest.raises(PanoHeadError, match="the mask of photo 1 is empty"):
         crop(image, masks=[np.zeros((320, 320), np.uint8)])
     with pytest.raises(PanoHeadError, match="the mask of photo 1 is an array of float64, 320 x 320; give"):
@@ -217,8 +217,8 @@ def test_the_command_tells_of_a_wrong_label_before_it_begins(
     arguments = ["reconstruct", str(tmp_path / "me.png"), "--checkpoint", str(folder / "tiny.safetensors")]
     labeled = ["--aligned", "--labels", str(folder / "dataset.json"), "--out", str(tmp_path / "out")]
     assert main([*arguments, *labeled, *QUICK]) == 0
-    told = " ".join(capsys.readouterr().err.split())
-    assert "me.png: Its label says yaw 10, pitch 0 degrees, but its face is seen from about yaw 60" in told
+    output = " ".join(capsys.readouterr().err.split())
+    assert "me.png: Its label says yaw 10, pitch 0 degrees, but its face is seen from about yaw 60" in output
     assert "Its label says yaw 10" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -245,12 +245,12 @@ def test_the_command_refuses_in_one_sentence(
     spoil(tmp_path / "me.png", image)
     arguments = ["reconstruct", str(tmp_path / "me.png"), "--checkpoint", str(folder / "tiny.safetensors")]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert "Traceback" not in told
+    output = capsys.readouterr().err
+    assert sentence in output
+    assert "Traceback" not in output
 
 
 def test_uint8_of_a_render_is_a_crop(image: Image.Image) -> None:
-    """The way back: what ``to_uint8`` gives is taken as it is."""
+    """An array from ``to_uint8`` is the same image again."""
     photo = crop(image.resize((SIDE, SIDE)))
     assert torch.equal(crop(to_uint8(photo.image)).image, photo.image)

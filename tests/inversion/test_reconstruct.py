@@ -1,5 +1,6 @@
-"""``reconstruct`` on the smallest generator: what is found, kept, stopped, continued and refused."""
+"""``reconstruct`` on the smallest generator: its result, its state, stopping, resuming, and what it refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,17 @@ import pytest
 import torch
 
 import tiny
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.geometry import Camera
 from panohead.inversion import (
     FastConfig,
     OfficialConfig,
-    OptimizationLog,
+    OptimizationCallbacks,
     OptimizationStep,
     PyramidLoss,
     ReconstructedHead,
+    ResumeFile,
+    find_preset,
 )
 from panohead.media.images import to_uint8
 from panohead.predictor import Predictor
@@ -35,10 +38,10 @@ def crop(predictor: Predictor) -> np.ndarray:
 
 
 def run(
-    predictor: Predictor, crop: np.ndarray, log: OptimizationLog | None = None, **options: object
+    predictor: Predictor, crop: np.ndarray, resume_file: ResumeFile | None = None, **options: object
 ) -> ReconstructedHead:
     given = {"config": QUICK, **options}
-    return predictor.reconstruct([crop], [Camera.orbit(10)], log=log, **given)  # type: ignore[arg-type]
+    return predictor.reconstruct([crop], [Camera.orbit(10)], resume_file=resume_file, **given)
 
 
 def test_same_seed_same_head_and_the_loss_falls(predictor: Predictor, crop: np.ndarray) -> None:
@@ -54,69 +57,89 @@ def test_same_seed_same_head_and_the_loss_falls(predictor: Predictor, crop: np.n
     assert not torch.equal(first.generator.decoder.output.weight, predictor.generator.decoder.output.weight)
 
 
-class StopAfter:
-    """Asks to stop once so many steps of all phases are done."""
-
-    def __init__(self, steps: int) -> None:
-        self._left = steps
-
-    def done(self, _: OptimizationStep) -> None:
-        self._left -= 1
-
-    def asked(self) -> bool:
-        return self._left <= 0
+def stop_after(steps: int) -> OptimizationCallbacks:
+    """Callbacks that stop the run once so many steps of all phases are done."""
+    done: list[OptimizationStep] = []
+    return OptimizationCallbacks(on_step=done.append, should_stop=lambda: len(done) >= steps)
 
 
 @pytest.mark.parametrize("steps", [2, 5, 12])
-def test_a_stopped_run_goes_on_to_the_same_end(
+def test_a_stopped_run_resumes_to_the_same_end(
     predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int
 ) -> None:
     whole = run(predictor, crop)
-    stop = StopAfter(steps)
-    stopped = run(predictor, crop, OptimizationLog(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"))
+    state = tmp_path / "state"
+    stopped = run(predictor, crop, ResumeFile(state), callbacks=stop_after(steps))
     assert stopped.log.stopped
     assert len(stopped.log.steps) == steps
-    went_on = run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True))
-    assert torch.equal(went_on.ws, whole.ws)
-    for a, b in zip(went_on.generator.parameters(), whole.generator.parameters(), strict=True):
+    resumed = run(predictor, crop, ResumeFile(state, resume=True))
+    assert resumed.log.steps == whole.log.steps
+    assert torch.equal(resumed.ws, whole.ws)
+    for a, b in zip(resumed.generator.parameters(), whole.generator.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_stopped_before_the_first_step_it_can_be_gone_on_with(
+def test_stopped_before_the_first_step_it_resumes_from_the_beginning(
     predictor: Predictor, crop: np.ndarray, tmp_path: Path
 ) -> None:
-    run(predictor, crop, OptimizationLog(should_stop=lambda: True, path=tmp_path / "state"))
-    went_on = run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True))
-    assert torch.equal(went_on.ws, run(predictor, crop).ws)
+    run(predictor, crop, ResumeFile(tmp_path / "state"), callbacks=stop_after(0))
+    resumed = run(predictor, crop, ResumeFile(tmp_path / "state", resume=True))
+    assert torch.equal(resumed.ws, run(predictor, crop).ws)
 
 
-def test_one_log_serves_two_people_in_turn(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
-    log = OptimizationLog(path=tmp_path / "state")
-    run(predictor, crop, log)
+def test_one_resume_file_serves_two_people_in_turn(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+    file = ResumeFile(tmp_path / "state")
+    run(predictor, crop, file)
     mirrored = np.ascontiguousarray(crop[:, ::-1])
-    assert torch.equal(run(predictor, mirrored, log).ws, run(predictor, mirrored).ws)
+    assert torch.equal(run(predictor, mirrored, file).ws, run(predictor, mirrored).ws)
 
 
-def test_the_official_protocol_goes_on_too(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [0, 2, 6])
+def test_the_official_protocol_resumes_too(predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int) -> None:
     options = {"preset": "official", "config": OFFICIAL}
     whole = run(predictor, crop, **options)
-    stop = StopAfter(6)
-    run(predictor, crop, OptimizationLog(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"), **options)
-    went_on = run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True), **options)
-    assert torch.equal(went_on.ws, whole.ws)
-    assert torch.equal(went_on.generator.decoder.output.weight, whole.generator.decoder.output.weight)
+    run(predictor, crop, ResumeFile(tmp_path / "state"), callbacks=stop_after(steps), **options)
+    resumed = run(predictor, crop, ResumeFile(tmp_path / "state", resume=True), **options)
+    assert resumed.log.steps == whole.log.steps
+    assert torch.equal(resumed.ws, whole.ws)
+    assert torch.equal(resumed.generator.decoder.output.weight, whole.generator.decoder.output.weight)
 
 
 def test_a_state_of_another_task_is_refused(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
-    stop = StopAfter(5)
-    run(predictor, crop, OptimizationLog(on_step=stop.done, should_stop=stop.asked, path=tmp_path / "state"))
+    file = ResumeFile(tmp_path / "state", resume=True)
+    run(predictor, crop, file, callbacks=stop_after(5))
     with pytest.raises(PanoHeadError, match="of other photos"):
-        run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True), seed=1)
+        run(predictor, crop, file, seed=1)
     with pytest.raises(PanoHeadError, match="of other photos"):
-        run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True), loss=PyramidLoss(ssim_weight=0.3))
-    (tmp_path / "state").write_bytes(b"nothing")
-    with pytest.raises(PanoHeadError, match="cannot be continued from"):
-        run(predictor, crop, OptimizationLog(path=tmp_path / "state", resume=True))
+        run(predictor, crop, file, loss=PyramidLoss(ssim_weight=0.3))
+    file.path.write_bytes(b"nothing")
+    with pytest.raises(PanoHeadError, match="cannot resume from"):
+        run(predictor, crop, file)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"config": replace(QUICK, fine_steps=0)}, "0 search steps; give 1 or more"),
+        ({"config": replace(QUICK, tuning_steps=-1)}, "tuning_steps is -1; it must not be negative"),
+        ({"config": replace(QUICK, unseen_weight=-0.5)}, "unseen_weight is -0.5; it must not be negative"),
+        ({"preset": "official", "config": replace(OFFICIAL, steps=0)}, "0 search steps; give 1 or more"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(
+    predictor: Predictor, crop: np.ndarray, options: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        run(predictor, crop, **options)
+
+
+def test_configurations_by_the_options_of_all_presets() -> None:
+    assert find_preset("fast").configure(steps=7, unseen_weight=0.0) == FastConfig(fine_steps=7, unseen_weight=0.0)
+    assert find_preset("official").configure(steps=7, tuning_steps=0) == OfficialConfig(steps=7, tuning_steps=0)
+    with pytest.raises(UsageError, match="there is no preset 'slow'; give one of fast, official"):
+        find_preset("slow")
+    with pytest.raises(UsageError, match="the preset official has no unseen_weight; leave it out"):
+        find_preset("official").configure(unseen_weight=0.1)
 
 
 def test_several_photos_share_a_head_and_have_their_own_cameras_and_backgrounds(predictor: Predictor) -> None:
@@ -151,11 +174,11 @@ def test_written_and_opened_again(predictor: Predictor, crop: np.ndarray, tmp_pa
         Predictor(tiny.generator(seed=1)).open_reconstruction(tmp_path)
 
 
-def test_bad_images_are_told_in_a_sentence(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
+def test_bad_images_are_refused_in_a_sentence(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
     front = [Camera.orbit()]
     with pytest.raises(PanoHeadError, match="at least 48"):
         predictor.reconstruct([crop[:16, :16]], front, config=QUICK)
-    with pytest.raises(PanoHeadError, match="of one colour"):
+    with pytest.raises(PanoHeadError, match="of one color"):
         predictor.reconstruct([np.full_like(crop, 7)], front, config=QUICK)
     with pytest.raises(PanoHeadError, match="1 photos and 2 cameras"):
         predictor.reconstruct([crop], front * 2, config=QUICK)
@@ -163,10 +186,14 @@ def test_bad_images_are_told_in_a_sentence(predictor: Predictor, crop: np.ndarra
         predictor.reconstruct([crop], front, config=QUICK, seed=-1)
     with pytest.raises(PanoHeadError, match="1 to 8"):
         predictor.reconstruct([crop] * 9, front * 9, config=QUICK)
+    with pytest.raises(PanoHeadError, match="there is no photo"):
+        predictor.reconstruct([tmp_path / "none.jpg"], front, config=QUICK)
+    with pytest.raises(PanoHeadError, match="is a folder; give the photos in it"):
+        predictor.reconstruct([tmp_path], front, config=QUICK)
     (tmp_path / "no.jpg").write_bytes(b"no picture")
     with pytest.raises(PanoHeadError, match=r"no\.jpg is no usable photo"):
         predictor.reconstruct([tmp_path / "no.jpg"], front, config=QUICK)
     with pytest.raises(PanoHeadError, match="does not go with"):
         predictor.reconstruct([crop], front, preset="official", config=QUICK)
-    grey = np.repeat(crop.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
-    assert "grey" in run(predictor, grey).photos[0].notes[0]
+    gray = np.repeat(crop.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    assert "gray" in run(predictor, gray).photos[0].notes[0]

@@ -1,4 +1,4 @@
-"""What photos show of a head."""
+"""Visibility of the surface in the photos."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""The grid: every picture in its cell, labels in the margins."""
+"""The grid: every image in its cell, labels in the margins."""
 
 import numpy as np
 import pytest
@@ -65,10 +65,10 @@ def test_labels_take_room_and_leave_ink_in_the_margins() -> None:
     for column in range(3):
         band = slice(left + 8 + 72 * column, left + 72 + 72 * column)
         assert grey[top // 2 : top + 8, band].min() < 100
-    long = contact_sheet([[plain("red")]], title="a title that is much wider than the picture")
+    long = contact_sheet([[plain("red")]], title="a title that is much wider than the image")
     assert (np.asarray(long.convert("L"))[:, -4:] == 255).all()
 
 
 def test_nothing_to_show() -> None:
-    with pytest.raises(PanoHeadError, match="at least one picture"):
+    with pytest.raises(PanoHeadError, match="at least one image"):
         contact_sheet([[None], []])

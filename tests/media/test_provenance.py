@@ -87,8 +87,8 @@ def test_gif_comment(tmp_path: Path) -> None:
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(PanoHeadError, match="does not exist"):
         is_marked_synthetic(tmp_path / "no.png")
-    (tmp_path / "text.png").write_text("not a picture")
-    (tmp_path / "text.mp4").write_text("not a film")
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(PanoHeadError, match="cannot read"):
         is_marked_synthetic(tmp_path / "text.png")
     with pytest.raises(PanoHeadError, match=r"text\.mp4"):

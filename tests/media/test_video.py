@@ -1,4 +1,4 @@
-"""Films: what goes in comes out, whole or not at all."""
+"""Videos: what goes in comes out, whole or not at all."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ HEIGHT, WIDTH, COUNT = 48, 64, 10
 
 
 def frame(number: int, alpha: bool = False, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """A coloured slope that moves, with a round window that grows."""
+    """A colored slope that moves, with a round window that grows."""
     y, x = np.mgrid[:height, :width]
     color = [x * 200 / width + number, y * 200 / height, np.full_like(x, 20 * number)]
     if alpha:
@@ -47,21 +47,21 @@ def write(path: Path, alpha: bool = False, **options: object) -> np.ndarray:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 def test_videos_hold_every_frame_in_its_colors(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"film{suffix}"
+    path = tmp_path / f"video{suffix}"
     frames = write(path)
     count, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
     assert count == COUNT
     assert seconds == pytest.approx(COUNT / 25, abs=0.05)
     again = decode(path, (HEIGHT, WIDTH))[..., :3]
     assert np.abs(again.astype(int) - frames).mean() < 3
-    # A wrong matrix or range shifts the mean colour, which compression does not.
+    # A wrong matrix or range shifts the mean color, which compression does not.
     shift = again.astype(float).mean(axis=(0, 1, 2)) - frames.mean(axis=(0, 1, 2))
     assert np.abs(shift).max() < 2
     assert is_marked_synthetic(path)
 
 
 def test_transparent_webm(tmp_path: Path) -> None:
-    path = tmp_path / "film.webm"
+    path = tmp_path / "video.webm"
     frames = write(path, alpha=True)
     again = decode(path, (HEIGHT, WIDTH), "-c:v", "libvpx-vp9")
     assert np.abs(again[..., 3].astype(int) - frames[..., 3]).mean() < 2
@@ -71,7 +71,7 @@ def test_transparent_webm(tmp_path: Path) -> None:
 
 def test_mp4_starts_with_its_index_and_plays_everywhere(tmp_path: Path) -> None:
     """Fast start: the moov box lies before the data; yuv420p H.264 is what browsers decode."""
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     write(path)
     content = path.read_bytes()
     assert 0 < content.index(b"moov") < content.index(b"mdat")
@@ -83,7 +83,7 @@ def test_mp4_starts_with_its_index_and_plays_everywhere(tmp_path: Path) -> None:
 
 
 def test_odd_sizes_become_even_in_mp4(tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     with VideoWriter(path, fps=10) as video:
         for k in range(3):
             video.write(frame(k, height=33, width=47))
@@ -94,7 +94,7 @@ def test_odd_sizes_become_even_in_mp4(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("alpha", [False, True])
 def test_gif(tmp_path: Path, alpha: bool) -> None:
-    path = tmp_path / "film.gif"
+    path = tmp_path / "video.gif"
     frames = write(path, alpha)
     assert is_marked_synthetic(path)
     with Image.open(path) as gif:
@@ -105,12 +105,12 @@ def test_gif(tmp_path: Path, alpha: bool) -> None:
         last = np.asarray(gif.convert("RGBA"))
     opaque = frames[-1][..., 3] == 255 if alpha else np.ones((HEIGHT, WIDTH), bool)
     assert np.array_equal(last[..., 3] == 255, opaque)
-    # Dithering scatters single pixels; blurred, the colours must agree.
+    # Dithering scatters single pixels; blurred, the colors must agree.
     assert np.abs(last[opaque][:, :3].astype(float).mean(axis=0) - frames[-1][opaque][:, :3].mean(axis=0)).max() < 8
 
 
 def test_gif_never_asks_for_frames_that_browsers_slow_down(tmp_path: Path) -> None:
-    path = tmp_path / "film.gif"
+    path = tmp_path / "video.gif"
     with VideoWriter(path, fps=60) as video:
         for k in range(12):
             video.write(frame(k))
@@ -171,8 +171,8 @@ def test_a_killed_writer_leaves_no_video_under_its_name(tmp_path: Path) -> None:
         import os, sys
         import numpy as np
         from panohead.media.video import VideoWriter
-        with VideoWriter(sys.argv[1], fps=25) as film:
-            film.write(np.zeros((32, 32, 3), np.uint8))
+        with VideoWriter(sys.argv[1], fps=25) as video:
+            video.write(np.zeros((32, 32, 3), np.uint8))
             os._exit(9)
     """
     command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "a.mp4")]

@@ -1,4 +1,4 @@
-"""Colours painted from views, life size, and files that other programs open."""
+"""Colors painted from views, life size, and files that other programs open."""
 
 import json
 import math
@@ -24,7 +24,7 @@ INTRINSICS = torch.tensor([[4.2647, 0, 0.5], [0, 4.2647, 0.5], [0, 0, 1]])
 
 
 def paint(points: Tensor) -> Tensor:
-    """A smooth colour in [-1, 1] that differs front to back, left to right and top to bottom."""
+    """A smooth color in [-1, 1] that differs front to back, left to right and top to bottom."""
     return torch.sin(points * torch.tensor([9.0, 7.0, 5.0]) + torch.tensor([0.3, 0.1, -0.2]))
 
 
@@ -111,7 +111,7 @@ def test_an_occluder_does_not_print_on_what_is_behind_it(sphere: Surface) -> Non
 
 
 def test_a_sharper_blend_trusts_the_frontal_view_more(sphere: Surface) -> None:
-    """Two views 60 degrees apart, one painted black, one white: between them grey, at their centres nearly pure."""
+    """Two views 60 degrees apart, one painted black, one white: between them gray, at their centers nearly pure."""
     black, white = view(orbit(-30)), view(orbit(30))
     pair = [
         ColoringView(torch.full_like(v.image, color), v.depth, v.cam2world, v.intrinsics)
@@ -203,7 +203,7 @@ def test_glb_follows_the_format_and_says_it_is_synthetic(painted: trimesh.Trimes
     np.testing.assert_array_equal(tree["accessors"][0]["max"], position.max(axis=0))
     np.testing.assert_array_equal(values(primitive["indices"], "<u4"), painted.faces)
     linear = values(primitive["attributes"]["COLOR_0"], "<f4")
-    # Grey 188 is half the light: the textbook value of the sRGB curve.
+    # Gray 188 is half the light: the textbook value of the sRGB curve.
     assert srgb_to_linear(np.array([[188, 0, 255]], np.uint8))[0] == pytest.approx([0.5029, 0, 1], abs=1e-3)
     np.testing.assert_array_equal(linear, srgb_to_linear(np.asarray(painted.visual.vertex_colors)[:, :3]))
 

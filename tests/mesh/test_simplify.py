@@ -1,4 +1,4 @@
-"""Simplified and smoothed meshes stay closed, in place and coloured."""
+"""Simplified and smoothed meshes stay closed, in place and colored."""
 
 import sys
 

@@ -93,8 +93,8 @@ def test_texels_show_what_the_views_show(views: list[ColoringView]) -> None:
         assert np.quantile(error, 0.99) < 8
     else:
         assert error[points[:, 2] > 0.15].mean() < 2
-        assert (pixels.reshape(-1, 3)[texel][points[:, 2] < -0.05] == 77).all(), "unseen: the vertex colours"
-    # Nothing stays black: the rest copies its neighbours.
+        assert (pixels.reshape(-1, 3)[texel][points[:, 2] < -0.05] == 77).all(), "unseen: the vertex colors"
+    # Nothing stays black: the rest copies its neighbors.
     assert (pixels.reshape(-1, 3).max(axis=1) > 0).all()
 
 
@@ -137,7 +137,7 @@ def check_glb(path: Path) -> dict:
 
 
 def by_hand() -> trimesh.Trimesh:
-    """A textured ball without xatlas: a quilt of faces, each in the colour of its number."""
+    """A textured ball without xatlas: a quilt of faces, each in the color of its number."""
     pytest.importorskip("PIL")
     surface = ball()
     mesh = to_trimesh(surface, np.full(surface.vertices.shape, 90, np.uint8), level=10)

@@ -180,7 +180,7 @@ def test_gradients_do_not_depend_on_run_or_layout() -> None:
 
 
 def test_channels_beside_a_slice_have_no_part_in_it() -> None:
-    """A slice of a larger tensor looks like a padded one; its neighbours in memory hold other numbers."""
+    """A slice of a larger tensor looks like a padded one; its neighbors in memory hold other numbers."""
     large = normal(2, 32, 10, 10).contiguous(memory_format=torch.channels_last)
     inputs, plain = given(1, 2, 24, 24, 10, 10, "each"), plain_layer(1, Epilogue(0.2, 1.4))
     settings = LayerSettings(1, Epilogue(0.2, 1.4), plain)

@@ -1,4 +1,4 @@
-"""Scenes that several tests look at; building one takes about a second."""
+"""Scenes shared by several tests; building one takes about a second."""
 
 import pytest
 

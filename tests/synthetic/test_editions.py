@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from panohead.training.multiview import load_multiview
 from PIL import Image
 
 from panohead.errors import PanoHeadError
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.layout_writer import edition_of, open_dataset
 from panohead.synthetic.synthesize import synthesize
+from panohead.training.warm_start.multiview import load_multiview
 
 STORED = Path(__file__).parent / "edition_1"  # rendered by the commit before editions (34561ea)
 SAME_EVERYWHERE = ("images/dataset.json", "people.jsonl", "synthesis.json")

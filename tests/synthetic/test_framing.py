@@ -1,4 +1,4 @@
-"""Where heads stand: laws of the similarity, and the moved camera that it replaces."""
+"""Framing of heads: laws of the similarity, and the moved camera that it replaces."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ def test_a_turn_keeps_lengths_and_angles() -> None:
 
 @dataclass(frozen=True)
 class MovedView(PersonView):
-    """The same image of an unscaled head: the camera moved and the world left alone."""
+    """Render an unscaled head with a moved camera: the same image as of the scaled head."""
 
     scale: float
     lift: float

@@ -1,4 +1,4 @@
-"""Who is in the dataset: documented shares, and no attribute that teaches another."""
+"""People of the dataset: documented shares, and no attribute that teaches another."""
 
 import collections
 import itertools
@@ -57,7 +57,7 @@ def test_gender_age_and_tone_are_uniform(crowd: list[Person]) -> None:
 
 
 def dependence(a: list[object], b: list[object]) -> float:
-    """Pearson's chi-squared of the table of two attributes, in standard deviations from what independence gives."""
+    """Pearson's chi-squared of the table of two attributes, in standard deviations from the value of independence."""
     _, rows = np.unique([str(x) for x in a], return_inverse=True)
     _, columns = np.unique([str(x) for x in b], return_inverse=True)
     table = np.zeros((rows.max() + 1, columns.max() + 1))
@@ -146,4 +146,4 @@ def test_faces_share_one_frame_whatever_the_person(crowd: list[Person]) -> None:
     region = (base[:, 2] > 0.95) & (np.abs(base[:, 0]) < 0.75) & (base[:, 1] > 6.3) & (base[:, 1] < 7.9)
     for person in crowd[:24]:
         face = head_vertices(person)[: basis.body_count][region]
-        assert np.abs(face.mean(0) - base[region].mean(0)).max() < 0.05  # decimetres; the expression alone moves it
+        assert np.abs(face.mean(0) - base[region].mean(0)).max() < 0.05  # decimeters; the expression alone moves it

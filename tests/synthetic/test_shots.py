@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
-from synthetic.test_render import lighting
 
 from panohead.synthetic.expressions import Shot
 from panohead.synthetic.framing import FRAMINGS
@@ -13,6 +12,7 @@ from panohead.synthetic.renderer.render import render
 from panohead.synthetic.renderer.scene import Scene, build_scene, build_scenes
 from panohead.synthetic.views import FOCAL, PersonView
 from synthetic.altered import person_with
+from synthetic.renderer.test_render import lighting
 
 CALM = Shot({}, (0.0, 0.0), strong=False)
 GAPE = Shot({"jawOpen": 1.0, "browInnerUp": 1.0, "eyeBlinkLeft": 1.0}, (0.4, 0.1), strong=True)
@@ -60,7 +60,7 @@ def test_beard_brows_and_lashes_move_with_the_skin(heads: list[SyntheticHead]) -
     points = [next(s for s in head.strands if s.kind == "beard").points for head in heads]
     drop = points[0][:, :, 1] - points[1][:, :, 1]
     assert drop.max() > 0.04
-    np.testing.assert_allclose(drop, np.repeat(drop[:, :1], drop.shape[1], 1), atol=1e-12)  # strands move as they are
+    np.testing.assert_allclose(drop, np.repeat(drop[:, :1], drop.shape[1], 1), atol=1e-12)  # rigid strands
     lashes = [next(s for s in head.strands if s.kind == "lash").points for head in heads]
     left = lashes[0][:, 0, 0] > 0  # the person's left
     assert np.abs(lashes[1] - lashes[0])[left].max() > 5 * np.abs(lashes[1] - lashes[0])[~left].max()

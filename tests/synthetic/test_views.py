@@ -28,7 +28,7 @@ def test_every_person_is_seen_from_every_sector() -> None:
         assert (yaws < 180).all()
         ordered = np.sort(yaws)
         gaps = np.diff(np.append(ordered, ordered[0] + 360))
-        assert gaps.max() <= 90 + 1e-6  # two neighbouring sectors of 45 degrees
+        assert gaps.max() <= 90 + 1e-6  # two neighboring sectors of 45 degrees
     many = np.array([v.yaw_deg for s in range(500) for v in sample_views(np.random.default_rng(s), 8, 12.0)])
     counts, _ = np.histogram(many, 12, (-180, 180))
     np.testing.assert_allclose(counts / len(many), 1 / 12, atol=0.012)

@@ -27,7 +27,7 @@ def test_official_settings() -> None:
 
 def test_lazy_steps_forget_as_much_per_interval() -> None:
     _, betas = AdamConfig(learning_rate=1.0, betas=(0.5, 0.9), interval=3).per_step()
-    # Four steps (three main ones and a regulariser's) do what three did.
+    # Four steps (three main ones and a regularizer's) do what three did.
     assert betas[0] ** 4 == pytest.approx(0.5**3)
     assert betas[1] ** 4 == pytest.approx(0.9**3)
 

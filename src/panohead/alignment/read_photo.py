@@ -85,7 +85,7 @@ def read_photo(content: bytes) -> DecodedPhoto:
                 "it is HEIC, which needs pillow-heif: pip install pillow-heif, then run again"
             ) from error
         # Stored as a reason in datasets, whose reports count by it: so the words stay.
-        raise PanoHeadError("it is not a picture in a known format") from error
+        raise PanoHeadError("it is not an image in a known format") from error
     except Image.DecompressionBombError as error:
         raise PanoHeadError("it is larger than any photo (a decompression bomb)") from error
     except Exception as error:

@@ -1,6 +1,6 @@
-"""Attributes in, w out: a small network beside the mapping network, an optional part of a checkpoint.
+"""Attribute encoder: a small network from attributes to w, beside the mapping network; optional in a checkpoint.
 
-It carries its vocabulary (names of attributes, basis of shapes), so that a file alone says what its numbers mean.
+It holds its vocabulary (names of attributes, basis of shapes), so that a file alone defines the meaning of its inputs.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,9 @@ class AttributeEncoderConfig:
 
     Attributes:
         expressions: ARKit names of the vocabulary's expression weights.
-        shape_coordinates, shape_components: numbers of the vocabulary's sampled vertices and of its shape section.
-        residual: numbers of the residual code: what no attribute says (single strands, the pattern of a shirt).
+        shape_coordinates, shape_components: sizes of the vocabulary's sampled vertices and of its shape section.
+        residual: size of the residual code: details that no attribute describes (single strands, the pattern of a
+            shirt).
         hidden: width of the hidden layers.
         layers: number of hidden layers.
         w_dim: width of w.
@@ -37,10 +38,10 @@ class AttributeEncoderConfig:
 
 
 class AttributeEncoder(nn.Module):
-    """A perceptron from (attributes, residual code) to w."""
+    """Perceptron from (attributes, residual code) to w."""
 
     W_SCALE = 3.0
-    """Gain of the output: w of a fresh network then has about the spread that style layers expect."""
+    """Gain of the output; w of an untrained encoder then has about the spread that style layers expect."""
 
     shape_mean: Tensor
     shape_directions: Tensor
@@ -60,7 +61,7 @@ class AttributeEncoder(nn.Module):
     def of_vocabulary(
         cls, vocabulary: Vocabulary, *, w_dim: int, residual: int = 32, hidden: int = 384, layers: int = 2
     ) -> "AttributeEncoder":
-        """A fresh encoder for these attributes; sizes as in :class:`AttributeEncoderConfig`."""
+        """Return an untrained encoder for these attributes; sizes as in :class:`AttributeEncoderConfig`."""
         components, coordinates = vocabulary.shape_components.shape
         encoder = cls(
             AttributeEncoderConfig(
@@ -86,7 +87,7 @@ class AttributeEncoder(nn.Module):
     def forward(
         self, attributes: Float[Tensor, "head attribute"], residual: Float[Tensor, "head residual"] | None = None
     ) -> Float[Tensor, "head w_dim"]:
-        """Map to w; without a residual code the mean person with these attributes."""
+        """Map to w; without a residual code (zeros) the mean person with these attributes."""
         if residual is None:
             residual = attributes.new_zeros(len(attributes), self.config.residual)
         return self.W_SCALE * self.layers(torch.cat([attributes, residual], dim=1))

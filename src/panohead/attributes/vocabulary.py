@@ -1,4 +1,4 @@
-"""The numbers that describe a synthetic head: what each is called, its range, and how a dataset's record gives it.
+"""Vocabulary of the numbers that describe a synthetic head: names, ranges, and extraction from a dataset's record.
 
 An attribute vector has four sections in a fixed order: ``identity`` (age, skin, hair, clothes, ...), ``shape``
 (principal components of the neutral head), ``light`` (irradiance from twelve directions) and ``expression`` (gaze and
@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float
 
 LIGHT_DIRECTIONS = 12
-"""Directions in which irradiance is measured (evenly spread over the sphere)."""
+"""Number of directions, evenly spread over the sphere, in which irradiance is measured."""
 
 _PROBES = 512
-"""Directions over which radiance is summed."""
+"""Number of directions over which radiance is summed."""
 
 _GAZE_SCALE, _EXPRESSION_SCALE = 3.0, 2.0
 
@@ -29,7 +29,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "glasses": ("none", "round", "square", "aviator", "sunglasses"),
     "headwear": ("none", "beanie", "skullcap", "headscarf", "wrap"),
 }  # fmt: skip
-"""Attributes with a fixed list of values, in the order of their one-hot numbers."""
+"""Values of the categorical attributes, in the order of their one-hot numbers."""
 
 _NUMBERS = (
     "gender", "age", "age_child", "age_old", "tone", "melanin", "haemoglobin",
@@ -72,12 +72,12 @@ class Vocabulary:
 
     @property
     def names(self) -> list[str]:
-        """The name of every number."""
+        """Names of all numbers, in order."""
         return [name for names in self._names_by_section().values() for name in names]
 
     @property
     def size(self) -> int:
-        """Numbers in an attribute vector."""
+        """Length of an attribute vector."""
         return self.sections["expression"][1]
 
     def vector(
@@ -89,12 +89,12 @@ class Vocabulary:
         expression: Mapping[str, float],
         gaze: Sequence[float],
     ) -> Float[np.ndarray, " attribute"]:
-        """The attribute vector of one shot of a person.
+        """Return the attribute vector of one shot of a person.
 
         Args:
             person: the person's record, as ``people.jsonl`` holds it.
-            shape: what :func:`shape_coordinates` returns for the person.
-            light: what :func:`light_numbers` returns for the shot's lighting.
+            shape: result of :func:`shape_coordinates` for the person.
+            light: result of :func:`light_numbers` for the shot's lighting.
             expression: ARKit weights, 0 to 1; names that are missing count as 0.
             gaze: radians, (horizontal, vertical).
         """
@@ -110,7 +110,7 @@ class Vocabulary:
 
 
 def identity_numbers(person: Mapping[str, Any]) -> Float[np.ndarray, " identity"]:
-    """The identity section: ``_NUMBERS``, then the one-hot numbers of ``CHOICES``."""
+    """Return the identity section: ``_NUMBERS``, then the one-hot numbers of ``CHOICES``."""
     age, dye = person["age"], person["dye"]
     numbers = [
         person["gender"] * 2 - 1, age / 40 - 1, max(0.0, (20 - age) / 15), max(0.0, (age - 45) / 40),
@@ -125,12 +125,12 @@ def identity_numbers(person: Mapping[str, Any]) -> Float[np.ndarray, " identity"
 
 
 def _display(color: Sequence[float] | None) -> list[float]:
-    """Linear RGB to about [-1, 1], in steps that look even; zeros where there is nothing to color."""
+    """Map linear RGB to about [-1, 1], in perceptually even steps; zeros for no color."""
     return [0.0, 0.0, 0.0] if color is None else [2 * float(c) ** (1 / 2.2) - 1 for c in color]
 
 
 def light_numbers(lighting: Mapping[str, Any]) -> Float[np.ndarray, " light"]:
-    """The light section: log irradiance (exposure included) on surfaces that face twelve directions.
+    """Return the light section: log irradiance (exposure included) on surfaces that face twelve directions.
 
     Args:
         lighting: a lighting's record, as ``people.jsonl`` holds it.
@@ -149,12 +149,14 @@ def light_numbers(lighting: Mapping[str, Any]) -> Float[np.ndarray, " light"]:
     directions = fibonacci_sphere(_PROBES)
     cosine = np.clip(fibonacci_sphere(LIGHT_DIRECTIONS) @ directions.T, 0, None)
     # 4 / count: the mean over the sphere of the clamped cosine is 1/4, so even light of radiance 1 gives 1.
+    # direction 3, linear RGB
     irradiance = cosine @ light.radiance(directions) * (4 / _PROBES) * light.exposure
+    # 0.02: darkness has a finite logarithm.
     return np.log(irradiance + 0.02).ravel().astype(np.float32)
 
 
 def shape_coordinates(person: Mapping[str, Any]) -> Float[np.ndarray, " coordinate"]:
-    """A seventh of the neutral head's vertices (decimeters), flattened: what the shape basis is fitted to."""
+    """Return a seventh of the neutral head's vertices (decimeters), flattened: the input of the shape basis."""
     from panohead.synthetic.basis import head_basis
     from panohead.synthetic.shape import head_vertices
 
@@ -163,7 +165,7 @@ def shape_coordinates(person: Mapping[str, Any]) -> Float[np.ndarray, " coordina
 
 
 def person_of_record(record: Mapping[str, Any]) -> Any:
-    """The synthetic :class:`Person` of a line of ``people.jsonl``; what else the line holds is ignored."""
+    """Return the synthetic :class:`Person` of a line of ``people.jsonl``; other entries of the line are ignored."""
     from dataclasses import fields
 
     from panohead.synthetic.people import Person
@@ -177,7 +179,7 @@ def person_of_record(record: Mapping[str, Any]) -> Any:
 def fit_shape_basis(
     shapes: Float[np.ndarray, "person coordinate"], components: int
 ) -> tuple[Float[np.ndarray, " coordinate"], Float[np.ndarray, "component coordinate"]]:
-    """Mean and whitened principal directions of heads: ``directions @ (shape - mean)`` has unit variance."""
+    """Return mean and whitened principal directions of heads: ``directions @ (shape - mean)`` has unit variance."""
     mean = shapes.mean(axis=0)
     _, singular, directions = np.linalg.svd(shapes - mean, full_matrices=False)
     deviation = singular[:components] / np.sqrt(max(len(shapes) - 1, 1))
@@ -185,18 +187,18 @@ def fit_shape_basis(
 
 
 def expression_names() -> tuple[str, ...]:
-    """ARKit names of all expression weights that the head basis knows, sorted."""
+    """Return ARKit's names of all expression weights that the head basis knows, sorted."""
     from panohead.synthetic.basis import head_basis
 
     return tuple(sorted(k.split("/")[1] for k in head_basis().target_index if k.startswith("expression/")))
 
 
 def standard_vocabulary(*, components: int = 32, people: int = 400, seed: int = 4242) -> Vocabulary:
-    """The vocabulary whose shape basis comes from randomly drawn people; the same for the same arguments.
+    """Return the vocabulary with a shape basis of randomly drawn people; deterministic for the same arguments.
 
     Args:
-        components: principal components of shape that are kept.
-        people: people drawn; about 0.03 s each.
+        components: number of principal components of shape.
+        people: number of drawn people; about 0.03 s each.
     """
     from panohead.synthetic.people import sample_person
 

@@ -1,4 +1,4 @@
-"""What several commands share: how numbers, colours and folders are given, and how progress is shown."""
+"""Parts that several commands share: numbers, colors and folders from options, progress bars."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 VIDEO_SUFFIXES = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
-"""By the name of a format; png is a folder of files."""
+"""File suffixes by the name of a video format; png is a folder of files."""
 TRANSPARENT = "transparent"
-"""As a background: the head is cut out."""
+"""Name of the background that cuts the head out."""
 
 
 @dataclass(kw_only=True)
 class Model:
-    """Which generator, and where it runs."""
+    """Options of the generator and its device."""
 
     checkpoint: str = "demo"
     """A bundled name ("demo"), a .safetensors file, or an official .pkl (read without executing it)."""
@@ -35,7 +35,11 @@ class Model:
     """On a GPU: as exact as a CPU, or TensorFloat-32 and half precision."""
 
     def load(self) -> "Predictor":
-        """Open the generator."""
+        """Load the generator.
+
+        Raises:
+            PanoHeadError: when there is no such checkpoint, or the device cannot be used.
+        """
         from panohead.predictor import load
 
         return load(self.checkpoint, self.device, precision=self.precision)
@@ -45,7 +49,7 @@ Debug = Annotated[bool, tyro.conf.arg(help="Show the traceback of an error.")]
 
 
 def parse_numbers(text: str, what: str = "seeds") -> list[int]:
-    """ "0-3,8" to [0, 1, 2, 3, 8].
+    """Parse numbers and ranges: "0-3,8" gives [0, 1, 2, 3, 8].
 
     Raises:
         UsageError: for anything else, or more than 100,000 numbers.
@@ -64,7 +68,7 @@ def parse_numbers(text: str, what: str = "seeds") -> list[int]:
 
 
 def parse_background(text: str) -> "tuple[int, int, int] | Image.Image":
-    """A colour ("white", "#aabbcc") or a picture's path.
+    """Parse a background: a color ("white", "#aabbcc") or an image's path.
 
     Raises:
         PanoHeadError: when it is neither.
@@ -79,13 +83,13 @@ def parse_background(text: str) -> "tuple[int, int, int] | Image.Image":
         with Image.open(text) as image:
             return image.convert("RGB")
     except FileNotFoundError:
-        raise PanoHeadError(f"the background {text!r} is neither a colour such as #ffffff nor a picture") from None
+        raise PanoHeadError(f"the background {text!r} is neither a color such as #ffffff nor an image") from None
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise PanoHeadError(f"the background {text} is not a readable picture ({error})") from error
+        raise PanoHeadError(f"the background {text} is not a readable image ({error})") from error
 
 
 def output_folder(path: Path) -> Path:
-    """Make the folder that results go to.
+    """Make the folder of the results.
 
     Raises:
         PanoHeadError: when that cannot be done.
@@ -99,7 +103,7 @@ def output_folder(path: Path) -> Path:
 
 @contextmanager
 def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar with count and time left on standard error; yields what to call after each of ``total`` steps."""
+    """Show a progress bar with count and time left on standard error; yield a function to call after each step."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -125,5 +129,5 @@ def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def say(text: str) -> None:
-    """One line of result on standard output."""
+    """Print one line of result on standard output."""
     print(text, flush=True)

@@ -1,4 +1,4 @@
-"""``panohead demo``: the bundled model turns a head, fills a contact sheet and writes a mesh."""
+"""``panohead demo``: turntable, contact sheet and mesh of heads of the bundled model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from panohead.cli.common import Debug, Model, counting, output_folder, say
 
 @dataclass(kw_only=True)
 class Demo(Model):
-    """The bundled model: a head that turns, a contact sheet, a mesh, and a page to look at them."""
+    """Turntable, contact sheet and mesh of heads of the bundled model, and a page that shows them."""
 
     out: Path = Path("demo_out")
     """Folder for the results."""

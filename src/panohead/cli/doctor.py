@@ -1,4 +1,4 @@
-"""``panohead doctor``: what is installed, which fast paths are on, and why not."""
+"""``panohead doctor``: a table of what is installed, which fast paths are on, and why not."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from panohead.cli.common import Debug
 
 @dataclass(kw_only=True)
 class Doctor:
-    """What is installed here, which fast paths are on, and why not."""
+    """Table of what is installed here, which fast paths are on, and why not."""
 
     debug: Debug = False
 
     def run(self) -> None:
-        """Print the report."""
+        """Print the table."""
         from rich.console import Console
         from rich.markup import escape
         from rich.table import Table

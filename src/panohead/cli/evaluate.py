@@ -1,4 +1,4 @@
-"""``panohead evaluate``: how good generators are, in numbers that can be repeated."""
+"""``panohead evaluate``: repeatable metrics of generators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Evaluate:
-    """Metrics of one or several generators against a dataset: a JSON and a table, side by side."""
+    """Measure generators against a dataset; write a JSON and a table with one column each."""
 
     out: Path
     """Folder for metrics.json and table.md."""
@@ -29,11 +29,11 @@ class Evaluate:
     """The dataset to compare with: a folder with images/ (and its dataset.json) and masks/, or zips of them."""
     settings: tyro.conf.OmitArgPrefixes[EvaluationSettings] = field(default_factory=EvaluationSettings)
     device: str = "cpu"
-    """cpu, cuda, cuda:1, mps."""
+    """Device: cpu, cuda, cuda:1, mps."""
     debug: Debug = False
 
     def run(self) -> None:
-        """Measure and write."""
+        """Measure the checkpoints, print the table and write both files."""
         from rich.console import Console
 
         from panohead.evaluation.evaluate import Evaluation
@@ -45,7 +45,7 @@ class Evaluate:
         columns = evaluation.run(subjects)
         metrics, table = write_report(out, evaluation.settings, columns, evaluation.about)
         console = Console()
-        # Narrow columns break numbers; where nobody looks there is room.
+        # Narrow columns break numbers; output that is not a terminal has room.
         (console if console.is_terminal else Console(width=160)).print(rich_table(columns))
         for reason in reasons(columns):
             say(f"not measured - {reason}")
@@ -66,7 +66,7 @@ class Evaluate:
 
 
 def _named(given: str) -> tuple[str, str]:
-    """Column and path of "name=path" or a path alone."""
+    """Split "NAME=PATH", or a path alone, into the name of the column and the path."""
     name, equals, path = given.partition("=")
     if equals and name and not Path(given).exists():
         return name, path
@@ -74,7 +74,7 @@ def _named(given: str) -> tuple[str, str]:
 
 
 def _reconstruct(predictor: "Predictor", views: "Sequence[GroundTruthView]") -> "Head":
-    """Evaluation knows of heads and truths only; how photos become a head is wired to it here."""
+    """Reconstruct a head from photos; evaluation gets this function passed in, because it does not import inversion."""
     from panohead.inversion import reconstruct
 
     pixels = [view.photo for view in views]

@@ -1,4 +1,4 @@
-"""``panohead generate``: pictures, turntables and meshes of sampled heads."""
+"""``panohead generate``: images, turntables and meshes of sampled heads."""
 
 import math
 from collections.abc import Callable
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Generate(MeshOptions, Model):
-    """Pictures, turntables and meshes of sampled heads."""
+    """Images, turntables and meshes of sampled heads."""
 
     out: Path
     """Folder for the results."""
     seeds: str = "0-7"
-    """Which heads: numbers and ranges, such as 0-7,12."""
+    """Seeds of the heads: numbers and ranges, such as 0-7,12."""
     truncation_psi: float = 0.7
     """1 for full variety, smaller for typical heads, 0 for the mean head."""
     truncation_cutoff: int | None = None
@@ -42,15 +42,15 @@ class Generate(MeshOptions, Model):
     yaws: tuple[float, ...] = (0, 45, 90, 135, 180, 225, 270, 315)
     """Views in degrees: 0 front, 90 the camera on the head's left side, 180 back."""
     pitch: float = 0.0
-    """Height of the camera in degrees; positive looks down on the head."""
+    """Height of the camera in degrees; positive is above the head."""
     resolution: int | None = None
     """Rays per side before super-resolution (the generator's own if not given)."""
     contact_sheet: bool = True
     """Also one sheet of all heads and views."""
     cell_size: int = 192
-    """Pixels per picture on the contact sheet."""
+    """Pixels per image on the contact sheet."""
     turntable: bool = False
-    """Also a film of a full turn."""
+    """Also a video of a full turn."""
     turntable_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
     """png: a folder of numbered files."""
     frames: int = 48
@@ -58,21 +58,21 @@ class Generate(MeshOptions, Model):
     fps: float = 24.0
     """Frames per second of the turntable."""
     depth: bool = False
-    """Also a 16-bit depth picture per view."""
+    """Also a 16-bit depth image per view."""
     masks: bool = False
     """Also the foreground mask per view."""
     transparent: bool = False
     """Cut the heads out (PNG and webm)."""
     background: str | None = None
-    """Behind every head: a colour (#ffffff), a picture's path, or seed:N for the background of another seed."""
+    """Background of every head: a color (#ffffff), an image's path, or seed:N for the background of another seed."""
     mix_with: int | None = None
     """Style mixing: take some rows of ws from this seed."""
     mix_rows: str = "7-13"
-    """Which rows to take; low rows are shape, high rows colour."""
+    """Rows to take; low rows are shape, high rows color."""
     debug: Debug = False
 
     def run(self) -> None:
-        """Sample and write."""
+        """Sample the heads and write the files."""
         from panohead.gallery import write_sheet
 
         seeds = parse_numbers(self.seeds)
@@ -93,7 +93,7 @@ class Generate(MeshOptions, Model):
     def _check(self) -> None:
         numbers = (*self.yaws, self.pitch, self.truncation_psi, self.fps)
         wrong = {
-            "mp4 knows no transparency; choose --turntable-format webm, gif or png": (
+            "mp4 has no transparency; choose --turntable-format webm, gif or png": (
                 self.transparent and self.turntable and self.turntable_format == "mp4"
             ),
             "--transparent and --background exclude each other; choose one": (
@@ -118,17 +118,17 @@ class Generate(MeshOptions, Model):
     def _style(self, predictor: "Predictor") -> "ViewStyle":
         from panohead.gallery import ViewStyle
 
-        behind: Any = None
+        background: Any = None
         other = None
         if self.background is not None and self.background.startswith("seed:"):
             seed = parse_numbers(self.background.removeprefix("seed:"), "background seeds")[0]
             other = predictor.sample(seed, truncation_psi=self.truncation_psi)
         elif self.background is not None:
-            behind = parse_background(self.background)
+            background = parse_background(self.background)
         return ViewStyle(
             pitch_deg=self.pitch,
             resolution=self.resolution,
-            background=behind,
+            background=background,
             background_head=other,
             transparent=self.transparent,
         )
@@ -144,7 +144,7 @@ class Generate(MeshOptions, Model):
     def _write_head(
         self, head: "Head", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
     ) -> list["Image"]:
-        from panohead.gallery import write_turntable, write_views
+        from panohead.gallery import write_meshes, write_turntable, write_views
 
         name = f"seed{seed:04d}"
         images = write_views(
@@ -154,6 +154,6 @@ class Generate(MeshOptions, Model):
             path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.turntable_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, style=style, step=step)
         if self.mesh:
-            self.write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh])
+            write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh], self.mesh_settings())
             step()
         return images

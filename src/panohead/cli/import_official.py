@@ -18,7 +18,7 @@ class ImportOfficial:
     out: Path
     """The .safetensors file to write."""
     networks: tuple[Literal["G_ema", "G", "D"], ...] = ("G_ema",)
-    """Which networks to keep."""
+    """Networks to keep."""
     half: bool = False
     """Store the weights in half precision (half the size)."""
     debug: Debug = False

@@ -1,4 +1,4 @@
-"""``panohead interpolate``: a film that walks from head to head."""
+"""``panohead interpolate``: a video that walks from head to head."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,12 @@ from panohead.errors import UsageError
 
 @dataclass(kw_only=True)
 class Interpolate(Model):
-    """A film that walks from head to head along a smooth curve in latent space."""
+    """A video that walks from head to head along a smooth curve in latent space."""
 
     out: Path
-    """Folder for the film."""
+    """Folder for the video."""
     seeds: str = "0-3"
-    """The heads on the way, in this order: numbers and ranges, such as 0-3,8."""
+    """Seeds of the heads on the way, in this order: numbers and ranges, such as 0-3,8."""
     truncation_psi: float = 0.7
     """1 for full variety, smaller for typical heads."""
     count: int = 24
@@ -23,9 +23,9 @@ class Interpolate(Model):
     fps: float = 24.0
     """Frames per second."""
     loop: bool = True
-    """Come back to the first head."""
+    """Return to the first head at the end."""
     yaw_sweep: float = 30.0
-    """The camera sways by this many degrees to both sides between two heads."""
+    """Degrees by which the camera sways to both sides between two heads."""
     pitch: float = 0.0
     """Height of the camera in degrees."""
     film_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
@@ -33,7 +33,7 @@ class Interpolate(Model):
     debug: Debug = False
 
     def run(self) -> None:
-        """Sample the heads and write the film."""
+        """Sample the heads and write the video."""
         seeds = parse_numbers(self.seeds)
         if len(seeds) < 2 or self.count < 1 or not self.fps > 0:
             raise UsageError("a walk needs at least two --seeds, one frame of --count and a positive --fps")

@@ -1,4 +1,4 @@
-"""The ``panohead`` command: finds the subcommand, runs it, and turns errors into one sentence and an exit code."""
+"""The ``panohead`` command: runs the subcommand and turns errors into one sentence and an exit code."""
 
 import os
 import signal
@@ -24,7 +24,9 @@ from panohead.errors import PanoHeadError, UsageError
 from panohead.system.malloc import keep_large_buffers
 from panohead.system.openmp import wait_without_spinning
 
-_DESCRIPTION = "Whole 3D human heads from a GAN: pictures, films and meshes. 'panohead COMMAND --help' tells the rest."
+_DESCRIPTION = (
+    "Whole 3D human heads from a GAN: images, videos and meshes. 'panohead COMMAND --help' shows the options."
+)
 
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
@@ -44,7 +46,7 @@ Command = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit code 0: done, 1: failed with a one-line reason, 2: wrong usage, 130: interrupted.
 
-    When whoever reads its output has heard enough (``| head``), it ends without a word, like other programs: 141.
+    On a closed pipe (``| head``) it ends without a message, like other programs (SIGPIPE): 141.
     """
     try:
         code = _run(arguments)

@@ -1,23 +1,16 @@
-"""The options of meshes, the same for every command that writes them."""
+"""Mesh options, the same for every command that writes meshes."""
 
-import importlib.util
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from panohead.errors import PanoHeadError
-
 if TYPE_CHECKING:
-    import trimesh
-
-    from panohead.head import Head
+    from panohead.gallery import MeshSettings
 
 
 @dataclass(kw_only=True)
 class MeshOptions:
-    """Which meshes of a head, and how they are made."""
+    """Formats of a head's mesh, and the settings by which it is made."""
 
     mesh: tuple[Literal["glb", "obj", "ply", "stl", "mrc"], ...] = ()
     """Formats of the head's mesh (mrc: the density volume; obj with --texture: also mtl and png)."""
@@ -26,23 +19,35 @@ class MeshOptions:
     mesh_level: float = 10.0
     """Density at the surface."""
     smooth: int = 0
-    """Rounds of smoothing of the mesh, which keep its volume; about 10 take the staircase off."""
+    """Rounds of smoothing of the mesh, which keep its volume; about 10 remove the staircase."""
     triangles: int | None = None
     """Simplify the mesh to at most so many triangles (with --texture 20000 if not given)."""
     texture: int | None = None
-    """Pixels a side of a texture for glb and obj, instead of colours at the vertices."""
+    """Pixels per side of a texture for glb and obj, instead of colors at the vertices."""
+
+    def mesh_settings(self) -> "MeshSettings":
+        """Return the options as settings."""
+        from panohead.gallery import MeshSettings
+
+        return MeshSettings(
+            resolution=self.mesh_resolution,
+            level=self.mesh_level,
+            smooth=self.smooth,
+            triangles=self.triangles,
+            texture=self.texture,
+        )
 
     def check_packages(self) -> None:
-        """Raises PanoHeadError when a package is missing that these options need: before the work, not after it."""
-        needed = {"xatlas": self.texture, "fast_simplification": self.texture or self.triangles}
-        for package, option in needed.items():
-            if option is not None and self.mesh and importlib.util.find_spec(package) is None:
-                raise PanoHeadError(
-                    f"--texture and --triangles need the package {package}; run: pip install 'panohead[texture]'"
-                )
+        """Check that what these options need is installed: before the work, not after it.
+
+        Raises:
+            PanoHeadError: when a package is missing.
+        """
+        if self.mesh:
+            self.mesh_settings().check_packages()
 
     def mesh_mistakes(self) -> dict[str, bool]:
-        """Sentences, and whether they are true of these options."""
+        """Return sentences about mistakes, with True for those that are made."""
         return {
             "--mesh-resolution must be between 8 and 1024": not 8 <= self.mesh_resolution <= 1024,
             "--mesh-level must be a finite number": not math.isfinite(self.mesh_level),
@@ -53,17 +58,3 @@ class MeshOptions:
                 self.texture is not None and (self.triangles or 0) > 100_000
             ),
         }
-
-    def write_meshes(self, head: "Head", paths: Sequence[Path]) -> "trimesh.Trimesh | None":
-        """The head's mesh at every path, by suffix; the mesh, if there is one besides the volume."""
-        from panohead.gallery import write_meshes
-
-        return write_meshes(
-            head,
-            paths,
-            resolution=self.mesh_resolution,
-            level=self.mesh_level,
-            smooth=self.smooth,
-            triangles=self.triangles,
-            texture=self.texture,
-        )

@@ -53,7 +53,7 @@ class Prepare(DetectorOptions):
         """
         from panohead.preparation.report import write_report
         from panohead.preparation.run import finish, prepare_steps
-        from panohead.preparation.sources import printable
+        from panohead.system.text import printable
 
         settings = self.settings()
         steps = prepare_steps(self.photos, settings, workers=self.workers, engine=self._engine())

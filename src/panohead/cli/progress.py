@@ -1,38 +1,35 @@
-"""While an optimisation runs in the terminal: its bar with the time left, and Ctrl-C that asks for the best so far."""
+"""Optimizations in the terminal: a progress bar with the time left, and Ctrl-C as the request to stop."""
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from panohead.inversion import FastConfig, OfficialConfig, OptimizationStep
+    from panohead.inversion import OptimizationStep
 
 _UNITS = {"screen": 1, "search, coarse": 4, "search": 8, "tune": 9}
-"""What a step of a phase costs beside the others, for the time left (measured with the demo model: 10 to 90 ms)."""
+"""Relative cost of a step of every phase, for the time left (measured with the demo model: 10 to 90 ms)."""
 
 
 @contextmanager
 def optimization_bar(
-    config: "FastConfig | OfficialConfig",
+    phases: Mapping[str, int],
 ) -> Iterator[tuple[Callable[["OptimizationStep"], None], Callable[[str], None]]]:
-    """A progress bar whose time left counts what phases cost; phases that end early are jumped.
+    """Show a progress bar on standard error whose time left accounts for the cost of the phases.
+
+    Args:
+        phases: maximum number of steps of every phase; the bar jumps where a phase ends early.
 
     Yields:
-        What to call after every step, and with a remark, which appears above the bar.
+        Two functions: one to call after every step, one that prints a note above the bar.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    counts = {
-        "screen": getattr(config, "starts", 0),
-        "search, coarse": getattr(config, "coarse_steps", 0),
-        "search": getattr(config, "fine_steps", getattr(config, "steps", 0)),
-        "tune": config.tuning_steps,
-    }
     begins, total = {}, 0
-    for phase, count in counts.items():
+    for phase, count in phases.items():
         begins[phase] = total
         total += count * _UNITS[phase]
     columns = (
@@ -58,19 +55,23 @@ def optimization_bar(
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks for the best so far; a second one interrupts at once."""
+    """Turn the first Ctrl-C into a request to stop with the best result so far; a second one interrupts at once.
+
+    Yields:
+        A function that returns True once Ctrl-C was pressed; always False outside the main thread.
+    """
     asked = False
 
-    def note(*_: object) -> None:
+    def on_interrupt(*_: object) -> None:
         nonlocal asked
         if asked:
             raise KeyboardInterrupt
         asked = True
-        # Not print: the signal may have come in the middle of one.
+        # Not print: the signal may arrive in the middle of one.
         os.write(2, b"\nending after this step with the best so far; Ctrl-C again to leave at once\n")
 
     try:
-        before = signal.signal(signal.SIGINT, note)
+        before = signal.signal(signal.SIGINT, on_interrupt)
     except ValueError:  # not the main thread
         yield lambda: False
         return

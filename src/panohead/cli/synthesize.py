@@ -1,4 +1,4 @@
-"""``panohead synthesize``: render the synthetic full-head dataset, or a contact sheet to look at."""
+"""``panohead synthesize``: render the synthetic full-head dataset, or a contact sheet of it."""
 
 import os
 import time
@@ -22,45 +22,45 @@ def _cores() -> int:
 
 @dataclass(kw_only=True)
 class Synthesize:
-    """Random people over 360 degrees with exact cameras and masks. Stopped and started again, it continues."""
+    """Render random people over 360 degrees with exact cameras and masks. Repeat it to continue."""
 
     people: int
     """Number of people."""
     out: Path
     """Folder of the dataset; an unfinished one is continued."""
     edition: Literal[1, 2] | None = None
-    """2: framed as prepare frames photos, shots a person. 1: the bytes of earlier versions. Default: that of the
-    dataset in OUT, 2 for a new one."""
+    """2: framed as prepare frames photos, several shots per person. 1: the bytes of earlier versions. Default: that of
+    the dataset in OUT, 2 for a new one."""
     expressions: int | None = None
-    """Shots a person, each with an expression and gaze of its own; identity, hair and clothes stay. Edition 2: 2."""
+    """Shots per person, each with a separate expression and gaze; identity, hair and clothes stay. Edition 2: 2."""
     light: Literal["per-person", "per-view"] | None = None
-    """Whether all images of a person share light and exposure. Edition 2: per-person."""
+    """Light and exposure: the same for all images of a person, or new ones for each view. Edition 2: per-person."""
     views: int = 8
-    """Views a shot, one in each sector of the circle."""
+    """Views per shot, one in each sector of the circle."""
     resolution: int = 256
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     seed: int = 0
-    """Decides every person, view and light."""
+    """Seed of every person, view and light."""
     workers: int = field(default_factory=_cores)
-    """Processes, of about 0.35 GB each; the pictures do not depend on their number."""
+    """Processes, of about 0.35 GB each; the images do not depend on their number."""
     depth: bool = False
     """Also write depth along the ray (float16, world units)."""
     normals: bool = False
     """Also write world-space normals (float16)."""
     focal: float = 4.2647
-    """Focal length in picture widths; the default is the official crop."""
+    """Focal length in image widths; the default is the official crop."""
     pitch_std_deg: float = 12.0
     """Standard deviation of the camera's pitch, which is clipped at 35 degrees."""
     quality: Literal["fast", "cycles"] = "fast"
     """fast: the renderer of this package. cycles: Blender's path tracer (needs bpy; several times slower)."""
     format: Literal["webp", "png", "jpg"] = "webp"
-    """Of the pictures; masks are always PNG."""
+    """Format of the images; masks are always PNG."""
     preview: bool = False
     """Write only OUT/preview.webp, a contact sheet of up to 16 people from --views yaws."""
     debug: Debug = False
 
     def run(self) -> None:
-        """Render with a progress bar, then say where what was written."""
+        """Render with a progress bar, then name what was written."""
         config = self.config()
         if self.preview:
             say(f"wrote {write_preview(config)}")
@@ -72,11 +72,11 @@ class Synthesize:
         for done in with_progress(steps, config):
             people = done
         seconds = time.monotonic() - began
-        say(f"wrote {people * config.images_per_person} pictures of {people} people to {config.out} in {seconds:.0f} s")
+        say(f"wrote {people * config.images_per_person} images of {people} people to {config.out} in {seconds:.0f} s")
         say(f"the cameras are in {dataset_index(config)}, the people in {config.out / 'people.jsonl'}")
 
     def config(self) -> "SyntheticDatasetConfig":
-        """The settings that decide the dataset."""
+        """Return the settings that decide the dataset."""
         from panohead.synthetic.config import SyntheticDatasetConfig
         from panohead.synthetic.layout_writer import edition_of
 
@@ -86,7 +86,7 @@ class Synthesize:
 
 
 def with_progress(steps: Iterator[int], config: "SyntheticDatasetConfig") -> Iterator[int]:
-    """Pass on the counts of finished people, showing pictures done, pictures a second and the time left."""
+    """Yield the counts of finished people, showing images done, images per second and the time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -106,11 +106,11 @@ def with_progress(steps: Iterator[int], config: "SyntheticDatasetConfig") -> Ite
 
 def _pace(rate: float, left: int) -> str:
     seconds = round(left / rate)
-    return f"{rate:.1f} pictures/s, {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
+    return f"{rate:.1f} images/s, {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
 
 
 def image_options(suffix: str) -> dict[str, Any]:
-    """Metadata saying that a picture was rendered, in a form that can be sent to another process."""
+    """Return metadata that marks an image as rendered, in a form that can be sent to another process."""
     from panohead.media.provenance import image_metadata
 
     options = image_metadata(f".{suffix}", "algorithmicMedia")
@@ -120,10 +120,10 @@ def image_options(suffix: str) -> dict[str, Any]:
 
 
 def write_preview(config: "SyntheticDatasetConfig") -> Path:
-    """The contact sheet; returns its path.
+    """Write the contact sheet and return its path.
 
     Raises:
-        PanoHeadError: it cannot be written.
+        PanoHeadError: when it cannot be written.
     """
     from panohead.media.contact_sheet import contact_sheet
     from panohead.media.provenance import image_metadata

@@ -1,4 +1,4 @@
-"""The known flaw of this family of models: a face mirrored on the back; and debris and cuts in the density."""
+"""Metrics for a mirrored face on the back of the head (a known flaw of these models), and for debris and cuts."""
 
 import math
 from collections.abc import Callable
@@ -21,20 +21,20 @@ from panohead.mesh.surface import OFFICIAL_LEVEL
 BACK_YAWS = (160.0, 180.0, 200.0)
 FRONT_YAWS = (-20.0, 0.0, 20.0)
 MIN_FLOATER = 1e-4
-"""Share of the head's volume from which a separate piece counts."""
+"""Minimum volume of a counted separate piece, as a share of the largest piece."""
 
 
 @runtime_checkable
 class FaceDetector(Protocol):
-    """Finds faces in a picture."""
+    """Detector of faces in an image."""
 
     def confidence(self, image: Float[Tensor, "3 height width"]) -> float:
-        """How surely there is a face in a picture ([-1, 1]): 0 for none, to 1."""
+        """Return the confidence, 0 (no face) to 1, that an image ([-1, 1]) shows a face."""
 
 
 @dataclass
 class BackOfHead:
-    """Mirror score; with a face detector also the rates of faces found on back and front views."""
+    """Mirror scores of heads and, with a face detector, the rates of faces found on back and front views."""
 
     detector: FaceDetector | None = None
     threshold: float = 0.6
@@ -42,7 +42,7 @@ class BackOfHead:
     _found: dict[str, list[bool]] = field(default_factory=lambda: {"back": [], "front": []})
 
     def add(self, views: HeadViews) -> None:
-        """Look at front and back."""
+        """Measure the front and back views of one head."""
         front, back = DepthView.of(views.at(0.0)), DepthView.of(views.at(180.0))
         self._scores.append((mirror_score(front, back), relief_score(front, back)))
         if self.detector is not None:
@@ -55,12 +55,12 @@ class BackOfHead:
                     self.detect(name, views.at(yaw).image)
 
     def detect(self, name: Literal["front", "back"], image: Float[Tensor, "3 height width"]) -> None:
-        """Look for a face on one picture ([-1, 1]) of the front or the back."""
+        """Run the face detector on one image ([-1, 1]) of the front or the back."""
         if self.detector is not None:
             self._found[name].append(self.detector.confidence(image) >= self.threshold)
 
     def results(self) -> list[Result]:
-        """Scores in [-1, 1]: near 0 for an honest head, 1 for a perfect mirror; rates in [0, 1]."""
+        """Return scores in [-1, 1] (0 without mirroring, 1 for a perfect mirror) and detection rates in [0, 1]."""
         scores = np.array(self._scores).reshape(-1, 2)
         counts = {"heads": len(scores)}
         worst = float(np.nanmax(scores[:, 0])) if np.isfinite(scores[:, 0]).any() else math.nan
@@ -91,24 +91,25 @@ class BackOfHead:
 
 
 def mirror_score(front: DepthView, back: DepthView) -> float:
-    """Correlation of the fine structure of the back view with the mirrored front view; nan where they share no pixels.
+    """Return the correlation of the fine structure of the back view with that of the mirrored front view.
 
-    A density that is the same before and behind the head shows the back camera the front's picture mirrored. Shading
-    and silhouette are alike in honest heads too, so the blurred version is taken off both.
+    A density that is the same before and behind the head shows the back camera the mirrored image of the front. Shading
+    and silhouette correlate in correct heads too, so the blurred version is subtracted from both. nan where the views
+    share no pixels.
     """
     return _mirrored_correlation(front, back, front.image.mean(dim=0), back.image.mean(dim=0), _fine)
 
 
 def relief_score(front: DepthView, back: DepthView) -> float:
-    """The same of the depth maps: a nose and eye sockets on the back, whatever their colour.
+    """Return the same correlation for depth maps: high for a nose and eye sockets on the back, whatever their color.
 
-    Every head is round before and behind, so the best polynomial of fourth degree is taken off both.
+    Every head is round in front and behind, so the best polynomial of fourth degree is subtracted from both.
     """
     return _mirrored_correlation(front, back, front.depth[0], back.depth[0], _rough)
 
 
 Detail = Callable[[Tensor, Tensor, Tensor, int], Tensor]
-"""Values, known pixels, inner pixels and a radius in pixels to the values' detail at the inner pixels."""
+"""Function of values, known pixels, inner pixels and a radius (pixels) that returns the fine detail at inner pixels."""
 
 
 def _mirrored_correlation(
@@ -135,7 +136,7 @@ def _fine(
     inner: Bool[Tensor, "height width"],
     radius: int,
 ) -> Float[Tensor, " pixel"]:
-    """Values minus their mean over the known pixels of a square window."""
+    """Return values minus their mean over the known pixels of a square window."""
     size, weight = 2 * radius + 1, known.to(values.dtype)
     filled = torch.where(known, values, torch.zeros_like(values))
     total, number = (F.avg_pool2d(x[None, None], size, 1, radius)[0, 0] for x in (filled, weight))
@@ -148,7 +149,7 @@ def _rough(
     inner: Bool[Tensor, "height width"],
     radius: int,
 ) -> Float[Tensor, " pixel"]:
-    """Values minus the least-squares polynomial of fourth degree over the inner pixels."""
+    """Return values minus their least-squares polynomial of fourth degree over the inner pixels."""
     place = inner.nonzero().double() / inner.shape[-1] * 2 - 1
     terms = torch.stack([place[:, 0] ** i * place[:, 1] ** j for i in range(5) for j in range(5 - i)], dim=1)
     wanted = values[inner].double()[:, None]
@@ -157,7 +158,7 @@ def _rough(
 
 @dataclass
 class DensityChecks:
-    """Debris outside the head, and sides of the box that cut it."""
+    """Debris outside the head, and faces of the rendering box that cut the head."""
 
     resolution: int = 96
     level: float = OFFICIAL_LEVEL
@@ -165,13 +166,13 @@ class DensityChecks:
     _cuts: list[dict[str, float]] = field(default_factory=list)
 
     def add(self, views: HeadViews) -> None:
-        """Look at the density on a grid."""
+        """Measure the density of one head on a regular grid."""
         solid = occupancy(views.head, self.resolution, self.level)
         self._pieces.append(floaters(solid))
         self._cuts.append(box_cuts(solid))
 
     def results(self) -> list[Result]:
-        """Share of the volume that is not the head, and share of the box's sides (the neck's apart) that cut it."""
+        """Return the volume share of debris, and the largest share of a box face (without the neck) inside the head."""
         counts = {"heads": len(self._pieces)}
         settings = {"grid": self.resolution, "level": self.level}
         pieces = np.array([piece for piece in self._pieces if math.isfinite(piece[1])]).reshape(-1, 2)
@@ -185,13 +186,18 @@ class DensityChecks:
 
 
 SIDES = {"right": (0, 0), "left": (0, -1), "neck": (1, 0), "crown": (1, -1), "back": (2, 0), "front": (2, -1)}
-"""Sides of the box as (axis of x y z, end)."""
+"""Faces of the box as (axis of x y z, end of the axis)."""
 
 
 def occupancy(
     head: Head, resolution: int, level: float, density: Callable[[Tensor], Tensor] | None = None
 ) -> Bool[np.ndarray, "x y z"]:
-    """Which nodes of the renderer's part of the box are inside the head (raw density above ``level``)."""
+    """Return the grid nodes of the renderer's part of the box with a raw density above ``level``.
+
+    Args:
+        resolution: nodes per axis.
+        density: world points (point 3) to raw density; None for that of the head.
+    """
     config = head.generator.config.rendering
     half = config.box_warp / 2
     ends = [half - config.crop_margin, half, half - config.crop_margin]
@@ -206,9 +212,9 @@ def occupancy(
 
 
 def floaters(solid: Bool[np.ndarray, "x y z"]) -> tuple[int, float]:
-    """Pieces beside the largest, and their share of the volume; pieces of under a ten-thousandth of it do not count.
+    """Return the number of pieces beside the largest and their share of the volume; (0, nan) for an empty box.
 
-    (0, nan) for an empty box. Two nodes that touch by a corner are one piece.
+    Pieces below MIN_FLOATER do not count. Two nodes that touch by a corner are one piece.
     """
     pieces, count = ndimage.label(solid, structure=np.ones((3, 3, 3)))
     if count == 0:
@@ -219,5 +225,5 @@ def floaters(solid: Bool[np.ndarray, "x y z"]) -> tuple[int, float]:
 
 
 def box_cuts(solid: Bool[np.ndarray, "x y z"]) -> dict[str, float]:
-    """Share of each side of the box that lies inside the head. The neck is always cut."""
+    """Return the share of each box face that lies inside the head. The neck is always cut."""
     return {name: float(solid.take(end, axis=axis).mean()) for name, (axis, end) in SIDES.items()}

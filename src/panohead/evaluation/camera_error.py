@@ -1,4 +1,4 @@
-"""Does a head look where its camera says: the pose found in the generated picture against the requested one."""
+"""Camera error: the pose found in a generated image against the pose it was rendered from."""
 
 import math
 from collections import defaultdict
@@ -20,15 +20,15 @@ PITCHES = (-15.0, 15.0)
 
 @runtime_checkable
 class PoseEstimator(Protocol):
-    """Finds the camera of a portrait."""
+    """Estimator of the camera of a portrait."""
 
     def camera(self, image: Float[Tensor, "3 height width"]) -> tuple[Camera, str] | None:
-        """Camera and the kind of evidence ("face", ...) from a picture ([-1, 1]); None where there is none."""
+        """Return the camera and kind of evidence ("face", ...) of an image ([-1, 1]); None where there is none."""
 
 
 @dataclass
 class CameraError:
-    """Yaw and pitch error by bins of |yaw|, with the share of pictures in which no pose was found."""
+    """Yaw and pitch errors by bins of |yaw|, with the share of images in which no pose was found."""
 
     estimator: PoseEstimator
     _errors: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
@@ -36,14 +36,14 @@ class CameraError:
     _kinds: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, views: HeadViews) -> None:
-        """Look from all sides, from a little below and above."""
+        """Measure views all around one head, alternately from a little below and above."""
         for i, yaw in enumerate(YAWS):
             pitch = PITCHES[(i + views.index) % len(PITCHES)]
             self.measure(views.at(yaw, pitch).image, Camera.orbit(yaw, pitch))
 
     def measure(self, image: Float[Tensor, "3 height width"], wanted: Camera) -> None:
-        """Estimate the camera of one picture ([-1, 1]) that is to have been seen by ``wanted``."""
-        low = min(int(abs(_looking(wanted)[0]) + 1e-6) // BIN_DEG * BIN_DEG, 180 - BIN_DEG)
+        """Estimate the camera of one image ([-1, 1]) that was rendered from ``wanted``."""
+        low = min(int(abs(_yaw_pitch(wanted)[0]) + 1e-6) // BIN_DEG * BIN_DEG, 180 - BIN_DEG)
         name = f"{low}-{low + BIN_DEG}"
         self._views[name] += 1
         found = self.estimator.camera(image)
@@ -52,7 +52,7 @@ class CameraError:
             self._kinds[found[1]] += 1
 
     def results(self) -> list[Result]:
-        """Mean absolute errors in degrees, over all views and per bin."""
+        """Return mean absolute errors in degrees, over all views and per bin."""
         bins: dict[str, list[str]] = {
             "all": list(self._views),
             **{name: [name] for name in sorted(self._views, key=_low)},
@@ -74,15 +74,16 @@ class CameraError:
 
 
 def angle_errors(found: Camera, wanted: Camera) -> tuple[float, float]:
-    """Yaw and pitch of ``found`` minus those of ``wanted``, degrees; yaw the short way round.
+    """Return yaw and pitch of ``found`` minus those of ``wanted`` in degrees; yaw wrapped to [-180, 180).
 
-    By the direction the camera looks in, so that its distance and the crop do not matter.
+    Only the viewing directions are compared, so distance and crop do not matter.
     """
-    (yaw, pitch), (wanted_yaw, wanted_pitch) = (_looking(camera) for camera in (found, wanted))
+    (yaw, pitch), (wanted_yaw, wanted_pitch) = (_yaw_pitch(camera) for camera in (found, wanted))
     return (yaw - wanted_yaw + 180) % 360 - 180, pitch - wanted_pitch
 
 
-def _looking(camera: Camera) -> tuple[float, float]:
+def _yaw_pitch(camera: Camera) -> tuple[float, float]:
+    # The camera looks along the third column of cam2world; minus it points from the head to the camera.
     x, y, z = (-camera.cam2world.reshape(4, 4)[:3, 2].double()).tolist()
     return math.degrees(math.atan2(x, z)), math.degrees(math.asin(max(-1.0, min(1.0, y))))
 

@@ -1,6 +1,6 @@
-"""3D consistency: do views of one head agree, does super-resolution keep what was rendered, does a film flicker.
+"""3D consistency: agreement of views of one head, faithfulness of super-resolution to the rendering, flicker of turns.
 
-Colours are compared on a scale of 0 to 1. Lighting is baked into this family of models, so a perfectly consistent
+Colors are compared on a scale of 0 to 1. Lighting is baked into this family of models, so a perfectly consistent
 head has an error of resampling only.
 """
 
@@ -22,7 +22,7 @@ FLICKER_STEP_DEG = 2.0
 
 @dataclass
 class Consistency:
-    """Warping error for a small and a large baseline, gap between raw and super-resolved pictures, flicker."""
+    """Warping error for a small and a large baseline, gap between raw and super-resolved images, flicker."""
 
     _errors: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: {name: [] for name in BASELINES})
     _raw_errors: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in BASELINES})
@@ -31,7 +31,7 @@ class Consistency:
     _heads: int = 0
 
     def add(self, views: HeadViews) -> None:
-        """Look at one head from four sides, each with neighbours."""
+        """Measure one head from four sides, each with neighboring views."""
         self._heads += 1
         for base in BASES:
             middle = views.at(base)
@@ -45,7 +45,7 @@ class Consistency:
             self._flicker.append(flicker(around[0], middle, around[1]))
 
     def results(self) -> list[Result]:
-        """Errors on a scale of 0 to 1, means over heads and sides."""
+        """Return errors on a scale of 0 to 1, means over heads and sides."""
         found = []
         counts = {"heads": self._heads, "pairs": self._heads * len(BASES)}
         for name, errors in self._errors.items():
@@ -61,7 +61,7 @@ class Consistency:
 
 
 def resolution_gap(frame: Frame) -> float:
-    """Mean absolute difference between the raw picture and the super-resolved one averaged down, where opaque."""
+    """Return the mean absolute difference of the raw image and the super-resolved one averaged down, where opaque."""
     view = DepthView.of(frame)
     opaque = view.mask[0] > OPAQUE
     if not opaque.any():
@@ -70,10 +70,10 @@ def resolution_gap(frame: Frame) -> float:
 
 
 def flicker(before: Frame, now: Frame, after: Frame) -> tuple[float, float]:
-    """Half the mean absolute second difference of three frames of a turn, where opaque: of pictures, and of raw ones.
+    """Return half the mean absolute second difference of three frames, where opaque: of images and raw images.
 
-    Steady motion of soft shading cancels; what jumps from frame to frame stays. The raw pictures' value is the part
-    that the volume rendering has by itself.
+    Steady motion of soft shading cancels; what jumps from frame to frame stays. The raw images' value is the part that
+    volume rendering itself contributes.
     """
     values = []
     for images in ((before.image, now.image, after.image), (before.image_raw, now.image_raw, after.image_raw)):

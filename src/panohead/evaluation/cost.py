@@ -1,4 +1,4 @@
-"""What a generator costs: parameters, operations and time by stage, memory."""
+"""Cost of a generator: parameters, operations and time by stage, memory."""
 
 import time
 from collections.abc import Callable
@@ -21,10 +21,11 @@ Stage = Callable[[], Any]
 
 @torch.no_grad()
 def cost(generator: Generator, *, repeats: int = 5) -> list[Result]:
-    """One head, one view at a time, on the generator's device, with the fast paths that are there.
+    """Measure one head, one view at a time, on the generator's device, with the fast paths available there.
 
-    Operations are those of the plain formulation (two a multiplication with addition); look-ups in the tri-grid are not
-    counted, because they multiply little and read much. Memory is the process's peak (CPU) or the allocator's (CUDA).
+    Operations are those of the plain formulation (a multiplication with addition counts as two). Look-ups in the
+    tri-grid are not counted, because they multiply little and read much. Memory is the peak of the process (CPU) or of
+    the allocator (CUDA).
     """
     device = next(generator.parameters()).device
     camera = Camera.orbit(30.0).to(device)
@@ -80,7 +81,7 @@ def _stages(generator: Generator, ws: torch.Tensor, head: Head, camera: Camera) 
 
 
 def _milliseconds(work: Stage, repeats: int, device: torch.device) -> float:
-    """Median of ``repeats`` after one warm-up."""
+    """Return the median time of ``repeats`` runs after one warm-up run."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()

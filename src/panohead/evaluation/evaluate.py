@@ -1,4 +1,4 @@
-"""From checkpoints and a dataset to numbers: what ``panohead evaluate`` runs."""
+"""Evaluation of checkpoints against a dataset: the work of ``panohead evaluate``."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,17 +27,17 @@ from panohead.evaluation.toolbox import Toolbox
 from panohead.perceptual.inception import Inception
 from panohead.predictor import Predictor
 
-FLOOR = "photos"
-"""Name of the column that compares photos with other photos."""
+BASELINE_NAME = "photos"
+"""Name of the column that compares photos with other photos (the real-data baseline)."""
 PHOTOS_PER_HEAD = 8
-"""Photos that the borrowed tools are tried on, for every head that they look at."""
-MIN_PHOTO = 128
-"""Pixels per side of the photos that people are reconstructed from; more for larger generators."""
+"""Photos per evaluated head on which the third-party models are measured."""
+MIN_PHOTO_SIDE = 128
+"""Minimum side, in pixels, of the photos that people are reconstructed from."""
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Everything measured of one checkpoint (or of the photos themselves)."""
+    """All measurements of one checkpoint (or of the photos themselves)."""
 
     name: str
     about: dict[str, Any] = field(default_factory=dict)
@@ -45,13 +45,13 @@ class EvaluationResult:
     skipped: list[Skipped] = field(default_factory=list)
 
     def take(self, found: Sequence[Result | Skipped]) -> None:
-        """Sort what was found."""
+        """Add results and skipped metrics to their lists."""
         self.results.extend(one for one in found if isinstance(one, Result))
         self.skipped.extend(one for one in found if isinstance(one, Skipped))
 
 
 class Evaluation:
-    """One evaluation of some generators against one dataset. Tools and photo statistics are shared by all."""
+    """One evaluation of some generators against one dataset; third-party models and photo statistics are shared."""
 
     def __init__(
         self,
@@ -61,7 +61,16 @@ class Evaluation:
         progress: ProgressCallback = silent,
         reconstruct: ReconstructFunction | None = None,
     ) -> None:
-        """``reconstruct`` makes heads of photos, for the metric reconstruction; it lies above this package's floor."""
+        """Prepare an evaluation.
+
+        Args:
+            data: dataset folder; only sets of images and depth need it.
+            reconstruct: function from photos to a head, for the metric reconstruction; it is passed in because the
+                inversion package is not imported here.
+
+        Raises:
+            UsageError: for settings out of range.
+        """
         self.settings, self.data, self.progress = settings.resolved(), data, progress
         self._reconstruct = reconstruct
         self._people: list[GroundTruthPerson] | PanoHeadError | None = None
@@ -71,7 +80,11 @@ class Evaluation:
         self.about: dict[str, Any] = {}
 
     def run(self, subjects: dict[str, Predictor]) -> list[EvaluationResult]:
-        """Measure all, one column each; the photos' own column (the floor) comes last."""
+        """Measure all generators, one column each; the column of the photos (the real-data baseline) comes last.
+
+        Raises:
+            PanoHeadError: without the dataset that a metric needs, or for a resolution that a generator does not reach.
+        """
         columns = []
         self._device = next((predictor.device for predictor in subjects.values()), torch.device("cpu"))
         resolution = self._resolution(list(subjects.values())) if self._compares_sets else 0
@@ -91,9 +104,9 @@ class Evaluation:
 
     @cached_property
     def photos(self) -> ReferencePhotos:
-        """The dataset with its backgrounds."""
+        """The dataset's photos with their backgrounds."""
         if self.data is None:
-            raise PanoHeadError("sets of pictures and depth are compared with a dataset; name one with --data")
+            raise PanoHeadError("sets of images and depth are compared with a dataset; name one with --data")
         return ReferencePhotos(self.data)
 
     @property
@@ -102,15 +115,15 @@ class Evaluation:
 
     def _resolution(self, predictors: list[Predictor]) -> int:
         sizes = [p.generator.config.superresolution.output_resolution for p in predictors]
-        asked = self.settings.resolution
-        if asked is None:
+        requested = self.settings.resolution
+        if requested is None:
             return min([self.photos.dataset.resolution, *sizes])
-        if sizes and asked > min(sizes):
+        if sizes and requested > min(sizes):
             raise PanoHeadError(
-                f"a generator makes pictures of {min(sizes)} pixels, fewer than the {asked} to compare at; give "
+                f"a generator makes images of {min(sizes)} pixels, fewer than the {requested} to compare at; give "
                 f"--resolution {min(sizes)}"
             )
-        return asked
+        return requested
 
     def _white(self, predictor: Predictor) -> bool:
         if self.settings.background != "auto":
@@ -128,7 +141,7 @@ class Evaluation:
         return found + list(raw_gap(made, settings))
 
     def _baseline(self, predictors: list[Predictor], resolution: int) -> EvaluationResult:
-        column = EvaluationResult(FLOOR, self._about_photos() if self.data is not None else {})
+        column = EvaluationResult(BASELINE_NAME, self._about_photos() if self.data is not None else {})
         if self._compares_sets and self.settings.floor:
             settings, _ = self._set_settings(resolution)
             if settings.metrics:
@@ -201,7 +214,7 @@ class Evaluation:
     def _reconstruction(self, predictor: Predictor, predictors: list[Predictor]) -> list[Result | Skipped]:
         reconstruct = self._reconstruct
         if reconstruct is None:
-            return [Skipped("reconstruction", "give Evaluation a function that makes heads of photos")]
+            return [Skipped("reconstruction", "give Evaluation a function that reconstructs heads from photos")]
         if self._people is None:
             try:
                 self._people = self._held_out(predictors)
@@ -214,10 +227,12 @@ class Evaluation:
 
     def _held_out(self, predictors: list[Predictor]) -> list[GroundTruthPerson]:
         own = self.settings
-        side = max([MIN_PHOTO, *(p.generator.config.superresolution.output_resolution for p in predictors)])
+        side = max([MIN_PHOTO_SIDE, *(p.generator.config.superresolution.output_resolution for p in predictors)])
         people = []
         with self.progress("building people", own.people) as step:
-            for person in held_out_people(own.people, own.people_seed, side, other_than=self.data):
+            for person in held_out_people(
+                own.people, own.people_seed, side, edition=own.people_edition, other_than=self.data
+            ):
                 people.append(person)
                 step()
         return people
@@ -228,7 +243,7 @@ class Evaluation:
         if not metrics:
             return
         own = self.settings
-        with self.progress("looking at heads", own.heads) as step:
+        with self.progress("measuring heads", own.heads) as step:
             for index in range(own.heads):
                 head = predictor.sample(own.seed + index, truncation_psi=own.truncation_psi)
                 views = HeadViews(head, index)
@@ -259,7 +274,7 @@ def _try(metric: str, work: Callable[[], list[Result]]) -> list[Result | Skipped
 
 
 def software() -> dict[str, str]:
-    """Versions that numbers may depend on."""
+    """Return the versions of packages that numbers may depend on."""
     import numpy
     import scipy
 

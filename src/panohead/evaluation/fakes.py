@@ -1,4 +1,4 @@
-"""The generated side: pictures of a seed, each depending on its own number only, whatever the batch size."""
+"""Numbered generated images: each depends on the seed and its own number only, whatever the batch size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from panohead.rendering.dispatch import prepare
 
 @dataclass(frozen=True)
 class FakeBatch:
-    """Pictures 0..255 (official rounding), the cameras they were asked for, and all that was rendered."""
+    """Generated images (0..255, official rounding), the cameras they were asked for, and everything rendered."""
 
     images: UInt8[Tensor, "batch 3 height width"]
     labels: Float[Tensor, "batch 25"]
@@ -34,10 +34,10 @@ def fake_batches(
     batch: int,
     truncation_psi: float = 1.0,
 ) -> Iterator[FakeBatch]:
-    """``count`` pictures by ``route``; latents and cameras are numbered, so every batch size gives the same ones.
+    """Yield ``count`` images by ``route``; latents and cameras are numbered, so every batch size gives the same ones.
 
-    Two things differ from the original so that numbers can be repeated: rays are sampled evenly instead of at random,
-    and pixel noise is constant.
+    For repeatability two things differ from the official code: rays are sampled evenly instead of at random, and pixel
+    noise is constant.
     """
     device = next(generator.parameters()).device
     for first in range(0, count, batch):

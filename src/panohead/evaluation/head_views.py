@@ -1,4 +1,4 @@
-"""Views of one head, rendered once and shared by all metrics that look at heads from several sides."""
+"""Views of one head, rendered once and shared by all metrics that measure heads from several sides."""
 
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -11,29 +11,29 @@ from panohead.head import Head
 
 @dataclass(frozen=True)
 class HeadViews:
-    """A head and its number among the evaluated ones."""
+    """A head, its number among the evaluated ones, and its rendered views."""
 
     head: Head
     index: int
     _kept: dict[tuple[float, float], Frame] = field(default_factory=dict)
 
     def at(self, yaw_deg: float, pitch_deg: float = 0.0) -> Frame:
-        """The view from an orbit camera, on the CPU."""
+        """Return the view from an orbit camera (degrees), on the CPU."""
         place = yaw_deg, pitch_deg
         if place not in self._kept:
-            seen = self.head.render(Camera.orbit(yaw_deg, pitch_deg))
+            frame = self.head.render(Camera.orbit(yaw_deg, pitch_deg))
             self._kept[place] = Frame(
-                seen.image.cpu(), seen.image_raw.cpu(), seen.depth.cpu(), seen.mask.cpu(), seen.camera.to("cpu")
+                frame.image.cpu(), frame.image_raw.cpu(), frame.depth.cpu(), frame.mask.cpu(), frame.camera.to("cpu")
             )
         return self._kept[place]
 
 
 @runtime_checkable
 class HeadMetric(Protocol):
-    """Something measured head by head; what is kept between heads is a few numbers."""
+    """Metric that is accumulated head by head; only a few numbers are kept between heads."""
 
     def add(self, views: HeadViews) -> None:
-        """Look at one head."""
+        """Measure one head."""
 
     def results(self) -> list[Result]:
-        """The numbers over all heads so far."""
+        """Return the numbers over all heads so far."""

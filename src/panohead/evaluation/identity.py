@@ -1,4 +1,4 @@
-"""Is it the same person from every side: face embeddings of one head's views, compared."""
+"""Identity preservation: similarity of face embeddings of one head's views."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,46 +12,46 @@ from panohead.evaluation.head_views import HeadViews
 from panohead.evaluation.results import Result
 
 YAWS = (-60.0, -30.0, 0.0, 30.0, 60.0)
-"""Only views with a face can be compared."""
+"""Yaws in degrees; only views that show a face can be compared."""
 
 
 @runtime_checkable
 class FaceEmbedder(Protocol):
-    """Describes the face in a picture by a vector; vectors of one person point in one direction."""
+    """Network that describes the face in an image by a vector; vectors of one person point in similar directions."""
 
     name: str
 
     def embed(self, image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, " feature"] | None:
-        """Vector of the face in a picture ([-1, 1]); None where no face is found."""
+        """Return the vector of the face in an image ([-1, 1]); None where no face is found."""
 
 
 @dataclass
 class Identity:
-    """Similarity within heads, next to that between heads, and the share of views without a face."""
+    """Cosine similarity within heads and between heads, and the share of views without a found face."""
 
     embedder: FaceEmbedder
     _heads: dict[int, list[np.ndarray]] = field(default_factory=dict)
     views: int = 0
 
     def add(self, views: HeadViews) -> None:
-        """Embed five views of the face."""
+        """Embed five views of the face of one head."""
         for yaw in YAWS:
             self.measure(views.at(yaw).image, views.index)
 
     def measure(self, image: Float[Tensor, "3 height width"], person: int) -> None:
-        """Embed one picture ([-1, 1]) of the person with this number."""
+        """Embed one image ([-1, 1]) of the person with this number."""
         self.views += 1
         vector = self.embedder.embed(image)
         known = self._heads.setdefault(person, [])
         known += [] if vector is None else [np.asarray(vector, np.float64)]
 
     def results(self) -> list[Result]:
-        """Mean cosine: the same head (high is good), and different heads (what a shuffled identity would give)."""
+        """Return the mean cosine within heads (higher is better), and between different heads (its lower bound)."""
         heads = list(self._heads.values())
         within, between = similarities(heads)
-        seen = sum(len(head) for head in heads)
-        details = {"embedder": self.embedder.name, "missed_share": 1 - seen / max(self.views, 1)}
-        counts = {"heads": len(heads), "views": self.views, "faces": seen}
+        faces = sum(len(head) for head in heads)
+        details = {"embedder": self.embedder.name, "missed_share": 1 - faces / max(self.views, 1)}
+        counts = {"heads": len(heads), "views": self.views, "faces": faces}
         common: dict[str, Any] = {"metric": "identity", "counts": counts, "details": details}
         return [
             Result(subset="same head", value=within, better="higher", **common),
@@ -60,7 +60,7 @@ class Identity:
 
 
 def similarities(heads: list[list[np.ndarray]]) -> tuple[float, float]:
-    """Mean cosine over pairs of views of one head, and over pairs of views of different heads; nan without pairs."""
+    """Return the mean cosine over pairs of views of one head, and over pairs of different heads; nan without pairs."""
     vectors = [vector / max(float(np.linalg.norm(vector)), 1e-12) for head in heads for vector in head]
     if len(vectors) < 2:
         return math.nan, math.nan

@@ -1,4 +1,4 @@
-"""The generator's own mask: against a segmentation of its picture, under another background, and as haze around it."""
+"""Mask metrics: against a segmentation of the image, under another background, and haze around the head."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,35 +18,35 @@ from panohead.geometry.camera import Camera
 YAWS = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
 GRAY = (110, 110, 110)
 RIM = 0.05
-"""Of the picture's side: farther than this from the opaque part nothing should be."""
+"""Minimum distance of haze pixels from the opaque part, as a fraction of the image side."""
 
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Separates a person from the background."""
+    """Network that separates a person from the background."""
 
     def mask(self, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 height width"]:
-        """Picture ([-1, 1]) to the person's probability per pixel."""
+        """Return the person's probability per pixel for an image ([-1, 1])."""
 
 
 @dataclass
 class Leakage:
-    """Density outside the head, from the mask alone."""
+    """Density outside the head, measured in the mask alone."""
 
     _shares: list[float] = field(default_factory=list)
 
     def add(self, views: HeadViews) -> None:
-        """Look from six sides."""
+        """Measure six views of one head."""
         self._shares += [leakage(views.at(yaw).mask) for yaw in YAWS]
 
     def results(self) -> list[Result]:
-        """Mean opacity away from the head, 0 to 1."""
+        """Return the mean opacity away from the head, 0 to 1."""
         return [Result(metric="leakage", value=_mean(self._shares), counts={"views": len(self._shares)})]
 
 
 @dataclass
 class MaskError:
-    """Mask against segmentation, and (for generators with a background) segmentation under two backgrounds."""
+    """Mask against segmentation and, for generators with a background, segmentation under two backgrounds."""
 
     segmenter: Segmenter
     _errors: list[tuple[float, float, float]] = field(default_factory=list)
@@ -54,11 +54,11 @@ class MaskError:
     _previous: HeadViews | None = None
 
     def add(self, views: HeadViews) -> None:
-        """Look from six sides; the background is swapped with the head before."""
+        """Measure six views of one head; the background is that of the previous head."""
         own_background = views.head.background is not None
         for yaw in YAWS:
             frame = views.at(yaw)
-            # Segmenters lose heads on white; grey is put behind by the generator's own mask.
+            # Segmenters miss heads on white; the gray background is composited with the generator's own mask.
             found = self.measure(frame.image if own_background else frame.on(GRAY).image, frame.alpha())
             if self._previous is not None and own_background:
                 other = views.head.render(Camera.orbit(yaw), background=self._previous.head)
@@ -71,13 +71,13 @@ class MaskError:
     def measure(
         self, image: Float[Tensor, "3 height width"], mask: Float[Tensor, "1 height width"]
     ) -> Float[Tensor, "1 found_height found_width"]:
-        """Compare one picture's mask with its segmentation, which is returned."""
+        """Compare the mask of one image ([-1, 1]) with its segmentation, and return the segmentation."""
         found = self.segmenter.mask(image)
         self._errors.append((*mask_error(mask, found), outside(mask, found)))
         return found
 
     def results(self) -> list[Result]:
-        """Mean squared error, IoU at one half, opacity where the segmentation sees background."""
+        """Return mean squared error, IoU at 0.5, and mean opacity where the segmentation shows background."""
         counts = {"views": len(self._errors)}
         squared, overlap, leaked = (_mean([row[k] for row in self._errors]) for k in range(3))
         found = [
@@ -95,7 +95,7 @@ class MaskError:
 def mask_error(
     mask: Float[Tensor, "1 height width"], reference: Float[Tensor, "1 low_height low_width"]
 ) -> tuple[float, float]:
-    """Mean squared difference, and intersection over union of the halves above 0.5 (1 for two empty masks)."""
+    """Return mean squared difference, and intersection over union at threshold 0.5 (1 for two empty masks)."""
     reference = _fit(reference, mask)
     a, b = mask > 0.5, reference > 0.5
     union = float((a | b).sum())
@@ -104,15 +104,15 @@ def mask_error(
 
 
 def outside(mask: Float[Tensor, "1 height width"], reference: Float[Tensor, "1 low_height low_width"]) -> float:
-    """Mean of the mask where the reference is below 0.5; nan where it never is."""
+    """Return the mean of the mask where the reference is below 0.5; nan where it never is."""
     background = _fit(reference, mask) < 0.5
     return float(mask[background].mean()) if background.any() else math.nan
 
 
 def leakage(mask: Float[Tensor, "1 height width"]) -> float:
-    """Mean opacity farther than 5 % of the side from everything opaque (mask > 0.5); nan where nothing is that far.
+    """Return the mean opacity farther than RIM from all opaque pixels (mask > 0.5); nan without such pixels.
 
-    It needs no segmentation and so says nothing about a head that is too large, only about haze and debris around it;
+    It needs no segmentation, so it is blind to a head that is too large and measures haze and debris around it only;
     debris that is itself opaque and larger than 1 % of the head's area is left to the check for floaters.
     """
     opaque = mask[0].detach().cpu().numpy() > 0.5

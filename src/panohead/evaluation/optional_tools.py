@@ -1,4 +1,4 @@
-"""What some metrics borrow from optional packages, in the shape they need; each is opened when first asked for."""
+"""Third-party models that some metrics use, from optional packages; each is loaded when first asked for."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from panohead.geometry.camera import Camera
 from panohead.ops.pixels import image_to_uint8
 
 _ALIGNER_SIDE = 512
-"""Landmarks are unsure on small pictures; they are enlarged to this."""
+"""Side, in pixels, to which small images are enlarged; landmarks are unreliable on smaller ones."""
 
 
 class MediapipeFaceDetector:
-    """BlazeFace for faces within two metres (extra ``face``): how surely there is a face in a portrait.
+    """BlazeFace for faces within two meters (extra ``face``): confidence that a portrait shows a face.
 
     Raises:
         PanoHeadError: when mediapipe is not installed.
@@ -35,14 +35,14 @@ class MediapipeFaceDetector:
         self._detector: Any = quiet(solution, model_selection=0, min_detection_confidence=0.05)
 
     def confidence(self, image: Float[Tensor, "3 height width"]) -> float:
-        """The best detection's score, 0 for none; the picture in [-1, 1]."""
+        """Return the score of the best detection, 0 for none; the image is in [-1, 1]."""
         with _unwarned():
             found = self._detector.process(pixels(image)).detections or []
         return max((float(face.score[0]) for face in found), default=0.0)
 
 
 class PersonSegmenter:
-    """The masker of photo preparation (extra ``face``): the person's probability per pixel.
+    """Person segmentation of photo preparation (extra ``face``): the person's probability per pixel.
 
     Raises:
         PanoHeadError: when mediapipe is not installed.
@@ -57,15 +57,15 @@ class PersonSegmenter:
         self._masker = MediaPipeMasker()
 
     def mask(self, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 height width"]:
-        """Probability 0 to 1 of a picture in [-1, 1]."""
+        """Return the person's probability per pixel (0 to 1) for an image in [-1, 1]."""
         with _unwarned():
             return torch.from_numpy(self._masker.mask(pixels(image)).astype(np.float32))[None]
 
 
 class AlignerPose:
-    """The camera that photo preparation would give a picture (extra ``face``).
+    """Camera estimation of photo preparation (extra ``face``).
 
-    An alignment by the outline alone is a guess (it takes every faceless head for a back), so it counts as none.
+    An alignment by the outline alone (which takes every faceless head for a back) is a guess, so it counts as none.
 
     Raises:
         PanoHeadError: when mediapipe is not installed.
@@ -76,11 +76,11 @@ class AlignerPose:
     def __init__(self) -> None:
         from panohead.alignment.detectors import Detectors
 
-        _mediapipe("finding the camera of a picture")
+        _mediapipe("finding the camera of an image")
         self._tools = Detectors()
 
     def camera(self, image: Float[Tensor, "3 height width"]) -> tuple[Camera, str] | None:
-        """Camera and kind ("face", "coarse") of a picture in [-1, 1]."""
+        """Return camera and kind ("face", "coarse") of an image in [-1, 1]; None where there is none."""
         from panohead.alignment.head_alignment import align_image
 
         with _unwarned():
@@ -101,19 +101,19 @@ def _mediapipe(what: str) -> Any:
 
 @contextmanager
 def _unwarned() -> Iterator[None]:
-    """Without the warnings of mediapipe's generated code."""
+    """Silence the warnings of mediapipe's generated code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def pixels(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:
-    """[-1, 1] to 0..255 by the official rounding."""
+    """Map [-1, 1] to 0..255 by the official rounding."""
     return np.ascontiguousarray(image_to_uint8(image.cpu()).permute(1, 2, 0).numpy())
 
 
 def enlarged(image: Float[Tensor, "3 height width"], side: int) -> Float[Tensor, "3 high wide"]:
-    """A picture of at least ``side`` pixels."""
+    """Return the image enlarged to at least ``side`` pixels."""
     if image.shape[-1] >= side:
         return image
     return F.interpolate(image[None].float(), (side, side), mode="bicubic", align_corners=False)[0].clamp(-1, 1)

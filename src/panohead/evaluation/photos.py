@@ -1,4 +1,4 @@
-"""The real side: which photos take part, at the generator's size, and what identifies them."""
+"""Reference photos of a dataset: their selection, size reduction and identity."""
 
 import hashlib
 import zipfile
@@ -22,11 +22,11 @@ _WHITE = 255.0
 
 @dataclass(frozen=True)
 class ReferencePhotos:
-    """A dataset as the metrics see it: without mirrored or repeated pictures.
+    """A dataset without mirrored or repeated images.
 
     Attributes:
         root: folder with ``images`` and ``masks`` (folders or zips).
-        white: put the people on white by their masks, for generators without a background.
+        white: composite the people over white with their masks, for generators without a background.
     """
 
     root: Path
@@ -34,12 +34,12 @@ class ReferencePhotos:
 
     @cached_property
     def dataset(self) -> PhotoDataset:
-        """The reader."""
+        """The dataset reader."""
         return PhotoDataset(*dataset_paths(self.root))
 
     @cached_property
     def labels(self) -> Float[Tensor, "photo 25"]:
-        """All cameras."""
+        """Camera labels of all photos."""
         return torch.from_numpy(self.dataset.photo_labels[self.dataset.selection.photo])
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class ReferencePhotos:
 
     @cached_property
     def sha256(self) -> str:
-        """Of every picture's name, size and camera (and checksum in a zip); the pixels themselves are not read."""
+        """SHA-256 of every image's name, size and camera (and checksum in a zip), but not of the pixels themselves."""
         images, masks = dataset_paths(self.root)
         digest = hashlib.sha256()
         for path in (images, masks):
@@ -56,16 +56,16 @@ class ReferencePhotos:
         return digest.hexdigest()
 
     def order(self, seed: int) -> Int[np.ndarray, " photo"]:
-        """All photos in the random order of ``seed``: metrics take the first so many."""
+        """Return all photo indices in the random order of ``seed``; metrics take the first ones."""
         return np.random.default_rng((seed, 0xDA7A)).permutation(len(self))
 
     def batches(
         self, indices: Int[np.ndarray, " photo"], resolution: int, batch: int
     ) -> Iterator[UInt8[Tensor, "batch 3 height width"]]:
-        """Pictures 0..255 reduced to ``resolution`` by averaging.
+        """Yield images (0..255) reduced to ``resolution`` by averaging.
 
         Raises:
-            PanoHeadError: when the photos are smaller than that.
+            PanoHeadError: when the photos are smaller than ``resolution``.
         """
         if resolution > self.dataset.resolution:
             raise PanoHeadError(
@@ -85,7 +85,7 @@ class ReferencePhotos:
 
 
 def reduced(images: UInt8[Tensor, "batch 3 height width"], resolution: int) -> UInt8[Tensor, "batch 3 low low"]:
-    """Pictures averaged down (Pillow's box filter) to ``resolution``; as they are if they have it."""
+    """Return images averaged down (Pillow's box filter) to ``resolution``; unchanged if they have it."""
     if images.shape[-1] == resolution:
         return images
     small = [

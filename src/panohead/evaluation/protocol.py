@@ -1,9 +1,9 @@
-"""Which photos are compared with which generated pictures.
+"""Evaluation protocols: pairing of subsets of the photos with generated images.
 
-The official code restricts the photos by |yaw|; generated pictures whose cameras are drawn from *all* photos are then
+The official code restricts the photos by |yaw|; generated images whose cameras are drawn from *all* photos are then
 compared with, say, the front alone. *official* repeats that; *strict* restricts both sides to the same poses. Views of
 the back are made as the official code makes them: the latent is conditioned on the front camera, and the camera's
-self-adaptation is left out (facts section 7).
+self-adaptation is left out (docs/reference.md 7.2).
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from panohead.evaluation.settings import Protocol
 from panohead.geometry.camera import Camera
 
 Route = Literal["forward", "front", "random"]
-"""How a picture is made: "forward" conditions on the camera that is rendered and applies the camera's self-adaptation;
-"front" conditions on the front camera without it; "random" is "forward" from cameras all over the band."""
+"""Way of making an image: "forward" conditions on the rendered camera and applies the camera's self-adaptation; "front"
+conditions on the front camera without it; "random" is "forward" with cameras from all over the band."""
 
 BIN_DEG = 30
 RANDOM_PITCH_DEG = 30.0
-"""Half the height of the band that random cameras come from."""
+"""Half the height, in degrees, of the band of the sphere that random cameras are drawn from."""
 
 
 @dataclass(frozen=True)
 class Subset:
-    """Views with ``low`` <= |yaw| < ``high`` degrees (180 included), and how their pictures are made."""
+    """Views with ``low`` <= |yaw| < ``high`` degrees (180 included), and the route of their images."""
 
     name: str
     low: float
@@ -38,20 +38,20 @@ class Subset:
     route: Route
 
     def contains(self, yaw_deg: Float[np.ndarray, " view"]) -> Bool[np.ndarray, " view"]:
-        """Which views belong to it."""
+        """Return whether each view belongs to the subset."""
         yaw = np.abs(yaw_deg)
         return (yaw >= self.low) & ((yaw < self.high) | (self.high >= 180.0))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row of the table: a subset of the photos against generated pictures, restricted (strict) or not."""
+    """One row of the table: a subset of the photos against generated images, restricted (strict) or not."""
 
     subset: Subset
     protocol: Protocol | Literal["both"]
 
     def fakes(self, yaw_deg: Float[np.ndarray, " view"]) -> Bool[np.ndarray, " view"]:
-        """Which generated pictures of the subset's route take part."""
+        """Return whether each generated image of the subset's route takes part."""
         return self.subset.contains(yaw_deg) if self.protocol == "strict" else np.ones(len(yaw_deg), dtype=bool)
 
 
@@ -65,7 +65,7 @@ _BINS = tuple(
 
 
 def comparisons(subsets: Sequence[str], protocols: Sequence[Protocol]) -> list[Comparison]:
-    """The rows for "all", "front", "back", "random" and "bins" (of 30 degrees).
+    """Return the rows for "all", "front", "back", "random" and "bins" (of 30 degrees).
 
     Where nothing is restricted both protocols are one row, named "both".
 
@@ -84,15 +84,15 @@ def comparisons(subsets: Sequence[str], protocols: Sequence[Protocol]) -> list[C
 
 
 def yaw_of(labels: Float[Tensor, "view 25"]) -> Float[np.ndarray, " view"]:
-    """Yaw in degrees as the official filter reads it; 0 is the front."""
+    """Return yaw in degrees as the official filter computes it; 0 is the front."""
     return Camera.from_label(labels).angles_deg()[:, 0].double().numpy()
 
 
 def drawn_labels(
     dataset: Float[Tensor, "photo 25"], route: Route, *, seed: int, first: int, count: int
 ) -> Float[Tensor, "view 25"]:
-    """Cameras of pictures ``first`` to ``first + count``: of random photos (with replacement, never mirrored), or all
-    over the band of the sphere. Each depends on ``seed`` and its own number only."""
+    """Return cameras of images ``first`` to ``first + count``: of random photos (with replacement, never mirrored), or
+    from all over the band of the sphere. Each depends on ``seed`` and its own number only."""
     drawn = []
     for index in range(first, first + count):
         rng = np.random.default_rng((seed, index, 0xCA))

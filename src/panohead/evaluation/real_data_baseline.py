@@ -1,4 +1,4 @@
-"""What the borrowed tools say about real photos, whose masks and cameras are known: how far each can be trusted."""
+"""Third-party models measured on real photos, whose masks and cameras are known: the reliability of each."""
 
 import json
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ def tools_on_photos(
     estimator: PoseEstimator | None = None,
     embedder: FaceEmbedder | None = None,
 ) -> list[Result]:
-    """The rows of mask error, face detection rate and camera error for ``count`` photos with their own backgrounds.
+    """Return the rows of mask error, face detection rate and camera error for ``count`` photos with their backgrounds.
 
-    A generator can hardly do better than this column; the rate of faces on photos of backs is the detector's own error.
-    Identity is measured where the dataset says who is on its photos, on ``count`` of them that show a face.
+    A generator can hardly be better than these; the rate of faces on photos of backs is the detector's own error.
+    Identity is measured where the dataset lists the people on its photos, on ``count`` of them that show a face.
     """
     masks = None if segmenter is None else MaskError(segmenter)
     faces = None if detector is None else BackOfHead(detector)
@@ -61,7 +61,7 @@ def tools_on_photos(
 
 
 def _faces(photos: ReferencePhotos, count: int) -> Iterator[tuple[int, int]]:
-    """Photo and person of at most ``count`` photos within the yaws that identity is looked at, person by person."""
+    """Yield photo and person of at most ``count`` photos within the yaws of the identity metric, person by person."""
     listing = photos.root / "people.jsonl"
     if not listing.is_file():
         return

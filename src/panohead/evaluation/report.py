@@ -1,4 +1,4 @@
-"""An evaluation on paper: one JSON with everything, one table with the columns side by side."""
+"""Report of an evaluation: one JSON with everything, one table with the columns side by side."""
 
 import json
 import math
@@ -22,9 +22,9 @@ _ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 def write_report(
     out: Path, settings: EvaluationSettings, columns: Sequence[EvaluationResult], about: dict[str, Any]
 ) -> tuple[Path, Path]:
-    """``metrics.json`` and ``table.md`` in ``out``.
+    """Write ``metrics.json`` and ``table.md`` in ``out``, and return their paths.
 
-    The JSON repeats on the same machine, but for times and memory: it holds no date.
+    The JSON is the same again on the same machine, except for times and memory: it holds no date.
     """
     content = {
         "format": FORMAT_VERSION,
@@ -52,7 +52,7 @@ def write_report(
 
 
 def rich_table(columns: Sequence[EvaluationResult]) -> Table:
-    """For a terminal."""
+    """Return the table for a terminal."""
     table = Table(title="evaluation")
     for title in ("metric", "views", "protocol"):
         table.add_column(title, no_wrap=True)
@@ -64,7 +64,7 @@ def rich_table(columns: Sequence[EvaluationResult]) -> Table:
 
 
 def markdown(columns: Sequence[EvaluationResult]) -> str:
-    """The same table for documents, and the reasons for what is missing."""
+    """Return the same table in Markdown, followed by the reasons for missing values."""
     titles = ["metric", "views", "protocol", *(column.name for column in columns)]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     lines += ["| " + " | ".join(cells) + " |" for cells in _cells(columns)]
@@ -72,7 +72,7 @@ def markdown(columns: Sequence[EvaluationResult]) -> str:
 
 
 def reasons(columns: Sequence[EvaluationResult]) -> list[str]:
-    """One sentence for everything that was not measured, each once."""
+    """Return one sentence for everything that was not measured, each once."""
     metrics: dict[str, list[str]] = {}
     for one in (one for column in columns for one in column.skipped):
         named = metrics.setdefault(one.reason, [])
@@ -103,7 +103,7 @@ def _value(result: Result) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold: paths as text, numbers that are none as null."""
+    """Return a value that JSON can hold: paths as text, non-finite numbers as null."""
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What a metric says: a value with everything needed to repeat it, or one sentence why there is none."""
+"""Results of metrics: a value with everything needed to repeat it, or one sentence that explains its absence."""
 
 import math
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 Better = Literal["lower", "higher", "neither"]
 ProgressCallback = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
-"""What is being done and in how many steps; the context yields what to call after each."""
+"""Function of a task's name and number of steps; its context yields a callback for each finished step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One number.
+    """One measured number.
 
     Attributes:
         metric, subset, protocol: the row of the table it belongs to.
         low, high: 95 % interval, where there is one.
-        unit: as text; empty for a pure number.
-        counts: pictures, heads or views behind it.
+        unit: name of the unit; empty for a pure number.
+        counts: numbers of images, heads or views it was measured on.
         details: further numbers and settings.
     """
 
@@ -36,25 +36,25 @@ class Result:
 
     @property
     def row(self) -> tuple[str, str, str]:
-        """Which row of a side-by-side table."""
+        """Key of the row in a side-by-side table."""
         return self.metric, self.subset, self.protocol
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A metric that could not be measured, and the one sentence why."""
+    """A metric that could not be measured, with the reason in one sentence."""
 
     metric: str
     reason: str
 
 
 def silent(what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
-    """A progress that shows nothing."""
+    """Return a progress that shows nothing."""
     return nullcontext(lambda: None)
 
 
 def text(value: float) -> str:
-    """A number with four significant digits; a dash for none."""
+    """Format a number with four significant digits; a dash for a non-finite one."""
     if not math.isfinite(value):
         return "-"
     if value == 0 or 1e-4 <= abs(value) < 1e5:

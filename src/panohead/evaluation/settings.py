@@ -1,5 +1,5 @@
-"""What to measure and how: everything that decides the numbers of one evaluation. Imports nothing heavy, because
-``panohead evaluate`` makes its options of it."""
+"""Settings of one evaluation: everything that decides its numbers. Imports nothing heavy, because ``panohead evaluate``
+turns them into options."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,15 +9,15 @@ from typing import Literal
 from panohead.errors import UsageError
 
 SETS = ("swd", "fid", "kid", "is", "pr")
-"""Metrics that compare sets of pictures; all but the first need Inception."""
+"""Metrics that compare sets of images; all but the first need Inception."""
 HEADS = ("identity", "mask", "camera", "consistency", "back")
-"""Metrics that look at single heads from several sides."""
+"""Metrics that measure single heads from several sides."""
 OTHERS = ("reconstruction", "depth", "cost")
 METRICS = (*SETS, *HEADS, *OTHERS)
 GROUPS = {"all": METRICS, "weight-free": ("swd", "mask", "consistency", "back", "depth", "cost")}
-"""Names for several metrics. Weight-free ones need no network but the generator; parts that do are skipped."""
+"""Names for several metrics. Weight-free ones need no network but the generator; parts that need one are skipped."""
 MIN_SIDE = 16
-"""Pixels from which pictures can be compared."""
+"""Minimum side, in pixels, of compared images."""
 
 Protocol = Literal["official", "strict"]
 
@@ -27,69 +27,71 @@ class EvaluationSettings:
     """The options of one evaluation."""
 
     metrics: tuple[str, ...] = ("weight-free",)
-    """Of swd, fid, kid, is, pr, identity, mask, camera, consistency, back, reconstruction, depth, cost; or weight-free,
-    or all."""
+    """swd, fid, kid, is, pr, identity, mask, camera, consistency, back, reconstruction, depth, cost; or weight-free, or
+    all."""
     subsets: tuple[Literal["all", "front", "back", "random", "bins"], ...] = ("all", "front", "back", "random", "bins")
     """Views to compare separately; bins are 30 degrees of |yaw|."""
     protocol: tuple[Protocol, ...] = ("official", "strict")
     """official restricts only the photos to the views, as the original; strict restricts both sides."""
     num: int = 2000
-    """Generated pictures for each way of making them (the paper: 50000)."""
+    """Generated images for each way of making them (the paper: 50000)."""
     reals: int | None = None
     """Photos: as many as --num if not given, 0 for all (the paper)."""
     heads: int = 16
-    """Heads to look at from several sides."""
+    """Heads to measure from several sides."""
     people: int = 4
     """Synthetic people to reconstruct, each from every number of photos (metric reconstruction)."""
     people_seed: int = 77
-    """Of those people; another than the seed of the people that the generators were trained on."""
+    """Seed of those people; another one than that of the people that the generators were trained on."""
+    people_edition: Literal[1, 2] = 2
+    """Edition of the synthetic dataset, which frames those people; evaluations before the second edition used 1."""
     seed: int = 0
-    """Of latents, cameras, photos and projections."""
+    """Seed of latents, cameras, photos and projections."""
     truncation_psi: float = 0.7
-    """Of the heads looked at from several sides (the paper's mask error: 0.7); sets of pictures are made at 1."""
+    """Truncation of the heads measured from several sides (the paper's mask error: 0.7); sets of images use 1."""
     batch: int = 8
-    """Pictures at once; changes nothing but speed and memory."""
+    """Images at once; changes nothing but speed and memory."""
     resolution: int | None = None
     """Pixels to compare at: the smallest of photos and generators if not given."""
     background: Literal["auto", "white", "keep"] = "auto"
-    """Behind the people on photos; auto: white for generators without a background."""
+    """Background of the people on photos; auto: white for generators without a background."""
     floor: bool = True
-    """Also compare photos with other photos."""
+    """Also compare photos with other photos (the real-data baseline)."""
     inception_weights: Path | None = None
     """torch-fidelity's file of Inception weights, for fid, kid, is and pr."""
     identity_model: Path | None = None
     """An ArcFace .onnx file; dlib if not given."""
     cache: Path | None = None
-    """Keep what was computed of the photos here for the next time."""
+    """Folder to keep the computed statistics of the photos in, for the next evaluation."""
 
     def resolved(self) -> "EvaluationSettings":
-        """The same with every group of metrics spelt out.
+        """Return the same settings with every group of metrics spelled out.
 
         Raises:
-            UsageError: for values that cannot be meant.
+            UsageError: for values out of range.
         """
         if min(self.num, self.heads + 1, self.batch + 1, self.people + 1) < 2 or min(self.reals or 0, self.seed) < 0:
             raise UsageError(
-                "an evaluation needs at least 2 pictures, 1 head, 1 person, batches of 1 and a seed from 0; raise the "
+                "an evaluation needs at least 2 images, 1 head, 1 person, batches of 1 and a seed from 0; raise the "
                 "numbers"
             )
         if self.resolution is not None and self.resolution < MIN_SIDE:
-            raise UsageError(f"pictures are compared at {MIN_SIDE} pixels or more; raise --resolution")
+            raise UsageError(f"images are compared at {MIN_SIDE} pixels or more; raise --resolution")
         return replace(self, metrics=metric_names(self.metrics))
 
     @property
     def set_metrics(self) -> tuple[str, ...]:
-        """Those that compare sets of pictures."""
+        """Metrics that compare sets of images."""
         return tuple(name for name in SETS if name in self.metrics)
 
 
-def metric_names(asked: Sequence[str]) -> tuple[str, ...]:
-    """Metrics and groups of them, also joined by commas, to metrics in their usual order.
+def metric_names(requested: Sequence[str]) -> tuple[str, ...]:
+    """Return metrics in their usual order for names of metrics and groups, which may be joined by commas.
 
     Raises:
         UsageError: for a name that is neither.
     """
-    named = [name for entry in asked for part in entry.split(",") if part for name in GROUPS.get(part, (part,))]
+    named = [name for entry in requested for part in entry.split(",") if part for name in GROUPS.get(part, (part,))]
     if unknown := [name for name in named if name not in METRICS]:
         raise UsageError(f"there is no metric {unknown[0]!r}; choose from {', '.join((*METRICS, *GROUPS))}")
     return tuple(name for name in METRICS if name in named)

@@ -1,4 +1,4 @@
-"""Optional packages and weights, each opened once when a metric asks for it, or the sentence that says why not."""
+"""Optional packages and weights, each loaded once when a metric asks for it, or the reason for its absence."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,30 +19,30 @@ from panohead.perceptual.face_identity import DlibEmbedder, OnnxEmbedder
 from panohead.perceptual.inception import Inception, load_inception
 
 _USES = {"segmenter": "mask", "face detector": "back", "aligner": "camera", "embedder": "identity"}
-"""Tools that are tried on photos, and their metrics."""
+"""Third-party models that are measured on photos too, and their metrics."""
 
 
 class Toolbox:
-    """The tools of one evaluation, shared by all its columns."""
+    """Third-party models of one evaluation, shared by all its columns."""
 
     def __init__(self, settings: EvaluationSettings) -> None:
         self.settings = settings
         self._tools: dict[str, Any] = {}
 
     def inception(self, device: torch.device) -> Inception | PanoHeadError:
-        """The network of FID and its kin."""
+        """Return the network of all metrics of sets but ``swd``, or the error that explains its absence."""
         found: Inception | PanoHeadError = self._open(
             "inception", lambda: load_inception(self.settings.inception_weights, device)
         )
         return found
 
     def for_photos(self) -> dict[str, Any]:
-        """Those that are open and wanted: "segmenter", "face detector", "aligner", "embedder"."""
+        """Return the loaded models whose metric is wanted: "segmenter", "face detector", "aligner", "embedder"."""
         opened = {name: self._tools.get(name) for name, metric in _USES.items() if metric in self.settings.metrics}
         return {name: tool for name, tool in opened.items() if tool is not None and not isinstance(tool, PanoHeadError)}
 
     def head_metrics(self) -> tuple[list[HeadMetric], list[Skipped]]:
-        """Metrics that can be measured here, and why others cannot."""
+        """Return the metrics that can be measured here, and the reasons for the others."""
         wanted = self.settings.metrics
         metrics: list[HeadMetric] = []
         skipped: list[Skipped] = []
@@ -77,7 +77,7 @@ class Toolbox:
         return OnnxEmbedder(self.settings.identity_model, None if isinstance(detector, PanoHeadError) else detector)
 
     def _open(self, name: str, make: Callable[[], Any]) -> Any:
-        """An optional tool, opened once, or the error that says why there is none."""
+        """Return an optional model, loaded once, or the error that explains its absence."""
         if name not in self._tools:
             try:
                 self._tools[name] = make()

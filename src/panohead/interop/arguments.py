@@ -1,4 +1,4 @@
-"""Official constructor arguments to our configurations (facts sections 3, 4 and 8)."""
+"""Conversion of official constructor arguments to our configurations (docs/reference.md 3, 4 and 8)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,15 +32,15 @@ def generator_config(
     neural_rendering_resolution: int = 64,
     plane_axes: PlaneAxes | None = None,
 ) -> GeneratorConfig:
-    """The configuration of an official ``TriPlaneGenerator``.
+    """Return the configuration of an official ``TriPlaneGenerator``.
 
     Args:
         init_kwargs: its constructor's keyword arguments.
         rendering_kwargs: the live ones of a pickle, preferred over those in ``init_kwargs``.
-        plane_axes: as found in a pickle's renderer; None takes those of PanoHead or EG3D.
+        plane_axes: axes found in a pickle's renderer; None takes those of PanoHead or EG3D.
 
     Raises:
-        PanoHeadError: for a setting that we cannot reproduce.
+        PanoHeadError: for a setting that cannot be reproduced.
     """
     try:
         return _generator_config(init_kwargs, rendering_kwargs, neural_rendering_resolution, plane_axes)
@@ -58,7 +58,7 @@ def _generator_config(
 ) -> GeneratorConfig:
     kwargs = dict(init_kwargs)
     r = dict(rendering_kwargs if rendering_kwargs is not None else kwargs["rendering_kwargs"])
-    # EG3D knows neither a tri-grid nor a background, a crop or a moving camera.
+    # EG3D has neither a tri-grid nor a background, a crop or camera self-adaptation.
     is_panohead = "triplane_depth" in r
     if r.get("clamp_mode", "softplus") != "softplus":
         raise PanoHeadError(f"clamp_mode {r['clamp_mode']!r} is not known; only 'softplus' is")
@@ -133,10 +133,10 @@ def _superresolution_config(kwargs: Mapping[str, Any], r: Mapping[str, Any]) -> 
 
 
 def discriminator_config(class_name: str, init_kwargs: Mapping[str, Any]) -> DiscriminatorConfig:
-    """The configuration of an official discriminator, from its class name (with or without module) and arguments.
+    """Return the configuration of an official discriminator by class name (with or without module) and arguments.
 
     Raises:
-        PanoHeadError: for a class or setting that we cannot reproduce.
+        PanoHeadError: for a class or setting that cannot be reproduced.
     """
     name = class_name.rsplit(".", 1)[-1]
     if name not in _DISCRIMINATOR_VARIANTS:

@@ -1,20 +1,20 @@
-"""Bytes of an untrusted file, and how it is refused: no announced length is believed before the file holds it."""
+"""Bounded reading of an untrusted file: no announced length is trusted before the file holds as many bytes."""
 
 import io
 from dataclasses import dataclass
 
 
 class Refusal(Exception):
-    """Why a file is not read, as the rest of a sentence that begins with the file's name."""
+    """Reason for not reading a file, as the rest of a sentence that begins with the file's name."""
 
 
 def never(what: str) -> Refusal:
-    """The refusal of something that only a forged or foreign file does."""
+    """Return the refusal of a construct that only a forged or foreign file contains."""
     return Refusal(f"{what}, which an official checkpoint never does; refusing to read it.")
 
 
 def clip(text: str) -> str:
-    """Text from an untrusted file, fit for a one-line message: printable ASCII, at most 80 characters."""
+    """Return text from an untrusted file, fit for a one-line message: printable ASCII, at most 80 characters."""
     plain = text[:200].encode("ascii", "backslashreplace").decode("ascii")
     plain = "".join(letter if letter.isprintable() else "?" for letter in plain)
     return plain if len(plain) <= 80 else plain[:77] + "..."
@@ -22,14 +22,14 @@ def clip(text: str) -> str:
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes of a pickle that were skipped, not read: where they lie in the file."""
+    """Position and length of bytes in the file that were skipped, not read."""
 
     offset: int
     length: int
 
 
 class Source:
-    """A file read from its start to its end, each request checked against the bytes that are really there."""
+    """File that is read from start to end, with each request checked against the bytes present."""
 
     def __init__(self, file: io.BufferedIOBase, size: int) -> None:
         self.file = file
@@ -37,6 +37,7 @@ class Source:
         self.position = 0
 
     def take(self, count: int) -> bytes:
+        """Read ``count`` bytes."""
         self.require(count)
         data = self.file.read(count)
         if len(data) != count:
@@ -45,6 +46,7 @@ class Source:
         return data
 
     def skip(self, count: int) -> Blob:
+        """Skip ``count`` bytes and return where they are."""
         self.require(count)
         blob = Blob(self.position, count)
         self.position += count
@@ -52,6 +54,7 @@ class Source:
         return blob
 
     def take_line(self, limit: int = 256) -> str:
+        """Read text up to a line feed, at most ``limit`` bytes."""
         start = self.position
         line = self.file.readline(min(limit, self.size - start))
         self.position += len(line)
@@ -61,14 +64,14 @@ class Source:
         return decode(line[:-1])
 
     def read_blob(self, blob: Blob, limit: int) -> bytes:
-        """The first ``limit`` bytes of a blob at most; reading goes on where it was."""
+        """Return at most the first ``limit`` bytes of a blob; the reading position stays."""
         self.file.seek(blob.offset)
         data = self.file.read(min(limit, blob.length))
         self.file.seek(self.position)
         return data
 
     def read_blob_into(self, blob: Blob, target: memoryview) -> None:
-        """Fill ``target`` with a blob of its size; reading goes on where it was."""
+        """Fill ``target`` with a blob of its size; the reading position stays."""
         self.file.seek(blob.offset)
         count = self.file.readinto(target) if blob.length else 0
         self.file.seek(self.position)
@@ -76,17 +79,18 @@ class Source:
             raise Refusal("became shorter while it was read; copy it again.")
 
     def require(self, count: int) -> None:
+        """Refuse unless ``count`` more bytes are present."""
         if count > self.size - self.position:
             raise Refusal("is cut off or damaged: it announces more bytes than it holds; download it again.")
 
 
 def source_of(data: bytes) -> Source:
-    """A source over bytes in memory."""
+    """Return a source over bytes in memory."""
     return Source(io.BytesIO(data), len(data))
 
 
 def decode(data: bytes) -> str:
-    """UTF-8 text, or a refusal."""
+    """Decode UTF-8 text; raise ``Refusal`` for anything else."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

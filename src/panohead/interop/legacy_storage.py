@@ -1,4 +1,4 @@
-"""Tensor storages inside an official pickle: a small, complete ``torch.save`` file each, in the old non-zip format.
+"""Reader of tensor storages inside an official pickle: each is a complete ``torch.save`` file in the non-zip format.
 
 Layout: five pickles (magic number, version, system facts, a reference to the storage, the list of keys), the number of
 elements as int64, the raw numbers; all little endian.
@@ -51,7 +51,7 @@ class Storage:
     values: Shaped[Tensor, " element"]
 
     def view(self, offset: Any, size: Any, stride: Any) -> Shaped[Tensor, "..."]:
-        """The tensor of these elements that starts at ``offset``, in elements; shares memory with the storage.
+        """Return the tensor of the elements from ``offset`` (in elements); it shares memory with the storage.
 
         Raises ``Refusal`` for anything but whole numbers >= 0 that stay inside the storage. A stride of 0 is accepted
         only as far as the tensor has no more elements than the storage, so a few bytes cannot pose as terabytes.
@@ -66,7 +66,7 @@ class Storage:
         if elements > available or (elements > 0 and last >= available) or offset > available:
             raise Refusal("holds a tensor that reaches beyond its stored numbers.")
         if elements == 0:
-            # Nothing is read; what remains is to keep the sizes small enough for torch to multiply.
+            # Nothing is read; the sizes must still be small enough for torch to multiply.
             if math.prod(max(extent, 1) for extent in size) > MAX_EMPTY_EXTENT:
                 raise Refusal("holds an empty tensor of impossible size.")
             return self.values.new_empty(size)
@@ -86,7 +86,7 @@ class _Reference:
 
 
 def read_storage(source: Source, blob: Blob, budget: Budget) -> Storage:
-    """The storage kept in ``blob``; raises ``Refusal`` unless its bytes are exactly such a stream and nothing more."""
+    """Return the storage in ``blob``; raise ``Refusal`` unless its bytes are exactly one such stream."""
     data = source.read_blob(blob, MAX_HEADER_BYTES)
     try:
         if data.startswith(b"PK"):

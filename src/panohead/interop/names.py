@@ -1,4 +1,4 @@
-"""Official parameter names and ours. Only prefixes differ."""
+"""Translation between official parameter names and ours. Only prefixes differ."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ _OPTIONAL = frozenset({"dataset_label_std"})
 
 
 def official_name(module: nn.Module, ours: str) -> str:
-    """The official name of one of our parameters or buffers."""
+    """Return the official name of one of our parameters or buffers."""
     for prefix, official in _prefixes(module):
         if ours.startswith(prefix):
             return official + ours[len(prefix) :]
@@ -38,15 +38,15 @@ def official_name(module: nn.Module, ours: str) -> str:
 
 
 def official_state_dict(module: nn.Module) -> dict[str, Tensor]:
-    """The module's values under the official names (see reference: names of G and D), sharing memory."""
+    """Return the module's values under the official names (docs/reference.md 8.5), sharing memory."""
     return {official_name(module, name): value for name, value in module.state_dict().items()}
 
 
 def load_official_state_dict(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy values under official names into the module; every name and shape must match.
 
-    ``dataset_label_std`` may be missing (EG3D has none); it is then dropped from the module, so that what goes in is
-    exactly what :func:`official_state_dict` gives back.
+    ``dataset_label_std`` may be missing (EG3D has none); it is then removed from the module, so that the module holds
+    exactly what :func:`official_state_dict` returns.
 
     Raises:
         PanoHeadError: naming the tensors that are missing, unexpected or of another shape.

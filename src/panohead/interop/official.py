@@ -1,4 +1,4 @@
-"""Official checkpoints and networks: the only place that knows the original's names and arguments.
+"""Official checkpoints and networks: the only package that knows the official code's names and arguments.
 
 Nothing in an official pickle is executed: see :mod:`panohead.interop.restricted_pickle`.
 """
@@ -39,7 +39,7 @@ def generator_from_official(
     neural_rendering_resolution: int = 64,
     plane_axes: PlaneAxes | None = None,
 ) -> Generator:
-    """A generator in eval mode from the arguments of an official ``TriPlaneGenerator`` (PanoHead's or EG3D's).
+    """Return a generator in eval mode from the arguments of an official ``TriPlaneGenerator`` (PanoHead's or EG3D's).
 
     Args:
         init_kwargs: the official constructor's keyword arguments, c_dim, img_resolution and img_channels among them.
@@ -48,7 +48,7 @@ def generator_from_official(
             :func:`panohead.interop.arguments.generator_config`.
 
     Raises:
-        PanoHeadError: for arguments we cannot reproduce, or weights that do not fit.
+        PanoHeadError: for arguments that cannot be reproduced, or weights that do not fit.
     """
     config = generator_config(
         init_kwargs,
@@ -57,22 +57,22 @@ def generator_from_official(
         plane_axes=plane_axes,
     )
     if state is not None:
-        moves = any(name.startswith("t_mapping.") for name in state)
-        config = replace(config, use_camera_alignment=moves)
+        has_alignment = any(name.startswith("t_mapping.") for name in state)
+        config = replace(config, use_camera_alignment=has_alignment)
     return _filled(Generator(config), state)
 
 
 def discriminator_from_official(
     class_name: str, init_kwargs: Mapping[str, Any], state: Mapping[str, Tensor] | None = None
 ) -> Discriminator:
-    """A discriminator in eval mode from an official class name and its arguments.
+    """Return a discriminator in eval mode from an official class name and its arguments.
 
     Args:
         class_name: "MaskDualDiscriminatorV2", "MaskDualDiscriminator", "DualDiscriminator" or "SingleDiscriminator",
             with or without the module in front.
 
     Raises:
-        PanoHeadError: for a class we do not know, or weights that do not fit.
+        PanoHeadError: for an unknown class, or weights that do not fit.
     """
     return _filled(Discriminator(discriminator_config(class_name, init_kwargs)), state)
 
@@ -81,7 +81,7 @@ def load_networks(path: str | Path) -> dict[str, nn.Module]:
     """Read an official pickle: its networks in eval mode on the CPU, under "G", "D" and "G_ema" as present.
 
     Raises:
-        PanoHeadError: for anything that is not an official checkpoint, naming what is wrong with it.
+        PanoHeadError: for anything that is not an official checkpoint, naming the problem.
     """
     networks: dict[str, nn.Module] = {}
     for name, value in read_official_pickle(path).items():
@@ -109,7 +109,7 @@ def _network(module: OfficialModule) -> nn.Module:
 
 
 def _plane_axes(module: OfficialModule) -> PlaneAxes | None:
-    """The axes a pickled renderer projects on: rows of its (3, 3, 3) matrices, inverted, are axis permutations."""
+    """Return the axes that a pickled renderer projects on: its (3, 3, 3) matrices, inverted, are axis permutations."""
     renderer = module.state.get("_modules", {}).get("renderer")
     matrices = renderer.state.get("plane_axes") if isinstance(renderer, OfficialModule) else None
     if not isinstance(matrices, Tensor) or matrices.shape != (3, 3, 3):

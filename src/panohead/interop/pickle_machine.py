@@ -1,4 +1,4 @@
-"""A pickle reader that can only build plain data: no class is looked up, nothing from the file is called.
+"""Pickle reader that can only build plain data: no class is looked up, nothing from the file is called.
 
 Python's own unpickler is a machine that imports and calls what the file names. This one is written from scratch, knows
 only the instructions a data pickle needs (protocols 2 to 5), and keeps a table of *stand-ins* for the few globals it
@@ -22,12 +22,12 @@ MAX_INSTRUCTIONS = 500_000  # a full-size checkpoint needs about 60 thousand
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_INTEGER_BYTES = 16
 MAX_OPEN_MARKS = 1000
-MAX_KEY = 2**31  # of integers as mapping keys: larger ones can be chosen to collide
+MAX_KEY = 2**31  # limit of integers as mapping keys: larger ones can be chosen to collide
 
 
 @dataclass(frozen=True)
 class StandIn:
-    """What is put in the place of a global the file may name.
+    """Replacement of a global that the file may name.
 
     ``call`` answers a call with a tuple of arguments, ``new`` an instance made without arguments; None refuses it.
     """
@@ -39,17 +39,19 @@ class StandIn:
 
 @dataclass
 class Budget:
-    """What one file may spend in all, nested pickles included."""
+    """Limits on the total work of one file, nested pickles included."""
 
     instructions: int = MAX_INSTRUCTIONS
     text_bytes: int = MAX_TEXT_BYTES
 
     def spend_instruction(self) -> None:
+        """Count one instruction; refuse beyond the limit."""
         self.instructions -= 1
         if self.instructions < 0:
             raise never(f"has more than {MAX_INSTRUCTIONS} pickle instructions")
 
     def spend_text(self, count: int) -> None:
+        """Count bytes of text; refuse beyond the limit."""
         self.text_bytes -= count
         if self.text_bytes < 0:
             raise never(f"holds more than {MAX_TEXT_BYTES} bytes of text")
@@ -65,7 +67,7 @@ def _refuse_persistent(identity: Any) -> Any:
 
 @dataclass
 class Machine:
-    """Reads one pickle from ``source``: ``Machine(source, stand_ins).run()`` is its value.
+    """Reader of one pickle from ``source``: ``Machine(source, stand_ins).run()`` returns its value.
 
     ``build(target, state)`` answers the instruction that sets an object's state, ``persistent(id)`` the one that asks
     for an object kept outside the pickle; both refuse unless given. Raises ``Refusal`` for all but plain data.
@@ -81,7 +83,7 @@ class Machine:
     memo: dict[int, Any] = field(default_factory=dict)
 
     def run(self) -> Any:
-        """The value of the pickle; the source is left just behind its last byte."""
+        """Return the value of the pickle; the source is left just behind its last byte."""
         head = self.source.take(2)
         if head[:1] != pickle.PROTO or not 2 <= head[1] <= 5:
             raise Refusal("is not a pickle of protocol 2 to 5.")
@@ -100,26 +102,30 @@ class Machine:
                 instruction(self)
 
     def push(self, value: Any) -> None:
+        """Push a value."""
         self.stack.append(value)
 
     def pop(self) -> Any:
+        """Remove and return the value on top."""
         if not self.stack:
             raise Refusal("is damaged: a pickle instruction finds no value.")
         return self.stack.pop()
 
     def top(self) -> Any:
+        """Return the value on top."""
         if not self.stack:
             raise Refusal("is damaged: a pickle instruction finds no value.")
         return self.stack[-1]
 
     def pop_group(self) -> list[Any]:
-        """The values since the last mark."""
+        """Remove and return the values since the last mark."""
         if not self.outer:
             raise Refusal("is damaged: a pickle instruction finds no mark.")
         group, self.stack = self.stack, self.outer.pop()
         return group
 
     def number(self, layout: str) -> Any:
+        """Read one number of this struct layout."""
         return struct.unpack(layout, self.source.take(struct.calcsize(layout)))[0]
 
     def _refuse_instruction(self, code: int) -> None:
@@ -131,23 +137,28 @@ class Machine:
     # Framing, marks and the memo.
 
     def frame(self) -> None:
+        """FRAME: check the announced length; frames carry no data."""
         length = self.number("<Q")
         if length > self.source.size - self.source.position:
             raise Refusal("is cut off or damaged: it announces more bytes than it holds; download it again.")
 
     def mark(self) -> None:
+        """MARK: start a group of values."""
         if len(self.outer) == MAX_OPEN_MARKS:
             raise never(f"opens {MAX_OPEN_MARKS} values inside each other")
         self.outer.append(self.stack)
         self.stack = []
 
     def memoize(self) -> None:
+        """MEMOIZE: remember the value on top under the next index."""
         self.memo[len(self.memo)] = self.top()
 
     def put(self, layout: str) -> None:
+        """BINPUT, LONG_BINPUT: remember the value on top under an index."""
         self.memo[self.number(layout)] = self.top()
 
     def get(self, layout: str) -> None:
+        """BINGET, LONG_BINGET: push a remembered value."""
         index = self.number(layout)
         if index not in self.memo:
             raise Refusal("is damaged: it refers back to a value it does not hold.")
@@ -156,34 +167,40 @@ class Machine:
     # Leaves.
 
     def integer(self, layout: str) -> None:
+        """LONG1, LONG4: push an integer of two's-complement bytes."""
         count = self.number(layout)
         if not 0 <= count <= MAX_INTEGER_BYTES:
             raise never(f"holds an integer of {count} bytes")
         self.push(int.from_bytes(self.source.take(count), "little", signed=True))
 
     def text(self, layout: str) -> None:
+        """Push a text whose length has this layout."""
         count = self.number(layout)
-        # Whether the file holds that much comes first: it is the truer sentence for a damaged length.
+        # The length check comes first: for a damaged length it gives the more accurate message.
         self.source.require(count)
         self.budget.spend_text(count)
         self.push(decode(self.source.take(count)))
 
     def blob(self, layout: str) -> None:
+        """Push bytes, left in the file, whose length has this layout."""
         self.push(self.source.skip(self.number(layout)))
 
     # Containers.
 
     def fixed_tuple(self, count: int) -> None:
+        """TUPLE1 to TUPLE3: push a tuple of the values on top."""
         values = [self.pop() for _ in range(count)]
         self.push(tuple(reversed(values)))
 
     def extend_list(self, values: list[Any]) -> None:
+        """APPEND, APPENDS: extend the list on top."""
         target = self.top()
         if type(target) is not list:
             raise Refusal("is damaged: it appends to something that is not a list.")
         target.extend(values)
 
     def set_items(self, values: list[Any]) -> None:
+        """SETITEMS: set keys and values in the dict on top."""
         target = self.top()
         if type(target) is not dict:
             raise Refusal("is damaged: it sets items of something that is not a dict.")
@@ -194,10 +211,12 @@ class Machine:
             target[key] = value
 
     def set_item(self) -> None:
+        """SETITEM: set one key of the dict on top."""
         value, key = self.pop(), self.pop()
         self.set_items([key, value])
 
     def add_items(self) -> None:
+        """ADDITEMS: add to the set on top."""
         values = self.pop_group()
         target = self.top()
         if type(target) is not set:
@@ -209,6 +228,7 @@ class Machine:
     # Globals and what is done with them: the table of stand-ins decides, nothing is imported.
 
     def named_global(self, module: Any, name: Any) -> None:
+        """Push the stand-in of a global; refuse any other."""
         if type(module) is not str or type(name) is not str:
             raise Refusal("is damaged: it names a global by something that is not text.")
         stand_in = self.stand_ins.get((module, name))
@@ -218,14 +238,17 @@ class Machine:
         self.push(stand_in)
 
     def stack_global(self) -> None:
+        """STACK_GLOBAL: push the global named by the two values on top."""
         name, module = self.pop(), self.pop()
         self.named_global(module, name)
 
     def line_global(self) -> None:
+        """GLOBAL: push the global named by two lines."""
         module = self.source.take_line()
         self.named_global(module, self.source.take_line())
 
     def reduce(self) -> None:
+        """REDUCE: call a stand-in with a tuple of arguments."""
         arguments, target = self.pop(), self.pop()
         if type(arguments) is not tuple:
             raise Refusal("is damaged: it calls something without a tuple of arguments.")
@@ -234,6 +257,7 @@ class Machine:
         self.push(target.call(arguments))
 
     def new_object(self) -> None:
+        """NEWOBJ: make an instance by a stand-in, without arguments."""
         arguments, target = self.pop(), self.pop()
         if type(target) is not StandIn or target.new is None:
             raise never(f"makes an object of {_name_of(target)}")
@@ -242,10 +266,12 @@ class Machine:
         self.push(target.new())
 
     def build_object(self) -> None:
+        """BUILD: set the state of the object on top."""
         state = self.pop()
         self.build(self.top(), state)
 
     def persistent_object(self) -> None:
+        """BINPERSID: push the object that ``persistent`` returns."""
         self.push(self.persistent(self.pop()))
 
 
@@ -260,8 +286,8 @@ def _check_key(key: Any) -> None:
         raise Refusal(f"uses a {type(key).__name__} as a key where an official checkpoint uses names or small numbers.")
 
 
-# The whole language. What is missing here (proto-0 text opcodes, INST, OBJ, NEWOBJ_EX, EXT*, PERSID, buffers, DUP, POP)
-# is refused by name.
+# All supported instructions. The others (proto-0 text opcodes, INST, OBJ, NEWOBJ_EX, EXT*, PERSID, buffers, DUP, POP)
+# are refused by name.
 INSTRUCTIONS: dict[int, Callable[[Machine], None]] = {
     pickle.FRAME[0]: Machine.frame,
     pickle.MARK[0]: Machine.mark,

@@ -1,4 +1,4 @@
-"""What an official checkpoint is read into: plain data and ``OfficialModule``, checked to be a small, finite tree."""
+"""Content of an official checkpoint: plain data and ``OfficialModule``, checked to be a small, finite tree."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ NETWORK_KEYS = ("G", "D", "G_ema")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OfficialModule:
-    """One network object of an official checkpoint: the name of its class and its attributes, as plain data.
+    """Network object of an official checkpoint: the name of its class and its attributes, as plain data.
 
     ``state`` holds ``_parameters`` and ``_buffers`` (name -> tensor or None), ``_modules`` (name -> OfficialModule or
     None) and, for the official classes, ``_init_args``, ``_init_kwargs`` and whatever else the object carried.
@@ -31,7 +31,7 @@ class OfficialModule:
 
 
 def state_dict(module: OfficialModule) -> dict[str, Shaped[Tensor, "..."]]:
-    """Parameters and persistent buffers under their official dotted names, in torch's order; nothing is copied."""
+    """Return parameters and persistent buffers under their official dotted names, in torch's order, without copies."""
     return dict(_named_tensors(module, ""))
 
 
@@ -47,7 +47,7 @@ def _named_tensors(module: OfficialModule, prefix: str) -> Iterator[tuple[str, T
 
 
 def check_checkpoint(value: Any) -> None:
-    """Raises ``Refusal`` unless ``value`` is a dict with a network among G, D and G_ema, and a small tree."""
+    """Raise ``Refusal`` unless ``value`` is a dict with a network among G, D and G_ema, and a small tree."""
     if type(value) is not dict or any(type(key) is not str for key in value):
         raise Refusal("holds something other than an official checkpoint: its content is not a dict with names.")
     check_tree(value)
@@ -57,7 +57,7 @@ def check_checkpoint(value: Any) -> None:
 
 
 def check_tree(root: Any) -> None:
-    """Raises ``Refusal`` unless everything under ``root`` is plain data without loops, and small when written out.
+    """Raise ``Refusal`` unless everything under ``root`` is plain data without loops, and small when written out.
 
     A pickle may refer back to earlier values, so a few bytes can describe a list that holds itself, or one that doubles
     fifty times. Here each object is visited once (its children first, without recursion), and the size it would have as
@@ -88,7 +88,7 @@ def check_tree(root: Any) -> None:
 
 
 def _children(node: Any) -> list[Any]:
-    """The containers and modules directly inside; refuses whatever is not plain data."""
+    """Return the containers and modules directly inside; refuse anything but plain data."""
     if type(node) is OfficialModule:
         _check_module(node)
         return [node.state]

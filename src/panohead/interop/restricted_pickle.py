@@ -1,9 +1,9 @@
-"""Reads the ``.pkl`` checkpoints of official PanoHead and EG3D without executing anything in them.
+"""Reader of the ``.pkl`` checkpoints of official PanoHead and EG3D that executes nothing in them.
 
 Such a file is a pickle of whole network objects, with the source text of their classes inside; the official loader
 runs that text. Here ``Machine`` rebuilds the data alone: networks become ``OfficialModule`` (a class name and its
 attributes), tensors are rebuilt on the CPU from checked numbers, source text is dropped, and any global beyond the
-eleven an official checkpoint names is refused (facts: "Pickles").
+eleven an official checkpoint names is refused (docs/reference.md 8.2).
 """
 
 import io
@@ -33,7 +33,7 @@ MAX_SHARING = 4
 SPARE_BYTES = 64 * 2**20
 
 CLASS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-# numpy's short type names -> struct's.
+# numpy's short type names to struct's.
 NUMBER_LAYOUTS = {"f2": "e", "f4": "f", "f8": "d", "b1": "?"}
 NUMBER_LAYOUTS |= {f"i{size}": code for size, code in ((1, "b"), (2, "h"), (4, "i"), (8, "q"))}
 NUMBER_LAYOUTS |= {f"u{size}": code for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))}
@@ -51,7 +51,7 @@ FOREIGN_FORMATS: Mapping[bytes, str] = {
 
 
 def read_official_pickle(path: str | Path, *, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Any]:
-    """The content of an official checkpoint: "G", "D", "G_ema" as ``OfficialModule``, "training_set_kwargs" and so on.
+    """Return the content of an official checkpoint: "G", "D", "G_ema" as ``OfficialModule``, "training_set_kwargs" etc.
 
     Executes nothing from the file. Tensors are on the CPU, without gradient, with the strides they were saved with;
     those stored together share memory. The numbers are held once: reading needs about the size of the file in memory.
@@ -74,7 +74,7 @@ def read_official_pickle(path: str | Path, *, max_bytes: int = MAX_FILE_BYTES) -
         reason = str(refusal)
     except OSError as error:
         reason = f"cannot be read: {error.strerror or type(error).__name__}."
-    # Outside the handlers: the error keeps no reference to what was read so far.
+    # Outside the handlers, so that the error holds no reference to the data read so far.
     name = "".join(letter if letter.isprintable() else "?" for letter in str(path))
     raise PanoHeadError(f"{name} {reason}")
 
@@ -86,7 +86,7 @@ def _open_regular(path: Path, max_bytes: int) -> io.BufferedReader:
         raise Refusal("does not exist; check the path.") from None
     except ValueError:  # a NUL in the name
         raise Refusal("is not a possible file name; check the path.") from None
-    # Asked before opening: to open a pipe is to wait for its other end.
+    # Checked before opening: opening a pipe waits for its other end.
     if stat.S_ISDIR(status.st_mode):
         raise Refusal("is a directory; name the .pkl file in it.")
     if not stat.S_ISREG(status.st_mode):
@@ -102,7 +102,7 @@ def _open_regular(path: Path, max_bytes: int) -> io.BufferedReader:
 
 def _refuse_foreign(head: bytes, size: int) -> None:
     if head.startswith(b"PK\x03\x04"):
-        # The first entry of torch's archives is the pickle; nothing is unpacked to see it.
+        # The first entry of torch's archives is the pickle; nothing is unpacked to find it.
         name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
         if name.endswith(b"/data.pkl"):
             raise Refusal(FOREIGN_FORMATS[MAGIC_PICKLE])
@@ -117,7 +117,7 @@ def _refuse_foreign(head: bytes, size: int) -> None:
 
 
 class _NumberType:
-    """A numpy dtype, as far as scalars need it: struct's letter and the byte order, which is set after creation."""
+    """Part of a numpy dtype that scalars need: struct's letter and the byte order, which is set after creation."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -125,7 +125,7 @@ class _NumberType:
 
 
 class _PickleReader:
-    """The stand-ins of the eleven globals, with what they share: the file, the budget, the storages already read."""
+    """Stand-ins of the eleven globals, with their shared state: file, budget, storages already read."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -134,9 +134,11 @@ class _PickleReader:
         self.viewed_bytes = 0
 
     def read(self) -> Any:
+        """Return the content of the pickle."""
         return Machine(self.source, self.stand_ins(), build=_set_state, budget=self.budget).run()
 
     def stand_ins(self) -> dict[tuple[str, str], StandIn]:
+        """Return the stand-ins of all accepted globals by (module, name)."""
         scalar = StandIn("numpy.core.multiarray.scalar", call=self.scalar)
         table = {
             ("torch_utils.persistence", "_reconstruct_persistent_obj"): StandIn("a network", call=_persistent_module),
@@ -149,7 +151,7 @@ class _PickleReader:
             ("numpy._core.multiarray", "scalar"): scalar,
             ("numpy", "dtype"): StandIn("numpy.dtype", call=_number_type),
         }
-        # Modules without a source text of their own are pickled as plain objects.
+        # Modules without a stored source text are pickled as plain objects.
         for module, name in (
             ("torch.nn.modules.container", "Sequential"),
             ("torch.nn.modules.activation", "Softplus"),
@@ -159,6 +161,7 @@ class _PickleReader:
         return table
 
     def storage(self, arguments: tuple[Any, ...]) -> Storage:
+        """Return the storage kept in a blob, read once."""
         if len(arguments) != 1 or type(arguments[0]) is not Blob:
             raise never("loads a storage from something other than its own bytes")
         blob = arguments[0]
@@ -168,6 +171,7 @@ class _PickleReader:
         return self.storages[blob]
 
     def tensor(self, arguments: tuple[Any, ...]) -> Shaped[Tensor, "..."]:
+        """Rebuild a tensor from storage, offset, size and stride."""
         # Storage, offset, size, stride, requires_grad, hooks; newer torch may add metadata. The last three are dropped.
         if len(arguments) not in (6, 7) or type(arguments[0]) is not Storage:
             raise Refusal("is damaged: it rebuilds a tensor from something other than a storage.")
@@ -178,6 +182,7 @@ class _PickleReader:
         return tensor
 
     def scalar(self, arguments: tuple[Any, ...]) -> bool | int | float:
+        """Decode a numpy scalar."""
         if len(arguments) != 2 or type(arguments[0]) is not _NumberType or type(arguments[1]) is not Blob:
             raise Refusal("is damaged: it makes a number from something other than its bytes.")
         layout = arguments[0].order + arguments[0].code

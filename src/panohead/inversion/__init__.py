@@ -1,21 +1,30 @@
-"""Photos to heads: the latent search and the tuning of the generator (paper section 4.4), and what came of them."""
+"""Reconstruction of heads from photos: latent search, pivotal tuning (PanoHead 4), and the measures of the result."""
 
 from panohead.inversion.fast_preset import FastConfig
 from panohead.inversion.losses import FeatureLoss, ImageLoss, PyramidLoss
 from panohead.inversion.official_preset import OfficialConfig
-from panohead.inversion.optimization_log import OptimizationLog, OptimizationStep
-from panohead.inversion.reconstruct import reconstruct
+from panohead.inversion.optimization.log import OptimizationCallbacks, OptimizationLog, OptimizationStep
+from panohead.inversion.optimization.resume_file import ResumeFile
+from panohead.inversion.output_folder import OutputFolder, open_output_folder
+from panohead.inversion.photo import AlignedPhoto
+from panohead.inversion.reconstruct import find_preset, reconstruct
 from panohead.inversion.reconstructed_head import ReconstructedHead, open_reconstruction
 
 __all__ = [
+    "AlignedPhoto",
     "FastConfig",
     "FeatureLoss",
     "ImageLoss",
     "OfficialConfig",
+    "OptimizationCallbacks",
     "OptimizationLog",
     "OptimizationStep",
+    "OutputFolder",
     "PyramidLoss",
     "ReconstructedHead",
+    "ResumeFile",
+    "find_preset",
+    "open_output_folder",
     "open_reconstruction",
     "reconstruct",
 ]

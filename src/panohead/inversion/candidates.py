@@ -1,4 +1,4 @@
-"""A good place to start from: many heads looked at quickly."""
+"""Initialization of the search by random candidates."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from torch import Tensor
 
 from panohead.geometry import Camera
 from panohead.inversion.objective import PhotoObjective
-from panohead.inversion.optimization_log import OptimizationLog
+from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import Whitening
 from panohead.models.generator import Generator
 from panohead.ops.waits import reading_waits
 
-_TRUNCATION = 0.7
+_TRUNCATION = 0.7  # as the default psi of sampled heads: rarer w lie farther from most people
 _BEST = 4
 _AT_ONCE = 8  # candidates that a GPU makes at once; a CPU gains nothing from it
 
@@ -28,11 +28,20 @@ def screen(
     count: int,
     *,
     seed: int,
-    log: OptimizationLog,
+    run: OptimizationRun,
 ) -> Float[Tensor, " axis"]:
-    """Whitened w of the head nearest to the photos among the mean, ``count`` random ones, and the mean of the best
-    four."""
-    state = log.load_state("screen")
+    """Return the whitened w of the smallest loss among the mean w, random ones, and the mean of the best four of these.
+
+    Args:
+        generator: in eval mode, without gradients.
+        objective: photos to compare with, at half the rays per side and without super-resolution.
+        cameras: cameras of the photos.
+        whitening: coordinates in which the random w are standard normal, times 0.7.
+        count: number of random candidates.
+        seed: seed of the candidates.
+        run: callbacks, log and stored states; the phase is called "screen".
+    """
+    state = run.load_state("screen")
     if state is not None:
         return state["start"].to(whitening.mean.device)
     resolution = max(generator.config.neural_rendering_resolution // 2, 8)
@@ -40,33 +49,35 @@ def screen(
 
     def losses(candidates: list[Tensor]) -> list[float]:
         """Distances to the photos, one per candidate; waits for the device once."""
+        # candidate times axis -> candidate num_ws w_dim
         ws = torch.cat([whitening.to_w(v).expand(1, generator.backbone.num_ws, -1) for v in candidates])
-        fields = generator.field(ws)
-        found = []
+        fields, distances = generator.field(ws), []
         for i in range(len(ws)):
             head = slice(i, i + 1)
             parts = objective(generator, fields.select(head), ws[head], cameras, resolution, superresolve=False)
-            found.append(parts["photos"])
-        return torch.stack(found).tolist()
+            distances.append(parts["photos"])
+        return torch.stack(distances).tolist()
 
-    middle = torch.zeros_like(whitening.deviation)
-    tried = [(losses([middle])[0], middle)]
-    at_once = _AT_ONCE if reading_waits(middle.device) else 1
+    # The origin of whitened coordinates is the mean w.
+    mean_head = torch.zeros_like(whitening.deviation)
+    tried = [(losses([mean_head])[0], mean_head)]
+    at_once = _AT_ONCE if reading_waits(mean_head.device) else 1
     for first in range(0, count, at_once):
-        if log.stop_requested():
+        if run.stop_requested():
             break
         numbers = range(first, min(first + at_once, count))
         candidates = [
-            _TRUNCATION * torch.randn(middle.shape, device=middle.device, generator=streams.generator(i, 0))
+            _TRUNCATION * torch.randn(mean_head.shape, device=mean_head.device, generator=streams.generator(i, 0))
             for i in numbers
         ]
         tried += zip(losses(candidates), candidates, strict=True)
         for i, (loss, _) in zip(numbers, tried[-len(numbers) :], strict=True):
-            log.record("screen", i + 1, count, {"loss": loss})
+            run.record("screen", i + 1, count, {"loss": loss})
     tried.sort(key=lambda pair: pair[0])
-    mean = torch.stack([v for _, v in tried[:_BEST]]).mean(dim=0)
+    # Heads that resemble the photos differ from them in different ways; their mean often resembles them more.
+    mean = torch.stack([v for _, v in tried[:_BEST]]).mean(dim=0)  # candidate axis -> axis
     tried.append((losses([mean])[0], mean))
     start = min(tried, key=lambda pair: pair[0])[1]
-    if not log.stopped:
-        log.save_state("screen", {"start": start.cpu()})
+    if not run.log.stopped:
+        run.save_state("screen", {"start": start.cpu()})
     return start

@@ -1,9 +1,11 @@
-"""The preset ``fast``: a good start, w in whitened coordinates, cameras that may move, and tuning that spares the back.
+"""The preset ``fast``: random candidates, search in whitened w with camera refinement, regularized pivotal tuning.
 
-Several photos of one person share w and tuning; every photo has its own camera and, where the generator has one, its
-own background.
+Several photos of one person share w and tuning; every photo has its own camera and, where the generator makes
+backgrounds, its own background. Tuning is regularized towards the untuned generator in views that no photo shows
+(the locality regularization of pivotal tuning, Roich et al. 2021, in views instead of latents).
 """
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,37 +17,44 @@ from torch import Tensor
 from panohead.geometry import Camera
 from panohead.inversion.camera_refinement import CameraRefinement
 from panohead.inversion.candidates import screen
-from panohead.inversion.objective import PhotoObjective
-from panohead.inversion.optimization_log import OptimizationLog
-from panohead.inversion.optimize import Plateau, optimize
+from panohead.inversion.load_photos import MAX_PHOTOS
+from panohead.inversion.objective import PhotoObjective, compositing_color
+from panohead.inversion.optimization.loop import ParameterGroup, Plateau, optimize
+from panohead.inversion.optimization.run import OptimizationRun
+from panohead.inversion.preset import InversionPreset, InversionTask
 from panohead.inversion.reconstructed_head import InversionResult
 from panohead.inversion.unseen import UnseenViews
 from panohead.inversion.w_space import Whitening, w_space
 from panohead.models.generator import Generator
 
-_TUNING_WARMUP = 10
+_TUNING_WARMUP = 10  # steps
+# At fixed w and cameras these get no gradients.
 _FROZEN = ("mapping_network.", "camera_alignment.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FastConfig:
-    """Attributes:
-    starts: w that are tried before the search, beside the mean and the mean of the best.
-    coarse_steps: of the search at half the rays, without super-resolution.
-    fine_steps: of the search on whole pictures.
-    tuning_steps: of the generator, at a fixed w and fixed cameras.
-    learning_rate: of w in whitened coordinates, where people differ by about 1.
-    camera_learning_rate: of the cameras, in spreads (see :class:`CameraRefinement`); 0 keeps the cameras.
-    tuning_learning_rate: of the generator's parameters at its height; falls to zero as half a cosine.
-    prior_weight: of the mean squared whitened distance to the mean w.
-    row_weight: of the mean squared difference between the rows of w, which are equal for sampled heads.
-    camera_weight: of the mean squared offset of the cameras, in spreads.
-    mask_weight: of the mask's mean absolute error.
-    background_weight: of pixels outside the mask, for generators with a background.
-    unseen_weight: of the difference to the untuned generator in views that no photo shows; 0 for none.
-    unseen_interval: tuning looks at such a view every so many steps.
-    unseen_angle_deg: a view counts as unseen from so far away from every photo's camera.
-    w_samples, w_seed: of the statistics of w.
+    """Numbers of the preset.
+
+    Attributes:
+        starts: number of random w that are tried before the search, beside the mean and the mean of the best.
+        coarse_steps: number of search steps at half the rays per side, without super-resolution.
+        fine_steps: number of search steps on whole images.
+        tuning_steps: number of tuning steps, at fixed w and cameras.
+        learning_rate: learning rate of w in whitened coordinates, where people differ by about 1.
+        camera_learning_rate: learning rate of the cameras' offsets, in prior deviations (see
+            :class:`CameraRefinement`); 0 keeps the cameras.
+        tuning_learning_rate: highest learning rate of the generator's parameters; it falls to zero as half a cosine.
+        prior_weight: weight of the mean squared whitened distance to the mean w.
+        row_weight: weight of the mean squared difference between the rows of w, which are equal for sampled heads.
+        camera_weight: weight of the mean squared offset of the cameras, in prior deviations.
+        mask_weight: weight of the mask's mean absolute error.
+        background_weight: weight of pixels outside the mask, for generators with a background.
+        unseen_weight: weight of the difference to the untuned generator in views that no photo shows; 0 for none.
+        unseen_interval: number of tuning steps per step that includes such a view.
+        unseen_angle_deg: smallest angle between such a view and every photo's camera, in degrees.
+        w_samples: number of w for the statistics of w.
+        w_seed: seed of these w.
     """
 
     starts: int = 32
@@ -67,18 +76,25 @@ class FastConfig:
     w_seed: int = 123
 
 
-def reconstruct_fast(
-    generator: Generator, objective: PhotoObjective, *, config: FastConfig, seed: int, log: OptimizationLog
-) -> InversionResult:
-    """Search, then tune a copy of the generator. Stopped early, it returns the best so far."""
+def invert_fast(task: InversionTask, config: FastConfig, run: OptimizationRun) -> InversionResult:
+    """Search, then tune a copy of the generator; stopped early, it returns the best result so far."""
+    generator = task.generator
+    objective = PhotoObjective(
+        task.photos,
+        task.loss,
+        empty=compositing_color(generator),
+        background_weight=config.background_weight,
+        mask_weight=config.mask_weight,
+        device=generator.mapping_network.w_avg.device,
+    )
     whitening = w_space(generator, samples=config.w_samples, seed=config.w_seed).whitening()
     refinement = CameraRefinement(objective.photos, whitening.mean.device)
-    start = screen(generator, objective, refinement.cameras(), whitening, config.starts, seed=seed, log=log)
-    ws, ws_background = _search(generator, objective, refinement, whitening, start, config, log)
+    start = screen(generator, objective, refinement.cameras(), whitening, config.starts, seed=task.seed, run=run)
+    ws, ws_background = _search(generator, objective, refinement, whitening, start, config, run)
     cameras = refinement.cameras()
-    if log.stop_requested() or config.tuning_steps == 0:
+    if run.stop_requested() or config.tuning_steps == 0:
         return InversionResult(generator, ws, cameras, ws_background)
-    tuned = tune(generator, objective, ws, cameras, ws_background, config=config, log=log)
+    tuned = tune(generator, objective, ws, cameras, ws_background, config=config, run=run)
     return InversionResult(tuned, ws, cameras, ws_background)
 
 
@@ -89,22 +105,23 @@ def _search(
     whitening: Whitening,
     start: Float[Tensor, " axis"],
     config: FastConfig,
-    log: OptimizationLog,
+    run: OptimizationRun,
 ) -> tuple[Tensor, Tensor | None]:
+    """Ws of the head and of every photo's background; the refined cameras are in ``refinement``."""
     rows = generator.backbone.num_ws
-    v = start.expand(1, rows, -1).clone().requires_grad_(True)
+    v = start.expand(1, rows, -1).clone().requires_grad_(True)  # 1 num_ws axis: every row starts at the same w
     background_v = None
     if generator.background is not None:
-        background_v = start.expand(len(objective.photos), rows, -1).clone().requires_grad_(True)
-    variables = [(v, config.learning_rate)]
+        background_v = start.expand(len(objective.photos), rows, -1).clone().requires_grad_(True)  # photo num_ws axis
+    groups = [ParameterGroup([v], config.learning_rate)]
     if background_v is not None:
-        variables.append((background_v, config.learning_rate))
+        groups.append(ParameterGroup([background_v], config.learning_rate))
     if config.camera_learning_rate > 0:
-        variables.append((refinement.offsets.requires_grad_(True), config.camera_learning_rate))
+        groups.append(ParameterGroup([refinement.offsets.requires_grad_(True)], config.camera_learning_rate))
     resolution = generator.config.neural_rendering_resolution
 
     def losses(resolution: int, superresolve: bool) -> dict[str, Tensor]:
-        ws = whitening.to_w(v)
+        ws = whitening.to_w(v)  # 1 num_ws w_dim
         field = generator.field(ws)
         ws_background = None if background_v is None else whitening.to_w(background_v)
         parts = objective(
@@ -116,14 +133,17 @@ def _search(
             superresolve=superresolve,
             ws_background=ws_background,
         )
+        # In whitened coordinates w is standard normal: the mean square is its negative log density, up to a factor.
         prior, spread = v.square().mean(), (v - v.mean(dim=1, keepdim=True)).square().mean()
         camera = refinement.prior()
         priors = config.prior_weight * prior + config.row_weight * spread + config.camera_weight * camera
         return {"loss": parts["photos"] + priors, **parts, "distance to mean": prior, "camera moved": camera}
 
+    # A quarter of the rays and no super-resolution: placement and shape first, at a fraction of the cost.
     half = max(resolution // 2, 8)
-    optimize("search, coarse", variables, lambda _: losses(half, False), config.coarse_steps, log, Plateau())
-    optimize("search", variables, lambda _: losses(resolution, True), config.fine_steps, log, Plateau())
+    coarse, fine = config.coarse_steps, config.fine_steps
+    optimize("search, coarse", groups, lambda _: losses(half, False), coarse, run, plateau=Plateau())
+    optimize("search", groups, lambda _: losses(resolution, True), fine, run, plateau=Plateau())
     refinement.offsets = refinement.offsets.detach()
     with torch.no_grad():
         return whitening.to_w(v), None if background_v is None else whitening.to_w(background_v)
@@ -137,11 +157,11 @@ def tune(
     ws_background: Float[Tensor, "photo num_ws w_dim"] | None,
     *,
     config: FastConfig,
-    log: OptimizationLog,
+    run: OptimizationRun,
 ) -> Generator:
-    """Pivotal tuning of a copy: the photos come nearer, and what they do not show stays as it was."""
+    """Return a copy of the generator tuned to the photos at fixed ws, regularized in views that no photo shows."""
     tuned = deepcopy(generator)
-    unseen = None
+    unseen = None  # rendered by the untuned generator, which stays as it is
     if config.unseen_weight > 0:
         unseen = UnseenViews(generator, ws, cameras, least_angle_deg=config.unseen_angle_deg)
     chosen = [p.requires_grad_(True) for name, p in tuned.named_parameters() if not name.startswith(_FROZEN)]
@@ -156,9 +176,40 @@ def tune(
             total = total + config.unseen_weight * parts["unseen"]
         return {"loss": total, **parts}
 
-    variables = [(parameter, config.tuning_learning_rate) for parameter in chosen]
+    def rate(step: int) -> float:
+        return tuning_rate_factor(step, config.tuning_steps)
+
+    groups = [ParameterGroup([parameter], config.tuning_learning_rate) for parameter in chosen]
     plateau = Plateau(patience=40, least_gain=0.005)
-    # The loss of steps that look at an unseen side cannot be compared with that of the others.
-    steps = config.tuning_steps
-    optimize("tune", variables, losses, steps, log, plateau, warmup=_TUNING_WARMUP, falling=True, criterion="photos")
+    # The total of steps with an unseen view cannot be compared with that of the others; the photos' part can.
+    optimize("tune", groups, losses, config.tuning_steps, run, rate=rate, plateau=plateau, criterion="photos")
     return tuned.requires_grad_(False)
+
+
+def tuning_rate_factor(step: int, steps: int) -> float:
+    """Return the learning rate factor of the tuning: a linear rise over ten steps times half a cosine that ends at 0.
+
+    Adam's first steps are as large as its later ones, whatever the gradients are; hence the rise.
+    """
+    return min(1.0, (step + 1) / _TUNING_WARMUP) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+
+
+def phases(config: FastConfig) -> dict[str, int]:
+    """Return the maximum number of steps of every phase, in their order."""
+    return {
+        "screen": config.starts,
+        "search, coarse": config.coarse_steps,
+        "search": config.fine_steps,
+        "tune": config.tuning_steps,
+    }
+
+
+FAST = InversionPreset(
+    name="fast",
+    config_type=FastConfig,
+    search_steps="fine_steps",
+    default_seed=0,
+    max_photos=MAX_PHOTOS,
+    phases=phases,
+    invert=invert_fast,
+)

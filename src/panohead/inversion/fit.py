@@ -1,4 +1,4 @@
-"""How well the head fits its photos, in numbers and, where it does not, in words."""
+"""Agreement of a reconstructed head with its photos: measures, and sentences about what does not agree."""
 
 from dataclasses import dataclass
 
@@ -14,20 +14,25 @@ from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.reconstructed_head import ReconstructedHead
 
 MIN_OVERLAP = 0.8
+"""Smallest intersection over union of the masks without a warning."""
 MIN_PSNR_DB = 15.0
+"""Smallest PSNR of the head (of the image if there is no mask) without a warning."""
 MAX_PRIOR_DEVIATIONS = 2.0
-"""Of the camera's way, in what such an estimate is usually wrong by."""
+"""Largest camera rotation without a warning, in prior deviations."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Attributes:
-    target: what the reconstruction was compared with, [-1, 1]: the photo, or the head cut out of it.
-    psnr_db, ssim: of the whole picture, target against reconstruction.
-    head_psnr_db: of the head alone; None without a mask.
-    overlap: of the masks (intersection over union); None without a mask.
-    turned_deg: by how much the camera was turned.
-    prior_deviations: the same, in what such an estimate is usually wrong by.
+    """Measures of one photo.
+
+    Attributes:
+        target: image in [-1, 1] that the reconstruction was compared with: the photo, or the head cut out of it.
+        psnr_db: PSNR of the whole image, target against reconstruction.
+        ssim: SSIM of the same.
+        head_psnr_db: PSNR of the head alone; None without a mask.
+        overlap: intersection over union of the masks; None without a mask.
+        turned_deg: rotation of the camera by its refinement.
+        prior_deviations: the same rotation in units of the usual error of such an estimate.
     """
 
     target: Float[Tensor, "3 height width"]
@@ -39,20 +44,20 @@ class Fit:
     prior_deviations: float
 
     def problems(self) -> list[str]:
-        """Sentences about what does not fit, each with what was measured; none when all is well.
+        """Return sentences about poor agreement, each with its measure; none if there is no reason for one.
 
-        The limits are rules of thumb: a correct label can cross them too, so the sentences accuse nothing.
+        The limits are rules of thumb, which a correct label can exceed too; so the sentences name several causes.
         """
         found = []
         if self.prior_deviations > MAX_PRIOR_DEVIATIONS:
             found.append(
-                f"The camera was turned by {self.turned_deg:.0f} degrees, {self.prior_deviations:.1f} times what such "
-                "an estimate is usually wrong by; if the view is wrong, the head is wrong too."
+                f"The camera was turned by {self.turned_deg:.0f} degrees, {self.prior_deviations:.1f} times the usual "
+                "error of such an estimate; if the view is wrong, the head is wrong too."
             )
         measured = []
         if self.overlap is not None and self.overlap < MIN_OVERLAP:
             measured.append(f"the head's outline overlaps by {self.overlap:.0%} with the photo's")
-        inside, where = (self.psnr_db, "picture") if self.head_psnr_db is None else (self.head_psnr_db, "head")
+        inside, where = (self.psnr_db, "image") if self.head_psnr_db is None else (self.head_psnr_db, "head")
         if inside < MIN_PSNR_DB:
             measured.append(f"the {where} resembles the photo's with a PSNR of {inside:.1f} dB")
         if measured:
@@ -66,13 +71,14 @@ class Fit:
 
 @torch.no_grad()
 def fits(head: ReconstructedHead, *, cut_out: bool = True) -> list[Fit]:
-    """One for every photo.
+    """Return the measures of every photo.
 
     Args:
-        cut_out: masked photos were compared on the generator's empty colour where it makes no background.
+        head: reconstructed head.
+        cut_out: masked photos were compared on the color of empty rays, for a generator without a background.
     """
     empty = compositing_color(head.untuned) if cut_out else None
-    prior_deviations = CameraRefinement(head.photos, "cpu").spread
+    prior_deviations = CameraRefinement(head.photos, "cpu").prior_deviation
     return [
         _fit(head, i, photo, camera.to("cpu"), prior_deviations[i], empty)
         for i, (photo, camera) in enumerate(zip(head.photos, head.cameras, strict=True))
@@ -84,7 +90,7 @@ def _fit(
     index: int,
     photo: AlignedPhoto,
     camera: Camera,
-    spread: Float[Tensor, " 5"],
+    prior_deviation: Float[Tensor, " 5"],
     empty: Float[Tensor, "3 1 1"] | None,
 ) -> Fit:
     view = head.input_views[index]
@@ -94,6 +100,7 @@ def _fit(
         mask, own = photo.mask.cpu(), view.alpha().cpu()
         if empty is not None:
             target = mask * target + (1 - mask) * empty.cpu()
+        # Mean squared error over the mask's pixels; PSNR of the value range 2, so its square is 4.
         squared = (mask * (image - target).square()).sum() / (3 * mask.sum()).clamp_min(1e-6)
         inside = float(-10 * torch.log10(squared.clamp_min(1e-10) / 4))
         overlap = float(torch.minimum(mask, own).sum() / torch.maximum(mask, own).sum().clamp_min(1e-6))
@@ -105,5 +112,5 @@ def _fit(
         head_psnr_db=inside,
         overlap=overlap,
         turned_deg=turned,
-        prior_deviations=turned / float(spread[0]),
+        prior_deviations=turned / float(prior_deviation[0]),
     )

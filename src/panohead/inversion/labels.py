@@ -1,4 +1,4 @@
-"""Cameras of aligned crops: reading them from a ``dataset.json`` of any name, and checking them against the faces."""
+"""Camera labels of aligned crops: read from a ``dataset.json`` of any name, and compared with the faces."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,27 +16,31 @@ from panohead.geometry import Camera, angle_between_deg
 from panohead.system.quiet_stderr import quiet_stderr
 
 MAX_APART_DEG: dict[Kind, float] = {"face": 25.0, "coarse": 50.0, "given": 50.0}
-"""Between label and landmarks, by how far these can be trusted: a face from the side is a coarse one."""
+"""Largest angle between the cameras of label and landmarks, by the kind of estimate (a profile is "coarse")."""
 
 
 class _OneFile(FolderSource):
-    """Whatever is asked for, the one file answers."""
+    """Folder that answers with the same file, whatever its name."""
 
     def has(self, name: str) -> bool:
-        """Whether the file is there."""
+        """Return True if the file exists."""
         return self.path.is_file()
 
     def read(self, name: str) -> bytes:
-        """Its content."""
+        """Return its content."""
         return self.path.read_bytes()
 
     def describe(self, name: str) -> str:
-        """Its path."""
+        """Return its path."""
         return str(self.path)
 
 
 def read_cameras(path: Path, photos: Sequence[Path]) -> list[Camera]:
-    """The cameras of photos by their file names.
+    """Return the cameras of photos by their file names.
+
+    Args:
+        path: JSON file in the format of ``dataset.json`` (docs/reference.md 6.1).
+        photos: paths of the photos; folders do not matter.
 
     Raises:
         PanoHeadError: when the file or a label is missing or wrong.
@@ -46,23 +50,28 @@ def read_cameras(path: Path, photos: Sequence[Path]) -> list[Camera]:
 
 
 def label_mismatch(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: Detectors) -> str | None:
-    """A sentence when the face in an aligned crop looks elsewhere than its label says; None when it does not.
+    """Return a sentence if the face in an aligned crop has another direction than its label, None otherwise.
 
-    Without a face to be found nothing can be said: the crop may show a back.
+    Without a detected face there is no comparison: the crop may show a back.
+
+    Args:
+        pixels: RGB crop in the official frame.
+        camera: camera of its label.
+        tools: detectors.
 
     Raises:
-        PanoHeadError: when the finder of faces is not installed.
+        PanoHeadError: when the face detector is not installed.
     """
     with quiet_stderr():
         faces = tools.faces.faces(pixels, 1)
     if not faces:
         return None
-    seen = align_face(faces[0])
-    if angle_between_deg(camera, seen.camera) <= MAX_APART_DEG[seen.kind]:
+    estimate = align_face(faces[0])
+    if angle_between_deg(camera, estimate.camera) <= MAX_APART_DEG[estimate.kind]:
         return None
     yaw, pitch, _ = orbit_of_view(view_of_camera(camera))
-    seen_yaw, seen_pitch, _ = seen.angles_deg
+    face_yaw, face_pitch, _ = estimate.angles_deg
     return (
-        f"Its label says yaw {yaw:.0f}, pitch {pitch:.0f} degrees, but its face is seen from about yaw {seen_yaw:.0f}, "
-        f"pitch {seen_pitch:.0f} degrees; if the label is of another view, the head will be wrong."
+        f"Its label says yaw {yaw:.0f}, pitch {pitch:.0f} degrees, but its face is seen from about yaw {face_yaw:.0f}, "
+        f"pitch {face_pitch:.0f} degrees; if the label is of another view, the head will be wrong."
     )

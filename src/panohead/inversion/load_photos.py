@@ -1,4 +1,4 @@
-"""Photos as people give them: paths, pictures or arrays, to what the optimisation sees."""
+"""Photos as users give them (paths, images or arrays) to aligned photos for the optimization."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,18 +10,20 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from panohead.alignment.detectors import Detectors
+from panohead.alignment.photo_mask import read_own_mask
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.read_photo import DecodedPhoto, read_photo, to_rgb
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.geometry import Camera
 from panohead.inversion.labels import label_mismatch
 from panohead.inversion.photo import AlignedPhoto, aligned_photo, found_photo
 
 MAX_PHOTOS = 8
+"""Largest number of photos of one person."""
 ImageInput = str | Path | Image.Image | np.ndarray
-"""Arrays are RGB, RGBA or grey: uint8, "height width 3", "height width 4" or "height width"."""
+"""Path, image, or uint8 array "height width 3" (RGB), "height width 4" (RGBA) or "height width" (gray)."""
 MaskInput = str | Path | Image.Image | np.ndarray
-"""Arrays are "height width": uint8, 255 for the head, or bool."""
+"""Path, image, or array "height width": uint8, 255 for the head, or bool."""
 
 
 def read_images(
@@ -33,41 +35,46 @@ def read_images(
     poses: Sequence[GivenPose | None] | None = None,
     tools: Detectors | None = None,
 ) -> list[AlignedPhoto]:
-    """Photos of one person. With ``cameras`` they are crops in the official frame; without, heads are looked for.
+    """Read photos of one person. With ``cameras`` they are crops in the official frame; without, heads are detected.
 
     Args:
-        masks: the head in every crop (None: no mask), or the person in every ordinary photo (None: to be found).
+        images: 1 to 8 photos.
+        cameras: camera of every crop, None for ordinary photos.
+        size: side of the result in pixels.
+        masks: head in every crop (None: no mask), or person in every ordinary photo (None: to be found).
         poses: the user's angles of ordinary photos, None where they are to be estimated.
-        tools: that look for heads; with ``cameras`` for faces that contradict them, not at all if None.
+        tools: detectors of heads; with ``cameras`` they find faces that contradict the labels, None skips that.
 
     Raises:
         PanoHeadError: for anything that cannot be a photo of a head, naming it.
     """
-    if not 1 <= len(images) <= MAX_PHOTOS:
-        raise PanoHeadError(f"{len(images)} photos were given; give 1 to {MAX_PHOTOS} of one person")
+    check_count(len(images))
     for what, each in (("cameras", cameras), ("masks", masks), ("poses", poses)):
         if each is not None and len(each) != len(images):
             raise PanoHeadError(f"{len(images)} photos and {len(each)} {what} were given; give one for each")
+    for image in images:
+        if isinstance(image, str | Path):
+            _check_file(Path(image))
     names = [Path(p).name if isinstance(p, str | Path) else f"photo {i + 1}" for i, p in enumerate(images)]
     tools = Detectors() if tools is None and cameras is None else tools
     photos: list[AlignedPhoto] = []
     for i, (image, name) in enumerate(zip(images, names, strict=True)):
-        # One at a time: eight photos of a camera are a gigabyte.
-        read = _read(image, name)
+        # One at a time: eight photos of a camera take a gigabyte of memory.
+        decoded = _decode(image, name)
         given = None if masks is None else masks[i]
         mask = None if given is None else _mask(given, name)
         if cameras is None:
             assert tools is not None
             pose = None if poses is None else poses[i]
-            pose = None if pose is None else pose.shrunk(read.shrink)
-            photo = found_photo(read.pixels, size, tools, given=pose, mask=mask, name=name)
+            pose = None if pose is None else pose.shrunk(decoded.shrink)
+            photo = found_photo(decoded.pixels, size, tools, given=pose, mask=mask, name=name)
         else:
-            photo = aligned_photo(read.pixels, _single(cameras[i]), size, mask=mask, name=name)
-            if tools is not None and (mismatch := label_mismatch(read.pixels, photo.camera, tools)) is not None:
+            photo = aligned_photo(decoded.pixels, _single(cameras[i]), size, mask=mask, name=name)
+            if tools is not None and (mismatch := label_mismatch(decoded.pixels, photo.camera, tools)) is not None:
                 photo = replace(photo, notes=(*photo.notes, mismatch))
-        same = [f"The same picture as {p.name}; it shows nothing new." for p in photos if _equal(p, photo)]
-        done = [f"Of the file: {note}." for note in read.notes]
-        photos.append(replace(photo, notes=(*done, *photo.notes, *same[:1])))
+        same = [f"The same image as {p.name}; it adds nothing." for p in photos if _equal(p, photo)]
+        reading = [f"About the file: {note}." for note in decoded.notes]
+        photos.append(replace(photo, notes=(*reading, *photo.notes, *same[:1])))
     return photos
 
 
@@ -79,8 +86,8 @@ def _single(camera: Camera) -> Camera:
     return Camera(camera.cam2world.reshape(4, 4).float(), camera.intrinsics.reshape(3, 3).float())
 
 
-def _read(image: ImageInput, name: str) -> DecodedPhoto:
-    """Upright RGB."""
+def _decode(image: ImageInput, name: str) -> DecodedPhoto:
+    """Decode to RGB, upright."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,), (4,)) or image.ndim < 2:
             raise PanoHeadError(f"{name} is {_described(image)}; give height x width x 3 of uint8")
@@ -100,13 +107,64 @@ def _described(array: np.ndarray) -> str:
 
 
 def _mask(mask: MaskInput, name: str) -> UInt8[np.ndarray, "height width"]:
-    grey = _read(mask, f"the mask of {name}").pixels[..., 0] if not isinstance(mask, np.ndarray) else mask
-    if grey.dtype == np.bool_ and grey.ndim == 2:
-        grey = grey.astype(np.uint8) * 255
-    if grey.dtype != np.uint8 or grey.ndim != 2:
+    gray = _decode(mask, f"the mask of {name}").pixels[..., 0] if not isinstance(mask, np.ndarray) else mask
+    if gray.dtype == np.bool_ and gray.ndim == 2:
+        gray = gray.astype(np.uint8) * 255
+    if gray.dtype != np.uint8 or gray.ndim != 2:
         raise PanoHeadError(
-            f"the mask of {name} is {_described(grey)}; give height x width of uint8 (255 for the head) or bool"
+            f"the mask of {name} is {_described(gray)}; give height x width of uint8 (255 for the head) or bool"
         )
-    if grey.max(initial=0) == 0:
+    if gray.max(initial=0) == 0:
         raise PanoHeadError(f"the mask of {name} is empty; give one with the head in white, or none")
-    return grey
+    return gray
+
+
+def check_count(count: int) -> None:
+    """Refuse a number of photos.
+
+    Raises:
+        UsageError: when it is not 1 to 8.
+    """
+    if not 1 <= count <= MAX_PHOTOS:
+        raise UsageError(f"{count} photos were given; give 1 to {MAX_PHOTOS} of one person")
+
+
+def check_photo_files(photos: Sequence[Path], *, found_by_name: bool) -> None:
+    """Refuse files that cannot be photos of one person, before any work.
+
+    Args:
+        photos: the photos' paths.
+        found_by_name: their labels or masks are found by the photos' file names.
+
+    Raises:
+        UsageError: for a wrong number of photos, or two photos of the same file name where that decides.
+        PanoHeadError: for a folder or a missing file.
+    """
+    check_count(len(photos))
+    # The same file twice has one name too, but then label and mask are the right ones for both.
+    if found_by_name and len({photo.name for photo in photos}) < len(photos) and len(set(photos)) == len(photos):
+        raise UsageError("two photos have the same file name; labels and masks are found by it, so rename one")
+    for photo in photos:
+        _check_file(photo)
+
+
+def _check_file(photo: Path) -> None:
+    if photo.is_dir():
+        raise PanoHeadError(f"{photo} is a folder; give the photos in it, at most {MAX_PHOTOS} of one person")
+    if not photo.is_file():
+        raise PanoHeadError(f"there is no photo {photo}; check the path")
+
+
+def find_masks(folder: Path, photos: Sequence[Path]) -> list[Path]:
+    """Return the user's mask of every photo: the file of the same name in a folder, with any image suffix.
+
+    Raises:
+        PanoHeadError: when a photo has none.
+    """
+    masks = []
+    for photo in photos:
+        mask = read_own_mask(folder, photo.name)
+        if mask is None:
+            raise PanoHeadError(f"there is no mask of {photo.name} in {folder}; give {photo.stem}.png there")
+        masks.append(mask)
+    return masks

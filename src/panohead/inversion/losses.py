@@ -1,4 +1,4 @@
-"""How far one picture is from another: a loss without weights, and the original's feature distance."""
+"""Image losses and measures: a loss without network weights, the original's feature distance, SSIM and PSNR."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -11,34 +11,35 @@ from torch import Tensor, nn
 from panohead.checkpoint import weights_sha256
 
 Distance = Callable[[Float[Tensor, "batch 3 height width"]], Float[Tensor, ""]]
-"""From pictures in [-1, 1] to one number, differentiable."""
+"""Differentiable function from images in [-1, 1] to one number."""
 
-_MAX_FEATURE_SIDE = 256
+_MAX_FEATURE_SIDE = 256  # pixels; larger images are shrunk, as the official code does
 _MIN_LEVEL_SIDE = 8
-_SSIM_C1, _SSIM_C2 = 0.02**2, 0.06**2
+_SSIM_C1, _SSIM_C2 = 0.02**2, 0.06**2  # (0.01 L)^2 and (0.03 L)^2 of Wang et al. 2004, with the value range L = 2
 
 
 @runtime_checkable
 class ImageLoss(Protocol):
-    """A loss between pictures.
+    """Loss between images.
 
     Attributes:
-        identity: tells it from losses that give other numbers; an interrupted run goes on with the same only.
+        identity: text that differs from that of every loss with other values; a run resumes with the same loss only.
     """
 
     @property
     def identity(self) -> str: ...
 
     def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
-        """The distance to a fixed target."""
+        """Return the distance to a fixed target in [-1, 1]."""
         ...
 
 
 class FeatureLoss:
-    """The original's perceptual distance: summed squared difference of features (facts section 7).
+    """The original's perceptual distance: summed squared difference of features (docs/reference.md 7.5).
 
     Args:
-        features: pictures in 0..255, at most 256 pixels large, to one vector each; for example LPIPS-VGG.
+        features: function from images in 0..255, with at most 256 pixels a side, to one vector each; for example
+            LPIPS-VGG.
     """
 
     def __init__(self, features: Callable[[Tensor], Tensor]) -> None:
@@ -46,17 +47,17 @@ class FeatureLoss:
 
     @property
     def identity(self) -> str:
-        """The hash of the features' weights, where they are a network."""
+        """Hash of the features' weights if they are a network, their type otherwise."""
         return weights_sha256(self._features) if isinstance(self._features, nn.Module) else repr(type(self._features))
 
     def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
-        """See :class:`ImageLoss`."""
+        """Return the distance to a fixed target in [-1, 1]."""
         with torch.no_grad():
-            wanted = self._look(target)
-        return lambda image: (self._look(image) - wanted).square().sum()
+            wanted = self._features_of(target)
+        return lambda image: (self._features_of(image) - wanted).square().sum()
 
-    def _look(self, image: Tensor) -> Tensor:
-        image = (image + 1) * (255 / 2)
+    def _features_of(self, image: Tensor) -> Tensor:
+        image = (image + 1) * (255 / 2)  # [-1, 1] -> [0, 255]
         if image.shape[-1] > _MAX_FEATURE_SIDE:
             image = F.interpolate(image, (_MAX_FEATURE_SIDE, _MAX_FEATURE_SIDE), mode="area")
         return self._features(image)
@@ -65,10 +66,11 @@ class FeatureLoss:
 class PyramidLoss:
     """Laplacian-pyramid L1 + gradients + SSIM: a multi-scale loss that needs no weights and no download.
 
-    Every level of the pyramid counts the same, so that placement (coarse) and texture (fine) are both pulled at.
+    Every level of the pyramid has the same weight, so that both placement (coarse) and texture (fine) are optimized.
 
     Args:
-        gradient_weight, ssim_weight: beside the pyramid's L1.
+        gradient_weight: weight of the L1 distance of image gradients; that of the pyramid is 1.
+        ssim_weight: weight of 1 - SSIM.
     """
 
     def __init__(self, *, gradient_weight: float = 0.5, ssim_weight: float = 0.2) -> None:
@@ -76,14 +78,15 @@ class PyramidLoss:
 
     @property
     def identity(self) -> str:
-        """Its weights."""
+        """Name of the loss with its weights."""
         return f"pyramid, gradients {self._gradient_weight}, SSIM {self._ssim_weight}"
 
     def toward(self, target: Float[Tensor, "batch 3 height width"]) -> Distance:
-        """See :class:`ImageLoss`."""
+        """Return the distance to a fixed target in [-1, 1]."""
         wanted = pyramid(target)
 
         def distance(image: Tensor) -> Tensor:
+            # Mean over the pixels of a level, then over levels: fine levels have more pixels, but no more weight.
             levels = pyramid(image)
             l1 = torch.stack([(a - b).abs().mean() for a, b in zip(levels, wanted, strict=True)]).mean()
             edges = torch.stack(
@@ -95,7 +98,10 @@ class PyramidLoss:
 
 
 def pyramid(image: Float[Tensor, "batch channel height width"]) -> list[Tensor]:
-    """Laplacian pyramid: details from fine to coarse, then what is left; their enlarged sum is the picture."""
+    """Return the Laplacian pyramid (Burt and Adelson 1983): details from fine to coarse, then the small rest.
+
+    The image is the sum of all levels, each enlarged bilinearly to the next finer one.
+    """
     levels = []
     while min(image.shape[-2:]) >= 2 * _MIN_LEVEL_SIDE:
         small = F.avg_pool2d(image, 2)
@@ -112,19 +118,23 @@ def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
 def ssim(
     a: Float[Tensor, "batch channel height width"], b: Float[Tensor, "batch channel height width"]
 ) -> Float[Tensor, ""]:
-    """Structural similarity (Wang et al. 2004) of pictures in [-1, 1], 7 x 7 box windows; 1 for equal pictures."""
+    """Return the mean structural similarity (Wang et al. 2004, equation 13) of images in [-1, 1], 7 x 7 box windows.
+
+    It is 1 for equal images.
+    """
     side = min(7, *a.shape[-2:])
 
     def mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, side, stride=1)
 
+    # Moments in each window; E[x^2] - E[x]^2 is the variance.
     mean_a, mean_b = mean(a), mean(b)
     variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
     covariance = mean(a * b) - mean_a * mean_b
-    likeness = (2 * mean_a * mean_b + _SSIM_C1) * (2 * covariance + _SSIM_C2)
-    return (likeness / ((mean_a**2 + mean_b**2 + _SSIM_C1) * (variance_a + variance_b + _SSIM_C2))).mean()
+    numerator = (2 * mean_a * mean_b + _SSIM_C1) * (2 * covariance + _SSIM_C2)
+    return (numerator / ((mean_a**2 + mean_b**2 + _SSIM_C1) * (variance_a + variance_b + _SSIM_C2))).mean()
 
 
 def psnr_db(a: Float[Tensor, "*any"], b: Float[Tensor, "*any"]) -> float:
-    """Peak signal-to-noise ratio of pictures in [-1, 1]."""
+    """Return the peak signal-to-noise ratio of images in [-1, 1] in dB, at most 106."""
     return float(-10 * torch.log10((a - b).square().mean().clamp_min(1e-10) / 4))

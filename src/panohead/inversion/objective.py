@@ -1,4 +1,4 @@
-"""How far a generator's pictures are from the photos."""
+"""Objective of the optimization: distance between a generator's images and masks and those of the photos."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -18,28 +18,36 @@ from panohead.rendering.renderer import RayRendering
 
 @torch.no_grad()
 def empty_ray_color(generator: Generator, ws: Float[Tensor, "1 num_ws w_dim"]) -> Float[Tensor, "3 1 1"]:
-    """The colour of rays that hit nothing, for generators without a background."""
+    """Return the color of rays that hit nothing, in [-1, 1], for generators without a background."""
     side = generator.config.neural_rendering_resolution
-    nothing = torch.zeros(1, side**2, 1, device=ws.device)
+    nothing = torch.zeros(1, side**2, 1, device=ws.device)  # batch ray 1: weight and depth of empty rays
     features = nothing.expand(-1, -1, generator.config.feature_channels)
     if generator.config.rendering.white_background:
         features = features + 1
     image = generator.finish(RayRendering(features, nothing, nothing), None, ws, superresolve=False).image_raw
-    return image[0].mean(dim=(1, 2), keepdim=True).clamp(-1, 1)
+    return image[0].mean(dim=(1, 2), keepdim=True).clamp(-1, 1)  # 3 height width -> 3 1 1
 
 
 def compositing_color(generator: Generator) -> Float[Tensor, "3 1 1"] | None:
-    """What masked photos are put on: the mean head's empty colour; None for a generator with a background."""
+    """Return the color behind masked photos: that of the mean head's empty rays; None if there is a background."""
     if generator.background is not None:
         return None
     return empty_ray_color(generator, generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1))
 
 
 class PhotoObjective:
-    """The photos as targets.
+    """Distance between renderings of a head and the photos.
 
-    With a mask, a generator that has a background is asked about the head foremost (``background_weight`` elsewhere),
-    and one without gets the head cut out on its own empty colour. Without a mask all pixels count.
+    With a mask, a generator that has a background is compared mainly inside it (``background_weight`` outside), and one
+    without is compared with the head on the color of its own empty rays. Without a mask all pixels count alike.
+
+    Args:
+        photos: aligned photos.
+        loss: perceptual loss.
+        empty: color of empty rays in [-1, 1]; None for a generator with a background.
+        background_weight: weight of pixels outside the mask, 0 to 1.
+        mask_weight: weight of the mask's mean absolute error.
+        device: device of the generator.
     """
 
     def __init__(
@@ -59,7 +67,7 @@ class PhotoObjective:
         for photo, mask in zip(photos, self.masks, strict=True):
             image = photo.image[None].to(device)
             if mask is not None and empty is not None:
-                image = mask * image + (1 - mask) * empty
+                image = mask * image + (1 - mask) * empty  # over the color that the generator renders beside the head
             self.targets.append(image)
             has_weight = mask is not None and empty is None
             self.weights.append(mask + (1 - mask) * background_weight if has_weight and mask is not None else None)
@@ -72,12 +80,12 @@ class PhotoObjective:
         return self._loss.toward(target), target, weight
 
     def image_distance(self, index: int, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, ""]:
-        """Of one photo; where a pixel counts less, the picture is moved toward the target before comparing."""
+        """Return the distance of an image in [-1, 1] to a photo, pixels of less weight are blended with it first."""
         distance, target, weight = self._distance(index, image.shape[-1])
         return distance(image if weight is None else torch.lerp(target, image, weight))
 
     def mask_distance(self, index: int, mask: Float[Tensor, "1 1 height width"]) -> Float[Tensor, ""]:
-        """Mean absolute difference of the masks; zero without a mask."""
+        """Return the mean absolute difference of the masks; zero for a photo without one."""
         wanted = _resized(self.masks[index], mask.shape[-1])
         return mask.new_zeros(()) if wanted is None else (mask - wanted).abs().mean()
 
@@ -92,7 +100,17 @@ class PhotoObjective:
         superresolve: bool,
         ws_background: Float[Tensor, "photo num_ws w_dim"] | None = None,
     ) -> dict[str, Tensor]:
-        """Mean over the photos: "picture", "mask" and their weighted sum "photos"."""
+        """Return means over the photos: image distance ("picture", as in stored logs), "mask", and their sum "photos".
+
+        Args:
+            generator: generator, possibly tuned.
+            field: tri-grid of ``ws``.
+            ws: ws of the head.
+            cameras: camera of every photo, without batch dimension.
+            resolution: rays per side.
+            superresolve: compare after super-resolution; otherwise raw images.
+            ws_background: ws of every photo's own background; None for those of the head.
+        """
         images, masks = [], []
         for i, camera in enumerate(cameras):
             background = None if ws_background is None else ws_background[i : i + 1]
@@ -101,7 +119,7 @@ class PhotoObjective:
             )
             images.append(self.image_distance(i, view.image))
             masks.append(self.mask_distance(i, view.mask))
-        image, mask = torch.stack(images).mean(), torch.stack(masks).mean()
+        image, mask = torch.stack(images).mean(), torch.stack(masks).mean()  # photo -> scalar
         return {"photos": image + self._mask_weight * mask, "picture": image, "mask": mask}
 
 

@@ -1,7 +1,7 @@
-"""The protocol of the original: search w, then tune the generator (paper section 4.4, pivotal tuning; facts section 7).
+"""The preset ``official``: the original's search in w and pivotal tuning (PanoHead 4; docs/reference.md 7.4 to 7.6).
 
-Its oddities are kept: the deviation of w is one norm for all dimensions, the first step has a learning rate of zero,
-the rays' jitter stays random, and tuning moves every parameter with nothing to hold unseen sides.
+Matches the official code: the deviation of w is one norm for all dimensions, the first step has a learning rate of
+zero, the rays' jitter stays random, and tuning changes every parameter with nothing to preserve unseen sides.
 """
 
 import math
@@ -13,30 +13,35 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.geometry.camera import Camera, translate_label
+from panohead.geometry import Camera
+from panohead.geometry.camera import translate_label
 from panohead.inversion.losses import Distance, ImageLoss
-from panohead.inversion.optimization_log import OptimizationLog
-from panohead.inversion.optimizer_state import adam_state, restore_adam
+from panohead.inversion.optimization.loop import ParameterGroup, optimize
+from panohead.inversion.optimization.run import OptimizationRun
+from panohead.inversion.preset import InversionPreset, InversionTask
 from panohead.inversion.randomness import RandomStreams
-from panohead.inversion.w_space import WSpace
+from panohead.inversion.reconstructed_head import InversionResult
+from panohead.inversion.w_space import WSpace, w_space
 from panohead.models.generator import Generator
-
-_BETAS = (0.9, 0.999)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialConfig:
-    """Numbers of the script with segmentation; the plain script has 350 tuning steps and no camera offset.
+    """Numbers of the original's script with segmentation; its plain script has 350 tuning steps and no camera offset.
 
     Attributes:
-        steps, tuning_steps: of the search and of the tuning.
-        learning_rate: of the search at its height; ramped up over 5 % and down over the last 25 % of the steps.
-        noise: of w at the first step, in deviations of w; gone after 75 % of the steps.
-        mse_weight: beside the perceptual distance.
-        mean_w_weight: of the mean squared difference to the mean w.
-        w_samples, w_seed: of the statistics of w.
-        ray_start: forced on the renderer (world units); None leaves it.
-        camera_offset: ask the camera's self-adaptation once, and keep its answer.
+        steps: number of search steps.
+        tuning_steps: number of tuning steps.
+        learning_rate: highest learning rate of the search; it rises over the first 5 % of the steps and falls over the
+            last 25 %.
+        tuning_learning_rate: constant learning rate of the tuning.
+        noise: standard deviation of the noise on w at the first step, in deviations of w; zero after 75 % of the steps.
+        mse_weight: weight of the mean squared error, beside the perceptual distance.
+        mean_w_weight: weight of the mean squared difference to the mean w.
+        w_samples: number of w for the statistics of w.
+        w_seed: seed of these w.
+        ray_start: nearest distance of the rays' samples in world units; None leaves the generator's.
+        camera_offset: apply the camera self-adaptation of the mean latent to the photo's camera.
     """
 
     steps: int = 500
@@ -53,19 +58,20 @@ class OfficialConfig:
 
 
 def learning_rate_factor(step: int, steps: int) -> float:
-    """The cosine ramp-down over the last quarter times the linear ramp-up over the first twentieth."""
-    t = step / steps
+    """Return the learning rate factor: a linear rise over the first twentieth of the steps times a cosine fall over the
+    last quarter (Karras et al. 2020, StyleGAN2 section 5; docs/reference.md 7.5)."""
+    t = step / steps  # 0 at the first step, below 1 at the last
     down = min(1.0, (1.0 - t) / 0.25)
     return (0.5 - 0.5 * math.cos(down * math.pi)) * min(1.0, t / 0.05)
 
 
 def noise_factor(step: int, steps: int) -> float:
-    """Of the noise on w: 1 at first, 0 from three quarters of the steps on."""
+    """Return the factor of the noise on w: 1 at the first step, 0 from three quarters of the steps on."""
     return max(0.0, 1.0 - step / steps / 0.75) ** 2
 
 
-def prepared(generator: Generator, config: OfficialConfig) -> Generator:
-    """A copy of the generator, in eval mode, whose rays start where the original's script has them start."""
+def prepare_generator(generator: Generator, config: OfficialConfig) -> Generator:
+    """Return a copy of the generator, in eval mode, whose rays start where those of the original's script do."""
     copy = deepcopy(generator).eval().requires_grad_(False)
     if config.ray_start is not None:
         copy.config = replace(copy.config, rendering=replace(copy.config.rendering, ray_start=config.ray_start))
@@ -74,7 +80,7 @@ def prepared(generator: Generator, config: OfficialConfig) -> Generator:
 
 @torch.no_grad()
 def offset_label(generator: Generator, space: WSpace, label: Float[Tensor, "1 25"]) -> Float[Tensor, "1 25"]:
-    """The target's label moved by what the camera's self-adaptation says of the mean latent."""
+    """Return the photo's label, translated by the camera self-adaptation of the mean latent (PanoHead 3.4)."""
     return translate_label(label, generator.align_camera(space.mean_z[None], label))
 
 
@@ -87,35 +93,36 @@ def search(
     *,
     config: OfficialConfig,
     streams: RandomStreams,
-    log: OptimizationLog,
-    trace: list[Tensor] | None = None,
+    run: OptimizationRun,
 ) -> Float[Tensor, "1 num_ws w_dim"]:
-    """W+ of the target by Adam from the mean w. ``trace`` collects ws after every step."""
+    """Return the ws (W+) after all steps of Adam from the mean w.
+
+    Args:
+        generator: result of :func:`prepare_generator`.
+        target: photo in [-1, 1].
+        label: camera label of the photo.
+        space: statistics of w.
+        loss: perceptual loss.
+        config: numbers of the preset.
+        streams: random numbers of every step.
+        run: callbacks, log and stored states.
+    """
     distance = loss.toward(target)
-    ws = space.mean.expand(1, generator.backbone.num_ws, -1).clone().requires_grad_(True)
-    adam = torch.optim.Adam([ws], betas=_BETAS, lr=config.learning_rate)
-    start = restore_adam(log.load_state("search"), [ws], adam)
-    for step in range(start, config.steps):
-        if log.stop_requested():
-            break
-        adam.param_groups[0]["lr"] = config.learning_rate * learning_rate_factor(step, config.steps)
-        scale = space.std * config.noise * noise_factor(step, config.steps)
+    ws = space.mean.expand(1, generator.backbone.num_ws, -1).clone().requires_grad_(True)  # 1 num_ws w_dim
+
+    def losses(step: int) -> dict[str, Tensor]:
+        scale = space.std * config.noise * noise_factor(step, config.steps)  # one number: no direction of w is special
         noisy = ws + streams.ws_noise(step, ws.detach()) * scale
         mse, perceptual = _compare(generator, noisy, label, target, distance, streams, step)
-        prior = (ws - space.mean).square().mean()
+        prior = (ws - space.mean).square().mean()  # holds W+ near the mean w, of all rows alike
         total = config.mse_weight * mse + perceptual + config.mean_w_weight * prior
-        adam.zero_grad(set_to_none=True)
-        total.backward()
-        adam.step()
-        if trace is not None:
-            trace.append(ws.detach().clone())
-        parts = {"loss": total, "mse": mse, "perceptual": perceptual, "distance to mean": prior}
-        log.record("search", step + 1, config.steps, parts)
-        start = step + 1
-        if log.is_due(start):
-            log.save_state("search", adam_state(start, [ws], adam))
-    if log.path is not None:
-        log.save_state("search", adam_state(start, [ws], adam))
+        return {"loss": total, "mse": mse, "perceptual": perceptual, "distance to mean": prior}
+
+    def rate(step: int) -> float:
+        return learning_rate_factor(step, config.steps)
+
+    group = ParameterGroup([ws], config.learning_rate)
+    optimize("search", [group], losses, config.steps, run, rate=rate, keep_best=False)
     return ws.detach()
 
 
@@ -128,29 +135,21 @@ def tune(
     *,
     config: OfficialConfig,
     streams: RandomStreams,
-    log: OptimizationLog,
+    run: OptimizationRun,
 ) -> None:
-    """Tune every parameter of ``generator``, in place, at a fixed w; it is in eval mode again afterwards."""
+    """Tune every parameter of ``generator`` at fixed ws, in place; it is in eval mode again afterwards.
+
+    Arguments as in :func:`search`.
+    """
     distance = loss.toward(target)
-    generator.train().requires_grad_(True)
-    parameters = list(generator.parameters())
-    adam = torch.optim.Adam(parameters, lr=config.tuning_learning_rate, betas=_BETAS)
-    start = restore_adam(log.load_state("tune"), parameters, adam)
-    for step in range(start, config.tuning_steps):
-        if log.stop_requested():
-            break
+    generator.train().requires_grad_(True)  # Matches the official code, which tunes in training mode.
+
+    def losses(step: int) -> dict[str, Tensor]:
         mse, perceptual = _compare(generator, ws, label, target, distance, streams, step)
-        total = config.mse_weight * mse + perceptual
-        adam.zero_grad(set_to_none=True)
-        total.backward()
-        adam.step()
-        parts = {"loss": total, "mse": mse, "perceptual": perceptual}
-        log.record("tune", step + 1, config.tuning_steps, parts)
-        start = step + 1
-        if log.is_due(start):
-            log.save_state("tune", adam_state(start, parameters, adam))
-    if log.path is not None:
-        log.save_state("tune", adam_state(start, parameters, adam))
+        return {"loss": config.mse_weight * mse + perceptual, "mse": mse, "perceptual": perceptual}
+
+    group = ParameterGroup(list(generator.parameters()), config.tuning_learning_rate)
+    optimize("tune", [group], losses, config.tuning_steps, run, keep_best=False)
     generator.eval().requires_grad_(False)
 
 
@@ -163,8 +162,42 @@ def _compare(
     streams: RandomStreams,
     step: int,
 ) -> tuple[Tensor, Tensor]:
-    """Mean squared and perceptual distance of the picture of ``ws``."""
+    """Mean squared and perceptual distance between the image of ``ws`` and the target."""
     randomness = streams.rays(step)
     field = generator.field(ws, randomness)
     image = generator.render_view(field, ws, Camera.from_label(label), randomness=randomness).image
     return F.mse_loss(image, target), distance(image)
+
+
+def invert_official(task: InversionTask, config: OfficialConfig, run: OptimizationRun) -> InversionResult:
+    """Search, then tune a copy of the generator, for the first of the photos; masks are not used."""
+    device = next(task.generator.parameters()).device
+    generator = prepare_generator(task.generator, config)
+    photo = task.photos[0]
+    target = photo.image[None].to(device)
+    label = photo.camera.expand(1).to(device).to_label()
+    space = w_space(generator, samples=config.w_samples, seed=config.w_seed)
+    if config.camera_offset:
+        label = offset_label(generator, space, label)
+    streams = RandomStreams(task.seed, 1, device)
+    ws = search(generator, target, label, space, task.loss, config=config, streams=streams, run=run)
+    if not run.stop_requested():
+        streams = RandomStreams(task.seed, 2, device)
+        tune(generator, ws, target, label, task.loss, config=config, streams=streams, run=run)
+    return InversionResult(generator, ws, [Camera.from_label(label[0])], None)
+
+
+def phases(config: OfficialConfig) -> dict[str, int]:
+    """Return the number of steps of every phase."""
+    return {"search": config.steps, "tune": config.tuning_steps}
+
+
+OFFICIAL = InversionPreset(
+    name="official",
+    config_type=OfficialConfig,
+    search_steps="steps",
+    default_seed=666,  # Matches the official code.
+    max_photos=1,
+    phases=phases,
+    invert=invert_official,
+)

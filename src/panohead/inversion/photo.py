@@ -1,4 +1,4 @@
-"""One photo as the optimisation sees it: an aligned crop at the generator's size, its camera, and its mask if known."""
+"""Photos as targets of the optimization: aligned crop at the generator's size, camera, and mask if there is one."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,23 +21,25 @@ from panohead.media.images import from_uint8
 from panohead.system.quiet_stderr import quiet_stderr
 
 CameraKind = Literal["given", "face", "angles", "coarse"]
-"""given: a label; face: fitted to landmarks; angles: the user's own, in an estimated crop; coarse: a guess."""
+"""Source of a camera: a label ("given"), landmarks ("face"), the user's angles in an estimated crop, or a guess."""
 MIN_SIDE = 48
-"""Pixels; a head cannot be read from less."""
+"""Smallest side of a photo in pixels."""
 _GATES = QualityGates(min_confidence=0.0)
-"""What a training set would leave out is only remarked on here; coarse cameras have a remark of their own."""
+"""Gates of a training set; here they only add notes. Coarse cameras pass, because they have a note of their own."""
 
 
 @dataclass(frozen=True)
 class AlignedPhoto:
-    """Attributes:
-    name: for people.
-    image: [-1, 1], square, at the generator's size.
-    mask: the head's share of every pixel; None if unknown.
-    camera: without batch dimension.
-    kind: how far the camera can be trusted.
-    remarks: what should be known about it, in sentences.
-    found: how the head was found in an ordinary photo; None for crops.
+    """Aligned crop of a photo, with camera and mask.
+
+    Attributes:
+        name: file name or number, for messages.
+        image: square crop in [-1, 1] at the generator's size.
+        mask: share of the head in every pixel, 0 to 1; None if unknown.
+        camera: camera without batch dimension.
+        kind: source of the camera.
+        notes: sentences for the user about the photo.
+        found: detection of the head in an ordinary photo; None for crops.
     """
 
     name: str
@@ -51,12 +53,12 @@ class AlignedPhoto:
 
 @dataclass(frozen=True)
 class HeadDetection:
-    """How the head was found.
+    """Detection of a head in an ordinary photo.
 
     Attributes:
         overlay: the photo, small, with crop box, axes and mask.
-        method: what the camera came from, in a word or two.
-        confidence: 0 to 1; comparable within one kind of camera.
+        method: source of the camera, in a word or two.
+        confidence: confidence from 0 to 1; comparable within one kind of camera.
     """
 
     overlay: Image.Image
@@ -73,17 +75,26 @@ def aligned_photo(
     name: str = "photo",
     kind: CameraKind = "given",
 ) -> AlignedPhoto:
-    """A crop that is already in the official frame: its square middle, Lanczos to ``size`` (facts section 7).
+    """Take a crop that is in the official frame already: its central square, resized to ``size`` by Lanczos
+    (docs/reference.md 7.5).
+
+    Args:
+        pixels: RGB crop.
+        camera: camera without batch dimension.
+        size: side of the result in pixels.
+        mask: mask of the crop at any size, 255 for the head.
+        name: name for messages.
+        kind: source of the camera.
 
     Raises:
-        PanoHeadError: for a picture that is too small or uniform.
+        PanoHeadError: for an image that is too small or uniform.
     """
     notes = []
     _refuse_small(pixels, name)
     if np.ptp(pixels) == 0:
-        raise PanoHeadError(f"{name} is of one colour; give a photo of a head")
+        raise PanoHeadError(f"{name} is of one color; give a photo of a head")
     if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all():
-        notes.append("The photo is grey; so will be what it shows.")
+        notes.append("The photo is gray, so the head will be gray where it shows it.")
     image = from_uint8(np.asarray(square(pixels, size)))
     alpha = None
     if mask is not None:
@@ -92,7 +103,7 @@ def aligned_photo(
 
 
 def square(pixels: UInt8[np.ndarray, "height width *channel"], size: int) -> Image.Image:
-    """The square middle at ``size`` pixels."""
+    """Return the central square at ``size`` pixels a side."""
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -109,11 +120,18 @@ def found_photo(
     mask: UInt8[np.ndarray, "mask_height mask_width"] | None = None,
     name: str = "photo",
 ) -> AlignedPhoto:
-    """Find the head of an ordinary photo, crop it, estimate its camera (unless its pose is given) and mask it (unless
-    the whole photo's mask is).
+    """Detect the head in an ordinary photo, crop it, and estimate its camera and mask (PanoHead 3.4, first stage).
+
+    Args:
+        pixels: RGB photo.
+        size: side of the result in pixels.
+        tools: detectors.
+        given: the user's angles; None to estimate them.
+        mask: the user's mask of the whole photo at any size, 255 for the person; None to estimate it.
+        name: name for messages.
 
     Raises:
-        PanoHeadError: when no head is found, or the finders are not installed.
+        PanoHeadError: when no head is found, or the detectors are not installed.
     """
     _refuse_small(pixels, name)
     with quiet_stderr():
@@ -125,16 +143,16 @@ def found_photo(
         )
     alignment = heads[0]
     frame = alignment.cut(pixels)
-    # Looked for in the frame, not in the photo: networks for masks see a small picture of what they are given.
+    # Mask networks shrink their input, so they are given the frame around the head and not the whole photo.
     with quiet_stderr():
         soft = tools.masker.mask(frame) if mask is None else cut_mask(mask, pixels.shape, alignment)
-    grey = np.rint(soft * 255).astype(np.uint8) if soft.max() >= 0.5 else None
+    hard = np.rint(soft * 255).astype(np.uint8) if soft.max() >= 0.5 else None
     kind: CameraKind = "angles" if alignment.kind == "given" else alignment.kind
-    photo = aligned_photo(frame, alignment.camera, size, mask=grey, name=name, kind=kind)
+    photo = aligned_photo(frame, alignment.camera, size, mask=hard, name=name, kind=kind)
     detection = HeadDetection(overlay(pixels, alignment, soft, accepted=True), alignment.method, alignment.confidence)
     problems = _problems(len(heads), alignment, gate(alignment, measure(pixels, alignment, frame, soft), _GATES))
-    if grey is None:
-        problems.append("The mask holds no part of the head's frame; background and head are not told apart.")
+    if hard is None:
+        problems.append("The mask is empty in the head's frame; background and head are not told apart.")
     return replace(photo, notes=(*photo.notes, *problems), found=detection)
 
 

@@ -1,4 +1,4 @@
-"""Random numbers of an optimisation, numbered by step, so that a continued run draws what an unbroken one would."""
+"""Random numbers of an optimization, by step, so that a resumed run draws those of an unbroken one."""
 
 import numpy as np
 import torch
@@ -9,20 +9,26 @@ from panohead.randomness import RenderRandomness
 
 
 class RandomStreams:
-    """Every step of every phase has a random generator of its own, seeded by (seed, phase, step)."""
+    """Random generators, one for every step of every phase, seeded by (seed, phase, step).
+
+    Args:
+        seed: seed of the optimization.
+        phase: number of the phase.
+        device: device of the random numbers.
+    """
 
     def __init__(self, seed: int, phase: int, device: torch.device | str = "cpu") -> None:
         self.seed, self.phase, self.device = seed, phase, torch.device(device)
 
     def ws_noise(self, step: int, like: Float[Tensor, "batch num_ws w_dim"]) -> Float[Tensor, "batch num_ws w_dim"]:
-        """Standard normal numbers to explore w with."""
+        """Return standard normal numbers of the shape of ``like``, for the noise on w."""
         return torch.randn(like.shape, device=like.device, generator=self.generator(step, 0))
 
     def rays(self, step: int) -> RenderRandomness:
-        """Where the step samples its rays."""
+        """Return the randomness of the step's ray samples."""
         return RenderRandomness(generator=self.generator(step, 1))
 
     def generator(self, step: int, use: int) -> torch.Generator:
-        """A generator for one use in one step."""
+        """Return the random generator for one use (0: noise on w, 1: rays) in one step."""
         seed = np.random.SeedSequence((self.seed, self.phase, step, use)).generate_state(1, np.uint64)[0]
         return torch.Generator(self.device).manual_seed(int(seed >> np.uint64(1)))

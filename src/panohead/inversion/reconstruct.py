@@ -1,30 +1,29 @@
-"""From photos of one person to a head."""
+"""Reconstruction of a person's head from photos, by one of the presets."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
-from panohead.errors import PanoHeadError
+from panohead.errors import UsageError
 from panohead.geometry import Camera
-from panohead.inversion import official_preset as official
-from panohead.inversion.fast_preset import FastConfig, reconstruct_fast
+from panohead.inversion.fast_preset import FAST, FastConfig
 from panohead.inversion.load_photos import ImageInput, MaskInput, read_images
 from panohead.inversion.losses import ImageLoss, PyramidLoss
-from panohead.inversion.objective import PhotoObjective, compositing_color
-from panohead.inversion.official_preset import OfficialConfig
-from panohead.inversion.optimization_log import OptimizationLog
-from panohead.inversion.photo import AlignedPhoto
-from panohead.inversion.randomness import RandomStreams
-from panohead.inversion.reconstructed_head import InversionResult, ReconstructedHead
-from panohead.inversion.w_space import w_space
+from panohead.inversion.official_preset import OFFICIAL, OfficialConfig
+from panohead.inversion.optimization.log import OptimizationCallbacks
+from panohead.inversion.optimization.resume_file import ResumeFile
+from panohead.inversion.optimization.run import OptimizationRun
+from panohead.inversion.preset import InversionPreset, InversionTask
+from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.models.generator import Generator
 
 Preset = Literal["fast", "official"]
-OFFICIAL_SEED = 666
+INVERSION_PRESETS: dict[str, InversionPreset[Any]] = {preset.name: preset for preset in (FAST, OFFICIAL)}
+"""Presets by their names."""
 
 
 def reconstruct(
@@ -38,104 +37,71 @@ def reconstruct(
     config: FastConfig | OfficialConfig | None = None,
     loss: ImageLoss | None = None,
     seed: int | None = None,
-    log: OptimizationLog | None = None,
+    callbacks: OptimizationCallbacks | None = None,
+    resume_file: ResumeFile | None = None,
     tools: Detectors | None = None,
 ) -> ReconstructedHead:
-    """Find the w of one person in 1 to 8 photos and tune a copy of the generator to them (paper section 4.4).
+    """Find the w of one person in 1 to 8 photos and tune a copy of the generator to them (PanoHead 4).
 
     Args:
-        generator: in eval mode, without gradients; it is only read.
-        images: paths, pictures or RGB arrays. With ``cameras`` crops in the official frame, otherwise ordinary photos.
-        masks: the head in each crop (None: no mask), or the person in each ordinary photo (None: found by ``tools``).
-            The preset official looks at whole pictures, as the original does.
+        generator: generator in eval mode, without gradients; it is only read.
+        images: paths, images or RGB arrays. With ``cameras`` crops in the official frame, otherwise ordinary photos.
+        cameras: camera of each crop, without batch dimension; None to find and align the heads in ordinary photos.
+        masks: head in each crop (None: no mask), or person in each ordinary photo (None: found by ``tools``). The
+            preset official compares whole images, as the original does.
         poses: the user's angles of ordinary photos that show no face; None where they are to be estimated.
         preset: "official" for the original's protocol (one photo).
         config: numbers of the preset; None for its defaults.
         loss: perceptual loss; None for the weight-free :class:`PyramidLoss`.
-        seed: of all random numbers.
-        journal: for progress, stopping and continuing.
-        tools: that find heads in ordinary photos; with ``cameras`` they compare faces with labels, None does not.
+        seed: seed of all random numbers, 0 or more; None for the preset's own.
+        callbacks: functions that follow and stop the optimization.
+        resume_file: file that keeps its state, to resume from after an interruption; None keeps nothing.
+        tools: detectors for ordinary photos; with ``cameras`` they compare faces with labels, None skips that.
+
+    Returns:
+        The head; its ``log`` tells what happened. Stopped early, it is the best so far.
 
     Raises:
-        PanoHeadError: for pictures that cannot be used, or a preset that does not fit.
+        UsageError: for options that the preset does not take.
+        PanoHeadError: for photos that cannot be used, or a file that cannot be resumed from.
     """
-    if preset == "official" and len(images) > 1:
-        raise PanoHeadError(f"the preset official takes one photo, not {len(images)}; use the preset fast for several")
-    if seed is not None and seed < 0:
-        raise PanoHeadError(f"the seed {seed} is negative; give 0 or more")
+    chosen = find_preset(preset)
+    config = chosen.config_type() if config is None else config
+    chosen.check(config, len(images), seed)
     photos = read_images(images, cameras, output_side(generator), masks=masks, poses=poses, tools=tools)
-    config = config if config is not None else FastConfig() if preset == "fast" else OfficialConfig()
-    if isinstance(config, OfficialConfig) != (preset == "official"):
-        raise PanoHeadError(f"the preset {preset} does not go with a {type(config).__name__}; give one that does")
     loss = PyramidLoss() if loss is None else loss
-    log = OptimizationLog() if log is None else log
-    if log.on_note is not None:
+    if callbacks is not None and callbacks.on_note is not None:
         for photo in photos:
             for note in photo.notes:
-                log.on_note(f"{photo.name}: {note}")
-    seed = (OFFICIAL_SEED if preset == "official" else 0) if seed is None else seed
-    log.start(_identity(generator, photos, config, loss, seed))
-    if isinstance(config, OfficialConfig):
-        found = _official(generator, photos, config, loss, seed, log)
-    else:
-        found = reconstruct_fast(
-            generator, _objective(generator, photos, config, loss), config=config, seed=seed, log=log
-        )
-    log.close()
-    return ReconstructedHead(found, untuned=generator, photos=photos, log=log)
+                callbacks.on_note(f"{photo.name}: {note}")
+    task = InversionTask(generator, photos, loss, chosen.default_seed if seed is None else seed)
+    run = OptimizationRun(_identity(task, config), callbacks=callbacks, resume_file=resume_file)
+    result = chosen.invert(task, config, run)
+    run.close()
+    return ReconstructedHead(result, untuned=generator, photos=photos, log=run.log)
+
+
+def find_preset(name: str) -> InversionPreset[Any]:
+    """Return the preset of a name.
+
+    Raises:
+        UsageError: when there is none.
+    """
+    if name not in INVERSION_PRESETS:
+        raise UsageError(f"there is no preset {name!r}; give one of {', '.join(INVERSION_PRESETS)}")
+    return INVERSION_PRESETS[name]
 
 
 def output_side(generator: Generator) -> int:
-    """Pixels per side of the generator's pictures."""
+    """Return the side of the generator's images in pixels."""
     return generator.config.superresolution.output_resolution
 
 
-def _objective(
-    generator: Generator, photos: Sequence[AlignedPhoto], config: FastConfig, loss: ImageLoss
-) -> PhotoObjective:
-    return PhotoObjective(
-        photos,
-        loss,
-        empty=compositing_color(generator),
-        background_weight=config.background_weight,
-        mask_weight=config.mask_weight,
-        device=generator.mapping_network.w_avg.device,
-    )
-
-
-def _official(
-    generator: Generator,
-    photos: Sequence[AlignedPhoto],
-    config: OfficialConfig,
-    loss: ImageLoss,
-    seed: int,
-    log: OptimizationLog,
-) -> InversionResult:
-    device = next(generator.parameters()).device
-    copy = official.prepared(generator, config)
-    target = photos[0].image[None].to(device)
-    label = photos[0].camera.expand(1).to(device).to_label()
-    space = w_space(copy, samples=config.w_samples, seed=config.w_seed)
-    if config.camera_offset:
-        label = official.offset_label(copy, space, label)
-    streams = RandomStreams(seed, 1, device)
-    ws = official.search(copy, target, label, space, loss, config=config, streams=streams, log=log)
-    if not log.stop_requested():
-        official.tune(copy, ws, target, label, loss, config=config, streams=RandomStreams(seed, 2, device), log=log)
-    return InversionResult(copy, ws, [Camera.from_label(label[0])], None)
-
-
-def _identity(
-    generator: Generator,
-    photos: Sequence[AlignedPhoto],
-    config: FastConfig | OfficialConfig,
-    loss: ImageLoss,
-    seed: int,
-) -> str:
-    """What a stored state must agree in to be continued."""
-    digest = hashlib.sha256(repr((type(config).__name__, asdict(config), loss.identity, seed)).encode())
-    digest.update(weights_sha256(generator).encode())
-    for photo in photos:
+def _identity(task: InversionTask, config: FastConfig | OfficialConfig) -> str:
+    """Hash of everything that must be equal for a stored state to be resumed from."""
+    digest = hashlib.sha256(repr((type(config).__name__, asdict(config), task.loss.identity, task.seed)).encode())
+    digest.update(weights_sha256(task.generator).encode())
+    for photo in task.photos:
         parts = [photo.image, photo.camera.to_label(), *([] if photo.mask is None else [photo.mask])]
         for part in parts:
             digest.update(part.cpu().contiguous().numpy().tobytes())

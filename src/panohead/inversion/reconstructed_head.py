@@ -1,4 +1,4 @@
-"""The head that came of photos: a head like any other that also knows its photos."""
+"""Heads reconstructed from photos: with the photos, their cameras and the log; saved to a folder and opened again."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from panohead.errors import PanoHeadError
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
-from panohead.inversion.optimization_log import OptimizationLog
+from panohead.inversion.optimization.log import OptimizationLog
 from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.visibility import seen_points
 from panohead.inversion.weight_delta import load_difference, save_difference
@@ -34,11 +34,13 @@ TUNED_FILE = "tuned.difference.safetensors"
 
 @dataclass(frozen=True)
 class InversionResult:
-    """What search and tuning end with.
+    """Result of search and tuning.
 
     Attributes:
-        generator: tuned.
-        ws_background: of every photo's own background; None where there is only the head's.
+        generator: tuned copy of the generator; the generator itself if it was not tuned.
+        ws: ws of the head.
+        cameras: refined cameras of the photos, without batch dimension.
+        ws_background: ws of every photo's own background; None if all have the head's.
     """
 
     generator: Generator
@@ -48,29 +50,29 @@ class InversionResult:
 
 
 class ReconstructedHead(Head):
-    """A head with the photos it was made from.
+    """Head with the photos that it was reconstructed from (``generator`` is the tuned one).
 
     Attributes:
-        untuned: the generator before tuning (``generator`` is the tuned one).
-        photos: as they were compared.
-        cameras: found for the photos, without batch dimension.
-        ws_background: of every photo's own background; None where there is only the head's.
-        journal: what happened, step by step.
+        untuned: generator before tuning.
+        photos: aligned photos.
+        cameras: refined cameras of the photos, without batch dimension.
+        ws_background: ws of every photo's own background; None if all have the head's.
+        log: record of the optimization.
     """
 
     def __init__(
-        self, found: InversionResult, *, untuned: Generator, photos: Sequence[AlignedPhoto], log: OptimizationLog
+        self, result: InversionResult, *, untuned: Generator, photos: Sequence[AlignedPhoto], log: OptimizationLog
     ) -> None:
-        super().__init__(found.generator, found.ws)
+        super().__init__(result.generator, result.ws)
         self.untuned = untuned
         self.photos = photos
-        self.cameras = found.cameras
-        self.ws_background = found.ws_background
+        self.cameras = result.cameras
+        self.ws_background = result.ws_background
         self.log = log
 
     @cached_property
     def input_views(self) -> list[Frame]:
-        """The reconstruction as the photos' cameras see it."""
+        """Renderings from the photos' cameras, each with the photo's own background."""
         views = []
         for i, camera in enumerate(self.cameras):
             own = None if self.ws_background is None else Head(self.generator, self.ws_background[i : i + 1])
@@ -78,7 +80,10 @@ class ReconstructedHead(Head):
         return views
 
     def mesh(self, resolution: int = 256, **options: Any) -> trimesh.Trimesh:
-        """As :meth:`Head.mesh`; the vertex attribute ``seen`` says how well the photos saw a vertex, 0 (invented) to 1.
+        """Return the mesh of :meth:`Head.mesh`, with the visibility of its vertices in the photos.
+
+        The vertex attribute ``seen`` is that visibility, 0 (invented) to 1; ``metadata["seen_share"]`` is the share of
+        vertices where it is not 0.
 
         Raises:
             PanoHeadError: when there is no surface at this level.
@@ -93,11 +98,17 @@ class ReconstructedHead(Head):
         return mesh
 
     def save(self, folder: Path, **notes: Any) -> list[Path]:
-        """Write ``latent.npz`` (ws, labels, backgrounds) and the tuned generator as a small difference; atomic.
+        """Write ``latent.npz`` (ws, labels, backgrounds) and the tuned generator's differences; each file is atomic.
 
         Args:
-            folder: there already.
-            notes: kept in the difference file.
+            folder: existing folder.
+            notes: values to store in the file of differences, as JSON.
+
+        Returns:
+            Paths of both files.
+
+        Raises:
+            PanoHeadError: when they cannot be written.
         """
         arrays = {
             "ws": self.ws.cpu().numpy(),
@@ -113,7 +124,7 @@ class ReconstructedHead(Head):
 
 
 def saved_notes(folder: Path) -> dict[str, Any] | None:
-    """The notes of a head that was saved in a folder; None where there is none (or it cannot be read)."""
+    """Return the notes of the head saved in a folder; None if there is no head (or it cannot be read)."""
     try:
         with safe_open(folder / TUNED_FILE, framework="pt", device="cpu") as file:
             notes = json.loads((file.metadata() or {})["notes"])
@@ -123,7 +134,7 @@ def saved_notes(folder: Path) -> dict[str, Any] | None:
 
 
 def open_reconstruction(folder: Path, generator: Generator) -> Head:
-    """The head that ``panohead reconstruct`` wrote to a folder, with the generator it was made from.
+    """Open the head that ``panohead reconstruct`` wrote to a folder, with the generator it was made from.
 
     Raises:
         PanoHeadError: when the files are missing or belong to another generator.

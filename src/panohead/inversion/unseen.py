@@ -1,4 +1,4 @@
-"""The sides that no photo shows: kept as the untuned generator makes them, so that tuning does not ruin them."""
+"""Regularization of tuning in views that no photo shows: they stay as the untuned generator renders them."""
 
 import math
 from collections.abc import Sequence
@@ -14,15 +14,21 @@ from panohead.rendering.field import TriGridField
 
 _PITCHES_DEG = (0.0, 25.0, -20.0)
 _RING = 12
-_STRIDE = 0.4
-_STEPS = (-0.02, 0.0, 0.02)
-_SOFTNESS = 5.0
+_STRIDE = 0.4  # share of all views between two in succession, so that neighbors are far apart in time
+_STEPS = (-0.02, 0.0, 0.02)  # world units along the ray, about the surface
+_SOFTNESS = 5.0  # density over which occupancy goes from 0.27 to 0.5 to 0.73
 
 
 class UnseenViews:
     """Views of the untuned head from cameras at least ``least_angle_deg`` away from every photo's camera.
 
-    Pictures (with super-resolution), masks and surfaces from half the rays are made once and kept.
+    Images (with super-resolution), masks and surfaces from half the rays per side are rendered once.
+
+    Args:
+        generator: untuned generator.
+        ws: ws of the head.
+        cameras: cameras of the photos, without batch dimension.
+        least_angle_deg: smallest angle to every photo's camera, in degrees.
     """
 
     def __init__(
@@ -38,7 +44,7 @@ class UnseenViews:
         self._resolution = max(generator.config.neural_rendering_resolution // 2, 8)
         with torch.no_grad():
             field = generator.field(ws)
-            self._before = [self._look(generator, field, ws, camera) for camera in self.cameras]
+            self._before = [self._render(generator, field, ws, camera) for camera in self.cameras]
             self._surface = []
             for camera, view in zip(self.cameras, self._before, strict=True):
                 points = surface_points(view, camera.to(ws.device))
@@ -46,31 +52,36 @@ class UnseenViews:
 
     @property
     def count(self) -> int:
-        """How many there are; none if the photos look from everywhere."""
+        """Number of views; 0 if the photos are from all sides."""
         return len(self.cameras)
 
     def difference(
-        self, generator: Generator, field: TriGridField, ws: Float[Tensor, "1 num_ws w_dim"], turn: int
+        self, generator: Generator, field: TriGridField, ws: Float[Tensor, "1 num_ws w_dim"], number: int
     ) -> Float[Tensor, ""]:
-        """Mean absolute difference of picture, mask, and occupancy at the surface, in one view: ``count`` turns in
-        succession see each of them once.
+        """Return the mean absolute difference of image, mask, and occupancy at the surface, in one view.
 
-        Occupancy stands for depth, which has no usable gradient along rays that hit nothing.
+        Occupancy takes the place of depth, which has no usable gradient along rays that hit nothing.
+
+        Args:
+            generator: tuned generator.
+            field: its tri-grid of ``ws``.
+            ws: ws of the head.
+            number: number of the call; ``count`` calls in succession use every view once.
         """
-        index = turn * self._stride % self.count
-        before, now = self._before[index], self._look(generator, field, ws, self.cameras[index])
+        index = number * self._stride % self.count
+        before, now = self._before[index], self._render(generator, field, ws, self.cameras[index])
         images = (now.image - before.image).abs().mean() + (now.mask - before.mask).abs().mean()
         points, occupied = self._surface[index]
-        if len(points) == 0:
+        if len(points) == 0:  # nothing opaque in this view
             return images
         return images + (occupancy(field, points) - occupied).abs().mean()
 
-    def _look(self, generator: Generator, field: TriGridField, ws: Tensor, camera: Camera) -> Rendering:
+    def _render(self, generator: Generator, field: TriGridField, ws: Tensor, camera: Camera) -> Rendering:
         return generator.render_view(field, ws, camera.to(ws.device), resolution=self._resolution)
 
 
 def coprime(count: int) -> int:
-    """A stride that visits all of ``count`` places, neighbours long after each other."""
+    """Return a stride, coprime to ``count``, that visits all of ``count`` places with neighbors far apart in time."""
     stride = max(1, round(_STRIDE * count))
     while math.gcd(stride, count) > 1:
         stride += 1
@@ -78,21 +89,28 @@ def coprime(count: int) -> int:
 
 
 def surface_points(view: Rendering, camera: Camera) -> Float[Tensor, "point 3"]:
-    """World points on, before and behind the surface that a view shows where it is opaque."""
+    """Return world points on, before and behind the visible surface, for the opaque pixels of a view."""
     origins, directions = rays_from_camera(camera.expand(1), view.depth.shape[-1])
-    opaque = view.mask.flatten() > 0.5
+    opaque = view.mask.flatten() > 0.5  # ray: the view is a batch of one
     depths = view.depth.flatten()[opaque]
     starts, ahead = origins[0][opaque], directions[0][opaque]
+    # Occupancy changes along the ray at the surface, so points before and behind it tell where it is.
     return torch.cat([starts + ahead * (depths + step)[:, None] for step in _STEPS])
 
 
 def occupancy(field: TriGridField, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
-    """Density squeezed to 0..1, a half at the official surface."""
+    """Return sigmoid((density - level) / softness): 0 to 1, and 0.5 at the official surface level."""
     return torch.sigmoid((field.density(points[None])[0, :, 0] - OFFICIAL_LEVEL) / _SOFTNESS)
 
 
 def unseen_cameras(cameras: Sequence[Camera], least_angle_deg: float) -> list[Camera]:
-    """Cameras on three rings around the head that look from elsewhere than the given ones."""
+    """Return twelve cameras around the head, on three pitches, without those near a given camera.
+
+    Args:
+        cameras: cameras of the photos, without batch dimension.
+        least_angle_deg: smallest angle to all of them, in degrees.
+    """
+    # photo 3: unit vectors from the origin to the cameras; angles between views are angles between these.
     directions = torch.nn.functional.normalize(torch.stack([c.position.detach().cpu() for c in cameras]), dim=-1)
     found = []
     for i in range(_RING):

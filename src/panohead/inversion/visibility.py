@@ -1,4 +1,4 @@
-"""What the photos saw, and what the generator invented: by depth and cameras."""
+"""Visibility of the head's surface in the photos, by depth and cameras; the rest the generator invented."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from panohead.frame import Frame
 from panohead.geometry import project, rays_from_camera
 
 DEPTH_TOLERANCE = 0.02
-"""World units (8 mm) behind the visible surface up to which a point counts as seen; at twice that it is hidden."""
+"""Distance behind the visible surface, in world units (8 mm), up to which a point is visible; not at twice that."""
 _OPAQUE = 0.5
 
 
@@ -20,14 +20,15 @@ def seen_points(
     views: Sequence[Frame],
     normals: Float[Tensor, "point 3"] | None = None,
 ) -> Float[Tensor, " point"]:
-    """How well the best of the views sees each point, 0 (invented) to 1.
+    """Return the visibility of each point in the best of the views, 0 (invented) to 1.
 
-    A point is seen where it projects into the picture, onto the head, and lies at the depth of what is visible there.
-    With normals that is multiplied by the cosine at which the camera looks at the surface.
+    A point is visible if it projects into the image, onto the head, and is at the depth of the surface there. With
+    normals that is multiplied by the cosine of the angle between surface normal and ray.
 
     Args:
-        points, normals: world units and unit vectors.
-        views: the reconstruction from the photos' cameras.
+        points: points in world units.
+        views: renderings of the reconstruction from the photos' cameras.
+        normals: unit vectors.
     """
     best = torch.zeros(len(points), device=points.device)
     for view in views:
@@ -37,34 +38,44 @@ def seen_points(
 
 def _seen_by(points: Tensor, view: Frame, normals: Tensor | None) -> Tensor:
     camera = view.camera.to(points.device)
-    place, distance, ahead = project(points, camera)
+    place, distance, ahead = project(points, camera)  # point 2 in [-1, 1]; point; point
 
     def sample(image: Tensor) -> Tensor:
         return F.grid_sample(image[None].to(points), place[None, None], mode="nearest", align_corners=False)[0, 0, 0]
 
-    depth = sample(torch.nan_to_num(view.depth, nan=1e6, posinf=1e6))
+    depth = sample(torch.nan_to_num(view.depth, nan=1e6, posinf=1e6))  # point: distance to the surface there
     # 1 up to the tolerance behind the visible surface, 0 from twice that on.
     near = (2 - (distance - depth) / DEPTH_TOLERANCE).clamp(0, 1)
     inside = ahead & (place.abs() < 1).all(dim=1) & (sample(view.mask) > _OPAQUE)
     seen = near * inside
     if normals is not None:
-        ray = points - camera.position
+        ray = points - camera.position  # point 3; its length is ``distance``
         seen = seen * (-(ray * normals).sum(dim=1) / distance).clamp(0, 1)
     return seen
 
 
 def seen_pixels(frame: Frame, views: Sequence[Frame]) -> Float[Tensor, "1 height width"]:
-    """The same for the surface behind every pixel of a frame, at the size of its depth; 0 beside the head."""
+    """Return the visibility of the surface behind every pixel of a frame, at the size of its depth; 0 beside the head.
+
+    Args:
+        frame: any view of the head.
+        views: renderings of the reconstruction from the photos' cameras.
+    """
     size = frame.depth.shape[-1]
     origins, directions = rays_from_camera(frame.camera.expand(1).to(frame.depth.device), size)
     depth = torch.nan_to_num(frame.depth, nan=0.0, posinf=0.0)
-    points = (origins + directions * depth.reshape(1, -1, 1))[0]
+    points = (origins + directions * depth.reshape(1, -1, 1))[0]  # ray 3
     seen = seen_points(points, views).reshape(1, size, size)
     return seen * (frame.mask > _OPAQUE)
 
 
 def tinted(frame: Frame, seen: Float[Tensor, "1 height width"]) -> Float[Tensor, "3 out_height out_width"]:
-    """The picture of a frame with everything invented in magenta."""
+    """Return the image of a frame in [-1, 1] with everything invented in magenta.
+
+    Args:
+        frame: any view of the head.
+        seen: its visibility, from :func:`seen_pixels`.
+    """
     size = (frame.image.shape[-2], frame.image.shape[-1])
     invented = F.interpolate(((1 - seen) * (frame.mask > _OPAQUE))[None], size, mode="bilinear")[0]
     magenta = torch.tensor([1.0, -1.0, 1.0], device=frame.image.device)[:, None, None]

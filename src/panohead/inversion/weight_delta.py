@@ -1,4 +1,4 @@
-"""A tuned generator as a small file: what differs from the checkpoint it was tuned from."""
+"""Tuned generators as small files: differences of weights to the checkpoint they were tuned from."""
 
 import json
 from collections.abc import Mapping
@@ -17,14 +17,28 @@ from panohead.system.config_json import from_plain
 
 _KIND = "panohead-difference"
 _VERSION = "1"
-_MAX_HALF = 6e4
+_MAX_HALF = 6e4  # below the largest float16, 65504
 
 
 def save_difference(path: Path, before: Generator, after: Generator, *, notes: Mapping[str, Any] | None = None) -> Path:
-    """Write the differences of the tensors that changed, as float16 where they fit; atomic."""
+    """Write the differences of the tensors that changed, as float16 where they fit; atomic.
+
+    Args:
+        path: safetensors file to write.
+        before: generator before tuning.
+        after: tuned generator.
+        notes: values to store in the metadata, as JSON.
+
+    Returns:
+        The path.
+
+    Raises:
+        PanoHeadError: when the file cannot be written.
+    """
     old = before.state_dict()
     tensors: dict[str, Tensor] = {}
     for name, value in after.state_dict().items():
+        # Tuning changes weights little, so float16 differences keep more digits than float16 weights would.
         change = (value - old[name].to(value.device)).detach().cpu()
         if bool((change != 0).any()):
             half = float(change.abs().max()) < _MAX_HALF
@@ -41,10 +55,14 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
 
 
 def load_difference(path: Path, base: Generator) -> Generator:
-    """The tuned generator, in eval mode, on the device of ``base``.
+    """Return the tuned generator, in eval mode, on the device of ``base``.
+
+    Args:
+        path: file of :func:`save_difference`.
+        base: generator before tuning; it is not changed.
 
     Raises:
-        PanoHeadError: for a file that is none, or that belongs to another generator.
+        PanoHeadError: for any other file, or one of another generator.
     """
     try:
         with safe_open(path, framework="pt", device="cpu") as file:

@@ -1,4 +1,4 @@
-"""Pictures and films: writing, marking as synthetic, laying out."""
+"""Images and videos: writing, marking as synthetic, laying out."""
 
 from panohead.media.contact_sheet import contact_sheet
 from panohead.media.images import (

@@ -1,4 +1,4 @@
-"""A grid of pictures with labels: many heads or many views at one look."""
+"""Contact sheets: grids of labeled images, many heads or many views at a glance."""
 
 from collections.abc import Sequence
 
@@ -20,15 +20,24 @@ def contact_sheet(
     padding: int = 8,
     transparent: bool = False,
 ) -> Image.Image:
-    """Pictures in rows on white, or (``transparent``) as RGBA on nothing. Rows may differ in length, None is a hole.
+    """Return images in rows on white, or (``transparent``) as RGBA without a background.
 
-    cell_size: longest side of a cell in pixels (default: the largest picture); pictures are fitted into it, centred,
-    transparent ones lie on white. Labels stand left of the rows and above the columns.
-    Raises PanoHeadError if there is no picture at all.
+    Args:
+        rows: images; rows may differ in length, None leaves a cell empty.
+        row_labels: texts left of the rows.
+        column_labels: texts above the columns.
+        title: text above everything.
+        cell_size: longest side of a cell in pixels; None takes the largest image's. Images are fitted into their cell,
+            centered; transparent ones lie on white.
+        padding: pixels between the cells.
+        transparent: leave the background empty.
+
+    Raises:
+        PanoHeadError: when there is no image at all.
     """
     images = [image for row in rows for image in row if image is not None]
     if not images:
-        raise PanoHeadError("a contact sheet needs at least one picture; give some")
+        raise PanoHeadError("a contact sheet needs at least one image; give some")
     largest = (max(p.width for p in images), max(p.height for p in images))
     scale = 1.0 if cell_size is None else cell_size / max(largest)
     cell = (max(1, round(largest[0] * scale)), max(1, round(largest[1] * scale)))
@@ -65,13 +74,13 @@ def _text_size(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) ->
 
 
 def _paste_fitted(sheet: Image.Image, image: Image.Image, corner: tuple[int, int], cell: tuple[int, int]) -> None:
-    """Paste, scaled to fit the cell (16-bit depth has no sensible grey here: pass a preview instead)."""
+    """Paste an image, scaled to fit the cell (of 16-bit depth, a preview: it has no sensible gray here)."""
     scale = min(cell[0] / image.width, cell[1] / image.height)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     image = image.convert("RGBA" if "A" in image.getbands() else "RGB")
     if image.size != size:
         image = image.resize(size, Image.Resampling.LANCZOS)
     place = (corner[0] + (cell[0] - size[0]) // 2, corner[1] + (cell[1] - size[1]) // 2)
-    # On a sheet without ground nothing is mixed: a picture brings its own transparency.
+    # Nothing is mixed on a sheet without a background: an image brings its own transparency.
     mixed = image.mode == "RGBA" and sheet.mode == "RGB"
     sheet.paste(image, place, image if mixed else None)

@@ -1,7 +1,7 @@
-"""The head's own colours along its outline, where a rendered picture still holds some of what was behind it.
+"""Foreground colors along a head's outline, where a rendered image still holds some of its background.
 
-A pixel of the outline is ``alpha * head + (1 - alpha) * behind``. Put on something else it would carry a fringe of the
-old background. Neither part is known there, but both are visible nearby: the head's colour is carried outward from
+A pixel of the outline is ``alpha * head + (1 - alpha) * background``. Put on something else it would carry a fringe of
+the old background. Neither part is known there, but both are visible nearby: the head's color is carried outward from
 opaque pixels, the background's inward from empty ones, and the mixture is solved where alpha is large enough.
 """
 
@@ -11,19 +11,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 _FAINT = 0.7
-"""Below this alpha the mixture is not solved (errors grow by 1 / alpha); the carried colour is taken."""
+"""Below this alpha the mixture is not solved (errors grow by 1 / alpha); the carried color is taken."""
 _SOLVED = 1.0
+"""Alpha from which the solution alone counts."""
 _TRUST = 16
-"""Power of alpha by which a pixel's colour counts as the head's, and of 1 - alpha as the background's."""
+"""Power of alpha by which a pixel's color counts as the head's, and of 1 - alpha as the background's."""
 
 
 def foreground_colors(
     image: Float[Tensor, "3 height width"], alpha: Float[Tensor, "1 height width"]
 ) -> Float[Tensor, "3 height width"]:
-    """The picture with the background taken out of its colours: straight (not premultiplied) colours for ``alpha``.
+    """Return the image without the background's share of its colors: straight (not premultiplied) colors for ``alpha``.
 
-    Opaque pixels stay as they are; beyond the outline the nearest colours of the head go on, so that neither enlarging
-    nor a film's coarser colours draw a fringe.
+    Opaque pixels stay as they are; beyond the outline the nearest colors of the head continue, so that neither
+    enlarging nor a video's coarser colors draw a fringe.
 
     Args:
         image: in [-1, 1].
@@ -32,15 +33,16 @@ def foreground_colors(
     if not bool((alpha > 0.5).any()):
         return image
     head = _carried(image, alpha**_TRUST)
-    behind = _carried(image, (1 - alpha) ** _TRUST)
-    solved = (image - (1 - alpha) * behind) / alpha.clamp_min(_FAINT)
+    background = _carried(image, (1 - alpha) ** _TRUST)
+    # image = alpha * head + (1 - alpha) * background, solved for head.
+    solved = (image - (1 - alpha) * background) / alpha.clamp_min(_FAINT)
     share = ((alpha - _FAINT) / (_SOLVED - _FAINT)).clamp(0, 1)
     colors = torch.lerp(head, solved, share).clamp(-1, 1)
     return torch.where(alpha >= 1, image, colors)
 
 
 def _carried(image: Float[Tensor, "3 height width"], trust: Float[Tensor, "1 height width"]) -> Tensor:
-    """Where trust is small, the colour of the nearest trusted pixels: averaged over ever larger blocks, and back."""
+    """Fill pixels of little trust with the color of the nearest trusted ones, averaged over ever larger blocks."""
     colors, trust = (image * trust)[None], trust[None]
     levels = [(colors, trust)]
     while min(levels[-1][0].shape[-2:]) > 1:
@@ -48,7 +50,7 @@ def _carried(image: Float[Tensor, "3 height width"], trust: Float[Tensor, "1 hei
     filled = levels[-1][0] / levels[-1][1].clamp_min(1e-12)
     for summed, weight in reversed(levels[:-1]):
         coarser = F.interpolate(filled, summed.shape[-2:], mode="bilinear", align_corners=False)
-        # A block that is trusted anywhere keeps its own mean; only what is nearly empty looks further away.
+        # A block that is trusted anywhere keeps its own mean; only nearly empty ones take that of a larger block.
         known = (weight * 4).clamp(0, 1)
         filled = torch.lerp(coarser, summed / weight.clamp_min(1e-12), known)
     return filled[0]

@@ -1,4 +1,4 @@
-"""The ffmpeg program: where it is, one run of it, and its complaints as one sentence."""
+"""The ffmpeg program: its place, one run of it, and its errors as one sentence."""
 
 import re
 import shutil
@@ -11,20 +11,28 @@ _REMEDY = "run 'pip install imageio-ffmpeg' or set IMAGEIO_FFMPEG_EXE, or write 
 
 
 def ffmpeg_executable() -> str:
-    """Path of ffmpeg (imageio-ffmpeg brings one). Raises PanoHeadError where there is none."""
+    """Return the path of ffmpeg (imageio-ffmpeg brings one).
+
+    Raises:
+        PanoHeadError: when there is none.
+    """
     try:
         import imageio_ffmpeg
 
         executable = str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
-        raise PanoHeadError(f"films need ffmpeg and none was found; {_REMEDY}") from error
+        raise PanoHeadError(f"videos need ffmpeg and none was found; {_REMEDY}") from error
     if shutil.which(executable) is None:
-        raise PanoHeadError(f"films need ffmpeg and {executable} is not a program; {_REMEDY}")
+        raise PanoHeadError(f"videos need ffmpeg and {executable} is not a program; {_REMEDY}")
     return executable
 
 
 def run_ffmpeg(path: Path, arguments: list[str]) -> bytes:
-    """Run ffmpeg to its end and return its standard output. ``path`` is the file to name in the PanoHeadError."""
+    """Run ffmpeg to its end and return its standard output.
+
+    Raises:
+        PanoHeadError: when it fails; names ``path``.
+    """
     command = [ffmpeg_executable(), "-v", "error", "-nostdin", "-y", *arguments]
     result = subprocess.run(command, capture_output=True, check=False)
     if result.returncode != 0:
@@ -33,7 +41,7 @@ def run_ffmpeg(path: Path, arguments: list[str]) -> bytes:
 
 
 def failure(path: Path, log: bytes) -> PanoHeadError:
-    """The error for a failed run. The first line names the cause, after "[libx264 @ 0x55..]"; the last is no help."""
+    """Return the error for a failed run. The log's first line names the cause, after "[libx264 @ 0x55..]"."""
     lines = [line.strip() for line in log.decode("utf-8", "replace").splitlines() if line.strip()]
     cause = re.sub(r"^(\[[^]]*\]\s*)+", "", lines[0]) if lines else "it gave no reason"
     return PanoHeadError(f"ffmpeg failed on {path}: {cause}")

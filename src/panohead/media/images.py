@@ -1,4 +1,4 @@
-"""Pictures at the border of the package: float tensors in, files out, each marked as synthetic (see provenance).
+"""Images at the border of the package: float tensors in, files out, each marked as synthetic (see provenance).
 
 Inside, images are float in [-1, 1], masks in [0, 1], depths distances along unit rays in world units.
 """
@@ -19,7 +19,7 @@ from panohead.system.atomic_write import atomic_path
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 DEPTH_SCALE = 1e-4
-"""World units per step of a 16-bit depth picture: 0 to 6.5535; the camera is at 2.7, official rays end at 3.3."""
+"""World units per step of a 16-bit depth image: 0 to 6.5535; the camera is at 2.7, official rays end at 3.3."""
 
 # Nine even samples of matplotlib's viridis (CC0): dark blue is near, yellow far.
 _VIRIDIS = np.array(
@@ -49,21 +49,23 @@ def from_uint8(pixels: UInt8[np.ndarray, "height width channel"]) -> Float[Tenso
 
 
 def to_pil(image: Float[Tensor, "3 height width"]) -> Image.Image:
-    """An image in [-1, 1] as an RGB picture."""
+    """Return an image of [-1, 1] as an RGB PIL image."""
     return Image.fromarray(to_uint8(image))
 
 
 def mask_to_pil(mask: Float[Tensor, "1 height width"]) -> Image.Image:
-    """A mask in [0, 1] (slightly outside is clamped) as an 8-bit grey picture, rounded."""
+    """Return a mask of [0, 1] (slightly outside is clamped) as an 8-bit gray PIL image, rounded."""
     return Image.fromarray((mask[0].detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
 
 
 def to_rgba(
     image: Float[Tensor, "3 height width"], mask: Float[Tensor, "1 mask_height mask_width"]
 ) -> UInt8[np.ndarray, "height width 4"]:
-    """Cut-out with straight (not premultiplied) alpha: colours stay as they are, the mask in [0, 1] becomes alpha.
+    """Return a cut-out with straight (not premultiplied) alpha.
 
-    A coarser mask is enlarged bilinearly. Where alpha is partial the colour still holds some background.
+    Args:
+        image: [-1, 1]; its colors stay as they are, so where alpha is partial they still hold some background.
+        mask: [0, 1], becomes alpha; a coarser one is enlarged bilinearly.
     """
     if mask.shape[1:] != image.shape[1:]:
         size = (image.shape[1], image.shape[2])
@@ -74,7 +76,11 @@ def to_rgba(
 def depth_to_pil(
     depth: Float[Tensor, "1 height width"], mask: Float[Tensor, "1 height width"] | None = None
 ) -> Image.Image:
-    """16-bit picture of a depth map: steps of DEPTH_SCALE world units, 0 for none (not finite, or mask < 0.5)."""
+    """Return a depth map as a 16-bit PIL image: steps of DEPTH_SCALE world units, 0 for not finite or mask < 0.5.
+
+    Raises:
+        PanoHeadError: when a depth is too large for 16 bits.
+    """
     steps = _visible(depth, mask) / DEPTH_SCALE
     if np.nanmax(steps, initial=0) > 65535:
         raise PanoHeadError(f"depth over {65535 * DEPTH_SCALE} world units does not fit 16 bits; clamp it first")
@@ -84,12 +90,12 @@ def depth_to_pil(
 def _visible(
     depth: Float[Tensor, "1 height width"], mask: Float[Tensor, "1 height width"] | None
 ) -> Float[np.ndarray, "height width"]:
-    """Depth with NaN where nothing is seen."""
+    """Return the depth, with NaN where there is nothing to see."""
     values = depth[0].detach().double().cpu().numpy()
-    seen = np.isfinite(values)
+    valid = np.isfinite(values)
     if mask is not None:
-        seen &= mask[0].detach().cpu().numpy() >= 0.5
-    return np.where(seen, values, np.nan)
+        valid &= mask[0].detach().cpu().numpy() >= 0.5
+    return np.where(valid, values, np.nan)
 
 
 def depth_preview(
@@ -99,22 +105,27 @@ def depth_preview(
     near: float | None = None,
     far: float | None = None,
 ) -> Image.Image:
-    """Colour picture of a depth map for people: near is dark blue, far yellow, nothing white.
+    """Return a depth map in colors for people: near is dark blue, far yellow, nothing white.
 
-    near, far: world units; by default the range of the visible depths (fix them in a film, or it flickers).
+    Args:
+        depth: world units along the ray.
+        mask: foreground; below 0.5 there is nothing.
+        near: depth of dark blue in world units; None takes the smallest visible one. A video needs fixed ends, else it
+            flickers.
+        far: depth of yellow, likewise.
     """
     values = _visible(depth, mask)
-    seen = ~np.isnan(values)
-    near = near if near is not None else float(np.nanmin(values, initial=np.inf)) if seen.any() else 0.0
-    far = far if far is not None else float(np.nanmax(values, initial=-np.inf)) if seen.any() else 1.0
+    valid = ~np.isnan(values)
+    near = near if near is not None else float(np.nanmin(values, initial=np.inf)) if valid.any() else 0.0
+    far = far if far is not None else float(np.nanmax(values, initial=-np.inf)) if valid.any() else 1.0
     position = np.nan_to_num((values - near) / max(far - near, 1e-9)).clip(0, 1) * (len(_VIRIDIS) - 1)
     anchors = np.arange(len(_VIRIDIS))
     colors = np.stack([np.interp(position, anchors, _VIRIDIS[:, k]) for k in range(3)], axis=-1)
-    return Image.fromarray(np.where(seen[..., None], np.rint(colors), 255).astype(np.uint8))
+    return Image.fromarray(np.where(valid[..., None], np.rint(colors), 255).astype(np.uint8))
 
 
 def load_depth(path: str | Path) -> Float[Tensor, "1 height width"]:
-    """A depth picture written by ``save_depth``; +inf where there is no depth."""
+    """Read a depth image written by :func:`save_depth`: world units, +inf where there is no depth."""
     with Image.open(path) as image:
         scale = float(image.info.get("DepthScale", DEPTH_SCALE))
         steps = np.asarray(image).astype(np.float32)
@@ -124,7 +135,11 @@ def load_depth(path: str | Path) -> Float[Tensor, "1 height width"]:
 def save_depth(
     depth: Float[Tensor, "1 height width"], path: str | Path, *, mask: Float[Tensor, "1 height width"] | None = None
 ) -> Path:
-    """Write a depth map as 16-bit PNG; the scale stands in its text chunks."""
+    """Write a depth map as 16-bit PNG; the scale stands in its text chunks.
+
+    Raises:
+        PanoHeadError: when the name does not end in .png, a depth is too large, or the file cannot be written.
+    """
     if Path(path).suffix.lower() != ".png":
         raise PanoHeadError(f"{path}: depth needs 16 bits a pixel; use a name ending in .png")
     texts = {"DepthScale": repr(DEPTH_SCALE), "DepthUnit": "world units along the ray; 0 = nothing"}
@@ -139,11 +154,17 @@ def save_image(
     quality: int = 95,
     texts: dict[str, str] | None = None,
 ) -> Path:
-    """Write a picture, atomically, in the format of the suffix (.png .jpg .jpeg .webp), marked as synthetic.
+    """Write an image, atomically, in the format of the suffix (.png .jpg .jpeg .webp), marked as synthetic.
 
-    image: a float tensor in [-1, 1], uint8 pixels (3 or 4 channels) or a PIL picture. source: IPTC term; None for
-    photographs, which are left unmarked. quality: of JPEG and WebP. texts: further PNG text chunks.
-    Raises PanoHeadError: unknown suffix, transparency in a JPEG, folder that cannot be written.
+    Args:
+        image: a float tensor in [-1, 1], uint8 pixels (3 or 4 channels) or a PIL image.
+        path: file to write.
+        source: IPTC term; None for photographs, which are left unmarked.
+        quality: quality of JPEG and WebP, 0 to 100.
+        texts: further PNG text chunks.
+
+    Raises:
+        PanoHeadError: when the suffix is unknown, a JPEG would be transparent, or the folder cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()

@@ -1,7 +1,7 @@
-"""Every picture and film the package writes says that it is synthetic.
+"""Marks in image and video files which say that they are synthetic.
 
 The machine-readable mark is the IPTC "digital source type" (https://cv.iptc.org/newscodes/digitalsourcetype/) in an XMP
-packet, which picture agencies, search engines and social networks read; beside it stands a sentence for people.
+packet, which photo agencies, search engines and social networks read; beside it stands a sentence for people.
 Pixels are not touched: a mark can be stripped, it is a declaration and not a watermark.
 """
 
@@ -17,7 +17,7 @@ from panohead.errors import PanoHeadError
 from panohead.media.ffmpeg import run_ffmpeg
 
 SourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia"]
-"""Made by a trained model alone | a photograph altered by one | rendered by a program that learned from nothing."""
+"""IPTC terms: made by a trained model alone | a photograph altered by one | rendered by a program without training."""
 
 NOTICE = "Synthetic media: made by a computer program (PanoHead), not a photograph."
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -36,7 +36,7 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @functools.cache
 def software() -> str:
-    """Name and version of this package, as written into files."""
+    """Return name and version of this package, as written into files."""
     try:
         return f"PanoHead {importlib.metadata.version('panohead')}"
     except importlib.metadata.PackageNotFoundError:
@@ -44,12 +44,12 @@ def software() -> str:
 
 
 def source_uri(source: SourceType) -> str:
-    """The IPTC term as a URI."""
+    """Return the IPTC term as a URI."""
     return _VOCABULARY + source
 
 
 def xmp_packet(source: SourceType) -> bytes:
-    """The XMP packet, UTF-8."""
+    """Return the XMP packet with the mark, UTF-8."""
     return _XMP.format(source=source_uri(source), software=software(), notice=NOTICE).encode()
 
 
@@ -65,9 +65,12 @@ def _png_text(source: SourceType | None, extra: dict[str, str]) -> PngImagePlugi
 
 
 def image_metadata(suffix: str, source: SourceType | None, extra: dict[str, str] | None = None) -> dict[str, Any]:
-    """Keyword arguments for ``PIL.Image.save`` that carry the mark.
+    """Return keyword arguments for ``PIL.Image.save`` that carry the mark.
 
-    suffix: ".png", ".jpg", ".jpeg" or ".webp". source None: a photograph, nothing is claimed. extra: further PNG texts.
+    Args:
+        suffix: ".png", ".jpg", ".jpeg" or ".webp".
+        source: IPTC term; None for a photograph, about which nothing is claimed.
+        extra: further PNG text chunks.
     """
     if suffix == ".png":
         return {"pnginfo": _png_text(source, extra or {})}
@@ -80,7 +83,7 @@ def image_metadata(suffix: str, source: SourceType | None, extra: dict[str, str]
 
 
 def video_metadata(source: SourceType | None) -> dict[str, str]:
-    """Container tags of a film."""
+    """Return the container tags of a video; those of a video of photographs (None) make no claim."""
     if source is None:
         return {"encoded_by": software()}
     return {
@@ -91,7 +94,11 @@ def video_metadata(source: SourceType | None) -> dict[str, str]:
 
 
 def append_gif_comment(path: Path, source: SourceType) -> None:
-    """Put a comment extension before the trailer of a GIF file (ffmpeg writes none)."""
+    """Insert a comment extension before the trailer of a GIF file (ffmpeg writes none).
+
+    Raises:
+        PanoHeadError: when the file has no trailer.
+    """
     comment = f"{NOTICE} {source_uri(source)}".encode("ascii")
     blocks = b"".join(bytes([len(part)]) + part for part in (comment[i : i + 255] for i in range(0, len(comment), 255)))
     with path.open("r+b") as file:
@@ -116,13 +123,14 @@ def _video_texts(path: Path) -> str:
 
 
 def is_marked_synthetic(path: str | Path) -> bool:
-    """Whether an image, GIF or film carries one of the IPTC terms of ``SourceType`` (or the notice).
+    """Return True if an image, GIF or video carries one of the IPTC terms of :data:`SourceType`, or the notice.
 
-    Raises PanoHeadError if the file is missing or is neither picture nor film.
+    Raises:
+        PanoHeadError: when the file is missing or is neither image nor video.
     """
     path = Path(path)
     if not path.is_file():
-        raise PanoHeadError(f"{path} does not exist; give an image or a film")
+        raise PanoHeadError(f"{path} does not exist; give an image or a video")
     suffix = path.suffix.lower()
     try:
         if suffix == ".gif":

@@ -1,7 +1,7 @@
-"""Where the frames of a film go: an ffmpeg process, a GIF made in two passes, a folder of PNG files.
+"""Sinks for the frames of a video: an ffmpeg process, a GIF made in two passes, a folder of PNG files.
 
-All three take frames by ``write`` and hold them under a temporary name; ``finish`` makes the film appear, ``discard``
-removes what is left and may follow anything.
+All three take frames by ``write`` and hold them under a temporary name; ``finish`` renames it, ``discard``
+removes whatever is left and may be called at any time.
 """
 
 import contextlib
@@ -43,6 +43,11 @@ class Encoder:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
 
     def write(self, frame: VideoFrame) -> None:
+        """Append a frame; one smaller than the video is padded by its last row and column.
+
+        Raises:
+            PanoHeadError: when ffmpeg has stopped.
+        """
         height, width = frame.shape[:2]
         if (width, height) != self.size:
             frame = np.pad(frame, ((0, self.size[1] - height), (0, self.size[0] - width), (0, 0)), mode="edge")
@@ -53,6 +58,11 @@ class Encoder:
             raise self._stopped() from error
 
     def finish(self) -> None:
+        """End the video and rename it.
+
+        Raises:
+            PanoHeadError: when ffmpeg has failed, or the file cannot be written.
+        """
         if self._close() != 0:
             raise self._stopped()
         try:
@@ -61,6 +71,7 @@ class Encoder:
             raise unwritable(self.path, error) from error
 
     def discard(self) -> None:
+        """Stop ffmpeg if it runs, and remove the temporary file if it is there."""
         if self._process.poll() is None:
             self._process.kill()
         self._close()
@@ -80,7 +91,7 @@ class Encoder:
 
 
 class Gif:
-    """A lossless film first, then two passes over it (palette, picture), so that frames never pile up in memory."""
+    """A lossless video first, then two passes over it (palette, image), so that frames never pile up in memory."""
 
     def __init__(
         self, path: Path, size: tuple[int, int], channels: int, fps: int | float, source: SourceType | None
@@ -93,9 +104,15 @@ class Gif:
         self._encoder = Encoder(self.lossless, size, channels, fps, ["-c:v", "ffv1", "-pix_fmt", pixels])
 
     def write(self, frame: VideoFrame) -> None:
+        """Append a frame to the lossless video."""
         self._encoder.write(frame)
 
     def finish(self) -> None:
+        """Make the palette, then the GIF, mark and rename it.
+
+        Raises:
+            PanoHeadError: when ffmpeg fails, or the file cannot be written.
+        """
         self._encoder.finish()
         rate = f"fps={min(self.fps, _GIF_MAX_FPS):g}"
         reserve = int(self.transparent)
@@ -112,6 +129,7 @@ class Gif:
             raise unwritable(self.path, error) from error
 
     def discard(self) -> None:
+        """Remove all temporary files."""
         self._encoder.discard()
         for leftover in (self.lossless, self.palette, self.temporary):
             leftover.unlink(missing_ok=True)
@@ -131,10 +149,16 @@ class PngFolder:
         return all(re.fullmatch(r"frame_\d+\.png", name) for name in names)
 
     def write(self, frame: VideoFrame) -> None:
+        """Write the next file."""
         save_image(frame, self.temporary / f"frame_{self._count:05d}.png", source=self._source)
         self._count += 1
 
     def finish(self) -> None:
+        """Rename the folder; an older sequence of frames of that name is replaced.
+
+        Raises:
+            PanoHeadError: when it cannot be written.
+        """
         try:
             if self.path.exists() and self._is_sequence():
                 shutil.rmtree(self.path)
@@ -143,4 +167,5 @@ class PngFolder:
             raise unwritable(self.path, error) from error
 
     def discard(self) -> None:
+        """Remove the temporary folder if it is there."""
         shutil.rmtree(self.temporary, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Films, frame by frame: H.264, VP9 with or without transparency, GIF, or a folder of PNG files.
+"""Videos, frame by frame: H.264, VP9 with or without transparency, GIF, or a folder of PNG files.
 
-Frames are streamed to ffmpeg (which imageio-ffmpeg brings along), so memory does not grow with length. The film appears
-under its name only when it is whole: it is written beside it under a temporary name, removed on any exception.
+Frames are streamed to ffmpeg (which imageio-ffmpeg brings along), so memory does not grow with length. The video
+appears under its name only when it is whole: it is written beside it under a temporary name, removed on any exception.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from panohead.media.sinks import Encoder, Gif, PngFolder, VideoFrame
 from panohead.system.atomic_write import prepare_folder
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".gif")
-# sRGB in, BT.709 matrix and limited range out, and say so: untagged films shift colour between players.
+# sRGB in, BT.709 matrix and limited range out, and say so: untagged videos change color from one program to the next.
 _COLOR = (
     "scale=in_range=pc:out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int,"
     "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=iec61966-2-1"
@@ -23,20 +23,25 @@ _VP9 = "-c:v libvpx-vp9 -b:v 0 -deadline good -cpu-used 4 -row-mt 1"
 
 
 class VideoWriter:
-    """Context manager that writes one film; the suffix chooses the format.
+    """Context manager that writes one video; the suffix chooses the format.
 
     ``.mp4``: H.264, yuv420p, plays in browsers; an odd size grows to the next even one by a repeated row or column.
     ``.webm``: VP9, transparent if frames have four channels.
-    ``.gif``: one palette for the whole film, transparency on or off by pixel, at most 50 frames a second.
+    ``.gif``: one palette for the whole video, transparency on or off by pixel, at most 50 frames a second.
     No suffix: a folder of ``frame_00000.png`` ..., three or four channels.
 
-    source: IPTC term of the synthetic mark; None for films of photographs. crf: constant quality, lower is better
-    (default 18 for mp4, 24 for webm).
-    Raises PanoHeadError: unknown suffix, no ffmpeg, frames of differing size, no frame at all, failed encoder,
-    folder that cannot be written.
+    Args:
+        path: file or folder to write.
+        fps: frames per second.
+        source: IPTC term of the synthetic mark; None for videos of photographs.
+        crf: constant quality, lower is better; None takes 18 for mp4 and 24 for webm.
 
-    >>> with VideoWriter("turntable.mp4", fps=30) as film:
-    ...     film.write(to_uint8(frame.image))
+    Raises:
+        PanoHeadError: when the suffix is unknown, there is no ffmpeg, frames differ in size, there is no frame at all,
+            the encoder fails, or the folder cannot be written.
+
+    >>> with VideoWriter("turntable.mp4", fps=30) as video:
+    ...     video.write(to_uint8(frame.image))
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class VideoWriter:
             raise PanoHeadError(f"{self.path}: frames per second must be above 0, not {fps}")
         if self.path.suffix.lower() not in ("", *VIDEO_SUFFIXES):
             known = f"{', '.join(VIDEO_SUFFIXES)}, or no suffix for a folder of PNG files"
-            raise PanoHeadError(f"{self.path}: cannot write films of type '{self.path.suffix}'; use {known}")
+            raise PanoHeadError(f"{self.path}: cannot write videos of type '{self.path.suffix}'; use {known}")
 
     def __enter__(self) -> "VideoWriter":
         prepare_folder(self.path)
@@ -82,7 +87,7 @@ class VideoWriter:
         sink, self._sink = self._sink, None
         if sink is None:
             if kind is None:
-                raise PanoHeadError(f"{self.path}: no frame was written; a film needs at least one")
+                raise PanoHeadError(f"{self.path}: no frame was written; a video needs at least one")
             return
         try:
             if kind is None:

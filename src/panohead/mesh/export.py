@@ -1,6 +1,6 @@
-"""Meshes to files: GLB, OBJ with MTL and PNG, PLY, STL, and the density itself as MRC.
+"""Mesh files: GLB, OBJ with MTL and PNG, PLY, STL, and the density itself as MRC.
 
-Meshes leave the package y up with the face toward +z, which is also what glTF asks for ("+Y up, the front faces +Z").
+Meshes leave the package y up with the face toward +z, as glTF asks for ("+Y up, the front faces +Z").
 """
 
 import struct
@@ -24,7 +24,7 @@ from panohead.system.atomic_write import atomic_path
 __all__ = ["MESH_FORMATS", "METERS_PER_WORLD_UNIT", "Volume", "to_trimesh", "write_mesh", "write_mrc"]
 
 MESH_FORMATS = ("glb", "obj", "ply", "stl", "mrc")
-"""What ``write_mesh`` writes, by suffix."""
+"""Suffixes that :func:`write_mesh` knows."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Volume:
 
     density: Float32[np.ndarray, "x y z"]
     spacing: float
-    """World units between nodes."""
+    """Distance between nodes in world units."""
 
 
 def write_mesh(
@@ -41,14 +41,25 @@ def write_mesh(
 ) -> Path:
     """Write a mesh, atomically, in the format of the suffix (one of MESH_FORMATS).
 
-    ``.glb``: texture, or colours (linear floats, as glTF prescribes); normals, vertex attributes such as ``_SEEN``,
-    metadata. ``.obj``: texture in ``NAME.mtl`` and ``NAME.png`` beside it, or colours behind the coordinates.
-    ``.ply``: binary, 8-bit colours, vertex attributes. ``.stl``: shape only. ``.mrc``: not the mesh but ``volume``.
-    unlit: GLB only; say that the light is already in the colours (KHR_materials_unlit), so that web viewers and Blender
-    show them as they are. None: textured meshes only. Vertex colours are a choice between two readers: unlit, trimesh
-    does not read them; not unlit, there is no material, and the format's default is a metal, black in three.js under
-    ambient light.
-    Raises PanoHeadError: unknown suffix, empty mesh, no volume for MRC, folder that cannot be written.
+    ``.glb``: texture, or colors (linear floats, as glTF prescribes); normals, vertex attributes such as ``_SEEN``,
+    metadata. ``.obj``: texture in ``NAME.mtl`` and ``NAME.png`` beside it, or colors behind the coordinates.
+    ``.ply``: binary, 8-bit colors, vertex attributes. ``.stl``: shape only. ``.mrc``: not the mesh but ``volume``.
+
+    Args:
+        mesh: y up, as ``to_trimesh`` makes it; None where only the volume is written.
+        path: file to write.
+        unlit: GLB only; say that the light is already in the colors (KHR_materials_unlit), so that web viewers and
+            Blender show them as they are. None: textured meshes only. Vertex colors are a choice between two readers:
+            unlit, trimesh does not read them; not unlit, there is no material, and the format's default is a metal,
+            black in three.js under ambient light.
+        volume: density for an MRC file.
+
+    Returns:
+        The path.
+
+    Raises:
+        PanoHeadError: when the suffix is unknown, the mesh is empty, an MRC has no volume, or the folder cannot be
+            written.
     """
     path = Path(path)
     suffix = path.suffix.lower().removeprefix(".")
@@ -122,7 +133,13 @@ _ENCODERS: dict[str, Callable[[trimesh.Trimesh], bytes]] = {"obj": _obj, "ply": 
 def write_mrc(volume: Float[np.ndarray, "x y z"], path: str | Path, voxel_size: float = 1.0) -> Path:
     """Write a density grid as MRC2014 (mode 2, 32-bit floats, x fastest), which ChimeraX and other volume viewers open.
 
-    voxel_size: node spacing, nominally in angstrom; viewers only need it to be positive.
+    Args:
+        volume: raw density.
+        path: file to write, .mrc or .map.
+        voxel_size: node spacing, nominally in angstrom; viewers only need it to be positive.
+
+    Raises:
+        PanoHeadError: when the suffix is another, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in (".mrc", ".map"):

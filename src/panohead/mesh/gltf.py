@@ -1,7 +1,7 @@
-"""glTF 2.0 binary files (GLB) of coloured or textured heads.
+"""glTF 2.0 binary files (GLB) of colored or textured heads.
 
-Written here because trimesh would store sRGB bytes as vertex colours where the format asks for linear values: pale
-heads. Beyond positions, normals and colours a vertex may carry application-specific attributes, whose names start with
+Written here because trimesh would store sRGB bytes as vertex colors where the format asks for linear values: pale
+heads. Beyond positions, normals and colors a vertex may carry application-specific attributes, whose names start with
 an underscore: ``seen`` becomes ``_SEEN``.
 """
 
@@ -26,26 +26,26 @@ _TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3"}
 
 
 def srgb_to_linear(rgb: UInt8[np.ndarray, "vertex 3"]) -> Float32[np.ndarray, "vertex 3"]:
-    """The sRGB transfer function (IEC 61966-2-1), 0..255 to linear 0..1."""
-    level = np.arange(256) / 255
+    """Apply the sRGB transfer function (IEC 61966-2-1), 0..255 to linear 0..1."""
+    level = np.arange(256) / 255  # every 8-bit value once
     table = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
     return table.astype(np.float32)[rgb]
 
 
 def plain_metadata(mesh: trimesh.Trimesh) -> dict[str, Any]:
-    """What JSON can hold of a mesh's metadata."""
+    """Return the entries of a mesh's metadata that JSON can hold."""
     return {str(key): value for key, value in mesh.metadata.items() if isinstance(value, str | bool | int | float)}
 
 
 def png_bytes(image: Image.Image) -> bytes:
-    """A picture as PNG, marked as synthetic."""
+    """Return an image as the bytes of a PNG file, marked as synthetic."""
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "png", **image_metadata(".png", _SYNTHETIC))
     return buffer.getvalue()
 
 
 class _Binary:
-    """The binary part: buffer views one after another, each beginning at a multiple of four bytes."""
+    """The binary part of a file: buffer views one after another, each beginning at a multiple of four bytes."""
 
     def __init__(self) -> None:
         self.content = bytearray()
@@ -53,12 +53,14 @@ class _Binary:
         self.accessors: list[dict[str, Any]] = []
 
     def add(self, data: bytes, target: int | None = None) -> int:
+        """Append bytes as a buffer view and return its index."""
         view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.content), "byteLength": len(data)}
         self.views.append(view if target is None else view | {"target": target})
         self.content += data + bytes(-len(data) % 4)
         return len(self.views) - 1
 
     def add_array(self, values: np.ndarray, target: int = _VERTICES, bounds: bool = False) -> int:
+        """Append an array as an accessor, on request with its extent, and return its index."""
         flat = values.reshape(len(values), -1)
         accessor: dict[str, Any] = {
             "bufferView": self.add(np.ascontiguousarray(values).tobytes(), target),
@@ -73,7 +75,12 @@ class _Binary:
 
 
 def encode_glb(mesh: trimesh.Trimesh, unlit: bool = False) -> bytes:
-    """The content of a .glb file. unlit: the light is already in the colours (KHR_materials_unlit)."""
+    """Return the content of a .glb file.
+
+    Args:
+        mesh: y up; texture, or vertex colors.
+        unlit: the light is already in the colors (KHR_materials_unlit).
+    """
     binary = _Binary()
     attributes = {
         name: binary.add_array(values, bounds=name == "POSITION") for name, values in _attributes(mesh).items()
@@ -90,7 +97,7 @@ def encode_glb(mesh: trimesh.Trimesh, unlit: bool = False) -> bytes:
     }
     texture = texture_of(mesh)
     # Without a material the format's default applies, a metal, dark in viewers; but with one and no texture, trimesh
-    # drops the vertex colours.
+    # drops the vertex colors.
     if texture is not None or unlit:
         primitive["material"] = 0
         tree |= _material(binary, None if texture is None else texture[1], unlit)

@@ -1,4 +1,4 @@
-"""Fewer triangles and no staircase: simplification and smoothing that keep a mesh closed, coloured and in place."""
+"""Fewer triangles and no staircase: simplification and smoothing that keep a mesh closed, colored and in place."""
 
 from typing import Any
 
@@ -23,9 +23,12 @@ _NEARBY_FACES = 16
 
 
 def smoothed(mesh: trimesh.Trimesh, iterations: int = 10) -> trimesh.Trimesh:
-    """Taubin's smoothing (see ``mesh.smoothed``) of a mesh; colours, attributes and metadata stay with their vertices.
+    """Return the mesh with Taubin's smoothing (see :func:`panohead.mesh.surface.smoothed`).
 
-    Raises PanoHeadError: the mesh has a texture (smooth first).
+    Colors, attributes and metadata stay with their vertices.
+
+    Raises:
+        PanoHeadError: when the mesh has a texture (smooth first).
     """
     _refuse_texture(mesh, "smooth")
     return _rebuilt(
@@ -34,11 +37,14 @@ def smoothed(mesh: trimesh.Trimesh, iterations: int = 10) -> trimesh.Trimesh:
 
 
 def simplified(mesh: trimesh.Trimesh, triangles: int) -> trimesh.Trimesh:
-    """The mesh with at most ``triangles`` triangles (see ``simplified_surface``).
+    """Return the mesh with at most ``triangles`` triangles (see :func:`simplified_surface`).
 
-    Colours and vertex attributes come from the nearest point of the mesh as it was; watertight and triangles in the
+    Colors and vertex attributes come from the nearest point of the mesh as it was; watertight and triangles in the
     metadata are brought up to date.
-    Raises PanoHeadError: the mesh has a texture (simplify first), too few triangles, fast-simplification is missing.
+
+    Raises:
+        PanoHeadError: when the mesh has a texture (simplify first), too few triangles are asked for, or
+            fast-simplification is missing.
     """
     _refuse_texture(mesh, "simplify")
     before = to_surface(mesh)
@@ -57,12 +63,14 @@ def simplified(mesh: trimesh.Trimesh, triangles: int) -> trimesh.Trimesh:
 
 
 def simplified_surface(surface: Surface, triangles: int) -> Surface:
-    """Edges collapsed by Garland and Heckbert's quadrics (SIGGRAPH 1997) down to at most ``triangles`` triangles.
+    """Collapse edges by Garland and Heckbert's quadrics (SIGGRAPH 1997) down to at most ``triangles`` triangles.
 
-    The work is done by the package fast-simplification. It does not look at topology: thin handles end as two sheets
+    The work is done by the package fast-simplification. It ignores topology: thin handles end as two sheets
     that share an edge. Those are taken apart here, so that a closed surface stays closed, and one piece stays one.
     A surface that is small enough is returned as it is.
-    Raises PanoHeadError: fewer than MIN_TRIANGLES asked for, fast-simplification is missing.
+
+    Raises:
+        PanoHeadError: when fewer than MIN_TRIANGLES are asked for, or fast-simplification is missing.
     """
     if triangles < MIN_TRIANGLES:
         raise PanoHeadError(f"a head needs at least {MIN_TRIANGLES} triangles; ask for more than {triangles}")
@@ -87,7 +95,7 @@ def _rebuilt(
     rgb: np.ndarray | None,
     attributes: dict[str, Any],
 ) -> trimesh.Trimesh:
-    """The new shape with the metadata of the old mesh."""
+    """Return the new shape with the metadata of the old mesh."""
     new = to_trimesh(surface, rgb, unit="world" if mesh.metadata.get("unit") == "world" else "metre")
     new.metadata = dict(mesh.metadata)
     describe(new)
@@ -103,7 +111,7 @@ def _refuse_texture(mesh: trimesh.Trimesh, verb: str) -> None:
 def _nearest_on(
     surface: Surface, points: Float32[np.ndarray, "point 3"]
 ) -> tuple[Int[np.ndarray, "point 3"], Float[np.ndarray, "point 3"]]:
-    """The nearest point of the surface: the corners of its face and their shares (among the faces close by)."""
+    """Return the nearest point of the surface, among the faces close by: the corners of its face, and their shares."""
     faces = surface.vertices.astype(np.float64)[surface.faces]
     count = min(_NEARBY_FACES, len(faces))
     _, close = cKDTree(faces.mean(axis=1)).query(points, count)
@@ -118,7 +126,7 @@ def _nearest_on(
 
 
 def _back_to_back(faces: Int[np.ndarray, "face 3"]) -> Bool[np.ndarray, " face"]:
-    """Faces that have the same corners as another that is turned the other way: flat pockets without content."""
+    """Find faces that have the same corners as another that is turned the other way: flat pockets without content."""
     _, group = np.unique(np.sort(faces, axis=1), axis=0, return_inverse=True)
     rolled = np.take_along_axis(faces, (faces.argmin(axis=1)[:, None] + np.arange(3)) % 3, axis=1)
     turn = np.where(rolled[:, 1] < rolled[:, 2], 1, -1)
@@ -128,9 +136,12 @@ def _back_to_back(faces: Int[np.ndarray, "face 3"]) -> Bool[np.ndarray, " face"]
 
 
 def closed(vertices: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]) -> Surface:
-    """The largest piece of what is enclosed, after sheets that touch were taken apart: every edge has two faces.
+    """Return the largest enclosed piece, after sheets that touch were taken apart: every edge has two faces.
 
-    faces: turned alike, with as many faces on one side of every edge as on the other, as collapsing edges leaves them.
+    Args:
+        vertices: world units.
+        faces: turned alike, with as many faces on one side of every edge as on the other, as collapsing edges leaves
+            them.
     """
     faces = faces[~_back_to_back(faces)]
     origin, faces = _taken_apart(vertices, faces)
@@ -145,7 +156,9 @@ def _taken_apart(
 
     Faces hang together across an edge; where more than two share one, each is paired with the face that bounds the same
     piece of inside. Corners that are linked in this way are one vertex.
-    Returns the old vertex of every new one, and the faces.
+
+    Returns:
+        The old vertex of every new one, and the faces.
     """
     start = faces.ravel()
     halves, shared = _edges(faces)
@@ -166,15 +179,15 @@ def _taken_apart(
 def _split_double_edges(
     vertices: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]
 ) -> tuple[Float[np.ndarray, "vertex 3"], Int[np.ndarray, "face 3"]]:
-    """Put a vertex in the middle of all but one of several edges between the same two vertices.
+    """Insert a vertex in the middle of all but one of several edges between the same two vertices.
 
-    They are left where sheets that share an edge hang together at its ends (the eye of a needle squeezed flat).
+    Such edges are left where sheets that share an edge hang together at its ends (the eye of a needle squeezed flat).
     """
     while shared := _edges(faces)[1]:
         touched: set[int] = set()
         for edge in shared:
             if touched & set((edge // 3).tolist()):
-                continue  # its faces have changed; the next round sees them
+                continue  # its faces have changed; it waits for the next round
             touched |= set((edge // 3).tolist())
             for pair in _around_edge(vertices, faces, edge)[1:]:
                 new, middle = [], len(vertices)
@@ -189,7 +202,7 @@ def _split_double_edges(
 
 
 def _edges(faces: Int[np.ndarray, "face 3"]) -> tuple[Int[np.ndarray, "pair 2"], list[Int[np.ndarray, " half"]]]:
-    """The two half-edges of every edge with two faces, and all half-edges of every edge with more."""
+    """Return the two half-edges of every edge with two faces, and all half-edges of every edge with more."""
     start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     low, high = np.minimum(start, end), np.maximum(start, end)
     order = np.lexsort((high, low))
@@ -209,7 +222,7 @@ def _around_edge(
     faces: Int[np.ndarray, "face 3"],
     halves: Int[np.ndarray, " half"],
 ) -> Int[np.ndarray, "pair 2"]:
-    """Pairs of half-edges at one edge whose faces bound the same piece of inside."""
+    """Return pairs of half-edges at one edge whose faces bound the same piece of inside."""
     start, corner = faces.ravel()[halves], faces[halves // 3, (halves % 3 + 2) % 3]
     u = start[0]
     v = faces[halves[0] // 3, (halves[0] % 3 + 1) % 3]
@@ -229,7 +242,7 @@ def _around_edge(
 
 
 def _without_touching(surface: Surface) -> Surface:
-    """Draw vertices that share one place a little toward their own neighbours: programs that join equals keep them."""
+    """Move vertices that share a place a little toward their own neighbors: programs that join equal ones keep them."""
     _, number, count = np.unique(surface.vertices, axis=0, return_inverse=True, return_counts=True)
     if count.max() == 1:
         return surface

@@ -1,10 +1,10 @@
-"""The surface of a head: density at the nodes of a regular grid, marching cubes, the largest closed piece.
+"""Extraction of a head's surface: density at the nodes of a regular grid, marching cubes, the largest closed piece.
 
 World frame: y up, face toward +z, the box from -box_warp/2 to box_warp/2. Coordinates stay in world units here
-(``trimesh_object.to_trimesh`` turns them into metres). Density is raw sigma, before softplus(sigma - 1), as the decoder
-gives it; the official surface is sigma = 10 (facts, section 7). Differences from the official extraction: its grid is
-sheared by up to one voxel, ours is not; its border is 30/256 of the box on every side (38/256 at the top of films),
-ours is the renderer's crop in x and z, so that the mesh ends where the pictures do, and the outermost nodes in y.
+(``trimesh_object.to_trimesh`` turns them into meters). Density is raw sigma, before softplus(sigma - 1), as the decoder
+gives it; the official surface is sigma = 10 (docs/reference.md 7.9). Differences from the official extraction: its grid
+is sheared by up to one voxel, ours is not; its border is 30/256 of the box on every side (38/256 at the top of videos),
+ours is the renderer's crop in x and z, so that the mesh ends where the images do, and the outermost nodes in y.
 """
 
 import math
@@ -26,8 +26,11 @@ GridProgress = Callable[[int, int], None]
 Axes = tuple[Float32[np.ndarray, " x"], Float32[np.ndarray, " y"], Float32[np.ndarray, " z"]]
 
 OFFICIAL_LEVEL = 10.0
+"""Raw density at the official surface."""
 RENDERER_CROP = 0.1
+"""World units that the renderer leaves out at both ends of x and z."""
 DEFAULT_CHUNK = 2**17
+"""Points of one call of the density function."""
 # Sigma beyond this says nothing more, and infinities would spoil the interpolation of vertices.
 _SIGMA_LIMIT = 1e6
 _CLEARANCE = 1e-3
@@ -35,14 +38,14 @@ _CLEARANCE = 1e-3
 
 @dataclass(frozen=True)
 class Surface:
-    """A triangle mesh in world units; faces turn anticlockwise seen from outside."""
+    """A triangle mesh in world units; faces turn anticlockwise when viewed from outside."""
 
     vertices: Float32[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
     evaluated_points: int = 0
-    """Density evaluations spent."""
+    """Number of density evaluations."""
     grid_points: int = 0
-    """What the full cube of resolution^3 nodes would cost."""
+    """Number of evaluations of the full cube, resolution^3."""
 
     @property
     def volume(self) -> float:
@@ -53,6 +56,7 @@ class Surface:
     def vertex_normals(self) -> Float32[np.ndarray, "vertex 3"]:
         """Outward unit normals, faces weighted by area."""
         a, b, c = (self.vertices[self.faces[:, k]].astype(np.float64) for k in range(3))
+        # The cross product is twice the face's area long: so larger faces count more.
         repeated = np.repeat(np.cross(b - a, c - a), 3, axis=0)
         corners, count = self.faces.ravel(), len(self.vertices)
         normals = np.stack([np.bincount(corners, repeated[:, k], count) for k in range(3)], axis=1)
@@ -75,18 +79,33 @@ def extract_surface(
     device: torch.device | str = "cpu",
     progress: GridProgress | None = None,
 ) -> Surface:
-    """The closed surface density = level inside the box.
+    """Extract the closed surface density = level inside the box.
 
-    density: raw sigma at points in world units, called with at most ``chunk`` points on ``device``, without gradients.
-    resolution: nodes per side of the cube; at 512 the memory is about 0.7 GB beside what ``density`` uses.
-    crop: nodes with |x| or |z| above box_warp/2 - crop are outside, as in the renderer (0: only the outermost nodes).
-    coarse_to_fine: look at every ``stride``-th node first, refine the blocks the surface enters, and follow it wherever
-    it goes. What is found is found whole, thin strands included, and equals the dense result exactly. A piece is missed
-    only if every block of stride^3 cells that it passes has its eight corners on one side: specks and cavities. So
-    ``keep="largest"`` gives the dense mesh, while ``keep="all"`` may lack specks. margin: also refine all blocks within
-    this many blocks of an entered one; finds specks near the surface.
-    keep: "largest" keeps the connected piece that encloses the largest volume; "all" keeps specks and cavities too.
-    Raises PanoHeadError: no surface at this level, density not a number, too small a resolution.
+    Args:
+        density: raw sigma at points in world units, called with at most ``chunk`` points on ``device``, without
+            gradients.
+        resolution: nodes per side of the cube; at 512 the memory is about 0.7 GB beside what ``density`` uses.
+        box_warp: side of the box in world units.
+        level: density at the surface.
+        crop: nodes with |x| or |z| above box_warp/2 - crop are outside, as in the renderer (0: only the outermost
+            nodes).
+        coarse_to_fine: evaluate every ``stride``-th node first, refine the blocks that the surface enters, and follow
+            it from block to block. Pieces are found whole, thin strands included, and equal the dense result exactly.
+            A piece is missed only if every block of stride^3 cells that it passes has its eight corners on one side:
+            specks and cavities. So ``keep="largest"`` gives the dense mesh, while ``keep="all"`` may lack specks.
+        stride: side of a block in steps.
+        margin: also refine all blocks within this many blocks of an entered one; finds specks near the surface.
+        keep: "largest" keeps the connected piece that encloses the largest volume; "all" keeps specks and cavities too.
+        chunk: points of one call of ``density``.
+        device: of the points.
+        progress: called during the evaluation.
+
+    Returns:
+        A surface in world units, watertight, faces turned anticlockwise when viewed from outside.
+
+    Raises:
+        NoSurfaceError: when the density is nowhere above the level.
+        PanoHeadError: when the density is not a number, or the resolution or crop makes no sense.
     """
     if resolution < 8 or not 0 <= crop < box_warp / 2:
         raise PanoHeadError("a mesh needs a resolution of at least 8 and a crop below half the box; change them")
@@ -110,7 +129,11 @@ def density_grid(
     chunk: int = DEFAULT_CHUNK,
     device: torch.device | str = "cpu",
 ) -> Float32[np.ndarray, "x y z"]:
-    """Raw sigma at all resolution^3 nodes of the box, spaced box_warp/(resolution - 1); nothing is cropped."""
+    """Evaluate raw sigma at all resolution^3 nodes of the box, spaced box_warp/(resolution - 1); nothing is cropped.
+
+    Raises:
+        PanoHeadError: when the density is not a number.
+    """
     axis = np.linspace(-box_warp / 2, box_warp / 2, resolution).astype(np.float32)
     grid = np.empty((resolution, resolution, resolution), np.float32)
     y, z = (a.ravel() for a in np.meshgrid(axis, axis, indexing="ij"))
@@ -123,15 +146,17 @@ def density_grid(
 
 
 def smoothed(surface: Surface, iterations: int = 10) -> Surface:
-    """Taubin's smoothing (SIGGRAPH 1995; 0.5 in, 0.53 out): takes the staircase off and keeps the volume."""
+    """Smooth by Taubin's method (SIGGRAPH 1995; 0.5 in, 0.53 out), which removes the staircase and keeps the volume."""
     count = len(surface.vertices)
     start, end = surface.faces.ravel(), np.roll(surface.faces, -1, axis=1).ravel()
     from scipy import sparse  # here: whoever needs no mesh need not wait for scipy
 
     links = sparse.coo_array((np.ones(2 * len(start)), (np.r_[start, end], np.r_[end, start])), (count, count)).tocsr()
-    links.data[:] = 1
+    links.data[:] = 1  # an edge of two faces comes twice
+    # Umbrella operator: the mean of a vertex's neighbors.
     mean = sparse.diags_array(1 / np.maximum(links.sum(axis=1), 1)) @ links
     vertices = surface.vertices.astype(np.float64)
+    # The second step, a little longer and outward, undoes the shrinking of the first one.
     for factor in [0.5, -0.53] * iterations:
         vertices += factor * (mean @ vertices - vertices)
     return replace(surface, vertices=vertices.astype(np.float32))
@@ -193,7 +218,7 @@ def _query(
 
 
 def _node_axes(resolution: int, box_warp: float, crop: float) -> Axes:
-    """World coordinates of the kept nodes along x, y, z, and of one ring node more at both ends."""
+    """Return the world coordinates of the kept nodes along x, y, z, and of one ring node more at both ends."""
     step = box_warp / (resolution - 1)
     nodes = (np.arange(resolution) * step - box_warp / 2).astype(np.float32)
     first = max(1, math.ceil(crop / step - 1e-6))
@@ -211,7 +236,7 @@ def _follow_surface(lattice: _Lattice, level: float, stride: int, margin: int) -
     """Evaluate every node of every block that the surface enters; give all others a value on their side of the level.
 
     Blocks span ``stride`` steps and share their border nodes. A block is entered if its corners lie on both sides of
-    the level, or if a fully evaluated neighbour shows both sides on the face they share: so the surface is followed
+    the level, or if a fully evaluated neighbor shows both sides on the face they share: so the surface is followed
     from block to block. The ring is one block thick: where the head meets it, the closing surface is followed too.
     """
     cuts = [np.unique([0, *range(1, n - 1, stride), n - 2, n - 1]) for n in lattice.shape]
@@ -239,7 +264,7 @@ def _follow_surface(lattice: _Lattice, level: float, stride: int, margin: int) -
 
 
 def _mixed_blocks(above: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "block_x block_y block_z"]:
-    """Blocks whose eight corners are neither all above nor all below the level."""
+    """Find blocks whose eight corners are neither all above nor all below the level."""
     some, every = above, above
     for axis in range(3):
         some = np.delete(some, -1, axis) | np.delete(some, 0, axis)
@@ -249,8 +274,8 @@ def _mixed_blocks(above: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "block_x
 
 def _refine_blocks(
     lattice: _Lattice, cuts: list[np.ndarray], blocks: Int[np.ndarray, "block 3"], level: float, stride: int
-) -> Int[np.ndarray, "neighbour 3"]:
-    """Evaluate all nodes of the blocks; return the neighbours that the surface goes on into."""
+) -> Int[np.ndarray, "neighbor 3"]:
+    """Evaluate all nodes of the blocks; return the neighbors that the surface continues into."""
     indices = []
     for axis, cut in enumerate(cuts):
         start, end = cut[blocks[:, axis]], cut[blocks[:, axis] + 1]
@@ -276,7 +301,7 @@ def _march(
     if not lattice.values.max() > level:
         raise NoSurfaceError(f"there is no surface: the density is nowhere above {level:g}; lower the level")
     _avoid_nodes(lattice.values, level)
-    # "ascent" although density falls outward: with axes ordered x, y, z (skimage thinks z, y, x) it faces outward.
+    # "ascent" although density falls outward: with axes ordered x, y, z (skimage has z, y, x) faces turn outward.
     vertices, faces, _, _ = marching_cubes(lattice.values, level, gradient_direction="ascent")
     origin = np.array([axis[0] for axis in lattice.axes], dtype=np.float64)
     return (vertices * step + origin).astype(np.float32), np.ascontiguousarray(faces)
@@ -296,7 +321,7 @@ def _avoid_nodes(values: Float32[np.ndarray, "x y z"], level: float) -> None:
     largest = np.zeros(len(nodes))
     for stride in strides:
         for neighbor in (nodes - stride, nodes + stride):
-            # A neighbour on the same side carries no vertex; and it may be a mere filling.
+            # A neighbor on the same side carries no vertex; and its value may stand for a whole block.
             other = flat[neighbor].astype(np.float64) - level
             largest = np.maximum(largest, np.where((other > 0) != (offset > 0), np.abs(other - offset), 0))
     offset = np.where(offset > 0, 1, -1) * np.maximum(np.abs(offset), _CLEARANCE * largest)
@@ -306,13 +331,13 @@ def _avoid_nodes(values: Float32[np.ndarray, "x y z"], level: float) -> None:
 def _face_volumes(
     vertices: Float32[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]
 ) -> Float[np.ndarray, " face"]:
-    """Signed volume of the tetrahedron that each face spans with the origin."""
+    """Return the signed volume of the tetrahedron that each face spans with the origin, in world units^3."""
     a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
     return np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
 
 
 def largest_piece(surface: Surface) -> Surface:
-    """The connected piece that encloses most (a cavity counts negative, however many faces it has)."""
+    """Return the connected piece that encloses most (a cavity counts negative, however many faces it has)."""
     start, end = surface.faces[:, :2].ravel(), surface.faces[:, 1:].ravel()
     count = len(surface.vertices)
     from scipy import sparse  # here: whoever needs no mesh need not wait for scipy

@@ -1,7 +1,8 @@
-"""A picture instead of vertex colours: the surface laid flat (xatlas), every texel painted from rendered views.
+"""Textures instead of vertex colors: the surface laid flat (xatlas), every texel painted from rendered views.
 
-A texel knows its point and normal on the surface, so it is painted exactly as a vertex is (``mesh_color``): by the
-views that see it, by their angle. What no view shows takes the colour of the vertices around it.
+A texel knows its point and normal on the surface, so it is painted exactly as a vertex is
+(:mod:`panohead.mesh.vertex_colors`): by the views that show it, weighted by their angle. Texels that no view shows take
+the color of the vertices around them.
 """
 
 from collections.abc import Iterable
@@ -22,14 +23,14 @@ from panohead.mesh.trimesh_object import to_surface, vertex_rgb
 from panohead.mesh.vertex_colors import DEFAULT_SHARPNESS, ColoringView, blend_views, color_vertices, quantized
 
 DEFAULT_TRIANGLES = 20_000
-"""What a head is simplified to before it is textured, if nothing else is asked for."""
+"""Number of triangles to which a head is simplified before it is textured, unless another is asked for."""
 MAX_TRIANGLES = 100_000
-"""xatlas takes about 10 s for 30,000 triangles and more than in proportion beyond."""
+"""Maximum number of triangles: xatlas takes about 10 s for 30,000 and more than in proportion beyond."""
 TEXTURE_SIZES = (16, 8192)
-"""Pixels a side, least and most."""
+"""Minimum and maximum number of pixels per side."""
 
 _PADDING = 4
-# Beside views of this much weight (one at 80 degrees from the normal) the vertex colours count as much.
+# Beside views of this much weight (one at 80 degrees from the normal) the vertex colors count as much.
 _VERTEX_WEIGHT = 1e-3
 _CANDIDATES = 2**21
 
@@ -39,22 +40,30 @@ class Atlas:
     """A mesh cut open and laid flat; vertices on a cut are doubled."""
 
     origin: Int[np.ndarray, " vertex"]
-    """Which vertex of the mesh each vertex was."""
+    """Index of the mesh's vertex for each vertex."""
     faces: Int[np.ndarray, "face 3"]
-    """In the order of the mesh's faces."""
+    """Faces, in the order of the mesh's."""
     uv: Float32[np.ndarray, "vertex 2"]
-    """0 to 1, v upward; charts do not overlap."""
+    """Texture coordinates, 0 to 1, v upward; charts do not overlap."""
 
 
 def textured(
     mesh: trimesh.Trimesh, views: Iterable[ColoringView], size: int = 1024, *, sharpness: float = DEFAULT_SHARPNESS
 ) -> trimesh.Trimesh:
-    """The mesh with texture coordinates and a square sRGB texture of ``size`` pixels a side.
+    """Return the mesh with texture coordinates and a square sRGB texture of ``size`` pixels per side.
 
     Vertices are doubled along cuts, so faces are joined by position only; ``watertight`` in the metadata speaks of the
-    shape. The vertex colours stay in ``visual.vertex_attributes["color"]``, vertex attributes with their vertices.
-    mesh: as ``to_trimesh`` makes it, at most MAX_TRIANGLES triangles. views: in world units, as for colours.
-    Raises PanoHeadError: xatlas is missing, too many triangles, wrong size, no view shows the mesh.
+    shape. The vertex colors stay in ``visual.vertex_attributes["color"]``, vertex attributes with their vertices.
+
+    Args:
+        mesh: as ``to_trimesh`` makes it, at most MAX_TRIANGLES triangles.
+        views: in world units, as for vertex colors.
+        size: within TEXTURE_SIZES.
+        sharpness: power of the cosine between view and normal by which views are weighted.
+
+    Raises:
+        PanoHeadError: when xatlas is missing, there are too many triangles, the size is out of range, or no view shows
+            the mesh.
     """
     if not TEXTURE_SIZES[0] <= size <= TEXTURE_SIZES[1]:
         least, most = TEXTURE_SIZES
@@ -88,7 +97,11 @@ def textured(
 
 
 def laid_flat(surface: Surface) -> Atlas:
-    """Texture coordinates by xatlas. Raises PanoHeadError when it is not installed."""
+    """Compute texture coordinates by xatlas.
+
+    Raises:
+        PanoHeadError: when it is not installed.
+    """
     try:
         import xatlas
     except ImportError as error:
@@ -112,7 +125,7 @@ def baked(
     size: int,
     sharpness: float = DEFAULT_SHARPNESS,
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """The texture, first row at the top (v = 1).
+    """Paint the texture, first row at the top (v = 1).
 
     Texels outside all charts copy the nearest one inside, so that neither interpolation nor mipmaps show a seam.
     """
@@ -120,6 +133,7 @@ def baked(
     corners = atlas.origin[atlas.faces[face]]
 
     def mixed(values: np.ndarray) -> torch.Tensor:
+        # texel corner, texel corner channel -> texel channel
         return torch.from_numpy(np.einsum("tk,tkc->tc", shares, values[corners].astype(np.float32)))
 
     points, directions = mixed(surface.vertices), torch.nn.functional.normalize(mixed(normals), dim=1)
@@ -128,6 +142,7 @@ def baked(
     color = (color + _VERTEX_WEIGHT * base) / (total + _VERTEX_WEIGHT)[:, None]
     pixels = np.zeros((size * size, 3), np.uint8)
     pixels[texel] = quantized(color)
+    # Index of the nearest painted texel for every texel.
     empty = np.ones((size, size), bool)
     empty.reshape(-1)[texel] = False
     rows, columns = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
@@ -138,16 +153,20 @@ def baked(
 def rasterized(
     atlas: Atlas, size: int
 ) -> tuple[Int[np.ndarray, " texel"], Int[np.ndarray, " texel"], Float32[np.ndarray, "texel 3"]]:
-    """Texels whose centre lies in a face: flat index in the picture, the face, the shares of its corners.
+    """Find the texels whose center lies in a face, each once.
 
-    Every texel comes once. All texels of the faces' bounding boxes are tried, some millions at a time.
+    All texels of the faces' bounding boxes are tried, some millions at a time.
+
+    Returns:
+        Flat index in the image, index of the face, barycentric weights of its corners.
     """
+    # Texel coordinates, row 0 at the top; the center of texel (i, j) lies at (i, j): vertex 2, then face corner 2.
     place = (atlas.uv.astype(np.float64) * [1, -1] + [0, 1]) * size - 0.5
     corners = place[atlas.faces]
     low = np.clip(np.ceil(corners.min(axis=1)).astype(np.int64), 0, size - 1)
     high = np.clip(np.floor(corners.max(axis=1)).astype(np.int64), -1, size - 1)
     extent = np.maximum(high - low + 1, 0)
-    tries = extent.prod(axis=1)
+    tries = extent.prod(axis=1)  # texels in each bounding box
     ends = np.cumsum(tries)
     cuts = np.searchsorted(ends, np.arange(_CANDIDATES, ends[-1], _CANDIDATES), side="right")
     parts = [_covered(corners, low, extent, part, size) for part in np.split(np.arange(len(tries)), cuts) if len(part)]
@@ -170,6 +189,7 @@ def _covered(
     row = low[face, 1] + number // np.maximum(extent[face, 0], 1)
     a, b, c = (corners[face, k] for k in range(3))
     center = np.stack([column, row], axis=1)
+    # Barycentric weights: signed areas of the three triangles with the center, over that of the face.
     area = _cross(b - a, c - a)
     shares = np.stack(
         [_cross(b - center, c - center), _cross(c - center, a - center), _cross(a - center, b - center)], 1

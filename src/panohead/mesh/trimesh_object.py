@@ -1,6 +1,6 @@
-"""A surface as a ``trimesh.Trimesh``: life size, coloured, and with what it is in its metadata.
+"""Surfaces as ``trimesh.Trimesh`` objects: life size, colored, described by their metadata.
 
-The other mesh files read and change such objects; what they hold where is known here alone. Vertex colours lie in
+The other mesh files read and change such objects; only this one knows where they hold what. Vertex colors lie in
 ``visual.vertex_colors``, or, on a textured mesh, in ``visual.vertex_attributes["color"]`` (where trimesh keeps them).
 """
 
@@ -17,8 +17,9 @@ from panohead.media.provenance import NOTICE, SourceType, software, source_uri
 from panohead.mesh.surface import Surface
 
 METERS_PER_WORLD_UNIT = 0.232 / 0.56
-"""A canonical head is about 0.56 world units from chin to top, an adult one 0.232 m: an average, not a measurement."""
+"""Scale of life size: a canonical head is about 0.56 world units from chin to top, an adult's 0.232 m (average)."""
 AXES = "y up, face toward +z"
+"""Orientation, as the metadata say it."""
 
 _SYNTHETIC: SourceType = "trainedAlgorithmicMedia"
 
@@ -31,11 +32,18 @@ def to_trimesh(
     level: float | None = None,
     source: SourceType = _SYNTHETIC,
 ) -> trimesh.Trimesh:
-    """The surface as a ``trimesh.Trimesh``, y up, face toward +z, with sRGB vertex colours.
+    """Return the surface as a ``trimesh.Trimesh``, y up, face toward +z.
 
-    unit: "metre" (life size, see METERS_PER_WORLD_UNIT) or "world". level: the density at the surface, if known.
-    ``mesh.metadata`` holds unit, world_units_per_metre, axes, watertight, triangles, level, generator, notice and
-    digital_source_type, which ``write_mesh`` puts into files.
+    Args:
+        surface: in world units.
+        colors: sRGB colors of the vertices.
+        unit: "metre" (life size, see METERS_PER_WORLD_UNIT) or "world".
+        level: density at the surface, if known.
+        source: IPTC term of the synthetic mark.
+
+    Returns:
+        A mesh whose ``metadata`` holds unit, world_units_per_metre, axes, watertight, triangles, level, generator,
+        notice and digital_source_type, which ``write_mesh`` puts into files.
     """
     scale = METERS_PER_WORLD_UNIT if unit == "metre" else 1.0
     mesh = trimesh.Trimesh(
@@ -56,18 +64,18 @@ def to_trimesh(
 
 
 def describe(mesh: trimesh.Trimesh) -> None:
-    """Bring the metadata watertight and triangles up to date; the vertices must be joined (no texture seams)."""
+    """Update the metadata watertight and triangles; the vertices must be joined (no texture seams)."""
     mesh.metadata.update(watertight=bool(mesh.is_watertight), triangles=len(mesh.faces))
 
 
 def to_surface(mesh: trimesh.Trimesh) -> Surface:
-    """The shape in world units again, of a mesh that ``to_trimesh`` made or that has the same metadata."""
+    """Return the shape in world units of a mesh that ``to_trimesh`` made or that has the same metadata."""
     scale = METERS_PER_WORLD_UNIT if mesh.metadata.get("unit", "metre") == "metre" else 1.0
     return Surface((np.asarray(mesh.vertices) / scale).astype(np.float32), np.array(mesh.faces))
 
 
 def vertex_rgb(mesh: trimesh.Trimesh) -> UInt8[np.ndarray, "vertex 3"] | None:
-    """sRGB colours of the vertices; None for a mesh without."""
+    """Return the sRGB colors of the vertices, None for a mesh without colors."""
     if isinstance(mesh.visual, ColorVisuals) and mesh.visual.kind is not None:
         return np.asarray(mesh.visual.vertex_colors)[:, :3].astype(np.uint8)
     if isinstance(mesh.visual, TextureVisuals) and "color" in mesh.visual.vertex_attributes:
@@ -76,7 +84,7 @@ def vertex_rgb(mesh: trimesh.Trimesh) -> UInt8[np.ndarray, "vertex 3"] | None:
 
 
 def texture_of(mesh: trimesh.Trimesh) -> tuple[Float32[np.ndarray, "vertex 2"], Image.Image] | None:
-    """Texture coordinates, v upward as in OBJ, and the picture; None for a mesh without."""
+    """Return texture coordinates, v upward as in OBJ, and the image; None for a mesh without a texture."""
     if not isinstance(mesh.visual, TextureVisuals) or mesh.visual.uv is None:
         return None
     material = mesh.visual.material
@@ -85,7 +93,7 @@ def texture_of(mesh: trimesh.Trimesh) -> tuple[Float32[np.ndarray, "vertex 2"], 
 
 
 def joined(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """A textured mesh without its texture: vertices that the seams had doubled are one again; others as they are."""
+    """Return a textured mesh without its texture, its doubled vertices joined again; other meshes as they are."""
     if not isinstance(mesh.visual, TextureVisuals):
         return mesh
     _, first, number = np.unique(np.asarray(mesh.vertices), axis=0, return_index=True, return_inverse=True)

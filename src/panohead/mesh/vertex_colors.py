@@ -1,4 +1,4 @@
-"""Colours from rendered views: what each view shows of a point of the surface, and how far it is to be trusted."""
+"""Vertex colors from rendered views, each weighted by its angle to the surface and by its depth map."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,34 +15,35 @@ from panohead.mesh.surface import Surface
 from panohead.ops.pixels import image_to_uint8
 
 DEFAULT_SHARPNESS = 4.0
+"""Power of the cosine between view and normal by which views are weighted."""
 DEFAULT_DEPTH_TOLERANCE = 0.02
-"""World units (8 mm)."""
+"""World units (8 mm) by which a point may lie behind the depth map and still count as visible."""
 
 # Below this sum of weights (a single view at 84 degrees from the normal) a vertex counts as unseen.
 _SEEN = 1e-4
-# Points looked up at once: a texture has millions, and each costs about 100 bytes on the way.
+# Points projected at once: a texture has millions, and each costs about 100 bytes on the way.
 _CHUNK = 2**20
 
 
 @dataclass(frozen=True)
 class ColoringView:
-    """One rendered picture of the head, with what is needed to project a point into it (geometry/camera.py)."""
+    """One rendered image of the head, with depth and camera (see geometry/camera.py)."""
 
     image: Float[Tensor, "3 height width"]
-    """[-1, 1]."""
+    """Colors in [-1, 1]."""
     depth: Float[Tensor, "1 depth_height depth_width"]
-    """World units along unit rays; may be coarser than the image; not finite where nothing is."""
+    """Depth in world units along unit rays; may be coarser than the image; not finite where there is nothing."""
     cam2world: Float[Tensor, "4 4"]
-    """OpenCV camera axes: x right, y down, z forward."""
+    """Pose; OpenCV camera axes: x right, y down, z forward."""
     intrinsics: Float[Tensor, "3 3"]
-    """Divided by the image size."""
+    """Intrinsics divided by the image size."""
     mask: Float[Tensor, "1 mask_height mask_width"] | None = None
-    """[0, 1], foreground; keeps background colour from the outline."""
+    """Foreground in [0, 1]; keeps background color from the outline."""
 
 
 @dataclass(frozen=True)
 class VertexColors:
-    """sRGB colours of vertices, and which of them some view has shown (the others copy the nearest that was)."""
+    """sRGB colors of vertices, and a mask of those that some view shows (the others copy the nearest one that is)."""
 
     rgb: UInt8[np.ndarray, "vertex 3"]
     seen: Bool[np.ndarray, " vertex"]
@@ -56,17 +57,20 @@ def blend_views(
     sharpness: float = DEFAULT_SHARPNESS,
     depth_tolerance: float = DEFAULT_DEPTH_TOLERANCE,
 ) -> tuple[Float[Tensor, "point 3"], Float[Tensor, " point"]]:
-    """What the views show at points of the surface: the weighted sum of colours in [-1, 1], and the sum of weights.
+    """Sum the colors that views show at points of the surface, weighted.
 
-    A view sees a point that faces it and lies at most ``depth_tolerance`` world units behind its depth map (the weight
+    A view shows a point that faces it and lies at most ``depth_tolerance`` world units behind its depth map (the weight
     falls to 0 at twice that); its weight is cos(angle to the normal)^sharpness. Views are used one at a time, so a
     generator keeps memory flat.
+
+    Returns:
+        Weighted sums of colors in [-1, 1], and sums of weights.
     """
     total, color = torch.zeros(len(points)), torch.zeros(len(points), 3)
     for view in views:
         for start in range(0, len(points), _CHUNK):
             part = slice(start, start + _CHUNK)
-            weights, seen_color = _look(points[part], normals[part], view, sharpness, depth_tolerance)
+            weights, seen_color = _weighted_colors(points[part], normals[part], view, sharpness, depth_tolerance)
             total[part] += weights
             color[part] += weights[:, None] * seen_color
     return color, total
@@ -79,15 +83,16 @@ def color_vertices(
     sharpness: float = DEFAULT_SHARPNESS,
     depth_tolerance: float = DEFAULT_DEPTH_TOLERANCE,
 ) -> VertexColors:
-    """Paint each vertex with the mean of the views that see it, weighted as in ``blend_views``.
+    """Paint each vertex with the mean of the views that show it, weighted as in :func:`blend_views`.
 
-    Raises PanoHeadError if no vertex is seen at all.
+    Raises:
+        PanoHeadError: when no view shows any vertex.
     """
     points, normals = torch.from_numpy(surface.vertices), torch.from_numpy(surface.vertex_normals)
     color, total = blend_views(points, normals, views, sharpness=sharpness, depth_tolerance=depth_tolerance)
     seen = (total > _SEEN).numpy()
     if not seen.any():
-        raise PanoHeadError("none of the views shows the mesh, so it cannot be coloured; check cameras and depth maps")
+        raise PanoHeadError("none of the views shows the mesh, so it cannot be colored; check cameras and depth maps")
     rgb = quantized(color / total.clamp_min(1e-12)[:, None])
     if not seen.all():
         from scipy.spatial import cKDTree
@@ -98,19 +103,20 @@ def color_vertices(
 
 
 def quantized(color: Float[Tensor, "point 3"]) -> UInt8[np.ndarray, "point 3"]:
-    """[-1, 1] to 0..255, as pictures are (facts, section 7)."""
+    """Return colors of [-1, 1] as 0..255, as images are (docs/reference.md 7.1)."""
     return image_to_uint8(color).numpy()
 
 
-def _look(
+def _weighted_colors(
     points: Float[Tensor, "point 3"],
     normals: Float[Tensor, "point 3"],
     view: ColoringView,
     sharpness: float,
     depth_tolerance: float,
 ) -> tuple[Float[Tensor, " point"], Float[Tensor, "point 3"]]:
-    """Weight and colour, in [-1, 1], that one view gives to each point."""
+    """Return the weight and the color, in [-1, 1], that one view gives to each point."""
     camera = Camera(view.cam2world.float().cpu(), view.intrinsics.float().cpu())
+    # Image coordinates in [-1, 1] (point 2), distance along the ray (point), in front of the camera (point).
     place, distance, ahead = project(points, camera)
 
     def sample(image: Tensor, mode: str) -> Tensor:
@@ -118,14 +124,17 @@ def _look(
         found = F.grid_sample(image.float().cpu()[None], where, mode=mode, padding_mode="border", align_corners=False)
         return found[0, :, 0].T
 
+    # Cosine between the ray back to the camera and the normal.
     facing = -((points - camera.position) * normals).sum(dim=1) / distance
     weights = facing.clamp_min(0) ** sharpness * ahead * (place.abs() < 1).all(dim=1)
-    # The nearest depth in 3 x 3 pixels: beside an occluding edge it is safer to see nothing than the wrong thing.
+    # The nearest depth in 3 x 3 pixels: beside an occluding edge no color is safer than a wrong one.
     depth = torch.nan_to_num(view.depth.float().cpu(), nan=1e6, posinf=1e6)
     nearest = -F.max_pool2d(-depth, 3, stride=1, padding=1)
     behind = (distance - sample(nearest, "nearest")[:, 0]) / depth_tolerance
+    # 1 up to the tolerance behind the depth map, falling to 0 at twice that.
     weights = weights * (2 - behind).clamp(0, 1)
     if view.mask is not None:
+        # The smallest mask value in 3 x 3 pixels: the outline is mixed with the background.
         inner = -F.max_pool2d(-view.mask.float().cpu(), 3, stride=1, padding=1)
         weights = weights * sample(inner, "nearest")[:, 0].clamp(0, 1)
     return weights, sample(view.image, "bilinear")

@@ -1,8 +1,8 @@
 """The discriminators: PanoHead's foreground-aware tri-discriminator and its relatives.
 
 Source: PanoHead section 3.2; docs/reference.md 4. The tri-discriminator gets seven channels: the image, the raw image
-enlarged to it, and the foreground mask. Because the mask is rendered from density, the adversary pulls the density
-toward the 2-D segmentation of real photos.
+enlarged to it, and the foreground mask. Because the mask is rendered from density, the adversarial loss pulls the
+density toward the 2-D segmentation of real photos.
 """
 
 from dataclasses import dataclass

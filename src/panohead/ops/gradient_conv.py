@@ -1,11 +1,10 @@
 """Convolutions with gradients on a CPU by compiled kernels, equal to the plain formulation up to rounding.
 
-:func:`modulated_layer` is a whole synthesis layer as one operation; its gradient has no gradient of its own, so when
-one is wanted the plain formulation takes over. The discriminator's operations are in
+:func:`modulated_layer` is a whole synthesis layer (docs/reference.md 2.6 and 2.8) as one operation. Its gradient has no
+gradient of its own: when one is asked for, the plain formulation takes over. The discriminator's operations are in
 :mod:`panohead.ops.cpu.linear_maps`.
 
-Ask :func:`unsupported` before coming here. With the same number of threads the result is the same to the last
-bit.
+Callers ask :func:`unsupported` first. With the same number of threads the result is the same to the last bit.
 """
 
 import functools
@@ -26,13 +25,19 @@ from panohead.ops.cpu.winograd_gradient import LOW_PASS_UP
 from panohead.ops.cpu.winograd_weights import PackedWeight, pack_up_weight, pack_weight, transposed
 
 _KERNELS = tuple(f"panohead.ops.cpu.{name}_kernels" for name in ("upconv", "downconv", "activation"))
-_MIN_PIXELS = 128  # over the batch: below, packing the weights costs more than the products saved
+_MIN_PIXELS = 128  # over the batch; with fewer, packing the weights costs more than the products saved
 _MIN_CHANNELS = 16
 
 
 @dataclass(frozen=True)
 class LayerSettings:
-    """What is constant about a synthesis layer. ``plain`` is the same layer by operations with all derivatives."""
+    """Constants of a synthesis layer.
+
+    Attributes:
+        up: 2 for the up-convolution, else 1.
+        ending: activation, gain and clamp.
+        plain: the same layer by operations with all derivatives.
+    """
 
     up: int
     ending: Epilogue
@@ -40,18 +45,18 @@ class LayerSettings:
 
 
 class WeightCache:
-    """Transformed weights of one layer for both ways, kept while the weight is frozen. In no state dict."""
+    """Transformed weights of one layer, forward and backward, kept while the weight is frozen; in no state dict."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[tuple[object, ...], PackedWeight]] = {}
 
     def get(self, kind: str, weight: Tensor, make: Callable[[], PackedWeight]) -> PackedWeight:
-        """``make()``, or what it returned for this weight before."""
+        """Return ``make()``, or its earlier result for the same weight."""
         if weight.requires_grad:
             self._kept.clear()
             return make()
         flat = weight.detach().reshape(-1)
-        # Writes through ``.data`` leave PyTorch's version counter alone, so the values themselves are asked.
+        # Writes through ``.data`` do not change PyTorch's version counter, so the key has the values' sums too.
         key = (weight.data_ptr(), weight._version, float(flat.sum()), float(flat.dot(flat)))
         if kind not in self._kept or self._kept[kind][0] != key:
             self._kept[kind] = (key, make())
@@ -65,7 +70,7 @@ class WeightCache:
 
 
 def unsupported(x: Tensor, weight: Tensor) -> str | None:
-    """Why these convolutions are not used, in a few words; None if they can be and are likely faster."""
+    """Return the reason against these convolutions, in a few words; None if they work and are likely faster."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
     if x.device.type != "cpu" or weight.device.type != "cpu":
@@ -80,7 +85,7 @@ def unsupported(x: Tensor, weight: Tensor) -> str | None:
 
 
 def kernels_unavailable() -> str | None:
-    """Why no kernel with gradients is used, in a few words (after one warning if they fail); None if all are."""
+    """Return the reason against all kernels with gradients, in a few words (with one warning if they fail), or None."""
     if not fast_paths.allowed():
         return "fast paths are switched off"
     if not available():
@@ -90,7 +95,7 @@ def kernels_unavailable() -> str | None:
 
 @functools.cache
 def _trial_failure() -> str | None:
-    """Compile every kernel by a small layer there and back; why that failed (after a warning), None if it did not."""
+    """Compile every kernel by a small layer, forward and backward; return why that failed (with a warning) or None."""
     try:
         with torch.enable_grad():
             for up in (1, 2):
@@ -99,7 +104,7 @@ def _trial_failure() -> str | None:
                 settings = LayerSettings(up, Epilogue(0.2, 1.0), lambda *_: torch.zeros(()))
                 layer = modulated_layer(x, weight, style, style, noise, style[0], settings, WeightCache())
                 layer.sum().backward()
-    except Exception as error:  # whatever a compiler does on a machine that nobody has tried
+    except Exception as error:  # any error of the compiler on an untested machine
         reason = f"the compiled kernels of gradients failed ({' '.join(str(error).split())[:200]})"
         warnings.warn(f"{reason}; plain PyTorch is used", RuntimeWarning, stacklevel=2)
         return reason
@@ -116,7 +121,10 @@ def modulated_layer(
     settings: LayerSettings,
     cache: WeightCache,
 ) -> Float[Tensor, "batch out_channel out_height out_width"]:
-    """``ending(demodulation * conv(style * x) + noise + bias)``, with ``settings.up`` 2 the up-convolution."""
+    """Return ``ending(demodulation * conv(style * x) + noise + bias)``; with ``settings.up`` 2 the up-convolution.
+
+    The weight is shared by the batch: the style scales the input, the demodulation the output (docs/reference.md 2.6).
+    """
     return _Layer.apply(x, weight, style, demodulation, noise, bias, settings, cache)
 
 
@@ -130,7 +138,7 @@ class _Layer(torch.autograd.Function):
         packed = cache.get(
             "forward", weight, lambda: (pack_up_weight if settings.up == 2 else pack_weight)(weight, energy=False)
         )
-        whole = padded(x)
+        whole = padded(x)  # batch more height width, channels-last
         convolve = winograd.upconv3x3 if settings.up == 2 else winograd.conv3x3_winograd
         result = convolve(
             whole,
@@ -149,22 +157,24 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # a graph of the gradient is wanted
+        if torch.is_grad_enabled():  # create_graph: the gradient needs a graph
             return *_plain_gradients(ctx, grad), None, None
         _, weight, style, demodulation, noise, bias, whole, result = ctx.saved_tensors
         needs, outs, up = ctx.needs_input_grad, weight.shape[0], ctx.settings.up == 2
         pulled = activation_pass.pull_layer(
             padded(grad), result, ctx.settings.ending, noise, channels=outs, noise_wanted=needs[4]
         )
+        # With g the gradient before the ending, sums over pixels of g, g * value and g * noise: batch out_channel.
         total, with_value, with_noise = (
             t[:, :outs] for t in (pulled.total, pulled.with_value, pulled.with_noise)
         )  # fmt: skip
-        grads: list[Tensor | None] = [None] * 6
+        grads: list[Tensor | None] = [None] * 6  # x, weight, style, demodulation, noise, bias
         if needs[0] or needs[2]:
             grads[0], grads[2] = _input_gradient(ctx, pulled.gradient)
         if needs[1]:
             factors = widened(style), widened(demodulation)
             if up:
+                # The up-convolution is the transpose of a convolution from the large image to the small one.
                 taps = winograd_gradient.down_weight_gradient(
                     pulled.gradient, whole, low_pass=LOW_PASS_UP, large_factors=factors[1], small_factors=factors[0]
                 ).permute(2, 3, 0, 1)
@@ -174,6 +184,7 @@ class _Layer(torch.autograd.Function):
                 ).permute(3, 2, 0, 1)
             grads[1] = taps[: weight.shape[0], : weight.shape[1]].contiguous()
         if needs[3]:
+            # value = demodulation * conv + noise + bias; the sum of g * conv is the gradient of the demodulation.
             grads[3] = (with_value - bias * total - with_noise) / demodulation
         if needs[4]:
             assert noise is not None
@@ -185,8 +196,9 @@ class _Layer(torch.autograd.Function):
 
 
 def _input_gradient(ctx: Any, pulled: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of a layer's input and style from that of its output before the ending."""
+    """Return the gradients of a layer's input and style from that of its output before the ending."""
     _, weight, style, demodulation, _, _, whole, _ = ctx.saved_tensors
+    # y = demodulation * conv(style * x): dx = style * conv^T(demodulation * g); dstyle = sum of x * conv^T(...).
     wanted = ctx.needs_input_grad[2]
     scale = widened(demodulation)
     after = None if wanted else widened(style)
@@ -203,7 +215,7 @@ def _input_gradient(ctx: Any, pulled: Tensor) -> tuple[Tensor | None, Tensor | N
 
 
 def _plain_gradients(ctx: Any, grad: Tensor) -> list[Tensor | None]:
-    """Gradients of a layer with a graph of their own, by the plain formulation."""
+    """Return gradients of a layer that have a graph, by the plain formulation."""
     inputs, needed = ctx.saved_tensors[:6], ctx.needs_input_grad
     wanted = [x for x, need in zip(inputs, needed, strict=False) if need]
     found = iter(torch.autograd.grad(ctx.settings.plain(*inputs), wanted, grad, create_graph=True))

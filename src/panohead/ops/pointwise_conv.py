@@ -1,7 +1,7 @@
 """1 x 1 convolutions on a CPU as matrix products, in channels-last memory. Differentiable to any order.
 
-PyTorch's own go through an unfolded copy of the image where the batch or the channels are awkward, and through one
-product an image where the weights differ from sample to sample.
+PyTorch's own 1 x 1 convolutions copy the image (unfold) where the batch or the channels are awkward, and take one
+product per image where the weights differ between samples.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from panohead.ops import fast_paths
 
 
 def unsupported(x: Tensor, weight: Tensor) -> str | None:
-    """Why the matrix product is not used, in a few words; None if it is."""
+    """Return the reason against the matrix product, in a few words; None if it works."""
     if not fast_paths.allowed():
         return "fast paths are switched off"
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
@@ -29,17 +29,21 @@ def pointwise(
     weight: Float[Tensor, "out_channel in_channel"] | Float[Tensor, "batch out_channel in_channel"],
     bias: Float[Tensor, " out_channel"] | None = None,
 ) -> Float[Tensor, "batch out_channel height width"]:
-    """``weight @ x + bias`` at every pixel, the weight shared or one a sample. Channels-last, whatever ``x`` is."""
+    """Return ``weight @ x + bias`` at every pixel in channels-last memory, the weight shared or one per sample."""
     batch, channels, height, width = x.shape
     # In channels-last memory both axes of an image are one run of pixels: nothing is copied.
     pixels = x.permute(0, 2, 3, 1)
     shape = (batch, height * width, channels) if weight.ndim == 3 else (batch * height * width, channels)
+    # A weight per sample is a batched product; a shared one a single product over all pixels.
     out = _Product.apply(pixels.reshape(shape), weight, bias)
     return out.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 class _Product(torch.autograd.Function):
-    """``rows @ weight^T + bias``, with the gradient's products in the order that BLAS is quick at."""
+    """``rows @ weight^T + bias``, with the gradient's products in the order in which BLAS is fast.
+
+    With R rows, Y = X W^T + b: dX = dY W, dW = dY^T X, db = sum over rows of dY.
+    """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -55,7 +59,7 @@ class _Product(torch.autograd.Function):
         grad_rows = grad @ weight if ctx.needs_input_grad[0] else None
         grad_weight = None
         if ctx.needs_input_grad[1]:
-            # The shorter side first: five times faster where an image has three channels.
+            # The shorter side first: five times faster for images with three channels.
             short = weight.shape[-2] <= weight.shape[-1]
             left, right = (grad, rows) if short else (rows, grad)
             grad_weight = left.transpose(-1, -2) @ right

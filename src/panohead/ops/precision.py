@@ -1,4 +1,4 @@
-"""How exactly a GPU computes: one switch for inference, evaluation, reconstruction and training.
+"""Precision of a GPU: one switch for inference, evaluation, reconstruction and training.
 
 "parity": float32 products in full (TensorFloat-32 off, as in the original's tools), so that images equal the CPU's and
 the original's to rounding. Half precision remains where a generator's own config has it: super-resolution of official

@@ -1,4 +1,4 @@
-"""Where reading a number waits."""
+"""Devices on which reading a number waits."""
 
 import torch
 

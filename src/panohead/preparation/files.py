@@ -23,8 +23,9 @@ from PIL import Image
 
 from panohead.errors import PanoHeadError
 from panohead.preparation.records import CropRecord, PhotoRecord
-from panohead.preparation.sources import PhotoRef, printable
+from panohead.preparation.sources import PhotoRef
 from panohead.system.atomic_write import write_json
+from panohead.system.text import printable
 
 RESUME_LOG = ".prepare/journal.jsonl"
 SET_ASIDE = ".prepare/duplicates"

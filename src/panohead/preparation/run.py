@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from panohead.alignment.detector_check import check_models
 from panohead.alignment.face_landmarks import import_mediapipe
@@ -135,12 +134,6 @@ def finish(settings: PrepareSettings) -> PrepareSummary:
         reasons=dict(reasons.most_common()),
         notes=tuple(notes_on_poses(settings.poses, (record.photo for record in records))),
     )
-
-
-def reasons_of(record: dict[str, Any]) -> list[str]:
-    """Return the reasons for leaving out a photo or some of its crops, from its JSON object."""
-    own = [record["reason"]] if record["reason"] else []
-    return own + [crop["reason"] for crop in record["crops"] if crop["reason"]]
 
 
 def mark_duplicates(records: Sequence[PhotoRecord], bits: int) -> list[PhotoRecord]:

@@ -180,9 +180,3 @@ def _is_hidden(name: str) -> bool:
 
 def _label(top: str, path: Path, root: Path) -> str:
     return f"{top}/{path.relative_to(root).as_posix()}"
-
-
-def printable(name: str) -> str:
-    """Return a name that can be printed and written anywhere: line breaks and broken characters are escaped."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,8 +1,7 @@
 """The compiled loops of ``panohead.rendering.fused_gradient``. Importing this module needs numba.
 
 They are those of ``fused_cpu_kernels`` with noise on the densities, and the backward pass: rays are evaluated once
-more, front to back, and the chain rule is applied to a ray while it is in the cache. numba's cache on disk does not see
-changes in what is imported from there: after editing that file, remove ``__pycache__/*.nb?``.
+more, front to back, and the chain rule is applied to a ray while it is in the cache.
 """
 
 from typing import Any, NamedTuple

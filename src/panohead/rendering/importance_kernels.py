@@ -1,7 +1,4 @@
-"""The compiled loop of ``panohead.rendering.importance``: the first pass of ``fused_cpu_kernels.render`` alone.
-
-numba's cache on disk watches this file only: after editing what it imports, remove ``__pycache__/*.nb?``.
-"""
+"""The compiled loop of ``panohead.rendering.importance``: the first pass of ``fused_cpu_kernels.render`` alone."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""The head basis: one neutral head, the offsets that make it anyone, and where on it things are.
+"""The head basis: one neutral head, the offsets that turn it into any person, and named parts of its surface.
 
-MakeHuman's CC0 data, baked by ``tools/bake_head_basis.py``. Lengths are decimetres, y up, the face toward +z. All
+MakeHuman's CC0 data, baked by ``tools/bake_head_basis.py``. Lengths are decimeters, y up, the face toward +z. All
 regions (scalp, beard, brows, clothes) are functions of the *neutral* positions, so they follow every identity.
 """
 
@@ -19,8 +19,11 @@ from panohead.synthetic.subdivision import catmull_clark
 
 @dataclass(frozen=True)
 class HeadBasis:
-    """``vertices`` and ``offsets`` are coarse (body first, then helpers); everything called fine is subdivided
-    twice. ``middle_triangles`` are those of one subdivision, between fine vertices (the first ones)."""
+    """Arrays of the head basis.
+
+    ``vertices`` and ``offsets`` are coarse (body first, then helpers); everything called fine is subdivided twice.
+    ``middle_triangles`` are the triangles after one subdivision, between fine vertices (the first ones).
+    """
 
     vertices: Float[np.ndarray, "vertex 3"]
     body_count: int
@@ -36,22 +39,22 @@ class HeadBasis:
     masks: dict[str, Float[np.ndarray, "fine"]]
 
     def blend(self, weights: Float[np.ndarray, "target"]) -> Float[np.ndarray, "vertex 3"]:
-        """Coarse vertices of the head with these target weights."""
+        """Return the coarse vertices (decimeters) of the head with these target weights."""
         active = np.nonzero(weights)[0]
         moved = np.tensordot(weights[active].astype(np.float32), self.offsets[active].astype(np.float32), 1)
         return self.vertices + moved.astype(np.float64)
 
     def subdivide(self, coarse: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "fine 3"]:
-        """The twice subdivided body."""
+        """Return the body after two subdivisions."""
         return self.refine @ coarse[: self.body_count]
 
 
 @functools.cache
 def head_basis() -> HeadBasis:
-    """Read the basis of the package, once a process.
+    """Read the basis of the package, once per process.
 
     Raises:
-        PanoHeadError: the asset is missing from the installation.
+        PanoHeadError: when the asset is missing from the installation.
     """
     path = resources.files("panohead.synthetic") / "assets" / "head_basis.npz"
     try:

@@ -1,4 +1,4 @@
-"""Colours from pigments: skin from melanin and haemoglobin, hair from eu- and pheomelanin. All linear RGB."""
+"""Colors from pigments: skin from melanin and haemoglobin, hair from eu- and pheomelanin. All linear RGB."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,7 @@ MELANIN_RANGE = (0.05, 2.5)
 def skin_albedo(
     melanin: Float[np.ndarray, "*shape"], haemoglobin: Float[np.ndarray, "*shape"]
 ) -> Float[np.ndarray, "*shape 3"]:
-    """Beer-Lambert absorption over a pale base; melanin .05 to 2.5, haemoglobin .3 to .9 for a face."""
+    """Return skin albedo by Beer-Lambert absorption; melanin .05 to 2.5, haemoglobin .3 to .9 for a face."""
     base, brown, red = _SKIN
     return base * np.exp(-melanin[..., None] * brown - haemoglobin[..., None] * red)
 
@@ -20,19 +20,19 @@ def skin_albedo(
 def hair_albedo(
     melanin: Float[np.ndarray, "*shape"], red: Float[np.ndarray, "*shape"]
 ) -> Float[np.ndarray, "*shape 3"]:
-    """Hair from blond (melanin 0) to black (1); ``red`` 0 to 1 adds pheomelanin."""
+    """Return hair albedo from blond (melanin 0) to black (1); ``red`` 0 to 1 adds pheomelanin."""
     base, dark, ginger = _HAIR
     return base * np.exp(-(melanin[..., None] ** 1.5) * dark - red[..., None] * ginger)
 
 
 def lightness(albedo: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
-    """CIE L*, 0 to 100."""
+    """Return CIE L*, 0 to 100, of linear RGB in [0, 1]."""
     luminance = albedo @ _LUMA
     return 116 * np.cbrt(np.maximum(luminance, 0.008856)) - 16
 
 
 def melanin_for_tone(tone: float) -> float:
-    """Melanin of skin tone ``tone`` in [0, 1], 0 lightest: equal steps of tone are equal steps of lightness L*."""
+    """Return the melanin of skin tone ``tone`` in [0, 1], 0 lightest: equal steps of tone are equal steps of L*."""
     melanin = np.linspace(*MELANIN_RANGE, 256)
     steps = lightness(skin_albedo(melanin, np.full(256, 0.6)))
     wanted = steps[0] + tone * (steps[-1] - steps[0])

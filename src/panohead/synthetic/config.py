@@ -1,4 +1,4 @@
-"""What a synthetic dataset is made of. Everything but ``people`` and ``workers`` decides the bytes of its images."""
+"""Settings of a synthetic dataset. Everything but ``people`` and ``workers`` decides the bytes of its images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,11 @@ _FIRST_EDITION: dict[str, Any] = {"expressions": 1, "light": "per-view"}
 class SyntheticDatasetConfig:
     """Settings of one dataset; see ``panohead synthesize --help``.
 
-    Edition 1 is one expression a person and a light a view, the bytes of all versions before editions were recorded.
-    Make its settings, or those of a dataset that exists, with :meth:`of_edition`.
+    Edition 1 has one expression per person and one light per view: the bytes of all versions before editions were
+    recorded. Make its settings, or those of an existing dataset, with :meth:`of_edition`.
+
+    Raises:
+        PanoHeadError: for a value out of range.
     """
 
     people: int
@@ -39,20 +42,22 @@ class SyntheticDatasetConfig:
 
     @classmethod
     def of_edition(cls, edition: int, **settings: Any) -> "SyntheticDatasetConfig":
-        """Settings whose ``expressions`` and ``light`` (where absent or None) are the edition's defaults."""
+        """Return settings whose ``expressions`` and ``light`` (where absent or None) are the edition's defaults."""
         given = {name: value for name, value in settings.items() if value is not None}
         return cls(edition=edition, **((_FIRST_EDITION if edition == 1 else {}) | given))
 
     @property
     def images_per_person(self) -> int:
-        """Views of all shots."""
+        """Number of images per person: views of all shots."""
         return self.expressions * self.views
 
     def __post_init__(self) -> None:
         if self.edition not in EDITIONS:
             raise PanoHeadError(f"--edition {self.edition} is unknown; give {' or '.join(map(str, EDITIONS))}")
         if self.edition == 1 and (self.expressions, self.light) != tuple(_FIRST_EDITION.values()):
-            raise PanoHeadError("edition 1 has one expression a person and a light a view; give --edition 2 for others")
+            raise PanoHeadError(
+                "edition 1 has one expression per person, a light per view; give --edition 2 for others"
+            )
         ranges = (("people", 1, 999_999), ("expressions", 1, 99), ("views", 1, 99), ("resolution", 16, 2048))
         for name, low, high in ranges:
             value = getattr(self, name)
@@ -60,7 +65,7 @@ class SyntheticDatasetConfig:
                 raise PanoHeadError(f"--{name} {value} is out of range; give {low} to {high}")
         if self.images_per_person > 100:
             raise PanoHeadError(
-                f"--expressions {self.expressions} times --views {self.views} is over 100 images a person; give fewer"
+                f"--expressions {self.expressions} times --views {self.views} is over 100 images per person; give fewer"
             )
         if self.seed < 0:
             raise PanoHeadError(f"--seed {self.seed} is negative; give 0 or more")
@@ -72,7 +77,7 @@ class SyntheticDatasetConfig:
             raise PanoHeadError(f"--pitch-std-deg {self.pitch_std_deg} is out of range; give 0 to 45 degrees")
 
     def resume_key(self) -> dict[str, Any]:
-        """The settings that decide the bytes of a person's images, for the check on resuming."""
+        """Return the settings that decide the bytes of a person's images, for the check on resuming."""
         names = ("views", "resolution", "seed", "depth", "normals", "focal", "pitch_std_deg", "quality", "format")
         later = () if self.edition == 1 else ("edition", "expressions", "light")  # edition 1 wrote none of them
         return {"layout_version": LAYOUT_VERSION, **{name: getattr(self, name) for name in (*later, *names)}}

@@ -1,6 +1,6 @@
-"""Shots of one person: expression weights (ARKit's 52 names) and gaze, each shot from random numbers of its own.
+"""Shots of one person: expression weights (ARKit's 52 names) and gaze, with separate random numbers per shot.
 
-Edition 1 has one mostly neutral expression a person. In edition 2 a share of the shots is clearly stronger: one to
+Edition 1 has one mostly neutral expression per person. In edition 2 a share of the shots is clearly stronger: one to
 three acts (a laugh, a wink, puffed cheeks, ...), sometimes a few units at random, and a wider gaze.
 """
 
@@ -13,12 +13,12 @@ import numpy as np
 from panohead.synthetic.people import Person, sample_expression
 
 STRONG_SHARE = 0.4
-"""Of the shots of edition 2."""
+"""Share of the shots of edition 2 with a strong expression."""
 _RANDOM_SHARE = 0.35
-"""Of the strong shots: a few units drawn without regard to each other, on top or alone."""
+"""Share of the strong shots that get a few random units, added to the acts or alone."""
 _GAZE_SD, _GAZE_LIMITS = (0.30, 0.15), ((-0.6, 0.6), (-0.40, 0.32))
 _MAX_CLOSE = 0.4
-"""Of jawOpen behind closed lips: the basis cannot close them over a wide open jaw."""
+"""Maximum of jawOpen behind closed lips: the basis cannot close them over a wide open jaw."""
 SINGLE_UNITS = (
     "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel",
     "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
@@ -32,21 +32,22 @@ PAIRED_UNITS = (
 EXPRESSION_UNITS = tuple(
     sorted([*SINGLE_UNITS, *(f"{name}{side}" for name in PAIRED_UNITS for side in ("Left", "Right"))])
 )
-"""ARKit's 52 names."""
+"""ARKit's 52 names of expression units, sorted."""
 _OPPOSED = (("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"))
 ExpressionWeights = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What changes between the shots of one person. ``gaze`` in radians (right of the nose negative, up positive)."""
+    """Expression and gaze of one shot; everything else of a person stays. ``gaze`` in radians (right of the nose
+    negative, up positive)."""
 
     expression: ExpressionWeights
     gaze: tuple[float, float]
     strong: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, rounded to six digits."""
+        """Return plain values, rounded to six digits."""
         return {
             "expression": {name: round(value, 6) for name, value in self.expression.items()},
             "gaze": [round(value, 6) for value in self.gaze],
@@ -55,7 +56,7 @@ class Shot:
 
 
 def sample_shots(person: Person, count: int) -> list[Shot]:
-    """``count`` independent shots; the first ones are the same for any ``count``."""
+    """Return ``count`` independent shots; the first ones are the same for any ``count``."""
     return [_sample_shot(person.stream(f"shot {k}")) for k in range(count)]
 
 
@@ -80,7 +81,7 @@ def _sample_shot(rng: np.random.Generator) -> Shot:
 
 
 def _follow(weights: ExpressionWeights, across: float, up: float) -> None:
-    """Lids follow the gaze, as ARKit measures it: a positive angle turns both eyes to the person's left."""
+    """Turn the eye units with the gaze, as ARKit measures it: a positive angle turns both eyes to the person's left."""
     sideways = min(abs(across) * 1.5, 1.0)
     left, right = ("Out", "In") if across > 0 else ("In", "Out")
     weights[f"eyeLook{left}Left"], weights[f"eyeLook{right}Right"] = sideways, sideways
@@ -89,8 +90,7 @@ def _follow(weights: ExpressionWeights, across: float, up: float) -> None:
 
 
 def _reconcile(weights: ExpressionWeights) -> None:
-    """Units that no face shows together: the jaw cannot go left and right; closed lips hold back the jaw and the
-    tongue."""
+    """Reduce units that exclude each other: jaw left and right; closed lips, open jaw and tongue."""
     for first, second in _OPPOSED:
         if first in weights and second in weights:
             weaker = first if weights[first] < weights[second] else second
@@ -109,7 +109,7 @@ def _reconcile(weights: ExpressionWeights) -> None:
 
 
 def _both(weights: ExpressionWeights, name: str, value: float, uneven: float, rng: np.random.Generator) -> None:
-    """The two halves of a pair, one of them weaker by up to ``uneven``; added to what is there, at most 1."""
+    """Add to the two halves of a pair, one of them weaker by up to ``uneven``; at most 1."""
     sides = [f"{name}Left", f"{name}Right"]
     weak = int(rng.integers(2))
     for k, side in enumerate(sides):
@@ -122,7 +122,7 @@ def _one(weights: ExpressionWeights, name: str, value: float) -> None:
 
 
 def _random_units(weights: ExpressionWeights, rng: np.random.Generator) -> None:
-    """Two to six of the 52 units (the eyes' turning excepted, which follows the gaze), pairs mostly together."""
+    """Add two to six of the 52 units (not the eyes' turning, which follows the gaze), pairs mostly together."""
     names = [name for name in (*SINGLE_UNITS, *PAIRED_UNITS) if not name.startswith("eyeLook")]
     for pick in rng.choice(len(names), rng.integers(2, 7), replace=False):
         name, value = names[pick], rng.uniform(0.15, 0.85)
@@ -196,7 +196,7 @@ def _wink(weights: ExpressionWeights, rng: np.random.Generator) -> None:
 
 
 def _lids(weights: ExpressionWeights, rng: np.random.Generator) -> None:
-    """Closed, or half closed."""
+    """Close the lids, wholly or half."""
     value = rng.uniform(0.9, 1.0) if rng.random() < 0.6 else rng.uniform(0.25, 0.7)
     weights["eyeBlinkLeft"] = weights["eyeBlinkRight"] = float(value)
 
@@ -219,7 +219,7 @@ def _tongue(weights: ExpressionWeights, rng: np.random.Generator) -> None:
 
 
 def _jaw(weights: ExpressionWeights, rng: np.random.Generator) -> None:
-    """Pushed forward or aside; or dropped behind closed lips."""
+    """Push the jaw forward or aside, or open it behind closed lips."""
     kind = rng.integers(4)
     if kind == 3:
         _one(weights, "jawOpen", rng.uniform(0.15, _MAX_CLOSE))
@@ -236,7 +236,7 @@ def _crooked_mouth(weights: ExpressionWeights, rng: np.random.Generator) -> None
 
 
 def _lips(weights: ExpressionWeights, rng: np.random.Generator) -> None:
-    """Rolled in, pressed, or stretched."""
+    """Roll in, press or stretch the lips."""
     kind = rng.integers(3)
     if kind == 0:
         _one(weights, "mouthRollLower", rng.uniform(0.3, 1.0))

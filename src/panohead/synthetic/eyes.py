@@ -23,7 +23,7 @@ _FROM_POLE = np.concatenate([np.linspace(0, 0.62, 22), np.linspace(0.66, np.pi, 
 
 
 def eye_and_mouth_parts(person: Person, coarse: Float[np.ndarray, "vertex 3"]) -> list[Part]:
-    """Two eyeballs, upper and lower teeth, tongue."""
+    """Return meshes of two eyeballs, upper and lower teeth, and tongue (decimeters)."""
     basis, rng = head_basis(), person.stream("eyes")
     parts = []
     for side, converge in (("l", -0.04), ("r", 0.04)):
@@ -40,7 +40,7 @@ def eye_and_mouth_parts(person: Person, coarse: Float[np.ndarray, "vertex 3"]) -
 def _eyeball(
     center: Float[np.ndarray, "3"], radius: float, gaze: tuple[float, float], iris: str, rng: np.random.Generator
 ) -> Part:
-    """A sphere whose pole looks along the gaze; the cornea bulges by 7.5% of the radius inside .55 rad."""
+    """Return a sphere whose pole points along the gaze; the cornea bulges by 7.5% of the radius inside .55 rad."""
     polar, around = np.meshgrid(_FROM_POLE, np.linspace(0, 2 * np.pi, _AROUND, endpoint=False), indexing="ij")
     bulge = 1 + 0.075 * smoothstep(0.55, 0.0, polar)
     shape = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], -1)
@@ -79,7 +79,7 @@ def _eye_color(
 def lash_edges(
     coarse: Float[np.ndarray, "vertex 3"], skin: Float[np.ndarray, "point 3"]
 ) -> list[tuple[int, Int[np.ndarray, "_ 2"]]]:
-    """Where lashes may stand: for each lid their number and the edges (coarse vertices, root first) of the helper
+    """Return the places of lashes: for each lid their number and the edges (coarse vertices, root first) of the helper
     meshes that lead away from the skin."""
     basis = head_basis()
     tree = cKDTree(skin)
@@ -99,7 +99,7 @@ def lash_edges(
 def eyelashes(
     person: Person, coarse: Float[np.ndarray, "vertex 3"], lids: list[tuple[int, Int[np.ndarray, "_ 2"]]]
 ) -> Strands | None:
-    """Lashes along the edges found by :func:`lash_edges`, which may come from another expression; None without any."""
+    """Grow lashes along edges found by :func:`lash_edges`, which may be of another expression; None without edges."""
     rng = person.stream("lashes")
     strands = []
     for count, edges in lids:

@@ -1,24 +1,24 @@
-"""Small functions of position that people are painted and combed with: steps, blobs, band-limited noise."""
+"""Small functions of position for colors and hair directions: steps, blobs, band-limited noise."""
 
 import numpy as np
 from jaxtyping import Float
 
 
 def smoothstep(start: float, end: float, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """0 at ``start``, 1 at ``end`` (which may be the smaller), the cubic 3t^2 - 2t^3 between."""
+    """Return 0 at ``start``, 1 at ``end`` (which may be the smaller), and the cubic 3t^2 - 2t^3 between."""
     t = np.clip((x - start) / (end - start), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
 def normalized(vectors: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
-    """Unit vectors; zero stays zero."""
+    """Return unit vectors; zero stays zero."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
 def blob(
     points: Float[np.ndarray, "point 3"], center: tuple[float, float, float], size: tuple[float, float, float]
 ) -> Float[np.ndarray, "point"]:
-    """A Gaussian bump of height 1 and half-widths ``size``, mirrored in x (it acts on both halves of the face)."""
+    """Return a Gaussian bump of height 1 and half-widths ``size``, mirrored in x to act on both halves of the face."""
     offset = np.stack([np.abs(points[:, 0]), points[:, 1], points[:, 2]], 1) - np.asarray(center)
     return np.exp(-((offset / np.asarray(size)) ** 2).sum(1))
 

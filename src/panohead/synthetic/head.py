@@ -21,7 +21,7 @@ from panohead.synthetic.people import Person
 from panohead.synthetic.shape import head_shapes, head_vertices
 from panohead.synthetic.skin import skin_color
 
-_MIDDLE = np.array([0.0, 7.35, 0.40])  # of the head, decimetres; what lies outermost is farthest from it
+_MIDDLE = np.array([0.0, 7.35, 0.40])  # middle of the head, decimeters; the outermost points are farthest from it
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class SyntheticHead:
 
 @dataclass(frozen=True)
 class _Dressed:
-    """What the shots of a person share, in decimetres of the head frame.
+    """Everything that the shots of a person share, in decimeters of the head frame.
 
     Attributes:
-    color: of the fine skin.
-    hidden: fine vertices of skin under clothes or headwear.
-    worn: garment, headwear and glasses.
-    hair: of the scalp, brows and beard.
-    lids: where the lashes may stand.
+        color: albedo of the fine skin.
+        hidden: fine vertices of skin under clothes or headwear.
+        worn: garment, headwear and glasses.
+        hair: scalp hair, brows and beard.
+        lids: places of the lashes.
     """
 
     color: Float[np.ndarray, "fine 3"]
@@ -53,7 +53,7 @@ class _Dressed:
 
 
 def build_head(person: Person, framing: Framing = FIRST) -> SyntheticHead:
-    """Everything of one person that does not depend on light or camera; hair grows on the face as it is expressed."""
+    """Build everything of one person that does not depend on light or camera, with hair on the expressed face."""
     coarse = head_vertices(person)
     skin = head_basis().subdivide(coarse)
     shared = _dress(person, coarse, skin, skin, keep_in_frame)
@@ -61,7 +61,7 @@ def build_head(person: Person, framing: Framing = FIRST) -> SyntheticHead:
 
 
 def build_shots(person: Person, shots: Sequence[Shot], framing: Framing) -> list[SyntheticHead]:
-    """One head a shot; parts and strands of all have the same numbers of vertices, triangles and points.
+    """Build one head per shot; parts and strands of all have the same numbers of vertices, triangles and points.
 
     Hair, clothes and headwear are made once, on the face without expression. Then brows and beard move with the skin at
     their roots, strand by strand without turning; hair of the scalp stays where it is. Glasses and a headscarf lie over
@@ -87,7 +87,7 @@ def build_shots(person: Person, shots: Sequence[Shot], framing: Framing) -> list
 
 
 def to_world(points: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
-    """From decimetres of the head frame to world units of edition 1."""
+    """Map decimeters of the head frame to world units of edition 1."""
     return FIRST.to_world(points)
 
 
@@ -98,7 +98,7 @@ def _dress(
     outermost: Float[np.ndarray, "fine 3"],
     bound: Bound,
 ) -> _Dressed:
-    """Hair, clothes and things worn on one skin; ``outermost`` is what glasses and a headscarf must clear."""
+    """Return hair, clothes and worn things on one skin; glasses and a headscarf must clear ``outermost``."""
     normals = vertex_normals(skin, head_basis().fine_triangles)
     density = hairline_density(person)
     hat = headwear(person, outermost if person.headwear == "headscarf" else skin, normals)
@@ -123,15 +123,15 @@ def _assemble(
     framing: Framing,
     second_edition: bool = False,
 ) -> SyntheticHead:
-    """Skin, eyes, mouth and lashes of one expression with what is shared, in world units.
+    """Return skin, eyes, mouth and lashes of one expression together with the shared parts, in world units.
 
     In the second edition a quarter of the skin's triangles cast its shadow (they leave the surface by at most about
-    .002 world units, a fifth of the bias of shadows), and soft normals tilt with the head, which the first one forgot.
+    .002 world units, a fifth of the bias of shadows), and soft normals tilt with the head, unlike in the first one.
     """
     basis = head_basis()
     shown = basis.fine_triangles[~shared.hidden[basis.fine_triangles].all(1)]
     used, triangles = compact(shown, skin)
-    # The normals of the coarse mesh, refined: light that scatters under skin does not see the finer relief.
+    # Normals of the coarse mesh, refined: light that scatters under skin blurs the finer relief.
     coarse_normals = vertex_normals(coarse[: basis.body_count], basis.coarse_triangles)
     soft = normalized(basis.refine @ coarse_normals)
     body = Part(skin[used], triangles, shared.color[used], Material.SKIN, soft[used])
@@ -149,7 +149,7 @@ def _assemble(
 
 
 def _nearest_skin(hair: list[Strands], skin: Float[np.ndarray, "fine 3"]) -> list[np.ndarray | None]:
-    """The four fine vertices nearest each root of brows and beard; None for hair of the scalp."""
+    """Return the four fine vertices nearest each root of brows and beard; None for hair of the scalp."""
     if all(s.kind == "hair" for s in hair):
         return [None] * len(hair)
     basis = head_basis()

@@ -1,15 +1,15 @@
-"""The dataset on disk, written so that a kill at any moment loses no more than the person under way.
+"""Writer of the dataset's files; a kill at any moment loses at most the people being rendered.
 
 ::
 
     OUT/images/00000/000012_03.webp     person 12, image 3 over all shots and views (folders of a hundred people)
     OUT/images/dataset.json             {"labels": [[name, 25 floats], ...]}, the official layout
     OUT/masks/00000/000012_03.png       8-bit coverage of the same pixels
-    OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's centre sees
+    OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's center hits
     nothing
-    OUT/normals/00000/000012_03.npz     float16 ``normals``: world space, height x width x 3; 0 where nothing is seen
-    OUT/people.jsonl                    one line a person: all parameters, expression and gaze of each shot, and shot,
-    camera and light of each view
+    OUT/normals/00000/000012_03.npz     float16 ``normals``: world space, height x width x 3; 0 where nothing is hit
+    OUT/people.jsonl                    one line per person: all parameters, expression and gaze of each shot, and
+    shot, camera and light of each view
     OUT/synthesis.json                  the settings; resuming with others is refused
 
 While a dataset grows, a finished person is one file in ``OUT/parts``; at the end these become ``people.jsonl`` and
@@ -27,11 +27,11 @@ from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
 PersonRecord = dict[str, Any]
-_REMEDY = "free the disk or mend the folder, then run the same command again to continue"
+_REMEDY = "free the disk or repair the folder, then run the same command again to continue"
 
 
 def image_stem(person: int, image: int) -> str:
-    """Name of an image inside ``images``, without its suffix."""
+    """Return the name of an image inside ``images``, without its suffix."""
     return f"{person // 100:05d}/{person:06d}_{image:02d}"
 
 
@@ -46,18 +46,18 @@ def edition_of(out: Path) -> int:
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """A file that appears whole or not at all.
+    """Write a file that appears whole or not at all.
 
     Raises:
-        PanoHeadError: it cannot be written (full disk, no permission); one sentence.
+        PanoHeadError: when it cannot be written (full disk, no permission).
     """
     with atomic_path(path, _REMEDY) as temporary, temporary.open("wb") as file:
         write(file)
 
 
 def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
-    """Begin or resume: check the settings, clear what a kill left half written, and return the finished people's
-    records."""
+    """Start or resume: check the settings, delete files left half written by a kill, and return the records of the
+    finished people."""
     settings = config.out / "synthesis.json"
     _check_free(config)
     if not settings.exists():
@@ -83,7 +83,7 @@ def save_record(config: SyntheticDatasetConfig, record: PersonRecord) -> None:
 
 
 def close_dataset(config: SyntheticDatasetConfig, records: dict[int, PersonRecord]) -> Path:
-    """Write ``people.jsonl`` and ``dataset.json`` in the order of people, then drop the parts. Returns
+    """Write ``people.jsonl`` and ``dataset.json`` in the order of people, then delete the parts. Return the path of
     ``dataset.json``."""
     ordered = [records[person] for person in sorted(records)]
     lines = "".join(json.dumps(record) + "\n" for record in ordered)
@@ -96,7 +96,7 @@ def close_dataset(config: SyntheticDatasetConfig, records: dict[int, PersonRecor
 
 
 def _check_free(config: SyntheticDatasetConfig) -> None:
-    """Refuse a folder that holds something else than a dataset of ours."""
+    """Refuse a folder that holds anything but a synthetic dataset."""
     out = config.out
     if out.exists() and not out.is_dir():
         raise PanoHeadError(f"{out} is a file; give a folder with --out")

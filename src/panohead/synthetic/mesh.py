@@ -1,4 +1,4 @@
-"""Triangle meshes and strands: what a person is made of before it is lit."""
+"""Triangle meshes and strands: the parts of a person before lighting."""
 
 import enum
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from panohead.synthetic.fields import normalized
 
 
 class Material(enum.IntEnum):
-    """How a surface reflects; the renderer keeps one row of constants for each."""
+    """Kinds of surface reflection; the renderer keeps one row of constants for each."""
 
     SKIN = 0
     EYE = 1
@@ -22,7 +22,7 @@ class Material(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Part:
-    """One mesh. Vertices in decimetres of the head basis until ``Head`` scales them; albedo linear RGB in [0, 1].
+    """One mesh. Vertices in decimeters of the head basis until ``build_head`` scales them; albedo linear RGB in [0, 1].
 
     ``soft_normals`` stand for light that scatters under skin; None where the surface has none. ``shadow_triangles`` are
     fewer triangles of the same surface that cast its shadow; None for all.
@@ -47,14 +47,14 @@ class Strands:
 
 
 def triangulate(quads: Int[np.ndarray, "quad 4"]) -> Int[np.ndarray, "triangle 3"]:
-    """Two triangles a quad, first halves first."""
+    """Return two triangles per quad, first halves first."""
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
 
 
 def compact(
     quads: Int[np.ndarray, "face corner"], vertices: Float[np.ndarray, "vertex 3"]
 ) -> tuple[Int[np.ndarray, "used"], Int[np.ndarray, "face corner"]]:
-    """Indices of the vertices in use, and the faces renumbered to them."""
+    """Return the indices of the vertices in use, and the faces renumbered to them."""
     is_used = np.zeros(len(vertices), bool)
     is_used[quads] = True
     used = np.flatnonzero(is_used)
@@ -66,7 +66,7 @@ def compact(
 def vertex_normals(
     vertices: Float[np.ndarray, "vertex 3"], triangles: Int[np.ndarray, "triangle 3"]
 ) -> Float[np.ndarray, "vertex 3"]:
-    """Area-weighted unit normals."""
+    """Return area-weighted unit normals."""
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     face = np.cross(b - a, c - a)
     total = np.zeros_like(vertices)
@@ -79,8 +79,8 @@ def vertex_normals(
 def tube(
     path: Float[np.ndarray, "point 3"], radii: tuple[float, float], closed: bool, sides: int = 8
 ) -> tuple[Float[np.ndarray, "vertex 3"], Int[np.ndarray, "triangle 3"]]:
-    """A tube of elliptic section along a path; ``radii`` across (in the x-y plane) and along z where the path lies
-    flat."""
+    """Return a tube of elliptic section along a path; ``radii`` across (in the x-y plane) and along z where the path
+    lies flat."""
     ahead = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
     tangent = normalized(ahead)
     reference = np.where(np.abs(tangent[:, 2:3]) < 0.8, np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0]))

@@ -1,9 +1,9 @@
-"""Random people: every attribute that can be named, drawn so that none teaches a correlation with another.
+"""Random people: all named attributes, drawn so that no correlation between them is learned from the dataset.
 
-Gender, age, skin tone, ancestry of the face shape, hair style and hair colour are independent of each other. They are
-drawn by a Kronecker sequence (one irrational step an attribute), so that even sixteen people are spread over all of
-them. The only dependences are biological and documented in ``docs/synthetic-heads.md``: beards grow on men from 18,
-hair greys with age, a receding hairline starts at 18, women wear lipstick from 14, and headscarves.
+Gender, age, skin tone, ancestry of the face shape, hair style and hair color are independent of each other. They are
+drawn by a Kronecker sequence (one irrational step per attribute), so that even sixteen people are spread over all of
+them. The only dependencies are biological and documented in ``docs/synthetic-heads.md``: beards grow on men from 18,
+hair grays with age, a receding hairline starts at 18, women wear lipstick from 14, and headscarves.
 """
 
 import zlib
@@ -30,18 +30,21 @@ CLOTHES = {"crew": 0.36, "vneck": 0.18, "turtle": 0.14, "tank": 0.1, "shirt": 0.
 GLASSES = {"none": 0.86, "round": 0.04, "square": 0.05, "aviator": 0.02, "sunglasses": 0.03}
 HEADWEAR = {"none": 0.90, "beanie": 0.03, "skullcap": 0.02, "headscarf": 0.03, "wrap": 0.02}
 AGES = (5.0, 85.0)
-_STEP_SQUARES = (31.0, 11.0, 19.0, 37.0, 5.0, 71.0, 103.0)  # gender, age, tone, style, colour, headwear, glasses
+_STEP_SQUARES = (31.0, 11.0, 19.0, 37.0, 5.0, 71.0, 103.0)  # gender, age, tone, style, color, headwear, glasses
 
 
 def stream(seed: int, person: int, name: str) -> np.random.Generator:
-    """A generator of its own for each purpose: a draw added to one never moves another."""
+    """Return a separate random generator for each purpose: a draw added to one never shifts another."""
     return np.random.default_rng([seed, person, zlib.crc32(name.encode())])
 
 
 @dataclass(frozen=True)
 class Person:
-    """All parameters of one person; ``seed`` and ``index`` alone determine the rest and every detail of the
-    rendering."""
+    """Parameters of one person.
+
+    ``seed`` and ``index`` alone determine the rest and every detail of the rendering. Attributes with a name only are
+    shares or ranges in [0, 1]; ``age`` is in years, ``gaze`` in radians.
+    """
 
     seed: int
     index: int
@@ -71,20 +74,20 @@ class Person:
 
     @property
     def is_male(self) -> bool:
-        """The nearer end of the gender axis (0 female, 1 male)."""
+        """True in the male half of the gender axis (0 female, 1 male)."""
         return self.gender > 0.5
 
     def stream(self, name: str) -> np.random.Generator:
-        """This person's random numbers for one purpose."""
+        """Return this person's random generator for one purpose."""
         return stream(self.seed, self.index, name)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, rounded to six digits, in the order of the fields."""
+        """Return plain values, rounded to six digits, in the order of the fields."""
         return {key: _rounded(value) for key, value in asdict(self).items()}
 
 
 def sample_person(seed: int, index: int) -> Person:
-    """Person ``index`` of the dataset with this seed."""
+    """Sample person ``index`` of the dataset with this seed."""
     unit = _spread(seed, index)
     rng = stream(seed, index, "person")
     male = unit[0] < 0.5
@@ -129,8 +132,8 @@ def sample_person(seed: int, index: int) -> Person:
 
 
 def sample_expression(rng: np.random.Generator) -> dict[str, Any]:
-    """A mostly neutral ``expression`` (weights by ARKit names) and ``gaze`` (radians: right of the person's nose is
-    negative, up positive)."""
+    """Sample a mostly neutral ``expression`` (weights by ARKit names) and ``gaze`` (radians: right of the person's nose
+    is negative, up positive)."""
     weights: dict[str, float] = {}
 
     def both(name: str, value: float, other: float | None = None) -> None:
@@ -158,7 +161,7 @@ def sample_expression(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _spread(seed: int, index: int) -> np.ndarray:
-    """Point ``index`` of a Kronecker sequence in [0, 1)^7, shifted by the seed.
+    """Return point ``index`` of a Kronecker sequence in [0, 1)^7, shifted by the seed.
 
     The steps were chosen among roots of primes for the least dependence between any two attributes at 300, 1250 and
     5000 people: below that of independent draws.

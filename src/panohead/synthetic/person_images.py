@@ -1,4 +1,4 @@
-"""All images of one person: sample, build, render, develop, write."""
+"""Images of one person: sample, build, render, develop, write."""
 
 import functools
 import importlib.util
@@ -29,9 +29,9 @@ _ENCODING: dict[str, dict[str, Any]] = {
     "jpg": {"format": "JPEG", "quality": 92},
 }
 Renderer = Callable[[PersonView, Lighting, int, float], Rendered]
-"""From a view, its light, the resolution and the focal length to an image."""
+"""Function of a view, its light, the resolution and the focal length that returns the rendered layers."""
 
-_NOISE = 0.006  # of the sensor, in display units
+_NOISE = 0.006  # standard deviation of sensor noise, in display units
 _SHOULDER = 0.7  # linear values above are compressed toward 1
 
 
@@ -59,7 +59,7 @@ def make_person(config: SyntheticDatasetConfig, index: int, image_options: dict[
 
 
 def worn_colors(head: SyntheticHead) -> PersonRecord:
-    """Mean linear RGB albedo of the garment and of what is worn on the head; None where there is none."""
+    """Return the mean linear RGB albedo of the garment and of the headwear; None where there is none."""
     cloth = [part.albedo for part in head.parts if part.material == Material.CLOTH]
     garment = cloth[0] if head.person.clothes != "none" else None
     hat = cloth[-1] if head.person.headwear != "none" else None
@@ -71,12 +71,12 @@ def worn_colors(head: SyntheticHead) -> PersonRecord:
 
 
 def shots_of(config: SyntheticDatasetConfig, person: Person) -> list[Shot]:
-    """The shots of one person; none in edition 1, whose people have the one expression they were drawn with."""
+    """Return the shots of one person; none in edition 1, whose people have one expression drawn with them."""
     return [] if config.edition == 1 else sample_shots(person, config.expressions)
 
 
 def shared_lighting(config: SyntheticDatasetConfig, person: Person) -> Lighting | None:
-    """Light and exposure of all images of a person; None where every view has its own."""
+    """Return light and exposure of all images of a person; None where every view has its own."""
     return sample_lighting(person.stream("light")) if config.light == "per-person" else None
 
 
@@ -88,7 +88,7 @@ def _write_shot(
     lighting: Lighting | None,
     image_options: dict[str, Any],
 ) -> list[PersonRecord]:
-    """Write all views of one shot; returns their part of the record. ``lighting`` None draws one for each view."""
+    """Write all views of one shot and return their part of the record; ``lighting`` None draws one for each view."""
     first_edition = config.edition == 1
     streams = ("views", "view") if first_edition else (f"shot {shot} views", f"shot {shot} view")
     size = (config.resolution, config.focal)
@@ -103,29 +103,29 @@ def _write_shot(
     return records
 
 
-def make_renderer(person: Person, quality: str, edition: int = 1) -> Renderer:
-    """Build this person with the expression and gaze that it has, ready to be seen from anywhere.
+def make_renderer(person: Person, quality: str, edition: int) -> Renderer:
+    """Build this person with the expression and gaze that it was drawn with, and return the renderer of its views.
 
     ``edition`` decides the framing, so it should be that of the dataset to compare with.
 
     Raises:
-        PanoHeadError: quality "cycles" without bpy.
+        PanoHeadError: for quality "cycles" without bpy.
     """
     head = build_head(person, FRAMINGS[edition])
     return _renderer(head, build_scene(head), quality)
 
 
 def shot_heads(person: Person, shots: Sequence[Shot], edition: int) -> list[SyntheticHead]:
-    """A head a shot; without shots one of the person as it is."""
+    """Build one head per shot; without shots one of the person as drawn."""
     framing = FRAMINGS[edition]
     return build_shots(person, shots, framing) if shots else [build_head(person, framing)]
 
 
 def shot_renderers(heads: Sequence[SyntheticHead], quality: str, edition: int) -> Iterator[Renderer]:
-    """A renderer a head of one person; the next is made when the last has been used, since Blender holds one scene.
+    """Yield one renderer per head of one person; each is made when the last has been used: Blender holds one scene.
 
     Raises:
-        PanoHeadError: quality "cycles" without bpy.
+        PanoHeadError: for quality "cycles" without bpy.
     """
     scenes = [build_scene(heads[0])] if edition == 1 else build_scenes(heads)
     for head, scene in zip(heads, scenes, strict=True):
@@ -153,7 +153,16 @@ def photograph(
     focal: float,
     lighting: Lighting | None = None,
 ) -> tuple[Rendered, UInt8[np.ndarray, "height width 3"], Lighting]:
-    """One view before a new background, under new light unless one is given; ``purpose`` names its random numbers."""
+    """Render one view over a new background; ``purpose`` names its random numbers.
+
+    Args:
+        resolution: side in pixels.
+        focal: focal length in image widths.
+        lighting: light and exposure; None draws new ones.
+
+    Returns:
+        The rendered layers, the image (0..255), and the light.
+    """
     rng = person.stream(purpose)
     lighting = sample_lighting(rng) if lighting is None else lighting
     background = sample_background(rng, resolution)
@@ -168,7 +177,7 @@ def develop(
     background: Float[np.ndarray, "height width 3"],
     rng: np.random.Generator,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Expose, lay over the background, roll off the highlights, encode as sRGB, add sensor noise."""
+    """Expose, composite over the background, compress the highlights, encode as sRGB, add sensor noise; 0..255."""
     linear = rendered.color * np.float32(exposure)
     over = np.maximum(linear - _SHOULDER, 0)
     room = 1 - _SHOULDER

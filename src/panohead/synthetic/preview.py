@@ -1,4 +1,4 @@
-"""A contact sheet of people from evenly spaced yaws."""
+"""Contact sheet of people from evenly spaced yaws."""
 
 from PIL import Image
 
@@ -10,7 +10,7 @@ from panohead.synthetic.views import PITCH_LIMIT_DEG, PersonView
 
 
 def preview_rows(config: SyntheticDatasetConfig, people: int) -> tuple[list[list[Image.Image]], list[str], list[str]]:
-    """One row a shot (with new background and pitch a view), the rows' labels and the columns' labels (yaws)."""
+    """Render one row per shot (new background and pitch per view); return rows, their labels and column labels."""
     require_compiler()
     yaws = [360 * k / config.views for k in range(config.views)]
     rows, labels = [], []

@@ -1,4 +1,4 @@
-"""Where hair grows: scalp, beard and brows as functions of the neutral head's coordinates (decimetres)."""
+"""Regions where hair grows: scalp, beard and brows as functions of the neutral head's coordinates (decimeters)."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,25 +6,25 @@ from jaxtyping import Float
 from panohead.synthetic.basis import head_basis
 from panohead.synthetic.fields import smoothstep
 
-# Hairline height against azimuth from the front (degrees), and how far a receding hairline moves it.
+# Hairline height against azimuth from the front (degrees), and the shift of a receding hairline.
 _AZIMUTH = [0, 14, 28, 40, 55, 66, 78, 90, 104, 120, 140, 180]
 _HAIRLINE = [8.10, 8.09, 8.0, 7.93, 7.72, 7.35, 7.12, 7.38, 7.1, 6.85, 6.7, 6.62]
 _RECEDING = ([0, 12, 30, 48, 60, 75], [0.15, 0.3, 0.55, 0.42, 0.15, 0.0])
 
 
 def azimuth_deg() -> Float[np.ndarray, "fine"]:
-    """Angle from the front around the skull's axis, 0 to 180, of each fine neutral vertex."""
+    """Return the angle from the front around the skull's axis, 0 to 180, of each fine neutral vertex."""
     neutral = head_basis().neutral
     return np.degrees(np.arctan2(np.abs(neutral[:, 0]), neutral[:, 2] - 0.5))
 
 
 def hairline() -> Float[np.ndarray, "fine"]:
-    """Height of the natural hairline at each vertex's azimuth."""
+    """Return the height of the natural hairline at each vertex's azimuth."""
     return np.interp(azimuth_deg(), _AZIMUTH, _HAIRLINE)
 
 
 def scalp_mask(recede: float = 0.0, crown: float = 0.0, lift: float = 0.0) -> Float[np.ndarray, "fine"]:
-    """Hair density in [0, 1]. ``recede`` moves the temples back, ``crown`` > 0 thins the top, ``lift`` raises all."""
+    """Return hair density in [0, 1]: ``recede`` moves the temples back, ``crown`` thins, ``lift`` raises all."""
     basis = head_basis()
     line = hairline() + recede * np.interp(azimuth_deg(), *_RECEDING) + lift
     mask = smoothstep(-0.03, 0.05, basis.neutral[:, 1] - line)
@@ -36,7 +36,7 @@ def scalp_mask(recede: float = 0.0, crown: float = 0.0, lift: float = 0.0) -> Fl
 
 
 def beard_mask(kind: str) -> Float[np.ndarray, "fine"]:
-    """Density in [0, 1] of a ``full`` beard, a ``goatee`` or a ``moustache``."""
+    """Return the density in [0, 1] of a ``full`` beard, a ``goatee`` or a ``moustache``."""
     basis = head_basis()
     x, y, z = np.abs(basis.neutral[:, 0]), basis.neutral[:, 1], basis.neutral[:, 2]
     upper = np.interp(z, [0.6, 0.8, 1.1, 1.4, 1.6], [7.1, 7.0, 6.82, 6.74, 6.72])
@@ -54,7 +54,7 @@ def beard_mask(kind: str) -> Float[np.ndarray, "fine"]:
 
 
 def brow_mask(thickness: float = 1.0) -> Float[np.ndarray, "fine"]:
-    """Density in [0, 1] of the brows; 1 is the middle thickness."""
+    """Return the density in [0, 1] of the brows; thickness 1 is average."""
     neutral = head_basis().neutral
     x, y, z = np.abs(neutral[:, 0]), neutral[:, 1], neutral[:, 2]
     along = (x - 0.12) / 0.44

@@ -1,5 +1,4 @@
-"""From a person's parameters to the vertices of the head: macro shapes, details, asymmetry, expression, pose of the
-torso."""
+"""Vertices of the head from a person's parameters: macro shapes, details, asymmetry, expression, pose of the torso."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,20 +20,20 @@ _SUFFIXES = (
 _NEVER = ("head-trans", "neck-trans")
 _HALVED = ("measure-neck-circ", "measure-neck-height", "neck-double", "head-age")
 _HEAD_SHAPES = ("diamond", "oval", "rectangular", "round", "square", "triangular", "invertedtriangular")
-_NECK = np.array([0.0, 6.05, 0.05])  # pivot of the torso, decimetres of the neutral head
+_NECK = np.array([0.0, 6.05, 0.05])  # pivot of the torso, decimeters of the neutral head
 
 
 def head_vertices(person: Person) -> Float[np.ndarray, "vertex 3"]:
-    """Coarse vertices (body and helpers) in the frame of the neutral head, decimetres.
+    """Return coarse vertices (body and helpers) in the frame of the neutral head, decimeters.
 
-    The face without its expression is brought onto the neutral head's by the least-squares similarity, so that size,
-    place and tilt of every face are those of the neutral one and the framing needs one set of constants for all.
+    The face without its expression is mapped onto the neutral head's by the least-squares similarity, so that size,
+    position and tilt of every face are those of the neutral one and the framing needs one set of constants for all.
     """
     return head_shapes(person, [person.expression])[0]
 
 
 def head_shapes(person: Person, expressions: Sequence[Mapping[str, float]]) -> list[Float[np.ndarray, "vertex 3"]]:
-    """One person's coarse vertices under several expressions (weights by ARKit's names), in the same frame."""
+    """Return one person's coarse vertices under several expressions (weights by ARKit's names), in the same frame."""
     basis = head_basis()
     identity = _identity_weights(person)
     scale, rotation, offset = _onto_neutral(basis.blend(identity))
@@ -56,7 +55,7 @@ def _identity_weights(person: Person) -> Float[np.ndarray, "target"]:
 
 
 def _add_macro(weights: Float[np.ndarray, "target"], person: Person) -> None:
-    """MakeHuman's macro targets: products of gender, age, muscle and weight; and of ancestry, gender and age."""
+    """Set MakeHuman's macro targets: products of gender, age, muscle and weight; and of ancestry, gender and age."""
     index = head_basis().target_index
     child, baby = np.clip((25 - person.age) / 13, 0, 1), np.clip((12 - person.age) / 11, 0, 1)
     old = np.clip((person.age - 25) / 60, 0, 1)
@@ -84,7 +83,7 @@ def _three_levels(value: float, name: str) -> dict[str, float]:
 
 
 def _add_details(weights: Float[np.ndarray, "target"], person: Person) -> None:
-    """Pairs of opposite details (the two halves of the face nearly alike), a head shape, asymmetry."""
+    """Set pairs of opposite details (the two halves of the face nearly alike), a head shape, asymmetry."""
     index, rng = head_basis().target_index, person.stream("details")
     spread = 0.23 if person.age > 16 else 0.14  # above .3 faces turn into caricatures
     drawn: dict[str, float] = {}
@@ -113,7 +112,7 @@ def _add_details(weights: Float[np.ndarray, "target"], person: Person) -> None:
 def _onto_neutral(
     vertices: Float[np.ndarray, "vertex 3"],
 ) -> tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]:
-    """Scale, rotation and offset of the similarity that best maps this face onto the neutral one (Umeyama 1991)."""
+    """Return scale, rotation and offset of the similarity from this face to the neutral one (Umeyama 1991)."""
     basis = head_basis()
     neutral = basis.vertices[: basis.body_count]
     face = (neutral[:, 2] > 0.95) & (np.abs(neutral[:, 0]) < 0.75) & (neutral[:, 1] > 6.3) & (neutral[:, 1] < 7.9)

@@ -1,4 +1,4 @@
-"""The colour of skin, vertex by vertex: pigment fields over the neutral head, then what lies on the skin."""
+"""Skin color per vertex: pigment fields over the neutral head, then makeup, stubble and hair roots."""
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +14,7 @@ _MOUTH_INSIDE = np.array([0.30, 0.07, 0.06])
 
 
 def skin_color(person: Person, scalp: Float[np.ndarray, "fine"]) -> Float[np.ndarray, "fine 3"]:
-    """Linear RGB albedo of the fine body; ``scalp`` is the hair density, under which hair tints the skin."""
+    """Return linear RGB albedo of the fine body; ``scalp`` is the hair density, under which hair tints the skin."""
     basis, rng = head_basis(), person.stream("skin")
     points, masks = basis.neutral, basis.masks
     broad, middle, small = (CosineNoise(rng, f, n)(points) for f, n in ((3.0, 24), (9.0, 24), (40.0, 40)))
@@ -50,7 +50,7 @@ def _shadow_of_hair(
     scalp: Float[np.ndarray, "fine"],
     small: Float[np.ndarray, "fine"],
 ) -> Float[np.ndarray, "fine 3"]:
-    """Stubble, the shade of a shaven chin, and the tint of hair roots on the scalp."""
+    """Return the color with stubble, the shade of a shaven chin, and the tint of hair roots on the scalp."""
     hair = hair_albedo(np.array(person.hair_melanin), np.array(person.hair_red * 0.5))
     hair = hair * (1 - 0.5 * person.grey) + 0.2 * 0.5 * person.grey
     amount, shade = np.zeros(len(color)), hair * 0.6

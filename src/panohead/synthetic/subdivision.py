@@ -8,10 +8,10 @@ from jaxtyping import Int
 
 
 def catmull_clark(quads: Int[np.ndarray, "quad 4"], vertex_count: int) -> tuple[Any, Int[np.ndarray, "refined 4"]]:
-    """One step of Catmull and Clark (1978) with their boundary rule.
+    """Return one subdivision step of Catmull and Clark (1978) with their boundary rule.
 
     Returns the sparse matrix (new vertices x ``vertex_count``) and the four times as many new quads. New vertices are
-    the moved old ones, then one an edge, then one a face; child ``k`` of a quad lies at its corner ``k``.
+    the moved old ones, then one per edge, then one per face; child ``k`` of a quad lies at its corner ``k``.
     """
     quad_count = len(quads)
     edges = np.sort(np.stack([quads, np.roll(quads, -1, 1)], -1).reshape(-1, 2), 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Render a dataset with several worker processes, resumable at any point."""
+"""Rendering of a dataset with several worker processes, resumable at any point."""
 
 import contextlib
 import json
@@ -23,13 +23,13 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NU
 def synthesize(
     config: SyntheticDatasetConfig, workers: int = 1, image_options: dict[str, Any] | None = None
 ) -> Iterator[int]:
-    """Render what is missing; yields the number of finished people at the start and after each one.
+    """Render the missing people; yield the number of finished people at the start and after each one.
 
     The files are the same bytes for any number of workers and any interruptions. ``image_options`` (picklable) go to
     PIL's ``save`` of every image. Exhaust the iterator: the labels are written at its end.
 
     Raises:
-        PanoHeadError: settings that do not fit the folder, a full disk, an unwritable folder, a worker that died.
+        PanoHeadError: for settings that do not fit the folder, a full disk, an unwritable folder, or a dead worker.
     """
     require_compiler()
     if workers < 1:
@@ -43,20 +43,20 @@ def synthesize(
 
 
 def require_compiler() -> None:
-    """Raises PanoHeadError where numba is missing: interpreted, one picture would take an hour."""
+    """Raise PanoHeadError where numba is missing: interpreted, one image would take an hour."""
     if not jit.available():
         raise PanoHeadError("rendering needs numba (and PANOHEAD_NO_NUMBA unset); pip install numba")
 
 
 def dataset_index(config: SyntheticDatasetConfig) -> Path:
-    """Where the labels of a finished dataset lie."""
+    """Return the path of the labels of a finished dataset."""
     return config.out / "images" / "dataset.json"
 
 
 def _rendered(
     config: SyntheticDatasetConfig, missing: list[int], workers: int, image_options: dict[str, Any]
 ) -> Iterator[int]:
-    """Numbers of people as they are finished."""
+    """Yield the numbers of people as they are finished."""
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for index in missing:
         waiting.put(index)
@@ -95,7 +95,7 @@ def _start_worker(config: SyntheticDatasetConfig, image_options: dict[str, Any])
 def _serve(
     process: "subprocess.Popen[str]", waiting: "queue.SimpleQueue[int]", answers: "queue.SimpleQueue[dict[str, Any]]"
 ) -> None:
-    """Feed one worker until nothing waits; runs in a thread of its own."""
+    """Feed one worker until no person is waiting; runs in a separate thread."""
     assert process.stdin is not None
     assert process.stdout is not None
     while True:

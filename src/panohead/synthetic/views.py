@@ -1,4 +1,4 @@
-"""Where the cameras stand: yaw stratified over the circle, pitch normal and clipped; one 25-number label each."""
+"""Sampling of cameras: yaw stratified over the circle, pitch normal and clipped; one 25-number label each."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ PITCH_LIMIT_DEG = 35.0
 
 @dataclass(frozen=True)
 class PersonView:
-    """Yaw 0 is the front, positive when the camera stands on +x; pitch is positive when it stands above."""
+    """Direction of a camera in degrees. Yaw 0 is the front, positive toward +x; pitch is positive above the head."""
 
     yaw_deg: float
     pitch_deg: float
 
     def cam2world(self) -> Float[np.ndarray, "4 4"]:
-        """OpenCV axes (x right, y down, z forward), on the sphere of radius 2.7, looking at the origin."""
+        """Return OpenCV axes (x right, y down, z forward) on the sphere of radius 2.7, facing the origin."""
         yaw, pitch = np.radians(self.yaw_deg), np.radians(self.pitch_deg)
         back = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
         right = np.array([np.cos(yaw), 0.0, -np.sin(yaw)])
@@ -28,14 +28,14 @@ class PersonView:
         return pose
 
     def label(self, focal: float) -> list[float]:
-        """16 numbers of cam2world and 9 of the normalised intrinsics, row-major, rounded to 6 digits as the official
-        ones."""
+        """Return 16 numbers of cam2world and 9 of the normalized intrinsics, row-major, rounded to 6 digits as in the
+        official labels."""
         intrinsics = [focal, 0.0, 0.5, 0.0, focal, 0.5, 0.0, 0.0, 1.0]
         return [round(float(x), 6) + 0.0 for x in [*self.cam2world().ravel(), *intrinsics]]
 
 
 def sample_views(rng: np.random.Generator, count: int, pitch_std_deg: float) -> list[PersonView]:
-    """``count`` views of one person, one in each of ``count`` equal sectors of a randomly turned circle."""
+    """Sample ``count`` views of one person, one in each of ``count`` equal sectors of a randomly turned circle."""
     turn = rng.uniform(0, 360)
     views = []
     for k in range(count):

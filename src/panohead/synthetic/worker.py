@@ -1,6 +1,6 @@
-"""One worker process: reads the numbers of people from standard input, renders them, answers one JSON line each.
+"""Worker process: reads the numbers of people from standard input, renders them, answers one JSON line each.
 
-A process of its own rather than a fork: it holds nothing but numpy, and it ends by itself when the parent is gone.
+A separate process rather than a fork: it loads nothing but numpy, and it ends by itself when the parent is gone.
 """
 
 import json

@@ -1,1 +1,6 @@
-"""What the operating system and the process need: atomic files, memory, threads, standard error."""
+"""Operating-system services: atomic files, memory, threads, standard error.
+
+Import from the modules: ``openmp`` has to be imported before torch, so this package imports nothing.
+"""
+
+__all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written under a hidden temporary name beside the target, then renamed."""
+"""Atomic file writing: files are written under a hidden temporary name beside the target, then renamed."""
 
 import contextlib
 import json
@@ -12,16 +12,16 @@ from panohead.errors import PanoHeadError
 
 REMEDY = "free the disk or choose another place"
 LEFTOVERS = ".*.tmp*"
-"""Pattern of the temporary names, for what a kill has left half written."""
+"""Pattern of the temporary names, to find files that a kill left half written."""
 
 
 def temporary_name(path: Path) -> Path:
-    """A fresh hidden name in the folder of ``path``, with its suffix (encoders choose the format by it)."""
+    """Return a new hidden name in the folder of ``path``, with its suffix (encoders choose the format by it)."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
 
 
 def prepare_folder(path: Path) -> None:
-    """Make the folder that will hold ``path``. Raises PanoHeadError where that is impossible."""
+    """Make the folder that will hold ``path``. Raise PanoHeadError where that is impossible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -31,7 +31,7 @@ def prepare_folder(path: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError, remedy: str = REMEDY) -> PanoHeadError:
-    """The one-line error for a failed write."""
+    """Return the one-line error for a failed write."""
     return PanoHeadError(f"cannot write {path} ({_reason(error)}); {remedy}")
 
 
@@ -41,7 +41,7 @@ def _reason(error: OSError) -> str:
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
-    """Yields a temporary path; renamed to ``path`` on success, removed on any exception.
+    """Yield a temporary path, which is renamed to ``path`` on success and removed on any exception.
 
     Missing parent folders are made. An OSError inside, e.g. a full disk, becomes a PanoHeadError that names ``path``
     and the remedy.

@@ -1,4 +1,4 @@
-"""Configurations to plain JSON values and back, checked against the dataclass they belong to."""
+"""Conversion of configurations from plain JSON values, checked against their dataclass."""
 
 import dataclasses
 import types
@@ -9,12 +9,12 @@ _Config = TypeVar("_Config")
 
 
 def from_plain(cls: type[_Config], plain: dict[str, Any]) -> _Config:
-    """An instance of the dataclass ``cls`` from what :func:`dataclasses.asdict` and JSON made of one.
+    """Return an instance of the dataclass ``cls`` from the JSON form of :func:`dataclasses.asdict`.
 
     Missing fields take their defaults, so that old files stay readable.
 
     Raises:
-        ValueError: naming a field the class does not know, or a value it does not allow.
+        ValueError: naming an unknown field, or a value that is not allowed.
     """
     hints = typing.get_type_hints(cls)
     names = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]

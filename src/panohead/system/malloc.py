@@ -1,6 +1,6 @@
-"""Keep large buffers: on Linux a third of an image's CPU time would go to page faults otherwise.
+"""Reuse of large buffers: on Linux a third of an image's CPU time would otherwise be page faults.
 
-glibc hands every large tensor back to the kernel when it dies and asks for fresh, zeroed pages for the next one.
+glibc returns the memory of every freed large tensor to the kernel and asks for new, zeroed pages for the next one.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def keep_large_buffers() -> bool:
-    """Tell glibc's malloc to reuse large blocks for the rest of this process; True where that was possible.
+    """Make glibc's malloc reuse large blocks for the rest of this process; return True where that is possible.
 
     Memory then stays at its peak until the process ends, so this is for programs (our command line calls it), not for
     libraries.

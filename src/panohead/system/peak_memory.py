@@ -1,4 +1,4 @@
-"""How much memory this process has needed."""
+"""Peak memory of this process."""
 
 import sys
 
@@ -8,7 +8,7 @@ _RESIDENT_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def peak_memory_gb(device: torch.device) -> float:
-    """The most memory this process has held, in GB (1e9 bytes): on the GPU for a GPU, else resident; 0 on Windows."""
+    """Return the peak memory of this process in GB (1e9 bytes): of the GPU for a GPU, else resident; 0 on Windows."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     try:

@@ -1,4 +1,4 @@
-"""Silence for native libraries that write to the terminal past Python (MediaPipe: a dozen lines a photo)."""
+"""Suppression of messages that native libraries write to the terminal past Python (MediaPipe: a dozen per photo)."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """What is written to file descriptor 2 goes nowhere, unless it ends in an exception: then it appears after all."""
+    """Discard output to file descriptor 2; if the block ends in an exception, print it after all."""
     with warnings.catch_warnings(), tempfile.TemporaryFile() as heard:
         warnings.filterwarnings("ignore", category=UserWarning, module="google.protobuf")
         try:

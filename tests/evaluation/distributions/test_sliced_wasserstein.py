@@ -13,7 +13,7 @@ from panohead.evaluation.distributions.sliced_wasserstein import PyramidPatches,
 
 
 def random_images(count: int, seed: int, side: int = 32) -> torch.Tensor:
-    """Smooth random colours with texture: pictures that differ in place, colour and grain."""
+    """Smooth random colors with texture: images that differ in place, color and grain."""
     generator = torch.Generator().manual_seed(seed)
     coarse = interpolate(torch.randn(count, 3, 4, 4, generator=generator), size=(side, side), mode="bilinear")
     return (0.4 * coarse + 0.15 * torch.randn(count, 3, side, side, generator=generator)).clamp(-1, 1)
@@ -67,8 +67,8 @@ def test_the_distance_grows_with_every_degradation(change: str) -> None:
     assert values[-1] > 3 * values[0]
 
 
-def test_the_whole_image_is_seen() -> None:
-    """Pictures upside down have the same fine patches: the coarsest level tells them apart."""
+def test_the_whole_image_is_compared() -> None:
+    """Images upside down have the same fine patches: the coarsest level tells them apart."""
     ramp = torch.linspace(-0.5, 0.5, 32)[None, None, :, None]
     reference, other = random_images(80, 0) + ramp, (random_images(80, 1) + ramp).flip(2)
     levels = sliced_wasserstein(described(reference), described(other), seed=0, bootstrap=0).per_level
@@ -100,7 +100,7 @@ def test_the_pyramid_adds_up_to_the_image() -> None:
 
 
 def test_the_interval_is_that_of_repeated_draws() -> None:
-    """Its width against the spread of the value over fresh sets, at a distance well above the floor."""
+    """Its width against the spread of the value over new sets, at a distance well above the baseline."""
     results = [
         sliced_wasserstein(
             described(random_images(60, 2 * k)),

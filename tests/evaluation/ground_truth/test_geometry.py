@@ -28,9 +28,9 @@ def test_spheres_of_different_radius_have_the_difference_as_distance() -> None:
 
 def test_a_surface_against_itself_displaced() -> None:
     """A point of a sphere moved by d along x is about d |cos| away from it: d / 2 on average."""
-    floor = surface_errors(sphere(0.25), sphere(0.25, seed=1)).chamfer
+    baseline = surface_errors(sphere(0.25), sphere(0.25, seed=1)).chamfer
     found = surface_errors(sphere(0.25, shift=0.03), sphere(0.25, seed=1)).chamfer
-    assert floor < 0.004
+    assert baseline < 0.004
     assert found == pytest.approx(0.015, rel=0.1)
     assert surface_errors(sphere(0.25), sphere(0.25)).chamfer == 0
 

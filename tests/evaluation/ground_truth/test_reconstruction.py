@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from evaluation.scenes import sphere_view
 from panohead.cli import evaluate as command
 from panohead.errors import PanoHeadError
 from panohead.evaluation import evaluate
-from panohead.evaluation.evaluate import FLOOR, Evaluation
+from panohead.evaluation.evaluate import BASELINE_NAME, Evaluation
 from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, sector_of
 from panohead.evaluation.ground_truth.people import (
     PHOTO_YAWS,
@@ -30,6 +31,9 @@ from panohead.evaluation.warping import DepthView
 from panohead.geometry.camera import Camera
 from panohead.head import Head
 from panohead.predictor import Predictor
+from panohead.synthetic.config import NEWEST_EDITION
+from panohead.synthetic.framing import EDITIONS
+from panohead.synthetic.people import Person
 
 CAMERAS = [Camera.orbit(yaw, 15.0 * (i % 2)) for i, yaw in enumerate(TRUTH_YAWS)]
 RADIUS = 0.25
@@ -106,33 +110,33 @@ def test_half_the_side_is_the_same_surface() -> None:
         assert error.silhouette_iou > 0.9
 
 
-def spheres(seed: int, index: int, photo_side: int) -> GroundTruthPerson:
-    """In the place of a rendered person."""
+def spheres(seed: int, index: int, photo_side: int, edition: int = NEWEST_EDITION) -> GroundTruthPerson:
+    """Return spheres in the place of a rendered person."""
     size = 64
 
     def photo(yaw: float) -> GroundTruthView:
-        seen = sphere_view(Camera.orbit(yaw), photo_side)
-        pixels = ((seen.image + 1) * 127.5).permute(1, 2, 0).numpy().astype(np.uint8)
-        return GroundTruthView(pixels, seen.mask[0].numpy(), seen.depth * seen.mask, seen.camera)
+        view = sphere_view(Camera.orbit(yaw), photo_side)
+        pixels = ((view.image + 1) * 127.5).permute(1, 2, 0).numpy().astype(np.uint8)
+        return GroundTruthView(pixels, view.mask[0].numpy(), view.depth * view.mask, view.camera)
 
     photos = {number: [photo(yaw) for yaw in yaws] for number, yaws in PHOTO_YAWS.items()}
     return GroundTruthPerson(f"{seed}/{index}", photos, ball(size=size), ball(size=2 * size))
 
 
 class Ball(Head):
-    """A head that looks like the sphere."""
+    """A head with the shape of a sphere."""
 
     def __init__(self, radius: float) -> None:
         self.radius = radius
 
     def preview(self, camera: Camera, *, resolution: int | None = None) -> object:
-        seen = sphere_view(camera, resolution or 0, radius=self.radius)
-        seen.__dict__["image_raw"] = seen.image
-        return seen
+        view = sphere_view(camera, resolution or 0, radius=self.radius)
+        view.__dict__["image_raw"] = view.image
+        return view
 
 
 def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here four photos give the true size, and one gives a smaller one."""
+    """Four photos give the true size, and one gives a smaller one."""
     monkeypatch.setattr("panohead.evaluation.ground_truth.people.ground_truth_person", spheres)
     asked = []
 
@@ -142,9 +146,9 @@ def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: py
 
     predictor = Predictor(tiny.generator())
     settings = EvaluationSettings(metrics=("reconstruction",), people=2)
-    model, floor = Evaluation(settings, reconstruct=reconstruct).run({"tiny": predictor})
-    assert floor.name == FLOOR
-    assert sorted(asked) == [(1, evaluate.MIN_PHOTO)] * 2 + [(4, evaluate.MIN_PHOTO)] * 2
+    model, baseline = Evaluation(settings, reconstruct=reconstruct).run({"tiny": predictor})
+    assert baseline.name == BASELINE_NAME
+    assert sorted(asked) == [(1, evaluate.MIN_PHOTO_SIDE)] * 2 + [(4, evaluate.MIN_PHOTO_SIDE)] * 2
     rows = {result.row[:2]: result for result in model.results}
     assert len(rows) == len(model.results) == 7 * 2 * 3
     assert rows["Chamfer distance", "front, 4 photos"].value == pytest.approx(0, abs=1e-4)
@@ -152,10 +156,26 @@ def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: py
     assert rows["F-score at 2 mm", "side, 1 photo"].value < 0.1
     assert rows["F-score at 8 mm", "side, 1 photo"].value == 1.0
     assert rows["depth error", "front, 1 photo"].counts == {"people": 2, "photos": 1}
-    known = {result.row[:2]: result.value for result in floor.results}
+    known = {result.row[:2]: result.value for result in baseline.results}
     assert known["depth error", "front, 1 photo"] < rows["depth error", "front, 1 photo"].value
     with pytest.raises(PanoHeadError):
         Evaluation(EvaluationSettings(metrics=("swd",))).photos  # noqa: B018
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_people_are_framed_as_the_chosen_edition(edition: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def make_renderer(person: Person, quality: str, edition: int) -> Any:
+        asked.append(edition)
+        raise PanoHeadError("no renderer is needed here")
+
+    monkeypatch.setattr("panohead.evaluation.ground_truth.people.make_renderer", make_renderer)
+    monkeypatch.setattr("panohead.evaluation.ground_truth.people.require_compiler", lambda: None)
+    settings = EvaluationSettings(metrics=("reconstruction",), people=1, people_edition=edition)
+    Evaluation(settings, reconstruct=lambda *_: Ball(RADIUS)).run({"tiny": Predictor(tiny.generator())})
+    assert asked == [edition]
+    assert EvaluationSettings().people_edition == NEWEST_EDITION
 
 
 def test_what_cannot_be_reconstructed_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -178,23 +198,23 @@ def test_what_cannot_be_reconstructed_is_one_sentence(monkeypatch: pytest.Monkey
 
 def test_the_command_gives_photos_to_the_reconstruction(monkeypatch: pytest.MonkeyPatch) -> None:
     """The photos in the truth's frame, with cameras and masks, for the generator as it is."""
-    told = {}
+    received = {}
 
     def reconstruct(generator: object, images: list, cameras: list, *, masks: list) -> str:
-        told.update(generator=generator, images=images, cameras=cameras, masks=masks)
+        received.update(generator=generator, images=images, cameras=cameras, masks=masks)
         return "head"
 
     monkeypatch.setattr("panohead.inversion.reconstruct", reconstruct)
     predictor = Predictor(tiny.generator())
     views = spheres(0, 0, 64).photos[4]
     assert command._reconstruct(predictor, views) == "head"
-    assert told["generator"] is predictor.generator
-    assert [c.angles_deg()[0].item() for c in told["cameras"]] == pytest.approx(
+    assert received["generator"] is predictor.generator
+    assert [c.angles_deg()[0].item() for c in received["cameras"]] == pytest.approx(
         [v.camera.angles_deg()[0].item() for v in views]
     )
-    assert told["images"][0].shape == (64, 64, 3)
-    assert told["masks"][0].dtype == np.uint8
-    assert told["masks"][0].max() == 255
+    assert received["images"][0].shape == (64, 64, 3)
+    assert received["masks"][0].dtype == np.uint8
+    assert received["masks"][0].max() == 255
 
 
 @pytest.mark.slow
@@ -206,8 +226,8 @@ def test_a_rendered_person_is_where_the_cameras_look() -> None:
     assert front.photo.shape == (48, 48, 3)
     assert 2.0 < float(front.depth[front.depth > 0].median()) < 2.7
     assert {sector_of(view.camera) for view in person.truth} == {"front", "side", "back"}
-    floor = compare_surfaces(halved(person.fine), person.truth)["front"]
-    assert floor.depth < 2
-    assert floor.chamfer < 1
+    baseline = compare_surfaces(halved(person.fine), person.truth)["front"]
+    assert baseline.depth < 2
+    assert baseline.chamfer < 1
     mirrored = compare_surfaces(person.truth[::-1], person.truth)["front"]
-    assert mirrored.depth > 5 * floor.depth, "views from the other side are not these"
+    assert mirrored.depth > 5 * baseline.depth, "views from the other side are not these"

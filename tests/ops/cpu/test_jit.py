@@ -1,7 +1,9 @@
 """Kernels that cannot be loaded are a warning and plain PyTorch, never a crash."""
 
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,3 +27,42 @@ def test_convolutions_step_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     assert winograd.unsupported(x, weight) is None
     monkeypatch.setattr(winograd, "load_failure", lambda module: f"{module} is broken")
     assert "is broken" in (winograd.unsupported(x, weight) or "")
+
+
+_CALLER = """
+from panohead.ops.cpu.jit import jit
+from callee import value
+
+@jit()
+def doubled():
+    return 2 * value()
+"""
+_CALLEE = """
+from panohead.ops.cpu.jit import jit
+
+@jit()
+def value():
+    return {number}
+"""
+
+
+@pytest.mark.skipif(not jit.available(), reason="needs numba")
+def test_a_change_of_another_file_is_compiled_anew(tmp_path: Path) -> None:
+    """A kernel in one file, called by a kernel in another file that does not change."""
+    (tmp_path / "caller.py").write_text(_CALLER)
+    program = "from panohead.ops.cpu import jit; jit.sources_digest = lambda: {digest!r}; import caller; print({call})"
+    results = []
+    for number in (3, 5):
+        (tmp_path / "callee.py").write_text(_CALLEE.format(number=number))
+        code = program.format(digest=f"digest{number}", call="caller.doubled()")
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+        results.append(int(done.stdout))
+    assert results == [6, 10]
+
+
+def test_the_digest_covers_the_files_with_kernels() -> None:
+    package = Path(jit.__file__).parents[2]
+    covered = [package / folder for folder in jit._KERNEL_FOLDERS]
+    for path in package.rglob("*.py"):
+        if "@jit(" in path.read_text() and path.name != "jit.py":
+            assert any(folder in path.parents for folder in covered), path

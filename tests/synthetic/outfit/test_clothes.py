@@ -11,5 +11,5 @@ def test_a_garment_covers_the_shoulders_and_bare_ones_have_none() -> None:
     assert sum(p.material is Material.CLOTH for p in bare.parts) == 0
     cloth = next(p for p in dressed.parts if p.material is Material.CLOTH)
     assert cloth.vertices[:, 1].max() < 0  # below the face
-    # The skin that nobody sees is left out.
+    # Hidden skin is left out.
     assert len(dressed.parts[0].triangles) < len(bare.parts[0].triangles)

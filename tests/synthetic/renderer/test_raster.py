@@ -10,7 +10,7 @@ from panohead.synthetic.views import FOCAL, PersonView
 
 
 def slow_triangles(screen: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nearness and index at every sample centre, all triangles tried at each."""
+    """Nearness and index at every sample center, all triangles tried at each."""
     nearness, hit = np.full((size, size), -1e30), np.full((size, size), -1)
     for row in range(size):
         for column in range(size):

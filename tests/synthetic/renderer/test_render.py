@@ -1,4 +1,4 @@
-"""Colour, mask, depth and normals of one view agree with each other, and two views with one surface."""
+"""Color, mask, depth and normals of one view agree with each other, and two views with one surface."""
 
 from dataclasses import replace
 

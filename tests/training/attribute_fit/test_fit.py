@@ -150,11 +150,11 @@ def test_mapping_draws_the_population() -> None:
     torch.manual_seed(0)
     generator = Generator(generator_config())
     rng = torch.Generator().manual_seed(1)
-    mix = torch.randn(8, 16, generator=rng)
-    ws = torch.randn(3000, 8, generator=rng) @ mix + 2
-    fit_mapping(generator, ws, PriorConfig(steps=400, batch=256))
+    turn = torch.linalg.qr(torch.randn(16, 16, generator=rng)).Q
+    ws = torch.randn(3000, 16, generator=rng) * torch.linspace(3, 0.5, 16) @ turn + 2
+    fit_mapping(generator, ws, PriorConfig(steps=500, batch=128))
     z = torch.randn(3000, 8, generator=rng)
     drawn = generator.mapping(z, torch.zeros(3000, 25))[:, 0]
     assert (drawn.mean(0) - ws.mean(0)).norm() < 0.2 * ws.std(0).norm()
-    assert 0.8 < float(drawn.std(0).norm() / ws.std(0).norm()) < 1.2
+    assert 0.75 < float(drawn.std(0).norm() / ws.std(0).norm()) < 1.2
     torch.testing.assert_close(generator.mapping_network.w_avg, ws.mean(0))

@@ -1,6 +1,6 @@
-"""Sets of generated pictures, by the way of making them, and the gap between raw and super-resolved ones.
+"""Sets of generated images by route, and the gap between raw and super-resolved images.
 
-What super-resolution adds is not tied to the head's geometry; successors of the paper therefore report FID without it.
+Detail added by super-resolution is not tied to the head's geometry; successors of the paper report FID without it too.
 """
 
 from collections.abc import Iterator
@@ -25,10 +25,12 @@ from panohead.ops.pixels import image_to_uint8
 
 @dataclass(frozen=True)
 class FakeSets:
-    """Attributes:
-    by_route: sets of pictures at the evaluation's resolution.
-    raw, resolved: the same pictures of the route "forward" before super-resolution, and after it averaged down to the
-        same size; None without that route.
+    """Sets of generated images.
+
+    Attributes:
+        by_route: images at the resolution of the evaluation.
+        raw, resolved: images of the route "forward" before super-resolution, and the same ones after it averaged down
+            to the same size; None without that route.
     """
 
     by_route: dict[Route, ImageSet]
@@ -37,7 +39,7 @@ class FakeSets:
 
 
 def fake_sets(generator: Generator, dataset_labels: Float[Tensor, "photo 25"], settings: SetSettings) -> FakeSets:
-    """``num`` pictures for each way of making them that some row needs."""
+    """Render ``num`` images for each route that some row needs."""
     sets: dict[Route, ImageSet] = {}
     pair = settings.collector(), settings.collector()
     raw_side = min(generator.config.neural_rendering_resolution, settings.resolution)
@@ -64,16 +66,16 @@ def fake_sets(generator: Generator, dataset_labels: Float[Tensor, "photo 25"], s
 
 
 def raw_gap(made: FakeSets, settings: SetSettings) -> Iterator[Result | Skipped]:
-    """Distance of the set of super-resolved pictures from that of raw ones: rows "SWD raw gap" and "FID raw gap".
+    """Yield the distance of the super-resolved images from the raw ones: rows "SWD raw gap" and "FID raw gap".
 
-    Pictures are paired (the same heads and cameras), so super-resolution that changes nothing has exactly 0.
+    Images are paired (the same heads and cameras), so super-resolution that changes nothing has exactly 0.
     """
     raw, resolved = made.raw, made.resolved
     if raw is None or resolved is None:
         return
     counts = {"raw": len(raw), "super-resolved": len(resolved)}
     if "swd" in settings.metrics and raw.patches is not None and resolved.patches is not None:
-        # No interval: the sets are paired, which the bootstrap of two independent ones would not know.
+        # No interval: the sets are paired, but the bootstrap assumes independent sets.
         found = sliced_wasserstein(raw.patches, resolved.patches, seed=settings.seed, bootstrap=0)
         details = {"per_level": {str(side): value for side, value in found.per_level.items()}}
         yield Result(metric="SWD raw gap", value=found.value, unit="std", counts=counts, details=details)

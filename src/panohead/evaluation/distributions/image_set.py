@@ -1,4 +1,4 @@
-"""What is kept of a set of pictures while it streams past: descriptors for the weight-free distance, and features."""
+"""Summary of a stream of images: descriptors for the weight-free distance, and Inception features."""
 
 import json
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ from panohead.perceptual.inception import Inception
 from panohead.system.atomic_write import atomic_path
 
 _PATCH_BUDGET = 32_768
-"""Patches kept of a level, however many pictures there are: memory stays flat from 512 pictures on."""
+"""Maximum number of patches kept per level; bounds the memory from 512 images on."""
 _MAX_PATCHES = 64
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Pictures by what the metrics need of them. ``features`` and ``probabilities`` are there with Inception only."""
+    """Images reduced to what the metrics need; ``features`` and ``probabilities`` exist with Inception only."""
 
-    yaw_deg: Float[np.ndarray, " picture"]
+    yaw_deg: Float[np.ndarray, " image"]
     patches: PyramidPatches | None = None
-    features: Float[np.ndarray, "picture feature"] | None = None
-    probabilities: Float[np.ndarray, "picture class"] | None = None
+    features: Float[np.ndarray, "image feature"] | None = None
+    probabilities: Float[np.ndarray, "image class"] | None = None
 
     def __len__(self) -> int:
         return len(self.yaw_deg)
 
-    def where(self, chosen: Bool[np.ndarray, " picture"], most: int | None = None) -> "ImageSet":
-        """Some of the pictures, at most so many of them."""
-        index = np.flatnonzero(chosen)[:most]
+    def where(self, chosen: Bool[np.ndarray, " image"], max_count: int | None = None) -> "ImageSet":
+        """Return the chosen images, at most ``max_count`` of them."""
+        index = np.flatnonzero(chosen)[:max_count]
         return ImageSet(
             self.yaw_deg[index],
             None if self.patches is None else self.patches.select([int(i) for i in index]),
@@ -43,15 +43,15 @@ class ImageSet:
 
 
 def patches_per_image(count: int) -> int:
-    """How many patches a level to keep of each of ``count`` pictures."""
+    """Return how many patches to keep per level of each of ``count`` images."""
     return max(1, min(_MAX_PATCHES, _PATCH_BUDGET // max(count, 1)))
 
 
 class Collector:
-    """Describes pictures batch by batch.
+    """Accumulator that describes images batch by batch.
 
     Args:
-        patches: a picture and level; 0 without the weight-free distance.
+        patches: patches per image and level; 0 without the weight-free distance.
     """
 
     def __init__(self, *, seed: int, patches: int, inception: Inception | None) -> None:
@@ -59,13 +59,13 @@ class Collector:
         self._parts: list[PyramidPatches] = []
         self._features: list[np.ndarray] = []
         self._probabilities: list[np.ndarray] = []
-        self._seen = 0
+        self._count = 0
 
     @torch.no_grad()
     def add(self, images: UInt8[Tensor, "batch 3 height width"]) -> None:
-        """The next pictures."""
+        """Describe the next images (0..255)."""
         if self._patches:
-            patches, first = self._patches, self._seen
+            patches, first = self._patches, self._count
             self._parts.append(
                 describe(image_from_uint8(images), seed=self._seed, patches_per_image=patches, first_index=first)
             )
@@ -73,12 +73,12 @@ class Collector:
             found, logits = self._inception(images.to(next(self._inception.parameters()).device))
             self._features.append(found.float().cpu().numpy())
             self._probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
-        self._seen += len(images)
+        self._count += len(images)
 
-    def result(self, yaw_deg: Float[np.ndarray, " picture"]) -> ImageSet:
-        """All so far, with their yaws."""
+    def result(self, yaw_deg: Float[np.ndarray, " image"]) -> ImageSet:
+        """Return the set of all images so far, with their yaws in degrees."""
         return ImageSet(
-            yaw_deg[: self._seen],
+            yaw_deg[: self._count],
             join(self._parts) if self._parts else None,
             np.concatenate(self._features) if self._features else None,
             np.concatenate(self._probabilities) if self._probabilities else None,
@@ -86,7 +86,7 @@ class Collector:
 
 
 def save_set(path: Path, images: ImageSet) -> None:
-    """Keep a set for the next evaluation (one ``.npz``, no pickles)."""
+    """Write a set for later evaluations (one ``.npz``, no pickles)."""
     arrays = {"yaw_deg": images.yaw_deg, "about": np.array(json.dumps({"seed": _seed(images)}))}
     if images.patches is not None:
         arrays |= {f"level_{side}": value.numpy() for side, value in images.patches.descriptors.items()}
@@ -97,7 +97,7 @@ def save_set(path: Path, images: ImageSet) -> None:
 
 
 def load_set(path: Path) -> ImageSet | None:
-    """A set kept by :func:`save_set`; None where there is none, or a damaged one."""
+    """Read a set written by :func:`save_set`; None for a missing or damaged file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -1,4 +1,4 @@
-"""The metrics that compare sets of pictures, for every subset of views and both protocols."""
+"""Metrics that compare sets of images, for every subset of views and both protocols."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -25,12 +25,14 @@ from panohead.perceptual.inception import Inception
 
 @dataclass(frozen=True, kw_only=True)
 class SetSettings:
-    """Attributes:
-    num: generated pictures per route.
-    reals: photos; None for as many as ``num``, 0 for all.
-    resolution: pixels per side to compare at.
-    cache: folder for what is kept of the photos; None for none.
-    inception_sha256: names the weights in the cache.
+    """Settings shared by all metrics of sets.
+
+    Attributes:
+        num: generated images per route.
+        reals: photos; None for as many as ``num``, 0 for all.
+        resolution: pixels per side to compare at.
+        cache: folder for computed statistics of photos; None for none.
+        inception_sha256: identity of the Inception weights in the cache.
     """
 
     metrics: tuple[str, ...]
@@ -47,18 +49,18 @@ class SetSettings:
 
     @property
     def patches(self) -> int:
-        """Patches a picture for the weight-free distance; 0 without it."""
+        """Patches per image and level for the weight-free distance; 0 without it."""
         return patches_per_image(self.num) if "swd" in self.metrics else 0
 
     def collector(self) -> Collector:
-        """What takes in a new set of pictures."""
+        """Return an empty accumulator for a new set of images."""
         return Collector(seed=self.seed, patches=self.patches, inception=self.inception)
 
 
 def real_sets(photos: ReferencePhotos, settings: SetSettings) -> tuple[ImageSet, ImageSet]:
-    """The reference photos, and as many others: what a perfect generator would show (the floor).
+    """Return the reference photos, and as many other photos: the baseline of a perfect generator.
 
-    The two never share a photo; where there are too few photos, each gets half of them.
+    The two never share a photo; with too few photos each gets half of them.
     """
     order = photos.order(settings.seed)
     wanted = {None: settings.num, 0: len(order)}.get(settings.reals, settings.reals) or settings.num
@@ -102,7 +104,7 @@ def _key(photos: ReferencePhotos, indices: np.ndarray, settings: SetSettings) ->
 def compare_sets(
     reals: ImageSet, fakes: Callable[[Comparison], ImageSet], settings: SetSettings
 ) -> Iterator[Result | Skipped]:
-    """Every metric of every row. ``fakes`` gives the pictures that a row is about."""
+    """Yield every metric of every row. ``fakes`` returns the generated images of a row."""
     for row in settings.rows:
         real = reals.where(row.subset.contains(reals.yaw_deg))
         made = fakes(row)
@@ -115,9 +117,9 @@ def compare_sets(
 
 
 def real_data_baseline(reals: ImageSet, others: ImageSet, settings: SetSettings) -> list[Result | Skipped]:
-    """Photos against other photos (see :func:`real_sets`).
+    """Compare photos with other photos (see :func:`real_sets`).
 
-    They stand in for every way of making pictures, and both protocols are then one.
+    The other photos stand in for every route, and both protocols then coincide.
     """
     once = {row.subset: row for row in settings.rows}
     found = list(
@@ -162,7 +164,7 @@ def _measure(metric: str, row: Comparison, real: ImageSet, fake: ImageSet, setti
 
 
 def _sliced(row: Comparison, real: ImageSet, fake: ImageSet, settings: SetSettings) -> Result:
-    """The weight-free distance depends on the number of pictures, so both sides get the same."""
+    """Return the weight-free distance at equal counts on both sides, because it depends on the number of images."""
     count = min(len(real), len(fake))
     first, second = (images.where(np.ones(len(images), dtype=bool), count).patches for images in (real, fake))
     assert first is not None

@@ -1,4 +1,4 @@
-"""Descriptors of pictures for a distance that needs no trained network: patches of a Laplacian pyramid."""
+"""Image descriptors for a distance without any trained network: patches of a Laplacian pyramid."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ _IMAGES_AT_ONCE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class PyramidPatches:
-    """What :func:`describe` keeps of a set of pictures.
+    """Patch descriptors of a set of images, made by :func:`describe`.
 
-    ``descriptors`` has one entry a level, keyed by the level's side in pixels: patches of the Laplacian pyramid (the
-    smallest of them the blurred picture itself), and under 8 the whole picture averaged to 8x8 pixels, one descriptor
-    a picture. Each is "image patch channel value"; nothing is normalised yet.
+    ``descriptors`` has one entry per level, keyed by the level's side in pixels: patches of the Laplacian pyramid (the
+    smallest level is the blurred image itself), and under 8 the whole image averaged to 8x8 pixels, one descriptor per
+    image. Each is "image patch channel value", not yet normalized.
     """
 
     seed: int
     descriptors: dict[int, Tensor]
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.descriptors[WHOLE_IMAGE])
 
     def select(self, images: Sequence[int] | slice) -> "PyramidPatches":
-        """The same descriptors of some of the pictures."""
+        """Return the descriptors of some of the images."""
         index = images if isinstance(images, slice) else list(images)
         return PyramidPatches(seed=self.seed, descriptors={k: v[index] for k, v in self.descriptors.items()})
 
@@ -47,29 +47,27 @@ def describe(
     levels: Sequence[int] | None = None,
     first_index: int = 0,
 ) -> PyramidPatches:
-    """Random 7x7x3 patches of every level of the Laplacian pyramid (Karras et al. 2018, section 5), and the whole.
+    """Return random 7x7x3 patches of every Laplacian pyramid level (Karras et al. 2018, section 5) and the whole image.
 
-    The places of the patches depend on ``seed`` and the picture's index only, so that batches of any size give the
-    same descriptors, and two sets of one seed are looked at in the same places.
+    Patch positions depend on ``seed`` and the image's index only, so batches of any size give the same descriptors, and
+    two sets described with one seed use the same positions.
 
     Args:
         images: [-1, 1], square.
-        seed: of the places.
-        patches_per_image: at every level.
-        levels: sides in pixels; None for all from the picture's own, halved down to 16.
-        first_index: index of the first picture in its set, when the set comes in batches.
+        seed: seed of the patch positions.
+        patches_per_image: patches at every level.
+        levels: sides in pixels; None for all from the image's own, halved down to 16.
+        first_index: index of the first image in its set, when the set comes in batches.
 
     Raises:
-        PanoHeadError: for pictures that are not square or smaller than 16 pixels, or a level they do not have.
+        PanoHeadError: for images that are not square or smaller than 16 pixels, or a level they do not have.
     """
     if images.shape[2] != images.shape[3] or images.shape[3] < MIN_SIDE:
-        raise PanoHeadError(
-            f"pictures of {tuple(images.shape[2:])} pixels cannot be compared; give square ones from 16"
-        )
+        raise PanoHeadError(f"images of {tuple(images.shape[2:])} pixels cannot be compared; give square ones from 16")
     available = list(laplacian_pyramid(images[:0].float()))
     wanted = available if levels is None else list(levels)
     if not set(wanted) <= set(available):
-        raise PanoHeadError(f"levels {wanted} are not among those of the pictures, {available}")
+        raise PanoHeadError(f"levels {wanted} are not among those of the images, {available}")
     parts = []
     for start in range(0, max(len(images), 1), _IMAGES_AT_ONCE):
         chunk = images[start : start + _IMAGES_AT_ONCE].float()
@@ -85,10 +83,10 @@ def describe(
 
 
 def join(parts: Iterable[PyramidPatches]) -> PyramidPatches:
-    """Descriptors of batches, in order, as those of one set."""
+    """Concatenate descriptors of batches, in order, to those of one set."""
     kept = list(parts)
     if not kept:
-        raise PanoHeadError("there are no pictures to compare; give at least two")
+        raise PanoHeadError("there are no images to compare; give at least two")
     levels = kept[0].descriptors
     return PyramidPatches(
         seed=kept[0].seed, descriptors={side: torch.cat([part.descriptors[side] for part in kept]) for side in levels}
@@ -96,10 +94,10 @@ def join(parts: Iterable[PyramidPatches]) -> PyramidPatches:
 
 
 def laplacian_pyramid(images: Float[Tensor, "image 3 height width"]) -> dict[int, Tensor]:
-    """Band-pass pictures by side in pixels, halved down to 16; the last one is the blurred picture itself.
+    """Return band-pass images by side in pixels, halved down to 16; the last one is the blurred image itself.
 
-    Blur with the binomial filter (1, 4, 6, 4, 1) / 16, reflected at the borders (Burt and Adelson 1983). The sum of
-    all levels, each brought up again, is the picture.
+    The blur is the binomial filter (1, 4, 6, 4, 1) / 16, reflected at the borders (Burt and Adelson 1983). The sum of
+    all levels, each enlarged again, is the image.
     """
     pyramid = {}
     current = images
@@ -114,6 +112,7 @@ def laplacian_pyramid(images: Float[Tensor, "image 3 height width"]) -> dict[int
 def _enlarge(images: Float[Tensor, "image 3 height width"]) -> Tensor:
     batch, channels, height, width = images.shape
     spread = images.new_zeros(batch, channels, 2 * height, 2 * width)
+    # Three of four pixels are zero: a factor of 4 keeps the mean.
     spread[:, :, ::2, ::2] = images * 4.0
     return _blur(spread)
 
@@ -137,6 +136,7 @@ def _places(seed: int, first_index: int, count: int, side: int, patches: int) ->
 def _patches(
     level: Float[Tensor, "image 3 height width"], places: Int[Tensor, "image patch 2"]
 ) -> Float[Tensor, "image patch 3 value"]:
+    # image 3 row column 7 7, then one window per place: image patch 3 49
     windows = level.unfold(2, PATCH_SIZE, 1).unfold(3, PATCH_SIZE, 1)
     image = torch.arange(len(level), device=level.device)[:, None]
     return windows[image, :, places[..., 0], places[..., 1]].flatten(3)

@@ -1,4 +1,4 @@
-"""Distance between two sets of pictures without any trained network: sliced Wasserstein on Laplacian pyramids."""
+"""Distance between two sets of images without any trained network: sliced Wasserstein on Laplacian pyramids."""
 
 from dataclasses import dataclass
 
@@ -20,10 +20,12 @@ _DRAWS_AT_ONCE = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class SlicedWasserstein:
-    """``value`` is the mean over levels, ``low`` and ``high`` its 95 % interval, all in reference standard deviations.
+    """Sliced Wasserstein distance with its interval, in reference standard deviations.
 
-    The interval is about the sampling of pictures. The value of two finite sets from one distribution is not 0 but a
-    floor falling as 1/sqrt(pictures); compare values only at equal counts, next to the real-against-real floor.
+    ``value`` is the mean over levels, ``low`` and ``high`` its 95 % interval.
+
+    The interval describes the sampling of images. The value of two finite sets from one distribution is not 0 but
+    falls as 1/sqrt(images); compare values only at equal counts, next to the real-against-real baseline.
     """
 
     value: float
@@ -40,27 +42,28 @@ def sliced_wasserstein(
     projections: int = 128,
     bootstrap: int = 1000,
 ) -> SlicedWasserstein:
-    """Mean absolute difference of sorted random projections of the descriptors (Karras et al. 2018, section 5).
+    """Return the mean absolute difference of sorted random projections (Karras et al. 2018, section 5).
 
-    Descriptors are normalised per channel with the reference's mean and spread (so the value is symmetric in the two
-    sets only up to that normalisation). Sets of different size are compared at the quantiles of the smaller.
+    Descriptors are normalized per channel with the reference's mean and standard deviation (so the value is symmetric
+    in the two sets only up to that normalization). Sets of different sizes are compared at the quantiles of the
+    smaller.
 
-    The interval resamples whole pictures. In one dimension the derivative of the distance in the weight of a sample is
-    the Kantorovich potential there (Sommerfeld and Munk 2018), so a picture's share is its mean potential over
-    patches, projections and levels, and no resampled set has to be sorted again.
+    The interval resamples whole images. In one dimension the derivative of the distance in the weight of a sample is
+    the Kantorovich potential there (Sommerfeld and Munk 2018), so an image's share is its mean potential over patches,
+    projections and levels, and no resampled set has to be sorted again.
 
     Args:
-        reference: usually the real pictures.
+        reference: usually the real images.
         other: usually the generated ones; the same levels.
-        seed: of the projections and of the bootstrap.
-        projections: unit vectors a level.
+        seed: seed of the projections and of the bootstrap.
+        projections: unit vectors per level.
         bootstrap: resampled sets for the interval; 0 for none (low = high = value).
 
     Raises:
-        PanoHeadError: when a set has fewer than two pictures, or their levels differ.
+        PanoHeadError: when a set has fewer than two images, or their levels differ.
     """
     if min(len(reference), len(other)) < 2:
-        raise PanoHeadError("a distance between sets of pictures needs at least two pictures in each; raise --num")
+        raise PanoHeadError("a distance between sets of images needs at least two images in each; raise --num")
     if list(reference.descriptors) != list(other.descriptors):
         levels = list(reference.descriptors), list(other.descriptors)
         raise PanoHeadError(f"the two sets have different levels, {levels[0]} and {levels[1]}; resize one of them")
@@ -98,11 +101,13 @@ def _level_distance(
     *,
     with_shares: bool,
 ) -> tuple[float, ndarray, ndarray]:
-    """Distance of one level, and every picture's share in it. Blocks of projections keep the memory small."""
+    """Return the distance of one level, and every image's share in it. Blocks of projections keep the memory small."""
     total = 0.0
     shares = np.zeros(len(reference)), np.zeros(len(other))
     for block in directions.split(_PROJECTIONS_AT_ONCE, dim=1):
+        # (image patch dimension) @ (dimension projection) -> projection image patch
         projected = [(patches @ block).permute(2, 0, 1).contiguous().numpy() for patches in (reference, other)]
+        # In one dimension the optimal transport pairs sorted samples.
         first, second = (np.sort(values.reshape(len(values), -1), axis=1) for values in projected)
         count = min(first.shape[1], second.shape[1])
         total += float(
@@ -119,10 +124,11 @@ def _level_distance(
 
 
 def _quantiles(ordered: ndarray, count: int) -> ndarray:
-    """Sorted rows at ``count`` evenly spaced quantiles, linear between samples; the rows themselves if they fit."""
+    """Return sorted rows at ``count`` evenly spaced quantiles, linear between samples; unchanged if they fit."""
     size = ordered.shape[1]
     if size == count:
         return ordered
+    # Sample i of n is the quantile (i + 1/2) / n.
     position = np.clip((np.arange(count) + 0.5) * size / count - 0.5, 0, size - 1)
     below = position.astype(np.int64)
     above = np.minimum(below + 1, size - 1)
@@ -131,13 +137,14 @@ def _quantiles(ordered: ndarray, count: int) -> ndarray:
 
 
 def _potential(first: ndarray, second: ndarray, samples: list[ndarray]) -> list[ndarray]:
-    """Mean Kantorovich potential of each picture's samples ("image patch"), from the two sorted projections.
+    """Return the mean Kantorovich potential of each image's samples ("image patch"), from the two sorted projections.
 
     The potential's slope is the sign of the difference of the distribution functions; it is integrated on an even grid.
     """
     low, high = float(min(first[0], second[0])), float(max(first[-1], second[-1]))
     step = max(high - low, 1e-12) / _GRID
     middles = low + step * (np.arange(_GRID) + 0.5)
+    # Difference of the empirical distribution functions at the middle of every cell.
     ahead = np.searchsorted(second, middles) / len(second) - np.searchsorted(first, middles) / len(first)
     potential = np.concatenate([[0.0], np.cumsum(np.sign(ahead) * step)])
     shares = []
@@ -151,6 +158,7 @@ def _interval(value: float, reference: ndarray, other: ndarray, seed: int, boots
     rng = np.random.default_rng((seed, 0xB007))
     change = np.zeros(bootstrap)
     for sign, shares in ((1.0, reference), (-1.0, other)):
+        # Moving weight to images with a larger share raises the distance; first order in the weights.
         centered = shares - shares.mean()
         rows = max(1, _DRAWS_AT_ONCE // len(shares))
         for start in range(0, bootstrap, rows):

@@ -1,1 +1,1 @@
-"""Metrics against people whose geometry is known."""
+"""Metrics against synthetic people whose geometry is known."""

@@ -1,4 +1,4 @@
-"""How exactly the dataset's own depth renders agree with each other: the noise floor of every geometry metric."""
+"""Disagreement of the dataset's own depth renders with each other: the noise floor of every geometry metric."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from panohead.evaluation.warping import DepthView, depth_disagreement
 from panohead.geometry.camera import Camera
 
 SAME_SURFACE = 0.05
-"""World units: a larger difference is another surface in front (an ear before the cheek), not noise."""
+"""Largest difference, in world units, that counts as noise; more is another surface in front (ear before cheek)."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class TrueView:
 
 
 def depth_baseline(root: Path, people: int) -> list[Result]:
-    """Distance between the surfaces that neighbouring views of one person show, for views of front, side and back.
+    """Measure the distance between the surfaces in neighboring views of one person, for front, side and back.
 
     Raises:
-        PanoHeadError: when the dataset has no depth maps, or does not say who is on its pictures.
+        PanoHeadError: when the dataset has no depth maps, or no list of the people on its images.
     """
     errors: dict[str, list[float]] = {name: [] for name in SECTORS}
     shares: dict[str, list[float]] = {name: [] for name in SECTORS}
@@ -64,8 +64,8 @@ def depth_baseline(root: Path, people: int) -> list[Result]:
     ]
 
 
-def _people(root: Path, most: int) -> Iterator[list[TrueView]]:
-    """Views of each shot of the first people; expressions differ between shots, so that their surfaces do too."""
+def _people(root: Path, max_people: int) -> Iterator[list[TrueView]]:
+    """Yield the views of each shot of the first people; expressions differ between shots, so surfaces do too."""
     listing, depth = root / "people.jsonl", root / "depth"
     for path, remedy in (
         (listing, "use a synthetic dataset"),
@@ -76,7 +76,7 @@ def _people(root: Path, most: int) -> Iterator[list[TrueView]]:
     source = open_source(dataset_paths(root)[0])
     names = image_names(source)
     labels = dict(zip(names, torch.from_numpy(read_labels(source, names)), strict=True))
-    for line in listing.read_text().splitlines()[:most]:
+    for line in listing.read_text().splitlines()[:max_people]:
         shots: dict[int, list[str]] = {}
         for view in json.loads(line)["views"]:
             if view["image"] in labels:
@@ -95,7 +95,7 @@ def _depth(folder: Path, name: str) -> Float[Tensor, "1 height width"]:
 
 
 def _neighbors(views: list[TrueView]) -> Iterator[tuple[TrueView, TrueView]]:
-    """Every view with the one whose camera is nearest."""
+    """Yield every view with the view whose camera is nearest."""
     for i, view in enumerate(views):
         others = views[:i] + views[i + 1 :]
         if others:
@@ -103,5 +103,5 @@ def _neighbors(views: list[TrueView]) -> Iterator[tuple[TrueView, TrueView]]:
 
 
 def _view(view: TrueView) -> DepthView:
-    """Depth maps have no soft edge: what was hit is opaque."""
+    """Return the depth map as a view; it has no soft edge, so every hit pixel is opaque."""
     return DepthView(view.depth.expand(3, -1, -1), view.depth, (view.depth > 0).float(), view.camera)

@@ -13,28 +13,31 @@ from torch import Tensor
 from panohead.errors import PanoHeadError
 from panohead.evaluation.warping import DepthView
 from panohead.geometry.camera import Camera
+from panohead.synthetic.config import NEWEST_EDITION
 from panohead.synthetic.people import sample_person
-from panohead.synthetic.person_images import Renderer, make_renderer, photograph
+from panohead.synthetic.person_images import make_renderer, photograph
 from panohead.synthetic.synthesize import require_compiler
 from panohead.synthetic.views import FOCAL, PersonView
 
 PHOTO_YAWS = {1: (0.0,), 4: (0.0, 90.0, 180.0, 270.0)}
-"""Where the photos are taken from, by their number; all at pitch 0."""
+"""Yaws of the photos in degrees, by the number of photos; all at pitch 0."""
 TRUTH_YAWS = tuple(float(yaw) for yaw in range(-165, 195, 30))
-"""Where surfaces are compared from: four views of the front, four of the sides, four of the back."""
+"""Yaws of the compared surfaces in degrees: four views of the front, four of the sides, four of the back."""
 TRUTH_PITCHES = (0.0, 15.0)
-"""In turn."""
+"""Pitches of the compared surfaces in degrees, used in turn."""
 TRUTH_SIDE = 128
-"""Pixels per side of depth maps: 2 mm each on the head."""
+"""Side of the compared depth maps in pixels: 2 mm per pixel on the head."""
 
 
 @dataclass(frozen=True)
 class GroundTruthView:
-    """Attributes:
-    photo: 0..255, RGB.
-    mask: the person's share of every pixel.
-    depth: along the ray of the pixel's centre, world units; 0 where it hits nothing.
-    camera: without batch dimension.
+    """A rendered view of a person with its ground truth.
+
+    Attributes:
+        photo: 0..255, RGB.
+        mask: the person's share of every pixel.
+        depth: along the ray of the pixel's center, world units; 0 where it hits nothing.
+        camera: without batch dimension.
     """
 
     photo: UInt8[np.ndarray, "height width 3"]
@@ -49,16 +52,18 @@ class GroundTruthView:
 
     @property
     def surface(self) -> DepthView:
-        """Where there is depth, the person is opaque."""
+        """The true surface as a view; every pixel with depth is opaque."""
         return DepthView(self.depth.expand(3, -1, -1), self.depth, (self.depth > 0).float(), self.camera)
 
 
 @dataclass(frozen=True)
 class GroundTruthPerson:
-    """Attributes:
-    photos: by number of photos (PHOTO_YAWS).
-    truth: from TRUTH_YAWS.
-    fine: the same at twice the side, from which :func:`halved` makes the floor.
+    """A person with photos and true surfaces.
+
+    Attributes:
+        photos: views by number of photos (PHOTO_YAWS).
+        truth: surfaces from TRUTH_YAWS.
+        fine: the same at twice the side, from which :func:`halved` makes the baseline.
     """
 
     name: str
@@ -68,49 +73,55 @@ class GroundTruthPerson:
 
 
 def held_out_people(
-    count: int, seed: int, photo_side: int, *, other_than: Path | None = None
+    count: int, seed: int, photo_side: int, *, edition: int = NEWEST_EDITION, other_than: Path | None = None
 ) -> Iterator[GroundTruthPerson]:
-    """The first ``count`` people of a seed, which must not be the seed of the synthetic dataset ``other_than``.
+    """Yield the first ``count`` people of a seed, which must not be the seed of the synthetic dataset ``other_than``.
+
+    Args:
+        photo_side: side of the photos in pixels.
+        edition: edition of the synthetic dataset, which decides the framing.
 
     Raises:
-        PanoHeadError: when it is, so that they are not held out; where numba is missing.
+        PanoHeadError: when the dataset has that seed, so that its people are not held out; where numba is missing.
     """
     if other_than is not None and seed == _seed_of(other_than):
         raise PanoHeadError(f"the people of {other_than} have the seed {seed} too; choose another with --people-seed")
     for index in range(count):
-        yield ground_truth_person(seed, index, photo_side)
+        yield ground_truth_person(seed, index, photo_side, edition)
 
 
-def ground_truth_person(seed: int, index: int, photo_side: int) -> GroundTruthPerson:
-    """Person ``index`` of ``panohead synthesize --seed SEED``, photographed anew under changing light.
+def ground_truth_person(seed: int, index: int, photo_side: int, edition: int = NEWEST_EDITION) -> GroundTruthPerson:
+    """Render person ``index`` of ``panohead synthesize --seed SEED`` again, under changing light.
+
+    The person has the expression and gaze that it was drawn with, in the framing of ``edition``.
 
     Raises:
         PanoHeadError: where numba is missing.
     """
     require_compiler()
     person = sample_person(seed, index)
-    renderer = make_renderer(person, "fast")
+    renderer = make_renderer(person, "fast", edition)
 
-    def photographed(renderer: Renderer, yaw: float, pitch: float, side: int) -> GroundTruthView:
-        stand = PersonView(yaw, pitch)
-        rendered, pixels, _ = photograph(renderer, person, stand, f"evaluation {yaw:g} {pitch:g}", side, FOCAL)
-        camera = Camera.from_label(torch.tensor(stand.label(FOCAL)))
+    def render_view(yaw: float, pitch: float, side: int) -> GroundTruthView:
+        view = PersonView(yaw, pitch)
+        rendered, pixels, _ = photograph(renderer, person, view, f"evaluation {yaw:g} {pitch:g}", side, FOCAL)
+        camera = Camera.from_label(torch.tensor(view.label(FOCAL)))
         return GroundTruthView(pixels, rendered.mask, torch.from_numpy(rendered.depth)[None], camera)
 
-    photos = {yaw: photographed(renderer, yaw, 0.0, photo_side) for yaws in PHOTO_YAWS.values() for yaw in yaws}
-    stands = [(yaw, TRUTH_PITCHES[i % len(TRUTH_PITCHES)]) for i, yaw in enumerate(TRUTH_YAWS)]
+    photos = {yaw: render_view(yaw, 0.0, photo_side) for yaws in PHOTO_YAWS.values() for yaw in yaws}
+    angles = [(yaw, TRUTH_PITCHES[i % len(TRUTH_PITCHES)]) for i, yaw in enumerate(TRUTH_YAWS)]
     return GroundTruthPerson(
         name=f"seed {seed} person {index}",
         photos={number: [photos[yaw] for yaw in yaws] for number, yaws in PHOTO_YAWS.items()},
-        truth=[photographed(renderer, *stand, TRUTH_SIDE).surface for stand in stands],
-        fine=[photographed(renderer, *stand, 2 * TRUTH_SIDE).surface for stand in stands],
+        truth=[render_view(*view, TRUTH_SIDE).surface for view in angles],
+        fine=[render_view(*view, 2 * TRUTH_SIDE).surface for view in angles],
     )
 
 
 def halved(views: Sequence[DepthView]) -> list[DepthView]:
-    """Views of half the side: depth averaged over the four pixels where all four are opaque, else nothing.
+    """Return views of half the side: depth averaged over the four pixels where all four are opaque, else nothing.
 
-    What a faultless reconstruction would show that differs from the truth only by where its rays ran.
+    They show what a perfect reconstruction would, differing from the truth only by the positions of the rays.
     """
     small = []
     for view in views:
@@ -122,7 +133,7 @@ def halved(views: Sequence[DepthView]) -> list[DepthView]:
 
 
 def _seed_of(data: Path) -> int | None:
-    """Seed of a synthetic dataset; None for another one."""
+    """Return the seed of a synthetic dataset; None for any other dataset."""
     try:
         return int(json.loads((data / "synthesis.json").read_text(encoding="utf-8"))["seed"])
     except (OSError, ValueError, KeyError, TypeError):

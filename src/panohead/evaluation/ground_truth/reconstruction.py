@@ -1,6 +1,6 @@
-"""Heads reconstructed from photos of people whose true geometry is known, compared with it.
+"""Reconstruction error: heads reconstructed from photos of synthetic people, compared with their true geometry.
 
-How photos become a head is no business of this file: it is given a function that does it.
+The reconstruction itself is a function that the caller passes in.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,22 +30,22 @@ from panohead.head import Head
 from panohead.predictor import Predictor
 
 ReconstructFunction = Callable[[Predictor, Sequence[GroundTruthView]], Head]
-"""From a generator and photos of one person to a head in the frame that the photos' cameras are given in."""
+"""Function from a generator and photos of one person to a head in the frame of the photos' cameras."""
 
 NORMAL_WINDOW = 5
-"""Pixels over which depth is averaged before normals are taken from it; single hairs have none to compare."""
+"""Window, in pixels, that averages depth before normals are taken; single hairs have no comparable normals."""
 
 
 @dataclass(frozen=True)
 class GeometryErrors:
-    """How far one surface is from the true one, in the views of one sector.
+    """Errors of one surface against the true one, in the views of one sector.
 
     Attributes:
-        depth, chamfer: mm of a real head.
+        depth, chamfer: in mm of a real head.
         scale_invariant: see :func:`panohead.evaluation.ground_truth.geometry.depth_errors`.
-        normals_deg: mean angle between the normals of smoothed depth maps.
-        f_score: by threshold in world units.
-        silhouette_iou: of what is opaque.
+        normals_deg: mean angle between the normals of smoothed depth maps, in degrees.
+        f_score: F-score by threshold in world units.
+        silhouette_iou: intersection over union of the opaque pixels.
     """
 
     depth: float
@@ -57,10 +57,10 @@ class GeometryErrors:
 
 
 def compare_surfaces(found: Sequence[DepthView], truth: Sequence[DepthView]) -> dict[str, GeometryErrors]:
-    """Errors by sector ("front", "side", "back"); ``found`` and ``truth`` have the same cameras, in the same order.
+    """Return errors by sector ("front", "side", "back"); both lists have the same cameras, in the same order.
 
-    Depth and normals are compared pixel by pixel where both are opaque. Distances between surfaces go from what the
-    sector's cameras see to what all cameras see of the other surface, so that a sector has no seams.
+    Depth and normals are compared pixel by pixel where both are opaque. Surface distances go from the points visible in
+    the sector's cameras to all visible points of the other surface, so that a sector has no seams.
     """
     names = [sector_of(view.camera) for view in truth]
     found_points, true_points = ([_opaque_points(view) for view in views] for views in (found, truth))
@@ -93,7 +93,7 @@ def reconstruction(
     *,
     progress: ProgressCallback = silent,
 ) -> list[Result]:
-    """Reconstruct everyone from every number of photos, and compare; means over people."""
+    """Reconstruct every person from every number of photos, and return the errors as means over people."""
     results: list[Result] = []
     numbers = list(dict.fromkeys(number for person in people for number in person.photos))
     with progress("reconstructing people", len(people) * len(numbers)) as step:
@@ -101,14 +101,14 @@ def reconstruction(
             errors = []
             for person in people:
                 head = reconstruct(predictor, person.photos[number])
-                errors.append(compare_surfaces([_seen(head, view) for view in person.truth], person.truth))
+                errors.append(compare_surfaces([_render(head, view) for view in person.truth], person.truth))
                 step()
             results += _results(number, people, errors)
     return results
 
 
 def reconstruction_baseline(people: Sequence[GroundTruthPerson]) -> list[Result]:
-    """The true surfaces against themselves, sampled more finely."""
+    """Compare the true surfaces with themselves, sampled more finely (the noise floor of the metric)."""
     errors = [compare_surfaces(halved(person.fine), person.truth) for person in people]
     return [one for number in people[0].photos for one in _results(number, people, errors)]
 
@@ -144,8 +144,8 @@ def _results(
     return found
 
 
-def _seen(head: Head, truth: DepthView) -> DepthView:
-    """The head from the truth's camera, one ray a pixel, on the CPU."""
+def _render(head: Head, truth: DepthView) -> DepthView:
+    """Return the head rendered from the truth's camera, one ray per pixel, on the CPU."""
     frame = head.preview(truth.camera, resolution=truth.depth.shape[-1])
     return DepthView(frame.image_raw.cpu(), frame.depth.cpu(), frame.mask.cpu(), truth.camera)
 
@@ -165,13 +165,13 @@ def _overlap(first: Sequence[DepthView], second: Sequence[DepthView]) -> float:
 
 
 def _normals(view: DepthView) -> Float[Tensor, "height width 3"]:
-    """Normals of the smoothed depth; zero where the window leaves what is opaque."""
+    """Return normals of the smoothed depth; zero where the window leaves the opaque pixels."""
     solid = (view.mask > OPAQUE).float()
     half = NORMAL_WINDOW // 2
     mean = avg_pool2d((view.depth * solid)[None], NORMAL_WINDOW, 1, half)[0]
     share = avg_pool2d(solid[None], NORMAL_WINDOW, 1, half)[0]
     smooth = DepthView(view.image, mean / share.clamp_min(1e-6), view.mask, view.camera)
-    # One pixel more than the window, because normals are differences of neighbours.
+    # One pixel more than the window, because normals are differences of neighbors.
     inner = -max_pool2d(-solid[None], NORMAL_WINDOW + 2, 1, half + 1)[0, 0]
     return normals_of(smooth) * inner[..., None]
 

@@ -1,4 +1,4 @@
-"""The compiled loops of what follows a convolution in training. Importing this module needs numba.
+"""Compiled loops of the operations after a convolution in training. Importing this module needs numba.
 
 Images are flat float32, channels-last, with a multiple of the vector length of channels. Work is cut into strips: runs
 of pixels of one image, short enough for the cache. Sums are made strip by strip, whatever the number of threads.
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from panohead.ops.cpu.jit import jit
 from panohead.ops.cpu.simd import WIDTH, _operation, fma, load, maximum, minimum, splat, store
 
-_positive = _operation(  # a where the condition is above zero, else b; b also where it is not a number
+_positive = _operation(  # a where the condition is above zero, else b; b also for NaN
     3, lambda builder, values: builder.select(builder.fcmp_ordered(">", values[0], values[0].type(None)), *values[1:])
 )
 
 
 class KernelEpilogue(NamedTuple):
-    """Leaky rectifier, gain and clamp: ``limit`` is infinite for none."""
+    """Leaky rectifier, gain and clamp; slope 1 and an infinite limit for none."""
 
     slope: Any
     gain: Any
@@ -23,17 +23,17 @@ class KernelEpilogue(NamedTuple):
 
 
 class Strips(NamedTuple):
-    """The strips [first, last) of a batch: every image is cut into runs of ``length`` pixels, the last one shorter."""
+    """Strips [first, last) of a batch: every image is cut into runs of ``length`` pixels, the last one shorter."""
 
     first: Any
     last: Any
     length: Any
-    pixels: Any  # of an image
+    pixels: Any  # per image
     channels: Any
 
 
 class StripSums(NamedTuple):
-    """Sums over every strip, by channel: of the gradient, of its products with the value and with the noise."""
+    """Sums over every strip, by channel: the gradient, its products with the value, and those with the noise."""
 
     gradient: Any
     value: Any
@@ -41,7 +41,7 @@ class StripSums(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """Maps of noise, flat (empty for none), elements from one image's map to the next, and what their gradient needs.
+    """Noise maps, flat (empty for none), ``pitch`` from one image's map to the next, and the buffers of their gradient.
 
     ``counting`` is 1 for channels with a part in the gradient, else 0; ``gradient`` is empty where none is wanted.
     """
@@ -54,7 +54,7 @@ class Noise(NamedTuple):
 
 @jit(nogil=True)
 def _bounds(strips: Any, number: Any) -> Any:
-    """Image, first and last pixel (over the batch) of a strip."""
+    """Return image, first and last pixel (over the batch) of a strip."""
     each = (strips.pixels + strips.length - 1) // strips.length
     image, place = number // each, number % each
     first = image * strips.pixels + place * strips.length
@@ -63,13 +63,13 @@ def _bounds(strips: Any, number: Any) -> Any:
 
 @jit(nogil=True)
 def finish(values: Any, bias: Any, ending: Any, out: Any, strips: Any) -> None:
-    """``clamp(gain * leaky(values + bias))``."""
+    """Write ``clamp(gain * leaky(values + bias))`` to ``out``."""
     slope, gain, limit = splat(ending.slope), splat(ending.gain), splat(ending.limit)
     channels = strips.channels
     for number in range(strips.first, strips.last):
         _, first, last = _bounds(strips, number)
         for c in range(0, channels, WIDTH):
-            shift = load(bias, c)
+            shift = load(bias, c)  # one vector of channels for all pixels of the strip
             for pixel in range(first, last):
                 at = pixel * channels + c
                 value = load(values, at) + shift
@@ -79,15 +79,16 @@ def finish(values: Any, bias: Any, ending: Any, out: Any, strips: Any) -> None:
 
 @jit(nogil=True)
 def _pull(grad: Any, results: Any, at: Any, gain: Any, small: Any, limit: Any) -> Any:
-    """Gradient before the ending of one vector, and the result there."""
+    """Return the gradient before the ending for one vector, and the result there."""
     result = load(results, at)
+    # The sign of the result is that of the input of the rectifier (gain and slope are positive).
     pulled = load(grad, at) * _positive(result, gain, small)
     return _positive(limit - maximum(result, splat(0.0) - result), pulled, splat(0.0)), result
 
 
 @jit(nogil=True)
 def pull_ending(grad: Any, results: Any, ending: Any, out: Any, strips: Any, sums: Any) -> None:
-    """Gradient before the ending from that of its ``results``, and its sums by strip and channel."""
+    """Write the gradient before the ending from that of its ``results``, and its sums by strip and channel."""
     gain, small, limit = splat(ending.gain), splat(ending.gain * ending.slope), splat(ending.limit)
     channels = strips.channels
     for number in range(strips.first, strips.last):
@@ -106,18 +107,20 @@ def pull_ending(grad: Any, results: Any, ending: Any, out: Any, strips: Any, sum
 def pull_layer(
     grad: Any, results: Any, ending: Any, noise: Any, out: Any, strips: Any, sums: Any, room: Any
 ) -> None:  # fmt: skip
-    """As ``pull_ending``, with what style, demodulation and noise need.
+    """Compute ``pull_ending`` and the sums that the gradients of style, demodulation and noise need.
 
     The value before the ending is found from the result; where the clamp hides it the gradient is zero. ``room`` has
     WIDTH numbers for every pixel of a strip.
     """
     gain, small, limit = splat(ending.gain), splat(ending.gain * ending.slope), splat(ending.limit)
     back, back_small = splat(1 / ending.gain), splat(1 / (ending.gain * ending.slope))
+    # The value before the ending is result / gain, or result / (gain * slope) below zero.
     channels, noisy, wanted = strips.channels, noise.maps.size > 0, noise.gradient.size > 0
     for number in range(strips.first, strips.last):
         image, first, last = _bounds(strips, number)
-        shift = image * (noise.pitch - strips.pixels)  # from a pixel's number to the place of its noise
+        shift = image * (noise.pitch - strips.pixels)  # from a pixel's number over the batch to the index of its noise
         for c in range(0, channels, WIDTH):
+            # Sums over the strip of g, g * value and g * noise, with g the gradient before the ending.
             total, value, product = splat(0.0), splat(0.0), splat(0.0)
             counts = load(noise.counting, c)
             for pixel in range(first, last):
@@ -128,7 +131,7 @@ def pull_layer(
                 value = fma(pulled, result * _positive(result, back, back_small), value)
                 if noisy:
                     product = fma(pulled, splat(noise.maps[pixel + shift]), product)
-                if wanted:
+                if wanted:  # the sum over channels of one pixel, vector by vector
                     lane = (pixel - first) * WIDTH
                     before = load(room, lane) if c > 0 else splat(0.0)
                     store(room, lane, fma(pulled, counts, before))
@@ -136,7 +139,7 @@ def pull_layer(
             store(sums.gradient, at, total)
             store(sums.value, at, value)
             store(sums.noise, at, product)
-        if wanted:
+        if wanted:  # the noise is one map for all channels
             for pixel in range(first, last):
                 lane = (pixel - first) * WIDTH
                 noise.gradient[pixel] = room[lane : lane + WIDTH].sum()
@@ -144,7 +147,7 @@ def pull_layer(
 
 @jit(nogil=True)
 def pull_style(x: Any, pull: Any, style: Any, strips: Any, sums: Any) -> None:
-    """``sums = sum(x * pull)`` by strip and channel, then ``pull *= style`` in place."""
+    """Write ``sum(x * pull)`` by strip and channel to ``sums``, then multiply ``pull`` by ``style`` in place."""
     channels = strips.channels
     for number in range(strips.first, strips.last):
         image, first, last = _bounds(strips, number)
@@ -160,7 +163,7 @@ def pull_style(x: Any, pull: Any, style: Any, strips: Any, sums: Any) -> None:
 
 @jit(nogil=True)
 def shrink(grad: Any, out: Any, height: Any, width: Any, channels: Any, first: Any, last: Any) -> None:
-    """The transpose of ``upconv_kernels.add_upsampled``: rows [first, last) of the small images, over the batch."""
+    """Apply the transpose of ``upconv_kernels.add_upsampled`` to rows [first, last) of the small images."""
     pitch = 2 * width * channels
     for index in range(first, last):
         image, row = index // height, index % height
@@ -173,7 +176,7 @@ def shrink(grad: Any, out: Any, height: Any, width: Any, channels: Any, first: A
                         continue
                     at = (image * 2 * height + y) * pitch + (2 * column - 1) * channels + c
                     line = load(grad, at + channels) + load(grad, at + 2 * channels)
-                    line = splat(3.0) * line
+                    line = splat(3.0) * line  # taps (1, 3, 3, 1) in both directions, without those outside
                     if column > 0:
                         line = line + load(grad, at)
                     if column < width - 1:

@@ -1,4 +1,4 @@
-"""What follows a convolution in training, in one pass over memory each way (see ``activation_kernels``).
+"""Operations after a convolution in training, in one pass over memory forward and backward (``activation_kernels``).
 
 Everything takes and returns channels-last memory with a multiple of 16 channels: :func:`padded` makes it so.
 """
@@ -17,19 +17,19 @@ from torch import Tensor
 from panohead.ops.cpu.threads import cut, run
 
 CHANNEL_MULTIPLE = 16
-_STRIP = 1 << 13  # elements: what one strip reads stays in the first-level cache while its channels take turns
+_STRIP = 1 << 13  # elements; one strip of input stays in the first-level cache while its channels are processed in turn
 
 
 @dataclass(frozen=True)
 class Epilogue:
-    """``clamp(gain * leaky_relu(x))``: slope 1 for none, an infinite limit for none."""
+    """Activation of a layer, ``clamp(gain * leaky_relu(x))``: slope 1 for none, an infinite limit for none."""
 
     slope: float
     gain: float
     limit: float = math.inf
 
     def kernel(self) -> Any:
-        """The same for the kernels."""
+        """Return the same values for the kernels."""
         from panohead.ops.cpu.activation_kernels import KernelEpilogue
 
         return KernelEpilogue(*(np.float32(x) for x in (self.slope, self.gain, self.limit)))
@@ -37,7 +37,7 @@ class Epilogue:
 
 @dataclass(frozen=True)
 class PulledLayer:
-    """Gradient before the ending, and its sums over pixels: alone, times the value there, times the noise.
+    """Gradient before the ending, and its sums over pixels: alone, times the value, times the noise.
 
     ``noise`` is the sum over channels, None where it is not wanted.
     """
@@ -50,7 +50,7 @@ class PulledLayer:
 
 
 def padded(x: Float32[Tensor, "batch channel height width"]) -> Float32[Tensor, "batch more height width"]:
-    """The same in channels-last memory, with channels up to a multiple of 16: zeros, or those the memory has there.
+    """Return ``x`` in channels-last memory with channels up to a multiple of 16: zeros, or those already in memory.
 
     A tensor that :func:`narrowed` returned comes back whole, without a copy.
     """
@@ -62,23 +62,23 @@ def padded(x: Float32[Tensor, "batch channel height width"]) -> Float32[Tensor, 
         return x.detach().as_strided((batch, whole, height, width), strides)
     if whole == channels:
         return x.detach().contiguous(memory_format=torch.channels_last)
-    out = torch.zeros(batch, height, width, whole)
+    out = torch.zeros(batch, height, width, whole)  # batch height width more
     out[..., :channels] = x.detach().permute(0, 2, 3, 1)
     return out.permute(0, 3, 1, 2)
 
 
 def narrowed(x: Float32[Tensor, "batch more height width"], channels: int) -> Tensor:
-    """The first channels; nothing is copied."""
+    """Return the first channels; nothing is copied."""
     return x if x.shape[1] == channels else x[:, :channels]
 
 
 def widened(x: Tensor) -> Tensor:
-    """Numbers of channels (the last axis), with zeros up to a multiple of 16 channels."""
+    """Append zeros to the last axis (channels), up to a multiple of 16."""
     return F.pad(x.detach(), (0, -x.shape[-1] % CHANNEL_MULTIPLE))
 
 
 def finish(x: Float32[Tensor, "batch channel height width"], bias: Tensor, ending: Epilogue) -> Tensor:
-    """``ending(x + bias)``."""
+    """Return ``ending(x + bias)``."""
     from panohead.ops.cpu import activation_kernels as kernels
 
     out = torch.empty_like(x)
@@ -88,7 +88,7 @@ def finish(x: Float32[Tensor, "batch channel height width"], bias: Tensor, endin
 
 
 def pull_ending(grad: Tensor, results: Tensor, ending: Epilogue) -> tuple[Tensor, Float32[Tensor, "batch channel"]]:
-    """Gradient before :func:`finish` from that of its ``results``, and its sums over pixels."""
+    """Return the gradient before :func:`finish` from that of its ``results``, and its sums over pixels."""
     from panohead.ops.cpu import activation_kernels as kernels
 
     out, sums = torch.empty_like(results), _strip_sums(results)
@@ -100,7 +100,7 @@ def pull_ending(grad: Tensor, results: Tensor, ending: Epilogue) -> tuple[Tensor
 def pull_layer(
     grad: Tensor, results: Tensor, ending: Epilogue, noise: Tensor | None, *, channels: int, noise_wanted: bool
 ) -> PulledLayer:
-    """The way back through ``ending(value + noise)`` (where ``value`` has the bias), for a whole synthesis layer.
+    """Compute the backward pass of ``ending(value + noise)`` (``value`` includes the bias) for a whole synthesis layer.
 
     Args:
         noise: [h, w] or [1 or batch, 1, h, w].
@@ -133,7 +133,7 @@ def pull_layer(
 
 
 def pull_style(x: Tensor, pull: Tensor, style: Tensor) -> Float32[Tensor, "batch channel"]:
-    """Turn the gradient ``pull`` of ``style * x`` into that of ``x``, in place; returns that of ``style``."""
+    """Turn the gradient ``pull`` of ``style * x`` into that of ``x``, in place; return that of ``style``."""
     from panohead.ops.cpu import activation_kernels as kernels
 
     sums = _strip_sums(x)
@@ -143,7 +143,7 @@ def pull_style(x: Tensor, pull: Tensor, style: Tensor) -> Float32[Tensor, "batch
 
 
 def enlarge2x(x: Float32[Tensor, "batch channel height width"], to: Tensor | None) -> Tensor:
-    """``to + fast_upsample.upsample2x(x)``, or without ``to``."""
+    """Return ``to + upsample2x(x)`` (``panohead.ops.cpu.upsample``), or without ``to``."""
     from panohead.ops.cpu.upconv_kernels import add_upsampled
 
     batch, channels, height, width = x.shape
@@ -157,7 +157,7 @@ def enlarge2x(x: Float32[Tensor, "batch channel height width"], to: Tensor | Non
 
 
 def shrink2x(grad: Float32[Tensor, "batch channel height width"]) -> Tensor:
-    """The transpose of ``fast_upsample.upsample2x``; even sizes."""
+    """Apply the transpose of ``upsample2x``; the size of ``grad`` is even."""
     from panohead.ops.cpu import activation_kernels as kernels
 
     batch, channels, height, width = grad.shape
@@ -183,15 +183,15 @@ def _strip_length(x: Tensor) -> int:
 
 def _strip_sums(x: Tensor) -> Tensor:
     strips = -(-x.shape[2] * x.shape[3] // _strip_length(x))
-    return torch.empty(len(x) * strips, x.shape[1])
+    return torch.empty(len(x) * strips, x.shape[1])  # (batch strip) channel
 
 
 def _of_images(sums: Tensor, batch: int) -> Tensor:
-    return sums.unflatten(0, (batch, -1)).sum(dim=1)
+    return sums.unflatten(0, (batch, -1)).sum(dim=1)  # batch strip channel -> batch channel
 
 
 def _over_strips(x: Tensor, work: Callable[[Any], None]) -> None:
-    """Call ``work`` with all strips of the batch, cut into as many runs of them as there are threads."""
+    """Call ``work`` with all strips of the batch, in as many runs as there are threads."""
     from panohead.ops.cpu.activation_kernels import Strips
 
     batch, channels, height, width = x.shape

@@ -1,4 +1,4 @@
-"""Which compiled operations make up a convolution with optional resampling; None where plain PyTorch must."""
+"""Choice of compiled operations for a convolution with optional resampling."""
 
 from torch import Tensor
 
@@ -8,9 +8,10 @@ from panohead.ops.inference_conv import is_default_filter
 
 
 def compiled_convolution(x: Tensor, weight: Tensor, resample_filter: Tensor, *, up: int, down: int) -> Tensor | None:
-    """As ``conv2d_resample`` with padding that keeps the size (or halves it, ``down`` 2), in channels-last memory.
+    """Convolve as ``conv2d_resample`` with padding that keeps the size (or halves it, ``down`` 2), channels-last.
 
-    Differentiable to any order, by compiled kernels each time.
+    Differentiable to any order, by compiled kernels each time. None where plain PyTorch has to compute it: other
+    filters or factors, odd sizes, few channels or pixels, no kernels.
     """
     if x.device.type != "cpu":
         return None

@@ -1,10 +1,10 @@
-"""The compiled loop of the convolution that halves an image: the transpose of the one in ``upconv_kernels``.
+"""Compiled loop of the convolution that halves an image: the transpose of the one in ``upconv_kernels``.
 
-Per axis an output sees the taps 0 and 2 at two neighbouring even samples of the low-passed image (five points give four
-outputs) and tap 1 at the odd sample between. 9 x 9 products per 4 x 4 outputs replace 12 x 12.
+Per axis an output is the sum of taps 0 and 2 at two neighboring even samples of the low-passed image (five points give
+four outputs) and of tap 1 at the odd sample between. 9 x 9 products per 4 x 4 outputs replace 12 x 12.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from panohead.ops.cpu.gradient_kernels import _down_window
 from panohead.ops.cpu.jit import jit
@@ -12,50 +12,13 @@ from panohead.ops.cpu.simd import PANEL, WIDTH, load, splat, store
 from panohead.ops.cpu.winograd_kernels import GROUP, SKEW, TILE, _finish, _from_points, _locate, _multiply
 
 
-class DownEpilogue(NamedTuple):
-    """What happens to the sums on their way out: factor by image and channel, bias, leaky rectifier, gain, clamp."""
-
-    scale: Any
-    bias: Any
-    slope: Any
-    gain: Any
-    limit: Any
-
-
-class Target(NamedTuple):
-    """The images to write, channels-last, and which of their panels of channels: [first, last)."""
-
-    values: Any
-    height: Any
-    width: Any
-    channels: Any
-    first_panel: Any
-    last_panel: Any
-
-
-class DownWeights(NamedTuple):
-    """A packed weight and which of its matrices belongs to each of the 81 points."""
-
-    values: Any
-    kinds: Any
-
-
-class Scratch(NamedTuple):
-    """Buffers of one thread, and how many tiles of a block need each point: all of them."""
-
-    data: Any
-    sums: Any
-    column: Any
-    patch: Any
-    needed: Any
-
-
 @jit(nogil=True)
 def _output_tile(
     sums: Any, at: Any, pitch: Any, column: Any, target: Any, base: Any, rows: Any, columns: Any, scale: Any,
     bias: Any, ending: Any,
 ) -> Any:  # fmt: skip
-    """9 x 9 products of one vector of channels to the (up to) 4 x 4 pixels of a tile."""
+    """Transform 9 x 9 products of one vector of channels to the (up to) 4 x 4 pixels of a tile: columns, then rows."""
+    # Columns: five points of the even samples, then the products of the odd ones are added.
     for j in range(9):
         s, w = at + j * pitch, j * WIDTH
         m0, m1, m2 = load(sums, s), load(sums, s + 9 * pitch), load(sums, s + 18 * pitch)
@@ -65,6 +28,7 @@ def _output_tile(
         store(column, w + 18 * WIDTH, y2 + load(sums, s + 63 * pitch))
         store(column, w + 27 * WIDTH, y3 + load(sums, s + 72 * pitch))
     slope, gain, limit = splat(ending.slope), splat(ending.gain), splat(ending.limit)
+    # Rows: 4 x 9 to 4 x 4, then the end of the layer.
     step = target.channels
     for i in range(rows):
         w, to = 9 * i * WIDTH, base + i * target.width * step
@@ -86,7 +50,7 @@ def _output_tile(
 def down_convolve(
     images: Any, weights: Any, ending: Any, target: Any, first: Any, last: Any, block: Any, scratch: Any
 ) -> None:
-    """Low-pass and convolution with stride 2 of the tiles [first, last), counted over the batch.
+    """Apply the low-pass and convolve with stride 2: the tiles [first, last), counted over the batch.
 
     ``ending.scale`` includes the factor of the low-pass, whose taps are (1, 3, 3, 1) here.
     """
@@ -99,6 +63,7 @@ def down_convolve(
         scratch.needed[:] = count
         for t in range(count):
             image, rest = (start + t) // each, (start + t) % each
+            # The low-pass has padding 2, in pixels of the large image (docs/reference.md 2.9).
             y, x = 2 * TILE * (rest // across) - 2, 2 * TILE * (rest % across) - 2
             inside = _locate(images.values, image, y, x, height, width, channels, 12, scratch.patch)
             base = ((image * height + y) * width + x) * channels if inside else 0
@@ -107,6 +72,7 @@ def down_convolve(
                 0, channels, images.factors, image * channels, scratch.column, scratch.data, data_pitch,
                 t * (channels + SKEW),
             )  # fmt: skip
+        # [tile, in] @ [in, out] at all 81 points, GROUP output channels at a time.
         for panel in range(target.first_panel, target.last_panel, GROUP // PANEL):
             panels = min(GROUP // PANEL, target.last_panel - panel)
             _multiply(

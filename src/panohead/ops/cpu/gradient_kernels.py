@@ -1,7 +1,7 @@
-"""The compiled loops of the gradients of 3 x 3 convolutions and of their endings. Importing this module needs numba.
+"""Compiled loops of the gradients of 3 x 3 convolutions. Importing this module needs numba.
 
 All arrays are flat float32, images channels-last with a multiple of the vector length of channels; sizes and offsets
-count elements. What is transposed here is described in ``winograd_kernels`` (a *point*) and in ``upconv_kernels``.
+count elements. The transposed transforms are described in ``winograd_kernels`` (a *point*) and in ``upconv_kernels``.
 
 numba's cache on disk watches this file only: after editing what it imports, remove ``__pycache__/*.nb?``.
 """
@@ -34,18 +34,8 @@ from panohead.ops.cpu.winograd_kernels import A2, A3, B2, B3, SKEW, TILE, A, B, 
 _INDEX = ir.IntType(64)
 
 
-class Images(NamedTuple):
-    """A batch of images and a factor for every channel of every image."""
-
-    values: Any
-    factors: Any
-    height: Any
-    width: Any
-    channels: Any
-
-
 class Buffers(NamedTuple):
-    """Scratch memory of one thread: points of windows and of tiles, one column of points, a window with its rim."""
+    """Scratch memory of one thread: points of windows and of tiles, one column of points, a window with its border."""
 
     windows: Any
     tiles: Any
@@ -54,7 +44,7 @@ class Buffers(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Products summed over tiles: [kind of point, row, column]; rows are channels of the windows."""
+    """Products summed over tiles: "kind_of_point row column"; rows are channels of the windows."""
 
     values: Any
     rows: Any
@@ -63,7 +53,7 @@ class Sums(NamedTuple):
 
 
 def _accumulate_block(rows_count: int, vectors: int) -> Any:
-    """An intrinsic: ``out[rows, lanes] += left[depth, rows]^T @ right[depth, lanes]``, ``right`` contiguous."""
+    """Return an intrinsic: ``out[rows, lanes] += left[depth, rows]^T @ right[depth, lanes]``, ``right`` contiguous."""
 
     @intrinsic
     def accumulate(
@@ -95,16 +85,17 @@ def _accumulate_block(rows_count: int, vectors: int) -> Any:
 def _emit_sums(
     builder: Any, start: list[Any], left: Any, stride: Any, right: Any, depth: Any, rows_count: int, vectors: int
 ) -> list[Any]:
-    """The loop over depth with all accumulators in registers, beginning with the values ``start``."""
+    """Emit the loop over depth with all accumulators in registers, starting at the values ``start``."""
     before, loop, after = builder.block, builder.append_basic_block("depth"), builder.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
     step = builder.phi(_INDEX)
     step.add_incoming(_INDEX(0), before)
-    sums = [builder.phi(value.type) for value in start]
+    sums = [builder.phi(value.type) for value in start]  # rows_count x vectors accumulators
     row_at = builder.gep(left, [builder.mul(step, stride)])
     lane_at = builder.gep(right, [builder.mul(step, _INDEX(vectors * WIDTH))])
     columns = [_load(builder, builder.gep(lane_at, [_INDEX(v * WIDTH)])) for v in range(vectors)]
+    # sums[row, v] += left[step, row] * right[step, v]
     updated = []
     for row in range(rows_count):
         factor = _splat(builder, builder.load(builder.gep(row_at, [_INDEX(row)]), align=4))
@@ -125,14 +116,16 @@ _accumulate_narrow = _accumulate_block(ROWS, VECTORS // 2)
 
 @jit(nogil=True)
 def _accumulate(buffers: Any, block: Any, count: Any, window_pitch: Any, rows: Any, kinds: Any, sums: Any) -> Any:
-    """``sums[kind] += windows[point]^T @ tiles[point]`` for all points of a block of ``count`` tiles."""
+    """Add ``windows[point]^T @ tiles[point]`` to ``sums[kind]`` for all points of a block of ``count`` tiles."""
     lanes = NARROW_PANEL if sums.narrow else PANEL
     panels = sums.columns // lanes
     for point in range(kinds.size):
         for panel in range(panels):
+            # Tiles are packed in panels of output channels: point panel tile lane.
             right = point * (sums.columns * block + SKEW) + panel * block * lanes
             for row in range(0, rows, ROWS):
                 left = point * block * window_pitch + point * SKEW + row
+                # Points that share a matrix of the weight add to the same sums.
                 to = (kinds[point] * sums.rows + row) * sums.columns + panel * lanes
                 if sums.narrow:
                     _accumulate_narrow(
@@ -146,7 +139,7 @@ def _accumulate(buffers: Any, block: Any, count: Any, window_pitch: Any, rows: A
 
 @jit(nogil=True)
 def _pull_points(y0: Any, y1: Any, y2: Any, y3: Any) -> Any:
-    """The transpose of ``winograd_kernels._from_points``: four outputs to the five finite points."""
+    """Apply the transpose of ``winograd_kernels._from_points``: four outputs to the five finite points."""
     even_a, odd_a = fma(splat(A2), y2, y0), fma(splat(A3), y3, splat(A) * y1)
     even_b, odd_b = fma(splat(B2), y2, y0), fma(splat(B3), y3, splat(B) * y1)
     return y0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b
@@ -157,10 +150,11 @@ def _pull_tile(
     images: Any, source: Any, base: Any, row_pitch: Any, factor_at: Any, column: Any, tiles: Any, point_pitch: Any,
     at: Any, panel_pitch: Any, lanes: Any,
 ) -> Any:  # fmt: skip
-    """A 4 x 4 tile, scaled by the factors, to 36 points: the transpose of the output of a tile."""
+    """Transform a 4 x 4 tile, scaled by the factors, to 36 points: the transpose of the output of a tile."""
     channels = images.channels
     for c in range(0, channels, WIDTH):
         factor = load(images.factors, factor_at + c)
+        # Columns: 4 x 4 pixels to 6 x 4; the point at infinity is the last output alone.
         for j in range(4):
             s = base + j * channels + c
             y0, y1 = load(source, s) * factor, load(source, s + row_pitch) * factor
@@ -172,6 +166,7 @@ def _pull_tile(
             store(column, (12 + j) * WIDTH, v3)
             store(column, (16 + j) * WIDTH, v4)
             store(column, (20 + j) * WIDTH, y3)
+        # Rows: 6 x 4 to 6 x 6.
         for i in range(6):
             w, to = 4 * i * WIDTH, 6 * i * point_pitch + at + c // lanes * panel_pitch + c % lanes
             y3 = load(column, w + 3 * WIDTH)
@@ -192,7 +187,7 @@ def weight_gradient(
 ) -> None:
     """Add the products of a convolution's inputs ``windows`` and the gradients ``tiles`` of its outputs to ``sums``.
 
-    Of the channels [first, last) of the inputs, whose sums these are; of all output channels.
+    Only the channels [first, last) of the inputs, to which these sums belong; all output channels.
     """
     height, width, channels, outs = windows.height, windows.width, windows.channels, tiles.channels
     across = (width + TILE - 1) // TILE
@@ -206,6 +201,7 @@ def weight_gradient(
         for t in range(count):
             image, rest = (start + t) // each, (start + t) % each
             row, column = rest // across * TILE, rest % across * TILE
+            # A 6 x 6 window of the input (padding of 1) belongs to 4 x 4 outputs.
             inside = _locate(windows.values, image, row - 1, column - 1, height, width, channels, 6, buffers.patch)
             base = ((image * height + row - 1) * width + column - 1) * channels if inside else 0
             _data_tile(
@@ -224,7 +220,7 @@ def weight_gradient(
 
 @jit(nogil=True)
 def _low_pass_9(source: Any, at: Any, step: Any) -> Any:
-    """Of twelve samples the nine sums (1, 3, 3, 1)."""
+    """Return the nine sums (1, 3, 3, 1) of twelve samples."""
     a, b, c = load(source, at), load(source, at + step), load(source, at + 2 * step)
     d = load(source, at + 3 * step)
     t0 = fma(splat(3.0), b + c, a + d)
@@ -252,9 +248,10 @@ def _down_window(
     source: Any, base: Any, row_pitch: Any, pixel_pitch: Any, first: Any, last: Any, factors: Any, factor_at: Any,
     column: Any, data: Any, point_pitch: Any, at: Any,
 ) -> Any:  # fmt: skip
-    """A 12 x 12 window through the low-pass to 9 x 9: per axis five points of the even samples, then four odd ones."""
+    """Transform a low-passed 12 x 12 window to 9 x 9: per axis five points of the even samples, then four odd ones."""
     for c in range(first, last, WIDTH):
         factor = load(factors, factor_at + c)
+        # Columns: 12 x 12 samples, low-passed to 9 x 12, of which the even five go to points.
         for j in range(12):
             t0, t1, t2, t3, t4, t5, t6, t7, t8 = _low_pass_9(source, base + j * pixel_pitch + c, row_pitch)
             v0, v1, v2, v3, v4 = _to_points(t0, t2, t4, t6, t8)
@@ -268,6 +265,7 @@ def _down_window(
             store(column, w + 72 * WIDTH, t3)
             store(column, w + 84 * WIDTH, t5)
             store(column, w + 96 * WIDTH, t7)
+        # Rows alike: 9 x 12 to 9 x 9.
         for i in range(9):
             t0, t1, t2, t3, t4, t5, t6, t7, t8 = _low_pass_9(column, 12 * i * WIDTH, WIDTH)
             v0, v1, v2, v3, v4 = _to_points(t0 * factor, t2 * factor, t4 * factor, t6 * factor, t8 * factor)
@@ -288,11 +286,12 @@ def _pull_down_tile(
     images: Any, source: Any, base: Any, row_pitch: Any, factor_at: Any, column: Any, tiles: Any, point_pitch: Any,
     at: Any, panel_pitch: Any, lanes: Any,
 ) -> Any:  # fmt: skip
-    """A 4 x 4 tile, scaled by the factors, to 9 x 9 points: the transpose of the output of a tile of ``down``."""
+    """Transform a scaled 4 x 4 tile to 9 x 9 points: the transpose of ``downconv_kernels._output_tile``."""
     channels = images.channels
     for c in range(0, channels, WIDTH):
         factor = load(images.factors, factor_at + c)
         for j in range(4):
+            # Even samples meet taps 0 and 2 (five points), odd samples tap 1: the outputs themselves.
             s, w = base + j * channels + c, j * WIDTH
             y0, y1 = load(source, s) * factor, load(source, s + row_pitch) * factor
             y2, y3 = load(source, s + 2 * row_pitch) * factor, load(source, s + 3 * row_pitch) * factor
@@ -326,7 +325,7 @@ def _pull_down_tile(
 def down_weight_gradient(
     windows: Any, tiles: Any, first: Any, last: Any, block: Any, kinds: Any, buffers: Any, sums: Any
 ) -> None:
-    """As ``weight_gradient`` for a convolution between the images ``tiles`` and ``windows`` of twice their size."""
+    """Add products as ``weight_gradient`` for a convolution from ``windows`` to ``tiles`` of half their size."""
     height, width, channels, outs = windows.height, windows.width, windows.channels, tiles.channels
     across = (tiles.width + TILE - 1) // TILE
     each = across * ((tiles.height + TILE - 1) // TILE)
@@ -339,7 +338,7 @@ def down_weight_gradient(
         for t in range(count):
             image, rest = (start + t) // each, (start + t) % each
             row, column = rest // across * TILE, rest % across * TILE
-            y, x = 2 * row - 2, 2 * column - 2
+            y, x = 2 * row - 2, 2 * column - 2  # 4 x 4 outputs need 9 x 9 low-passed samples, of 12 x 12
             inside = _locate(windows.values, image, y, x, height, width, channels, 12, buffers.patch)
             base = ((image * height + y) * width + x) * channels if inside else 0
             _down_window(

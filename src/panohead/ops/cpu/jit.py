@@ -4,13 +4,18 @@ Nothing here is needed for correctness: without numba ``available()`` is False a
 """
 
 import functools
+import hashlib
 import importlib
 import importlib.util
 import inspect
 import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+_KERNEL_FOLDERS = ("ops/cpu", "rendering", "synthetic")
+"""Folders of the package with kernels, and with the constants that are compiled into them."""
 
 
 @functools.cache
@@ -34,6 +39,17 @@ def load_failure(module: str) -> str | None:
     return None
 
 
+@functools.cache
+def sources_digest() -> str:
+    """Return eight hexadecimal digits of a hash over all files that kernels are compiled from."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[2]
+    for folder in _KERNEL_FOLDERS:
+        for path in sorted((package / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
 def jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return ``numba.njit`` with an on-disk cache as a decorator; the function unchanged where numba is missing.
 
@@ -46,6 +62,9 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             return plain
         import numba
 
+        # numba finds a cached kernel by its qualified name and the date of its own file alone, not by those of the
+        # kernels that were compiled into it: after a change elsewhere it would use the old ones in silence.
+        plain.__qualname__ = f"{plain.__qualname__}_{sources_digest()}"
         return numba.njit(cache=True, **options)(plain)
 
     return decorate

@@ -1,8 +1,9 @@
-"""Linear maps of images on a CPU by compiled kernels, each with derivatives made of the others.
+"""Linear maps of images on a CPU by compiled kernels, with derivatives made of each other.
 
 The discriminator's convolutions and the resampling by two are bilinear: the gradient of one with respect to its input
-or its weight is another one of this file. So they can be differentiated as often as one likes (R1 needs it twice),
-always by kernels. Ask :func:`panohead.ops.gradient_conv.unsupported` before coming here.
+or its weight is another one of this file. So they are differentiable to any order (R1 needs second derivatives), always
+by kernels. Callers ask :func:`panohead.ops.gradient_conv.unsupported` first. Images are "batch channel height width",
+weights "out_channel in_channel 3 3".
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ from panohead.ops.inference_conv import is_default_filter
 
 
 def resampling_unsupported(x: Tensor, resample_filter: Tensor) -> str | None:
-    """Why :func:`enlarge` and :func:`shrink` are not used, in a few words; None if they are and likely faster."""
+    """Return the reason against :func:`enlarge` and :func:`shrink`, in a few words; None if they are likely faster."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
     if x.device.type != "cpu" or x.dtype != torch.float32:
@@ -32,32 +33,32 @@ def resampling_unsupported(x: Tensor, resample_filter: Tensor) -> str | None:
 
 
 def convolve(x: Tensor, weight: Tensor) -> Tensor:
-    """``conv2d(x, weight, padding=1)``."""
+    """Return ``conv2d(x, weight, padding=1)``."""
     return _Convolve.apply(x, weight)
 
 
 def down_convolve(x: Tensor, weight: Tensor) -> Tensor:
-    """Low-pass (1, 3, 3, 1) / 8 and convolution with stride 2 to half the size, which is even."""
+    """Apply the low-pass (1, 3, 3, 1) / 8 and convolve with stride 2 to half the (even) size."""
     return _Down.apply(x, weight)
 
 
 def activate(x: Tensor, bias: Tensor, ending: Epilogue) -> Tensor:
-    """``ending(x + bias)``, channel by channel."""
+    """Return ``ending(x + bias)``, channel by channel."""
     return _Finish.apply(x, bias, ending)
 
 
 def enlarge(x: Tensor) -> Tensor:
-    """Upsampling by two, as ``fast_upsample.upsample2x``."""
+    """Upsample by two, as ``panohead.ops.cpu.upsample.upsample2x``."""
     return _Enlarge.apply(x, None)
 
 
 def add_enlarged(x: Tensor, to: Tensor) -> Tensor:
-    """``to + enlarge(x)`` in one pass."""
+    """Return ``to + enlarge(x)``, in one pass."""
     return _Enlarge.apply(x, to)
 
 
 def shrink(x: Tensor) -> Tensor:
-    """The transpose of :func:`enlarge`: low-pass that sums to 4, then every second pixel."""
+    """Apply the transpose of :func:`enlarge`: a low-pass that sums to 4, then every second pixel."""
     return _Shrink.apply(x)
 
 
@@ -77,11 +78,12 @@ class _Convolve(torch.autograd.Function):
 
 
 class _WeightGradient(torch.autograd.Function):
-    """Of ``_Convolve``."""
+    """Gradient of ``_Convolve`` with respect to its weight."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, grad: Tensor) -> Tensor:
         ctx.save_for_backward(x, grad)
+        # 3 3 in out -> out in 3 3, without the padding
         taps = winograd_gradient.weight_gradient(padded(x), padded(grad)).permute(3, 2, 0, 1)
         return taps[: grad.shape[1], : x.shape[1]].contiguous()
 
@@ -98,6 +100,7 @@ class _Down(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
+        # The kernel is the transpose of the up-convolution, whose taps run the other way.
         packed = pack_up_weight(weight.flip(2, 3), energy=False)
         return narrowed(winograd_gradient.downconv3x3(padded(x), packed, low_pass=LOW_PASS_DOWN), weight.shape[0])
 
@@ -111,12 +114,13 @@ class _Down(torch.autograd.Function):
 
 
 class _Up(torch.autograd.Function):
-    """The transpose of ``_Down`` with the same weight."""
+    """Transpose of ``_Down`` with the same weight."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         whole, packed = padded(x), pack_up_weight(weight.transpose(0, 1), energy=False)
+        # upconv3x3 has a low-pass of gain 4, the transpose of ``_Down`` one of gain 1.
         scale = x.new_full((len(x), packed.out_channels), LOW_PASS_DOWN / LOW_PASS_UP)
         return narrowed(winograd.upconv3x3(whole, packed, demodulation=scale), weight.shape[1])
 
@@ -130,7 +134,7 @@ class _Up(torch.autograd.Function):
 
 
 class _DownWeightGradient(torch.autograd.Function):
-    """Of ``_Down`` (large input, small gradient) and of ``_Up`` (large gradient, small input)."""
+    """Gradient with respect to the weight of ``_Down`` (large input, small gradient) and of ``_Up`` (the reverse)."""
 
     @staticmethod
     def forward(ctx: Any, large: Tensor, small: Tensor) -> Tensor:
@@ -163,7 +167,7 @@ class _Finish(torch.autograd.Function):
 
 
 class _PullEnding(torch.autograd.Function):
-    """The way back through ``_Finish``, linear in the gradient: its own transpose but for the sum."""
+    """Backward pass of ``_Finish``; linear in the gradient, and (without the sum) its own transpose."""
 
     @staticmethod
     def forward(ctx: Any, grad: Tensor, result: Tensor, ending: Epilogue) -> tuple[Tensor, Tensor]:
@@ -178,6 +182,7 @@ class _PullEnding(torch.autograd.Function):
         (result,) = ctx.saved_tensors
         if pull is None and pull_total is None:
             return None, None, None
+        # The sum's gradient is the same at every pixel: it adds to that of the gradient itself.
         both = result.new_zeros(()).expand_as(result) if pull is None else pull
         if pull_total is not None:
             both = both + pull_total[:, None, None]

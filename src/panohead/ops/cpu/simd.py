@@ -3,8 +3,6 @@
 numba vectorizes plain loops only where LLVM can prove that arrays do not overlap, which it cannot for the strided
 gathers of convolution kernels. Here a kernel names its vectors; LLVM only allocates registers. Offsets are in
 elements, nothing is bounds-checked. Importing this module needs numba (see ``panohead.ops.cpu.jit.available``).
-
-numba's cache on disk watches the kernel's own file only: after editing this file, remove ``__pycache__/*.nb?``.
 """
 
 import operator

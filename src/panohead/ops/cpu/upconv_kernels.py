@@ -93,19 +93,21 @@ def _low_pass(a: Any, b: Any, c: Any, d: Any) -> Any:
 
 @jit(nogil=True)
 def _output_row(
-    ring: Any, base: Any, ring_rows: Any, row_pitch: Any, row: Any, out: Any, out_at: Any, columns: Any, outs: Any,
-    noise: Any, noise_at: Any, scale: Any, bias: Any, slope: Any, gain: Any, limit: Any,
+    ring: Any, base: Any, ring_rows: Any, row_pitch: Any, row: Any, target: Any, out_at: Any, noise_at: Any, scale: Any,
+    bias: Any, ending: Any,
 ) -> Any:  # fmt: skip
     """Write the low-pass of the ring rows row - 1 .. row + 2 in both directions, activated; one vector of channels."""
     r0, r1 = base + (row - 1 + ring_rows) % ring_rows * row_pitch, base + row % ring_rows * row_pitch
     r2, r3 = base + (row + 1) % ring_rows * row_pitch, base + (row + 2) % ring_rows * row_pitch
+    out, outs, noise = target.values, target.channels, ending.noise
+    slope, gain, limit = splat(ending.slope), splat(ending.gain), splat(ending.limit)
     # Columns first: a, b, c, d are four neighboring columns, filtered vertically once each.
     a = _low_pass(load(ring, r0), load(ring, r1), load(ring, r2), load(ring, r3))
     at = GROUP
     b = _low_pass(load(ring, r0 + at), load(ring, r1 + at), load(ring, r2 + at), load(ring, r3 + at))
     at = 2 * GROUP
     c = _low_pass(load(ring, r0 + at), load(ring, r1 + at), load(ring, r2 + at), load(ring, r3 + at))
-    for column in range(columns):
+    for column in range(target.width):
         at += GROUP
         d = _low_pass(load(ring, r0 + at), load(ring, r1 + at), load(ring, r2 + at), load(ring, r3 + at))
         shift = bias + splat(noise[noise_at + column])
@@ -115,21 +117,20 @@ def _output_row(
 
 @jit(nogil=True)
 def _output_rows(
-    ring: Any, ring_rows: Any, row_pitch: Any, begin: Any, end: Any, out: Any, image: Any, height: Any, width: Any,
-    outs: Any, first_panel: Any, last_panel: Any, noise: Any, noise_batch: Any, scale: Any, bias: Any, slope: Any,
-    gain: Any, limit: Any,
-) -> Any:  # fmt: skip
-    """Write the output rows [begin, end); height and width are those of the output."""
-    for first in range(first_panel * PANEL, min(last_panel * PANEL, outs), GROUP):
-        base = (first - first_panel * PANEL) // GROUP * ring_rows * row_pitch
+    ring: Any, ring_rows: Any, row_pitch: Any, begin: Any, end: Any, target: Any, image: Any, ending: Any
+) -> Any:
+    """Write the output rows [begin, end) of one image."""
+    outs, start, stop = target.channels, target.first_panel * PANEL, target.last_panel * PANEL
+    for first in range(start, min(stop, outs), GROUP):
+        base = (first - start) // GROUP * ring_rows * row_pitch
         for row in range(begin, end):
-            pixel = (image * height + row) * width
-            for c in range(0, min(GROUP, last_panel * PANEL - first, outs - first), WIDTH):
+            pixel = (image * target.height + row) * target.width
+            for c in range(0, min(GROUP, stop - first, outs - first), WIDTH):
                 n = first + c
                 _output_row(
-                    ring, base + c, ring_rows, row_pitch, row, out, pixel * outs + n, width, outs, noise,
-                    image * noise_batch + row * width, load(scale, image * outs + n), load(bias, n),
-                    splat(slope), splat(gain), splat(limit),
+                    ring, base + c, ring_rows, row_pitch, row, target, pixel * outs + n,
+                    image * ending.noise_pitch + row * target.width, load(ending.scale, image * outs + n),
+                    load(ending.bias, n), ending,
                 )  # fmt: skip
 
 
@@ -174,17 +175,17 @@ def _clear_unneeded(sums: Any, at: Any, pitch: Any, needed: Any, t: Any) -> Any:
 
 @jit(nogil=True)
 def up_convolve(
-    x: Any, style: Any, weights: Any, kinds: Any, scale: Any, bias: Any, noise: Any, noise_batch: Any, out: Any,
-    image: Any, height: Any, width: Any, channels: Any, outs: Any, first_row: Any, last_row: Any, first_panel: Any,
-    last_panel: Any, block: Any, strips: Any, slope: Any, gain: Any, limit: Any, data: Any, sums: Any, patch: Any,
-    work: Any, needed: Any, ring: Any,
+    images: Any, weights: Any, ending: Any, target: Any, image: Any, first_row: Any, last_row: Any, block: Any,
+    strips: Any, scratch: Any, ring: Any,
 ) -> Any:  # fmt: skip
-    """Compute the up-convolution of one image: tile rows [first, last), panels [first, last).
+    """Compute the up-convolution of one image: tile rows [first, last), panels of ``target``.
 
-    ``scale`` includes 4 / 64 = 1 / 16: the gain of upsampling and the sum of the filter's taps.
+    ``ending.scale`` includes 4 / 64 = 1 / 16: the gain of upsampling and the sum of the filter's taps.
 
     The ring (8 * strips + 3 rows) must come zeroed. Tile rows finish the output rows up to two before their last.
     """
+    height, width, channels = images.height, images.width, images.channels
+    data, sums, work = scratch.data, scratch.sums, scratch.column
     # One tile more than TILE fits: the transposed convolution has 2 n + 1 outputs.
     down, across = height // TILE + 1, width // TILE + 1
     whole_columns = across - 1 if width % TILE == 0 else across
@@ -199,35 +200,35 @@ def up_convolve(
         whole_rows = rows - 1 if top + rows == down and height % TILE == 0 else rows
         for start in range(0, rows * across, block):
             count = min(block, rows * across - start)
-            _count_needed(start, count, rows, across, whole_rows, whole_columns, needed)
+            _count_needed(start, count, rows, across, whole_rows, whole_columns, scratch.needed)
             for t in range(count):
                 tile_row, tile_column = _tile(start + t, rows, across, whole_rows, whole_columns)
                 row, column = (top + tile_row) * TILE - 1, tile_column * TILE - 1
-                inside = _locate(x, image, row, column, height, width, channels, 5, patch)
+                inside = _locate(images.values, image, row, column, height, width, channels, 5, scratch.patch)
                 base = ((image * height + row) * width + column) * channels if inside else 0
                 row_step = width * channels if inside else 5 * channels
                 _data_tile(
-                    x if inside else patch, base, row_step, channels, channels, style, image * channels, work, data,
-                    data_pitch, t * (channels + SKEW),
+                    images.values if inside else scratch.patch, base, row_step, channels, channels, images.factors,
+                    image * channels, work, data, data_pitch, t * (channels + SKEW),
                 )  # fmt: skip
             # [tile, in] @ [in, out] at every point, GROUP output channels at a time.
-            for panel in range(first_panel, last_panel, GROUP // PANEL):
-                panels = min(GROUP // PANEL, last_panel - panel)
-                _multiply(data, data_pitch, channels, weights, panel, kinds, needed, sums, sums_pitch, panels)
-                base = (panel - first_panel) * PANEL // GROUP * ring_rows * row_pitch
+            for panel in range(target.first_panel, target.last_panel, GROUP // PANEL):
+                panels = min(GROUP // PANEL, target.last_panel - panel)
+                _multiply(
+                    data, data_pitch, channels, weights.values, panel, weights.kinds, scratch.needed, sums, sums_pitch,
+                    panels,
+                )  # fmt: skip
+                base = (panel - target.first_panel) * PANEL // GROUP * ring_rows * row_pitch
                 for t in range(count):
                     tile_row, tile_column = _tile(start + t, rows, across, whole_rows, whole_columns)
-                    _clear_unneeded(sums, t * GROUP, sums_pitch, needed, t)
+                    _clear_unneeded(sums, t * GROUP, sums_pitch, scratch.needed, t)
                     at = base + (2 * TILE * tile_column + 1) * GROUP
                     row = 2 * TILE * (top + tile_row)
                     for c in range(0, panels * PANEL, WIDTH):
                         _ring_tile(sums, t * GROUP + c, sums_pitch, work, ring, at + c, ring_rows, row_pitch, row)
         if top >= first_row:
             begin, end = max(2 * TILE * top - 2, 0), min(2 * TILE * (top + rows) - 2, 2 * height)
-            _output_rows(
-                ring, ring_rows, row_pitch, begin, end, out, image, 2 * height, 2 * width, outs, first_panel,
-                last_panel, noise, noise_batch, scale, bias, slope, gain, limit,
-            )  # fmt: skip
+            _output_rows(ring, ring_rows, row_pitch, begin, end, target, image, ending)
         top += rows
 
 

@@ -1,15 +1,14 @@
-"""Fast 3 x 3 convolutions for inference on a CPU: minimal filtering with the layer's beginning and end fused in.
+"""Fast 3 x 3 convolutions for inference on a CPU: minimal filtering, fused with the layer's style and activation.
 
 F(4x4, 3x3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016): 36 products make 16
-outputs, instead of 144. The up-convolution of a StyleGAN2 block is treated alike (81 products instead of 144). The
-weight of a modulated convolution stays shared, with the style on its input and the demodulation on its output (facts
-section 2), so one packed weight serves all styles and frames.
+outputs, instead of 144. The up-convolution of a StyleGAN2 block is computed alike (81 products instead of 144). The
+weight of a modulated convolution stays shared, with the style on its input and the demodulation on its output
+(docs/reference.md 2.6), so one packed weight serves all styles and frames.
 
-The plain formulation is the reference; ask :func:`unsupported` and :func:`worthwhile` before coming here.
+The plain formulation is the reference; callers ask :func:`unsupported` and :func:`worthwhile` first.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from panohead.ops.cpu.jit import available, load_failure
+from panohead.ops.cpu.kernel_arguments import ConvEpilogue, Images, OutputImages, PointWeights, TileScratch
 from panohead.ops.cpu.threads import cut, run
 from panohead.ops.cpu.winograd_weights import PackedWeight
 
@@ -25,29 +25,16 @@ FusedActivation = Literal["linear", "lrelu"]
 _Part = tuple[int, int, int, int]
 """First and last unit (tile or row of tiles), first and last panel of output channels; the last ones excluded."""
 
-_KERNELS = "panohead.ops.cpu.upconv_kernels"  # which import the others
+_KERNELS = "panohead.ops.cpu.upconv_kernels"  # imports the other kernels
 _CHANNEL_MULTIPLE = 16
 _SLOPES: dict[FusedActivation, float] = {"linear": 1.0, "lrelu": 0.2}
 _GAINS: dict[FusedActivation, float] = {"linear": 1.0, "lrelu": math.sqrt(2)}
-_BLOCK = 24  # tiles per block: their points stay in the second- or third-level cache
-_STEP = 96  # tiles between two emptyings of the up-convolution's ring
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """What happens to the sums on their way out, as flat arrays and numbers for the kernels."""
-
-    scale: Any
-    bias: Any
-    noise: Any
-    noise_batch: int
-    slope: Any
-    gain: Any
-    limit: Any
+_BLOCK = 24  # tiles per block; their points stay in the second- or third-level cache
+_STEP = 96  # tiles between two emptyings of the up-convolution's ring buffer
 
 
 def unsupported(x: Tensor, weight: Tensor) -> str | None:
-    """Why this module cannot convolve ``x`` with ``weight``, in a few words; None if it can."""
+    """Return why this module cannot convolve ``x`` with ``weight``, in a few words; None if it can."""
     if x.device.type != "cpu" or weight.device.type != "cpu":
         return "not on a CPU"
     if x.dtype != torch.float32 or weight.dtype != torch.float32:
@@ -65,7 +52,7 @@ def unsupported(x: Tensor, weight: Tensor) -> str | None:
 
 
 def worthwhile(x: Tensor, weight: Tensor) -> bool:
-    """Whether the fast path is likely the faster one, for this shape of input.
+    """Return True where the fast path is likely the faster one, for this shape of input.
 
     Measured on an AVX-512 machine: with fewer pixels (over the batch) reading the four times larger packed weight
     costs more than the products saved, with fewer channels the panels of the matrix product stay empty.
@@ -85,7 +72,7 @@ def conv3x3_winograd(
     gain: float | None = None,
     clamp: float | None = None,
 ) -> Float32[Tensor, "batch out_channel height width"]:
-    """``clamp(gain * act(demodulation * conv2d(style * x, weight, padding=1) + noise + bias))``.
+    """Return ``clamp(gain * act(demodulation * conv2d(style * x, weight, padding=1) + noise + bias))``.
 
     Args:
         x: of any strides; channels-last is read in place.
@@ -102,21 +89,18 @@ def conv3x3_winograd(
 
     batch, channels, height, width = x.shape
     outs = _check(packed, channels, up=False)
-    end = _ending(batch, outs, height * width, demodulation, noise, bias, activation, gain, clamp)
-    source, factors, weights = _flat(x.permute(0, 2, 3, 1)), _or(style, batch * channels, 1.0), _flat(packed.values)
-    out = torch.empty(batch, height, width, outs)
-    target = _flat(out)
+    ending = _ending(batch, outs, height * width, demodulation, noise, bias, activation, gain, clamp)
+    out = torch.empty(batch, height, width, outs)  # channels-last
+    given, weights, target = _images(x, style), PointWeights(_flat(packed.values), np.arange(36)), _flat(out)
     tiles = batch * -(-height // kernels.TILE) * -(-width // kernels.TILE)
-    kinds = np.arange(36)
 
     def work(part: _Part) -> None:
-        block = _block(part[1] - part[0])
-        data, sums = _buffers(kinds.size, block, channels)
+        first, last, *panels = part
+        block = _block(last - first)
+        scratch = _scratch(36, block, channels, column=36, patch=36)
         kernels.convolve(
-            source, factors, weights, kinds, end.scale, end.bias, end.noise, end.noise_batch, target, height, width,
-            channels, outs, *part, block, end.slope, end.gain, end.limit, data, sums, _zeros(36 * channels),
-            _zeros(36 * kernels.WIDTH), np.zeros_like(kinds),
-        )  # fmt: skip
+            given, weights, ending, OutputImages(target, height, width, outs, *panels), first, last, block, scratch
+        )
 
     run(work, _split(tiles, packed.values.shape[0], torch.get_num_threads(), least=_BLOCK))
     return out.permute(0, 3, 1, 2)
@@ -134,37 +118,32 @@ def upconv3x3(
     gain: float | None = None,
     clamp: float | None = None,
 ) -> Float32[Tensor, "batch out_channel out_height out_width"]:
-    """Stride-2 transposed convolution (size 2h + 1), low-pass outer([1,3,3,1])/16 with padding 1 (2h), same ending.
+    """Apply a stride-2 transposed convolution (size 2h + 1), then the low-pass outer([1,3,3,1])/16 with padding 1 (2h).
 
-    ``packed`` is from :func:`panohead.ops.cpu.winograd_weights.pack_up_weight`, of the weight as stored (facts section
-    2: transposed in and out, not flipped). All else is as in :func:`conv3x3_winograd`.
+    ``packed`` is from :func:`panohead.ops.cpu.winograd_weights.pack_up_weight`, of the weight as stored (not flipped,
+    docs/reference.md 2.9). All else is as in :func:`conv3x3_winograd`.
     """
     from panohead.ops.cpu import upconv_kernels
     from panohead.ops.cpu import winograd_kernels as kernels
 
     batch, channels, height, width = x.shape
     outs = _check(packed, channels, up=True)
-    end = _ending(batch, outs, 4 * height * width, demodulation, noise, bias, activation, gain, clamp)
-    source, factors, weights = _flat(x.permute(0, 2, 3, 1)), _or(style, batch * channels, 1.0), _flat(packed.values)
+    ending = _ending(batch, outs, 4 * height * width, demodulation, noise, bias, activation, gain, clamp)
+    ending = ending._replace(scale=ending.scale / np.float32(16))  # 4 (gain of upsampling) / 64 (sum of the taps)
     out = torch.empty(batch, 2 * height, 2 * width, outs)
-    target = _flat(out)
+    given, weights, target = _images(x, style), PointWeights(_flat(packed.values), up_kinds()), _flat(out)
     down, across = height // kernels.TILE + 1, width // kernels.TILE + 1
-    axis = np.minimum(np.arange(9), 5)  # of the nine products per axis the last four share the matrix of tap 1
-    kinds = (6 * axis[:, None] + axis).ravel()
 
     def work(part: tuple[int, _Part]) -> None:
         image, (first, last, first_panel, last_panel) = part
         strips = min(max(_STEP // across, 1), last - first)
         block = _block(strips * across)
-        data, sums = _buffers(kinds.size, block, channels)
+        scratch = _scratch(81, block, channels, column=81, patch=25)
         groups = -(-(last_panel - first_panel) * kernels.PANEL // kernels.GROUP)
         row = (2 * kernels.TILE * across + 1) * kernels.GROUP
-        upconv_kernels.up_convolve(
-            source, factors, weights, kinds, end.scale / np.float32(16), end.bias, end.noise, end.noise_batch, target,
-            image, height, width, channels, outs, first, last, first_panel, last_panel, block, strips, end.slope,
-            end.gain, end.limit, data, sums, _zeros(25 * channels), _zeros(81 * kernels.WIDTH),
-            np.zeros_like(kinds), _zeros(groups * (2 * kernels.TILE * strips + 3) * row),
-        )  # fmt: skip
+        ring = _zeros(groups * (2 * kernels.TILE * strips + 3) * row)
+        to = OutputImages(target, 2 * height, 2 * width, outs, first_panel, last_panel)
+        upconv_kernels.up_convolve(given, weights, ending, to, image, first, last, block, strips, scratch, ring)
 
     parts = _split(down, packed.values.shape[0], -(-torch.get_num_threads() // batch), least=16)
     run(work, [(image, part) for image in range(batch) for part in parts])
@@ -179,7 +158,7 @@ def _check(packed: PackedWeight, channels: int, *, up: bool) -> int:
 
 
 def _flat(x: Tensor) -> Any:
-    """The elements in order as a numpy array, in place where the tensor is contiguous."""
+    """Return the elements in order as a numpy array, in place where the tensor is contiguous."""
     return x.detach().to(torch.float32).contiguous().view(-1).numpy()
 
 
@@ -188,24 +167,42 @@ def _or(x: Tensor | None, size: int, default: float) -> Any:
 
 
 def _zeros(size: int) -> Any:
-    """Zeros on a cache-line boundary. numpy's, because torch would start a team of threads in every worker."""
+    """Return zeros on a cache-line boundary, by numpy: torch would start a team of threads in every worker."""
     spare = np.zeros(size + 16, np.float32)
     first = -spare.ctypes.data % 64 // spare.itemsize
     return spare[first : first + size]
 
 
 def _block(tiles: int) -> int:
-    """Tiles at a time; whole rows of blocks of the matrix product."""
+    """Return the number of tiles at a time: whole rows of blocks of the matrix product."""
     from panohead.ops.cpu.simd import ROWS
 
     return min(_BLOCK, tiles + -tiles % ROWS)
 
 
-def _buffers(points: int, block: int, channels: int) -> tuple[Any, Any]:
-    """The points of a block of tiles and their products with a group of output channels."""
-    from panohead.ops.cpu.winograd_kernels import GROUP, SKEW
+def _images(x: Tensor, factors: Tensor | None) -> Images:
+    """Return images "batch channel height width" as the kernels take them; factors None are 1."""
+    batch, channels, height, width = x.shape
+    return Images(_flat(x.permute(0, 2, 3, 1)), _or(factors, batch * channels, 1.0), height, width, channels)
 
-    return _zeros(points * (block * (channels + SKEW) + SKEW)), _zeros(points * (block * GROUP + SKEW))
+
+def _scratch(points: int, block: int, channels: int, *, column: int, patch: int) -> TileScratch:
+    """Return the buffers of one thread; ``column`` in vectors, ``patch`` in pixels."""
+    from panohead.ops.cpu.winograd_kernels import GROUP, SKEW, WIDTH
+
+    return TileScratch(
+        data=_zeros(points * (block * (channels + SKEW) + SKEW)),
+        sums=_zeros(points * (block * GROUP + SKEW)),
+        column=_zeros(column * WIDTH),
+        patch=_zeros(patch * channels),
+        needed=np.zeros(points, np.int64),
+    )
+
+
+def up_kinds() -> Any:
+    """Return the matrix of each of the 81 points: per axis the last four of nine products share that of tap 1."""
+    axis = np.minimum(np.arange(9), 5)
+    return (6 * axis[:, None] + axis).ravel()
 
 
 def _ending(
@@ -218,15 +215,15 @@ def _ending(
     activation: FusedActivation,
     gain: float | None,
     clamp: float | None,
-) -> _Ending:
-    maps = _or(noise, pixels, 0.0)
+) -> ConvEpilogue:
+    maps = _or(noise, pixels, 0.0)  # (1 or batch) pixel
     if maps.size not in (pixels, batch * pixels):
         raise ValueError(f"noise has {maps.size} numbers for {batch} images of {pixels} pixels")
-    return _Ending(
+    return ConvEpilogue(
         scale=_or(demodulation, batch * outs, 1.0),
         bias=_or(bias, outs, 0.0),
         noise=maps,
-        noise_batch=pixels if maps.size > pixels else 0,
+        noise_pitch=pixels if maps.size > pixels else 0,
         slope=np.float32(_SLOPES[activation]),
         gain=np.float32(_GAINS[activation] if gain is None else gain),
         limit=np.float32(math.inf if clamp is None else clamp),
@@ -234,7 +231,7 @@ def _ending(
 
 
 def _split(units: int, panels: int, threads: int, least: int) -> list[_Part]:
-    """Share the work among threads: by units where everyone gets ``least`` of them, else by output channels."""
+    """Share the work among threads: by units where every thread gets ``least`` of them, else by output channels."""
     from panohead.ops.cpu.winograd_kernels import GROUP, PANEL
 
     groups, size = -(-panels * PANEL // GROUP), GROUP // PANEL

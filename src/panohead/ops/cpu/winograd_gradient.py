@@ -1,8 +1,8 @@
 """Gradients of the convolutions of :mod:`panohead.ops.cpu.winograd` on a CPU, and the convolution that halves an image.
 
 The gradient of the inputs is a convolution with the transposed, flipped weight, by the same kernels. That of the weight
-is found at the points of the Toom-Cook polynomials, where a tile's part of it is an outer product: a quarter of the
-direct formulation's products (for the up-convolution 81 of 144).
+is computed at the points of the Toom-Cook polynomials, where a tile's part of it is an outer product: a quarter of the
+direct formulation's products (81 of 144 for the up-convolution).
 
 Images are channels-last in memory with a multiple of 16 channels.
 """
@@ -16,17 +16,20 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from panohead.ops.cpu.kernel_arguments import ConvEpilogue, OutputImages, PointWeights
 from panohead.ops.cpu.threads import cut, run
-from panohead.ops.cpu.winograd import _block, _buffers, _flat, _or, _split, _zeros
+from panohead.ops.cpu.winograd import _block, _flat, _images, _or, _scratch, _split, _zeros, up_kinds
 from panohead.ops.cpu.winograd_weights import PackedWeight, down_transform, plain_transform
 
 _ROWS = 48  # a multiple of the vector length and of the height of both blocks of the matrix product
 _MAX_ROWS = 192
-_TILES, _TILES_OF_MANY = 48, 96  # summed up before the sums go back to memory; of more than _MANY products of channels
+# Tiles accumulated in registers before the sums return to memory: more of them for more than _MANY products of
+# channels.
+_TILES, _TILES_OF_MANY = 48, 96
 _MANY = 1 << 17
 
 LOW_PASS_UP, LOW_PASS_DOWN = 1 / 16, 1 / 64
-"""Factors of the taps outer([1, 3, 3, 1]) of the up-convolution and of a filter that sums to 1."""
+"""Factors that normalize the taps outer([1, 3, 3, 1]): to a sum of 4 (up-convolution) and to a sum of 1."""
 
 
 def downconv3x3(
@@ -37,30 +40,34 @@ def downconv3x3(
     factors: Float[Tensor, "batch in_channel"] | None = None,
     scale: Float[Tensor, "batch out_channel"] | None = None,
 ) -> Float32[Tensor, "batch out_channel half_height half_width"]:
-    """``scale * conv2d(low_pass(factors * x), weight, stride=2)``, the transpose of ``winograd.upconv3x3``.
+    """Return ``scale * conv2d(low_pass(factors * x), weight, stride=2)``, the transpose of ``winograd.upconv3x3``.
 
-    ``packed`` is from ``pack_up_weight`` of the *flipped* weight; the size of ``x`` is even.
+    ``packed`` is from ``pack_up_weight`` of the *flipped* weight; the size of ``x`` is even; ``low_pass`` is the factor
+    of the taps outer([1, 3, 3, 1]).
     """
     from panohead.ops.cpu import downconv_kernels as kernels
-    from panohead.ops.cpu.gradient_kernels import Images
 
     batch, channels, height, width = x.shape
     outs, down, across = packed.out_channels, height // 2, width // 2
-    given = Images(_flat(x.permute(0, 2, 3, 1)), _or(factors, batch * channels, 1.0), height, width, channels)
     out = torch.empty(batch, down, across, outs)
-    target, weights = _flat(out), kernels.DownWeights(_flat(packed.values), _up_kinds())
-    one = np.float32(1)
-    ending = kernels.DownEpilogue(
-        _or(scale, batch * outs, 1.0) * np.float32(low_pass), np.zeros(outs, np.float32), one, one, np.float32(math.inf)
+    given, weights, target = _images(x, factors), PointWeights(_flat(packed.values), up_kinds()), _flat(out)
+    one, nothing = np.float32(1), np.zeros(0, np.float32)
+    ending = ConvEpilogue(
+        scale=_or(scale, batch * outs, 1.0) * np.float32(low_pass),
+        bias=np.zeros(outs, np.float32),
+        noise=nothing,
+        noise_pitch=0,
+        slope=one,
+        gain=one,
+        limit=np.float32(math.inf),
     )
-    tiles = batch * -(-down // 4) * -(-across // 4)
+    tiles = batch * -(-down // 4) * -(-across // 4)  # 4 x 4 outputs each
 
     def work(part: tuple[int, int, int, int]) -> None:
-        first, last, first_panel, last_panel = part
+        first, last, *panels = part
         block = _block(last - first)
-        data, sums = _buffers(81, block, channels)
-        scratch = kernels.Scratch(data, sums, _column(), _zeros(144 * channels), np.zeros(81, np.int64))
-        to = kernels.Target(target, down, across, outs, first_panel, last_panel)
+        scratch = _scratch(81, block, channels, column=108, patch=144)
+        to = OutputImages(target, down, across, outs, *panels)
         kernels.down_convolve(given, weights, ending, to, first, last, block, scratch)
 
     run(work, _split(tiles, packed.values.shape[0], torch.get_num_threads(), least=24))
@@ -74,7 +81,7 @@ def weight_gradient(
     style: Float[Tensor, "batch in_channel"] | None = None,
     scale: Float[Tensor, "batch out_channel"] | None = None,
 ) -> Float32[Tensor, "3 3 in_channel out_channel"]:
-    """Gradient of the weight of ``conv2d(style * x, weight, padding=1)``; that of its output is ``scale * grad``."""
+    """Return the weight's gradient of ``conv2d(style * x, weight, padding=1)`` for output gradient ``scale * grad``."""
     from panohead.ops.cpu.gradient_kernels import weight_gradient as kernel
 
     tiles = x.shape[0] * -(-x.shape[2] // 4) * -(-x.shape[3] // 4)
@@ -90,11 +97,14 @@ def down_weight_gradient(
     large_factors: Float[Tensor, "batch large_channel"] | None = None,
     small_factors: Float[Tensor, "batch small_channel"] | None = None,
 ) -> Float32[Tensor, "3 3 large_channel small_channel"]:
-    """``sum over pixels of low_pass(large)[2 i + tap] * small[i]``: of ``downconv3x3`` and of ``upconv3x3`` alike."""
+    """Return ``sum over pixels i of low_pass(large)[2 i + tap] * small[i]``.
+
+    The gradient of the weight of ``downconv3x3`` and of ``upconv3x3`` alike.
+    """
     from panohead.ops.cpu.gradient_kernels import down_weight_gradient as kernel
 
     tiles = small.shape[0] * -(-small.shape[2] // 4) * -(-small.shape[3] // 4)
-    points = _point_sums(kernel, (large, large_factors), (small, small_factors), _up_kinds(), tiles)
+    points = _point_sums(kernel, (large, large_factors), (small, small_factors), up_kinds(), tiles)
     return _to_taps(points, down_transform(), low_pass)
 
 
@@ -105,7 +115,7 @@ def _point_sums(
     kinds: Any,
     count: int,
 ) -> Tensor:
-    """Sums over ``count`` tiles of the outer products at every kind of point: "kind window_channel tile_channel"."""
+    """Return sums over ``count`` tiles of outer products by kind of point: "kind window_channel tile_channel"."""
     from panohead.ops.cpu.gradient_kernels import SKEW, Buffers, Sums
     from panohead.ops.cpu.simd import NARROW_PANEL, PANEL, ROWS
 
@@ -113,7 +123,9 @@ def _point_sums(
     ins, outs = given[0].channels, given[1].channels
     narrow = outs <= NARROW_PANEL
     lanes = NARROW_PANEL if narrow else PANEL
+    # Columns of the sums: output channels in whole panels.
     columns, block = outs + -outs % lanes, min(_TILES if ins * outs <= _MANY else _TILES_OF_MANY, count)
+    # Threads share the rows of the sums (input channels), so that no two write to the same ones.
     parts = _row_parts(ins)
     found = [torch.zeros(int(kinds.max()) + 1, last - first + -(last - first) % ROWS, columns) for first, last in parts]
 
@@ -131,37 +143,25 @@ def _point_sums(
         kernel(*given, first, last, block, kinds, buffers, sums)
 
     run(work, list(range(len(parts))))
+    # kind window_channel tile_channel, without the padding of rows and panels
     cut_out = [x[:, : last - first, :outs] for x, (first, last) in zip(found, parts, strict=True)]
     return cut_out[0] if len(parts) == 1 else torch.cat(cut_out, dim=1)
 
 
 def _row_parts(channels: int) -> list[tuple[int, int]]:
-    """The channels of the windows by tasks: for all threads, none with more than the second-level cache can hold."""
+    """Divide the channels of the windows into tasks for all threads, each within the second-level cache."""
     units = -(-channels // _ROWS)
     pieces = min(units, max(torch.get_num_threads(), -(-channels // _MAX_ROWS)))
     return [(_ROWS * first, min(_ROWS * last, channels)) for first, last in cut(units, pieces)]
 
 
 def _to_taps(points: Tensor, transform: Tensor, factor: float) -> Float32[Tensor, "3 3 row column"]:
-    """Gradient at the points to that of the taps: the transpose of the weight's transform."""
-    both = (torch.kron(transform, transform) * factor).float()
+    """Map the gradient at the points to that of the taps: the transpose of the weight's transform."""
+    both = (torch.kron(transform, transform) * factor).float()  # 36 points, 9 taps
     return (both.T @ points.reshape(36, -1)).reshape(3, 3, *points.shape[1:])
-
-
-def _images(x: Tensor, factors: Tensor | None) -> Any:
-    from panohead.ops.cpu.gradient_kernels import Images
-
-    batch, channels, height, width = x.shape
-    return Images(_flat(x.permute(0, 2, 3, 1)), _or(factors, batch * channels, 1.0), height, width, channels)
 
 
 def _column() -> Any:
     from panohead.ops.cpu.simd import WIDTH
 
     return _zeros(108 * WIDTH)
-
-
-def _up_kinds() -> Any:
-    """Of the nine products per axis the last four share the matrix of tap 1."""
-    axis = np.minimum(np.arange(9), 5)
-    return (6 * axis[:, None] + axis).ravel()

@@ -155,9 +155,8 @@ def _data_tile(
 
 @jit(nogil=True)
 def _output_tile(
-    sums: Any, at: Any, pitch: Any, work: Any, out: Any, base: Any, row_pitch: Any, pixel_pitch: Any,
-    rows: Any, columns: Any, noise: Any, noise_at: Any, noise_pitch: Any, scale: Any, bias: Any, slope: Any,
-    gain: Any, limit: Any,
+    sums: Any, at: Any, pitch: Any, work: Any, target: Any, base: Any, rows: Any, columns: Any, noise_at: Any,
+    scale: Any, bias: Any, ending: Any,
 ) -> Any:  # fmt: skip
     """Transform 36 points of one vector of channels to the (up to) 4 x 4 pixels of a tile: columns, then rows."""
     for j in range(6):
@@ -169,48 +168,52 @@ def _output_tile(
         store(work, (12 + j) * WIDTH, y2)
         # The point at infinity adds to the highest power only.
         store(work, (18 + j) * WIDTH, y3 + load(sums, at + (30 + j) * pitch))
+    out, step, noise = target.values, target.channels, ending.noise
+    slope, gain, limit = splat(ending.slope), splat(ending.gain), splat(ending.limit)
     for i in range(rows):
-        w, to, n = 6 * i * WIDTH, base + i * row_pitch, noise_at + i * noise_pitch
+        w, to, n = 6 * i * WIDTH, base + i * target.width * step, noise_at + i * target.width
         m0, m1, m2 = load(work, w), load(work, w + WIDTH), load(work, w + 2 * WIDTH)
         m3, m4, m5 = load(work, w + 3 * WIDTH), load(work, w + 4 * WIDTH), load(work, w + 5 * WIDTH)
         y0, y1, y2, y3 = _from_points(m0, m1, m2, m3, m4)
         store(out, to, _finish(y0, scale, bias + splat(noise[n]), slope, gain, limit))
         if columns > 1:
-            store(out, to + pixel_pitch, _finish(y1, scale, bias + splat(noise[n + 1]), slope, gain, limit))
+            store(out, to + step, _finish(y1, scale, bias + splat(noise[n + 1]), slope, gain, limit))
         if columns > 2:
-            store(out, to + 2 * pixel_pitch, _finish(y2, scale, bias + splat(noise[n + 2]), slope, gain, limit))
+            store(out, to + 2 * step, _finish(y2, scale, bias + splat(noise[n + 2]), slope, gain, limit))
         if columns > 3:
-            store(out, to + 3 * pixel_pitch, _finish(y3 + m5, scale, bias + splat(noise[n + 3]), slope, gain, limit))
+            store(out, to + 3 * step, _finish(y3 + m5, scale, bias + splat(noise[n + 3]), slope, gain, limit))
 
 
 @jit(nogil=True)
 def convolve(
-    x: Any, style: Any, weights: Any, kinds: Any, scale: Any, bias: Any, noise: Any, noise_batch: Any,
-    out: Any, height: Any, width: Any, channels: Any, outs: Any, first_tile: Any, last_tile: Any, first_panel: Any,
-    last_panel: Any, block: Any, slope: Any, gain: Any, limit: Any, data: Any, sums: Any, patch: Any, work: Any,
-    needed: Any,
-) -> Any:  # fmt: skip
-    """Compute the 3 x 3 convolution of the tiles [first, last) (counted over the batch), panels [first, last)."""
+    images: Any, weights: Any, ending: Any, target: Any, first_tile: Any, last_tile: Any, block: Any, scratch: Any
+) -> Any:
+    """Compute the 3 x 3 convolution of the tiles [first, last) (counted over the batch), panels of ``target``."""
+    height, width, channels, outs = images.height, images.width, images.channels, target.channels
+    data, work = scratch.data, scratch.column
     across = (width + TILE - 1) // TILE
     tiles = across * ((height + TILE - 1) // TILE)
     data_pitch, sums_pitch = block * (channels + SKEW) + SKEW, block * GROUP + SKEW
     # Blocks of tiles whose transformed data fit the cache; all their output channels before the next block.
     for start in range(first_tile, last_tile, block):
         count = min(block, last_tile - start)
-        needed[:] = count
+        scratch.needed[:] = count
         for t in range(count):
             image, rest = (start + t) // tiles, (start + t) % tiles
             row, column = rest // across * TILE - 1, rest % across * TILE - 1  # padding of 1
-            inside = _locate(x, image, row, column, height, width, channels, 6, patch)
+            inside = _locate(images.values, image, row, column, height, width, channels, 6, scratch.patch)
             base = ((image * height + row) * width + column) * channels if inside else 0
             row_step = width * channels if inside else 6 * channels
             _data_tile(
-                x if inside else patch, base, row_step, channels, channels, style, image * channels, work, data,
-                data_pitch, t * (channels + SKEW),
+                images.values if inside else scratch.patch, base, row_step, channels, channels, images.factors,
+                image * channels, work, data, data_pitch, t * (channels + SKEW),
             )  # fmt: skip
-        for panel in range(first_panel, last_panel, GROUP // PANEL):
-            panels = min(GROUP // PANEL, last_panel - panel)
-            _multiply(data, data_pitch, channels, weights, panel, kinds, needed, sums, sums_pitch, panels)
+        for panel in range(target.first_panel, target.last_panel, GROUP // PANEL):
+            panels = min(GROUP // PANEL, target.last_panel - panel)
+            _multiply(
+                data, data_pitch, channels, weights.values, panel, weights.kinds, scratch.needed, scratch.sums,
+                sums_pitch, panels,
+            )  # fmt: skip
             # Channels of this group, without the padding of the last panel.
             end = min(panels * PANEL, outs - panel * PANEL)
             for t in range(count):
@@ -221,7 +224,7 @@ def convolve(
                 for c in range(0, end, WIDTH):
                     n = panel * PANEL + c
                     _output_tile(
-                        sums, t * GROUP + c, sums_pitch, work, out, pixel * outs + n, width * outs, outs, rows, columns,
-                        noise, image * noise_batch + row * width + column, width, load(scale, image * outs + n),
-                        load(bias, n), splat(slope), splat(gain), splat(limit),
+                        scratch.sums, t * GROUP + c, sums_pitch, work, target, pixel * outs + n, rows, columns,
+                        image * ending.noise_pitch + row * width + column, load(ending.scale, image * outs + n),
+                        load(ending.bias, n), ending,
                     )  # fmt: skip

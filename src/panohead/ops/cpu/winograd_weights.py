@@ -13,11 +13,12 @@ CHANNEL_MULTIPLE = 16
 
 @dataclass(frozen=True)
 class PackedWeight:
-    """A transformed weight. The layout depends on this machine's vector length: make it anew, do not store it.
+    """A transformed weight. Its layout depends on this machine's vector length, so it is never stored in files.
 
     ``values`` is float32 and four times as large as the weight (more where ``out_channels`` does not fill a panel):
     panels of output channels, 36 points, input channels, channels of the panel. The numbers of channels are those of
-    the packed weight: multiples of 16. ``energy`` is the sum of squares of every 3 x 3 kernel, where it was asked for.
+    the packed weight: multiples of 16. ``energy`` is the sum of squares of every 3 x 3 kernel; None where not asked
+        for.
     """
 
     values: Float[Tensor, "panel point in_channel lane"]
@@ -27,7 +28,7 @@ class PackedWeight:
     up: bool
 
     def demodulation(self, style: Float[Tensor, "batch in_channel"]) -> Float[Tensor, "batch out_channel"]:
-        """1 / norm of every output filter after its input channels are scaled (StyleGAN2 equation 3)."""
+        """Return 1 / norm of every output filter after its input channels are scaled (StyleGAN2 equation 3)."""
         assert self.energy is not None
         return torch.rsqrt(style.square() @ self.energy.T + 1e-8)
 
@@ -43,13 +44,13 @@ def pack_up_weight(weight: Float[Tensor, "out_channel in_channel 3 3"], *, energ
 
 
 def transposed(weight: Float[Tensor, "out_channel in_channel 3 3"]) -> Float[Tensor, "in_channel out_channel 3 3"]:
-    """The weight of the gradient's convolution: channels exchanged, taps reversed."""
+    """Return the weight of the input gradient's convolution: channels exchanged, taps reversed."""
     return weight.transpose(0, 1).flip(2, 3)
 
 
 @functools.cache
 def plain_transform() -> Float64[Tensor, "6 3"]:
-    """Taps to values at the points, per axis, of a convolution."""
+    """Return the matrix from taps to values at the points, per axis, of a convolution."""
     from panohead.ops.cpu.winograd_kernels import POINTS
 
     transform = torch.zeros(6, 3, dtype=torch.float64)
@@ -60,8 +61,11 @@ def plain_transform() -> Float64[Tensor, "6 3"]:
 
 @functools.cache
 def up_transform() -> Float64[Tensor, "6 3"]:
-    """The same of an up-convolution: the even outputs of the transposed convolution see tap 2 of the sample before and
-    tap 0 of their own (five points), the odd outputs see tap 1."""
+    """Return the matrix from taps to points of an up-convolution.
+
+    Even outputs of the transposed convolution are tap 2 of the sample before and tap 0 of their own (five points), odd
+    outputs are tap 1 alone.
+    """
     from panohead.ops.cpu.winograd_kernels import POINTS
 
     transform = torch.zeros(6, 3, dtype=torch.float64)
@@ -73,12 +77,12 @@ def up_transform() -> Float64[Tensor, "6 3"]:
 
 @functools.cache
 def down_transform() -> Float64[Tensor, "6 3"]:
-    """The same of a convolution with stride 2: tap 0 at an even sample, tap 2 at the next one, tap 1 between."""
+    """Return the matrix of a convolution with stride 2: tap 0 at an even sample, tap 2 at the next, tap 1 between."""
     return up_transform().flip(1)
 
 
 def _evaluation(points: tuple[float, ...], power: int) -> Float64[Tensor, " point"]:
-    """``point**power`` over the product of the distances to the other points (Lagrange's denominators)."""
+    """Return ``point**power`` over the product of the distances to the other points (Lagrange's denominators)."""
     x = torch.tensor(points, dtype=torch.float64)
     distances = x[:, None] - x[None, :]
     return x**power / distances.fill_diagonal_(1).prod(dim=1)
@@ -87,7 +91,7 @@ def _evaluation(points: tuple[float, ...], power: int) -> Float64[Tensor, " poin
 def _pack(
     weight: Float[Tensor, "out_channel in_channel 3 3"], transform: Float64[Tensor, "6 3"], *, up: bool, energy: bool
 ) -> PackedWeight:
-    """Apply ``transform`` to both axes of the kernels; channels are filled up with zeros to whole panels."""
+    """Apply ``transform`` to both axes of the kernels; channels are padded with zeros to whole panels."""
     from panohead.ops.cpu.simd import NARROW_PANEL, PANEL
 
     outs, ins = (size + -size % CHANNEL_MULTIPLE for size in weight.shape[:2])

@@ -1,1 +1,1 @@
-"""Hair as strands: a distance field of the head, growth along it, and one small function a style."""
+"""Hair as strands: a distance field of the head, growth along it, and one small function per style."""

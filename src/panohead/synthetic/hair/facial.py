@@ -11,7 +11,7 @@ from panohead.synthetic.regions import beard_mask, brow_mask
 
 
 def brows(scalp: Scalp) -> Strands:
-    """Both brows, a shade darker than the hair."""
+    """Grow both brows, a shade darker than the hair."""
     rng, person = scalp.rng, scalp.person
     thickness = rng.uniform(0.6, 1.05) * (1.0 if person.is_male and person.age > 14 else 0.8)
     count = int(560 * rng.uniform(0.5, 1.0) * thickness)
@@ -29,7 +29,7 @@ def brows(scalp: Scalp) -> Strands:
 
 
 def beard(scalp: Scalp) -> Strands | None:
-    """A moustache, goatee, short or full beard; None for a shaven or stubbly face."""
+    """Grow a moustache, goatee, short or full beard; None for a shaven or stubbly face."""
     rng, person = scalp.rng, scalp.person
     if person.beard in ("none", "stubble"):
         return None

@@ -1,4 +1,4 @@
-"""Signed distance to the skin on a grid: what keeps hair outside the head."""
+"""Signed distance to the skin on a grid; keeps hair outside the head."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ _SPACING = (_HIGH - _LOW) / (_SIZE - 1)
 
 @dataclass(frozen=True)
 class DistanceField:
-    """``values[..., 0]`` is the distance (decimetres, positive outside), ``values[..., 1:]`` its gradient."""
+    """Distance ``values[..., 0]`` (decimeters, positive outside) on a grid, and its gradient ``values[..., 1:]``."""
 
     values: Float32[np.ndarray, "x y z 4"]
 
     def __call__(
         self, points: Float[np.ndarray, "point 3"]
     ) -> tuple[Float[np.ndarray, "point"], Float[np.ndarray, "point 3"]]:
-        """Distance and unit gradient at points; outside the grid the value at its border."""
+        """Return distance and unit gradient at points; outside the grid the values at its border."""
         sampled = np.empty((len(points), 4))
         _lookup_all(self.values, np.ascontiguousarray(points, dtype=np.float64), sampled)
         return sampled[:, 0], sampled[:, 1:]
@@ -30,7 +30,7 @@ class DistanceField:
     def push_out(
         self, strands: Float[np.ndarray, "strand point 3"], margin: float
     ) -> Float[np.ndarray, "strand point 3"]:
-        """Strands with every point but the root at least ``margin`` outside."""
+        """Return strands with every point but the root at least ``margin`` decimeters outside."""
         points = strands[:, 1:].reshape(-1, 3)
         distance, gradient = self(points)
         moved = points + gradient * np.maximum(margin - distance, 0)[:, None]
@@ -38,7 +38,7 @@ class DistanceField:
 
 
 def build_field(vertices: Float[np.ndarray, "fine 3"], normals: Float[np.ndarray, "fine 3"]) -> DistanceField:
-    """The field of one head, from the voxels that its vertices fall into and the mean plane of each."""
+    """Build the field of one head from the voxels that its vertices fall into and the mean plane of each."""
     outer = head_basis().masks["inside-mouth"] <= 0.3
     cell = np.rint((vertices - _LOW) / _SPACING).astype(int)
     outer &= ((cell >= 0) & (cell < _SIZE)).all(1)
@@ -69,7 +69,7 @@ def build_field(vertices: Float[np.ndarray, "fine 3"], normals: Float[np.ndarray
 
 @jit()
 def lookup(values, x, y, z, out):  # type: ignore[no-untyped-def]
-    """Trilinear (distance, unit gradient) at one point into ``out`` (4,)."""
+    """Write trilinear (distance, unit gradient) at one point into ``out`` (4,)."""
     fx = min(max((x - _LOW[0]) / _SPACING[0], 0.0), _SIZE - 1.001)
     fy = min(max((y - _LOW[1]) / _SPACING[1], 0.0), _SIZE - 1.001)
     fz = min(max((z - _LOW[2]) / _SPACING[2], 0.0), _SIZE - 1.001)

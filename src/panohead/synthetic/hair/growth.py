@@ -13,13 +13,12 @@ from panohead.synthetic.mesh import Strands
 from panohead.synthetic.people import Person
 from panohead.synthetic.regions import scalp_mask
 
-# Where the official crop ends, in decimetres of the head frame: hair beyond is drawn back softly (see
-# ``keep_in_frame``).
+# Borders of the official crop, in decimeters of the head frame; hair beyond is drawn back softly (``keep_in_frame``).
 _AXIS_Z, _DEPTH_TO_WIDTH = 0.58, 1.12
 _SOFT_RADIUS, _HARD_RADIUS = 1.08, 1.25
 _SOFT_TOP, _HARD_TOP = 8.50, 8.80
-# A dome over the head (its middle height, height and half-width, decimetres) that ends just outside the frame of
-# edition 2, and the share of it where hair begins to be drawn back.
+# A dome over the head (its middle height, height and half-width, decimeters) that ends just outside the frame of
+# edition 2, and the share of it from which hair is drawn back.
 _DOME_MIDDLE, _DOME_HEIGHT, _DOME_RADIUS, _DOME_SOFT = 7.30, 1.42, 1.25, 0.86
 _WITHOUT_FLYAWAYS = ("bald", "buzz", "afro", "locs", "braids")
 
@@ -27,7 +26,7 @@ Bound = Callable[[Float[np.ndarray, "strand point 3"]], Float[np.ndarray, "stran
 
 
 def hairline_density(person: Person) -> Float[np.ndarray, "fine"]:
-    """Where on the fine body this person's hair grows, [0, 1]."""
+    """Return the density, [0, 1], of this person's hair on the fine body."""
     rng = person.stream("hairline")
     if person.hair_style == "receding":
         return scalp_mask(rng.uniform(0.5, 1.0), rng.uniform(0.3, 1.0))
@@ -44,8 +43,8 @@ def grow_hair(
     density: Float[np.ndarray, "fine"],
     bound: Bound | None = None,
 ) -> tuple[list[Strands], DistanceField]:
-    """Scalp hair, brows and beard, in decimetres of the head frame; ``bound`` (None: :func:`keep_in_frame`) draws back
-    hair of the scalp."""
+    """Grow scalp hair, brows and beard, in decimeters of the head frame; ``bound`` (None: :func:`keep_in_frame`) draws
+    back hair of the scalp."""
     bound = keep_in_frame if bound is None else bound
     rng = person.stream("hair")
     field = build_field(vertices, normals)
@@ -65,7 +64,7 @@ def grow_hair(
 
 
 def keep_in_frame(strands: Float[np.ndarray, "strand point 3"]) -> Float[np.ndarray, "strand point 3"]:
-    """Draw back softly what reaches beyond the sides or the top of the official crop; order along a strand is kept."""
+    """Draw back softly all points beyond the sides or the top of the official crop; the order along a strand stays."""
     out = strands.copy()
     x, z = strands[..., 0], (strands[..., 2] - _AXIS_Z) / _DEPTH_TO_WIDTH
     radius = np.hypot(x, z)
@@ -77,8 +76,8 @@ def keep_in_frame(strands: Float[np.ndarray, "strand point 3"]) -> Float[np.ndar
 
 
 def keep_in_dome(strands: Float[np.ndarray, "strand point 3"]) -> Float[np.ndarray, "strand point 3"]:
-    """The same for the smaller heads of edition 2, whose crowns are in the frame: a half ellipsoid on a cylinder, so
-    that big hair stays round."""
+    """Draw back hair of edition 2, whose smaller heads show their crowns: the bound is a half ellipsoid on a cylinder,
+    so that big hair stays round."""
     out = strands.copy()
     x, z = strands[..., 0], (strands[..., 2] - _AXIS_Z) / _DEPTH_TO_WIDTH
     above = np.maximum(strands[..., 1] - _DOME_MIDDLE, 0)
@@ -91,6 +90,6 @@ def keep_in_dome(strands: Float[np.ndarray, "strand point 3"]) -> Float[np.ndarr
 
 
 def _soft(x: Float[np.ndarray, "*shape"], start: float, end: float) -> Float[np.ndarray, "*shape"]:
-    """The identity up to ``start``, then an exponential approach to ``end``."""
+    """Return the identity up to ``start``, then an exponential approach to ``end``."""
     room = end - start
     return np.where(x > start, start + room * (1 - np.exp(-np.maximum(x - start, 0) / room)), x)

@@ -1,4 +1,4 @@
-"""Hair that falls or stands freely. From a scalp to strands (decimetres)."""
+"""Hair that falls or stands freely; each style turns a scalp into strands (decimeters)."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from panohead.synthetic.hair.strands import Growth, clump, curl, grow, resample
 def _falling(
     scalp: Scalp, length: float, fringe: bool, waves: float
 ) -> tuple[StrandArray, Float[np.ndarray, "strand"]]:
-    """Hair that falls from a parting; the strands and the side each one fell to."""
+    """Grow hair that falls from a parting; return the strands and the side each one fell to."""
     rng, roots = scalp.rng, scalp.roots(13000)
     neutral, count = roots.neutral, len(roots.points)
     side = scalp.side_of(roots)
@@ -53,17 +53,17 @@ def _bob(scalp: Scalp, fringe: bool) -> list[StrandArray]:
 
 
 def bob(scalp: Scalp) -> list[StrandArray]:
-    """To the chin or the neck, parted."""
+    """Hair to the chin or the neck, parted."""
     return _bob(scalp, False)
 
 
 def bob_fringe(scalp: Scalp) -> list[StrandArray]:
-    """A bob with a fringe over the forehead."""
+    """Bob with a fringe over the forehead."""
     return _bob(scalp, True)
 
 
 def long(scalp: Scalp) -> list[StrandArray]:
-    """Straight, over the shoulders."""
+    """Straight hair over the shoulders."""
     rng = scalp.rng
     strands, side = _falling(scalp, rng.uniform(2.8, 4.6), rng.random() < 0.2, 0.08)
     strands, member = clump(
@@ -75,7 +75,7 @@ def long(scalp: Scalp) -> list[StrandArray]:
 
 
 def wavy(scalp: Scalp) -> list[StrandArray]:
-    """Long with waves of a few centimetres."""
+    """Long hair with waves of a few centimeters."""
     rng = scalp.rng
     strands, side = _falling(scalp, rng.uniform(2.1, 3.8), rng.random() < 0.2, 0.15)
     strands, member = clump(

@@ -1,4 +1,4 @@
-"""What every hair style starts from: one person's scalp, parting, and colours of strands."""
+"""Common start of every hair style: one person's scalp, parting, and colors of strands."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from panohead.synthetic.people import Person
 
 StrandArray = Float[np.ndarray, "strand point 3"]
 HEAD_CENTER = np.array([0.0, 7.55, 0.45])
-HAIR_RADIUS = 0.0056  # decimetres: about eight times a real hair, so that twelve thousand cover a head
+HAIR_RADIUS = 0.0056  # decimeters: about eight times a real hair, so that twelve thousand cover a head
 _WHITE = np.array([0.42, 0.41, 0.39])
 
 
 @dataclass(frozen=True)
 class Scalp:
-    """One head, ready for hair. ``part`` is where the parting lies (x, decimetres)."""
+    """One head, ready for hair. ``part`` is the x coordinate of the parting (decimeters)."""
 
     person: Person
     vertices: Float[np.ndarray, "fine 3"]
@@ -30,30 +30,30 @@ class Scalp:
     part: float
 
     def roots(self, count: int) -> Roots:
-        """Roots over the scalp."""
+        """Sample roots over the scalp."""
         return sample_roots(self.vertices, self.normals, self.density, count, self.rng)
 
     def side_of(self, roots: Roots) -> Float[np.ndarray, "strand"]:
-        """+1 or -1: to which side of the parting a strand falls."""
+        """Return +1 or -1: the side of the parting that each strand falls to."""
         return np.where(roots.neutral[:, 0] - self.part >= 0, 1.0, -1.0)
 
     def wander(self, points: Float[np.ndarray, "strand 3"]) -> Float[np.ndarray, "strand 3"]:
-        """A smooth random vector field, unit variance a component."""
+        """Evaluate a smooth random vector field with unit variance per component."""
         return np.stack([CosineNoise(self.rng, 2.2)(points) for _ in range(3)], -1)
 
 
 def along_skin(
     vectors: Float[np.ndarray, "strand 3"], normals: Float[np.ndarray, "strand 3"]
 ) -> Float[np.ndarray, "strand 3"]:
-    """Unit vectors in the tangent plane."""
+    """Project vectors onto the tangent plane and normalize them."""
     return normalized(vectors - (vectors * normals).sum(-1, keepdims=True) * normals)
 
 
 def strand_colors(
     person: Person, count: int, rng: np.random.Generator, darker: float = 0.0, dyed: bool = True, greying: float = 1.0
 ) -> Float[np.ndarray, "strand 3"]:
-    """Albedo of each strand. Grey is mixed into every strand by a varying share: strands here are thicker than hair,
-    and a strict mixture of white and dark ones would look like salt and pepper."""
+    """Return the albedo of each strand. Gray is mixed into every strand by a varying share: strands are thicker than
+    real hair, and a strict mixture of white and dark ones would resemble salt and pepper."""
     melanin = np.clip(person.hair_melanin + darker + rng.normal(size=count) * 0.04, 0.02, 1.3)
     color = hair_albedo(melanin, np.full(count, person.hair_red))
     if person.dye is not None and dyed:

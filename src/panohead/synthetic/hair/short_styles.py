@@ -1,4 +1,4 @@
-"""Short hair: none, cropped, or combed one way. From a scalp to strands (decimetres)."""
+"""Short hair: none, cropped, or combed one way; each style turns a scalp into strands (decimeters)."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,12 +9,12 @@ from panohead.synthetic.hair.strands import Growth, Roots, clump, curl, grow
 
 
 def bald(scalp: Scalp) -> list[StrandArray]:
-    """Nothing grows."""
+    """No hair."""
     return []
 
 
 def buzz(scalp: Scalp) -> list[StrandArray]:
-    """A few millimetres, shorter at the sides."""
+    """Hair of a few millimeters, shorter at the sides."""
     rng, roots = scalp.rng, scalp.roots(20000)
     lengths = rng.uniform(0.04, 0.10) * (1 + 0.1 * rng.normal(size=len(roots.points)))
     lengths = lengths * (0.35 + 0.65 * smoothstep(6.7, 7.6, roots.neutral[:, 1]))
@@ -27,7 +27,7 @@ def buzz(scalp: Scalp) -> list[StrandArray]:
 def _combed(
     scalp: Scalp, top_length: float, side_length: float, comb: Float[np.ndarray, "strand 3"], roots: Roots, lift: float
 ) -> list[StrandArray]:
-    """Short hair combed one way on the top and down at the sides."""
+    """Grow short hair combed one way on the top and down at the sides."""
     rng, count = scalp.rng, len(roots.points)
     top = smoothstep(7.55, 8.15, roots.neutral[:, 1])
     lengths = np.maximum((side_length + (top_length - side_length) * top) * (1 + 0.12 * rng.normal(size=count)), 0.05)
@@ -44,7 +44,7 @@ def _combed(
 
 
 def short(scalp: Scalp) -> list[StrandArray]:
-    """Cropped, combed forward, back or aside."""
+    """Cropped hair, combed forward, back or aside."""
     rng, roots = scalp.rng, scalp.roots(15000)
     angle = rng.uniform(-0.9, 0.9)
     comb = np.array([np.sin(angle), 0, np.cos(angle) * rng.choice([1, 1, -0.4])])
@@ -73,14 +73,14 @@ def receding(scalp: Scalp) -> list[StrandArray]:
 
 
 def slick(scalp: Scalp) -> list[StrandArray]:
-    """Combed straight back."""
+    """Hair combed straight back."""
     rng, roots = scalp.rng, scalp.roots(15000)
     comb = np.broadcast_to([0.0, 0.0, -1.0], roots.points.shape)
     return _combed(scalp, rng.uniform(0.6, 1.1), rng.uniform(0.15, 0.5), comb, roots, rng.uniform(0.15, 0.45))
 
 
 def side_part(scalp: Scalp) -> list[StrandArray]:
-    """Parted at one side."""
+    """Hair parted at one side."""
     rng, roots = scalp.rng, scalp.roots(15000)
     side = scalp.side_of(roots)
     comb = np.stack([side, np.full(len(side), -0.15), np.full(len(side), -0.25)], 1)

@@ -1,4 +1,4 @@
-"""Growing strands from the scalp, and shaping them afterwards: clumps, curls, bundles."""
+"""Growth of strands from the scalp, and their shaping afterwards: clumps, curls, bundles."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from panohead.synthetic.hair.field import DistanceField, lookup
 
 @dataclass(frozen=True)
 class Roots:
-    """Where strands start: on this head, its normal there, and the same place on the neutral head."""
+    """Start points of strands: on this head, with its normals, and the same places on the neutral head."""
 
     points: Float[np.ndarray, "strand 3"]
     normals: Float[np.ndarray, "strand 3"]
@@ -23,10 +23,10 @@ class Roots:
 
 @dataclass(frozen=True)
 class Growth:
-    """How strands grow, all of one style.
+    """Parameters of growth, shared by all strands of one style.
 
-    A step turns the direction by ``1 - stiffness`` toward the sum of: the comb direction (``comb_start`` while near the
-    root, ``comb_all`` everywhere), a push off the face (sideways, up, back), waves, gravity, noise; ``inward`` draws
+    A step turns the direction by ``1 - stiffness`` toward the sum of the comb direction (``comb_start`` near the root,
+    ``comb_all`` everywhere), a push off the face (sideways, up, back), waves, gravity and noise; ``inward`` draws
     long hair to the neck. ``margin`` is the distance to the skin that a strand reaches, the volume of the hair.
     """
 
@@ -48,7 +48,7 @@ def sample_roots(
     count: int,
     rng: np.random.Generator,
 ) -> Roots:
-    """``count`` roots, uniform over the skin area weighted by ``density``; none where it is zero everywhere."""
+    """Sample ``count`` roots, uniform over the skin area weighted by ``density``; none where it is zero everywhere."""
     triangles = head_basis().fine_triangles
     triangles = triangles[(density[triangles] > 0.02).any(1)]
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
@@ -78,8 +78,8 @@ def grow(
     side: Float[np.ndarray, "strand"] | None = None,
     fringe: Bool[np.ndarray, "strand"] | None = None,
 ) -> Float[np.ndarray, "strand point 3"]:
-    """Strands of ``how.points`` points each. ``side`` (+-1) is where the parting sends a strand; a ``fringe`` stays
-    on the face."""
+    """Grow strands of ``how.points`` points each. ``side`` (+-1) is the side of the parting that a strand falls to; a
+    ``fringe`` stays on the face."""
     count = len(roots.points)
     waves, phases = rng.normal(size=(3, 6, 3)), rng.uniform(0, 2 * np.pi, (3, 6))
     waves *= 2.2 * rng.uniform(0.5, 1.6, (3, 6, 1)) / np.linalg.norm(waves, axis=2, keepdims=True)
@@ -155,8 +155,8 @@ def clump(
     power: float = 1.2,
     side: Float[np.ndarray, "strand"] | None = None,
 ) -> tuple[Float[np.ndarray, "strand point 3"], Int[np.ndarray, "strand"]]:
-    """Draw strands toward the nearest of ``leaders`` strands, more to the tip; never across the parting. Also the
-    clump of each."""
+    """Draw strands toward the nearest of ``leaders`` strands, more at the tip; never across the parting. Return the
+    strands and the clump of each."""
     count = len(strands)
     if count < 2 * leaders:
         return strands, np.zeros(count, np.int64)
@@ -177,10 +177,10 @@ def clump(
 def frames(
     strands: Float[np.ndarray, "strand point 3"],
 ) -> tuple[Float[np.ndarray, "strand point 3"], Float[np.ndarray, "strand point 3"], Float[np.ndarray, "strand point"]]:
-    """Two unit vectors across each strand, and the length travelled from the root."""
+    """Return two unit vectors across each strand, and the length traveled from the root."""
     tangent = normalized(np.gradient(strands, axis=1))
     mean = normalized(strands[:, -1] - strands[:, 0])[:, None]
-    # One reference a strand: a reference a point would flip where the tangent passes it.
+    # One reference per strand: a reference per point would flip where the tangent passes it.
     reference = np.where(np.abs(mean[..., 1:2]) < 0.8, np.array([0.0, 1.0, 0.0]), np.array([0.6, 0.0, 0.8]))
     across = normalized(np.cross(tangent, np.broadcast_to(reference, tangent.shape)))
     step = np.linalg.norm(np.diff(strands, axis=1), axis=-1)
@@ -196,7 +196,7 @@ def curl(
     jitter: float = 0.35,
     grow_in: float = 0.35,
 ) -> Float[np.ndarray, "strand point 3"]:
-    """Wind strands into helices, in step within a clump, reaching ``amplitude`` after ``grow_in`` decimetres."""
+    """Wind strands into helices, in phase within a clump, reaching ``amplitude`` after ``grow_in`` decimeters."""
     across, up, traveled = frames(strands)
     clumps = int(member.max()) + 1
     phase = rng.uniform(0, 2 * np.pi, clumps)[member] + rng.normal(size=len(strands)) * jitter
@@ -207,7 +207,7 @@ def curl(
 
 
 def resample(strands: Float[np.ndarray, "strand point 3"], points: int) -> Float[np.ndarray, "strand new_point 3"]:
-    """The same curves with another number of points."""
+    """Return the same curves with another number of points."""
     place = np.linspace(0, strands.shape[1] - 1, points)
     index = np.minimum(place.astype(int), strands.shape[1] - 2)
     part = (place - index)[None, :, None]
@@ -221,7 +221,7 @@ def bundle(
     thickness: float,
     plaited: bool,
 ) -> Float[np.ndarray, "strand point 3"]:
-    """Ropes around leaders: matted locs, or braids whose three bundles cross each other."""
+    """Grow ropes around leaders: matted locs, or braids whose three bundles cross each other."""
     across, up, traveled = (np.repeat(x, hairs, 0) for x in frames(leaders))
     count = len(across)
     base = np.repeat(leaders, hairs, 0)

@@ -1,4 +1,4 @@
-"""Hair styles by name: one small function each, from a scalp to strands (decimetres)."""
+"""Hair styles by name: one small function each, from a scalp to strands (decimeters)."""
 
 from collections.abc import Callable
 

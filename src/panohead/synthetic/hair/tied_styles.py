@@ -1,4 +1,4 @@
-"""Hair that is gathered, matted or plaited. From a scalp to strands (decimetres)."""
+"""Hair that is gathered, matted or plaited; each style turns a scalp into strands (decimeters)."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from panohead.synthetic.hair.strands import Growth, Roots, bundle, clump, curl, 
 
 
 def _gathered(scalp: Scalp) -> tuple[StrandArray, Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    """Hair drawn over the skull to a tie behind the head: strands, the tie, and the direction out of the head there."""
+    """Draw hair over the skull to a tie behind the head; return strands, tie, and the outward direction there."""
     rng, roots = scalp.rng, scalp.roots(14000)
     elevation = rng.uniform(-0.2, 0.95)
     tie = HEAD_CENTER + np.array([0, np.sin(elevation), -1.05 * np.cos(elevation)])
@@ -33,7 +33,7 @@ def _gathered(scalp: Scalp) -> tuple[StrandArray, Float[np.ndarray, "3"], Float[
 
 
 def ponytail(scalp: Scalp) -> list[StrandArray]:
-    """Gathered and hanging down behind."""
+    """Hair gathered behind and hanging down."""
     rng = scalp.rng
     gathered, tie, out = _gathered(scalp)
     count = 3600
@@ -50,7 +50,7 @@ def ponytail(scalp: Scalp) -> list[StrandArray]:
 
 
 def bun(scalp: Scalp) -> list[StrandArray]:
-    """Gathered and wound into a knot."""
+    """Hair gathered and wound into a knot."""
     rng = scalp.rng
     gathered, tie, out = _gathered(scalp)
     count, radius = 3000, rng.uniform(0.22, 0.34)
@@ -106,7 +106,7 @@ def braids(scalp: Scalp) -> list[StrandArray]:
 
 
 def _spread_out(points: Float[np.ndarray, "candidate 3"], count: int) -> np.ndarray:
-    """Indices of ``count`` points far from each other (farthest-point sampling)."""
+    """Return indices of ``count`` points far from each other (farthest-point sampling)."""
     chosen = [0]
     distance = np.linalg.norm(points - points[0], axis=1)
     for _ in range(count - 1):

@@ -1,1 +1,1 @@
-"""What a synthetic head wears: clothes, glasses, headscarves, hats."""
+"""Clothes and accessories of a synthetic head: garments, glasses, headscarves, hats."""

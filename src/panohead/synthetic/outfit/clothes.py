@@ -9,7 +9,7 @@ from panohead.synthetic.fields import CosineNoise, smoothstep
 from panohead.synthetic.mesh import Material, Part, compact, triangulate
 from panohead.synthetic.people import Person
 
-# Collar height (decimetres of the neutral body) against azimuth from the front (degrees).
+# Collar height (decimeters of the neutral body) against azimuth from the front (degrees).
 _COLLARS = {
     "turtle": ([0, 60, 180], [5.84, 6.0, 6.1]),
     "vneck": ([0, 8, 35, 90, 180], [4.9, 5.05, 5.65, 5.85, 5.92]),
@@ -22,7 +22,7 @@ _COLLARS = {
 def clothing(
     person: Person, skin: Float[np.ndarray, "fine 3"], normals: Float[np.ndarray, "fine 3"]
 ) -> tuple[Part | None, Float[np.ndarray, "fine"]]:
-    """The garment (None for bare shoulders) and, per fine vertex, how far inside it lies (decimetres; negative
+    """Return the garment (None for bare shoulders) and, per fine vertex, how far inside it lies (decimeters; negative
     outside)."""
     basis, rng = head_basis(), person.stream("clothes")
     if person.clothes == "none":
@@ -47,7 +47,7 @@ def clothing(
 def smoothed_surface(
     vertices: Float[np.ndarray, "vertex 3"], quads: Int[np.ndarray, "quad 4"], rounds: int
 ) -> Float[np.ndarray, "vertex 3"]:
-    """Laplacian smoothing, half a step a round."""
+    """Smooth by the Laplacian, half a step per round."""
     edges = np.stack([quads, np.roll(quads, -1, 1)], -1).reshape(-1, 2)
     count = len(vertices)
     adjacency = sp.csr_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count))
@@ -59,7 +59,7 @@ def smoothed_surface(
 
 
 def fabric_color(points: Float[np.ndarray, "point 3"], rng: np.random.Generator) -> Float[np.ndarray, "point 3"]:
-    """A plain, striped or checked fabric with a little weave."""
+    """Return the albedo of a plain, striped or checked fabric with a little weave."""
     if rng.random() < 0.5:
         base = rng.uniform(0.02, 0.6, 3)
     else:

@@ -8,19 +8,19 @@ from panohead.synthetic.hair.field import DistanceField
 from panohead.synthetic.mesh import Material, Part, tube
 from panohead.synthetic.people import Person
 
-# Half-width and half-height of a rim (decimetres), exponent of its superellipse, thickness of the frame.
+# Half-width and half-height of a rim (decimeters), exponent of its superellipse, thickness of the frame.
 _SHAPES = {
     "round": (0.235, 0.225, 2.0, 0.016), "square": (0.265, 0.185, 3.6, 0.023),
     "aviator": (0.275, 0.235, 2.4, 0.012), "sunglasses": (0.28, 0.215, 3.0, 0.022),
 }  # fmt: skip
 _COLORS = ((0.012, 0.012, 0.012), (0.06, 0.03, 0.015), (0.35, 0.24, 0.09), (0.25, 0.25, 0.26), (0.18, 0.03, 0.03))
-_WRAP = 0.10  # how fast the frame curves back from the middle, per decimetre
+_WRAP = 0.10  # curvature of the frame away from the middle, per decimeter
 
 
 def glasses(
     person: Person, coarse: Float[np.ndarray, "vertex 3"], skin: Float[np.ndarray, "fine 3"], field: DistanceField
 ) -> list[Part]:
-    """Meshes of the glasses, in the head frame; none where the person wears none."""
+    """Return the meshes of the glasses in the head frame; none where the person wears none."""
     if person.glasses == "none":
         return []
     basis, rng = head_basis(), person.stream("glasses")
@@ -63,7 +63,7 @@ def _middle(points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, "3"]:
 def _front_plane(
     skin: Float[np.ndarray, "fine 3"], eyes: list[Float[np.ndarray, "3"]], width: float, height: float
 ) -> float:
-    """z at which flat rims just clear brow and cheek (the nose passes between them)."""
+    """Return z at which flat rims just clear brow and cheek (the nose passes between them)."""
     shown = head_basis().masks["inside-mouth"] < 0.3
     clear = 0.0
     for eye in eyes:
@@ -77,7 +77,7 @@ def _front_plane(
 def _bridge(
     eyes: list[Float[np.ndarray, "3"]], width: float, front: float, skin: Float[np.ndarray, "fine 3"]
 ) -> Float[np.ndarray, "point 3"]:
-    """An arc over the nose, in front of it."""
+    """Return an arc over the nose, in front of it."""
     height = (eyes[0][1] + eyes[1][1]) / 2 + 0.05
     nose = (np.abs(skin[:, 0]) < 0.06) & (np.abs(skin[:, 1] - height) < 0.06)
     top = max(float(skin[nose, 2].max()) + 0.03, front)
@@ -95,7 +95,7 @@ def _temple(
     skin: Float[np.ndarray, "fine 3"],
     field: DistanceField,
 ) -> Float[np.ndarray, "point 3"]:
-    """From the hinge over the ear, bent down behind it."""
+    """Return a path from the hinge over the ear, bent down behind it."""
     ears = skin[(head_basis().masks["ears"] > 0.3) & (sign * skin[:, 0] > 0)]
     top = ears[ears[:, 1].argmax()]
     hinge_x = eye[0] + sign * width
@@ -108,7 +108,7 @@ def _temple(
 
 
 def _lens(rim: Float[np.ndarray, "point 3"], color: Float[np.ndarray, "3"]) -> Part:
-    """A fan, slightly domed so that it mirrors more than one direction."""
+    """Return a triangle fan, slightly domed so that it mirrors more than one direction."""
     middle = rim.mean(0)
     rings = [middle + (rim - middle) * share + np.array([0, 0, 0.02 * (1 - share**2)]) for share in (1.0, 0.66, 0.33)]
     vertices = np.concatenate([*rings, middle[None] + [0, 0, 0.02]])

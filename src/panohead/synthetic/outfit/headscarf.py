@@ -15,19 +15,19 @@ from panohead.synthetic.outfit.clothes import smoothed_surface
 
 _CENTER = np.array([0.0, 7.35, 0.40])
 _POLAR, _AROUND, _LOWEST_DEG = 96, 168, 158.0
-_OPENING = (0.63, 0.88, 7.10)  # half-width, half-height and middle height of the oval, decimetres
+_OPENING = (0.63, 0.88, 7.10)  # half-width, half-height and middle height of the oval, decimeters
 
 
 def headscarf(
     skin: Float[np.ndarray, "fine 3"], rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "vertex 3"], np.ndarray]:
-    """Vertices (decimetres) and triangles of the cloth over this skin."""
+    """Return vertices (decimeters) and triangles of the cloth over this skin."""
     polar = np.radians(np.linspace(2.0, _LOWEST_DEG, _POLAR))
     around = np.linspace(-np.pi, np.pi, _AROUND, endpoint=False)
     theta, phi = np.meshgrid(polar, around, indexing="ij")
     way = np.stack([np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)], -1)
     radius = _outermost(skin, polar)
-    # The circle round the head has no ends, so it is continued on both sides before filtering.
+    # The circle around the head is periodic, so it is continued on both sides before filtering.
     wide = np.concatenate([radius[:, -40:], radius, radius[:, :40]], 1)
     wide = gaussian_filter(grey_closing(wide, (21, 25)), (2.0, 2.0))[:, 40:-40]
     points = _CENTER + way * np.maximum(wide, radius)[..., None]
@@ -39,8 +39,8 @@ def headscarf(
 
 
 def _outermost(skin: Float[np.ndarray, "fine 3"], polar: Float[np.ndarray, "row"]) -> Float[np.ndarray, "row column"]:
-    """Largest distance of the skin from the middle of the head in each cell of directions, gaps filled from the
-    nearest."""
+    """Return the largest distance of the skin from the middle of the head in each cell of directions, gaps filled from
+    the nearest cell."""
     offset = skin[head_basis().masks["inside-mouth"] < 0.3] - _CENTER
     distance = np.linalg.norm(offset, axis=1)
     angle = np.arccos(np.clip(offset[:, 1] / distance, -1, 1))
@@ -54,7 +54,7 @@ def _outermost(skin: Float[np.ndarray, "fine 3"], polar: Float[np.ndarray, "row"
 
 
 def _with_opening(vertices: Float[np.ndarray, "row column 3"]) -> tuple[Float[np.ndarray, "vertex 3"], np.ndarray]:
-    """Drop the cells over the face; corners just inside the oval are drawn onto it, so that its edge is smooth."""
+    """Drop the cells over the face; corners just inside the oval are moved onto it, so that its edge is smooth."""
     half_width, half_height, middle = _OPENING
     x, y, z = (vertices[..., k] for k in range(3))
     oval = np.where(z > 0.5, np.hypot(x / half_width, (y - middle) / half_height), 9.0)

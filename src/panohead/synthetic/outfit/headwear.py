@@ -13,7 +13,7 @@ from panohead.synthetic.outfit.clothes import fabric_color, smoothed_surface
 from panohead.synthetic.outfit.headscarf import headscarf
 from panohead.synthetic.people import Person
 
-# Height of the edge (decimetres of the neutral head) against azimuth from the front (degrees), and the lift off the
+# Height of the edge (decimeters of the neutral head) against azimuth from the front (degrees), and the lift off the
 # skin.
 _EDGES = {
     "beanie": ([0, 40, 90, 130, 180], [7.92, 7.85, 7.45, 7.0, 6.85]),
@@ -21,13 +21,13 @@ _EDGES = {
     "wrap": ([0, 40, 75, 110, 180], [7.95, 7.9, 7.55, 7.1, 6.95]),
 }
 _LIFT = {"beanie": 0.085, "skullcap": 0.06, "wrap": 0.11}
-_TUCKED = 0.035  # decimetres from the skin, how far hair may stand under a hat
+_TUCKED = 0.035  # maximum distance of hair under a hat from the skin, decimeters
 
 
 @dataclass(frozen=True)
 class Headwear:
-    """The mesh, and what is needed to tuck the hair under it. ``covers`` marks fine vertices of skin that nobody
-    sees."""
+    """Mesh of something worn on the head, and the data to tuck hair under it. ``covers`` marks the hidden fine vertices
+    of skin."""
 
     kind: str
     part: Part
@@ -36,7 +36,7 @@ class Headwear:
     def tuck(
         self, strands: Float[np.ndarray, "strand point 3"], field: DistanceField
     ) -> Float[np.ndarray, "strand point 3"]:
-        """Strands pressed to the head above the edge, free again below it."""
+        """Press strands to the head above the edge; they are free again below it."""
         points = strands.reshape(-1, 3)
         above = points[:, 1] - _edge_height(self.kind, points)
         distance, gradient = field(points)
@@ -46,14 +46,14 @@ class Headwear:
 
 
 def hides_all_hair(person: Person) -> bool:
-    """True under a headscarf."""
+    """Return True under a headscarf."""
     return person.headwear == "headscarf"
 
 
 def headwear(
     person: Person, skin: Float[np.ndarray, "fine 3"], normals: Float[np.ndarray, "fine 3"]
 ) -> Headwear | None:
-    """What this person wears on the head, None for nothing."""
+    """Return the headwear of this person, None for nothing."""
     kind = person.headwear
     if kind == "none":
         return None
@@ -80,7 +80,7 @@ def _edge_height(kind: str, points: Float[np.ndarray, "point 3"]) -> Float[np.nd
 
 
 def _inside(kind: str) -> Float[np.ndarray, "fine"]:
-    """How far inside the edge each fine vertex lies, decimetres; negative outside."""
+    """Return how far inside the edge each fine vertex lies, decimeters; negative outside."""
     neutral = head_basis().neutral
     if kind != "headscarf":
         return neutral[:, 1] - _edge_height(kind, neutral)
@@ -92,7 +92,7 @@ def _inside(kind: str) -> Float[np.ndarray, "fine"]:
 def _relief(
     kind: str, neutral: Float[np.ndarray, "vertex 3"], depth: Float[np.ndarray, "vertex"], rng: np.random.Generator
 ) -> Float[np.ndarray, "vertex"]:
-    """Folded rim, wound cloth, or loose folds; decimetres."""
+    """Return the relief of a folded rim, wound cloth, or loose folds; decimeters."""
     x, y, z = neutral.T
     if kind == "beanie":
         fold = rng.uniform(0.3, 0.42) if rng.random() < 0.7 else 0.0

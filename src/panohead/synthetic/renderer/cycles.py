@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # This file, alone in the package, is under the GNU General Public License, version 3 or later, because it is written
-# against Blender's Python module (bpy, GPL-3.0). Nothing imports it unless ``--quality cycles`` is asked for, and the
-# rest of the package (Apache-2.0) neither needs it nor contains any of it. Delete it and only that option goes.
-"""The optional quality tier: colour by Blender's path tracer Cycles, geometry by the package's own renderer."""
+# against Blender's Python module (bpy, GPL-3.0). Nothing imports it unless ``--quality cycles`` is given, and the rest
+# of the package (Apache-2.0) neither needs it nor contains any of it. Deleting it removes only that option.
+"""The optional quality tier: color by Blender's path tracer Cycles, geometry by the package's own renderer."""
 
 import tempfile
 from dataclasses import replace
@@ -34,7 +34,7 @@ _ROUGHNESS = {
 
 
 class CyclesRenderer:
-    """Loads one head; each call renders one view with 8 samples a pixel and Intel's denoiser."""
+    """Renderer of one loaded head; each call renders one view with 8 samples per pixel and Intel's denoiser."""
 
     def __init__(self, head: SyntheticHead, scene: Scene) -> None:
         self.scene = scene
@@ -46,7 +46,7 @@ class CyclesRenderer:
             _add_strands(self.blender, strands, material)
 
     def __call__(self, view: PersonView, lighting: Lighting, resolution: int, focal: float) -> Rendered:
-        """The same fields as :func:`panohead.synthetic.renderer.render.render`; depth, normals and mask are its own."""
+        """Render the layers of :func:`panohead.synthetic.renderer.render.render`; only the color is different."""
         geometry = render(self.scene, view, lighting, resolution, focal)
         settings, camera = self.blender.render, self.blender.camera
         settings.resolution_x = settings.resolution_y = resolution
@@ -61,7 +61,7 @@ class CyclesRenderer:
             image.pixels.foreach_get(pixels)
             bpy.data.images.remove(image)
         rgba = pixels.reshape(resolution, resolution, 4)[::-1]
-        # Blender's own alpha is not denoised; the colour is put on the mask that the labels promise.
+        # Blender's own alpha is not denoised; the color is composited with the mask that the labels promise.
         alpha = np.maximum(rgba[..., 3:], 1e-3)
         color = np.where(rgba[..., 3:] > 0.02, rgba[..., :3] / alpha, geometry.color / _safe(geometry.mask))
         return replace(geometry, color=(color * geometry.mask[..., None]).astype(np.float32))
@@ -133,7 +133,7 @@ def _opaque(color: Float[np.ndarray, "point 3"]) -> Float32[np.ndarray, "value"]
 
 
 def _nodes(name: str) -> tuple[Any, Any, Any]:
-    """A new material: itself, its node tree, and the node that reads the albedo attribute."""
+    """Return a new material, its node tree, and the node that reads the albedo attribute."""
     material = bpy.data.materials.new(name)
     material.use_nodes = True
     material.node_tree.nodes.clear()
@@ -171,7 +171,7 @@ def _hair_material() -> Any:
 
 
 def _set_world(scene: Any, lighting: Lighting, height: int = 64) -> None:
-    """The lighting as an environment picture. Our y is up and Blender's z: directions are taken in its mapping."""
+    """Set the lighting as an environment image. Our y is up, Blender's z is: directions are taken in its mapping."""
     v, u = np.meshgrid((np.arange(height) + 0.5) / height, (np.arange(2 * height) + 0.5) / (2 * height), indexing="ij")
     latitude, longitude = np.pi * (v - 0.5), -2 * np.pi * (u - 0.5)
     ring = np.cos(latitude)

@@ -12,7 +12,7 @@ from panohead.synthetic.fields import normalized
 
 @dataclass(frozen=True)
 class Lighting:
-    """A sky from above to below and one to three soft lights; ``exposure`` multiplies the head only."""
+    """Sky gradient and one to three soft lights; ``exposure`` multiplies the head only."""
 
     above: tuple[float, float, float]
     below: tuple[float, float, float]
@@ -22,7 +22,7 @@ class Lighting:
     exposure: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, rounded to four digits."""
+        """Return plain values, rounded to four digits."""
 
         def rounded(values: Any) -> Any:
             return np.round(np.asarray(values), 4).tolist()
@@ -36,7 +36,7 @@ class Lighting:
         }
 
     def radiance(self, directions: Float[np.ndarray, "sample 3"]) -> Float[np.ndarray, "sample 3"]:
-        """Light arriving from each unit direction."""
+        """Return the light arriving from each unit direction."""
         up = (directions[:, 1:2] * 0.5 + 0.5).clip(0, 1)
         total = up * np.array(self.above) + (1 - up) * np.array(self.below)
         for axis, width, color in zip(self.directions, self.widths, self.colors, strict=True):
@@ -45,7 +45,7 @@ class Lighting:
 
 
 def sample_lighting(rng: np.random.Generator) -> Lighting:
-    """A room or a sky; the mean irradiance lies between .38 and .62."""
+    """Sample a room or a sky; the mean irradiance lies between .38 and .62."""
     ambient, tint = rng.uniform(0.10, 0.36), 1 + rng.normal(size=3) * 0.06
     above = ambient * np.array([0.95, 1.0, 1.1]) * tint
     below = ambient * np.array([0.5, 0.45, 0.4]) * rng.uniform(0.3, 1)
@@ -72,7 +72,7 @@ def sample_lighting(rng: np.random.Generator) -> Lighting:
 
 
 def fibonacci_sphere(count: int) -> Float[np.ndarray, "count 3"]:
-    """``count`` unit vectors spread evenly over the sphere."""
+    """Return ``count`` unit vectors spread evenly over the sphere."""
     i = np.arange(count) + 0.5
     y = 1 - 2 * i / count
     ring, turn = np.sqrt(1 - y * y), np.pi * (1 + 5**0.5) * i
@@ -80,7 +80,7 @@ def fibonacci_sphere(count: int) -> Float[np.ndarray, "count 3"]:
 
 
 def sample_background(rng: np.random.Generator, resolution: int) -> Float[np.ndarray, "height width 3"]:
-    """A gradient, a vignette, or an out-of-focus room with or without lights."""
+    """Sample a gradient, a vignette, or an out-of-focus room with or without lights."""
     kind = rng.integers(4)
     y, x = np.mgrid[0:resolution, 0:resolution] / resolution
     first, second, third = (rng.uniform(0.05, 0.8) * np.clip(1 + 0.25 * rng.normal(size=3), 0.3, 1.6) for _ in range(3))

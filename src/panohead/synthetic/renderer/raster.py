@@ -1,6 +1,6 @@
-"""Visibility by z-buffer: which triangle or strand lies nearest at each sample of a regular grid.
+"""Visibility by z-buffer: the nearest triangle or strand at each sample of a regular grid.
 
-One sample is one ray through its centre; depth, mask, normals and colour all come from the same samples. Points are
+One sample is one ray through its center; depth, mask, normals and color all come from the same samples. Points are
 given as (column, row, nearness) in samples, nearness being any measure that is linear on the screen and larger when
 nearer: 1/depth for a camera, -depth for parallel light. Strands are ribbons that face the viewer.
 """
@@ -15,7 +15,7 @@ _BLOCK = 8  # side, in samples, of the squares that hidden ribbons are tested ag
 
 
 def empty_buffers(size: int) -> tuple[Float32[np.ndarray, "size size"], Int32[np.ndarray, "size size"]]:
-    """Nearness (``EMPTY`` everywhere) and hit index (-1 everywhere)."""
+    """Return nearness (``EMPTY`` everywhere) and hit index (-1 everywhere)."""
     return np.full((size, size), EMPTY, np.float32), np.full((size, size), -1, np.int32)
 
 
@@ -50,7 +50,7 @@ def raster_triangles(screen, triangles, nearness, hit):  # type: ignore[no-untyp
 
 @jit()
 def _farthest(nearness):  # type: ignore[no-untyped-def]
-    """The least nearness in each square block of samples."""
+    """Return the least nearness in each square block of samples."""
     size = nearness.shape[0]
     blocks = (size + _BLOCK - 1) // _BLOCK
     out = np.full((blocks, blocks), np.float32(1e30))
@@ -64,11 +64,11 @@ def _farthest(nearness):  # type: ignore[no-untyped-def]
 
 @jit()
 def raster_strands(screen, radius, follows, first, nearness, hit):  # type: ignore[no-untyped-def]
-    """Draw the ribbon from each point to the next where ``follows`` says so; ``hit`` gets ``first`` + the point's
+    """Draw the ribbon from each point to the next where ``follows`` is set; ``hit`` gets ``first`` + the point's
     index.
 
-    ``radius`` is in samples; below .5 a ribbon would slip between samples, so .5 is the least drawn. Ribbons behind all
-    that is already drawn where they lie are skipped.
+    ``radius`` is in samples; below .5 a ribbon would slip between samples, so .5 is the minimum. Ribbons behind all
+    that is already drawn at their place are skipped.
     """
     size = nearness.shape[0]
     farthest = _farthest(nearness)
@@ -142,7 +142,7 @@ def mark_needed(hit, triangles, needed):  # type: ignore[no-untyped-def]
 
 @jit()
 def interpolation(screen, triangles, strand_screen, hit, row, column, weights):  # type: ignore[no-untyped-def]
-    """Perspective-correct weights of the (three or two) points that the hit at a sample lies between, into
+    """Write perspective-correct weights of the (three or two) points that the hit at a sample lies between, into
     ``weights``."""
     x, y = column + 0.5, row + 0.5
     index = hit[row, column]

@@ -1,4 +1,4 @@
-"""One view of one scene: colour, mask, depth and normals from the same samples."""
+"""Rendering of one view of one scene: color, mask, depth and normals from the same samples."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,15 @@ from panohead.synthetic.renderer.scene import Scene
 from panohead.synthetic.renderer.shade import shade
 from panohead.synthetic.views import PersonView
 
-SAMPLES_PER_SIDE = 3  # 9 samples a pixel; odd, so that the middle one is the pixel's centre
+SAMPLES_PER_SIDE = 3  # 9 samples per pixel; odd, so that the middle one is the pixel's center
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """``colour`` is linear and premultiplied by ``mask``; depth along the ray and world normals of the pixel's
-    centre, 0 where nothing is hit there."""
+    """Rendered layers: ``color`` is linear and premultiplied by ``mask``.
+
+    Depth along the ray (world units) and world normals belong to the pixel's center, 0 where nothing is hit there.
+    """
 
     color: Float32[np.ndarray, "height width 3"]
     mask: Float32[np.ndarray, "height width"]
@@ -33,7 +35,7 @@ class Rendered:
 
 
 def render(scene: Scene, view: PersonView, lighting: Lighting, resolution: int, focal: float) -> Rendered:
-    """A square image; ``focal`` is normalised by its side. Deterministic: no random numbers are drawn."""
+    """Render a square image; ``focal`` is in image widths. Deterministic: no random numbers are drawn."""
     size = resolution * SAMPLES_PER_SIDE
     pose = view.cam2world()
     vertex_screen = _project(scene.vertices, pose, focal * size, size)
@@ -67,7 +69,7 @@ def render(scene: Scene, view: PersonView, lighting: Lighting, resolution: int, 
 def _project(
     points: Float32[np.ndarray, "point 3"], cam2world: Float[np.ndarray, "4 4"], scale: float, size: int
 ) -> Float32[np.ndarray, "point 3"]:
-    """(column, row, 1/depth) in samples."""
+    """Return (column, row, 1/depth) in samples."""
     local = (points - cam2world[:3, 3].astype(np.float32)) @ cam2world[:3, :3].astype(np.float32)
     inverse = 1 / local[:, 2]
     x = local[:, 0] * inverse * np.float32(scale) + np.float32(size / 2)
@@ -124,7 +126,7 @@ def _center_geometry(  # type: ignore[no-untyped-def]
             if index < len(triangles):
                 for k in range(3):
                     normal += weights[k] * vertex_normals[triangles[index, k]]
-            else:  # a hair shows the side that faces the camera
+            else:  # of a hair the side that faces the camera is visible
                 start = index - len(triangles)
                 tangent = weights[0] * tangents[start] + weights[1] * tangents[start + 1]
                 along = ray[0] * tangent[0] + ray[1] * tangent[1] + ray[2] * tangent[2]

@@ -14,11 +14,11 @@ from panohead.synthetic.renderer.lighting import fibonacci_sphere
 from panohead.synthetic.renderer.raster import empty_buffers, raster_triangles
 
 DIRECTIONS = 48
-_EXTENT = 0.78  # half the side of the square that a light sees, world units
+_EXTENT = 0.78  # half the side of the square that a light covers, world units
 _TEXELS, _SLICES = 144, 96
 _BIAS, _SOFTNESS = 0.010, 0.014  # world units behind the nearest surface where its shadow begins, and its width
-_EXTINCTION = 0.42  # of one layer of hair
-_STILL = 1e-3  # world units by which a point may move between shots and keep its light
+_EXTINCTION = 0.42  # optical thickness of one layer of hair
+_STILL = 1e-3  # maximum motion between shots, in world units, of a point that keeps its light
 
 
 Turned = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -53,8 +53,8 @@ def build_scenes(heads: Sequence[SyntheticHead]) -> list[Scene]:
     """The shots of one person (:func:`panohead.synthetic.head.build_shots`), with one bake of what they share.
 
     In all but the first, what lies within ``_STILL`` of its place in the first keeps the light it has there (an open
-    mouth does not darken the throat); what moved is baked anew, in the shadow of the shot's own surfaces and of its own
-    brows, beard and lashes.
+    mouth does not darken the throat); moved points are baked again, in the shadow of the shot's own surfaces and of its
+    own brows, beard and lashes.
     """
     return _build(heads, _turned)
 
@@ -65,11 +65,11 @@ def _build(heads: Sequence[SyntheticHead], turned: Turned) -> list[Scene]:
     rng = heads[0].person.stream("light directions")
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     directions = (fibonacci_sphere(DIRECTIONS) @ turn).astype(np.float32)
-    moves = np.zeros(len(first.vertices), bool), np.zeros(len(first.points), bool)
+    moving_mask = np.zeros(len(first.vertices), bool), np.zeros(len(first.points), bool)
     for other in flat[1:]:
-        moves[0][np.abs(other.vertices - first.vertices).max(1) > _STILL] = True
-        moves[1][np.abs(other.points - first.points).max(1) > _STILL] = True
-    light = _bake(flat, moves, directions, turned)
+        moving_mask[0][np.abs(other.vertices - first.vertices).max(1) > _STILL] = True
+        moving_mask[1][np.abs(other.points - first.points).max(1) > _STILL] = True
+    light = _bake(flat, moving_mask, directions, turned)
     return [
         Scene(
             one.vertices, one.triangles, one.normals, one.soft_normals, one.albedo, one.material, one.points,
@@ -135,19 +135,19 @@ Light = tuple[UInt8[np.ndarray, "direction vertex"], UInt8[np.ndarray, "directio
 
 def _bake(
     shots: list[_Flat],
-    moves: tuple[Bool[np.ndarray, "vertex"], Bool[np.ndarray, "point"]],
+    moving_mask: tuple[Bool[np.ndarray, "vertex"], Bool[np.ndarray, "point"]],
     directions: Float32[np.ndarray, "direction 3"],
     turned: Turned,
 ) -> list[Light]:
-    """Transmittance to each direction: a z-buffer of the meshes, deep opacity in slices for the hair."""
+    """Return the transmittance to each direction: a z-buffer of the meshes, deep opacity in slices for the hair."""
     first = shots[0]
-    moving, moving_points = (np.flatnonzero(x) for x in moves)
-    touched = moves[0][first.casting].any(1)
+    moving, moving_points = (np.flatnonzero(x) for x in moving_mask)
+    touched = moving_mask[0][first.casting].any(1)
     still_triangles, moving_triangles = first.casting[~touched], first.casting[touched]
     texel = 2 * _EXTENT / _TEXELS
     shift = np.array([_TEXELS / 2, _TEXELS / 2, 0], np.float32)
     thickness = [_thickness(one) for one in shots]
-    still_thickness = np.where(moves[1], np.float32(0), thickness[0])
+    still_thickness = np.where(moving_mask[1], np.float32(0), thickness[0])
 
     def empty(count: int) -> UInt8[np.ndarray, "direction count"]:
         return np.empty((len(directions), count), np.uint8)
@@ -189,14 +189,14 @@ def _bake(
 def _turned_by_blas(
     points: Float32[np.ndarray, "point 3"], axes: Float32[np.ndarray, "3 3"], shift: Float32[np.ndarray, "3"]
 ) -> Float32[np.ndarray, "point 3"]:
-    """Points as the light sees them. Edition 1 holds the rounding of this product in its bytes."""
+    """Rotate points into the light's frame. The bytes of edition 1 depend on the rounding of this matrix product."""
     turned: Float32[np.ndarray, "point 3"] = points @ axes + shift
     return turned
 
 
 @jit()
 def _turned(points, axes, shift):  # type: ignore[no-untyped-def]
-    """The same in one pass: a third of the time."""
+    """Rotate points into the light's frame in one pass: a third of the time."""
     out = np.empty_like(points)
     for i in range(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
@@ -206,7 +206,7 @@ def _turned(points, axes, shift):  # type: ignore[no-untyped-def]
 
 
 def _thickness(one: _Flat) -> Float32[np.ndarray, "point"]:
-    """Optical thickness of the piece of hair that follows each point, for a texel."""
+    """Return the optical thickness, per texel, of the piece of hair that follows each point."""
     step = np.linalg.norm(np.diff(one.points, axis=0, append=one.points[-1:]), axis=1)
     texel = 2 * _EXTENT / _TEXELS
     return (2 * one.radii * step * one.follows * (_EXTINCTION / texel**2)).astype(np.float32)
@@ -214,7 +214,7 @@ def _thickness(one: _Flat) -> Float32[np.ndarray, "point"]:
 
 @dataclass(frozen=True)
 class _Opacity:
-    """Optical thickness by cell, and the columns along the light that hold any."""
+    """Optical thickness per cell, and flags of the columns along the light that hold any."""
 
     cells: Float32[np.ndarray, "texel texel slice"]
     used: Bool[np.ndarray, "texel texel"]
@@ -268,7 +268,7 @@ def _accumulate(cells, used):  # type: ignore[no-untyped-def]
 
 @jit()
 def _transmit(seen, nearness, opacity, out):  # type: ignore[no-untyped-def]
-    """Light left at each strand point, 0 to 255, from the texel it falls into."""
+    """Return the light left at each strand point, 0 to 255, from the texel it falls into."""
     texels, slices = opacity.shape[0], opacity.shape[2]
     for i in range(len(seen)):
         u, v = int(min(max(seen[i, 0], 0.0), texels - 1.0)), int(min(max(seen[i, 1], 0.0), texels - 1.0))
@@ -276,7 +276,7 @@ def _transmit(seen, nearness, opacity, out):  # type: ignore[no-untyped-def]
         if lit <= 0:
             out[i] = 0
             continue
-        depth = (_EXTENT - seen[i, 2]) * (slices / (2 * _EXTENT)) - 1.0  # its own cell does not shade a point wholly
+        depth = (_EXTENT - seen[i, 2]) * (slices / (2 * _EXTENT)) - 1.0  # a point's own cell shades it in part only
         k = int(min(max(depth, 0.0), slices - 2.0))
         part = min(max(depth - k, 0.0), 1.0)
         above = opacity[u, v, k] + part * (opacity[u, v, k + 1] - opacity[u, v, k])
@@ -285,7 +285,7 @@ def _transmit(seen, nearness, opacity, out):  # type: ignore[no-untyped-def]
 
 @jit()
 def _transmit_smooth(seen, nearness, opacity, out):  # type: ignore[no-untyped-def]
-    """The same for mesh vertices, bilinear over four texels: skin shows every step."""
+    """Return the light left at mesh vertices, bilinear over four texels, because steps are visible on skin."""
     texels, slices = opacity.shape[0], opacity.shape[2]
     for i in range(len(seen)):
         x, y, near = seen[i, 0] - 0.5, seen[i, 1] - 0.5, seen[i, 2]

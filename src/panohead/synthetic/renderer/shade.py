@@ -1,8 +1,8 @@
-"""Light that leaves each needed point toward the camera: wrapped diffuse and GGX for surfaces, three lobes for hair.
+"""Radiance of each needed point toward the camera: wrapped diffuse and GGX for surfaces, three lobes for hair.
 
-Skin scatters: red light is lit by the soft normal and wraps far round the terminator, blue hardly (a per-channel
+Skin scatters: red light uses the soft normal and wraps far around the terminator, blue hardly (a per-channel
 stand-in for subsurface scattering). Hair follows Marschner et al. (2003) in simple Gaussian lobes: R white, TT and
-TRT coloured. Diffuse light comes from all baked directions, highlights from the eight brightest.
+TRT colored. Diffuse light comes from all baked directions, highlights from the eight brightest.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ _FLAT = [int(Material.EYE), int(Material.CLOTH), int(Material.TEETH), int(Materi
 
 
 def gather_light(scene: Scene, lighting: Lighting) -> Float32[np.ndarray, "direction 3"]:
-    """The sphere of light as one radiance times solid angle for each baked direction."""
+    """Return the sphere of light as one radiance times solid angle for each baked direction."""
     nearest = (_PROBES @ scene.directions.T.astype(np.float64)).argmax(1)
     radiance = lighting.radiance(_PROBES) * (4 * np.pi / len(_PROBES))
     total = [np.bincount(nearest, radiance[:, k], len(scene.directions)) for k in range(3)]
@@ -40,7 +40,7 @@ def shade(
     vertex_needed: Bool[np.ndarray, "vertex"],
     point_needed: Bool[np.ndarray, "point"],
 ) -> tuple[Float32[np.ndarray, "vertex 3"], Float32[np.ndarray, "point 3"]]:
-    """Linear radiance of the needed vertices and strand points (zero elsewhere) for a camera at ``eye``."""
+    """Return linear radiance of the needed vertices and strand points (zero elsewhere) for a camera at ``eye``."""
     light = gather_light(scene, lighting)
     brightest = np.argsort(-light.sum(1), kind="stable")[:_HIGHLIGHTS]
     vertex_color = np.zeros_like(scene.vertices)
@@ -92,7 +92,7 @@ def _shade_surface(  # type: ignore[no-untyped-def]
                 for c in range(3):
                     total[c] += share * hard * light[j, c]
         open_sky /= count
-        # Light that bounces between near surfaces: stronger where little sky is seen.
+        # Light that bounces between near surfaces: stronger where little sky is visible.
         bounce = 0.35 * (1 - min(open_sky * 2, 1.0)) + 0.1
         for c in range(3):
             total[c] = albedo[i, c] * (total[c] / np.pi + albedo[i, c] * ambient[c] * bounce)

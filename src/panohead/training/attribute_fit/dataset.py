@@ -1,4 +1,4 @@
-"""Read a synthetic dataset, finished or still growing, into memory with the attributes of every shot."""
+"""Reader of a synthetic dataset, finished or still growing, with the attributes of every shot."""
 
 import json
 import time
@@ -20,12 +20,12 @@ _THREADS = 2
 
 
 class GrowingDataset:
-    """A folder of ``panohead synthesize --depth``; :meth:`refresh` reads the people that were added since.
+    """Folder of ``panohead synthesize --depth``; :meth:`refresh` reads the people added since the last call.
 
     Args:
         root: the dataset's folder.
-        vocabulary: how people become attribute vectors.
-        limit: most people to read.
+        vocabulary: conversion of people to attribute vectors.
+        limit: maximum number of people to read; None for all.
     """
 
     def __init__(self, root: Path, vocabulary: Vocabulary, *, limit: int | None = None) -> None:
@@ -34,19 +34,19 @@ class GrowingDataset:
 
     @property
     def people(self) -> int:
-        """People read so far."""
+        """Number of people read so far."""
         return len(self._people)
 
     def wait_for(self, people: int, every_s: float = 10.0) -> None:
-        """Sleep until so many people are finished."""
+        """Sleep until ``people`` people are finished."""
         while len(self._records()) < people:
             time.sleep(every_s)
 
     def refresh(self, on_progress: Callable[[int, int], None] | None = None) -> Shots:
-        """Read what is new and return all shots, people in the order of their numbers.
+        """Read the new people and return all shots, in the order of the people's numbers.
 
         Raises:
-            PanoHeadError: when nobody is in the dataset yet, or a file of a finished person is missing or broken.
+            PanoHeadError: when no person is finished yet, or a file of a finished person is missing or broken.
         """
         records = {r["person"]: r for r in self._records() if r["person"] not in self._people}
         wanted = sorted(records)[: None if self.limit is None else self.limit - self.people]
@@ -62,7 +62,7 @@ class GrowingDataset:
         return _joined([self._people[index] for index in sorted(self._people)])
 
     def _records(self) -> list[dict[str, Any]]:
-        """Records of all finished people: of the finished dataset, and of one under way."""
+        """Return the records of all finished people, whether the dataset is finished or still being rendered."""
         found = []
         whole = self.root / "people.jsonl"
         try:

@@ -1,4 +1,4 @@
-"""Sheets and figures of a fit under way: seen people, and held-out people from their attributes alone."""
+"""Evaluation of a fit in progress: training people, and held-out people from their attributes alone."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ from panohead.training.attribute_fit.shots import Shots
 
 @dataclass(frozen=True)
 class FitComparison:
-    """Views of some shots: truth and model, [-1, 1], and the peak signal-to-noise ratio of each view in dB."""
+    """Views of some shots: ground truth and model, [-1, 1], and the peak signal-to-noise ratio of each view in dB."""
 
     truth: Float[Tensor, "shot view 3 height width"]
     model: Float[Tensor, "shot view 3 height width"]
     psnr: Float[Tensor, "shot view"]
 
     def sheet(self) -> UInt8[Tensor, "height width 3"]:
-        """One picture: for each shot a row of truths above a row of the model's views."""
+        """Return one image: for each shot a row of ground-truth views above a row of the model's views."""
         rows = torch.stack([self.truth, self.model], dim=1).flatten(0, 1)  # row view 3 h w
         sheet = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
         return ((sheet.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
@@ -32,7 +32,7 @@ def compare(model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], *, with_
     """Render all views of some shots.
 
     Args:
-        with_residual: use the people's residual codes; False for people who have none.
+        with_residual: use the people's residual codes; False for people without one.
     """
     truth, rendered = [], []
     for shot in shots.tolist():

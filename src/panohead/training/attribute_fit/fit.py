@@ -1,4 +1,4 @@
-"""The fit: generator, attribute encoder and residual codes against all views of all shots."""
+"""The fit itself: generator, attribute encoder and residual codes against all views of all shots."""
 
 import copy
 from collections.abc import Iterator
@@ -24,15 +24,15 @@ class FitConfig:
 
     Attributes:
         vocabulary: the attributes of the shots.
-        people: people who can have a residual code.
-        shots_per_step: heads a step.
-        points_per_view: pixels a view whose points are supervised; 0 for none.
-        patches_per_step: heads of those a step of which a patch is rendered.
+        people: number of people with a residual code.
+        shots_per_step: heads per step.
+        points_per_view: pixels per view whose points are supervised; 0 for none.
+        patches_per_step: heads per step of which a patch is rendered.
         patch: rays per side of a patch.
-        learning_rate, map_rate, encoder_rate, residual_rate: Adam's, of the generator, the backbone's constant noise
-            maps, the attribute encoder and the residual codes.
-        weights: of the losses by name.
-        ema_decay: of the running average of all weights, reached after a warm-up.
+        learning_rate, map_rate, encoder_rate, residual_rate: Adam's learning rates of the generator, the backbone's
+            constant noise maps, the attribute encoder and the residual codes.
+        weights: weights of the losses by name.
+        ema_decay: decay of the running average of all weights, reached after a warm-up.
         density_gain: scale of the decoder's density row at the start.
     """
 
@@ -66,19 +66,21 @@ class FitConfig:
 
 
 class HeadModel(nn.Module):
-    """Generator, attribute encoder, and one residual code a person."""
+    """Generator, attribute encoder, and one residual code per person."""
 
     def __init__(self, config: FitConfig) -> None:
         super().__init__()
         self.generator = Generator(config.generator)
         self.encoder = AttributeEncoder.of_vocabulary(config.vocabulary, w_dim=config.generator.w_dim)
         self.residual = nn.Embedding(config.people, self.encoder.config.residual)
+        # Zero is the code of the mean person, also for held-out people.
         nn.init.zeros_(self.residual.weight)
 
     def ws(self, attributes: Float[Tensor, "head attribute"], person: Int[Tensor, " head"] | None) -> Tensor:
-        """Attributes and people to ws; None for people who have no residual code."""
+        """Map attributes and people to ws (head num_ws w_dim); None for people without a residual code."""
         residual = None if person is None else self.residual(person)
-        w = self.encoder(attributes, residual)
+        w = self.encoder(attributes, residual)  # head w_dim
+        # One w for all layers.
         return w[:, None].expand(-1, self.generator.backbone.num_ws, -1)
 
 
@@ -88,6 +90,7 @@ class AttributeFit:
     def __init__(self, config: FitConfig) -> None:
         self.config = config
         self.rng = torch.Generator().manual_seed(config.seed)
+        # Initialization draws from torch's global generator; its state is restored afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = HeadModel(config)
@@ -114,7 +117,7 @@ class AttributeFit:
         ]
 
     def step(self, data: Shots) -> dict[str, float]:
-        """One step of gradient descent; returns the losses by name."""
+        """Take one step of gradient descent and return the losses by name."""
         config = self.config
         factor = self.rate_factor * min(1.0, (self.step_count + 1) / config.warmup_steps)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
@@ -130,7 +133,7 @@ class AttributeFit:
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> dict[str, Tensor]:
-        """All losses of one batch of shots, unweighted."""
+        """Return all losses of one batch of shots, unweighted."""
         config, generator = self.config, self.model.generator
         ws = self.model.ws(data.attributes[shots], data.person[shots])
         trigrid = generator.field(ws)
@@ -153,13 +156,13 @@ class AttributeFit:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # A young average would remember the random start: it follows closely at first.
+        # Early averages would remember the random start, so the decay is small at first.
         decay = min(self.config.ema_decay, 1 - 1 / (1 + 0.1 * self.step_count))
         averaged, current = list(_tensors(self.average)), [x.detach() for x in _tensors(self.model)]
         torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next steps depend on."""
+        """Return everything that the next steps depend on."""
         return {
             "step_count": self.step_count,
             "rng": self.rng.get_state(),
@@ -169,7 +172,7 @@ class AttributeFit:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where ``state_dict`` was taken."""
+        """Resume exactly from a ``state_dict``."""
         self.step_count = state["step_count"]
         self.rng.set_state(state["rng"])
         for name in ("model", "average", "optimizer"):
@@ -177,27 +180,28 @@ class AttributeFit:
 
 
 def _tensors(model: HeadModel) -> Iterator[Tensor]:
-    """All parameters, and the backbone's noise maps, which are fitted too."""
+    """Yield all parameters, and the backbone's noise maps, which are fitted too."""
     yield from model.parameters()
     yield from (layer.noise_const for layer in noise_layers(model.generator))
 
 
 def start_density(generator: Generator, gain: float) -> None:
-    """White where there is nothing, and a thin density that small changes of the hidden units turn solid."""
+    """Initialize white empty space and a thin density that small changes of the hidden units turn solid."""
     assert generator.torgb_raw is not None
     with torch.no_grad():
         row = generator.decoder.output.weight[0]
+        # Zero mean: an equal change of all hidden units leaves the density unchanged.
         row.sub_(row.mean()).mul_(gain)
-        generator.torgb_raw.bias.fill_(1.0)
+        generator.torgb_raw.bias.fill_(1.0)  # white in [-1, 1]
 
 
 def noise_layers(generator: Generator) -> list[SynthesisLayer]:
-    """Layers of the backbone that add a noise map."""
+    """Return the layers of the backbone that add a noise map."""
     return [m for m in generator.backbone.modules() if isinstance(m, SynthesisLayer) and m.use_noise]
 
 
 def start_position_maps(generator: Generator) -> None:
-    """Zero the noise maps at full strength: the maps are learnt (what all heads share), the strengths are not."""
+    """Zero the noise maps at full strength: the maps are learned (shared by all heads), the strengths are not."""
     for layer in noise_layers(generator):
         layer.noise_const.zero_()
         with torch.no_grad():

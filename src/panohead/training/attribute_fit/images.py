@@ -1,4 +1,4 @@
-"""Supervision by images: patches of rays, rendered exactly as the model renders them later."""
+"""Supervision by images: patches of rays, rendered with the quadrature of inference."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from panohead.training.attribute_fit.shots import Shots
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """One patch of one view of each head, the person on white.
+    """One patch of one view of each head, the person over white.
 
     Attributes:
         offsets: upper left corner (y, x) of the patch, in rays.
@@ -34,7 +34,7 @@ class ImageBatch:
 
 @dataclass(frozen=True)
 class RenderedPatches:
-    """What the generator makes of an :class:`ImageBatch`; ``image`` is super-resolved, the others are per ray."""
+    """Rendering of an :class:`ImageBatch`; ``image`` is super-resolved, the others are per ray."""
 
     image: Float[Tensor, "head 3 height width"]
     image_raw: Float[Tensor, "head 3 ray_height ray_width"]
@@ -44,18 +44,18 @@ class RenderedPatches:
 def sample_patches(
     data: Shots, shots: Int[Tensor, " head"], *, rays: int, patch: int, rng: torch.Generator
 ) -> ImageBatch:
-    """A random view of each shot and a random patch of it.
+    """Sample a random view of each shot and a random patch of it.
 
     Args:
         rays: rays per side of a whole view.
         patch: rays per side of the patch.
     """
-    views = data.view_of[shots]
+    views = data.view_of[shots]  # head view
     view = views.gather(1, torch.randint(views.shape[1], (len(shots), 1), generator=rng))[:, 0]
     room, scale = rays - patch, data.resolution // rays
-    # Drawn beyond the rim and clamped: corners are covered as often as centers.
+    # Drawn beyond the border and clamped, so that corners are covered as often as centers.
     offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(shots), 2), generator=rng).clamp(0, room)
-    size = patch * scale
+    size = patch * scale  # pixels of the full image
     corners = [(int(v), y, x) for v, (y, x) in zip(view, (offsets * scale).tolist(), strict=True)]
     image = image_from_uint8(torch.stack([data.images[v, :, y : y + size, x : x + size] for v, y, x in corners]))
     mask = mask_from_uint8(torch.stack([data.masks[v, None, y : y + size, x : x + size] for v, y, x in corners]))
@@ -63,7 +63,7 @@ def sample_patches(
 
 
 def on_white(image: Float[Tensor, "*head 3 h w"], mask: Float[Tensor, "*head 1 h w"]) -> Float[Tensor, "*head 3 h w"]:
-    """The person on white, for images in [-1, 1] that hold the person before another background."""
+    """Composite the person over white, for images in [-1, 1] of the person over another background."""
     return image * mask + (1 - mask)
 
 
@@ -82,6 +82,7 @@ def render_patches(
         _cut(x, batch.offsets, rays, patch) for x in rays_from_camera(Camera.from_label(batch.labels), rays)
     )
     found = render(field, origins, directions, generator.config.rendering, RenderRandomness(generator=rng))
+    # head ray channel -> head channel height width
     features, weights = (x.transpose(1, 2).unflatten(2, (patch, patch)) for x in (found.features, found.weight_sum))
     assert generator.torgb_raw is not None
     raw = generator.torgb_raw(features, ws[:, -1], fused=False)
@@ -94,7 +95,8 @@ def super_resolve_patch(
     features: Float[Tensor, "head channel height width"],
     ws: Float[Tensor, "head num_ws w_dim"],
 ) -> Float[Tensor, "head 3 out_height out_width"]:
-    """The generator's super-resolution without its resizing, so that a patch keeps its scale."""
+    """Apply the generator's super-resolution without its resizing, so that a patch keeps its scale."""
+    # Super-resolution takes the last w three times, for two convolutions and the output layer of a block.
     network, rows = generator.superresolution, ws[:, -1:].expand(-1, 3, -1)
     randomness = RenderRandomness(noise_mode=network.config.noise_mode)
     x, image = network.block0(features, raw, rows, randomness=randomness)
@@ -105,13 +107,15 @@ def super_resolve_patch(
 
 def _cut(rays: Float[Tensor, "head ray 3"], offsets: Int[Tensor, "head 2"], side: int, patch: int) -> Tensor:
     grid = rays.unflatten(1, (side, side))
+    # head height width 3
     cut = [grid[i, y : y + patch, x : x + patch] for i, (y, x) in enumerate(offsets.tolist())]
     return torch.stack(cut).flatten(1, 2)
 
 
 def image_losses(rendered: RenderedPatches, batch: ImageBatch) -> dict[str, Tensor]:
-    """Mean losses: raw and super-resolved color (L1) and detail (differences of neighbors), mask (cross-entropy)."""
+    """Return mean losses: raw and super-resolved color (L1), detail (pixel differences), mask (cross-entropy)."""
     scale = batch.image.shape[-1] // rendered.image_raw.shape[-1]
+    # Raw images are supervised at the resolution of the rays.
     target_raw, target_mask = F.avg_pool2d(batch.image, scale), F.avg_pool2d(batch.mask, scale)
     return {
         "raw": (rendered.image_raw - target_raw).abs().mean(),
@@ -123,7 +127,7 @@ def image_losses(rendered: RenderedPatches, batch: ImageBatch) -> dict[str, Tens
 
 
 def detail_loss(a: Float[Tensor, "head 3 h w"], b: Float[Tensor, "head 3 h w"]) -> Float[Tensor, ""]:
-    """L1 between the differences of neighboring pixels, horizontal and vertical, over one and two pixels."""
+    """Return L1 between differences of neighboring pixels, horizontal and vertical, over one and two pixels."""
     difference = a - b
     terms = [
         (difference[..., k:, :] - difference[..., :-k, :]).abs().mean()

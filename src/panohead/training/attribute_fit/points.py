@@ -1,7 +1,7 @@
-"""Supervision at single points of space: what a depth map says without marching a ray.
+"""Supervision at single points of space, from depth maps without ray marching.
 
-A pixel of known depth tells three things: in front of the surface there is nothing, just behind it there is something,
-and the surface has the pixel's color. Each costs one evaluation of the field, a thirtieth of a rendered ray.
+A pixel of known depth gives three facts: space in front of the surface is empty, space just behind it is solid, and
+the surface has the pixel's color. Each costs one evaluation of the field, a thirtieth of a rendered ray.
 """
 
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ from panohead.stylegan.synthesis_layers import ToRGB
 from panohead.training.attribute_fit.shots import Shots
 
 _INSIDE = 0.02
-"""Thickness of the shell behind the surface that is taken for solid, world units (one texel is about 0.0125)."""
+"""Thickness of the shell behind the surface that counts as solid, world units (one texel is about 0.0125)."""
 
 _IN_FRONT = (0.010, 0.07)
 """Range in front of the surface where half of the empty points are drawn, world units."""
 
 _SCALE = 30.0
-"""Raw density at which an opacity is decided: logits are raw density over this (raw 100 absorbs a texel's 0.7)."""
+"""Scale of raw density in the occupancy logit, raw density / scale (raw 100 absorbs 0.7 over one texel)."""
 
 
 @dataclass(frozen=True)
 class PointBatch:
-    """Points of several heads with what is known there.
+    """Points of several heads with their known occupancy and color.
 
     Attributes:
         inside: points on or just behind the surface, or anywhere for empty rays (whose ``solid`` is False).
-        empty: points in front of the surface or on empty rays, two a pixel.
+        empty: points in front of the surface or on empty rays, two per pixel.
         color: the pixel's color, [-1, 1].
-        solid: pixels that are wholly covered by the person; ``usable``: wholly covered or wholly empty ones.
+        solid: pixels covered wholly by the person; ``usable``: pixels covered wholly or not at all.
     """
 
     inside: Float[Tensor, "head pixel 3"]
@@ -47,10 +47,10 @@ class PointBatch:
 def sample_points(
     data: Shots, shots: Int[Tensor, " head"], *, pixels: int, ray_range: tuple[float, float], rng: torch.Generator
 ) -> PointBatch:
-    """Random pixels of all views of the given shots, and points along their rays.
+    """Sample pixels of all views of the given shots, and points along their rays.
 
     Args:
-        pixels: a view; half are drawn from the middle half of the image.
+        pixels: pixels per view; half are drawn from the middle half of the image.
         ray_range: distances between which empty rays are sampled, world units.
     """
     views = data.view_of[shots]  # head view
@@ -65,23 +65,28 @@ def sample_points(
         for _ in range(2)
     )
     flat = views[..., None] * side * side + y * side + x  # index into view height width
-    depth = data.depth.reshape(-1)[flat].float()
+    depth = data.depth.reshape(-1)[flat].float()  # head view pixel
     coverage = data.masks.reshape(-1)[flat]
+    # Pixels covered in part are neither: their depth and color belong to two surfaces.
     solid, empty = (coverage >= 253) & (depth > 0), coverage == 0
     plane = views[..., None] * 3 * side * side + y * side + x
-    color = image_from_uint8(torch.stack([data.images.reshape(-1)[plane + c * side * side] for c in range(3)], -1))
+    color = image_from_uint8(
+        torch.stack([data.images.reshape(-1)[plane + c * side * side] for c in range(3)], -1)
+    )  # ... 3
 
+    # Pixel centers lie at half-integers: head view 1 3, and head view pixel 3.
     origins, directions = _rays(data.labels[views], (x + 0.5) / side, (y + 0.5) / side)
     near, far = ray_range
     u = torch.rand((3, *shape), generator=rng)
     anywhere = near + (far - near) * u[:2]
     inside = torch.where(solid, depth + _INSIDE * u[2], anywhere[0])
+    # The square draws more points near the surface, where the density has to rise.
     close = depth - (_IN_FRONT[0] + (_IN_FRONT[1] - _IN_FRONT[0]) * u[0].square())
     before = near + (depth - 0.02 - near) * u[1]
     front = torch.where(solid, torch.stack([close, before]), anywhere)  # 2 head view pixel
 
     def at(distance: Tensor) -> Tensor:
-        return (origins + distance[..., None] * directions).flatten(1, 2)
+        return (origins + distance[..., None] * directions).flatten(1, 2)  # head (view pixel) 3
 
     return PointBatch(
         at(inside),
@@ -95,8 +100,9 @@ def sample_points(
 def _rays(
     labels: Float[Tensor, "*view 25"], u: Float[Tensor, "*view pixel"], v: Float[Tensor, "*view pixel"]
 ) -> tuple[Float[Tensor, "*view #pixel 3"], Float[Tensor, "*view pixel 3"]]:
-    """Origins and unit directions through image coordinates (0 to 1) of cameras without skew."""
+    """Return origins and unit directions through image coordinates (0 to 1) of cameras without skew."""
     pose, k = labels[..., :16].unflatten(-1, (4, 4)), labels[..., 16:].unflatten(-1, (3, 3))
+    # Pinhole camera: K^-1 (u, v, 1), rotated to the world.
     x = (u - k[..., 0, 2, None]) / k[..., 0, 0, None]
     y = (v - k[..., 1, 2, None]) / k[..., 1, 1, None]
     in_camera = F.normalize(torch.stack([x, y, torch.ones_like(x)], dim=-1), dim=-1)
@@ -106,14 +112,16 @@ def _rays(
 def point_losses(
     field: TriGridField, to_rgb: ToRGB, w: Float[Tensor, "head w_dim"], batch: PointBatch
 ) -> dict[str, Tensor]:
-    """Mean losses: ``occupancy`` (cross-entropy of density with what is known) and ``surface_color`` (L1)."""
+    """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (L1)."""
     count = batch.inside.shape[1]
+    # One evaluation of the tri-grid for all points: head (inside, empty) hidden.
     hidden = field.hidden(torch.cat([batch.inside, batch.empty], dim=1))
     logits = field.decoder.density(hidden)[..., 0] / _SCALE
     target = torch.cat([batch.solid, torch.zeros_like(batch.solid).repeat(1, 2)], dim=1).float()
     usable = batch.usable.float().repeat(1, 3)
     occupancy = F.binary_cross_entropy_with_logits(logits, target, weight=usable, reduction="sum") / usable.sum()
 
+    # The raw image is torgb_raw of composited features; an opaque surface has those of one point.
     features = field.decoder.color(hidden[:, :count]).transpose(1, 2)[..., None]  # head channel pixel 1
     color = to_rgb(features, w, fused=False)[..., 0].transpose(1, 2)
     solid = batch.solid.float()[..., None]

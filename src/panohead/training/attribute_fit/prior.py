@@ -1,7 +1,7 @@
-"""The mapping network after a fit: z ~ N(0, 1) is made to draw the w of people (no images are needed).
+"""Match of the mapping network after a fit: z ~ N(0, 1) is mapped to the distribution of people's w (without images).
 
-Matched by the energy distance between batches (Szekely and Rizzo 2013; the Cramer GAN's objective without its critic):
-zero only where two distributions are equal, unbiased from samples, and without any network that could be fooled.
+The objective is the energy distance between batches (Szekely and Rizzo 2013; the Cramer GAN's objective without its
+critic): zero only for equal distributions, unbiased from samples, and without a network that could be fooled.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from panohead.models.generator import Generator
 
-_MIN_DEVIATION = 1e-3
-"""Directions of w with less spread than this share of the largest are left out: rounding, not people."""
+_MIN_DEVIATION = 0.1
+"""Least deviation of a direction of w when it is scaled, as a share of the largest: where people hardly differ, the
+mapping network may not wander off, and rounding is not blown up either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,28 +22,30 @@ class PriorConfig:
     """Settings of the match.
 
     Attributes:
-        steps, batch: Adam steps, and samples of either side a step.
-        learning_rate: of the mapping network, whose weights are stored a hundredfold (``lr_multiplier``).
+        steps, batch: Adam steps, and samples of each distribution a step.
+        learning_rate: Adam's; the mapping network's weights are stored a hundredfold (``lr_multiplier``).
     """
 
     steps: int = 2000
     batch: int = 512
-    learning_rate: float = 0.1
+    learning_rate: float = 1.0
     seed: int = 0
 
 
 def energy_distance(a: Float[Tensor, "sample dim"], b: Float[Tensor, "other dim"]) -> Float[Tensor, ""]:
-    """2 E|a - b| - E|a - a'| - E|b - b'| over all pairs of different samples; about 0 for equal distributions."""
+    """Return 2 E|a - b| - E|a - a'| - E|b - b'| over pairs of different samples; about 0 for equal distributions."""
 
     def within(x: Tensor) -> Tensor:
+        # n (n - 1) pairs: without the distances of samples to themselves the estimate is unbiased.
         return _distances(x, x).sum() / (len(x) * (len(x) - 1))
 
     return 2 * _distances(a, b).mean() - within(a) - within(b)
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 a b: sample other
     squared = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
-    # The slope of the root at zero is infinite: the distance of a point to itself must not reach it.
+    # The derivative of the root at zero is infinite, so distances of points to themselves must be excluded.
     return (squared.clamp_min(0) + 1e-6).sqrt()
 
 
@@ -53,20 +56,21 @@ def fit_mapping(generator: Generator, ws: Float[Tensor, "head w_dim"], config: P
         ws: w of many heads; more than a batch.
 
     Returns:
-        The energy distance at the end, in units of w whitened by the deviations of ``ws``.
+        The energy distance at the end, of w scaled by the roots of the deviations of ``ws``.
     """
     config = PriorConfig() if config is None else config
     rng = torch.Generator().manual_seed(config.seed)
     mean = ws.mean(dim=0)
     _, deviation, directions = torch.linalg.svd((ws - mean) / len(ws) ** 0.5, full_matrices=False)
-    kept = deviation > _MIN_DEVIATION * deviation[0]
-    # Square roots of the deviations: small directions count, but less than the ones that are seen.
-    whiten = directions[kept].T / deviation[kept].sqrt()
+    # Square roots of the deviations: small directions count, but less than the visible ones.
+    whiten = directions.T / deviation.clamp_min(_MIN_DEVIATION * deviation[0]).sqrt()
     network = generator.mapping_network.train().requires_grad_(True)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
+    # A constant camera label: people do not depend on the camera.
     label = ws.new_zeros(config.batch, 25)
     for step in range(config.steps):
         for group in adam.param_groups:
+            # Constant for half the steps, then linear to zero.
             group["lr"] = config.learning_rate * min(1.0, 2 * (1 - step / config.steps))
         z = torch.randn(config.batch, generator.config.z_dim, generator=rng)
         real = ws[torch.randint(len(ws), (config.batch,), generator=rng)]

@@ -1,11 +1,11 @@
-"""A fit as a run folder: started or resumed by one call, stopped at any moment, with sheets and figures as it goes.
+"""A fit as a run folder: started or resumed by one call, stopped at any moment, with sheets and figures on the way.
 
 ::
 
-    RUN/state.pt           everything the next step depends on; written whole or not at all
-    RUN/compact.safetensors  averaged weights in float16: what is committed, and enough to go on from
-    RUN/metrics.jsonl      a line every few minutes: losses, PSNR on seen and held-out people, speed
-    RUN/sheets/*.webp      truth above model
+    RUN/state.pt           everything the next step depends on; written atomically
+    RUN/compact.safetensors  averaged weights in float16: small enough to commit, and enough to resume from
+    RUN/metrics.jsonl      a line every few minutes: losses, PSNR on training and held-out people, speed
+    RUN/sheets/*.webp      ground truth above model
 """
 
 import json
@@ -29,12 +29,13 @@ from panohead.training.attribute_fit.shots import Shots
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """When a run does what, in seconds of wall time.
+    """Schedule of a run, in seconds of wall time.
 
     Attributes:
-        save_s, report_s, sheet_s, refresh_s: between states, lines of figures, sheets, and looks at the dataset.
-        steps: stop after so many steps; None for no end.
-        decay_steps: over the last so many steps the learning rates fall to a twentieth.
+        save_s, report_s, sheet_s, refresh_s: time between states, lines of figures, sheets, and readings of the
+            dataset.
+        steps: number of steps; None for no end.
+        decay_steps: number of last steps over which the learning rates fall to a twentieth.
     """
 
     save_s: float = 300.0
@@ -49,10 +50,10 @@ class FitRun:
     """One run folder.
 
     Args:
-        folder: where everything is written.
+        folder: folder of all output.
         fit: a fresh fit; a stored state replaces its contents.
         training, held_out: the datasets; the second is never trained on.
-        say: called with each line for a person to read.
+        say: function called with each line of the log.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class FitRun:
         return False
 
     def start_from(self, compact: Path) -> None:
-        """Continue from a compact state of another run."""
+        """Start from a compact state of another run."""
         load_compact(self.fit, compact)
 
     def train(self) -> None:
@@ -144,7 +145,7 @@ class FitRun:
         self.say(json.dumps(row))
 
     def _compare(self, data: Shots, known: bool, count: int = 8) -> FitComparison:
-        # Evenly spread over the dataset: the same shots as long as it does not grow.
+        # Evenly spread over the dataset: the same shots while it does not grow.
         shots = torch.linspace(0, data.count - 1, count).long()
         return compare(self.fit.average, data, shots, with_residual=known)
 
@@ -155,14 +156,14 @@ class FitRun:
 
 
 def save_compact(fit: AttributeFit, path: Path) -> None:
-    """Averaged weights in float16 and the number of steps."""
+    """Write averaged weights in float16 and the number of steps."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in fit.average.state_dict().items()}
     with atomic_path(path) as temporary:
         save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, {"steps": str(fit.step_count)})
 
 
 def load_compact(fit: AttributeFit, path: Path) -> None:
-    """Continue from averaged weights; the optimizer's moments begin anew."""
+    """Resume from averaged weights; the optimizer's moments restart at zero."""
     from safetensors import safe_open
 
     state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}

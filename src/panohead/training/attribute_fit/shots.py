@@ -11,13 +11,13 @@ class Shots:
     """All views of a dataset. A shot is one person with one expression under one light; it has several views.
 
     Attributes:
-        images: 0..255; what is not the person is undefined.
+        images: 0..255; pixels outside the person are undefined.
         masks: 0..255, 255 for the person.
-        depth: distance along the ray through the pixel's center, world units; 0 where it meets nothing.
+        depth: distance along the ray through the pixel's center, world units; 0 where it hits nothing.
         labels: cameras.
-        view_of: the views of every shot.
-        attributes: the vector of every shot.
-        person: the person of every shot, 0..people - 1.
+        view_of: indices of the views of every shot.
+        attributes: attribute vector of every shot.
+        person: index of the person of every shot, 0..people - 1.
     """
 
     images: UInt8[Tensor, "view 3 height width"]

@@ -1,4 +1,4 @@
-"""``report.html`` of a run: curves, snapshots, notes, configuration on one page without network and scripts."""
+"""The page ``report.html`` of a run: curves, snapshots, notes and configuration, without network and scripts."""
 
 import json
 import re
@@ -6,18 +6,35 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from panohead.errors import PanoHeadError
 from panohead.media.images import IMAGE_SUFFIXES
-from panohead.system.atomic_write import atomic_path
+from panohead.reports import (
+    Chart,
+    Charts,
+    Figure,
+    Figures,
+    Folded,
+    KeyNumbers,
+    KeyValues,
+    Link,
+    Note,
+    NoteList,
+    Page,
+    PageBlock,
+    Paragraph,
+    Section,
+    Series,
+    url,
+    write_page,
+)
+from panohead.reports.charts import MAX_VALUE
+from panohead.reports.page import readable
 from panohead.training.run.environment import ENVIRONMENT_NAME
 from panohead.training.run.log import duration
 from panohead.training.run.records import NOTES_NAME, STATS_NAME, nimg_of, number, read_records
-from panohead.training.run.report_html import escaped, flattened, folded_table, page, readable, tiles
-from panohead.training.run.report_svg import LARGEST, Chart, Series, draw
 
 REPORT_NAME = "report.html"
 SNAPSHOT_FOLDER = "snapshots"
@@ -46,7 +63,7 @@ _CHARTS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
     ("Speed", "Peak memory (GB)", ("peak_memory_gb",), False),
     ("Speed", "Time (s)", ("time_s", "seconds"), False),
 )
-# Where columns that the table does not know belong, by the look of their names.
+# Sections of columns that the table does not know, by patterns of their names.
 _SECTION_PATTERNS = (
     ("Measurements", r"fid|kid|wasserstein|distance|metric|score|error|psnr|ssim"),
     ("Losses", r"loss|logit|penalty|^r1_"),
@@ -57,9 +74,9 @@ _OTHER = "Other"
 
 
 def write_report(run: Path) -> Path:
-    """Make ``run/report.html`` from what lies in the run folder, at any time, also while the run goes on.
+    """Write ``run/report.html`` from the contents of the run folder, at any time, also during the run.
 
-    Read are ``stats.jsonl``, ``notes.jsonl``, ``config.json``, ``environment.json`` and the pictures in ``snapshots/``,
+    Read are ``stats.jsonl``, ``notes.jsonl``, ``config.json``, ``environment.json`` and the images in ``snapshots/``,
     which the page links; whatever is missing or damaged is left out.
 
     Returns:
@@ -71,29 +88,28 @@ def write_report(run: Path) -> Path:
     if not run.is_dir():
         raise PanoHeadError(f"there is no run folder {run}; give the folder that 'panohead train --out' made")
     records = read_records(run / STATS_NAME)
-    found = flattened(_json_object(run / ENVIRONMENT_NAME))
+    environment = flattened(_json_object(run / ENVIRONMENT_NAME))
     name = run.resolve().name
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    body = [
-        f"<h1>{escaped(name)}</h1>",
-        f'<p class="soft">A PanoHead training run, as of {now}.</p>',
-        tiles(_facts(records, found)),
-        _notes(run, records),
-        _snapshots(run / SNAPSHOT_FOLDER),
-        *_curves(records),
-        "<h2>Settings</h2>",
+    settings = [
         _settings("Configuration", CONFIG_NAME, flattened(_json_object(run / CONFIG_NAME))),
-        _settings("Environment", ENVIRONMENT_NAME, found),
-        folded_table(f"Last tick, of {len(records)}", records[-1]) if records else "",
+        _settings("Environment", ENVIRONMENT_NAME, environment),
     ]
-    path = run / REPORT_NAME
-    with atomic_path(path) as temporary:
-        temporary.write_text(page(f"{name}: PanoHead run", body), encoding="utf-8")
-    return path
+    if records:
+        settings.append(Folded(f"Last tick, of {len(records)}", [KeyValues(records[-1])]))
+    blocks: list[PageBlock] = [
+        Paragraph(f"A PanoHead training run, as of {now}.", "soft"),
+        KeyNumbers(_key_numbers(records, environment)),
+        *_notes(run, records),
+        *_snapshots(run / SNAPSHOT_FOLDER),
+        *_curves(records),
+        Section("Settings", settings),
+    ]
+    return write_page(Page(name, blocks, window_title=f"{name}: PanoHead run"), run / REPORT_NAME)
 
 
 def charts_of(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Chart]]:
-    """Every numeric column of the records as a curve, by section; sections and charts without values are left out."""
+    """Return every numeric column of the records as a curve, by section; sections without values are left out."""
     columns = {name: None for record in records for name in record if name not in _AXES}
     nimgs = [nimg_of(record) for record in records]
     series = {name: s for name in columns if (s := _series(records, nimgs, name)) is not None}
@@ -111,8 +127,8 @@ def _series(records: Sequence[Mapping[str, Any]], nimgs: Sequence[float | None],
     points = []
     for record, nimg in zip(records, nimgs, strict=True):
         value = number(record.get(name))
-        if nimg is not None and value is not None and max(abs(value), abs(nimg)) <= LARGEST:
-            points.append((nimg / 1000, value if abs(value) >= 1 / LARGEST else 0.0))
+        if nimg is not None and value is not None and max(abs(value), abs(nimg)) <= MAX_VALUE:
+            points.append((nimg / 1000, value if abs(value) >= 1 / MAX_VALUE else 0.0))
     if not points:
         return None
     x, y = np.array(points, dtype=np.float64).T
@@ -120,41 +136,22 @@ def _series(records: Sequence[Mapping[str, Any]], nimgs: Sequence[float | None],
     return Series(name.replace("_", " "), x[order], y[order])
 
 
-def _curves(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def _curves(records: Sequence[Mapping[str, Any]]) -> list[PageBlock]:
     sections = charts_of(records)
     if not sections:
-        return ['<h2>Curves</h2><p class="soft">No tick has been recorded yet.</p>']
-    parts, count = [], 0
-    for section, charts in sections.items():
-        figures = []
-        for chart in charts:
-            figures.append(_figure(chart, f"c{count}"))
-            count += 1
-        parts.append(f'<h2>{escaped(section)}</h2><div class="charts">{"".join(figures)}</div>')
-    parts.append('<p class="soft">Against kimg, thousands of images shown. Thin: every tick; thick: smoothed.</p>')
-    return parts
+        return [Section("Curves", [Paragraph("No tick has been recorded yet.", "soft")])]
+    legend = "Against kimg, thousands of real images shown. Thin: every tick; thick: smoothed."
+    blocks: list[PageBlock] = [Section(title, [Charts(charts)]) for title, charts in sections.items()]
+    return [*blocks, Paragraph(legend, "soft")]
 
 
-def _figure(chart: Chart, identifier: str) -> str:
-    alone = len(chart.series) == 1
-    legend = "".join(
-        f'<span><i class="s{i}"></i>{"" if alone else escaped(s.label) + " "}{escaped(f"{s.y[-1]:.5g}")}</span>'
-        for i, s in enumerate(chart.series)
-    )
-    scale = " (logarithmic)" if chart.logarithmic else ""
-    return (
-        f"<figure><figcaption><b>{escaped(chart.title)}</b>{scale}<br>{legend}</figcaption>"
-        f"{draw(chart, identifier)}</figure>"
-    )
-
-
-def _facts(records: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[str, str]:
-    """The numbers at the top: the latest of each that was ever recorded."""
+def _key_numbers(records: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[str, object]:
+    """Return the numbers at the top, by name: the latest of each that was ever recorded."""
 
     def latest(name: str) -> float | None:
         return next((v for record in reversed(records) if (v := number(record.get(name))) is not None), None)
 
-    facts = {}
+    facts: dict[str, object] = {}
     nimg = next((n for record in reversed(records) if (n := nimg_of(record)) is not None), None)
     total = number(settings.get("total_kimg"))
     if nimg is not None:
@@ -165,63 +162,74 @@ def _facts(records: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) ->
     if (rate := latest("images_per_second")) is not None and rate > 0:
         facts["images per second"] = f"{rate:.1f}"
         if nimg is not None and total and total * 1000 > nimg:
-            facts["time left, if it goes on"] = duration((total * 1000 - nimg) / rate)
+            facts["time left at this rate"] = duration((total * 1000 - nimg) / rate)
     distances = [(v, nimg_of(r) or 0) for r in records if (v := number(r.get("sliced_wasserstein"))) is not None]
     if distances:
         best, where = min(distances)
         facts[f"sliced Wasserstein; best {best:.4g} at {where / 1000:.4g} kimg"] = f"{distances[-1][0]:.4g}"
     if (memory := latest("peak_memory_gb")) is not None:
-        facts["GB of memory at most"] = f"{memory:.1f}"
+        facts["GB of memory at the peak"] = f"{memory:.1f}"
     return facts
 
 
-def _notes(run: Path, records: Sequence[Mapping[str, Any]]) -> str:
-    lines = []
+def _notes(run: Path, records: Sequence[Mapping[str, Any]]) -> list[PageBlock]:
+    entries = []
     bad = sum(1 for record in records if (number(record.get("nonfinite_gradients")) or 0) > 0)
     if bad > 0:
-        lines.append(f"<li>Gradients were not finite in {bad} of {len(records)} ticks.</li>")
+        entries.append(Note(f"Gradients were not finite in {bad} of {len(records)} ticks."))
     notes = [note for note in read_records(run / NOTES_NAME) if "note" in note]
     for note in notes[-_MAX_NOTES:]:
         kimg = number(note.get("kimg"))
-        where = "" if kimg is None else f"<time>{escaped(f'{kimg:.1f}')} kimg</time>"
-        lines.append(f'<li title="{escaped(note.get("time"))}">{where}{escaped(note["note"])}</li>')
+        label = "" if kimg is None else f"{kimg:.1f} kimg"
+        entries.append(Note(readable(note["note"]), label, hint=readable(note.get("time"))))
     if len(notes) > _MAX_NOTES:
-        lines.append(f'<li class="soft">{len(notes) - _MAX_NOTES} older ones in {NOTES_NAME}</li>')
-    return f'<h2>Notes</h2><ul class="notes">{"".join(lines)}</ul>' if lines else ""
+        entries.append(Note(f"{len(notes) - _MAX_NOTES} older ones in {NOTES_NAME}", tone="soft"))
+    return [Section("Notes", [NoteList(entries)])] if entries else []
 
 
-def _snapshots(folder: Path) -> str:
-    """The last grid; the middle and the first to unfold; pictures without a number in their names come behind."""
+def _snapshots(folder: Path) -> list[PageBlock]:
+    """Return the last grid of heads, then the middle and the first, folded, then images without a number in the name.
+
+    Numbers are kimg; fractions count.
+    """
     files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES] if folder.is_dir() else []
     files = sorted(file for file in files if not file.name.startswith("."))
     if not files:
-        return ""
+        return []
     numbered = [(float(found[-1]), file) for file in files if (found := re.findall(r"\d+(?:\.\d+)?", file.stem))]
     grids = [file for _, file in sorted(numbered)]
     chosen = [grids[i] for i in sorted({0, len(grids) // 2, len(grids) - 1}, reverse=True)] if grids else []
     others = [file for file in files if file not in grids]
-    figures = [_image(folder, file, unfolded=i == 0) for i, file in enumerate([*chosen, *others])]
-    links = ", ".join(f'<a href="{_link(folder, file)}">{escaped(file.stem)}</a>' for file in grids)
-    every = f"<details><summary>All {len(grids)} snapshots</summary><p>{links}</p></details>" if len(grids) > 3 else ""
-    return f"<h2>Snapshots</h2>{''.join(figures)}{every}"
+    shown = [*chosen, *others]
+    blocks: list[PageBlock] = [
+        Folded(file.stem, [_image(folder, file)], unfolded=i == 0) for i, file in enumerate(shown)
+    ]
+    if len(grids) > 3:
+        links = [Link(file.stem, url(folder.name, file.name)) for file in grids]
+        blocks.append(Folded(f"All {len(grids)} snapshots", [Paragraph(links=links)]))
+    return [Section("Snapshots", blocks)]
 
 
-def _image(folder: Path, file: Path, *, unfolded: bool) -> str:
-    link = _link(folder, file)
-    return (
-        f"<details{' open' if unfolded else ''}><summary>{escaped(file.stem)}</summary>"
-        f'<a href="{link}"><img src="{link}" loading="lazy" alt="{escaped(file.stem)}"></a></details>'
-    )
+def _image(folder: Path, file: Path) -> Figures:
+    alt = f"{file.stem}: generated heads from several sides, with depth and mask"
+    return Figures([Figure(url(folder.name, file.name), alt, linked=True)], column_rem=80)
 
 
-def _link(folder: Path, file: Path) -> str:
-    return escaped(f"{quote(folder.name)}/{quote(file.name)}")
+def _settings(title: str, name: str, values: Mapping[str, Any]) -> PageBlock:
+    if not values:
+        return Paragraph(f"{title}: {name} is missing or unreadable.", "soft")
+    return Folded(f"{title} ({len(values)})", [KeyValues(values)])
 
 
-def _settings(title: str, name: str, rows: Mapping[str, Any]) -> str:
-    if not rows:
-        return f'<p class="soft">{escaped(title)}: {escaped(name)} is missing or unreadable.</p>'
-    return folded_table(f"{title} ({len(rows)})", {key: readable(value) for key, value in rows.items()})
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one level of dotted names; empty groups stay visible."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flattened(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
 
 
 def _json_object(path: Path) -> dict[str, Any]:

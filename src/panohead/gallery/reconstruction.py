@@ -1,0 +1,77 @@
+"""The results of ``panohead reconstruct``: views, turntable and meshes of a reconstructed head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from panohead.errors import NoSurfaceError
+from panohead.gallery.meshes import MeshSettings, write_meshes
+from panohead.gallery.videos import write_turntable
+from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write_sheet, write_views
+from panohead.inversion import OutputFolder, ReconstructedHead
+from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, VIDEO_FILES
+
+_FPS = 24.0
+
+
+@dataclass(frozen=True)
+class WrittenResults:
+    """The files of a reconstructed head.
+
+    Attributes:
+        files: names in the folder.
+        notes: sentences about them, for the report.
+        missing_mesh: reason why there is no mesh; "" if there is one, or none was asked for.
+    """
+
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+    missing_mesh: str = ""
+
+
+def write_results(
+    head: ReconstructedHead,
+    folder: OutputFolder,
+    style: ViewStyle,
+    *,
+    frames: int,
+    formats: Sequence[str],
+    settings: MeshSettings,
+    step: FrameCallback,
+) -> WrittenResults:
+    """Write views, turntable and meshes; results of an earlier run go first.
+
+    Args:
+        head: what to write.
+        folder: the opened output folder.
+        style: background and transparency; transparent ones get a .webm and a folder of PNG files.
+        frames: frames of the turntable.
+        formats: mesh formats, keys of MESH_FILES.
+        settings: of the meshes.
+        step: called ``len(CONTACT_YAWS) + frames + 1`` times.
+
+    Raises:
+        PanoHeadError: when a file cannot be written.
+    """
+    folder.remove_results()
+    out = folder.path
+    also: list[Path] = []
+    video = out / VIDEO_FILES[0]
+    if style.transparent:
+        video, also = out / VIDEO_FILES[1], [out / FRAMES_FOLDER]
+    row = write_views(head, out / "views", CONTACT_YAWS, style, step=step)
+    write_sheet({"": row}, out / "views.png", CONTACT_YAWS, cell_size=192, transparent=style.transparent)
+    write_turntable(head, video, frames=frames, fps=_FPS, style=style, step=step, also=also)
+    files, notes = [video.name, *(path.name for path in also), "views.png"], []
+    missing = ""
+    try:
+        names = [MESH_FILES[name] for name in formats]
+        mesh = write_meshes(head, [out / name for name in names], settings)
+        files += names
+        if mesh is not None:
+            notes.append(f"The photos show {mesh.metadata['seen_share']:.0%} of the mesh's vertices.")
+    except NoSurfaceError as error:
+        missing = str(error)
+        notes.append(f"There is no mesh: {error}")
+    step()
+    return WrittenResults(tuple(files), tuple(notes), missing)

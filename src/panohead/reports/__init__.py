@@ -1,0 +1,51 @@
+"""Web pages and charts: one template for every page that the package writes.
+
+A page is a list of blocks (:mod:`panohead.reports.blocks`, :mod:`panohead.reports.charts`) that hold plain values;
+:func:`write_page` turns them into HTML that needs neither network nor scripts. Only the template writes tags, and it
+escapes every value.
+"""
+
+from panohead.reports.blocks import (
+    Figure,
+    Figures,
+    Folded,
+    KeyNumbers,
+    KeyValues,
+    Link,
+    Note,
+    NoteList,
+    Page,
+    PageBlock,
+    Paragraph,
+    Section,
+    Table,
+    Video,
+    embedded,
+    url,
+)
+from panohead.reports.charts import Chart, Charts, Series
+from panohead.reports.page import render_page, write_page
+
+__all__ = [
+    "Chart",
+    "Charts",
+    "Figure",
+    "Figures",
+    "Folded",
+    "KeyNumbers",
+    "KeyValues",
+    "Link",
+    "Note",
+    "NoteList",
+    "Page",
+    "PageBlock",
+    "Paragraph",
+    "Section",
+    "Series",
+    "Table",
+    "Video",
+    "embedded",
+    "render_page",
+    "url",
+    "write_page",
+]

@@ -1,0 +1,10 @@
+"""Names and notes from outside as text that can be shown, printed and written anywhere."""
+
+
+def printable(text: str) -> str:
+    """Return the text with everything that does not print spelled out: line breaks, controls, lone surrogates.
+
+    Bidirectional controls, which would reorder what stands around them, and invisible characters are among them.
+    """
+    valid = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in valid)
