@@ -1,4 +1,4 @@
-"""No hidden wait for the device: frames and training steps on a device that has no numbers."""
+"""No hidden wait for the device: frames, training steps and reconstruction steps on a device that has no numbers."""
 
 import contextlib
 import subprocess
@@ -15,6 +15,8 @@ import tiny
 from hidden_waits import DEVICE, hidden_waits
 from panohead.geometry import Camera
 from panohead.head import Head
+from panohead.inversion.optimization import OptimizationRun, ParameterGroup, Plateau, optimize
+from panohead.inversion.optimization.run import READ_EVERY
 from panohead.models.generator import Generator
 from panohead.presets import tiny as tiny_preset
 from panohead.training import step as training_step
@@ -141,6 +143,20 @@ def test_losses_of_a_tick_are_read_at_once() -> None:
     with hidden_waits() as waits:
         means.means()
     assert len(waits.found) == 1
+
+
+def test_reconstruction_reads_its_losses_every_few_steps() -> None:
+    x = torch.empty(3, device=DEVICE, requires_grad=True)
+    optimization = OptimizationRun()
+
+    def losses(step: int) -> dict[str, Tensor]:
+        return {"loss": x.square().sum(), "photos": x.sum(), "mask": x.mean()}
+
+    with hidden_waits() as waits:
+        group, plateau = ParameterGroup([x], 0.1), Plateau(patience=99)
+        optimize("search", [group], losses, 3 * READ_EVERY, optimization, plateau=plateau, criterion="photos")
+    assert len(waits.found) == 3
+    assert [step.number for step in optimization.log.steps] == list(range(1, 3 * READ_EVERY + 1))
 
 
 def test_other_devices_do_not_wait_for_numba() -> None:

@@ -1,10 +1,14 @@
 """Heads to files: images, contact sheets, turntables and other videos, meshes, the demo page."""
 
-from panohead.gallery.demo import write_demo
-from panohead.gallery.meshes import MeshSettings, write_meshes
-from panohead.gallery.reconstruction import write_results
-from panohead.gallery.videos import latent_walk, write_turntable, write_walk
-from panohead.gallery.views import CONTACT_YAWS, ViewStyle, write_sheet, write_views
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from panohead.gallery.demo import write_demo
+    from panohead.gallery.meshes import MeshSettings, write_meshes
+    from panohead.gallery.reconstruction import write_results
+    from panohead.gallery.videos import latent_walk, write_turntable, write_walk
+    from panohead.gallery.views import CONTACT_YAWS, ViewStyle, write_sheet, write_views
 
 __all__ = [
     "CONTACT_YAWS",
@@ -19,3 +23,31 @@ __all__ = [
     "write_views",
     "write_walk",
 ]
+
+_HOMES = {
+    "demo": ("write_demo",),
+    "meshes": (
+        "MeshSettings",
+        "write_meshes",
+    ),
+    "reconstruction": ("write_results",),
+    "videos": (
+        "latent_walk",
+        "write_turntable",
+        "write_walk",
+    ),
+    "views": (
+        "CONTACT_YAWS",
+        "ViewStyle",
+        "write_sheet",
+        "write_views",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import the public names when they are first used: images need not wait for meshes and reconstructions."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"panohead.gallery.{module}"), name)
+    raise AttributeError(f"module 'panohead.gallery' has no attribute {name!r}")

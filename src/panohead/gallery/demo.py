@@ -27,8 +27,6 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
     Raises:
         PanoHeadError: when a file cannot be written, or the first head has no surface.
     """
-    from panohead.mesh.export import write_mesh  # here: images need not wait for trimesh
-
     style = ViewStyle()
     heads = {f"seed {seed}": predictor.sample(seed) for seed in range(seeds)}
     rows = {
@@ -38,6 +36,8 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
     write_sheet(rows, folder / SHEET, CONTACT_YAWS, cell_size=128)
     first = heads["seed 0"]
     write_turntable(first, folder / VIDEO, frames=frames, fps=24, style=style, step=step)
+    from panohead.mesh.export import write_mesh  # here: images need not wait for trimesh
+
     write_mesh(first.mesh(resolution=160), folder / MESH, unlit=True)
     step()
     about = str(predictor.checkpoint.notes.get("about", "")) if predictor.checkpoint else ""

@@ -60,8 +60,7 @@ def write_meshes(head: Head, paths: Sequence[Path], settings: MeshSettings) -> "
         NoSurfaceError: when the density reaches the level nowhere.
         PanoHeadError: when a package is missing or a file cannot be written.
     """
-    # Imported here: whoever only writes images need not wait for trimesh.
-    from panohead.mesh.export import Volume, write_mesh
+    from panohead.mesh.export import Volume, write_mesh  # here: images need not wait for trimesh
     from panohead.mesh.surface import density_grid
 
     suffixes = {path.suffix for path in paths}

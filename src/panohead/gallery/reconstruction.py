@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from panohead.errors import NoSurfaceError
 from panohead.gallery.meshes import MeshSettings, write_meshes
 from panohead.gallery.videos import write_turntable
 from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write_sheet, write_views
-
-if TYPE_CHECKING:
-    from panohead.inversion import OutputFolder, ReconstructedHead
+from panohead.inversion import OutputFolder, ReconstructedHead
+from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, VIDEO_FILES
 
 _FPS = 24.0
 
@@ -32,8 +30,8 @@ class WrittenResults:
 
 
 def write_results(
-    head: "ReconstructedHead",
-    folder: "OutputFolder",
+    head: ReconstructedHead,
+    folder: OutputFolder,
     style: ViewStyle,
     *,
     frames: int,
@@ -55,9 +53,6 @@ def write_results(
     Raises:
         PanoHeadError: when a file cannot be written.
     """
-    # Imported here: whoever only samples heads need not wait for it.
-    from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, VIDEO_FILES
-
     folder.remove_results()
     out = folder.path
     also: list[Path] = []

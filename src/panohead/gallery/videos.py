@@ -54,11 +54,11 @@ def latent_walk(predictor: Predictor, heads: Sequence[Head], count: int, *, loop
         count: steps between two heads.
         loop: return to the first head; the last step before it is the last head.
     """
+    from scipy.interpolate import CubicSpline  # here: turntables need not wait for scipy
+
     keys = [head.ws.cpu().numpy() for head in heads]
     if loop:
         keys.append(keys[0])
-    from scipy.interpolate import CubicSpline  # here: nothing else needs scipy
-
     spline = CubicSpline(np.arange(len(keys)), np.stack(keys), bc_type="periodic" if loop else "not-a-knot")
     steps = (len(keys) - 1) * count
     for i in range(steps if loop else steps + 1):

@@ -12,9 +12,11 @@ from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.w_space import Whitening
 from panohead.models.generator import Generator
+from panohead.ops.waits import reading_waits
 
 _TRUNCATION = 0.7  # as the default psi of sampled heads: rarer w lie farther from most people
 _BEST = 4
+_AT_ONCE = 8  # candidates that a GPU makes at once; a CPU gains nothing from it
 
 
 @torch.no_grad()
@@ -45,25 +47,36 @@ def screen(
     resolution = max(generator.config.neural_rendering_resolution // 2, 8)
     streams = RandomStreams(seed, 0, whitening.mean.device)
 
-    def loss(v: Tensor) -> float:
-        ws = whitening.to_w(v).expand(1, generator.backbone.num_ws, -1)  # axis -> 1 num_ws w_dim
-        field = generator.field(ws)
-        parts = objective(generator, field, ws, cameras, resolution, superresolve=False)
-        return float(parts["photos"])
+    def losses(candidates: list[Tensor]) -> list[float]:
+        """Distances to the photos, one per candidate; waits for the device once."""
+        # candidate times axis -> candidate num_ws w_dim
+        ws = torch.cat([whitening.to_w(v).expand(1, generator.backbone.num_ws, -1) for v in candidates])
+        fields, distances = generator.field(ws), []
+        for i in range(len(ws)):
+            head = slice(i, i + 1)
+            parts = objective(generator, fields.select(head), ws[head], cameras, resolution, superresolve=False)
+            distances.append(parts["photos"])
+        return torch.stack(distances).tolist()
 
     # The origin of whitened coordinates is the mean w.
     mean_head = torch.zeros_like(whitening.deviation)
-    tried = [(loss(mean_head), mean_head)]
-    for i in range(count):
+    tried = [(losses([mean_head])[0], mean_head)]
+    at_once = _AT_ONCE if reading_waits(mean_head.device) else 1
+    for first in range(0, count, at_once):
         if run.stop_requested():
             break
-        noise = torch.randn(mean_head.shape, device=mean_head.device, generator=streams.generator(i, 0))
-        tried.append((loss(_TRUNCATION * noise), _TRUNCATION * noise))
-        run.record("screen", i + 1, count, {"loss": tried[-1][0]})
+        numbers = range(first, min(first + at_once, count))
+        candidates = [
+            _TRUNCATION * torch.randn(mean_head.shape, device=mean_head.device, generator=streams.generator(i, 0))
+            for i in numbers
+        ]
+        tried += zip(losses(candidates), candidates, strict=True)
+        for i, (loss, _) in zip(numbers, tried[-len(numbers) :], strict=True):
+            run.record("screen", i + 1, count, {"loss": loss})
     tried.sort(key=lambda pair: pair[0])
     # Heads that resemble the photos differ from them in different ways; their mean often resembles them more.
     mean = torch.stack([v for _, v in tried[:_BEST]]).mean(dim=0)  # candidate axis -> axis
-    tried.append((loss(mean), mean))
+    tried.append((losses([mean])[0], mean))
     start = min(tried, key=lambda pair: pair[0])[1]
     if not run.log.stopped:
         run.save_state("screen", {"start": start.cpu()})

@@ -11,6 +11,7 @@ from panohead.inversion.optimization import (
     ParameterGroup,
     Plateau,
     ResumeFile,
+    loop,
     optimize,
 )
 
@@ -120,3 +121,48 @@ def test_a_phase_that_diverges_ends_with_the_best() -> None:
     optimize("search", [group], lambda step: {"loss": (x / (0 if step == 2 else 1)).sum()}, 5, run)
     assert float(x.detach()) == pytest.approx(0.9)
     assert "diverged at step 3" in run.log.notes[0]
+
+
+def _run(*, diverges: bool) -> tuple[torch.Tensor, OptimizationRun]:
+    """Two variables with rates of their own, for 25 steps."""
+    x, y = torch.tensor([3.0], requires_grad=True), torch.tensor([[1.0, 2.0]], requires_grad=True)
+    run = OptimizationRun()
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        total = x.square().sum() + (y - 1).square().sum()
+        return {"loss": total / (0 if diverges and step == 13 else 1), "photos": total + 0.1 * (step % 3)}
+
+    groups = [ParameterGroup([x], 0.5), ParameterGroup([y], 0.05)]
+    optimize("search", groups, losses, 25, run, plateau=Plateau(patience=99), criterion="photos")
+    return torch.cat([x.detach(), y.detach()[0]]), run
+
+
+@pytest.mark.parametrize("diverges", [False, True])
+def test_losses_read_later_give_the_same_result(diverges: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where the best is kept on the device and losses are read every few steps."""
+    expected, run = _run(diverges=diverges)
+    monkeypatch.setattr(loop, "reading_waits", lambda device: True)
+    found, later = _run(diverges=diverges)
+    assert torch.equal(found, expected)
+    assert later.log == run.log
+
+
+def test_a_state_with_a_group_for_every_tensor_is_continued() -> None:
+    """Earlier versions stored one group of parameters for each tensor."""
+    x, y = torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True)
+
+    def step(adam: torch.optim.Adam) -> None:
+        adam.zero_grad()
+        (x.square().sum() + y.pow(3).sum()).backward()
+        adam.step()
+
+    old = torch.optim.Adam([{"params": [x], "lr": 0.1}, {"params": [y], "lr": 0.1}])
+    step(old)
+    state = loop._state(1, [x, y], old, None, None)
+    step(old)
+    expected = [x.detach().clone(), y.detach().clone()]
+    new = torch.optim.Adam([x, y], lr=0.1)
+    assert loop._restore(state, [x, y], new, None, None)[0] == 1
+    step(new)
+    assert torch.equal(x, expected[0])
+    assert torch.equal(y, expected[1])

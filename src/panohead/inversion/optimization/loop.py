@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from panohead.inversion.optimization.resume_file import PhaseState
-from panohead.inversion.optimization.run import OptimizationRun
+from panohead.inversion.optimization.run import READ_EVERY, OptimizationRun, on_host
+from panohead.ops.waits import reading_waits
 
 _CUT = 0.3  # factor of the learning rate at every plateau
 
@@ -65,16 +66,23 @@ class BestStep:
 
     Attributes:
         values: copies, in the order of the tensors.
-        loss: smallest loss so far.
+        loss: smallest loss so far, on the device of the losses.
     """
 
     values: list[Tensor]
-    loss: float = float("inf")
+    loss: Tensor
 
-    def update(self, loss: float, tensors: Sequence[Tensor]) -> None:
-        """Copy the tensors if their loss is the smallest so far."""
-        if loss < self.loss:
-            self.values, self.loss = _copies(tensors), loss
+    @torch.no_grad()
+    def update(self, loss: Tensor, total: Tensor, tensors: Sequence[Tensor]) -> None:
+        """Copy the tensors if their loss is the smallest so far and the total loss is finite."""
+        if not reading_waits(loss.device):
+            if loss < self.loss:
+                self.values, self.loss = _copies(tensors), loss
+            return
+        # Compared on the device: reading the loss would wait for it.
+        better = (loss < self.loss) & total.isfinite()
+        self.loss = torch.where(better, loss, self.loss)
+        self.values = [torch.where(better, t, value) for t, value in zip(tensors, self.values, strict=True)]
 
 
 def constant_rate(step: int) -> float:
@@ -96,7 +104,8 @@ def optimize(
 ) -> None:
     """Minimize ``losses(step)["loss"]`` with Adam, in place; resumed, it takes the steps that an unbroken run would.
 
-    A loss that is not finite ends the phase before it reaches the tensors, and adds a note to the log.
+    A loss that is not finite ends the phase before it reaches the tensors, and adds a note to the log. On a GPU losses
+    are read for several steps at once, as reading waits for it: plateaus and the end of a phase follow a little later.
 
     Args:
         phase: name for log and state.
@@ -112,40 +121,68 @@ def optimize(
     tensors = [tensor for group in groups for tensor in group.tensors]
     # torch's default betas, (0.9, 0.999), are those of the official code.
     adam = torch.optim.Adam([{"params": list(group.tensors), "lr": group.learning_rate} for group in groups])
-    best = BestStep(_copies(tensors)) if keep_best else None
+    best = BestStep(_copies(tensors), torch.full((), torch.inf, device=tensors[0].device)) if keep_best else None
     start, state = 0, run.load_state(phase)
     if state is not None:
         start, plateau, best = _restore(state, tensors, adam, plateau, best)
+    at_once = not reading_waits(tensors[0].device)
+    pending: list[Mapping[str, Tensor]] = []  # losses of the last steps, not read yet
     done = start
     for step in range(start, steps):
         if run.stop_requested() or (plateau is not None and plateau.over):
             break
         parts = losses(step)
-        value = float(parts[criterion].detach())
-        if not math.isfinite(float(parts["loss"].detach())):
-            run.log.notes.append(
-                f"The phase '{phase}' diverged at step {step + 1} (the loss is not finite); it ends there."
-            )
+        pending.append({name: value.detach() for name, value in parts.items()})
+        if at_once and not math.isfinite(pending[-1]["loss"]):
             break
         if best is not None:
-            best.update(value, tensors)  # before the step: this is the loss of the tensors as they are now
+            # before the step: this is the loss of the tensors as they are now
+            best.update(pending[-1][criterion], pending[-1]["loss"], tensors)
         factor = rate(step) if plateau is None else _CUT**plateau.cuts_done * rate(step)
         for group, parameters in zip(adam.param_groups, groups, strict=True):
             group["lr"] = parameters.learning_rate * factor
         adam.zero_grad(set_to_none=True)
         parts["loss"].backward()
         adam.step()
-        if plateau is not None:
-            plateau.update(value)
         done = step + 1
-        run.record(phase, done, steps, parts)
-        if run.save_is_due(done):
+        save = run.save_is_due(done)
+        if (at_once or save or len(pending) == READ_EVERY) and not _read(
+            pending, phase, done, steps, run, plateau, criterion
+        ):
+            break
+        if save:
             run.save_state(phase, _state(done, tensors, adam, plateau, best))
+    # On a CPU at most the losses of a step that was not made, as its loss is not finite.
+    _read(pending, phase, done + (1 if at_once and pending else 0), steps, run, plateau, criterion)
     # The last state is saved too, so that a resumed run skips a finished phase and continues a stopped one.
     if run.saves_to_file and done > start:
         run.save_state(phase, _state(done, tensors, adam, plateau, best))
     if best is not None:
         _assign(tensors, best.values)
+
+
+def _read(
+    pending: list[Mapping[str, Tensor]],
+    phase: str,
+    done: int,
+    steps: int,
+    run: OptimizationRun,
+    plateau: Plateau | None,
+    criterion: str,
+) -> bool:
+    """Take account of the pending losses, those of the last of ``done`` steps; return False after divergence."""
+    rows = on_host(pending)
+    pending.clear()
+    for number, row in enumerate(rows, start=done - len(rows) + 1):
+        if not math.isfinite(row["loss"]):
+            run.log.notes.append(
+                f"The phase '{phase}' diverged at step {number} (the loss is not finite); it ends there."
+            )
+            return False
+        if plateau is not None:
+            plateau.update(row[criterion])
+        run.record(phase, number, steps, row)
+    return True
 
 
 def _state(
@@ -160,7 +197,7 @@ def _state(
     if plateau is not None:
         state["plateau"] = asdict(plateau)
     if best is not None:
-        state.update(best=[value.cpu().clone() for value in best.values], best_loss=best.loss)
+        state.update(best=[value.cpu().clone() for value in best.values], best_loss=float(best.loss))
     return state
 
 
@@ -173,11 +210,15 @@ def _restore(
 ) -> tuple[int, Plateau | None, BestStep | None]:
     """Restore tensors and Adam in place; return the number of steps done, the plateau and the best step."""
     _assign(tensors, state["parameters"])
-    adam.load_state_dict(_deep_copy(state["adam"]))
+    # Groups and options are those of ``adam``: earlier versions stored one group per tensor, in the same order.
+    adam.load_state_dict(
+        {"state": _deep_copy(state["adam"]["state"]), "param_groups": adam.state_dict()["param_groups"]}
+    )
     if plateau is not None:
         plateau = Plateau(**state["plateau"])
     if best is not None:
-        best = BestStep([v.to(t.device) for v, t in zip(state["best"], tensors, strict=True)], state["best_loss"])
+        values = [v.to(t.device) for v, t in zip(state["best"], tensors, strict=True)]
+        best = BestStep(values, torch.full_like(best.loss, state["best_loss"]))
     return int(state["step"]), plateau, best
 
 

@@ -1,11 +1,15 @@
 """One optimization in progress: callbacks, stop request, log and stored states, for all its phases alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from panohead.inversion.optimization.log import OptimizationCallbacks, OptimizationLog, OptimizationStep
 from panohead.inversion.optimization.resume_file import PhaseState, ResumeFile
+
+READ_EVERY = 10
+"""Steps whose losses are read from a GPU at once."""
 
 
 class OptimizationRun:
@@ -46,8 +50,7 @@ class OptimizationRun:
 
     def record(self, phase: str, number: int, total: int, losses: Mapping[str, Tensor | float]) -> None:
         """Append a finished step to the log and report it."""
-        plain = {name: float(v.detach()) if isinstance(v, Tensor) else float(v) for name, v in losses.items()}
-        step = OptimizationStep(phase, number, total, plain)
+        step = OptimizationStep(phase, number, total, on_host([losses])[0])
         self.log.steps.append(step)
         if self._callbacks.on_step is not None:
             self._callbacks.on_step(step)
@@ -78,3 +81,10 @@ class OptimizationRun:
     def _write(self, steps: list[OptimizationStep]) -> None:
         if self._file is not None:
             self._file.write(self._identity, steps, self._states)
+
+
+def on_host(rows: Sequence[Mapping[str, Tensor | float]]) -> list[dict[str, float]]:
+    """Return the losses of several steps as numbers; waits for the device once, not once for each."""
+    tensors = [v.detach() for row in rows for v in row.values() if isinstance(v, Tensor)]
+    values = iter(torch.stack(tensors).tolist() if tensors else [])
+    return [{name: next(values) if isinstance(v, Tensor) else float(v) for name, v in row.items()} for row in rows]
