@@ -290,7 +290,7 @@ def tensor_cases() -> list[Case]:
             stream(raw, 4, reference=finish(call("collections", "OrderedDict"), protocol=2)),
             "asks for collections.OrderedDict",
         ),
-        "quantised storage": (stream(raw, 4, kind="QInt8Storage"), "asks for torch.QInt8Storage"),
+        "quantized storage": (stream(raw, 4, kind="QInt8Storage"), "asks for torch.QInt8Storage"),
         "complex storage": (stream(raw, 4, kind="ComplexFloatStorage"), "asks for torch.ComplexFloatStorage"),
         "no reference": (stream(raw, 4, reference=finish(number(1), protocol=2)), "other than a storage"),
         "a module": (stream(raw, 4, reference=finish(several(text("module")) + b"Q", protocol=2)), "one whole storage"),

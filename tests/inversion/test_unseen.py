@@ -41,4 +41,4 @@ def test_unseen_views_take_turns(count: int) -> None:
     assert sorted(visited) == list(range(count))
     if count > 6:
         apart = [min((a - b) % count, (b - a) % count) for a, b in pairwise(visited)]
-        assert min(apart) > 1, "neighbours do not follow each other"
+        assert min(apart) > 1, "neighbors do not follow each other"

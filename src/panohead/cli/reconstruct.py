@@ -155,7 +155,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         return [find_pose(listed, name) for name in names]
 
     def _tools(self) -> "Detectors | None":
-        """Detectors of heads; of aligned crops those that compare labels with faces, if they are installed."""
+        """Return detectors of heads; for aligned crops those that compare labels with faces, if they are installed."""
         from panohead.alignment.detector_check import check_models
         from panohead.alignment.detectors import open_detectors
         from panohead.alignment.face_landmarks import import_mediapipe

@@ -159,7 +159,7 @@ def pose_looking(
 
 
 def _official_angles_deg(cam2world: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 3"]:
-    """Angles of docs/reference.md 1.6, computed in float64."""
+    """Return the angles of docs/reference.md 1.6, computed in float64."""
     matrix = cam2world.double() * torch.tensor(_OPENCV_TO_OPENGL, device=cam2world.device, dtype=torch.float64)
     q = torch.linalg.inv(matrix)[..., :3, :3]
     sine = q[..., 2, 0]

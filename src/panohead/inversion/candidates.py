@@ -48,7 +48,7 @@ def screen(
     streams = RandomStreams(seed, 0, whitening.mean.device)
 
     def losses(candidates: list[Tensor]) -> list[float]:
-        """Distances to the photos, one per candidate; waits for the device once."""
+        """Return the distances to the photos, one per candidate; waits for the device once."""
         # candidate times axis -> candidate num_ws w_dim
         ws = torch.cat([whitening.to_w(v).expand(1, generator.backbone.num_ws, -1) for v in candidates])
         fields, distances = generator.field(ws), []

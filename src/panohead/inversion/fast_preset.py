@@ -107,7 +107,7 @@ def _search(
     config: FastConfig,
     run: OptimizationRun,
 ) -> tuple[Tensor, Tensor | None]:
-    """Ws of the head and of every photo's background; the refined cameras are in ``refinement``."""
+    """Search the ws of the head and of every photo's background; the refined cameras are in ``refinement``."""
     rows = generator.backbone.num_ws
     v = start.expand(1, rows, -1).clone().requires_grad_(True)  # 1 num_ws axis: every row starts at the same w
     background_v = None

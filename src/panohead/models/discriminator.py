@@ -99,7 +99,7 @@ class Discriminator(nn.Module):
         return min(self.config.channel_base // resolution, self.config.channel_max)
 
     def _trunk(self, from_resolution: int, image_channels: int, *, prefix: str) -> nn.ModuleDict:
-        """Blocks from ``from_resolution`` down to 8 pixels, by resolution."""
+        """Return the blocks from ``from_resolution`` down to 8 pixels, by resolution."""
         log2 = self.config.resolution.bit_length() - 1
         # The highest num_fp16_resolutions resolutions, none under 8 (docs/reference.md 2.11).
         fp16_from = max(2 ** (log2 + 1 - self.config.num_fp16_resolutions), 8)
@@ -176,7 +176,7 @@ class Discriminator(nn.Module):
 
     @staticmethod
     def _run(blocks: nn.ModuleDict, image: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features at 4x4, and the image at 4x4 in the skip architecture (else None)."""
+        """Return the features at 4x4, and the image at 4x4 in the skip architecture (else None)."""
         x: Tensor | None = None
         resized: Tensor | None = image
         for block in blocks.values():

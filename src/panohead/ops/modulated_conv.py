@@ -79,7 +79,7 @@ def _fused(
     resample_filter: Filter | None,
     flip_weight: bool,
 ) -> Float[Tensor, "batch out_channel out_height out_width"]:
-    """One grouped convolution, a group per sample, with per-sample weights."""
+    """Run one grouped convolution, a group per sample, with per-sample weights."""
     batch = x.shape[0]
     # batch out_channel in_channel kernel kernel
     weights = weight * styles[:, None, :, None, None]

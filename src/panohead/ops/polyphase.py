@@ -87,7 +87,7 @@ class _PolyphaseResample(torch.autograd.Function):
 
 
 def _shrink(x: Tensor, kernel: Tensor, down: int, before: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Every ``down``-th output of a convolution of each channel by itself."""
+    """Return every ``down``-th output of a convolution of each channel by itself."""
     channels = x.shape[1]
     after = [
         (s - 1) * down + taps - b - n for s, taps, b, n in zip(size, kernel.shape, before, x.shape[2:], strict=True)
@@ -96,7 +96,7 @@ def _shrink(x: Tensor, kernel: Tensor, down: int, before: tuple[int, int], size:
 
 
 def _enlarge(x: Tensor, kernel: Tensor, up: int, before: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """All phases of the output by one convolution with up^2 outputs a channel, then side by side.
+    """Compute all phases of the output by one convolution with up^2 outputs a channel, then side by side.
 
     Output ``o = up q + before - r`` with r in [0, up) is ``sum_j kernel[r + up j] x[q + j]``: all phases of a q read
     the same pixels.

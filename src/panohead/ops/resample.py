@@ -152,7 +152,7 @@ def downsample2d(
 def filter2d(
     x: Float[Tensor, "batch channel height width"], resample_filter: Filter
 ) -> Float[Tensor, "batch channel height width"]:
-    """Low-pass filter without changing the size; the larger half of the padding comes first."""
+    """Apply a low-pass filter without changing the size; the larger half of the padding comes first."""
     taps_x, taps_y = filter_size(resample_filter)
     return upfirdn2d(x, resample_filter, padding=(taps_x // 2, (taps_x - 1) // 2, taps_y // 2, (taps_y - 1) // 2))
 

@@ -94,7 +94,7 @@ class OnnxEmbedder:
 
 
 def _face(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 3 112 112"]:
-    """The square around the face's fixed place, resized."""
+    """Return the square around the face's fixed place, resized."""
     height, width = image.shape[1:]
     left, top = (
         round((center - _FACE_SIDE / 2) * size) for center, size in zip(_FACE_CENTER, (width, height), strict=True)
@@ -105,7 +105,7 @@ def _face(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 3 112 112"
 
 
 def _at_least(image: Float[Tensor, "3 height width"], side: int) -> Tensor:
-    """The image, enlarged to ``side`` pixels if it is smaller."""
+    """Return the image, enlarged to ``side`` pixels if it is smaller."""
     if image.shape[-1] >= side:
         return image
     return F.interpolate(image[None].float(), (side, side), mode="bicubic", align_corners=False)[0].clamp(-1, 1)

@@ -77,7 +77,7 @@ def why_not_fused(field: Field, config: RenderConfig, *rays: Tensor) -> str | No
 def _render_fused(
     field: TriGridField, origins: Tensor, directions: Tensor, config: RenderConfig, randomness: RenderRandomness
 ) -> RayRendering:
-    """Rays by the compiled kernel without gradients."""
+    """Render rays by the compiled kernel without gradients."""
     depths = first_depths(origins, directions, config, randomness.jitter(origins, config.depth_samples))
     u = randomness.quantiles(origins, config.importance_samples) if config.importance_samples > 0 else None
     features, depth, weight_sum = fused_cpu.render_rays(
@@ -99,7 +99,7 @@ def prepare(field: TriGridField) -> TriGridField:
 
 
 def _padded(field: TriGridField) -> TriGridField:
-    """The same field with channels of zeros up to a multiple that the kernel works in."""
+    """Return the same field with channels of zeros up to a multiple that the kernel works in."""
     # Planes of zeros with weights of zero add nothing to the hidden units.
     missing = -field.planes.shape[2] % fused_cpu.CHANNEL_MULTIPLE
     if missing == 0:

@@ -161,7 +161,7 @@ def _texels_are_runs(planes: Tensor) -> bool:
 
 
 def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridField) -> Any:
-    """One head's texels for the kernels."""
+    """Return one head's texels for the kernels."""
     from panohead.rendering.fused_cpu_kernels import Grid
 
     strides = planes.stride()
@@ -176,7 +176,7 @@ def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridF
 
 
 def _layers(decoder: DecoderWeights) -> tuple[Any, Any, Any]:
-    """The decoder for the kernels: first layer, density, color layer.
+    """Return the decoder for the kernels: first layer, density, color layer.
 
     The first layer also takes the mean over the three planes. Widths are rounded up to whole panels with zeros.
     """
@@ -197,7 +197,7 @@ def _layers(decoder: DecoderWeights) -> tuple[Any, Any, Any]:
 
 
 def _panels(weight: Float[Tensor, "output input"]) -> Float32[np.ndarray, "panel input lane"]:
-    """A layer's weight, laid out for ``multiply_block``."""
+    """Return a layer's weight, laid out for ``multiply_block``."""
     from panohead.ops.cpu.simd import PANEL
 
     padded = F.pad(weight, (0, 0, 0, -weight.shape[0] % PANEL))  # panel*lane input
@@ -206,12 +206,12 @@ def _panels(weight: Float[Tensor, "output input"]) -> Float32[np.ndarray, "panel
 
 
 def _array(tensor: Tensor) -> Any:
-    """A contiguous array for the kernels."""
+    """Return a contiguous array for the kernels."""
     return tensor.detach().contiguous().numpy()
 
 
 def _ray_order(count: int) -> Any:
-    """Rays by tiles if they may be those of a square image: then neighbors in both directions share texels."""
+    """Order rays by tiles if they may be those of a square image: then neighbors in both directions share texels."""
     side = math.isqrt(count)
     if side * side != count:
         return np.arange(count)
@@ -221,6 +221,6 @@ def _ray_order(count: int) -> Any:
 
 
 def _pieces(count: int, least: int) -> list[tuple[int, int]]:
-    """Parts of the work for all threads, none much smaller than ``least`` rays or points."""
+    """Return parts of the work for all threads, none much smaller than ``least`` rays or points."""
     threads = torch.get_num_threads()
     return cut(count, 1 if threads == 1 else max(1, min(_PIECES * threads, count // least)))

@@ -179,7 +179,7 @@ class _Backward:
         self.sampled = [kernels.Sampled(features[i].numpy(), live[i].numpy()) for i in range(self.batch)]
 
     def decoder_gradients(self, grads: tuple[Tensor | None, ...]) -> list[Tensor]:
-        """Gradients of the first layer's weight and bias and of the density's."""
+        """Return the gradients of the first layer's weight and bias and of the density's."""
         layer, density, _ = _layers(self.scene.field.decoder)
         width, (hidden, channels) = layer.bias.size, self.hidden_weight.shape
         padding = width - hidden
@@ -226,7 +226,7 @@ class _Backward:
         return planes
 
     def ray_gradients(self) -> tuple[Tensor, Tensor]:
-        """Gradients of origins and directions."""
+        """Return the gradients of origins and directions."""
         results = torch.empty(self.batch, self.count, 3), torch.empty(self.batch, self.count, 3)
 
         def work(part: tuple[int, Any]) -> None:
@@ -240,7 +240,7 @@ class _Backward:
 
 
 def _composite_plainly(tensors: list[Tensor], scene: _Scene, depths: Tensor, noise: Tensor) -> CompositedHidden:
-    """The same from the samples of the forward pass, by operations that have gradients of any order."""
+    """Composite the samples of the forward pass again, by operations that have gradients of any order."""
     planes, hidden_weight, hidden_bias, density_weight, density_bias, origins, directions = tensors
     decoder = replace(
         scene.field.decoder,

@@ -90,7 +90,7 @@ def _per_ray(shares: Tensor, hidden: Tensor) -> Tensor:
 def _plain(
     features: Tensor, weight: Tensor, bias: Tensor, density_weight: Tensor, density_bias: Tensor, *march: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same by autograd, for gradients of the gradient."""
+    """Composite by autograd, for gradients of the gradient."""
     depths = march[0]
     hidden = F.softplus(F.linear(features, weight, bias))
     shares, depth, weight_sum = _march((hidden @ density_weight + density_bias).reshape(depths.shape), *march)

@@ -79,7 +79,7 @@ def _finish(
 def _all_depths(
     field: TriGridField, origins: Tensor, directions: Tensor, config: RenderConfig, randomness: RenderRandomness
 ) -> tuple[Tensor, Tensor | None]:
-    """Depths of both passes in order, and the noise of their densities: a sample of the first pass keeps its noise."""
+    """Return the depths of both passes in order and the noise of their densities; the first pass keeps its noise."""
     jitter = randomness.jitter(origins, config.depth_samples)
     depths = first_depths(origins, directions, config, jitter)
     noise = density_noise(depths, config, randomness)
@@ -101,12 +101,12 @@ def _all_depths(
 
 
 def _points(origins: Tensor, directions: Tensor, depths: Tensor) -> Tensor:
-    """Points at the depths "batch ray sample" of every ray, "batch ray*sample 3", world units."""
+    """Return the points at the depths "batch ray sample" of every ray, "batch ray*sample 3", world units."""
     return (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
 
 
 def _empty(points: Tensor, depths: Tensor, config: RenderConfig) -> Tensor | None:
-    """Samples that the crop empties, "batch ray sample"; None without a crop."""
+    """Return which samples the crop empties, "batch ray sample"; None without a crop."""
     if config.crop_margin <= 0:
         return None
     return outside_crop(points, box_warp=config.box_warp, margin=config.crop_margin).reshape(depths.shape)

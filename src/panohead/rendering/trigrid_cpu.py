@@ -119,7 +119,7 @@ class _SampleTrigrid(torch.autograd.Function):
 
 
 def _plain_gradients(planes: Tensor, points: Tensor, grad_out: Tensor, ctx: Any) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of planes and points by the plain sampler, with a graph of their own."""
+    """Compute the gradients of planes and points by the plain sampler, with a graph of their own."""
     first, second, third = (tuple(int(axis) for axis in plane) for plane in ctx.axes)
     axes: Any = (first, second, third)
     out = sample_trigrid(planes, points, box_warp=2 / float(ctx.scale), axes=axes)

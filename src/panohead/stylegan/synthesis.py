@@ -161,7 +161,7 @@ class SynthesisBlock(nn.Module):
 
 
 def _converted(x: Float[Tensor, "batch channel height width"], dtype: torch.dtype) -> Tensor:
-    """Features in a block's type; in half precision channels-last, as tensor cores take them."""
+    """Convert features to a block's type; in half precision channels-last, as tensor cores take them."""
     if dtype == torch.float32:
         return x.to(dtype)
     return x.to(dtype, memory_format=torch.channels_last)

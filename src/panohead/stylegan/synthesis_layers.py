@@ -128,7 +128,7 @@ class SynthesisLayer(nn.Module):
     def _compiled(
         self, x: Tensor, styles: Tensor, noise_map: Tensor | None, gain: float, clamp: float | None
     ) -> Tensor | None:
-        """The layer with gradients by the compiled kernels; None where they do not serve."""
+        """Run the layer with gradients by the compiled kernels; None where they do not serve."""
         if self.activation not in ("linear", "lrelu") or gradient_conv.unsupported(x, self.weight) is not None:
             return None
         if self.up == 2 and not is_default_filter(self.resample_filter):
@@ -137,7 +137,7 @@ class SynthesisLayer(nn.Module):
         def plain(
             x: Tensor, weight: Tensor, styles: Tensor, demodulation: Tensor, noise_map: Tensor | None, bias: Tensor
         ) -> Tensor:
-            """The same layer by differentiable PyTorch, for gradients of gradients."""
+            """Run the same layer by differentiable PyTorch, for gradients of gradients."""
             x = conv2d_resample(
                 x * styles[:, :, None, None],
                 weight,
@@ -159,7 +159,7 @@ class SynthesisLayer(nn.Module):
         )
 
     def _noise_map(self, x: Tensor, randomness: RenderRandomness) -> Tensor | None:
-        """The noise of all channels, "height width" or "batch 1 height width", times its learned strength."""
+        """Return the noise of all channels, "height width" or "batch 1 height width", times its learned strength."""
         mode = randomness.noise_mode
         if not self.use_noise or mode == "none":
             return None

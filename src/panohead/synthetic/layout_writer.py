@@ -36,7 +36,7 @@ def image_stem(person: int, image: int) -> str:
 
 
 def edition_of(out: Path) -> int:
-    """The edition of the dataset in a folder; the newest where there is none yet.
+    """Return the edition of the dataset in a folder; the newest where there is none yet.
 
     Raises:
         PanoHeadError: its settings cannot be read.

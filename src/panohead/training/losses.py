@@ -182,7 +182,7 @@ def real_inputs(photos: RealBatch, scheduled: Scheduled, config: LossConfig) -> 
 
 @cache
 def _default_filter(device: torch.device) -> Filter:
-    """The low-pass on a device, copied there once."""
+    """Return the low-pass on a device, copied there once."""
     return fir_filter().to(device)
 
 

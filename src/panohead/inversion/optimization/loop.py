@@ -188,7 +188,7 @@ def _read(
 def _state(
     step: int, tensors: Sequence[Tensor], adam: torch.optim.Adam, plateau: Plateau | None, best: BestStep | None
 ) -> PhaseState:
-    """Copies of everything that :func:`_restore` needs; later steps do not change them."""
+    """Return copies of everything that :func:`_restore` needs; later steps do not change them."""
     state: PhaseState = {
         "step": step,
         "parameters": [tensor.cpu() for tensor in _copies(tensors)],

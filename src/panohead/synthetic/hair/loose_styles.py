@@ -85,7 +85,7 @@ def wavy(scalp: Scalp) -> list[StrandArray]:
 
 
 def curly(scalp: Scalp) -> list[StrandArray]:
-    """Locks of curls around the head, bounded so that they stay in the frame."""
+    """Grow locks of curls around the head, bounded so that they stay in the frame."""
     rng, roots = scalp.rng, scalp.roots(11000)
     count, side = len(roots.points), scalp.side_of(roots)
     lengths = rng.uniform(0.6, 1.5) * np.interp(roots.neutral[:, 1], [6.6, 7.6, 8.3], [0.6, 0.9, 0.85])
@@ -105,7 +105,7 @@ def curly(scalp: Scalp) -> list[StrandArray]:
 
 
 def afro(scalp: Scalp) -> list[StrandArray]:
-    """A cloud of tight coils."""
+    """Grow a cloud of tight coils."""
     rng, roots = scalp.rng, scalp.roots(12000)
     count = len(roots.points)
     lengths = rng.uniform(0.25, 0.72) * np.interp(roots.neutral[:, 1], [6.6, 7.3, 8.3], [0.35, 0.9, 0.9])

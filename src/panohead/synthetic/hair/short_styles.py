@@ -9,7 +9,7 @@ from panohead.synthetic.hair.strands import Growth, Roots, clump, curl, grow
 
 
 def bald(scalp: Scalp) -> list[StrandArray]:
-    """No hair."""
+    """Grow no hair."""
     return []
 
 

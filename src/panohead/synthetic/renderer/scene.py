@@ -50,7 +50,7 @@ def build_scene(head: SyntheticHead) -> Scene:
 
 
 def build_scenes(heads: Sequence[SyntheticHead]) -> list[Scene]:
-    """The shots of one person (:func:`panohead.synthetic.head.build_shots`), with one bake of what they share.
+    """Build the shots of one person (:func:`panohead.synthetic.head.build_shots`), with one bake of what they share.
 
     In all but the first, what lies within ``_STILL`` of its place in the first keeps the light it has there (an open
     mouth does not darken the throat); moved points are baked again, in the shadow of the shot's own surfaces and of its
