@@ -1,6 +1,7 @@
 """The regression fit on renders of two people at a small size."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,16 @@ def test_dataset_has_a_vector_a_shot_and_views_of_it(shots: Shots, vocabulary: V
     same_person = shots.attributes[0] - shots.attributes[1]
     assert same_person[: expression.start].abs().max() == 0
     assert same_person[expression].abs().max() > 0
+
+
+def test_people_keep_their_numbers_while_others_are_missing(root: Path, vocabulary: Vocabulary, tmp_path: Path) -> None:
+    partial = tmp_path / "heads"
+    shutil.copytree(root, partial)
+    lines = (root / "people.jsonl").read_text().splitlines()
+    (partial / "people.jsonl").write_text(lines[1] + "\n")
+    found = GrowingDataset(partial, vocabulary).refresh()
+    assert found.person.tolist() == [1, 1]
+    assert found.people == 1
 
 
 def test_points_lie_where_the_depth_says(shots: Shots) -> None:

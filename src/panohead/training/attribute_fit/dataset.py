@@ -59,7 +59,7 @@ class GrowingDataset:
                     on_progress(done + 1, len(wanted))
         if not self._people:
             raise PanoHeadError(f"{self.root} holds no finished person yet; render it with 'panohead synthesize'")
-        return _joined([self._people[index] for index in sorted(self._people)])
+        return _joined(dict(sorted(self._people.items())))
 
     def _records(self) -> list[dict[str, Any]]:
         """Return the records of all finished people, whether the dataset is finished or still being rendered."""
@@ -118,7 +118,9 @@ def _read_view(root: Path, view: dict[str, Any]) -> tuple[np.ndarray, np.ndarray
     return pixels, mask, depth, np.array(view["label"], np.float32)
 
 
-def _joined(people: list[_Person]) -> Shots:
+def _joined(numbered: dict[int, _Person]) -> Shots:
+    people = list(numbered.values())
+
     def cat(name: str) -> Tensor:
         return torch.cat([getattr(person, name) for person in people])
 
@@ -131,5 +133,6 @@ def _joined(people: list[_Person]) -> Shots:
         labels=cat("labels"),
         view_of=torch.cat(view_of),
         attributes=torch.from_numpy(np.concatenate([np.stack(p.attributes) for p in people])),
-        person=torch.tensor([i for i, p in enumerate(people) for _ in p.attributes]),
+        # The dataset's own numbers: people may finish in another order, and residual codes must stay theirs.
+        person=torch.tensor([number for number, p in numbered.items() for _ in p.attributes]),
     )

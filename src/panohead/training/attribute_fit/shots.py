@@ -17,7 +17,7 @@ class Shots:
         labels: cameras.
         view_of: indices of the views of every shot.
         attributes: attribute vector of every shot.
-        person: index of the person of every shot, 0..people - 1.
+        person: number of the person of every shot in the dataset; gaps where people are not finished yet.
     """
 
     images: UInt8[Tensor, "view 3 height width"]
@@ -36,7 +36,7 @@ class Shots:
     @property
     def people(self) -> int:
         """Number of people."""
-        return int(self.person.max()) + 1
+        return len(self.person.unique())
 
     @property
     def resolution(self) -> int:
