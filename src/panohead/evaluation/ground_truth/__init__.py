@@ -1,1 +1,4 @@
 """Metrics against synthetic people whose geometry is known."""
+
+__all__: list[str] = []
+"""Nothing public: for use within this package."""
