@@ -12,10 +12,14 @@ from torch import Tensor, nn
 from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.stylegan.synthesis_layers import SynthesisLayer
 from panohead.training.attribute_fit.images import image_losses, render_patches, sample_patches
 from panohead.training.attribute_fit.points import point_losses, sample_points
 from panohead.training.attribute_fit.shots import Shots
+from panohead.training.warm_start.initialization import (
+    initialize_density,
+    initialize_position_maps,
+    noise_layers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +98,8 @@ class AttributeFit:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = HeadModel(config)
-        start_density(self.model.generator, config.density_gain)
-        start_position_maps(self.model.generator)
+        initialize_density(self.model.generator, config.density_gain)
+        initialize_position_maps(self.model.generator)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -183,27 +187,3 @@ def _tensors(model: HeadModel) -> Iterator[Tensor]:
     """Yield all parameters, and the backbone's noise maps, which are fitted too."""
     yield from model.parameters()
     yield from (layer.noise_const for layer in noise_layers(model.generator))
-
-
-def start_density(generator: Generator, gain: float) -> None:
-    """Initialize white empty space and a thin density that small changes of the hidden units turn solid."""
-    assert generator.torgb_raw is not None
-    with torch.no_grad():
-        row = generator.decoder.output.weight[0]
-        # Zero mean: an equal change of all hidden units leaves the density unchanged.
-        row.sub_(row.mean()).mul_(gain)
-        generator.torgb_raw.bias.fill_(1.0)  # white in [-1, 1]
-
-
-def noise_layers(generator: Generator) -> list[SynthesisLayer]:
-    """Return the layers of the backbone that add a noise map."""
-    return [m for m in generator.backbone.modules() if isinstance(m, SynthesisLayer) and m.use_noise]
-
-
-def start_position_maps(generator: Generator) -> None:
-    """Zero the noise maps at full strength: the maps are learned (shared by all heads), the strengths are not."""
-    for layer in noise_layers(generator):
-        layer.noise_const.zero_()
-        with torch.no_grad():
-            layer.noise_strength.fill_(1.0)
-        layer.noise_strength.requires_grad_(False)

@@ -20,7 +20,11 @@ from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
-from panohead.stylegan.synthesis_layers import SynthesisLayer
+from panohead.training.warm_start.initialization import (
+    initialize_density,
+    initialize_position_maps,
+    noise_layers,
+)
 from panohead.training.warm_start.latent_codes import image_codes
 from panohead.training.warm_start.multiview import MultiViewData
 from panohead.training.warm_start.patches import (
@@ -94,10 +98,10 @@ class WarmStart:
             self.generator = Generator(config.generator)
             self.codes = nn.Embedding(people, config.generator.z_dim, sparse=True)
         # The average is copied after the initialization, so that both start from the same field.
-        _initialize_density(self.generator, config.density_gain)
-        _initialize_position_maps(self.generator)
+        initialize_density(self.generator, config.density_gain)
+        initialize_position_maps(self.generator)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self._position_maps = [layer.noise_const.requires_grad_() for layer in _noisy_layers(self.generator)]
+        self._position_maps = [layer.noise_const.requires_grad_() for layer in noise_layers(self.generator)]
         mapping = list(self.generator.mapping_network.parameters())
         mapping_ids = {id(p) for p in mapping}
         others = [p for p in self.generator.parameters() if id(p) not in mapping_ids and p.requires_grad]
@@ -225,7 +229,7 @@ class WarmStart:
         # Early on a slow average would still contain the random initialization: let it follow closely at first.
         decay = min(self.config.ema_decay, 1 - 1 / self.step_count)
         pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
-        maps = zip((layer.noise_const for layer in _noisy_layers(self.average)), self._position_maps, strict=True)
+        maps = zip((layer.noise_const for layer in noise_layers(self.average)), self._position_maps, strict=True)
         for mean, value in (*pairs, *maps):
             mean.lerp_(value, 1 - decay)
 
@@ -234,29 +238,6 @@ def rate_factor(config: WarmStartConfig, step: int) -> float:
     """Return the factor of the learning rates at a step: linear rise, plateau, linear fall to a fiftieth."""
     remaining = (config.steps - step) / (config.steps * config.decay_fraction)
     return min(1.0, (step + 1) / config.warmup_steps, max(0.02, remaining))
-
-
-def _initialize_density(generator: Generator, gain: float) -> None:
-    """Set the raw color of empty rays to white and the density to thin fog that small changes turn into surfaces."""
-    assert generator.torgb_raw is not None
-    with torch.no_grad():
-        row = generator.decoder.output.weight[0]  # the density's weights of the hidden units
-        row.sub_(row.mean()).mul_(gain)
-        generator.torgb_raw.bias.fill_(1.0)
-
-
-def _noisy_layers(generator: Generator) -> list[SynthesisLayer]:
-    """Return the layers of the backbone that add a noise map."""
-    return [m for m in generator.backbone.modules() if isinstance(m, SynthesisLayer) and m.use_noise]
-
-
-def _initialize_position_maps(generator: Generator) -> None:
-    """Set the noise maps to 0 and their strengths to 1: the maps are learned, the strengths are not."""
-    for layer in _noisy_layers(generator):
-        layer.noise_const.zero_()
-        with torch.no_grad():
-            layer.noise_strength.fill_(1.0)
-        layer.noise_strength.requires_grad_(False)
 
 
 @torch.no_grad()
