@@ -14,6 +14,7 @@ from panohead.randomness import RenderRandomness
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
 from panohead.training.attribute_fit.shots import Shots
+from panohead.training.warm_start.patches import super_resolve_patch
 
 
 @dataclass(frozen=True)
@@ -87,22 +88,6 @@ def render_patches(
     assert generator.torgb_raw is not None
     raw = generator.torgb_raw(features, ws[:, -1], fused=False)
     return RenderedPatches(super_resolve_patch(generator, raw, features, ws), raw, weights)
-
-
-def super_resolve_patch(
-    generator: Generator,
-    raw: Float[Tensor, "head 3 height width"],
-    features: Float[Tensor, "head channel height width"],
-    ws: Float[Tensor, "head num_ws w_dim"],
-) -> Float[Tensor, "head 3 out_height out_width"]:
-    """Apply the generator's super-resolution without its resizing, so that a patch keeps its scale."""
-    # Super-resolution takes the last w three times, for two convolutions and the output layer of a block.
-    network, rows = generator.superresolution, ws[:, -1:].expand(-1, 3, -1)
-    randomness = RenderRandomness(noise_mode=network.config.noise_mode)
-    x, image = network.block0(features, raw, rows, randomness=randomness)
-    _, image = network.block1(x, image, rows, randomness=randomness)
-    assert image is not None
-    return image
 
 
 def _cut(rays: Float[Tensor, "head ray 3"], offsets: Int[Tensor, "head 2"], side: int, patch: int) -> Tensor:

@@ -18,8 +18,9 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from panohead.checkpoint import write_tensors
 from panohead.system.atomic_write import atomic_path
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import FitComparison, compare
@@ -158,8 +159,7 @@ class FitRun:
 def save_compact(fit: AttributeFit, path: Path) -> None:
     """Write averaged weights in float16 and the number of steps."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in fit.average.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, {"steps": str(fit.step_count)})
+    write_tensors(path, {k: v.contiguous() for k, v in tensors.items()}, {"steps": str(fit.step_count)})
 
 
 def load_compact(fit: AttributeFit, path: Path) -> None:

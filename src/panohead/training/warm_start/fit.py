@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
 from panohead.training.warm_start.initialization import (
     initialize_density,
@@ -34,6 +33,7 @@ from panohead.training.warm_start.patches import (
     patch_rays,
     pick_patches,
     render_patches,
+    super_resolve_patch,
 )
 
 
@@ -198,12 +198,7 @@ class WarmStart:
         # Coarse steps render whole views of few rays, which super-resolution was not made for.
         if batch.resolution < self.config.generator.neural_rendering_resolution:
             return PatchRendering(raw, weights, None)
-        last = view_ws[:, -1:].expand(-1, 3, -1)
-        blocks = generator.superresolution
-        randomness = RenderRandomness(noise_mode=blocks.config.noise_mode)
-        x, image = blocks.block0(features, raw, last, randomness=randomness)
-        _, image = blocks.block1(x, image, last, randomness=randomness)
-        return PatchRendering(raw, weights, image)
+        return PatchRendering(raw, weights, super_resolve_patch(generator, raw, features, view_ws))
 
     @torch.no_grad()
     def finished(self) -> Generator:

@@ -8,7 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
+from panohead.models.generator import Generator
 from panohead.ops import fast_paths
+from panohead.randomness import RenderRandomness
 from panohead.rendering import fused_cpu, fused_gradient, importance
 from panohead.rendering.compositing import composite, interval_weights
 from panohead.rendering.density import clean_density, outside_crop
@@ -178,6 +180,22 @@ def _points(origins: Tensor, directions: Tensor, depths: Tensor) -> Tensor:
 
 def _clean(density: Tensor, points: Tensor, scene: RenderConfig) -> Tensor:
     return clean_density(density, points, box_warp=scene.box_warp, crop_margin=scene.crop_margin)
+
+
+def super_resolve_patch(
+    generator: Generator,
+    raw: Float[Tensor, "head 3 height width"],
+    features: Float[Tensor, "head channel height width"],
+    ws: Float[Tensor, "head num_ws w_dim"],
+) -> Float[Tensor, "head 3 out_height out_width"]:
+    """Apply the generator's super-resolution without its resizing, so that a patch keeps its scale."""
+    # Super-resolution takes the last w three times, for two convolutions and the output layer of a block.
+    network, rows = generator.superresolution, ws[:, -1:].expand(-1, 3, -1)
+    randomness = RenderRandomness(noise_mode=network.config.noise_mode)
+    x, image = network.block0(features, raw, rows, randomness=randomness)
+    _, image = network.block1(x, image, rows, randomness=randomness)
+    assert image is not None
+    return image
 
 
 def patch_losses(
