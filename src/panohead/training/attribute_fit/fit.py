@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from panohead.attributes import AttributeEncoder, Vocabulary
@@ -36,6 +36,8 @@ class FitConfig:
         learning_rate, map_rate, encoder_rate, residual_rate: Adam's learning rates of the generator, the backbone's
             constant noise maps, the attribute encoder and the residual codes.
         weights: weights of the losses by name.
+        residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that the residual
+            codes hold only what attributes cannot tell, and people without a code are rendered as well as they can be.
         ema_decay: decay of the running average of all weights, reached after a warm-up.
         density_gain: scale of the decoder's density row at the start.
     """
@@ -61,9 +63,10 @@ class FitConfig:
             "mask": 0.3,
             "image": 1.0,
             "image_detail": 1.0,
-            "residual": 1e-3,
+            "residual": 3e-3,
         }
     )
+    residual_dropout: float = 0.4
     ema_decay: float = 0.998
     density_gain: float = 30.0
     seed: int = 0
@@ -80,9 +83,22 @@ class HeadModel(nn.Module):
         # Zero is the code of the mean person, also for held-out people.
         nn.init.zeros_(self.residual.weight)
 
-    def ws(self, attributes: Float[Tensor, "head attribute"], person: Int[Tensor, " head"] | None) -> Tensor:
-        """Map attributes and people to ws (head num_ws w_dim); None for people without a residual code."""
+    def ws(
+        self,
+        attributes: Float[Tensor, "head attribute"],
+        person: Int[Tensor, " head"] | None,
+        *,
+        known: Bool[Tensor, " head"] | None = None,
+    ) -> Tensor:
+        """Map attributes and people to ws (head num_ws w_dim).
+
+        Args:
+            person: index of the residual code of every head; None for people without one.
+            known: heads whose residual code is used; the others get the mean person's. None for all.
+        """
         residual = None if person is None else self.residual(person)
+        if residual is not None and known is not None:
+            residual = residual * known[:, None]
         w = self.encoder(attributes, residual)  # head w_dim
         # One w for all layers.
         return w[:, None].expand(-1, self.generator.backbone.num_ws, -1)
@@ -139,7 +155,8 @@ class AttributeFit:
     def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> dict[str, Tensor]:
         """Return all losses of one batch of shots, unweighted."""
         config, generator = self.config, self.model.generator
-        ws = self.model.ws(data.attributes[shots], data.person[shots])
+        known = torch.rand(len(shots), generator=self.rng) >= config.residual_dropout
+        ws = self.model.ws(data.attributes[shots], data.person[shots], known=known)
         trigrid = generator.field(ws)
         losses = {"residual": self.model.residual(data.person[shots]).square().mean()}
         assert generator.torgb_raw is not None

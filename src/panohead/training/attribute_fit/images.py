@@ -13,8 +13,12 @@ from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.randomness import RenderRandomness
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
+from panohead.training.attribute_fit.face_windows import face_windows
 from panohead.training.attribute_fit.shots import Shots
 from panohead.training.warm_start.patches import super_resolve_patch
+
+_FACE_SHARE = 0.6
+"""Share of the views with a visible face whose patch is drawn around it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class RenderedPatches:
 def sample_patches(
     data: Shots, shots: Int[Tensor, " head"], *, rays: int, patch: int, rng: torch.Generator
 ) -> ImageBatch:
-    """Sample a random view of each shot and a random patch of it.
+    """Sample a random view of each shot and a patch of it: every other one around the face where it is visible.
 
     Args:
         rays: rays per side of a whole view.
@@ -56,6 +60,11 @@ def sample_patches(
     room, scale = rays - patch, data.resolution // rays
     # Drawn beyond the border and clamped, so that corners are covered as often as centers.
     offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(shots), 2), generator=rng).clamp(0, room)
+    faces = face_windows(data.labels[view])
+    jitter = torch.randint(-patch // 4, patch // 4 + 1, (len(shots), 2), generator=rng)
+    around_face = (faces.center.flip(-1) * rays).long() - patch // 2 + jitter  # y x
+    chosen = faces.visible & (torch.rand(len(shots), generator=rng) < _FACE_SHARE)
+    offsets = torch.where(chosen[:, None], around_face.clamp(0, room), offsets)
     size = patch * scale  # pixels of the full image
     corners = [(int(v), y, x) for v, (y, x) in zip(view, (offsets * scale).tolist(), strict=True)]
     image = image_from_uint8(torch.stack([data.images[v, :, y : y + size, x : x + size] for v, y, x in corners]))
