@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.training.attribute_fit.images import image_losses, render_patches, sample_patches
+from panohead.training.attribute_fit.adversary import Adversary, AdversaryConfig
+from panohead.training.attribute_fit.images import (
+    ImageBatch,
+    RenderedPatches,
+    image_losses,
+    render_patches,
+    sample_patches,
+)
 from panohead.training.attribute_fit.points import point_losses, sample_points
 from panohead.training.attribute_fit.shots import Shots
 from panohead.training.warm_start.initialization import (
@@ -36,8 +43,9 @@ class FitConfig:
         learning_rate, map_rate, encoder_rate, residual_rate: Adam's learning rates of the generator, the backbone's
             constant noise maps, the attribute encoder and the residual codes.
         weights: weights of the losses by name.
-        residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that the residual
-            codes hold only what attributes cannot tell, and people without a code are rendered as well as they can be.
+        residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
+            residual codes hold only what attributes cannot tell, and people without a code look as they can.
+        adversary: settings of the adversary, which starts with :meth:`AttributeFit.add_adversary`.
         ema_decay: decay of the running average of all weights, reached after a warm-up.
         density_gain: scale of the decoder's density row at the start.
     """
@@ -67,6 +75,7 @@ class FitConfig:
         }
     )
     residual_dropout: float = 0.4
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     ema_decay: float = 0.998
     density_gain: float = 30.0
     seed: int = 0
@@ -104,6 +113,15 @@ class HeadModel(nn.Module):
         return w[:, None].expand(-1, self.generator.backbone.num_ws, -1)
 
 
+@dataclass(frozen=True)
+class RegressionStep:
+    """Unweighted losses by name, and the patches that they were taken of."""
+
+    losses: dict[str, Tensor]
+    rendered: RenderedPatches | None = None
+    batch: ImageBatch | None = None
+
+
 class AttributeFit:
     """A fit in progress: networks, running average, optimizer and random numbers; resumable."""
 
@@ -121,6 +139,16 @@ class AttributeFit:
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step_count = 0
         self.rate_factor = 1.0
+        self.adversary: Adversary | None = None
+
+    def add_adversary(self) -> None:
+        """Add an untrained adversary to the next steps, unless there is one."""
+        if self.adversary is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.config.seed)
+                generator = self.config.generator
+                scale = generator.superresolution.output_resolution // generator.neural_rendering_resolution
+                self.adversary = Adversary(self.config.adversary, patch=self.config.patch * scale)
 
     def _groups(self) -> list[dict[str, Any]]:
         generator, config = self.model.generator, self.config
@@ -143,17 +171,26 @@ class AttributeFit:
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * factor
         shots = torch.randperm(data.count, generator=self.rng)[: config.shots_per_step]
-        losses = self.losses(data, shots)
-        total = torch.stack([config.weights[name] * value for name, value in losses.items()]).sum()
+        found = self.losses(data, shots)
+        total = self._weighted(found.losses)
+        values = {name: float(value.detach()) for name, value in found.losses.items()}
+        if self.adversary is not None and found.rendered is not None and found.batch is not None:
+            image = self._weighted({name: found.losses[name] for name in ("image", "image_detail")})
+            term = self.adversary.generator_term(found.rendered, found.batch, image)
+            total = total + term.surrogate
+            values |= term.values | self.adversary.discriminator_step(found.rendered, found.batch)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.optimizer.step()
         self.step_count += 1
         self._update_average()
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return values
 
-    def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> dict[str, Tensor]:
-        """Return all losses of one batch of shots, unweighted."""
+    def _weighted(self, losses: dict[str, Tensor]) -> Float[Tensor, ""]:
+        return torch.stack([self.config.weights[name] * value for name, value in losses.items()]).sum()
+
+    def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> "RegressionStep":
+        """Return all regression losses of one batch of shots, unweighted."""
         config, generator = self.config, self.model.generator
         known = torch.rand(len(shots), generator=self.rng) >= config.residual_dropout
         ws = self.model.ws(data.attributes[shots], data.person[shots], known=known)
@@ -165,15 +202,14 @@ class AttributeFit:
             limits = (float(rendering.ray_start), float(rendering.ray_end))
             points = sample_points(data, shots, pixels=config.points_per_view, ray_range=limits, rng=self.rng)
             losses |= point_losses(trigrid, generator.torgb_raw, ws[:, -1], points)
-        if config.patches_per_step:
-            few = slice(0, config.patches_per_step)
-            batch = sample_patches(
-                data, shots[few], rays=config.generator.neural_rendering_resolution, patch=config.patch, rng=self.rng
-            )
-            part = trigrid.select(few)
-            rendered = render_patches(generator, part, ws[few], batch, patch=config.patch, rng=self.rng)
-            losses |= image_losses(rendered, batch)
-        return losses
+        if not config.patches_per_step:
+            return RegressionStep(losses)
+        few = slice(0, config.patches_per_step)
+        batch = sample_patches(
+            data, shots[few], rays=config.generator.neural_rendering_resolution, patch=config.patch, rng=self.rng
+        )
+        rendered = render_patches(generator, trigrid.select(few), ws[few], batch, patch=config.patch, rng=self.rng)
+        return RegressionStep(losses | image_losses(rendered, batch), rendered, batch)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -190,6 +226,7 @@ class AttributeFit:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "adversary": None if self.adversary is None else self.adversary.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -198,6 +235,10 @@ class AttributeFit:
         self.rng.set_state(state["rng"])
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
+        if state.get("adversary") is not None:
+            self.add_adversary()
+            assert self.adversary is not None
+            self.adversary.load_state_dict(state["adversary"])
 
 
 def _tensors(model: HeadModel) -> Iterator[Tensor]:

@@ -1,0 +1,86 @@
+"""The adversary of the regression: its gradient, its balance, what it learns, and that it resumes."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from panohead.training.attribute_fit.adversary import Adversary, AdversaryConfig, fake_patches, real_patches
+from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches, image_losses
+
+SMALL = AdversaryConfig(channel_base=256, channel_max=16, share=0.3)
+
+
+def pair(seed: int = 0, *, noise: float = 0.3) -> tuple[RenderedPatches, ImageBatch]:
+    """Return true patches of 16^2 pixels (8^2 rays) and rendered ones that are the same with noise."""
+    rng = torch.Generator().manual_seed(seed)
+    image = torch.rand(4, 3, 16, 16, generator=rng) * 2 - 1
+    mask = torch.rand(4, 1, 16, 16, generator=rng)
+    offsets = torch.randint(0, 8, (4, 2), generator=rng)
+    batch = ImageBatch(torch.randn(4, 25, generator=rng), offsets, image, mask, 8)
+    raw, weights = batch.at_rays()
+    noisy = [x + noise * torch.randn(x.shape, generator=rng) for x in (image, raw, weights)]
+    return RenderedPatches(*(x.requires_grad_() for x in noisy)), batch
+
+
+@pytest.fixture
+def adversary() -> Adversary:
+    torch.manual_seed(1)
+    return Adversary(SMALL, patch=16)
+
+
+def regression(rendered: RenderedPatches, batch: ImageBatch) -> torch.Tensor:
+    losses = image_losses(rendered, batch)
+    return losses["image"] + losses["image_detail"]
+
+
+def test_term_has_the_gradient_of_the_relativistic_loss_at_a_share_of_the_regression(adversary: Adversary) -> None:
+    rendered, batch = pair()
+    term = adversary.generator_term(rendered, batch, regression(rendered, batch))
+    leaves = [rendered.image, rendered.image_raw, rendered.weights]
+    found = torch.autograd.grad(term.surrogate, leaves)
+
+    # The loss itself, back-propagated through the whole expression.
+    fake, real = fake_patches(rendered, batch), real_patches(batch)
+    logits = [adversary.discriminator(*x.leaves(), x.label) for x in (fake, real)]
+    expected = torch.autograd.grad(F.softplus(logits[1] - logits[0]).mean(), leaves)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other * term.values["adversarial_scale"], rtol=1e-4, atol=1e-9)
+    (at_image,) = torch.autograd.grad(regression(rendered, batch), rendered.image)
+    assert float(found[0].norm()) == pytest.approx(0.3 * float(at_image.norm()), rel=1e-4)
+
+
+def test_term_leaves_the_discriminator_without_gradient(adversary: Adversary) -> None:
+    rendered, batch = pair()
+    adversary.generator_term(rendered, batch, regression(rendered, batch)).surrogate.backward()
+    assert all(p.grad is None or p.grad.abs().max() == 0 for p in adversary.discriminator.parameters())
+
+
+def test_discriminator_learns_to_tell_pairs_apart(adversary: Adversary) -> None:
+    gaps = [adversary.discriminator_step(*pair(seed))["logit_gap"] for seed in range(60)]
+    assert abs(gaps[0]) < 0.5
+    assert sum(gaps[-10:]) / 10 > 0.4
+
+
+def test_penalties_are_squared_gradients_at_real_and_rendered_patches() -> None:
+    torch.manual_seed(1)
+    strong = Adversary(AdversaryConfig(channel_base=256, channel_max=16, penalty=1.0, interval=1), patch=16)
+    rendered, batch = pair()
+    real = real_patches(batch)
+    leaves = [x.clone().requires_grad_() for x in real.leaves()]
+    gradients = torch.autograd.grad(strong.discriminator(*leaves, real.label).sum(), leaves)
+    expected = sum(float(g.square().sum()) for g in gradients) / 4
+    assert strong.discriminator_step(rendered, batch)["r1"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_resumed_adversary_goes_on_as_before(adversary: Adversary) -> None:
+    adversary.discriminator_step(*pair(0))
+    rendered, batch = pair(1)
+    adversary.generator_term(rendered, batch, regression(rendered, batch))
+    state = copy.deepcopy(adversary.state_dict())
+    torch.manual_seed(2)
+    other = Adversary(SMALL, patch=16)
+    other.load_state_dict(state)
+    for seed in range(2, 11):
+        assert adversary.discriminator_step(*pair(seed)) == other.discriminator_step(*pair(seed))
