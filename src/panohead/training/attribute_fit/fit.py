@@ -74,7 +74,7 @@ class FitConfig:
             "residual": 3e-3,
         }
     )
-    residual_dropout: float = 0.4
+    residual_dropout: float = 0.9
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     ema_decay: float = 0.998
     density_gain: float = 30.0
