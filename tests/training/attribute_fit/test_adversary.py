@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from panohead.training.attribute_fit.adversary import Adversary, AdversaryConfig, fake_patches, real_patches
+from panohead.ops.resize import filtered_resizing
+from panohead.training.attribute_fit.adversary import Adversary, AdversaryConfig, PatchInput, fake_patches, real_patches
 from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches, image_losses
 
 SMALL = AdversaryConfig(channel_base=256, channel_max=16, share=0.3)
@@ -30,6 +31,20 @@ def adversary() -> Adversary:
     return Adversary(SMALL, patch=16)
 
 
+def trunk_features(adversary: Adversary, patches: PatchInput) -> list[torch.Tensor]:
+    """Return the trunk's block outputs, from the inputs as PanoHead 3.2 stacks them."""
+    size = patches.image.shape[-1]
+    network = adversary.discriminator
+    raw, mask = (
+        filtered_resizing(x, size, resample_filter=network.resample_filter) for x in (patches.image_raw, patches.mask)
+    )
+    x, image, found = None, torch.cat([patches.image, raw, mask * 2 - 1], dim=1), []
+    for block in network.blocks.values():
+        x, image = block(x, image)
+        found.append(x)
+    return found
+
+
 def regression(rendered: RenderedPatches, batch: ImageBatch) -> torch.Tensor:
     losses = image_losses(rendered, batch)
     return losses["image"] + losses["image_detail"]
@@ -44,7 +59,10 @@ def test_term_has_the_gradient_of_the_relativistic_loss_at_a_share_of_the_regres
     # The loss itself, back-propagated through the whole expression.
     fake, real = fake_patches(rendered, batch), real_patches(batch)
     logits = [adversary.discriminator(*x.leaves(), x.label) for x in (fake, real)]
-    expected = torch.autograd.grad(F.softplus(logits[1] - logits[0]).mean(), leaves)
+    features = [trunk_features(adversary, x) for x in (fake, real)]
+    matching = sum(F.l1_loss(a, b) for a, b in zip(*features, strict=True)) / len(features[0])
+    loss = F.softplus(logits[1] - logits[0]).mean() + SMALL.feature_weight * matching
+    expected = torch.autograd.grad(loss, leaves)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other * term.values["adversarial_scale"], rtol=1e-4, atol=1e-9)
     (at_image,) = torch.autograd.grad(regression(rendered, batch), rendered.image)

@@ -4,6 +4,9 @@ The tri-discriminator (PanoHead 3.2) sees patches of rendered views and the *sam
 relativistic logistic loss of R3GAN (Huang et al. 2024, equation 2): a pair shows one person from one camera, so the
 discriminator can only tell realism apart, not who is shown. R1 and R2 (equation 4) penalize its gradients at both.
 
+Pairs also allow feature matching (pix2pixHD, Wang et al. 2018, equation 3): L1 between the discriminator's features of
+both, a perceptual loss whose network is trained here.
+
 The generator gets the gradient at the images, scaled to a share of the regression's gradient there (the adaptive weight
 of VQGAN, Esser et al. 2021, equation 7, taken at the image instead of the last layer): the balance holds through
 training, and the discriminator is back-propagated once.
@@ -30,6 +33,7 @@ class AdversaryConfig:
 
     Attributes:
         share: norm of the adversarial gradient at the image, relative to that of the regression.
+        feature_weight: weight of the distance of the discriminator's features beside the logistic loss.
         learning_rate: Adam's, of the discriminator.
         penalty: gamma of R1 and R2.
         interval: steps between penalties (lazy regularization, StyleGAN2 3.1).
@@ -37,6 +41,7 @@ class AdversaryConfig:
     """
 
     share: float = 0.5
+    feature_weight: float = 2.0
     learning_rate: float = 2e-3
     penalty: float = 0.1
     interval: int = 8
@@ -111,7 +116,7 @@ class Adversary:
     def generator_term(
         self, rendered: RenderedPatches, batch: ImageBatch, regression: Float[Tensor, ""]
     ) -> AdversarialTerm:
-        """Return the generator's term: softplus(D(real) - D(fake)), scaled to a share of the regression.
+        """Return the generator's term: softplus(D(real) - D(fake)) and feature matching, at a share of the regression.
 
         Args:
             regression: weighted regression loss of the super-resolved image; its gradient there sets the scale.
@@ -120,17 +125,36 @@ class Adversary:
         inputs = fake.detach()
         leaves = [x.requires_grad_() for x in inputs.leaves()]
         with torch.no_grad():
-            real_logits = self.discriminator(*real_patches(batch).leaves(), inputs.label)
-        loss = F.softplus(real_logits - self.discriminator(*leaves, inputs.label)).mean()
-        gradients = torch.autograd.grad(loss, leaves)
+            real_logits, real_features = self._logits_and_features(real_patches(batch))
+        fake_logits, fake_features = self._logits_and_features(inputs)
+        logistic = F.softplus(real_logits - fake_logits).mean()
+        matching = torch.stack([F.l1_loss(a, b) for a, b in zip(fake_features, real_features, strict=True)]).mean()
+        gradients = torch.autograd.grad(logistic + self.config.feature_weight * matching, leaves)
         (at_image,) = torch.autograd.grad(regression, rendered.image, retain_graph=True)
         ratio = float(at_image.norm() / gradients[0].norm().clamp_min(1e-12))
         self.scale = ratio if self.scale is None else _SCALE_DECAY * self.scale + (1 - _SCALE_DECAY) * ratio
         scale = self.config.share * self.scale
         products = [(scale * g * x).sum() for g, x in zip(gradients, fake.leaves(), strict=True)]
         return AdversarialTerm(
-            torch.stack(products).sum(), {"adversarial": float(loss.detach()), "adversarial_scale": scale}
+            torch.stack(products).sum(),
+            {
+                "adversarial": float(logistic.detach()),
+                "features": float(matching.detach()),
+                "adversarial_scale": scale,
+            },
         )
+
+    def _logits_and_features(self, inputs: "PatchInput") -> tuple[Tensor, list[Tensor]]:
+        """Return logits and the output of every block of the discriminator's trunk."""
+        features: list[Tensor] = []
+        hooks = [
+            block.register_forward_hook(lambda _, __, output: features.append(output[0]))
+            for block in self.discriminator.blocks.values()
+        ]
+        logits = self.discriminator(*inputs.leaves(), inputs.label)
+        for hook in hooks:
+            hook.remove()
+        return logits, features
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next steps depend on."""
