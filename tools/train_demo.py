@@ -46,8 +46,8 @@ class Options:
     """Number of threads of the fit."""
     steps: int | None = None
     """Number of steps; the learning rates fall at the end. Without it the fit runs until it is stopped."""
-    adversary: bool = False
-    """Add the adversary (it stays in the state from then on): for a fit whose colors and shapes are settled."""
+    adversarial: bool = False
+    """Add the adversarial loss (it stays in the state from then on): for a fit whose colors and shapes are settled."""
     init: Path | None = None
     """Compact state to start from when the run has none."""
     nice: int = 19
@@ -91,8 +91,8 @@ def _fit(options: Options) -> None:
     run = FitRun(options.folder / "fit", fit, training, held_out, RunOptions(steps=options.steps), _say)
     if not run.resume() and options.init is not None:
         run.start_from(options.init)
-    if options.adversary:
-        fit.add_adversary()
+    if options.adversarial:
+        fit.add_adversarial_loss()
 
     def stop(*_: object) -> None:
         run.stop_requested = True

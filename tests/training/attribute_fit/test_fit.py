@@ -182,16 +182,16 @@ def test_population_recombines_people_lights_and_expressions(vocabulary: Vocabul
     assert len(pairs) == 4
 
 
-def test_fit_with_an_adversary_resumes_as_it_was(shots: Shots, vocabulary: Vocabulary) -> None:
+def test_fit_with_the_adversarial_loss_resumes_as_it_was(shots: Shots, vocabulary: Vocabulary) -> None:
     torch.set_num_threads(1)
     fit = fresh(vocabulary)
     fit.step(shots)
-    fit.add_adversary()
+    fit.add_adversarial_loss()
     values = [fit.step(shots) for _ in range(2)][-1]
     assert {"adversarial", "features", "discriminator"} <= values.keys()
     other = fresh(vocabulary)
     other.load_state_dict(copy.deepcopy(fit.state_dict()))
-    assert other.adversary is not None
+    assert other.adversarial is not None
     assert fit.step(shots) == other.step(shots)
 
 

@@ -1,4 +1,4 @@
-"""Where the face lies in a view, for sampling it more often than its share of the pixels.
+"""Windows of the face in views, for sampling it more often than its share of the pixels.
 
 A face covers a sixth of a frontal view and nothing of a rear one, but people look at eyes and mouths first.
 """

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.training.attribute_fit.adversary import Adversary, AdversaryConfig
+from panohead.training.attribute_fit.adversarial import AdversarialConfig, AdversarialLoss
 from panohead.training.attribute_fit.images import (
     ImageBatch,
     RenderedPatches,
@@ -45,7 +45,7 @@ class FitConfig:
         weights: weights of the losses by name.
         residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
             residual codes hold only what attributes cannot tell, and people without a code look as they can.
-        adversary: settings of the adversary, which starts with :meth:`AttributeFit.add_adversary`.
+        adversarial: settings of the adversarial loss, which starts with :meth:`AttributeFit.add_adversarial_loss`.
         ema_decay: decay of the running average of all weights, reached after a warm-up.
         density_gain: scale of the decoder's density row at the start.
     """
@@ -75,7 +75,7 @@ class FitConfig:
         }
     )
     residual_dropout: float = 0.9
-    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     ema_decay: float = 0.998
     density_gain: float = 30.0
     seed: int = 0
@@ -139,16 +139,16 @@ class AttributeFit:
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step_count = 0
         self.rate_factor = 1.0
-        self.adversary: Adversary | None = None
+        self.adversarial: AdversarialLoss | None = None
 
-    def add_adversary(self) -> None:
-        """Add an untrained adversary to the next steps, unless there is one."""
-        if self.adversary is None:
+    def add_adversarial_loss(self) -> None:
+        """Add the adversarial loss to the next steps, with an untrained discriminator, unless there is one."""
+        if self.adversarial is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)
                 generator = self.config.generator
                 scale = generator.superresolution.output_resolution // generator.neural_rendering_resolution
-                self.adversary = Adversary(self.config.adversary, patch=self.config.patch * scale)
+                self.adversarial = AdversarialLoss(self.config.adversarial, patch=self.config.patch * scale)
 
     def _groups(self) -> list[dict[str, Any]]:
         generator, config = self.model.generator, self.config
@@ -174,11 +174,11 @@ class AttributeFit:
         found = self.losses(data, shots)
         total = self._weighted(found.losses)
         values = {name: float(value.detach()) for name, value in found.losses.items()}
-        if self.adversary is not None and found.rendered is not None and found.batch is not None:
+        if self.adversarial is not None and found.rendered is not None and found.batch is not None:
             image = self._weighted({name: found.losses[name] for name in ("image", "image_detail")})
-            term = self.adversary.generator_term(found.rendered, found.batch, image)
+            term = self.adversarial.generator_term(found.rendered, found.batch, image)
             total = total + term.surrogate
-            values |= term.values | self.adversary.discriminator_step(found.rendered, found.batch)
+            values |= term.values | self.adversarial.discriminator_step(found.rendered, found.batch)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.optimizer.step()
@@ -226,7 +226,7 @@ class AttributeFit:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "adversary": None if self.adversary is None else self.adversary.state_dict(),
+            "adversarial": None if self.adversarial is None else self.adversarial.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -235,10 +235,10 @@ class AttributeFit:
         self.rng.set_state(state["rng"])
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
-        if state.get("adversary") is not None:
-            self.add_adversary()
-            assert self.adversary is not None
-            self.adversary.load_state_dict(state["adversary"])
+        if state.get("adversarial") is not None:
+            self.add_adversarial_loss()
+            assert self.adversarial is not None
+            self.adversarial.load_state_dict(state["adversarial"])
 
 
 def _tensors(model: HeadModel) -> Iterator[Tensor]:

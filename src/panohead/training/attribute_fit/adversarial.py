@@ -1,4 +1,4 @@
-"""Adversary beside the regression: what averages of colors cannot give (strands, eyelids, the iris).
+"""Adversarial loss beside the regression, for what averages of colors cannot give (strands, eyelids, the iris).
 
 The tri-discriminator (PanoHead 3.2) sees patches of rendered views and the *same* patches of the true views, with the
 relativistic logistic loss of R3GAN (Huang et al. 2024, equation 2): a pair shows one person from one camera, so the
@@ -28,8 +28,8 @@ _SCALE_DECAY = 0.98
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdversaryConfig:
-    """Settings of the adversary.
+class AdversarialConfig:
+    """Settings of the adversarial loss.
 
     Attributes:
         share: norm of the adversarial gradient at the image, relative to that of the regression.
@@ -57,14 +57,14 @@ class AdversarialTerm:
     values: dict[str, float]
 
 
-class Adversary:
+class AdversarialLoss:
     """Discriminator of patches with its optimizer; resumable.
 
     Args:
         patch: pixels per side of the patches.
     """
 
-    def __init__(self, config: AdversaryConfig, *, patch: int) -> None:
+    def __init__(self, config: AdversarialConfig, *, patch: int) -> None:
         self.config = config
         # Camera and position of the patch; no minibatch statistics: fakes are paired with their own reals.
         self.discriminator = Discriminator(

@@ -1,4 +1,4 @@
-"""The adversary of the regression: its gradient, its balance, what it learns, and that it resumes."""
+"""The adversarial loss of the regression: its gradient, its balance, what it learns, and that it resumes."""
 
 import copy
 
@@ -7,10 +7,16 @@ import torch
 import torch.nn.functional as F
 
 from panohead.ops.resize import filtered_resizing
-from panohead.training.attribute_fit.adversary import Adversary, AdversaryConfig, PatchInput, fake_patches, real_patches
+from panohead.training.attribute_fit.adversarial import (
+    AdversarialConfig,
+    AdversarialLoss,
+    PatchInput,
+    fake_patches,
+    real_patches,
+)
 from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches, image_losses
 
-SMALL = AdversaryConfig(channel_base=256, channel_max=16, share=0.3)
+SMALL = AdversarialConfig(channel_base=256, channel_max=16, share=0.3)
 
 
 def pair(seed: int = 0, *, noise: float = 0.3) -> tuple[RenderedPatches, ImageBatch]:
@@ -26,15 +32,15 @@ def pair(seed: int = 0, *, noise: float = 0.3) -> tuple[RenderedPatches, ImageBa
 
 
 @pytest.fixture
-def adversary() -> Adversary:
+def adversarial() -> AdversarialLoss:
     torch.manual_seed(1)
-    return Adversary(SMALL, patch=16)
+    return AdversarialLoss(SMALL, patch=16)
 
 
-def trunk_features(adversary: Adversary, patches: PatchInput) -> list[torch.Tensor]:
+def trunk_features(adversarial: AdversarialLoss, patches: PatchInput) -> list[torch.Tensor]:
     """Return the trunk's block outputs, from the inputs as PanoHead 3.2 stacks them."""
     size = patches.image.shape[-1]
-    network = adversary.discriminator
+    network = adversarial.discriminator
     raw, mask = (
         filtered_resizing(x, size, resample_filter=network.resample_filter) for x in (patches.image_raw, patches.mask)
     )
@@ -50,16 +56,16 @@ def regression(rendered: RenderedPatches, batch: ImageBatch) -> torch.Tensor:
     return losses["image"] + losses["image_detail"]
 
 
-def test_term_has_the_gradient_of_the_relativistic_loss_at_a_share_of_the_regression(adversary: Adversary) -> None:
+def test_term_has_the_gradient_of_the_loss_at_a_share_of_the_regression(adversarial: AdversarialLoss) -> None:
     rendered, batch = pair()
-    term = adversary.generator_term(rendered, batch, regression(rendered, batch))
+    term = adversarial.generator_term(rendered, batch, regression(rendered, batch))
     leaves = [rendered.image, rendered.image_raw, rendered.weights]
     found = torch.autograd.grad(term.surrogate, leaves)
 
     # The loss itself, back-propagated through the whole expression.
     fake, real = fake_patches(rendered, batch), real_patches(batch)
-    logits = [adversary.discriminator(*x.leaves(), x.label) for x in (fake, real)]
-    features = [trunk_features(adversary, x) for x in (fake, real)]
+    logits = [adversarial.discriminator(*x.leaves(), x.label) for x in (fake, real)]
+    features = [trunk_features(adversarial, x) for x in (fake, real)]
     matching = sum(F.l1_loss(a, b) for a, b in zip(*features, strict=True)) / len(features[0])
     loss = F.softplus(logits[1] - logits[0]).mean() + SMALL.feature_weight * matching
     expected = torch.autograd.grad(loss, leaves)
@@ -69,21 +75,21 @@ def test_term_has_the_gradient_of_the_relativistic_loss_at_a_share_of_the_regres
     assert float(found[0].norm()) == pytest.approx(0.3 * float(at_image.norm()), rel=1e-4)
 
 
-def test_term_leaves_the_discriminator_without_gradient(adversary: Adversary) -> None:
+def test_term_leaves_the_discriminator_without_gradient(adversarial: AdversarialLoss) -> None:
     rendered, batch = pair()
-    adversary.generator_term(rendered, batch, regression(rendered, batch)).surrogate.backward()
-    assert all(p.grad is None or p.grad.abs().max() == 0 for p in adversary.discriminator.parameters())
+    adversarial.generator_term(rendered, batch, regression(rendered, batch)).surrogate.backward()
+    assert all(p.grad is None or p.grad.abs().max() == 0 for p in adversarial.discriminator.parameters())
 
 
-def test_discriminator_learns_to_tell_pairs_apart(adversary: Adversary) -> None:
-    gaps = [adversary.discriminator_step(*pair(seed, noise=0.8))["logit_gap"] for seed in range(40)]
+def test_discriminator_learns_to_tell_pairs_apart(adversarial: AdversarialLoss) -> None:
+    gaps = [adversarial.discriminator_step(*pair(seed, noise=0.8))["logit_gap"] for seed in range(40)]
     assert abs(gaps[0]) < 0.5
     assert sum(gaps[-10:]) / 10 > 0.2
 
 
 def test_penalties_are_squared_gradients_at_real_and_rendered_patches() -> None:
     torch.manual_seed(1)
-    strong = Adversary(AdversaryConfig(channel_base=256, channel_max=16, penalty=1.0, interval=1), patch=16)
+    strong = AdversarialLoss(AdversarialConfig(channel_base=256, channel_max=16, penalty=1.0, interval=1), patch=16)
     rendered, batch = pair()
     real = real_patches(batch)
     leaves = [x.clone().requires_grad_() for x in real.leaves()]
@@ -92,13 +98,13 @@ def test_penalties_are_squared_gradients_at_real_and_rendered_patches() -> None:
     assert strong.discriminator_step(rendered, batch)["r1"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_resumed_adversary_goes_on_as_before(adversary: Adversary) -> None:
-    adversary.discriminator_step(*pair(0))
+def test_resumed_loss_goes_on_as_before(adversarial: AdversarialLoss) -> None:
+    adversarial.discriminator_step(*pair(0))
     rendered, batch = pair(1)
-    adversary.generator_term(rendered, batch, regression(rendered, batch))
-    state = copy.deepcopy(adversary.state_dict())
+    adversarial.generator_term(rendered, batch, regression(rendered, batch))
+    state = copy.deepcopy(adversarial.state_dict())
     torch.manual_seed(2)
-    other = Adversary(SMALL, patch=16)
+    other = AdversarialLoss(SMALL, patch=16)
     other.load_state_dict(state)
     for seed in range(2, 11):
-        assert adversary.discriminator_step(*pair(seed)) == other.discriminator_step(*pair(seed))
+        assert adversarial.discriminator_step(*pair(seed)) == other.discriminator_step(*pair(seed))
