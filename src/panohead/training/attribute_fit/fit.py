@@ -65,11 +65,11 @@ class FitConfig:
     weights: dict[str, float] = field(
         default_factory=lambda: {
             "occupancy": 2.0,
-            "surface_color": 2.0,
-            "raw": 1.0,
+            "surface_color": 4.0,
+            "raw": 2.0,
             "raw_detail": 1.0,
             "mask": 0.3,
-            "image": 1.0,
+            "image": 2.0,
             "image_detail": 1.0,
             "residual": 3e-3,
         }

@@ -17,6 +17,9 @@ from panohead.training.attribute_fit.face_windows import face_windows
 from panohead.training.attribute_fit.shots import Shots
 from panohead.training.warm_start.patches import super_resolve_patch
 
+_HUBER = 0.25
+"""Color difference from which the loss is linear: twice the mean difference after some thousand steps."""
+
 _FACE_SHARE = 0.6
 """Share of the views with a visible face whose patch is drawn around it."""
 
@@ -116,15 +119,24 @@ def _cut(rays: Float[Tensor, "head ray 3"], offsets: Int[Tensor, "head 2"], side
 
 
 def image_losses(rendered: RenderedPatches, batch: ImageBatch) -> dict[str, Tensor]:
-    """Return mean losses: raw and super-resolved color (L1), detail (pixel differences), mask (cross-entropy)."""
+    """Return mean losses: raw and super-resolved color (Huber), detail (pixel differences), mask (cross-entropy)."""
     target_raw, target_mask = batch.at_rays()
     return {
-        "raw": (rendered.image_raw - target_raw).abs().mean(),
+        "raw": color_loss(rendered.image_raw, target_raw).mean(),
         "raw_detail": detail_loss(rendered.image_raw, target_raw),
         "mask": F.binary_cross_entropy(rendered.weights.clamp(1e-4, 1 - 1e-4), target_mask),
-        "image": (rendered.image - batch.image).abs().mean(),
+        "image": color_loss(rendered.image, batch.image).mean(),
         "image_detail": detail_loss(rendered.image, batch.image),
     }
+
+
+def color_loss(a: Float[Tensor, "*shape"], b: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return Huber's loss of colors in [-1, 1], with slope 1 beyond 0.25.
+
+    The gradient of L1 keeps its size near the optimum, so with few heads a step it is mostly noise; that of the square
+    follows highlights and outliers.
+    """
+    return F.smooth_l1_loss(a, b, beta=_HUBER, reduction="none")
 
 
 def detail_loss(a: Float[Tensor, "head 3 h w"], b: Float[Tensor, "head 3 h w"]) -> Float[Tensor, ""]:

@@ -15,6 +15,7 @@ from panohead.ops.pixels import image_from_uint8
 from panohead.rendering.field import TriGridField
 from panohead.stylegan.synthesis_layers import ToRGB
 from panohead.training.attribute_fit.face_windows import face_windows
+from panohead.training.attribute_fit.images import color_loss
 from panohead.training.attribute_fit.shots import Shots
 
 _INSIDE = 0.02
@@ -121,7 +122,7 @@ def _rays(
 def point_losses(
     field: TriGridField, to_rgb: ToRGB, w: Float[Tensor, "head w_dim"], batch: PointBatch
 ) -> dict[str, Tensor]:
-    """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (L1)."""
+    """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (Huber)."""
     count = batch.inside.shape[1]
     # One evaluation of the tri-grid for all points: head (inside, empty) hidden.
     hidden = field.hidden(torch.cat([batch.inside, batch.empty], dim=1))
@@ -134,5 +135,5 @@ def point_losses(
     features = field.decoder.color(hidden[:, :count]).transpose(1, 2)[..., None]  # head channel pixel 1
     color = to_rgb(features, w, fused=False)[..., 0].transpose(1, 2)
     solid = batch.solid.float()[..., None]
-    surface = ((color - batch.color).abs() * solid).sum() / (3 * solid.sum()).clamp_min(1)
+    surface = (color_loss(color, batch.color) * solid).sum() / (3 * solid.sum()).clamp_min(1)
     return {"occupancy": occupancy, "surface_color": surface}
