@@ -123,17 +123,22 @@ class RegressionStep:
 
 
 class AttributeFit:
-    """A fit in progress: networks, running average, optimizer and random numbers; resumable."""
+    """A fit in progress: networks, running average, optimizer and random numbers; resumable.
 
-    def __init__(self, config: FitConfig) -> None:
-        self.config = config
-        self.rng = torch.Generator().manual_seed(config.seed)
+    Args:
+        device: device of the networks; the shots given to :meth:`step` must be there too.
+    """
+
+    def __init__(self, config: FitConfig, device: str = "cpu") -> None:
+        self.config, self.device = config, device
+        self.rng = torch.Generator(device).manual_seed(config.seed)
         # Initialization draws from torch's global generator; its state is restored afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = HeadModel(config)
         initialize_density(self.model.generator, config.density_gain)
         initialize_position_maps(self.model.generator)
+        self.model.to(device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -148,7 +153,8 @@ class AttributeFit:
                 torch.manual_seed(self.config.seed)
                 generator = self.config.generator
                 scale = generator.superresolution.output_resolution // generator.neural_rendering_resolution
-                self.adversarial = AdversarialLoss(self.config.adversarial, patch=self.config.patch * scale)
+                patch = self.config.patch * scale
+                self.adversarial = AdversarialLoss(self.config.adversarial, patch=patch, device=self.device)
 
     def _groups(self) -> list[dict[str, Any]]:
         generator, config = self.model.generator, self.config
@@ -170,7 +176,7 @@ class AttributeFit:
         factor = self.rate_factor * min(1.0, (self.step_count + 1) / config.warmup_steps)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * factor
-        shots = torch.randperm(data.count, generator=self.rng)[: config.shots_per_step]
+        shots = torch.randperm(data.count, generator=self.rng, device=self.device)[: config.shots_per_step]
         found = self.losses(data, shots)
         total = self._weighted(found.losses)
         values = {name: float(value.detach()) for name, value in found.losses.items()}
@@ -192,7 +198,7 @@ class AttributeFit:
     def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> "RegressionStep":
         """Return all regression losses of one batch of shots, unweighted."""
         config, generator = self.config, self.model.generator
-        known = torch.rand(len(shots), generator=self.rng) >= config.residual_dropout
+        known = torch.rand(len(shots), generator=self.rng, device=self.device) >= config.residual_dropout
         ws = self.model.ws(data.attributes[shots], data.person[shots], known=known)
         trigrid = generator.field(ws)
         losses = {"residual": self.model.residual(data.person[shots]).square().mean()}
@@ -223,6 +229,7 @@ class AttributeFit:
         return {
             "step_count": self.step_count,
             "rng": self.rng.get_state(),
+            "device": self.device,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -230,9 +237,12 @@ class AttributeFit:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume exactly from a ``state_dict``."""
+        """Resume from a ``state_dict``: exactly on the same kind of device, else with new random numbers."""
         self.step_count = state["step_count"]
-        self.rng.set_state(state["rng"])
+        if state.get("device", "cpu") == self.device:
+            self.rng.set_state(state["rng"])
+        else:
+            self.rng.manual_seed(self.config.seed + self.step_count)
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         if state.get("adversarial") is not None:

@@ -72,7 +72,7 @@ def sample_points(
     # Pixel centers lie at half-integers: head view 1 3, and head view pixel 3.
     origins, directions = _rays(data.labels[views], (x + 0.5) / side, (y + 0.5) / side)
     near, far = ray_range
-    u = torch.rand((3, *shape), generator=rng)
+    u = torch.rand((3, *shape), generator=rng, device=rng.device)
     anywhere = near + (far - near) * u[:2]
     inside = torch.where(solid, depth + _INSIDE * u[2], anywhere[0])
     # The square draws more points near the surface, where the density has to rise.
@@ -96,9 +96,9 @@ def _sample_pixels(
     labels: Float[Tensor, "head view 25"], side: int, shape: tuple[int, ...], rng: torch.Generator
 ) -> Int[Tensor, "head view pixel 2"]:
     """Sample pixels (x, y): thirds from the face, the middle half and the whole of every view."""
-    u = torch.rand((*shape, 2), generator=rng)
+    u = torch.rand((*shape, 2), generator=rng, device=rng.device)
     faces = face_windows(labels)
-    number = torch.arange(shape[-1])[:, None]  # pixel 1
+    number = torch.arange(shape[-1], device=rng.device)[:, None]  # pixel 1
     middle = 0.25 + 0.5 * u
     # head view pixel 2
     face = faces.center[..., None, :] + faces.radius[..., None, None] * (2 * u - 1)

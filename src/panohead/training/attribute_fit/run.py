@@ -76,7 +76,7 @@ class FitRun:
         """Load the stored state, or else the compact one; False when there is neither."""
         state, compact = self.folder / "state.pt", self.folder / "compact.safetensors"
         if state.is_file():
-            self.fit.load_state_dict(torch.load(state, weights_only=True))
+            self.fit.load_state_dict(torch.load(state, weights_only=True, map_location=self.fit.device))
             return True
         if compact.is_file():
             load_compact(self.fit, compact)
@@ -89,8 +89,8 @@ class FitRun:
 
     def train(self) -> None:
         """Step until the options' end or until ``stop_requested`` is set; the state is saved at the end."""
-        data = self.training.refresh()
-        unseen = self.held_out.refresh()
+        data = self.training.refresh().to(self.fit.device)
+        unseen = self.held_out.refresh().to(self.fit.device)
         self.say(f"step {self.fit.step_count}: {data.people} people, {data.count} shots")
         now = time.monotonic()
         due = {name: now + getattr(self.options, f"{name}_s") for name in ("save", "report", "sheet", "refresh")}
@@ -101,7 +101,7 @@ class FitRun:
                 self._losses[name].append(value)
             now = time.monotonic()
             if now > due["refresh"]:
-                data = self.training.refresh()
+                data = self.training.refresh().to(self.fit.device)
             if now > due["report"]:
                 self._report(data, unseen, started)
                 started = (self.fit.step_count, time.process_time(), time.monotonic())
