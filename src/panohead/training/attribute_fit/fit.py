@@ -40,8 +40,8 @@ class FitConfig:
         points_per_view: pixels per view whose points are supervised; 0 for none.
         patches_per_step: heads per step of which a patch is rendered.
         patch: rays per side of a patch.
-        learning_rate, map_rate, encoder_rate, residual_rate: Adam's learning rates of the generator, the backbone's
-            constant noise maps, the attribute encoder and the residual codes.
+        learning_rate, map_rate, position_rate, encoder_rate, residual_rate: Adam's learning rates of the generator,
+            the backbone's constant noise maps and position maps, the attribute encoder and the residual codes.
         weights: weights of the losses by name.
         residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
             residual codes hold only what attributes cannot tell, and people without a code look as they can.
@@ -57,8 +57,9 @@ class FitConfig:
     points_per_view: int = 384
     patches_per_step: int = 4
     patch: int = 32
-    learning_rate: float = 5e-3
+    learning_rate: float = 3e-3
     map_rate: float = 2e-2
+    position_rate: float = 1e-2
     encoder_rate: float = 1.5e-3
     residual_rate: float = 1e-2
     warmup_steps: int = 50
@@ -76,7 +77,7 @@ class FitConfig:
     )
     residual_dropout: float = 0.9
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
-    ema_decay: float = 0.998
+    ema_decay: float = 0.999
     density_gain: float = 30.0
     seed: int = 0
 
@@ -159,13 +160,15 @@ class AttributeFit:
     def _groups(self) -> list[dict[str, Any]]:
         generator, config = self.model.generator, self.config
         maps = [layer.noise_const.requires_grad_() for layer in noise_layers(generator)]
-        mapping = {id(p) for p in generator.mapping_network.parameters()}
+        positions = [p for name, p in generator.backbone.named_parameters() if name.endswith("position_map")]
+        apart = {id(p) for p in (*generator.mapping_network.parameters(), *positions)}
         return [
             {
-                "params": [p for p in generator.parameters() if id(p) not in mapping and p.requires_grad],
+                "params": [p for p in generator.parameters() if id(p) not in apart and p.requires_grad],
                 "lr": config.learning_rate,
             },
             {"params": maps, "lr": config.map_rate},
+            {"params": positions, "lr": config.position_rate},
             {"params": list(self.model.encoder.parameters()), "lr": config.encoder_rate},
             {"params": list(self.model.residual.parameters()), "lr": config.residual_rate},
         ]
