@@ -14,6 +14,7 @@ from typing import Any, Literal
 from PIL import ExifTags, Image, PngImagePlugin
 
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, open_image
 from panohead.media.ffmpeg import run_ffmpeg
 
 SourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia"]
@@ -110,7 +111,7 @@ def append_gif_comment(path: Path, source: SourceType) -> None:
 
 
 def _image_texts(path: Path) -> str:
-    with Image.open(path) as image:
+    with open_image(path) as image:
         exif = image.getexif()
         texts = [exif.get(ExifTags.Base.ImageDescription, "")]
         for value in image.info.values():
@@ -137,6 +138,6 @@ def is_marked_synthetic(path: str | Path) -> bool:
             texts = path.read_bytes()[-1024:].decode("latin-1")  # our comment is the last thing before the trailer
         else:
             texts = _video_texts(path) if suffix in _VIDEO_SUFFIXES else _image_texts(path)
-    except OSError as error:
+    except (OSError, BrokenImage) as error:
         raise PanoHeadError(f"cannot read {path} as an image; check that the file is whole") from error
     return NOTICE in texts or re.search(r"digitalsourcetype/\w*[aA]lgorithmicMedia", texts) is not None

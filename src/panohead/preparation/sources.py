@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from panohead.alignment.read_photo import MAX_FILE_BYTES, TemporarilyUnreadable
+from panohead.alignment.read_photo import TemporarilyUnreadable
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_FILE_BYTES
 
 _NOT_PHOTOS = {".json", ".jsonl", ".csv", ".txt", ".md", ".html", ".xml", ".yaml", ".yml", ".npz", ".npy", ".pkl"}
 """Suffixes of files that accompany photos in datasets; they are left out without a message."""

@@ -17,10 +17,12 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from panohead.data.decode import check_pixels
 from panohead.data.labels import LABELS_FILE
 from panohead.data.layout import open_layout
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, decode_image
 from panohead.system.atomic_write import atomic_path, write_bytes
 
 _REMEDY = "free the disk, then run the same command again"
@@ -111,9 +113,8 @@ def _copied(source: FileSource, name: str, mode: str, size: int | None, again: b
     if not again:
         return content
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = image.convert(mode)
-    except Exception as error:  # damaged files make Pillow's readers raise nearly anything
+        pixels = decode_image(content, colors=mode == "RGB", check=check_pixels).image.convert(mode)
+    except BrokenImage as error:
         raise PanoHeadError(f"cannot read {source.describe(name)} as an image ({error}); remove it") from error
     if size is not None and pixels.size != (size, size):
         pixels = pixels.resize((size, size), Image.Resampling.LANCZOS)

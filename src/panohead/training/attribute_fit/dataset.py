@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from panohead.attributes.vocabulary import Vocabulary, light_numbers, shape_coordinates
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, decode_image
 from panohead.training.attribute_fit.shots import Shots
 
 _THREADS = 2
@@ -76,7 +76,7 @@ class GrowingDataset:
     def _read(self, record: dict[str, Any]) -> "_Person":
         try:
             return _read_person(self.root, record, self.vocabulary)
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, BrokenImage) as error:
             raise PanoHeadError(
                 f"{self.root}: person {record.get('person')} cannot be read ({error}); render the dataset with "
                 "'panohead synthesize --depth', edition 2"
@@ -109,10 +109,8 @@ def _read_person(root: Path, record: dict[str, Any], vocabulary: Vocabulary) -> 
 
 def _read_view(root: Path, view: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     name = Path(view["image"])
-    with Image.open(root / "images" / name) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    with Image.open(root / "masks" / name.with_suffix(".png")) as image:
-        mask = np.asarray(image.convert("L"))
+    pixels = np.asarray(decode_image(root / "images" / name).image.convert("RGB"))
+    mask = np.asarray(decode_image(root / "masks" / name.with_suffix(".png"), colors=False).image.convert("L"))
     with np.load(root / "depth" / name.with_suffix(".npz")) as stored:
         depth = stored["depth"].astype(np.float16)
     return pixels, mask, depth, np.array(view["label"], np.float32)
