@@ -6,7 +6,6 @@ import os
 import pickle
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from panohead.errors import PanoHeadError
 from panohead.ops.cpu import jit
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.layout_writer import close_dataset, open_dataset
+from panohead.system.safe_path import module_command
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -84,7 +84,7 @@ def _rendered(
 def _start_worker(config: SyntheticDatasetConfig, image_options: dict[str, Any]) -> "subprocess.Popen[str]":
     # One thread each: workers fill the cores, and sums come out in one order everywhere.
     environment = os.environ | dict.fromkeys(_ONE_THREAD, "1")
-    command = [sys.executable, "-m", "panohead.synthetic.worker"]
+    command = module_command("panohead.synthetic.worker")
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
     process.stdin.write(pickle.dumps((config, image_options)).hex() + "\n")
