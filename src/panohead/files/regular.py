@@ -15,6 +15,8 @@ MAX_FILE_BYTES = 200_000_000
 """Bytes above which a photo, an image, a mask or an archive's member is refused (decoding keeps a few copies)."""
 MAX_TEXT_BYTES = 1_000_000_000
 """Bytes above which a file of text (labels, records, JSON) is refused: ``dataset.json`` has about 400 a photo."""
+MAX_WEIGHTS_BYTES = 16_000_000_000
+"""Bytes above which a file of weights or states is refused; they are mapped into memory rather than read."""
 _KINDS = (
     (stat.S_ISDIR, errno.EISDIR, "it is a folder"),
     (stat.S_ISFIFO, errno.EINVAL, "it is a named pipe, not a regular file"),

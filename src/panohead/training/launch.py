@@ -10,7 +10,7 @@ from panohead.errors import PanoHeadError
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.ranks import Ranks, average, join_ranks
 from panohead.training.loop import Training
-from panohead.training.networks import load_initial, make_networks, set_precision
+from panohead.training.networks import load_initial, make_networks, require_same_networks, set_precision
 from panohead.training.run.checkpoint import LoadedState, load_latest_state
 from panohead.training.run.folder import RunDescription, read_run, start_run, write_run
 from panohead.training.run.log import showing
@@ -146,6 +146,8 @@ def _train(
     quiet: bool,
 ) -> bool:
     set_precision(config.numerics)
+    if loaded is not None:
+        require_same_networks(config, loaded.state, loaded.file)
     networks = make_networks(config, ranks.device)
     if loaded is None and initial is not None:
         load_initial(networks, initial)
