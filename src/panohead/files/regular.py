@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 MAX_FILE_BYTES = 200_000_000
 """Bytes above which a photo, an image, a mask or an archive's member is refused (decoding keeps a few copies)."""
-MAX_TEXT_BYTES = 1_000_000_000
+MAX_TEXT_BYTES = 500_000_000
 """Bytes above which a file of text (labels, records, JSON) is refused: ``dataset.json`` has about 400 a photo."""
 MAX_WEIGHTS_BYTES = 16_000_000_000
 """Bytes above which a file of weights or states is refused; they are mapped into memory rather than read."""
@@ -91,6 +91,11 @@ def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
         UnicodeDecodeError: a ValueError, when it is no UTF-8.
     """
     return read_regular(path, max_bytes).decode("utf-8-sig")
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a file cannot be used, for a sentence: without the number and the path that OSError puts around it."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def too_large(size: int, max_bytes: int) -> str:

@@ -14,6 +14,7 @@ from panohead.alignment.photo_mask import read_own_mask
 from panohead.alignment.pose_file import find_pose, notes_on_poses
 from panohead.data.duplicates import repeated
 from panohead.data.labels import LABELS_FILE
+from panohead.files.inside import inside
 from panohead.preparation.files import REMEDY, SET_ASIDE, ResumeLog, open_out
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
@@ -157,8 +158,8 @@ def mark_duplicates(records: Sequence[PhotoRecord], bits: int) -> list[PhotoReco
 def _put(out: Path, crop: CropRecord) -> None:
     """Move an accepted crop's files into the dataset, a duplicate's out of it."""
     for folder, name in (("images", crop.image), ("masks", crop.mask)):
-        inside, aside = out / folder / name, out / SET_ASIDE / folder / name
-        source, target = (inside, aside) if crop.reason else (aside, inside)
+        kept, aside = inside(out / folder, name), inside(out / SET_ASIDE / folder, name)
+        source, target = (kept, aside) if crop.reason else (aside, kept)
         if crop.reason and not crop.duplicate:
             continue
         if source.is_file():
@@ -170,7 +171,8 @@ def _remove_orphans(out: Path, images: set[str], masks: set[str]) -> None:
     """Delete crops that no record names: written just before a kill, or of a photo that has changed."""
     for folder, wanted in (("images", images), ("masks", masks)):
         for path in sorted((out / folder).glob("*/*")):
-            if path.relative_to(out / folder).as_posix() not in wanted:
+            # Not through a link to another folder.
+            if path.relative_to(out / folder).as_posix() not in wanted and not path.parent.is_symlink():
                 path.unlink()
         for path in (out / folder).glob("*"):
             # Only empty folders can be removed; others raise.

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from panohead.errors import PanoHeadError
+from panohead.files.inside import relative_name
+from panohead.files.regular import read_text
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
@@ -68,10 +70,10 @@ def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
     finished: dict[int, PersonRecord] = {}
     whole = config.out / "people.jsonl"
     if whole.exists():
-        records = [json.loads(line) for line in whole.read_text().splitlines()]
+        records = [json.loads(line) for line in read_text(whole).splitlines()]
         finished.update({record["person"]: record for record in records})
     for part in sorted((config.out / "parts").glob("*.json")):
-        record = json.loads(part.read_text())
+        record = json.loads(read_text(part))
         finished[record["person"]] = record
     kept = {person: record for person, record in finished.items() if person < config.people}
     return {person: record for person, record in sorted(kept.items()) if _is_whole(record, config)}
@@ -119,7 +121,7 @@ def _check_settings(settings: Path, config: SyntheticDatasetConfig) -> None:
 
 def _stored(settings: Path) -> PersonRecord:
     try:
-        stored: PersonRecord = json.loads(settings.read_text())
+        stored: PersonRecord = json.loads(read_text(settings))
         int(stored.get("edition", 1))
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise PanoHeadError(f"cannot read {settings} ({error}); delete the folder or give another --out") from error
@@ -129,7 +131,7 @@ def _stored(settings: Path) -> PersonRecord:
 def _is_whole(record: PersonRecord, config: SyntheticDatasetConfig) -> bool:
     kinds = [("masks", ".png")] + [("depth", ".npz")] * config.depth + [("normals", ".npz")] * config.normals
     for view in record["views"]:
-        image = Path(view["image"])
+        image = relative_name(view["image"])
         if not (config.out / "images" / image).exists():
             return False
         if not all((config.out / folder / image.with_suffix(suffix)).exists() for folder, suffix in kinds):

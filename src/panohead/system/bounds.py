@@ -39,7 +39,7 @@ class Bounded:
     """
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
+        for name, hint in _hints(typing.cast(Any, type(self))).items():
             _check(name, hint, getattr(self, name), _range(hint))
 
 

@@ -23,6 +23,7 @@ from panohead.data.layout import open_layout
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
 from panohead.files.image import BrokenImage, decode_image
+from panohead.files.inside import OutsideFolder, inside, relative_name
 from panohead.system.atomic_write import atomic_path, write_bytes
 
 _REMEDY = "free the disk, then run the same command again"
@@ -132,11 +133,18 @@ def _writer(target: Path, layout: Layout) -> Iterator[Write]:
     whole = atomic_path(target.with_suffix(".zip"), "free the disk")
     with whole as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         # A fixed date: equal datasets give equal bytes.
-        yield lambda name, content: archive.writestr(zipfile.ZipInfo(name), content)
+        yield lambda name, content: archive.writestr(zipfile.ZipInfo(_relative(name)), content)
 
 
 def _within(folder: Path, name: str) -> Path:
-    path = folder / name
-    if ".." in Path(name).parts or Path(name).is_absolute():
-        raise PanoHeadError(f"the dataset holds a file called {name}, which would leave {folder}; rename it")
-    return path
+    try:
+        return inside(folder, name)
+    except OutsideFolder as error:
+        raise PanoHeadError(f"the dataset holds a file that cannot be copied: {error}; rename it") from error
+
+
+def _relative(name: str) -> str:
+    try:
+        return relative_name(name).as_posix()
+    except OutsideFolder as error:
+        raise PanoHeadError(f"the dataset holds a file that cannot be copied: {error}; rename it") from error
