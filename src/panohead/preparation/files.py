@@ -22,6 +22,7 @@ from typing import Any
 from PIL import Image
 
 from panohead.errors import PanoHeadError
+from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import inside
 from panohead.files.regular import MAX_TEXT_BYTES, read_regular, read_text
 from panohead.preparation.records import CropRecord, PhotoRecord
@@ -76,7 +77,7 @@ def open_out(out: Path, resume_key: dict[str, Any]) -> None:
         if (out / name).is_symlink():
             raise PanoHeadError(f"{out / name} is a link; put a folder in its place or give another --out")
     if not settings.exists():
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(path.name != LOCK_NAME for path in out.iterdir()):
             raise PanoHeadError(f"{out} is not empty and holds no prepared dataset; give a new folder with --out")
         write_json(settings, resume_key, remedy=REMEDY)
     try:

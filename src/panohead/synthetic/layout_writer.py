@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from panohead.errors import PanoHeadError
+from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import relative_name
 from panohead.files.regular import read_text
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
@@ -102,7 +103,11 @@ def _check_free(config: SyntheticDatasetConfig) -> None:
     out = config.out
     if out.exists() and not out.is_dir():
         raise PanoHeadError(f"{out} is a file; give a folder with --out")
-    if out.exists() and not (out / "synthesis.json").exists() and any(p.name != "preview.webp" for p in out.iterdir()):
+    if (
+        out.exists()
+        and not (out / "synthesis.json").exists()
+        and any(p.name not in ("preview.webp", LOCK_NAME) for p in out.iterdir())
+    ):
         raise PanoHeadError(f"{out} is not empty and holds no synthetic dataset; give a new folder with --out")
 
 
