@@ -65,7 +65,7 @@ class Options:
 def render(folder: Path, seed: int, people: int, workers: int) -> "subprocess.Popen[bytes]":
     """Start or resume ``panohead synthesize`` for one dataset."""
     command = [
-        sys.executable, "-m", "panohead.cli.main", "synthesize", "--people", str(people), "--expressions", "2",
+        sys.executable, "-P", "-m", "panohead.cli.main", "synthesize", "--people", str(people), "--expressions", "2",
         "--views", "6", "--resolution", "128", "--depth", "--seed", str(seed), "--workers", str(workers),
         "--out", str(folder),
     ]  # fmt: skip

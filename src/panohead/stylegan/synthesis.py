@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -18,13 +18,14 @@ from panohead.ops.resample import fir_filter, upsample2d
 from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import Convolution, HalfType, computing_dtype
 from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB
+from panohead.system.bounds import Bounded, Layers, NotNegative, Range, Width
 
 Architecture = Literal["orig", "skip", "resnet"]
 Fused = bool | Literal["inference_only"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockConfig:
+class BlockConfig(Bounded):
     """Settings shared by all blocks of a synthesis network.
 
     Attributes:
@@ -39,7 +40,7 @@ class BlockConfig:
     architecture: Architecture = "skip"
     activation: Activation = "lrelu"
     use_noise: bool = True
-    conv_clamp: float | None = None
+    conv_clamp: NotNegative | None = None
     fused_modconv: Fused = "inference_only"
     half_dtype: HalfType = "float16"
 
@@ -175,7 +176,7 @@ def _converted(x: Float[Tensor, "batch channel height width"], dtype: torch.dtyp
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesisConfig:
+class SynthesisConfig(Bounded):
     """Size of a synthesis network.
 
     Attributes:
@@ -189,11 +190,11 @@ class SynthesisConfig:
             directly, as a basis, instead of through the convolutions below: much sooner.
     """
 
-    resolution: int
-    image_channels: int
-    channel_base: int = 32768
-    channel_max: int = 512
-    num_fp16_resolutions: int = 0
+    resolution: Annotated[int, Range(4, 2048)]
+    image_channels: Annotated[int, Range(1, 65536)]
+    channel_base: Annotated[int, Range(1, 2**20)] = 32768
+    channel_max: Width = 512
+    num_fp16_resolutions: Layers = 0
     block: BlockConfig = field(default_factory=BlockConfig)
     position_maps: bool = False
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.system.bounds import Bounded
 from panohead.training.attribute_fit.adversarial import AdversarialConfig, AdversarialLoss
 from panohead.training.attribute_fit.images import (
     ImageBatch,
@@ -30,7 +31,7 @@ from panohead.training.warm_start.initialization import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
+class FitConfig(Bounded):
     """Settings of a fit.
 
     Attributes:

@@ -21,6 +21,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from panohead.checkpoint import write_tensors
+from panohead.files.archive import check_torch_file
+from panohead.files.folder_lock import locked_folder
 from panohead.system.atomic_write import atomic_path
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import FitComparison, compare
@@ -76,6 +78,7 @@ class FitRun:
         """Load the stored state, or else the compact one; False when there is neither."""
         state, compact = self.folder / "state.pt", self.folder / "compact.safetensors"
         if state.is_file():
+            check_torch_file(state)
             self.fit.load_state_dict(torch.load(state, weights_only=True, map_location=self.fit.device))
             return True
         if compact.is_file():
@@ -88,7 +91,15 @@ class FitRun:
         load_compact(self.fit, compact)
 
     def train(self) -> None:
-        """Step until the options' end or until ``stop_requested`` is set; the state is saved at the end."""
+        """Step until the options' end or until ``stop_requested`` is set; the state is saved at the end.
+
+        Raises:
+            FolderInUse: when another process fits there.
+        """
+        with locked_folder(self.folder, "fits"):
+            self._train()
+
+    def _train(self) -> None:
         data = self.training.refresh().to(self.fit.device)
         unseen = self.held_out.refresh().to(self.fit.device)
         self.say(f"step {self.fit.step_count}: {data.people} people, {data.count} shots")
