@@ -15,7 +15,7 @@ from panohead.errors import PanoHeadError
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.rendering.renderer import RenderConfig
-from panohead.system.config_json import from_plain
+from panohead.system.read_json import from_plain
 
 
 @pytest.fixture(scope="module")

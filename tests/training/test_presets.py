@@ -20,7 +20,7 @@ from panohead.presets import (
     tiny,
     with_batch,
 )
-from panohead.system.config_json import from_plain
+from panohead.system.read_json import from_plain
 from panohead.training.config import TrainConfig, with_settings
 
 

@@ -8,7 +8,7 @@ from panohead.errors import PanoHeadError
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.randomness import NoiseMode
-from panohead.system.config_json import from_plain
+from panohead.system.read_json import from_plain
 from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.losses import LossConfig
 from panohead.training.optimizers import AdamConfig, discriminator_adam, generator_adam

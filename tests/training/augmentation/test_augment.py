@@ -12,7 +12,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.ops.resample import fir_filter, upfirdn2d
-from panohead.system.config_json import from_plain
+from panohead.system.read_json import from_plain
 from panohead.training.augmentation import (
     AdaptiveProbability,
     AugmentConfig,
