@@ -123,10 +123,10 @@ def test_configurations_survive_json() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"z_dim": "many"}, "z_dim is 'many', not a int"),
-        ({"interpolation": "cubic"}, "interpolation is 'cubic', not one of"),
-        ({"plane_axes": [[0, 1, 2]]}, "plane_axes needs 3 values"),
-        ({"rendering": {"depth_sample": 3}}, "no setting 'depth_sample'"),
+        ({"z_dim": "many"}, "z_dim: expected int, got str"),
+        ({"interpolation": "cubic"}, "interpolation: invalid enum value 'cubic', not one of 'trilinear'"),
+        ({"plane_axes": [[0, 1, 2]]}, "plane_axes: expected array of length 3"),
+        ({"rendering": {"depth_sample": 3}}, "no setting 'rendering.depth_sample'"),
     ],
 )
 def test_configurations_are_checked(change: dict[str, object], message: str) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hostile.families import FAMILIES, make
-from hostile.runner import KINDS, CommandServer, plain
+from hostile.runner import KINDS, CommandServer
 
 
 def plan(inputs: int) -> Iterator[tuple[str, int]]:
@@ -59,7 +59,7 @@ def run_commands(out: Path, seed: int, inputs: int, deadline: float, only: str |
             record: dict[str, Any] = {"family": name, "index": index, "seed": seed, "code": outcome.code}
             record |= {"seconds": round(outcome.seconds, 2), "mb": round(outcome.megabytes), "faults": outcome.faults}
             if outcome.faults:
-                record |= {"argv": [a[:300] for a in case.argv], "note": case.note[:200]} | {"said": plain(outcome)["stderr"]}
+                record |= {"argv": [a[:300] for a in case.argv], "note": case.note[:200], "said": outcome.stderr}
             file.write(json.dumps(record) + "\n")
             file.flush()
 
@@ -84,7 +84,7 @@ def counts(records: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
         for kind, number in Counter(record["faults"]).items():
             row[kind] = row.get(kind, 0) + number
     table = dict(sorted(table.items()))
-    table["all"] = dict(sum((Counter(row) for row in table.values()), Counter({kind: 0 for kind in ("inputs", *KINDS)})))
+    table["all"] = dict(sum((Counter(row) for row in table.values()), Counter(dict.fromkeys(("inputs", *KINDS), 0))))
     for row in table.values():
         for kind in ("inputs", *KINDS):
             row.setdefault(kind, 0)

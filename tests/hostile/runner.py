@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -278,11 +278,6 @@ def serve(asked: int, told: int) -> None:
         for line in requests:
             base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             os.write(told, (json.dumps(_serve_one(json.loads(line), base)) + "\n").encode())
-
-
-def plain(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome as a JSON object."""
-    return asdict(outcome)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Heads reconstructed from photos: with the photos, their cameras and the log; saved to a folder and opened again."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 from zipfile import BadZipFile
 
 import numpy as np
@@ -27,6 +26,8 @@ from panohead.inversion.weight_delta import load_difference, save_difference
 from panohead.mesh.export import METERS_PER_WORLD_UNIT
 from panohead.models.generator import Generator
 from panohead.system.atomic_write import atomic_path
+from panohead.system.read_json import parse_json
+from panohead.system.sealed_metadata import check_seal
 
 LATENT_FILE = "latent.npz"
 TUNED_FILE = "tuned.difference.safetensors"
@@ -123,14 +124,22 @@ class ReconstructedHead(Head):
         return [latent, save_difference(folder / TUNED_FILE, self.untuned, self.generator, notes=notes)]
 
 
-def saved_notes(folder: Path) -> dict[str, Any] | None:
+class HeadNotes(TypedDict):
+    """Notes of a saved head: name and SHA-256 of every photo's file."""
+
+    photos: NotRequired[list[tuple[str, str]]]
+
+
+def saved_notes(folder: Path) -> HeadNotes | None:
     """Return the notes of the head saved in a folder; None if there is no head (or it cannot be read)."""
+    path = folder / TUNED_FILE
     try:
-        with safe_open(folder / TUNED_FILE, framework="pt", device="cpu") as file:
-            notes = json.loads((file.metadata() or {})["notes"])
-    except (OSError, SafetensorError, KeyError, ValueError):
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = dict(file.metadata() or {})
+        check_seal(path, metadata, required=False)
+        return parse_json(metadata.get("notes", ""), HeadNotes, f"{path}, notes")
+    except (OSError, SafetensorError, ValueError, PanoHeadError):
         return None
-    return notes if isinstance(notes, dict) else None
 
 
 def open_reconstruction(folder: Path, generator: Generator) -> Head:

@@ -4,6 +4,7 @@ A separate process rather than a fork: it loads nothing but numpy, and it ends b
 """
 
 import json
+import os
 import pickle
 import sys
 
@@ -23,7 +24,11 @@ def main() -> None:
             answer: dict[str, int | str] = {"person": index}
         except PanoHeadError as error:
             answer = {"person": index, "error": str(error)}
-        print(json.dumps(answer), flush=True)
+        try:
+            print(json.dumps(answer), flush=True)
+        except BrokenPipeError:  # the parent is gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return
 
 
 if __name__ == "__main__":

@@ -6,10 +6,14 @@ A form is a type: a frozen dataclass for configurations, a ``TypedDict``, ``list
 import dataclasses
 import json
 import math
+import re
 import stat
+import types
+import typing
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -27,9 +31,13 @@ REMEDY = "restore the file or write it again"
 _SHOWN = 300
 
 _Form = TypeVar("_Form")
+if TYPE_CHECKING:
+    from builtins import type as _FormType
+else:
+    _FormType = defaultdict(lambda: Any)  # a form such as dict[str, int] is no class at run time
 
 
-def read_json(path: Path, form: type[_Form], *, remedy: str = REMEDY) -> _Form:
+def read_json(path: Path, form: _FormType[_Form], *, remedy: str = REMEDY) -> _Form:
     """Read one JSON value from a file.
 
     Args:
@@ -43,7 +51,7 @@ def read_json(path: Path, form: type[_Form], *, remedy: str = REMEDY) -> _Form:
     return parse_json(_content(path, remedy), form, str(path), remedy=remedy)
 
 
-def read_json_lines(path: Path, form: type[_Form], *, remedy: str = REMEDY) -> Iterator[_Form]:
+def read_json_lines(path: Path, form: _FormType[_Form], *, remedy: str = REMEDY) -> Iterator[_Form]:
     """Yield the values of a file with one JSON value per line; empty lines are left out.
 
     Raises:
@@ -54,7 +62,7 @@ def read_json_lines(path: Path, form: type[_Form], *, remedy: str = REMEDY) -> I
             yield parse_json(line, form, f"{path}, line {number}", remedy=remedy)
 
 
-def parse_json(content: bytes | str, form: type[_Form], where: str, *, remedy: str = REMEDY) -> _Form:
+def parse_json(content: bytes | str, form: _FormType[_Form], where: str, *, remedy: str = REMEDY) -> _Form:
     """Return the value of a JSON text.
 
     Args:
@@ -80,7 +88,7 @@ def parse_json(content: bytes | str, form: type[_Form], where: str, *, remedy: s
     raise PanoHeadError(f"{where} is not of the form that it must have ({reason[:_SHOWN]}); {remedy}")
 
 
-def from_plain(form: type[_Form], plain: Any) -> _Form:
+def from_plain(form: _FormType[_Form], plain: Any) -> _Form:
     """Convert a JSON value to a form.
 
     Missing fields of dataclasses take their defaults, so that old files stay readable; unknown ones are refused.
@@ -96,9 +104,9 @@ def from_plain(form: type[_Form], plain: Any) -> _Form:
     try:
         converted = msgspec.convert(plain, form)
     except msgspec.ValidationError as error:
-        raise ValueError(_readable(str(error))) from error
+        raise ValueError(_readable(error, form)) from error
     if not dataclasses.is_dataclass(form):
-        return plain  # type: ignore[no-any-return]
+        return plain
     unknown = _unknown(plain, dataclasses.asdict(converted))  # type: ignore[call-overload]
     if unknown:
         raise ValueError(f"{form.__name__} has no setting {unknown!r}")
@@ -120,7 +128,9 @@ def _content(path: Path, remedy: str) -> bytes:
 def _check_size(content: bytes) -> None:
     containers = content.count(b"[") + content.count(b"{")
     if len(content) > MAX_BYTES or containers > MAX_CONTAINERS or content.count(b",") > MAX_ENTRIES:
-        raise ValueError(f"it is larger than any such file: {len(content) / 1e6:.0f} MB, {containers} lists and objects")
+        raise ValueError(
+            f"it is larger than any such file: {len(content) / 1e6:.0f} MB, {containers} lists and objects"
+        )
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -171,12 +181,28 @@ def _unknown(plain: Any, known: Any, place: str = "") -> str | None:
     return None
 
 
-def _readable(message: str) -> str:
+def _readable(error: msgspec.ValidationError, form: Any) -> str:
     """Return msgspec's message with the place first: "labels[3][1]: expected float, got str"."""
-    what, _, place = message.partition(" - at `$")
-    what = what[:1].lower() + what[1:] if what.startswith(("Expected", "Object", "Invalid")) else what
-    what = what.replace("`", "")
-    return f"{_named(place.removesuffix('`'))}: {what}"
+    what, _, place = str(error).partition(" - at `$")
+    place, what = place.removesuffix("`"), what.replace("`", "")
+    if what.startswith("Invalid enum value"):
+        allowed = _allowed(form, re.findall(r"\.(\w+)", place))
+        what += f", not one of {', '.join(map(repr, allowed))}" if allowed else ""
+    if what.startswith(("Expected", "Object", "Invalid")):
+        what = what[0].lower() + what[1:]
+    return f"{_named(place)}: {what}"
+
+
+def _allowed(form: Any, keys: list[str]) -> tuple[Any, ...]:
+    """Return the values of the Literal at the end of a path of keys in a form; none where there is no Literal."""
+    for option in typing.get_args(form) if typing.get_origin(form) in (typing.Union, types.UnionType) else (form,):
+        if not keys and typing.get_origin(option) is typing.Literal:
+            return typing.get_args(option)
+        if keys and (dataclasses.is_dataclass(option) or typing.is_typeddict(option)):
+            found = _allowed(typing.get_type_hints(option).get(keys[0]), keys[1:])
+            if found:
+                return found
+    return ()
 
 
 def _named(place: str) -> str:

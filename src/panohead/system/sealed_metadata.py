@@ -29,7 +29,7 @@ def check_seal(path: Path, metadata: Mapping[str, str], *, required: bool) -> No
     if SEAL in metadata or required:
         others = {name: value for name, value in metadata.items() if name != SEAL}
         if metadata.get(SEAL) != _digest(others):
-            raise PanoHeadError(f"{path} is damaged: the hash of its metadata does not match; copy or download it again")
+            raise PanoHeadError(f"{path} is damaged: its metadata has another hash; copy or download it again")
 
 
 def _digest(metadata: Mapping[str, str]) -> str:

@@ -41,9 +41,30 @@ def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks
     # Made on the CPU with its random numbers, then moved; the global random state is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = Generator(config.generator)
-        discriminator = Discriminator(config.discriminator)
+        generator, discriminator = _untrained(config)
     return assemble(config, generator.to(device), discriminator.to(device))
+
+
+def check_networks(config: TrainConfig) -> None:
+    """Check that networks can be made with these settings, without memory for their weights.
+
+    Raises:
+        PanoHeadError: when their parts do not fit together.
+    """
+    with torch.device("meta"):
+        _untrained(config)
+
+
+def _untrained(config: TrainConfig) -> tuple[Generator, Discriminator]:
+    try:
+        return Generator(config.generator), Discriminator(config.discriminator)
+    except (ValueError, TypeError, RuntimeError, AssertionError, ArithmeticError, LookupError) as error:
+        if "allocate memory" in str(error):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PanoHeadError(
+            f"no networks can be made with these settings ({reason}); compare them with those of a preset (--dry-run)"
+        ) from error
 
 
 def assemble(config: TrainConfig, generator: Generator, discriminator: Discriminator) -> TrainingNetworks:
@@ -109,8 +130,8 @@ def unpack(networks: TrainingNetworks, state: dict[str, Any]) -> None:
             (networks.discriminator_optimizer, "discriminator_optimiser"),
         ):
             load_adam_state(optimizer, _with_first_moments(state[key]))
-    except (KeyError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise PanoHeadError(f"the state does not fit the run's configuration ({reason}); start a new run") from error
 
 

@@ -3,16 +3,19 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from panohead.errors import PanoHeadError
 from panohead.evaluation.distributions.pyramid_patches import PyramidPatches, describe, join
 from panohead.ops.pixels import image_from_uint8
 from panohead.perceptual.inception import Inception
 from panohead.system.atomic_write import atomic_path
+from panohead.system.read_json import parse_json
 
 _PATCH_BUDGET = 32_768
 """Maximum number of patches kept per level; bounds the memory from 512 images on."""
@@ -101,8 +104,8 @@ def load_set(path: Path) -> ImageSet | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        seed = json.loads(str(arrays["about"]))["seed"]
-    except (OSError, ValueError, KeyError, EOFError):
+        seed = parse_json(str(arrays["about"]), dict[str, int | None], str(path))["seed"] or 0
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, PanoHeadError):
         return None
     levels = {int(name[6:]): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("level_")}
     patches = PyramidPatches(seed=seed, descriptors=levels) if levels else None

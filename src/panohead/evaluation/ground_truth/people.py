@@ -1,9 +1,9 @@
 """Synthetic people whose true geometry is known: photos to reconstruct them from, and depth maps to compare with."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import make_renderer, photograph
 from panohead.synthetic.synthesize import require_compiler
 from panohead.synthetic.views import FOCAL, PersonView
+from panohead.system.read_json import read_json
 
 PHOTO_YAWS = {1: (0.0,), 4: (0.0, 90.0, 180.0, 270.0)}
 """Yaws of the photos in degrees, by the number of photos; all at pitch 0."""
@@ -135,6 +136,7 @@ def halved(views: Sequence[DepthView]) -> list[DepthView]:
 def _seed_of(data: Path) -> int | None:
     """Return the seed of a synthetic dataset; None for any other dataset."""
     try:
-        return int(json.loads((data / "synthesis.json").read_text(encoding="utf-8"))["seed"])
-    except (OSError, ValueError, KeyError, TypeError):
+        seed = read_json(data / "synthesis.json", dict[str, Any]).get("seed")
+    except PanoHeadError:
         return None
+    return seed if isinstance(seed, int) else None

@@ -1,6 +1,6 @@
 """File from which an interrupted optimization resumes."""
 
-import pickle
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,29 @@ import torch
 from panohead.errors import PanoHeadError
 from panohead.inversion.optimization.log import OptimizationStep
 from panohead.system.atomic_write import atomic_path
+from panohead.system.read_json import from_plain
 
 _VERSION = 1
 
 PhaseState = dict[str, Any]
 """State of one phase: tensors, numbers and strings in lists and dicts, which are read without executing anything."""
+
+
+_Row = tuple[str, int, int, dict[str, Any]]
+"""Phase, number, total number and losses of a step."""
+
+
+def check_resumable(path: Path) -> None:
+    """Raise OSError for a path that is no regular file."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(f"{path} is not a regular file")
+
+
+def _checked_states(states: Any) -> dict[str, PhaseState]:
+    """Return states by phase; raise TypeError where they are not of that form."""
+    if not isinstance(states, dict) or not all(isinstance(state, dict) for state in states.values()):
+        raise TypeError("states are no dicts")
+    return states
 
 
 @dataclass(frozen=True)
@@ -44,14 +62,18 @@ class ResumeFile:
         if not self.resume or not self.path.is_file():
             return [], {}
         try:
+            check_resumable(self.path)
             stored = torch.load(self.path, map_location="cpu", weights_only=True)
             if stored["version"] != _VERSION or stored["identity"] != identity:
                 raise PanoHeadError(
                     f"{self.path} is of other photos, another checkpoint or other settings; give those, or start again "
                     "without --resume"
                 )
-            return [OptimizationStep(*row) for row in stored["steps"]], stored["states"]
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            steps = [OptimizationStep(*row) for row in from_plain(list[_Row], stored["steps"])]
+            return steps, _checked_states(stored["states"])
+        except PanoHeadError:
+            raise
+        except Exception as error:  # a damaged file makes torch's reader raise nearly anything
             raise PanoHeadError(f"cannot resume from {self.path}; start again without --resume") from error
 
     def write(self, identity: str, steps: Sequence[OptimizationStep], states: Mapping[str, PhaseState]) -> None:

@@ -1,6 +1,5 @@
 """The page ``report.html`` of a run: curves, snapshots, notes and configuration, without network and scripts."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from panohead.reports import (
 )
 from panohead.reports.charts import MAX_VALUE
 from panohead.reports.page import readable
+from panohead.system.read_json import read_json
 from panohead.training.run.environment import ENVIRONMENT_NAME
 from panohead.training.run.log import duration
 from panohead.training.run.records import NOTES_NAME, STATS_NAME, nimg_of, number, read_records
@@ -234,7 +234,6 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return read_json(path, dict[str, Any])
+    except PanoHeadError:
         return {}
-    return found if isinstance(found, dict) else {}
