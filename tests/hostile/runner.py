@@ -27,7 +27,7 @@ MAX_BYTES = 1 << 30
 _ADDRESS_SPACE = 6 << 30
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _PACKAGE = Path(__file__).parents[2] / "src"
-_LIBRARY_SEARCH = ("ffmpeg", "uname", "ldconfig", "gcc", "ld", "objdump", "lscpu")
+_LIBRARY_SEARCH = ("uname", "ldconfig", "gcc", "ld", "objdump", "lscpu", "fc-list")
 """Programs that libraries start to find other libraries (ctypes, numba, imageio)."""
 
 
@@ -43,6 +43,8 @@ class Case:
         codes: exit codes that are right.
         programs: beginnings of names of programs that may be started.
         note: the spoiled part, for the list of failures.
+        patient: allow ten times the seconds.
+        kill_after: seconds after which the command and all its children are killed; None for never.
     """
 
     family: str
@@ -53,6 +55,8 @@ class Case:
     codes: tuple[int, ...] = (0, 1, 2)
     programs: tuple[str, ...] = ()
     note: str = ""
+    patient: bool = False
+    kill_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,9 @@ class Outcome:
     faults: tuple[str, ...] = field(default=())
 
 
-KINDS = ("code started", "traceback", "hang", "wrong code", "unexpected", "unnamed file", "memory", "outside")
+KINDS = (
+    "code started", "traceback", "hang", "wrong code", "unexpected", "unnamed file", "memory", "outside", "other bytes",
+)  # fmt: skip
 """Kinds of faults, in the order of the table."""
 
 
@@ -91,8 +97,9 @@ class CommandServer:
         """Run a case and find its faults."""
         if not self._pid:
             self._start()
-        message = json.dumps({"argv": case.argv, "folder": str(case.folder), "programs": case.programs}) + "\n"
-        os.write(self._to, message.encode())
+        request = {"argv": case.argv, "folder": str(case.folder), "programs": case.programs}
+        request |= {"patience": 10 if case.patient else 1, "kill_after": case.kill_after}
+        os.write(self._to, (json.dumps(request) + "\n").encode())
         answer = b""
         while not answer.endswith(b"\n"):
             piece = os.read(self._from, 65536)
@@ -174,7 +181,7 @@ class _Watch:
         program = os.fsdecode(values[0]) if isinstance(values[0], str | bytes | os.PathLike) else ""
         words = values[1] if len(values) > 1 and isinstance(values[1], list | tuple) else [program]
         name = os.path.basename(program or str(words[0]))
-        if name not in _LIBRARY_SEARCH and not any(name.startswith(allowed) for allowed in self.programs):
+        if name not in _LIBRARY_SEARCH and not name.startswith("ffmpeg") and not any(name.startswith(allowed) for allowed in self.programs):
             self._tell("started", " ".join(map(str, words))[:300])
 
     def _written(self, path: Any) -> None:
@@ -232,11 +239,17 @@ def _serve_one(request: dict[str, Any], base: int) -> dict[str, Any]:
         if done:
             break
         waited = time.monotonic() - began
-        if not hung and waited > 1 and (waited > MAX_WAIT or _processor_seconds(pid) > MAX_SECONDS):
+        patience, kill_after = request["patience"], request["kill_after"]
+        if kill_after is not None and waited > kill_after:
+            with contextlib.suppress(OSError):  # it may not lead its group yet
+                os.killpg(pid, signal.SIGKILL)
+        elif not hung and waited > 1 and (
+            waited > patience * MAX_WAIT or _processor_seconds(pid) > patience * MAX_SECONDS
+        ):
             hung = True
             with contextlib.suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
-        time.sleep(0.003 if waited < 1 else 0.05)
+        time.sleep(0.003 if waited < 1 else 0.02)
     seconds = time.monotonic() - began
     with contextlib.suppress(OSError):  # what the command left running
         os.killpg(pid, signal.SIGKILL)

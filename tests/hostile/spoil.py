@@ -23,7 +23,7 @@ WHOLE = (
 """Contents that replace a whole JSON file."""
 NUMBERS = (
     "nan", "inf", "-inf", "-1", "0", "1e400", "-1e400", "1e308", "-1e308", "1e30", "99999999999999999999", "9" * 400, "",
-    " ", "abc", "1_000", "0x10", "1e-320", "-0", "2.5", "1,2", "--", "\u0664", "1e5", "-5", "100000000",
+    " ", "abc", "0x10", "1e-320", "-0", "2.5", "1,2", "--", "\u0664", "1e5", "-5", "1000000000",
 )  # fmt: skip
 """Texts for a numeric option."""
 
@@ -171,7 +171,7 @@ def zipped(members: dict[str, bytes], *, packed: bool = False) -> bytes:
 def spoiled_zip(rng: random.Random, members: dict[str, bytes]) -> tuple[bytes, str]:
     """Return an archive with damaged bytes, odd fields or odd names."""
     content = zipped(members)
-    match rng.randrange(5):
+    match rng.randrange(4) if rng.random() < 0.98 else 4:
         case 0:
             return spoiled_bytes(rng, content)
         case 1:  # a field of the central directory: versions, flags, method, sizes, offset
