@@ -1,6 +1,6 @@
 """The campaign: thousands of hostile inputs through commands and readers; counts by family as JSON, resumable.
 
-    python -m hostile.campaign --out DIR [--seed 0] [--inputs 2000] [--fuzz 100000] [--minutes 30]
+    python -m hostile.campaign --out DIR [--seed 0] [--inputs 2000] [--fuzz 100000] [--kills 25] [--minutes 30]
 
 ``DIR/results.jsonl`` has a line per finished input; the same command continues it. ``DIR/counts.json`` and the table on
 standard output have the counts. Any fault makes the exit code 1.
@@ -9,6 +9,7 @@ standard output have the counts. Any fault makes the exit code 1.
 import argparse
 import json
 import os
+import random
 import shutil
 import sys
 import time
@@ -18,7 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from hostile.families import FAMILIES, make
+from hostile.fuzz import TARGETS, fuzz_in_child
+from hostile.kills import COMMANDS, run_whole, trial
 from hostile.runner import KINDS, CommandServer
+
+PORTION = 250
+"""Fuzzed inputs of one child."""
 
 
 def plan(inputs: int) -> Iterator[tuple[str, int]]:
@@ -64,6 +70,48 @@ def run_commands(out: Path, seed: int, inputs: int, deadline: float, only: str |
             file.flush()
 
 
+def run_fuzz(out: Path, seed: int, inputs: int, deadline: float, only: str | None = None) -> None:
+    """Fuzz the readers in portions of PORTION inputs, each in a forked child, until the deadline."""
+    results = out / "results.jsonl"
+    done = {(r["family"], r["index"]) for r in read_lines(results)}
+    portions = max(1, round(inputs / PORTION / len(TARGETS)))
+    with results.open("a") as file:
+        for index in range(portions):
+            for target in TARGETS:
+                name = f"fuzz {target}"
+                if (name, index) in done or (only and name != only):
+                    continue
+                if time.monotonic() > deadline:
+                    return
+                shutil.rmtree(out / "fuzz", ignore_errors=True)
+                found = fuzz_in_child(target, out / "fuzz", PORTION, 1000 * seed + index)
+                file.write(json.dumps({"family": name, "index": index, "seed": seed, **found}) + "\n")
+                file.flush()
+
+
+def run_kills(out: Path, seed: int, trials: int, deadline: float, only: str | None = None) -> None:
+    """Kill commands at random moments, the commands in turn, until the deadline."""
+    results = out / "results.jsonl"
+    done = {(r["family"], r["index"]) for r in read_lines(results)}
+    whole: dict[str, tuple[dict[str, str], float]] = {}
+    with CommandServer() as server, results.open("a") as file:
+        for index in range(trials):
+            for command in COMMANDS:
+                name = f"kills of {command}"
+                if (name, index) in done or (only and name != only):
+                    continue
+                if time.monotonic() > deadline:
+                    return
+                if command not in whole:
+                    shutil.rmtree(out / "whole", ignore_errors=True)
+                    whole[command] = run_whole(server, command, out / "whole")
+                rng = random.Random(f"{seed} {name} {index}")
+                moment, faults, said = trial(server, command, out / "killed", rng, *whole[command])
+                record = {"family": name, "index": index, "seed": seed, "moment": round(moment, 2), "faults": faults}
+                file.write(json.dumps(record | ({"said": said} if faults else {})) + "\n")
+                file.flush()
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the records of a file of results; a line cut off by a kill is left out."""
     found = []
@@ -106,13 +154,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--inputs", type=int, default=2000)
     parser.add_argument("--fuzz", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=25, help="kills of each command")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--only", help="one family")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     print(f"seed {options.seed}", flush=True)
     deadline = time.monotonic() + 60 * options.minutes
-    run_commands(options.out.resolve(), options.seed, options.inputs, deadline, options.only)
+    out, only = options.out.resolve(), options.only
+    # Half of the time for the commands, a quarter for each of the others; what one leaves over, the next one has.
+    for part, share in ((run_commands, 0.5), (run_fuzz, 0.75), (run_kills, 1.0)):
+        count = {run_commands: options.inputs, run_fuzz: options.fuzz, run_kills: options.kills}[part]
+        if count:
+            part(out, options.seed, count, deadline - (1 - share) * 60 * options.minutes, only)
     table = counts(read_lines(options.out / "results.jsonl"))
     (options.out / "counts.json").write_text(json.dumps(table, indent=1))
     print(as_table(table))

@@ -159,7 +159,7 @@ def command_line_numbers(rng: random.Random, folder: Path) -> Case:
     return _case(argv, " ".join(argv[-3:])[:200])
 
 
-@family(16)
+@family(24)
 def training_settings(rng: random.Random, folder: Path) -> Case:
     preset = rng.choice(("tiny", "demo_64", "demo_128", "panohead_512"))
     name = rng.choice(_material("settings"))
@@ -172,7 +172,7 @@ def training_settings(rng: random.Random, folder: Path) -> Case:
 # Files of the models.
 
 
-@family(12)
+@family(20)
 def checkpoint_file(rng: random.Random, folder: Path) -> Case:
     content = TINY.read_bytes()
     path = folder / "model.safetensors"
@@ -213,7 +213,7 @@ def _right_hash(content: bytes, networks: str) -> str:
         return ""
 
 
-@family(6)
+@family(10)
 def official_pickle(rng: random.Random, folder: Path) -> Case:
     name, data = rng.choice(_material("pickles"))
     note = name
@@ -227,7 +227,7 @@ def official_pickle(rng: random.Random, folder: Path) -> Case:
     return _case(argv, note, "network.pkl", codes=(0, 1))
 
 
-@family(8)
+@family(3)
 def saved_reconstruction(rng: random.Random, folder: Path) -> Case:
     out = _copied(rng.choice(("interrupted", "reconstruction", "interrupted_official")), folder)
     official = out.name.endswith("official")
@@ -247,22 +247,25 @@ def saved_reconstruction(rng: random.Random, folder: Path) -> Case:
         file.write_bytes(spoiled)
     argv = ["reconstruct", str(STORED / "photo" / "me.png"), "--aligned", "--checkpoint", str(TINY), "--out", out.name]
     argv += ["--seed", "3", "--frames", "1", "--mesh", "ply", "--mesh-resolution", "8", "--mesh-level", "2"]
-    argv += ["--steps", "3", "--tuning-steps", "4", "--preset", "official"] if official else ["--steps", "1", "--tuning-steps", "24"]
+    argv += (
+        ["--steps", "3", "--tuning-steps", "4", "--preset", "official"]
+        if official
+        else ["--steps", "1", "--tuning-steps", "24"]
+    )
     argv += ["--resume"] if rng.random() < 0.8 else []
     return _case(argv, f"{file.name}: {note}", file.name, out.name)
 
 
-@family(10)
+@family(8)
 def run_folder(rng: random.Random, folder: Path) -> Case:
     run = _copied("run", folder)
     states = list((run / "states").iterdir())
-    file = rng.choice((run / "config.json", run / "config.json", run / "stats.jsonl", run / "environment.json", *states))
-    if file.suffix == ".pt":
-        note = _spoil_state(rng, file)
-    else:
-        note = _spoil_json_file(rng, file)
+    file = rng.choice(
+        (run / "config.json", run / "config.json", run / "stats.jsonl", run / "environment.json", *states)
+    )
+    note = _spoil_state(rng, file) if file.suffix == ".pt" else _spoil_json_file(rng, file)
     argv = ["train", "--resume", run.name, "--data", str(HEADS), "--kimg", "0.024", "--device", "cpu", "--quiet"]
-    if file.name == "config.json" and rng.random() < 0.4:
+    if file.name == "config.json" and rng.random() < 0.8:
         argv = ["train", "--resume", run.name, "--dry-run"]
     return _case(argv, f"{file.name}: {note}", file.name, run.name)
 
@@ -310,11 +313,11 @@ def _dataset(folder: Path) -> Path:
 
 
 def _train_on(data: str) -> list[str]:
-    return ["train", "--preset", "tiny", "--data", data, "--out", "run", "--device", "cpu", "--quiet", "--kimg", "0.008",
-            "--batch", "8", "--set", "metric_images=4", "tick_kimg=0.008", "data.broken_limit=2"]  # fmt: skip
+    return ["train", "--preset", "tiny", "--data", data, "--out", "run", "--device", "cpu", "--quiet",
+            "--kimg", "0.008", "--batch", "8", "--set", "metric_images=4", "tick_kimg=0.008", "data.broken_limit=2"]  # fmt: skip
 
 
-@family(10)
+@family(16)
 def dataset_labels(rng: random.Random, folder: Path) -> Case:
     data = _dataset(folder)
     note = _spoil_json_file(rng, data / "images" / "dataset.json")
@@ -335,7 +338,7 @@ def dataset_images(rng: random.Random, folder: Path) -> Case:
     return _case(argv, f"{where}: {kind}", file.name, "data")
 
 
-@family(6)
+@family(10)
 def dataset_archives(rng: random.Random, folder: Path) -> Case:
     source = _dataset(folder)
     target = folder / "zips"
@@ -353,7 +356,7 @@ def dataset_archives(rng: random.Random, folder: Path) -> Case:
     return _case(argv, f"{broken}.zip: {note}", "zips")
 
 
-@family(4)
+@family(8)
 def dataset_shards(rng: random.Random, folder: Path) -> Case:
     source = _dataset(folder)
     (folder / "shards").mkdir()
@@ -366,7 +369,11 @@ def dataset_shards(rng: random.Random, folder: Path) -> Case:
             if number == 1 and rng.random() < 0.6:
                 text, note = spoiled_json(rng, {"label": label})
             mask = (source / "masks" / name).with_suffix(".png")
-            for suffix, content in ((".webp", (source / "images" / name).read_bytes()), (".mask.png", mask.read_bytes()), (".json", text)):
+            for suffix, content in (
+                (".webp", (source / "images" / name).read_bytes()),
+                (".mask.png", mask.read_bytes()),
+                (".json", text),
+            ):
                 info = tarfile.TarInfo(f"{name.removesuffix('.webp')}{suffix}")
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))
@@ -377,7 +384,7 @@ def dataset_shards(rng: random.Random, folder: Path) -> Case:
     return _case(argv, note, "shards")
 
 
-@family(6)
+@family(12)
 def synthetic_folder(rng: random.Random, folder: Path) -> Case:
     out = _copied("synthetic", folder)
     if rng.random() < 0.4:
@@ -390,12 +397,25 @@ def synthetic_folder(rng: random.Random, folder: Path) -> Case:
     else:
         file = out / rng.choice(("people.jsonl", "synthesis.json"))
         note, name = _spoil_json_file(rng, file), file.name
-    argv = ["synthesize", "--people", "2", "--views", "2", "--resolution", "32", "--seed", "5", "--depth", "--workers", "1"]
+    argv = [
+        "synthesize",
+        "--people",
+        "2",
+        "--views",
+        "2",
+        "--resolution",
+        "32",
+        "--seed",
+        "5",
+        "--depth",
+        "--workers",
+        "1",
+    ]
     argv += ["--preview"] if rng.random() < 0.1 else []
     return _case([*argv, "--out", "synthetic"], note, name, "synthetic", programs=("python",))
 
 
-@family(6)
+@family(3)
 def prepared_folder(rng: random.Random, folder: Path) -> Case:
     out = _copied("prepared", folder)
     (folder / "photos").mkdir()
@@ -415,7 +435,7 @@ def prepared_folder(rng: random.Random, folder: Path) -> Case:
 # Small files that the user names.
 
 
-@family(5)
+@family(8)
 def pose_file(rng: random.Random, folder: Path) -> Case:
     rows = [["file", "yaw_deg", "pitch_deg", "roll_deg", "box"], ["me.png", "10", "0", "0", "1 1 60 60"]]
     buffer = io.StringIO()
@@ -504,7 +524,8 @@ _PATHS: list[tuple[list[str], str]] = [
     (["generate", "--out", "out", *_CHEAP, "--checkpoint", "@"], ".pkl"),
     ([*_GENERATE, "--background", "@"], ".png"),
     (["generate", "--checkpoint", str(TINY), *_CHEAP, "--out", "@"], ""),
-    (["interpolate", "--checkpoint", str(TINY), "--seeds", "1,2", "--count", "1", "--film-format", "png", "--out", "@"], ""),
+    (["interpolate", "--checkpoint", str(TINY), "--seeds", "1,2", "--count", "1", "--film-format", "png", "--out", "@"],
+     ""),
     (["import-official", "@", "--out", "x.safetensors"], ".pkl"),
     (["prepare", "@", "--out", "out", "--workers", "1"], ".zip"),
     (["prepare", "none", "--out", "out", "--poses", "@"], ".csv"),
@@ -524,7 +545,8 @@ _PATHS: list[tuple[list[str], str]] = [
     (["train", "--dry-run", "--resume", "@"], ""),
     (["evaluate", "--checkpoint", str(TINY), "--out", "out", "--data", "@"], ""),
     (["evaluate", "--checkpoint", "@", "--out", "out"], ".safetensors"),
-    (["synthesize", "--people", "1", "--views", "1", "--resolution", "16", "--workers", "1", "--preview", "--out", "@"], ""),
+    (["synthesize", "--people", "1", "--views", "1", "--resolution", "16", "--workers", "1", "--preview", "--out", "@"],
+     ""),
     ([*_RECONSTRUCT, "--out", "@"], ""),
     ([*_RECONSTRUCT, "--out", "out", "--labels", "@"], ".json"),
     ([*_RECONSTRUCT, "--out", "out", "--masks", "@"], ""),
@@ -560,14 +582,14 @@ _INSIDE: list[tuple[str, str, list[str]]] = [
 ]
 
 
-@family(6)
+@family(3)
 def odd_files_inside(rng: random.Random, folder: Path) -> Case:
     name, inner, argv = rng.choice(_INSIDE)
     place = _copied(name, folder) / inner
     if place.is_dir():
         shutil.rmtree(place)
     place.unlink(missing_ok=True)
-    made, kind = _odd_path(rng, place.parent, "")
+    _, kind = _odd_path(rng, place.parent, "")
     if (place.parent / "given").exists() or (place.parent / "given").is_symlink():
         if kind != "loop":
             os.rename(place.parent / "given", place)

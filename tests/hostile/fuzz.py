@@ -7,7 +7,6 @@ import random
 import resource
 import shutil
 import signal
-import struct
 import sys
 import tarfile
 import time
@@ -219,7 +218,9 @@ def valid_folder(target: str, folder: Path) -> bytes:
 def _pack(kind: str, synthetic: Path, folder: Path) -> None:
     if kind == "zips":
         for name in ("images", "masks"):
-            members = {p.relative_to(synthetic / name).as_posix(): p.read_bytes() for p in (synthetic / name).rglob("*.*")}
+            members = {
+                p.relative_to(synthetic / name).as_posix(): p.read_bytes() for p in (synthetic / name).rglob("*.*")
+            }
             (folder / f"{name}.zip").write_bytes(zipped(members))
         return
     with tarfile.open(folder / "photos.tar", "w") as archive:

@@ -75,9 +75,8 @@ def digest(name: str, out: Path) -> dict[str, str]:
         return {p.relative_to(out).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
     if name == "train":
         return _run_digest(out)
-    from safetensors.torch import load_file
-
     import numpy as np
+    from safetensors.torch import load_file
 
     found = {}
     with np.load(out / "latent.npz") as arrays:

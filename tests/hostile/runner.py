@@ -181,7 +181,11 @@ class _Watch:
         program = os.fsdecode(values[0]) if isinstance(values[0], str | bytes | os.PathLike) else ""
         words = values[1] if len(values) > 1 and isinstance(values[1], list | tuple) else [program]
         name = os.path.basename(program or str(words[0]))
-        if name not in _LIBRARY_SEARCH and not name.startswith("ffmpeg") and not any(name.startswith(allowed) for allowed in self.programs):
+        if (
+            name not in _LIBRARY_SEARCH
+            and not name.startswith("ffmpeg")
+            and not any(name.startswith(allowed) for allowed in self.programs)
+        ):
             self._tell("started", " ".join(map(str, words))[:300])
 
     def _written(self, path: Any) -> None:
@@ -243,8 +247,10 @@ def _serve_one(request: dict[str, Any], base: int) -> dict[str, Any]:
         if kill_after is not None and waited > kill_after:
             with contextlib.suppress(OSError):  # it may not lead its group yet
                 os.killpg(pid, signal.SIGKILL)
-        elif not hung and waited > 1 and (
-            waited > patience * MAX_WAIT or _processor_seconds(pid) > patience * MAX_SECONDS
+        elif (
+            not hung
+            and waited > 1
+            and (waited > patience * MAX_WAIT or _processor_seconds(pid) > patience * MAX_SECONDS)
         ):
             hung = True
             with contextlib.suppress(OSError):

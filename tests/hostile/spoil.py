@@ -13,7 +13,8 @@ RAW = (
     "null", "true", "-1", "0", "1", "3", "1.5", "-0.0", "1e308", "1e400", "-1e400", "NaN", "Infinity", "-Infinity",
     "9" * 400, "1" + "0" * 5000, "1000000000", "100000", '""', '"x"', '"../victim.png"', '"/etc/passwd"', '"nan"',
     '"\\u0000"', '"\\ud800"', '"' + "y" * 100_000 + '"', "[]", "{}", "[[]]", '{"a": 1}', "[" * 900 + "]" * 900,
-    "[" * 100_000 + "]" * 100_000, '{"a":' * 3000 + "1" + "}" * 3000, "[null, null]", '["a", "b"]', "18446744073709551616",
+    "[" * 100_000 + "]" * 100_000, '{"a":' * 3000 + "1" + "}" * 3000, "[null, null]", '["a", "b"]',
+    "18446744073709551616",
 )  # fmt: skip
 """JSON texts that stand where another value is expected."""
 WHOLE = (
@@ -22,7 +23,8 @@ WHOLE = (
 )  # fmt: skip
 """Contents that replace a whole JSON file."""
 NUMBERS = (
-    "nan", "inf", "-inf", "-1", "0", "1e400", "-1e400", "1e308", "-1e308", "1e30", "99999999999999999999", "9" * 400, "",
+    "nan", "inf", "-inf", "-1", "0", "1e400", "-1e400", "1e308", "-1e308", "1e30", "99999999999999999999", "9" * 400,
+    "",
     " ", "abc", "0x10", "1e-320", "-0", "2.5", "1,2", "--", "\u0664", "1e5", "-5", "1000000000",
 )  # fmt: skip
 """Texts for a numeric option."""
@@ -179,7 +181,9 @@ def spoiled_zip(rng: random.Random, members: dict[str, bytes]) -> tuple[bytes, s
             value = rng.choice((b"\xff", b"\xff\xff", b"\0\0", b"\x63\0", b"\xff\xff\xff\xf0", b"\xff\xff\xff\xff"))
             return content[:at] + value + content[at + len(value) :], f"field at {at} is {value!r}"
         case 2:
-            name = rng.choice(("../canary.png", "/tmp/canary.png", "a" * 5000 + ".png", "", ".", "..", "x\0y.png", "\n.png"))
+            name = rng.choice(
+                ("../canary.png", "/tmp/canary.png", "a" * 5000 + ".png", "", ".", "..", "x\0y.png", "\n.png")
+            )
             return zipped({**members, name: rng.choice(list(members.values()))}), f"member {name[:20]!r}"
         case 3:
             some = rng.choice(list(members))
