@@ -314,7 +314,8 @@ def _dataset(folder: Path) -> Path:
 
 def _train_on(data: str) -> list[str]:
     return ["train", "--preset", "tiny", "--data", data, "--out", "run", "--device", "cpu", "--quiet",
-            "--kimg", "0.008", "--batch", "8", "--set", "metric_images=4", "tick_kimg=0.008", "data.broken_limit=2"]  # fmt: skip
+            "--kimg", "0.008", "--batch", "8", "--set", "metric_images=4", "tick_kimg=0.008",
+            "data.broken_limit=2"]  # fmt: skip
 
 
 @family(16)

@@ -20,7 +20,7 @@ from typing import Any
 
 MAX_SECONDS = 20.0
 """Seconds of a processor after which a command counts as hanging."""
-MAX_WAIT = 60.0
+MAX_WAIT = 300.0
 """Seconds of the clock after which it does; other work on the machine may slow a command down."""
 MAX_BYTES = 1 << 30
 """Resident memory, beyond that of the imported package, above which a command counts as too large."""
@@ -135,7 +135,7 @@ def judge(case: Case, result: dict[str, Any]) -> Outcome:
         faults.append("hang")
     elif code not in case.codes:
         faults.append("wrong code")
-    if re.search(r"unexpected \w+", stderr):
+    if re.search(r"unexpected [A-Z]\w*:", stderr):
         faults.append("unexpected")
     told = stderr if code else ""
     if code == 1 and case.names and not any(name in told for name in case.names) and not result["hung"]:

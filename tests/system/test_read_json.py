@@ -143,7 +143,7 @@ def test_only_regular_files_of_a_size_are_read(make: Callable[[Path], None] | No
     path = tmp_path / "it.json"
     if make is not None:
         make(path)
-    with pytest.raises(PanoHeadError, match="it.json"):
+    with pytest.raises(PanoHeadError, match=r"it\.json"):
         read_json(path, dict[str, int])
 
 

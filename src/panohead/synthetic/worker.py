@@ -16,7 +16,8 @@ def main() -> None:
     # Imported here so that `python -m` answers quickly and the heavy modules load once, after the settings have come.
     from panohead.synthetic.person_images import make_person
 
-    config, image_options = pickle.loads(bytes.fromhex(sys.stdin.readline()))
+    # Bytes of the parent process.
+    config, image_options = pickle.loads(bytes.fromhex(sys.stdin.readline()))  # nosec B301
     for line in sys.stdin:
         index = int(line)
         try:

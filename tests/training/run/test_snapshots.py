@@ -80,5 +80,5 @@ def test_a_snapshot_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     from panohead.system.atomic_write import prepare_folder
 
     (tmp_path / "snapshots").write_text("a file")
-    with pytest.raises(PanoHeadError, match="cannot make the folder .*snapshots"):
+    with pytest.raises(PanoHeadError, match=r"cannot make the folder .*snapshots"):
         prepare_folder(snapshot_path(tmp_path, 0, ".webp"))
