@@ -12,7 +12,7 @@ import pytest
 
 from panohead.errors import PanoHeadError
 from panohead.files.read_json import from_plain, parse_json, read_json, read_json_lines
-from panohead.system import read_json as module
+from panohead.files import read_json as module
 
 
 class Labels(TypedDict):
