@@ -13,10 +13,10 @@ import tiny
 from panohead import checkpoint as module
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.rendering.renderer import RenderConfig
-from panohead.system.read_json import from_plain
 from panohead.system.sealed_metadata import sealed
 
 

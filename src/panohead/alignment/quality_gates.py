@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded
 
 _SIZE, _ANGLE, _SHARE = NumberRange(0, 1e6), NumberRange(0, 180, "degrees"), NumberRange(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualityGates:
+class QualityGates(Bounded):
     """Thresholds beyond which a crop is rejected; every reason is in prepare.jsonl and report.html."""
 
     min_core_px: Annotated[float, _SIZE] = 128.0

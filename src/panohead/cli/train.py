@@ -11,8 +11,8 @@ import tyro
 from panohead.cli.common import Debug, output_folder, say
 from panohead.cli.ranges import KIMG
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.read_json import parse_json
 from panohead.limits import BATCH, SEED
-from panohead.system.read_json import parse_json
 
 if TYPE_CHECKING:
     from panohead.training.config import TrainConfig

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from panohead.data.sources import FileSource
 from panohead.errors import PanoHeadError
-from panohead.system.read_json import parse_json
+from panohead.files.read_json import parse_json
 
 LABELS_FILE = "dataset.json"
 LABEL_DIM = 25

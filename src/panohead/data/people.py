@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
-from panohead.system.read_json import read_json_lines
+from panohead.files.read_json import read_json_lines
 
 PEOPLE_FILE = "people.jsonl"
 

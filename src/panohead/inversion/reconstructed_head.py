@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -16,6 +15,9 @@ from torch import Tensor
 
 from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
+from panohead.files.archive import read_arrays
+from panohead.files.read_json import parse_json
+from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
@@ -26,7 +28,6 @@ from panohead.inversion.weight_delta import load_difference, save_difference
 from panohead.mesh.export import METERS_PER_WORLD_UNIT
 from panohead.models.generator import Generator
 from panohead.system.atomic_write import atomic_path
-from panohead.system.read_json import parse_json
 from panohead.system.sealed_metadata import check_seal
 
 LATENT_FILE = "latent.npz"
@@ -134,6 +135,7 @@ def saved_notes(folder: Path) -> HeadNotes | None:
     """Return the notes of the head saved in a folder; None if there is no head (or it cannot be read)."""
     path = folder / TUNED_FILE
     try:
+        check_regular(path, MAX_WEIGHTS_BYTES)
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = dict(file.metadata() or {})
         check_seal(path, metadata, required=False)
@@ -150,8 +152,7 @@ def open_reconstruction(folder: Path, generator: Generator) -> Head:
     """
     latent = folder / LATENT_FILE
     try:
-        with latent.open("rb") as file, np.load(file) as stored:
-            ws = torch.from_numpy(stored["ws"])
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        ws = torch.from_numpy(read_arrays(latent, ["ws"])["ws"])
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise PanoHeadError(f"{latent} is not a readable latent; run 'panohead reconstruct' again") from error
     return Head(load_difference(folder / TUNED_FILE, generator), ws.to(next(generator.parameters()).device))

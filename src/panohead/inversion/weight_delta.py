@@ -11,9 +11,11 @@ from torch import Tensor
 
 from panohead.checkpoint import require_finite, weights_sha256, write_tensors
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
+from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
+from panohead.models.build import build_for
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.system.read_json import parse_json
 from panohead.system.sealed_metadata import check_seal, sealed
 
 _KIND = "panohead-difference"
@@ -67,6 +69,7 @@ def load_difference(path: Path, base: Generator) -> Generator:
         PanoHeadError: for any other file, or one of another generator.
     """
     try:
+        check_regular(path, MAX_WEIGHTS_BYTES)
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = dict(file.metadata() or {})
             changes = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -80,13 +83,14 @@ def load_difference(path: Path, base: Generator) -> Generator:
         raise PanoHeadError(f"{path} was tuned from another checkpoint; open that one first")
     state = {name: value.clone() for name, value in base.state_dict().items()}
     for name, change in changes.items():
-        if name not in state or state[name].shape != change.shape:
+        if name not in state or change.shape != state[name].shape:
             raise PanoHeadError(f"{path} does not fit its checkpoint ({name}); run 'panohead reconstruct' again")
         state[name] += change.to(state[name])
     config = parse_json(metadata.get("config", ""), GeneratorConfig, f"{path}, config", remedy=_REMEDY)
-    if asdict(config) != asdict(base.config):
-        raise PanoHeadError(f"{path} is of a generator with another configuration; {_REMEDY}")
-    tuned = Generator(config)
+    try:
+        tuned = build_for(lambda: Generator(config), state, frozenset({"dataset_label_std"}))
+    except (KeyError, TypeError, ValueError, PanoHeadError) as error:
+        raise PanoHeadError(f"{path} does not fit its checkpoint ({error}); {_REMEDY}") from error
     if "dataset_label_std" not in state:
         tuned.dataset_label_std = None
     tuned.load_state_dict(state)

@@ -10,6 +10,8 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 
+from panohead.files.inside import relative_name
+
 _CROP_SQUARE = ("centre", "half_px", "angle_deg")
 """Keys of the object "crop" within a crop's record, in the order of the fields that it holds."""
 
@@ -75,7 +77,14 @@ class CropRecord:
 
     @staticmethod
     def from_json(values: "CropJson") -> "CropRecord":
-        """Return the record that a JSON object holds; the inverse of :meth:`to_json`."""
+        """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
+
+        Raises:
+            ValueError: when a name in it is no name of a file.
+        """
+        for file in (values["image"], values["mask"], values["overlay"]):
+            if file:
+                relative_name(file)
         names = {field.name for field in dataclasses.fields(CropRecord)}
         plain: dict[str, Any] = {name: value for name, value in values.items() if name in names}
         square = values["crop"]
@@ -139,8 +148,14 @@ class PhotoRecord:
 
     @staticmethod
     def from_json(values: "PhotoJson") -> "PhotoRecord":
-        """Return the record that a JSON object holds; the inverse of :meth:`to_json`."""
+        """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
+
+        Raises:
+            ValueError: when a name in it is no name of a file.
+        """
         photo, size = values["photo"], values.get("photo_px")
+        if values.get("overlay"):
+            relative_name(values["overlay"])
         return PhotoRecord(
             photo=photo,
             stamp=values["stamp"],

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from panohead.files.read_json import read_json_lines
 from panohead.preparation.files import REMEDY
 from panohead.preparation.records import CropRecord, PhotoJson, PhotoRecord
 from panohead.reports import Figure, Figures, KeyValues, Link, Page, PageBlock, Paragraph, url, write_page
-from panohead.system.read_json import read_json_lines
 
 PHOTOS_PER_PAGE = 2000
 _LEGEND = (

@@ -25,9 +25,11 @@ from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict, cast
 import msgspec
 
 from panohead.errors import PanoHeadError
+from panohead.files.folder_lock import LOCK_NAME
+from panohead.files.inside import relative_name
+from panohead.files.read_json import read_json, read_json_lines
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
-from panohead.system.read_json import read_json, read_json_lines
 
 PersonRecord = dict[str, Any]
 _REMEDY = "free the disk or repair the folder, then run the same command again to continue"
@@ -104,7 +106,11 @@ def _check_free(config: SyntheticDatasetConfig) -> None:
     out = config.out
     if out.exists() and not out.is_dir():
         raise PanoHeadError(f"{out} is a file; give a folder with --out")
-    if out.exists() and not (out / "synthesis.json").exists() and any(p.name != "preview.webp" for p in out.iterdir()):
+    if (
+        out.exists()
+        and not (out / "synthesis.json").exists()
+        and any(p.name not in ("preview.webp", LOCK_NAME) for p in out.iterdir())
+    ):
         raise PanoHeadError(f"{out} is not empty and holds no synthetic dataset; give a new folder with --out")
 
 
@@ -142,7 +148,7 @@ class _StoredPerson(TypedDict):
 def _is_whole(record: PersonRecord, config: SyntheticDatasetConfig) -> bool:
     kinds = [("masks", ".png")] + [("depth", ".npz")] * config.depth + [("normals", ".npz")] * config.normals
     for view in record["views"]:
-        image = Path(view["image"])
+        image = relative_name(view["image"])
         if not (config.out / "images" / image).exists():
             return False
         if not all((config.out / folder / image.with_suffix(suffix)).exists() for folder, suffix in kinds):

@@ -13,7 +13,7 @@ from panohead.errors import PanoHeadError
 
 def main() -> None:
     """Serve until the input ends. The first line is the pickled (config, image options), as hexadecimal."""
-    # Imported here so that `python -m` answers quickly and the heavy modules load once, after the settings have come.
+    # Imported here so that the heavy modules load after the settings have come.
     from panohead.synthetic.person_images import make_person
 
     # Bytes of the parent process.
@@ -30,7 +30,3 @@ def main() -> None:
         except BrokenPipeError:  # the parent is gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return
-
-
-if __name__ == "__main__":
-    main()

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from panohead.data.loader import PhotoLoader
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain
 from panohead.system.peak_memory import peak_memory_gb
-from panohead.system.read_json import from_plain
 from panohead.training.augmentation.probability import AdaptiveProbability
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.interruption import stop_on_signals

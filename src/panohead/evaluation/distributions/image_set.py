@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -12,10 +11,11 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.evaluation.distributions.pyramid_patches import PyramidPatches, describe, join
+from panohead.files.archive import read_arrays
+from panohead.files.read_json import parse_json
 from panohead.ops.pixels import image_from_uint8
 from panohead.perceptual.inception import Inception
 from panohead.system.atomic_write import atomic_path
-from panohead.system.read_json import parse_json
 
 _PATCH_BUDGET = 32_768
 """Maximum number of patches kept per level; bounds the memory from 512 images on."""
@@ -102,10 +102,9 @@ def save_set(path: Path, images: ImageSet) -> None:
 def load_set(path: Path) -> ImageSet | None:
     """Read a set written by :func:`save_set`; None for a missing or damaged file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(path)
         seed = parse_json(str(arrays["about"]), dict[str, int | None], str(path))["seed"] or 0
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, PanoHeadError):
+    except (OSError, ValueError, KeyError, EOFError, PanoHeadError):
         return None
     levels = {int(name[6:]): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("level_")}
     patches = PyramidPatches(seed=seed, descriptors=levels) if levels else None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from panohead.errors import PanoHeadError
 from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, SECTORS, sector_of
 from panohead.evaluation.results import Result
 from panohead.evaluation.warping import DepthView, depth_disagreement
+from panohead.files.archive import read_arrays
+from panohead.files.inside import inside
 from panohead.geometry.camera import Camera
 
 SAME_SURFACE = 0.05
@@ -87,10 +89,9 @@ def _people(root: Path, max_people: int) -> Iterator[list[TrueView]]:
 
 
 def _depth(folder: Path, name: str) -> Float[Tensor, "1 height width"]:
-    file = folder / PurePosixPath(name).with_suffix(".npz")
+    file = inside(folder, name).with_suffix(".npz")
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            return torch.from_numpy(stored["depth"].astype(np.float32))[None]
+        return torch.from_numpy(read_arrays(file, ["depth"])["depth"].astype(np.float32))[None]
     except (OSError, ValueError, KeyError) as error:
         raise PanoHeadError(f"{file} is not a depth map ({error}); render the dataset again with --depth") from error
 

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.evaluation.warping import DepthView
+from panohead.files.read_json import read_json
 from panohead.geometry.camera import Camera
 from panohead.synthetic.config import NEWEST_EDITION
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import make_renderer, photograph
 from panohead.synthetic.synthesize import require_compiler
 from panohead.synthetic.views import FOCAL, PersonView
-from panohead.system.read_json import read_json
 
 PHOTO_YAWS = {1: (0.0,), 4: (0.0, 90.0, 180.0, 270.0)}
 """Yaws of the photos in degrees, by the number of photos; all at pitch 0."""

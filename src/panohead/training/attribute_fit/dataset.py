@@ -8,13 +8,15 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from panohead.attributes.vocabulary import Vocabulary, light_numbers, shape_coordinates
 from panohead.data.people import PEOPLE_FILE, ListedPerson, read_people
 from panohead.errors import PanoHeadError
-from panohead.system.read_json import read_json
+from panohead.files.archive import read_arrays
+from panohead.files.image import BrokenImage, decode_image
+from panohead.files.inside import inside
+from panohead.files.read_json import read_json
 from panohead.training.attribute_fit.shots import Shots
 
 _THREADS = 2
@@ -74,7 +76,7 @@ class GrowingDataset:
     def _read(self, record: dict[str, Any]) -> "_Person":
         try:
             return _read_person(self.root, record, self.vocabulary)
-        except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+        except (OSError, KeyError, ValueError, TypeError, IndexError, BrokenImage) as error:
             raise PanoHeadError(
                 f"{self.root}: person {record.get('person')} cannot be read ({error}); render the dataset with "
                 "'panohead synthesize --depth', edition 2"
@@ -106,13 +108,10 @@ def _read_person(root: Path, record: dict[str, Any], vocabulary: Vocabulary) -> 
 
 
 def _read_view(root: Path, view: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    name = Path(view["image"])
-    with Image.open(root / "images" / name) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    with Image.open(root / "masks" / name.with_suffix(".png")) as image:
-        mask = np.asarray(image.convert("L"))
-    with np.load(root / "depth" / name.with_suffix(".npz")) as stored:
-        depth = stored["depth"].astype(np.float16)
+    name = view["image"]
+    pixels = np.asarray(decode_image(inside(root / "images", name)).image.convert("RGB"))
+    mask = np.asarray(decode_image(inside(root / "masks", name).with_suffix(".png"), colors=False).image.convert("L"))
+    depth = read_arrays(inside(root / "depth", name).with_suffix(".npz"), ["depth"])["depth"].astype(np.float16)
     return pixels, mask, depth, np.array(view["label"], np.float32)
 
 

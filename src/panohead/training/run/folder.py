@@ -13,8 +13,8 @@ from typing import Any, NotRequired, TypedDict
 import torch
 
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain, read_json
 from panohead.system.atomic_write import atomic_path
-from panohead.system.read_json import from_plain, read_json
 from panohead.training.config import TrainConfig
 
 CONFIG_FILE = "config.json"

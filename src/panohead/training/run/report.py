@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import read_json
 from panohead.media.images import IMAGE_SUFFIXES
 from panohead.reports import (
     Chart,
@@ -31,7 +32,6 @@ from panohead.reports import (
 )
 from panohead.reports.charts import MAX_VALUE
 from panohead.reports.page import readable
-from panohead.system.read_json import read_json
 from panohead.training.run.environment import ENVIRONMENT_NAME
 from panohead.training.run.log import duration
 from panohead.training.run.records import NOTES_NAME, STATS_NAME, nimg_of, number, read_records

@@ -12,7 +12,7 @@ from torch import Tensor
 from panohead.data.dataset import open_dataset
 from panohead.data.people import PEOPLE_FILE, ListedView
 from panohead.errors import PanoHeadError
-from panohead.system.read_json import read_json_lines
+from panohead.files.read_json import read_json_lines
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import math
 import re
-import stat
 import types
 import typing
 from collections import defaultdict
@@ -18,13 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import msgspec
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular
 
 MAX_DEPTH = 64
 """Maximum nesting of lists and objects."""
 MAX_INTEGER = 2**64
 """Bound of integers; those of a file become 64-bit numbers somewhere."""
-MAX_BYTES = 500_000_000
-"""Maximum size of a JSON text, bytes (labels of 70,000 photos have 30 million)."""
 MAX_CONTAINERS, MAX_ENTRIES = 2_000_000, 10_000_000
 """Maximum number of lists and objects, and of their entries, in one JSON text: they decide the memory."""
 REMEDY = "restore the file or write it again"
@@ -76,6 +74,8 @@ def parse_json(content: bytes | str, form: _FormType[_Form], where: str, *, reme
     try:
         _check_size(content)
         return from_plain(form, json.loads(content, parse_constant=_no_constant))
+    except PanoHeadError as error:  # of a configuration, about its own values
+        reason = str(error)
     except RecursionError:
         reason = f"it is nested deeper than {MAX_DEPTH} levels"
     except json.JSONDecodeError as error:
@@ -115,19 +115,14 @@ def from_plain(form: _FormType[_Form], plain: Any) -> _Form:
 
 def _content(path: Path, remedy: str) -> bytes:
     try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise PanoHeadError(f"{path} is not a regular file; {remedy}")
-        if facts.st_size > MAX_BYTES:
-            raise PanoHeadError(f"{path} has {facts.st_size / 1e6:.0f} MB, more than any such file; {remedy}")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise PanoHeadError(f"cannot read {path} ({getattr(error, 'strerror', None) or error}); {remedy}") from error
+        return read_regular(path, MAX_TEXT_BYTES)
+    except OSError as error:
+        raise PanoHeadError(f"cannot read {path} ({error.strerror or error}); {remedy}") from error
 
 
 def _check_size(content: bytes) -> None:
     containers = content.count(b"[") + content.count(b"{")
-    if len(content) > MAX_BYTES or containers > MAX_CONTAINERS or content.count(b",") > MAX_ENTRIES:
+    if len(content) > MAX_TEXT_BYTES or containers > MAX_CONTAINERS or content.count(b",") > MAX_ENTRIES:
         raise ValueError(
             f"it is larger than any such file: {len(content) / 1e6:.0f} MB, {containers} lists and objects"
         )
