@@ -185,7 +185,8 @@ def _readable(error: msgspec.ValidationError, form: Any) -> str:
         what += f", not one of {', '.join(map(repr, allowed))}" if allowed else ""
     if what.startswith(("Expected", "Object", "Invalid")):
         what = what[0].lower() + what[1:]
-    return f"{_named(place)}: {what}"
+    # A configuration names its own settings.
+    return f"{_named(place)}: {what}" if place or what.startswith(("expected", "object")) else what
 
 
 def _allowed(form: Any, keys: list[str]) -> tuple[Any, ...]:
