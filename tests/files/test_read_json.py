@@ -11,8 +11,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 import pytest
 
 from panohead.errors import PanoHeadError
-from panohead.files.read_json import from_plain, parse_json, read_json, read_json_lines
 from panohead.files import read_json as module
+from panohead.files.read_json import from_plain, parse_json, read_json, read_json_lines
 
 
 class Labels(TypedDict):

@@ -80,7 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
-    command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
+    try:
+        command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
+    except PanoHeadError as error:  # settings that check themselves when they are made
+        _tell(shortened(printable(" ".join(str(error).split()))))
+        return 2
     try:
         check_ranges(command)
         command.run()

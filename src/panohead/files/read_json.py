@@ -74,6 +74,8 @@ def parse_json(content: bytes | str, form: _FormType[_Form], where: str, *, reme
     try:
         _check_size(content)
         return from_plain(form, json.loads(content, parse_constant=_no_constant))
+    except PanoHeadError as error:  # of a configuration, about its own values
+        reason = str(error)
     except RecursionError:
         reason = f"it is nested deeper than {MAX_DEPTH} levels"
     except json.JSONDecodeError as error:
@@ -183,7 +185,8 @@ def _readable(error: msgspec.ValidationError, form: Any) -> str:
         what += f", not one of {', '.join(map(repr, allowed))}" if allowed else ""
     if what.startswith(("Expected", "Object", "Invalid")):
         what = what[0].lower() + what[1:]
-    return f"{_named(place)}: {what}"
+    # A configuration names its own settings.
+    return f"{_named(place)}: {what}" if place or what.startswith(("expected", "object")) else what
 
 
 def _allowed(form: Any, keys: list[str]) -> tuple[Any, ...]:
