@@ -31,10 +31,11 @@ class GivenPose:
 
     Attributes:
         yaw_deg, pitch_deg, roll_deg: as :func:`panohead.alignment.angles.view_of_orbit` takes them.
+            ``yaw_deg`` None has all three estimated: the box then says which head is meant.
         box: left, top, right, bottom of the head in pixels; None to find the head's outline.
     """
 
-    yaw_deg: float
+    yaw_deg: float | None
     pitch_deg: float
     roll_deg: float
     box: tuple[float, float, float, float] | None = None

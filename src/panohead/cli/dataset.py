@@ -68,7 +68,7 @@ class Check:
         from panohead.data.labels import read_labels
         from panohead.data.layout import open_layout
         from panohead.data.sources import image_names, match_masks
-        from panohead.data.tools.labels import check_labels
+        from panohead.data.label_check import check_labels
 
         images, mask_files = open_layout(self.dataset, self.masks)
         names = image_names(images)

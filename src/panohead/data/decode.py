@@ -10,6 +10,7 @@ from jaxtyping import UInt, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from panohead.data.broken import BrokenFile
+from panohead.data.masks import values_problem
 from panohead.data.sources import FileSource
 from panohead.errors import PanoHeadError
 
@@ -84,6 +85,8 @@ def decode(
             f"{file} has {size[0]} x {size[1]} pixels instead of {expected[0]} x {expected[1]}; "
             "a dataset's images and masks must all be square and of one size",
         )
+    if mode == "L" and (problem := values_problem(pixels)):
+        raise BrokenFile(file, f"the mask {file} cannot be used: {problem}")
     return pixels.reshape(*pixels.shape[:2], -1)
 
 

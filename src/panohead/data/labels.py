@@ -7,33 +7,77 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from panohead.data.conventions import refuse_wrong_labels
+from panohead.data.names import match_names
 from panohead.data.sources import FileSource
 from panohead.errors import PanoHeadError
 
 LABELS_FILE = "dataset.json"
+CORNERS_KEY = "photo_corners"
+"""Key in the file of labels of the corners of photos that do not fill their crops: shares of the crop's side, by name."""
 LABEL_DIM = 25
 MIN_DETERMINANT = 1e-3
 """Determinant of the 3 x 3 block below which a label is no camera; a rotation's is 1."""
 
 
-def read_labels(source: FileSource, names: Sequence[str]) -> Float[np.ndarray, "photo 25"]:
+def read_labels(source: FileSource, names: Sequence[str], *, check: bool = True) -> Float[np.ndarray, "photo 25"]:
     """Read the labels of the named photos from ``{"labels": [[name, [25 numbers or numeric strings]], ...]}``.
 
+    Args:
+        source: files with ``dataset.json``.
+        names: photos, matched to the labels by :mod:`panohead.data.names`.
+        check: refuse labels that are no cameras as the networks expect them; only tools that report or convert these
+            read them unchecked.
+
     Raises:
-        PanoHeadError: when the file is missing or not of that form, or a photo has no label of 25 finite numbers.
+        PanoHeadError: when the file is missing or not of that form, a photo has no label of 25 finite numbers, or a label
+            is no camera (:mod:`panohead.data.label_check`).
+    """
+    file = source.describe(LABELS_FILE)
+    by_name = listed_labels(source)
+    found = match_names(names, by_name, "label", file)
+    labels = np.stack([_label(by_name[other], name, file) for name, other in zip(names, found, strict=True)])
+    if check:
+        refuse_wrong_labels(names, labels, file, _argument(source))
+    return labels
+
+
+def listed_labels(source: FileSource) -> dict[str, Any]:
+    """Return the labels as they stand in the file, unchecked, by name.
+
+    Raises:
+        PanoHeadError: when the file is missing or not of the form that :func:`read_labels` reads.
     """
     file, form = source.describe(LABELS_FILE), '{"labels": [[file name, 25 numbers], ...]}'
     if not source.has(LABELS_FILE):
         raise PanoHeadError(f"{file} is missing; it must lie beside the images and hold {form}")
     try:
-        listed = json.loads(source.read(LABELS_FILE))["labels"]
-        by_name = {str(name).replace("\\", "/"): values for name, values in listed}
+        return {str(name).replace("\\", "/"): values for name, values in json.loads(source.read(LABELS_FILE))["labels"]}
     except (ValueError, TypeError, KeyError) as error:
         raise PanoHeadError(f"{file} is not of the form {form}; write it again") from error
-    missing = [name for name in names if name not in by_name]
-    if missing:
-        raise PanoHeadError(f"{file} has no label for {_some(missing)}; add labels or remove those photos")
-    return np.stack([_label(by_name[name], name, file) for name in names])
+
+
+def listed_corners(source: FileSource) -> dict[str, list[list[float]]]:
+    """Return the photos' corners in their crops, by name of the image; empty where the file has none.
+
+    Raises:
+        PanoHeadError: when the file cannot be read, or holds other corners than four pairs of numbers.
+    """
+    file = source.describe(LABELS_FILE)
+    try:
+        listed = json.loads(source.read(LABELS_FILE)).get(CORNERS_KEY, {})
+        corners = {str(name): np.asarray(values, dtype=np.float64) for name, values in listed.items()}
+    except (ValueError, TypeError, AttributeError, OSError) as error:
+        raise PanoHeadError(f"{file} is no list of labels; write it again") from error
+    for name, values in corners.items():
+        if values.shape != (4, 2) or not np.isfinite(values).all():
+            raise PanoHeadError(f"the {CORNERS_KEY} of {name} in {file} must be four pairs of numbers; correct them")
+    return {name: values.tolist() for name, values in corners.items()}
+
+
+def _argument(source: FileSource) -> str:
+    """Return what the user gives to ``panohead dataset convert``: the dataset's folder, or the file of the labels."""
+    return str(source.path if source.path.name != "images" or not source.path.is_dir() else source.path.parent)
 
 
 def jittered(labels: Float[np.ndarray, "photo 25"], std: float, seed: int) -> Float[np.ndarray, "photo 25"]:
@@ -66,8 +110,3 @@ def _label(values: Any, name: str, file: str) -> np.ndarray:
     if abs(np.linalg.det(label[:16].reshape(4, 4)[:3, :3].astype(np.float64))) < MIN_DETERMINANT:
         raise PanoHeadError(f"{what} is no camera: its first 16 numbers must be a cam2world matrix, row by row")
     return label
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{names[0]}{more}"

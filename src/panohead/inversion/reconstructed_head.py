@@ -92,7 +92,7 @@ class ReconstructedHead(Head):
         scale = METERS_PER_WORLD_UNIT if options.get("unit", "metre") == "metre" else 1.0
         points = torch.from_numpy(np.array(mesh.vertices, np.float32) / scale)
         normals = torch.from_numpy(np.array(mesh.vertex_normals, np.float32))
-        seen = seen_points(points, self.input_views, normals).cpu().numpy()
+        seen = seen_points(points, self.input_views, normals, [p.inside for p in self.photos]).cpu().numpy()
         mesh.vertex_attributes["seen"] = seen.astype(np.float32)
         mesh.metadata["seen_share"] = float((seen > 0).mean())
         return mesh

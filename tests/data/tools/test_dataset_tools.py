@@ -12,7 +12,7 @@ from panohead.cli.main import main
 from panohead.data.tools.convert import convert_dataset
 from panohead.data.tools.dataset import inspect_dataset
 from panohead.data.tools.image import pose_image, pose_table
-from panohead.data.tools.labels import check_labels
+from panohead.data.label_check import check_labels
 from panohead.geometry.camera import Camera
 from parity import golden
 

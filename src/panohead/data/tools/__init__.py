@@ -3,7 +3,7 @@
 from panohead.data.tools.convert import Converted, convert_dataset
 from panohead.data.tools.dataset import Inspection, inspect_dataset
 from panohead.data.tools.image import pose_image
-from panohead.data.tools.labels import LabelProblem, check_labels
+from panohead.data.label_check import LabelProblem, check_labels
 from panohead.data.tools.write_shards import write_shards
 
 __all__ = [
