@@ -28,7 +28,7 @@ _MIN_SIDE_PX = 16
 _TURNS_DEG = (0, 90, -90, 180)
 """Quarter turns of the photo that the first pass tries, until one shows a face; and of every face in its window."""
 _PANORAMA = 2.0
-"""Longer side of a photo, in shorter sides, from which the first pass takes it in parts: shrunk, faces would be lost."""
+"""Longer side of a photo, in shorter sides, from which the first pass takes it in parts: shrunk, it loses faces."""
 _PART, _STEP = 1.5, 0.75
 """Length of a part and distance of two parts, in shorter sides of the photo: a face lies whole in one of them."""
 _MAX_PARTS = 48
@@ -157,12 +157,15 @@ class MediaPipeFaces:
             # A window of twice the box: room around the face for the mesh.
             center = ((box.xmin * image.shape[1]) + width / 2, (box.ymin * image.shape[0]) + height / 2)
             window = HeadCrop(center, max(width, height, 1.0), 0.0)
-            found += [from_window(face, window) for face in self._detect(cut_window(image, window, WINDOW_PX, beyond=_BEYOND), 1)]
+            found += [
+                from_window(face, window)
+                for face in self._detect(cut_window(image, window, WINDOW_PX, beyond=_BEYOND), 1)
+            ]
         return found
 
 
 def parts(shape: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
-    """Return the parts (left, top, right, bottom) of a photo in which faces are searched: more than one of a panorama."""
+    """Return the parts (left, top, right, bottom) of a photo in which faces are searched; several of a panorama."""
     height, width = shape[:2]
     long, short = max(height, width), min(height, width)
     if long <= _PANORAMA * short:

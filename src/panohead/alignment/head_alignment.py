@@ -25,8 +25,8 @@ from panohead.alignment.crop import HeadCrop, crop_of_landmarks, cut_frame, cut_
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.face_landmarks import Landmarks, shrunk
 from panohead.alignment.face_pose import FacePose, fit_face
-from panohead.alignment.head_choice import by_prominence
 from panohead.alignment.head_box import Box, crop_of_box, crop_of_outline
+from panohead.alignment.head_choice import by_prominence
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.pose_network import PoseModel
 from panohead.geometry.camera import Camera
@@ -82,8 +82,10 @@ class Alignment:
         return orbit_of_view(view_of_camera(self.camera))
 
     def cut(self, image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "563 563 3"]:
-        """Cut the official frame out of the photo that was aligned, RGB. See :func:`panohead.alignment.cut_head.cut_head`
-        for the part of it that the photo shows."""
+        """Cut the official frame out of the photo that was aligned, RGB.
+
+        :func:`panohead.alignment.cut_head.cut_head` tells which part of it the photo shows.
+        """
         return cut_frame(image, self.crop)
 
 
@@ -112,7 +114,7 @@ def align_all(
     detectors: Detectors | None = None,
     given: GivenPose | None = None,
 ) -> list[Alignment]:
-    """Return every head with a visible face, the most prominent first; else the one head found in a coarse way, or none.
+    """Return every head with a visible face, the most prominent first; else one head found in a coarse way, or none.
 
     Arguments as for :func:`align_image`. With ``given`` there is one head, or none: the one in the user's box, or the
     one of the user's angles.
@@ -206,7 +208,9 @@ def align_in_box(image: UInt8[np.ndarray, "height width 3"], box: Box, detectors
     if detectors.pose is not None:
         return _modeled(image, crop, detectors.pose)
     around = HeadCrop(crop.center, crop.half_px * _BODY_WINDOW, 0.0)
-    measured = None if detectors.body is None else yaw_both_ways(cut_window(image, around, 512, beyond=0), detectors.body)
+    measured = (
+        None if detectors.body is None else yaw_both_ways(cut_window(image, around, 512, beyond=0), detectors.body)
+    )
     if measured is None:
         return None
     yaw, disagreement = measured

@@ -50,8 +50,8 @@ def note_on_choice(found: "Sequence[Alignment]", number: int, shape: tuple[int, 
     listed = others[0] if len(others) == 1 else f"{', '.join(others[:-1])} or {others[-1]}"
     why = ", the most prominent" if number == 1 else ""
     return (
-        f"{len(found)} heads were found; number {number}{why} is taken (its crop is {2 * crop.half_px:.0f} pixels wide, "
-        f"{place}). --head {listed} takes another, as does a box in --poses."
+        f"{len(found)} heads were found; number {number}{why} is taken (its crop is {2 * crop.half_px:.0f} pixels "
+        f"wide, {place}). --head {listed} takes another, as does a box in --poses."
     )
 
 

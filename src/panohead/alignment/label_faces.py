@@ -1,4 +1,4 @@
-"""Faces in aligned crops compared with their labels: direction, mirror image, place and size; of one crop or a dataset."""
+"""Faces in aligned crops compared with their labels: direction, mirror image, place, size; of a crop or a dataset."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -158,7 +158,7 @@ def compare_faces(
 
 
 def dataset_problem(compared: Sequence[FaceComparison]) -> str:
-    """Return a sentence on what is wrong with the labels or crops of a dataset, by a sample of its faces; else empty."""
+    """Return a sentence on what is wrong with a dataset's labels or crops, by a sample of its faces; else empty."""
     sure = [one for one in compared if one.is_sure]
     if len(sure) < _MIN_FACES:
         return ""
@@ -169,18 +169,21 @@ def dataset_problem(compared: Sequence[FaceComparison]) -> str:
         every = len(mirrored) > 0.9 * len(turned)
         remedy = " (convert the labels with: panohead dataset convert, --cameras-from mirrored)" if every else ""
         return (
-            f"of {len(turned)} faces in a sample that are turned aside, {len(mirrored)} look to the other side than their "
-            f"labels say; pictures seem to be mirrored without their labels{remedy}"
+            f"of {len(turned)} faces in a sample that are turned aside, {len(mirrored)} look to the other side than "
+            f"their labels say; pictures seem to be mirrored without their labels{remedy}"
         )
     if len(apart) > _WRONG_SHARE * len(sure):
-        return f"of {len(sure)} faces in a sample, {len(apart)} are seen from elsewhere than their labels say; {_pattern(sure)}"
+        return (
+            f"of {len(sure)} faces in a sample, {len(apart)} are seen from elsewhere than their labels say; "
+            f"{_pattern(sure)}"
+        )
     misplaced = [one for one in sure if one.is_misplaced]
     if len(misplaced) > _WRONG_SHARE * len(sure):
         ratio = float(np.median([one.size_ratio for one in sure]))
         across, down = (float(v) for v in np.median([one.shift for one in sure], axis=0))
         return (
-            f"the faces of a sample of {len(sure)} are {framing(ratio, (across, down))} than in the official frame; the "
-            "crops are of another pipeline: make them anew from the photos with panohead prepare"
+            f"the faces of a sample of {len(sure)} are {framing(ratio, (across, down))} than in the official frame; "
+            "the crops are of another pipeline: make them anew from the photos with panohead prepare"
         )
     return ""
 

@@ -63,7 +63,9 @@ def _box(
     if number:
         # In the photo even where the box's corner is beyond it.
         x, y = (max(4.0, float(v)) for v in np.min(corners, axis=0) + 4)
-        draw.text((x, y), number, fill=color, font=ImageFont.load_default(size=18), stroke_width=2, stroke_fill=(0, 0, 0))
+        draw.text(
+            (x, y), number, fill=color, font=ImageFont.load_default(size=18), stroke_width=2, stroke_fill=(0, 0, 0)
+        )
 
 
 def _tint(

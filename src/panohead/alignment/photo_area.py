@@ -22,8 +22,8 @@ _BAR_LEVELS = 6
 _BAR_EDGE_LEVELS, _BAR_EDGE_SHARE = 16, 0.6
 """A bar ends where most of the next row (or column) differs by more than these levels; a plain wall does not."""
 
-# The mean outline of the head alone (hair to chin) in the official frame, an ellipse; shares of the frame's side. By the
-# masks of 434 synthetic heads with a pitch below 20 degrees.
+# The mean outline of the head alone (hair to chin) in the official frame, an ellipse; shares of the frame's side. By
+# the masks of 434 synthetic heads with a pitch below 20 degrees.
 _HEAD_MIDDLE_Y, _HEAD_HALF_HEIGHT = 0.46, 0.39
 _HEAD_HALF_WIDTH, _HEAD_WIDER_ASIDE = 0.33, 0.05
 _HEAD_SHIFT_ASIDE = 0.045

@@ -1,6 +1,6 @@
 """Quality of a crop: measurements, and the gates that reject crops not good enough to train on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -34,8 +34,8 @@ class CropFacts:
     outside: float
     face_visible: float | None
     mask: MaskFacts
-    head_outside: HeadOutside = HeadOutside(0.0, ())
-    exposure: Exposure = Exposure(128.0, 0.0)
+    head_outside: HeadOutside = field(default_factory=lambda: HeadOutside(0.0, ()))
+    exposure: Exposure = field(default_factory=lambda: Exposure(255.0, 0.0))
 
 
 def gate(alignment: Alignment, facts: CropFacts, gates: QualityGates) -> str:

@@ -6,46 +6,15 @@ or three of them describe most tools: NeRF and Blender are ``opengl z-up``, COLM
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 
+from panohead.data.convention_names import MEANING, STEPS, Convention
 from panohead.data.label_check import check_labels, tilts_deg, wrong_labels
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import RADIUS
 
-Convention = Literal[
-    "transposed",
-    "world2cam",
-    "opengl",
-    "pytorch3d",
-    "left-handed",
-    "y-down",
-    "z-up",
-    "turned",
-    "mirrored",
-    "scale",
-    "pixels",
-    "ndc",
-]
-STEPS: tuple[Convention, ...] = get_args(Convention)
-"""All steps in the order in which they are applied."""
-MEANING: dict[Convention, str] = {
-    "transposed": "matrices column by column",
-    "world2cam": "the inverse, from world to camera",
-    "opengl": "camera axes of OpenGL: y up, z backward",
-    "pytorch3d": "camera axes of PyTorch3D: x left, y up",
-    "left-handed": "left-handed axes as in Unity, y up",
-    "y-down": "world with y down",
-    "z-up": "world with z up",
-    "turned": "face toward -z instead of +z",
-    "mirrored": "pictures that were mirrored, but not their cameras",
-    "scale": "another unit of length",
-    "pixels": "intrinsics in pixels",
-    "ndc": "intrinsics for coordinates from -1 to 1",
-}
-"""What each step undoes."""
 _MAX_STEPS = 4
 _MIN_RIGHT = 0.98
 """Share of labels that a convention must make right to be named."""

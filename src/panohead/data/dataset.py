@@ -5,7 +5,7 @@ in any image format. Everything stays in bytes; :class:`panohead.training.losses
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -176,6 +176,22 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         if self._cache is not None:
             self._cache[photo] = pair
         return pair
+
+    def sampled(
+        self, count: int
+    ) -> Iterator[
+        tuple[str, UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"], Float[np.ndarray, "25"]]
+    ]:
+        """Yield name of the mask, image, mask and label of ``count`` photos, evenly over the dataset, as they are in
+        their files; unreadable ones are left out."""
+        for photo in dict.fromkeys(
+            np.linspace(0, len(self.names) - 1, min(count, len(self.names))).astype(int).tolist()
+        ):
+            try:
+                image, mask = self._decode(photo)
+            except BrokenFile:
+                continue
+            yield self._masks.describe(self._mask_names[photo]), image, mask[..., 0], self.photo_labels[photo]
 
     def label(self, index: int, *, mirror: bool = False) -> Float[Tensor, "25"]:
         """Return an item's camera without its image.

@@ -128,7 +128,9 @@ def _detail(kind: str, m: _Measures, row: int, label: Float[np.ndarray, "25"]) -
         "rotation mirrored": f"determinant {m.determinant[row]:.2f}",
         "last row of cam2world": f"{np.round(label[12:16].astype(float), 3).tolist()} instead of 0 0 0 1",
         "radius": f"{m.radius[row]:.3f} instead of {RADIUS}",
-        "camera does not look at the origin": "looks away from it" if m.away[row] else f"passes it at {m.miss[row]:.3f}",
+        "camera does not look at the origin": "looks away from it"
+        if m.away[row]
+        else f"passes it at {m.miss[row]:.3f}",
         "camera not upright": f"rolled by {m.roll_deg[row]:.0f} degrees",
         "camera above or below the head": f"pitch {m.pitch_deg[row]:.0f} degrees",
         "focal length": f"{m.focal[row]:.4f} instead of {FOCAL}",

@@ -9,15 +9,34 @@ from jaxtyping import Float
 
 from panohead.data.conventions import refuse_wrong_labels
 from panohead.data.names import match_names
-from panohead.data.sources import FileSource
+from panohead.data.sources import FileSource, FolderSource
 from panohead.errors import PanoHeadError
 
 LABELS_FILE = "dataset.json"
 CORNERS_KEY = "photo_corners"
-"""Key in the file of labels of the corners of photos that do not fill their crops: shares of the crop's side, by name."""
+"""Key of the corners of photos that do not fill their crops, by the image's name: shares of the crop's side."""
 LABEL_DIM = 25
 MIN_DETERMINANT = 1e-3
 """Determinant of the 3 x 3 block below which a label is no camera; a rotation's is 1."""
+
+
+class LabelFile(FolderSource):
+    """One file of labels of any name, as a source that has nothing but ``dataset.json``."""
+
+    def has(self, name: str) -> bool:
+        """Return True if the file exists."""
+        return self.path.is_file()
+
+    def read(self, name: str) -> bytes:
+        """Return its content. Raises PanoHeadError when it cannot be read."""
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise PanoHeadError(f"cannot read {self.path} ({error.strerror}); give a file of labels") from error
+
+    def describe(self, name: str) -> str:
+        """Return its path."""
+        return str(self.path)
 
 
 def read_labels(source: FileSource, names: Sequence[str], *, check: bool = True) -> Float[np.ndarray, "photo 25"]:
@@ -30,8 +49,8 @@ def read_labels(source: FileSource, names: Sequence[str], *, check: bool = True)
             read them unchecked.
 
     Raises:
-        PanoHeadError: when the file is missing or not of that form, a photo has no label of 25 finite numbers, or a label
-            is no camera (:mod:`panohead.data.label_check`).
+        PanoHeadError: when the file is missing or not of that form, a photo has no label of 25 finite numbers, or a
+            label is no camera (:mod:`panohead.data.label_check`).
     """
     file = source.describe(LABELS_FILE)
     by_name = listed_labels(source)

@@ -26,8 +26,12 @@ MIN_AGREEMENT_RATIO = 1.25
 """Smallest ratio of the agreement of pictures with their own masks to that with others (means of logarithms): at least
 1.9 in samples of 4 right pairs of synthetic heads, 1 for masks of other pictures."""
 MIN_AGREEMENT = 0.75
-"""Agreement below which a single mask is doubtful: right ones of synthetic heads have 1.3 to 7.4 (a real portrait: 1.8),
-those of other pictures a median of 0.95."""
+"""Agreement below which a single mask is doubtful: right ones of synthetic heads have 1.1 to 7.4 (a real portrait:
+1.8), those of other pictures a median of 0.95."""
+MIN_SIDE_PX = 48
+"""Side of a picture below which its mask is not compared with it."""
+_WRONG_SHARE = 0.5
+"""Share of a sample's masks from which a dataset is refused."""
 MAX_ASPECT_ERROR = 0.02
 """Relative difference of the aspect ratios of mask and picture that rounding explains."""
 _LOW, _HIGH = 16, 240
@@ -38,7 +42,7 @@ _MIN_DIFFERENCE = 0.05
 
 
 def read_mask(content: bytes, file: str) -> UInt8[np.ndarray, "height width"]:
-    """Decode a mask file of any kind to 0..255: gray, black and white, palette, RGB of equal channels, or an alpha channel.
+    """Decode a mask file of any kind to 0..255: gray, black and white, palette, RGB of equal channels, or alpha.
 
     Raises:
         PanoHeadError: when it is no image, or a color picture; names ``file``.
@@ -119,7 +123,9 @@ def mask_problem(
     middle, corners = _at(small, known, _MIDDLE), [_at(small, known, corner) for corner in _CORNERS]
     marked = [corner for corner in corners if corner is not None]
     if middle is not None and middle < 0.3 and coverage >= MIN_COVERAGE:
-        cause = "inverted (255 for the background)" if max(marked, default=0.0) > 0.6 else "inverted, or of another picture"
+        cause = (
+            "inverted (255 for the background)" if max(marked, default=0.0) > 0.6 else "inverted, or of another picture"
+        )
         return f"it leaves out the middle of the crop, where the head is; it seems to be {cause}"
     if coverage < MIN_COVERAGE:
         return f"it is nearly empty: {coverage:.1%} is marked as person"
@@ -150,7 +156,9 @@ def agreement(mask: UInt8[np.ndarray, "height width"], picture: UInt8[np.ndarray
     if strength.sum() < 1e-6 or anywhere < 1e-6:
         return 1.0
     # The part of the picture's gradient that is normal to the mask's edge, by the weight of that edge.
-    normal = np.sqrt((((change * across[..., None]).sum(axis=0) / np.maximum(strength, 1e-6)[..., None]) ** 2).sum(axis=-1))
+    normal = np.sqrt(
+        (((change * across[..., None]).sum(axis=0) / np.maximum(strength, 1e-6)[..., None]) ** 2).sum(axis=-1)
+    )
     return float((normal * strength).sum() / strength.sum() / anywhere)
 
 
@@ -169,6 +177,19 @@ class MaskedPicture:
     mask: UInt8[np.ndarray, "rows columns"]
 
 
+def sample_problem(pairs: Sequence[MaskedPicture]) -> str:
+    """Return a sentence on what is wrong with most masks of a sample of a dataset; empty if nothing is.
+
+    Tiny pictures show no outline to compare with; masks of fewer than 48 pixels a side are not judged.
+    """
+    large = [pair for pair in pairs if min(pair.mask.shape) >= MIN_SIDE_PX]
+    problems = [(pair.name, problem) for pair in large if (problem := mask_problem(pair.mask))]
+    if len(problems) > _WRONG_SHARE * len(large):
+        name, problem = problems[0]
+        return f"of {len(large)} masks in a sample, {len(problems)} cannot be used; such as {name}: {problem}"
+    return masks_of_others(large)
+
+
 def masks_of_others(pairs: Sequence[MaskedPicture]) -> str:
     """Return a sentence when the masks of a sample follow other pictures as well as their own; empty otherwise."""
     own, other = [], []
@@ -184,8 +205,8 @@ def masks_of_others(pairs: Sequence[MaskedPicture]) -> str:
     if ratio >= MIN_AGREEMENT_RATIO:
         return ""
     return (
-        f"the masks follow the edges of their pictures no better than those of other pictures do (ratio {ratio:.2f} over "
-        f"{len(own)} pictures, right ones have {MIN_AGREEMENT_RATIO} and more); they seem to belong to other pictures"
+        f"the masks follow the edges of their pictures no better than those of other pictures do (ratio {ratio:.2f} "
+        f"over {len(own)} pictures, right ones have {MIN_AGREEMENT_RATIO} and more); they seem to belong to other pictures"
     )
 
 

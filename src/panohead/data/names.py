@@ -95,7 +95,8 @@ def match_names(wanted: Sequence[str], offered: Iterable[str], what: str, where:
     if shared:
         other, names = next(iter(shared.items()))
         raise PanoHeadError(
-            f"{where}: the {what} {other} fits {_some(names)} alike; put the {what}s into folders like those of the images"
+            f"{where}: the {what} {other} fits {_some(names)} alike; put the {what}s into folders like those of the "
+            "images"
         )
     return [other for other in found if other is not None]
 

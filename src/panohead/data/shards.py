@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from PIL import Image
 
-from panohead.data.labels import LABELS_FILE
+from panohead.data.labels import CORNERS_KEY, LABELS_FILE
 from panohead.data.sources import FileSource
 from panohead.errors import PanoHeadError
 
@@ -62,7 +62,10 @@ class ShardSource(FileSource):
 
     def read(self, name: str) -> bytes:
         if name == LABELS_FILE and self._labels is not None:
-            return json.dumps({"labels": list(_read_labels(self._labels))}).encode()
+            read = list(_read_labels(self._labels))
+            index: dict[str, Any] = {"labels": [[name, label] for name, label, _ in read]}
+            corners = {name: found for name, _, found in read if found is not None}
+            return json.dumps(index | ({CORNERS_KEY: corners} if corners else {})).encode()
         member = self._members[name]
         try:
             with member.shard.open("rb") as file:
@@ -160,20 +163,21 @@ def _require_all(paths: list[Path]) -> None:
             )
 
 
-def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any]]:
-    """Yield names and labels; each shard is opened once."""
+def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield names, labels and the photos' corners (None without); each shard is opened once."""
     for shard, entries in groupby(members.items(), key=lambda entry: entry[1].shard):
         try:
             with shard.open("rb") as file:
                 for name, member in entries:
-                    yield name, _label(_read(file, member), member)
+                    yield name, *_label(_read(file, member), member)
         except OSError as error:
             raise PanoHeadError(f"cannot read {shard} ({_reason(error)}); restore the shard") from error
 
 
-def _label(content: bytes, member: Member) -> Any:
+def _label(content: bytes, member: Member) -> tuple[Any, Any]:
     try:
-        return json.loads(content)["label"]
+        values = json.loads(content)
+        return values["label"], values.get(CORNERS_KEY)
     except (ValueError, TypeError, KeyError) as error:
         raise PanoHeadError(f"{member} is not of the form {_LABEL_FORM}; write it again") from error
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from panohead.errors import NoSurfaceError
+from panohead.errors import NoSurfaceError, PanoHeadError
 from panohead.gallery.meshes import MeshSettings, write_meshes
 from panohead.gallery.videos import write_turntable
 from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write_sheet, write_views
@@ -51,8 +51,13 @@ def write_results(
         step: called ``len(CONTACT_YAWS) + frames + 1`` times.
 
     Raises:
-        PanoHeadError: when a file cannot be written.
+        PanoHeadError: when a file cannot be written, or the photos show nothing of the head.
     """
+    if head.photographed == 0:
+        raise PanoHeadError(
+            "the photos show nothing of the head that was found: from their cameras it is not in view, so there is no "
+            "result; the camera labels or the masks are wrong (panohead dataset check tells)"
+        )
     folder.remove_results()
     out = folder.path
     also: list[Path] = []
@@ -68,6 +73,8 @@ def write_results(
         names = [MESH_FILES[name] for name in formats]
         mesh = write_meshes(head, [out / name for name in names], settings)
         files += names
+        if mesh is not None and mesh.metadata["seen_share"] == 0:
+            raise PanoHeadError("the photos show 0 % of the mesh; their camera labels or masks are wrong")
         if mesh is not None:
             notes.append(f"The photos show {mesh.metadata['seen_share']:.0%} of the mesh's vertices.")
     except NoSurfaceError as error:

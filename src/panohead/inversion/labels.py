@@ -11,27 +11,10 @@ from panohead.alignment.detectors import Detectors
 from panohead.alignment.label_faces import compare_face
 from panohead.alignment.photo_area import PhotoCorners
 from panohead.data.conventions import refuse_wrong_labels
-from panohead.data.labels import listed_corners, read_labels
+from panohead.data.labels import LabelFile, listed_corners, read_labels
 from panohead.data.names import NameIndex
-from panohead.data.sources import FolderSource
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-
-
-class _OneFile(FolderSource):
-    """Folder that answers with the same file, whatever its name."""
-
-    def has(self, name: str) -> bool:
-        """Return True if the file exists."""
-        return self.path.is_file()
-
-    def read(self, name: str) -> bytes:
-        """Return its content."""
-        return self.path.read_bytes()
-
-    def describe(self, name: str) -> str:
-        """Return its path."""
-        return str(self.path)
 
 
 def read_cameras(path: Path, photos: Sequence[Path]) -> list[Camera]:
@@ -44,7 +27,7 @@ def read_cameras(path: Path, photos: Sequence[Path]) -> list[Camera]:
     Raises:
         PanoHeadError: when the file or a label is missing or wrong.
     """
-    labels = read_labels(_OneFile(path), [photo.as_posix() for photo in photos])
+    labels = read_labels(LabelFile(path), [photo.as_posix() for photo in photos])
     return [Camera.from_label(torch.from_numpy(label)) for label in labels]
 
 
@@ -61,7 +44,7 @@ def read_corners(path: Path, photos: Sequence[Path]) -> list[PhotoCorners | None
     Raises:
         PanoHeadError: when the file cannot be read, or holds other corners than four pairs of numbers.
     """
-    listed = listed_corners(_OneFile(path))
+    listed = listed_corners(LabelFile(path))
     index = NameIndex(listed)
     found = [index.find(photo.as_posix()) for photo in photos]
     return [None if name is None else np.array(listed[name]) for name in found]
@@ -77,7 +60,9 @@ def check_camera(camera: Camera, name: str) -> None:
     refuse_wrong_labels([name], label, f"the camera of {name}", "LABELS.json")
 
 
-def refuse_mismatch(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: Detectors, name: str) -> str | None:
+def refuse_mismatch(
+    pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: Detectors, name: str
+) -> str | None:
     """Compare the face in an aligned crop with its label and with the official frame.
 
     Without a detected face there is no comparison: the crop may show a back.
@@ -99,14 +84,14 @@ def refuse_mismatch(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera,
         return None
     if found.is_misplaced:
         raise PanoHeadError(
-            f"the face in {name} is {found.framing()} than in the official frame: it is a crop of another pipeline (FFHQ's "
-            "and EG3D's are different); run without --aligned and --labels, so that the head is found and cut anew"
+            f"the face in {name} is {found.framing()} than in the official frame: it is a crop of another pipeline "
+            "(FFHQ's and EG3D's are different); run without --aligned and --labels, so that the head is found and cut anew"
         )
     if not found.is_apart and not found.is_mirrored:
         return None
     mirrored = " It looks like the mirror image of its label." if found.is_mirrored else ""
     return (
-        f"Its label says yaw {found.yaw_deg:.0f}, pitch {found.pitch_deg:.0f} degrees, but its face is seen from about yaw "
-        f"{found.face_yaw_deg:.0f}, pitch {found.face_pitch_deg:.0f} degrees; if the label is of another view, the head "
-        f"will be wrong.{mirrored}"
+        f"Its label says yaw {found.yaw_deg:.0f}, pitch {found.pitch_deg:.0f} degrees, but its face is seen from about "
+        f"yaw {found.face_yaw_deg:.0f}, pitch {found.face_pitch_deg:.0f} degrees; if the label is of another view, the "
+        f"head will be wrong.{mirrored}"
     )

@@ -39,8 +39,8 @@ class PhotoObjective:
     """Distance between renderings of a head and the photos.
 
     With a mask, a generator that has a background is compared mainly inside it (``background_weight`` outside), and one
-    without is compared with the head on the color of its own empty rays. Without a mask all pixels count alike. What lies
-    beyond a photo counts nowhere, neither in the image nor in the mask.
+    without is compared with the head on the color of its own empty rays. Without a mask all pixels count alike. What
+    lies beyond a photo counts nowhere, neither in the image nor in the mask.
 
     Args:
         photos: aligned photos.

@@ -43,8 +43,8 @@ class AlignedPhoto:
         kind: source of the camera.
         notes: sentences for the user about the photo.
         found: detection of the head in an ordinary photo; None for crops.
-        inside: share of every pixel that lies in the photo, 0 to 1: what is beyond is filled in and is no evidence. None
-            where the photo covers the whole crop.
+        inside: share of every pixel that lies in the photo, 0 to 1: what is beyond is filled in and is no evidence.
+            None where the photo covers the whole crop.
     """
 
     name: str
@@ -158,7 +158,13 @@ def found_photo(
     hard = np.rint(cut.mask * 255).astype(np.uint8) if cut.mask.max() >= 0.5 else None
     kind: CameraKind = "angles" if alignment.kind == "given" else alignment.kind
     photo = aligned_photo(
-        cut.frame, alignment.camera, size, mask=hard, name=name, kind=kind, corners=None if cut.is_whole else cut.corners
+        cut.frame,
+        alignment.camera,
+        size,
+        mask=hard,
+        name=name,
+        kind=kind,
+        corners=None if cut.is_whole else cut.corners,
     )
     detection = HeadDetection(
         overlay(pixels, alignment, cut.mask, accepted=True, heads=heads), alignment.method, alignment.confidence
@@ -178,7 +184,9 @@ def _chosen(heads: list[Alignment], number: int | None, name: str, shape: tuple[
         raise PanoHeadError(f"no head was found in {name}{how}; {remedy}")
     if number is not None and number > len(heads):
         count = "only one head was" if len(heads) == 1 else f"{len(heads)} heads were"
-        raise PanoHeadError(f"{count} found in {name}, so there is no head {number}; leave --head out to take the first")
+        raise PanoHeadError(
+            f"{count} found in {name}, so there is no head {number}; leave --head out to take the first"
+        )
     chosen = heads[(number or 1) - 1]
     if chosen.confidence < MIN_CONFIDENCE:
         raise PanoHeadError(

@@ -79,6 +79,15 @@ class ReconstructedHead(Head):
             views.append(self.render(camera, background=own))
         return views
 
+    @property
+    def photographed(self) -> float:
+        """Share of the pixels of all input views that show the head, inside the photos: 0 for cameras that miss it."""
+        shares = []
+        for view, photo in zip(self.input_views, self.photos, strict=True):
+            opaque = (view.alpha() > 0.5).float().cpu()
+            shares.append(float((opaque if photo.inside is None else opaque * photo.inside.cpu()).mean()))
+        return sum(shares) / len(shares)
+
     def mesh(self, resolution: int = 256, **options: Any) -> trimesh.Trimesh:
         """Return the mesh of :meth:`Head.mesh`, with the visibility of its vertices in the photos.
 

@@ -79,7 +79,11 @@ def _crop(
     frame, mask = head.frame, head.mask
     facts = measure(alignment, head)
     reason = gate(alignment, facts, settings.gates)
-    if own_mask is not None and not reason and (problem := mask_problem(np.rint(mask * 255).astype(np.uint8), head.inside)):
+    if (
+        own_mask is not None
+        and not reason
+        and (problem := mask_problem(np.rint(mask * 255).astype(np.uint8), head.inside))
+    ):
         reason = f"its own mask is wrong: {problem}"
     stem = stem_of(ref, face)
     image_name, mask_name = f"{stem}.{settings.format}", f"{stem}.png"
@@ -118,7 +122,9 @@ def _crop(
         label=label_of(alignment),
         overlay=write_overlay(settings, ref, face, small),
         head_outside=round(head.outside.share, 4),
-        photo_corners=None if head.is_whole else tuple((round(float(x), 5), round(float(y), 5)) for x, y in head.corners),
+        photo_corners=None
+        if head.is_whole
+        else tuple((round(float(x), 5), round(float(y), 5)) for x, y in head.corners),
     )
 
 

@@ -204,8 +204,8 @@ def _notes_on_masks(settings: PrepareSettings, photos: Sequence[str]) -> list[st
         return []
     some, masks = ", ".join(without[:3]), ", ".join(own_mask_names(settings.masks)[:3]) or "no images at all"
     return [
-        f"{len(without)} of {len(photos)} photos have no mask in {settings.masks} ({some}; it holds {masks}); theirs were "
-        "found by the mask network"
+        f"{len(without)} of {len(photos)} photos have no mask in {settings.masks} ({some}; it holds {masks}); theirs "
+        "were found by the mask network"
     ]
 
 

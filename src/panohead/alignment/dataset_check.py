@@ -1,0 +1,70 @@
+"""A sample of a dataset looked at before it is used: masks against their pictures, faces against their labels."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from panohead.alignment.face_landmarks import FaceLandmarker, MediaPipeFaces, import_mediapipe
+from panohead.alignment.label_faces import compare_faces, dataset_problem
+from panohead.data.masks import MaskedPicture, sample_problem
+from panohead.errors import PanoHeadError
+
+SAMPLE = 32
+"""Pictures of a dataset that are looked at."""
+
+
+@dataclass(frozen=True)
+class SamplePicture:
+    """One picture of a dataset.
+
+    Attributes:
+        name: name of the mask's file, for messages.
+        picture: RGB.
+        mask: 0..255.
+        label: its camera.
+    """
+
+    name: str
+    picture: UInt8[np.ndarray, "height width 3"]
+    mask: UInt8[np.ndarray, "height width"]
+    label: Float[np.ndarray, "25"]
+
+
+def installed_finder() -> FaceLandmarker | None:
+    """Return MediaPipe's detector of faces, None where it is not installed."""
+    try:
+        import_mediapipe()
+    except PanoHeadError:
+        return None
+    return MediaPipeFaces()
+
+
+def sample_problems(sample: Iterable[SamplePicture], finder: FaceLandmarker | None) -> list[str]:
+    """Return sentences on what is wrong with the masks, the labels or the crops of a sample.
+
+    Args:
+        sample: pictures of the dataset.
+        finder: detector of faces; None compares no faces.
+    """
+    pictures = list(sample)
+    problems = [sample_problem([MaskedPicture(one.name, one.picture, one.mask) for one in pictures])]
+    if finder is not None:
+        problems.append(dataset_problem(compare_faces(((one.picture, one.label) for one in pictures), finder)))
+    return [problem for problem in problems if problem]
+
+
+def refuse_wrong_sample(sample: Iterable[SamplePicture], place: str) -> None:
+    """Refuse a dataset whose masks, labels or crops are wrong as a whole; faces are compared with MediaPipe, if installed.
+
+    Args:
+        sample: pictures of the dataset.
+        place: path of the dataset, for the error.
+
+    Raises:
+        PanoHeadError: with the first problem.
+    """
+    problems = sample_problems(sample, installed_finder())
+    if problems:
+        raise PanoHeadError(f"{place}: {problems[0]}")
