@@ -208,7 +208,7 @@ THIRD, THIRD_MASK = f"images/{photo_name(2)}", f"masks/{photo_name(2)}"
         (_write(LABELS, b"{"), "dataset.json is not of the form"),
         (_write(LABELS, b'{"labels": null}'), "dataset.json is not of the form"),
         (_write(LABELS, b'{"labels": [["a", [1], 2]]}'), "dataset.json is not of the form"),
-        (_write(LABELS, b'{"labels": []}'), "no label for 00000/img00000000.png and 9 more"),
+        (_write(LABELS, b'{"labels": []}'), "no label for 10 of 10 images, such as 00000/img00000000.png, "),
         (_break_label(CAMERA[:24]), "img00000002.png in .* must be 25 finite numbers"),
         (_break_label([*CAMERA[:24], "nan"]), "must be 25 finite numbers"),
         (_break_label([*CAMERA[:24], 1e300]), "must be 25 finite numbers"),

@@ -56,7 +56,7 @@ def sample_problems(sample: Iterable[SamplePicture], finder: FaceLandmarker | No
 
 
 def refuse_wrong_sample(sample: Iterable[SamplePicture], place: str) -> None:
-    """Refuse a dataset whose masks, labels or crops are wrong as a whole; faces are compared with MediaPipe, if installed.
+    """Refuse a dataset whose masks, labels or crops are wrong as a whole; faces are compared if MediaPipe is there.
 
     Args:
         sample: pictures of the dataset.

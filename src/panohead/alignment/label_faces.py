@@ -182,7 +182,7 @@ def dataset_problem(compared: Sequence[FaceComparison]) -> str:
         ratio = float(np.median([one.size_ratio for one in sure]))
         across, down = (float(v) for v in np.median([one.shift for one in sure], axis=0))
         return (
-            f"the faces of a sample of {len(sure)} are {framing(ratio, (across, down))} than in the official frame; "
+            f"the faces of a sample of {len(sure)} are {framing(ratio, (across, down))}, compared with the official frame; "
             "the crops are of another pipeline: make them anew from the photos with panohead prepare"
         )
     return ""

@@ -67,7 +67,7 @@ def read_poses(path: Path) -> Poses:
     Raises:
         PanoHeadError: when the file cannot be read, lacks a column or holds rows that make no sense; names their lines.
     """
-    columns, rows = read_table(path)
+    columns, rows = read_table(path, "poses")
     if "file" not in columns or not {"yaw_deg", "box"} & set(columns):
         found = f"; it begins with {', '.join(columns[:6])}" if columns else ", but it is empty"
         raise PanoHeadError(f"{path} must begin with the line of column names {_COLUMNS}{found}")

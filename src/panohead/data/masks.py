@@ -206,7 +206,7 @@ def masks_of_others(pairs: Sequence[MaskedPicture]) -> str:
         return ""
     return (
         f"the masks follow the edges of their pictures no better than those of other pictures do (ratio {ratio:.2f} "
-        f"over {len(own)} pictures, right ones have {MIN_AGREEMENT_RATIO} and more); they seem to belong to other pictures"
+        f"over {len(own)} pictures, right ones have {MIN_AGREEMENT_RATIO} and more); they seem to belong to others"
     )
 
 

@@ -85,7 +85,7 @@ def match_names(wanted: Sequence[str], offered: Iterable[str], what: str, where:
     found = [index.find(name) for name in wanted]
     missing = [name for name, other in zip(wanted, found, strict=True) if other is None]
     if missing:
-        of_all = "" if len(missing) == len(wanted) == 1 else f"{len(missing)} of {len(wanted)} images, such as "
+        of_all = "" if len(missing) == 1 else f"{len(missing)} of {len(wanted)} images, such as "
         theirs = f"its {what}s are called {_some(index.names)}" if index.names else f"it holds no {what} at all"
         raise PanoHeadError(
             f"{where} has no {what} for {of_all}{_some(missing)}; {theirs}; give every image a {what} of its own name "

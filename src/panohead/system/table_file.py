@@ -68,11 +68,15 @@ def decode_text(content: bytes) -> str:
         return content.decode(_FALLBACK, errors="replace")
 
 
-def read_table(path: Path) -> tuple[list[str], list[TableRow]]:
+def read_table(path: Path, what: str = "table") -> tuple[list[str], list[TableRow]]:
     """Read a CSV file whose first line names the columns: separated by commas, semicolons, tabs or bars.
 
     Empty lines, and those of nothing but separators as spreadsheets leave them, are left out; so is a first line
     ``sep=;`` of Excel, which is heeded.
+
+    Args:
+        path: the file.
+        what: what it holds, for errors.
 
     Returns:
         Names of the columns in lower case, and the rows.
@@ -84,7 +88,7 @@ def read_table(path: Path) -> tuple[list[str], list[TableRow]]:
         text = decode_text(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise PanoHeadError(f"cannot read the table {path} ({reason}); give a CSV file in UTF-8") from error
+        raise PanoHeadError(f"cannot read the {what} in {path} ({reason}); give a CSV file in UTF-8") from error
     said, skipped = None, 0
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:

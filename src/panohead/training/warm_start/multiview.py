@@ -78,14 +78,14 @@ def load_multiview(
     if not chosen:
         raise PanoHeadError(f"{people_file} names no photo of {root}; check that they belong together")
     images = torch.empty(len(chosen), 3, resolution, resolution, dtype=torch.uint8)
-    masks = torch.empty(len(chosen), 1, resolution, resolution, dtype=torch.uint8)
+    alphas = torch.empty(len(chosen), 1, resolution, resolution, dtype=torch.uint8)
     for place, photo in enumerate(chosen):
-        images[place], masks[place] = dataset.photo(photo)
+        images[place], alphas[place] = dataset.photo(photo)
         if on_progress is not None:
             on_progress(place + 1, len(chosen))
     return MultiViewData(
         images,
-        masks,
+        alphas,
         torch.from_numpy(dataset.photo_labels[chosen]),
         torch.tensor([number[person_of[stems[i]]] for i in chosen]),
         tuple(stems[i] for i in chosen),
