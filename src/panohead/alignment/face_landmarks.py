@@ -32,6 +32,8 @@ _PANORAMA = 2.0
 _PART, _STEP = 1.5, 0.75
 """Length of a part and distance of two parts, in shorter sides of the photo: a face lies whole in one of them."""
 _MAX_PARTS = 48
+_UPRIGHT = 0.05
+"""Advantage of the upright turn in the comparison of scores."""
 _BEYOND = 0
 """Gray level of windows beyond the photo, as MediaPipe's own: a mirror image would show a second face, or half of one
 made whole."""
@@ -91,7 +93,7 @@ class MediaPipeFaces:
         others = {quarter_turn(tilt_deg(face)) for face in found} - {turn_deg}
         for other in sorted(others):
             found += self._confirmed(image, self._first_pass(image, other))
-        return distinct(found)[:most]
+        return separate(found)[:most]
 
     def second_pass(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Landmarks) -> Landmarks | None:
         """Return the landmarks found again in a window around the face, in the quarter turn that shows it upright.
@@ -102,8 +104,10 @@ class MediaPipeFaces:
         window = upright_window(landmarks)
         pixels = cut_window(image, window, WINDOW_PX, beyond=_BEYOND)
         turned = {turn: np.ascontiguousarray(np.rot90(pixels, turn // 90)) for turn in _TURNS_DEG}
-        # Of equal scores the first: the turn of the first pass.
-        turn_deg = max(_TURNS_DEG, key=lambda turn: self.face_score(turned[turn]))
+        scores = {turn: self.face_score(turned[turn]) for turn in _TURNS_DEG}
+        # Most photos are upright, so other turns must be better by more than the scores vary.
+        upright = -quarter_turn(window.angle_deg) % 360
+        turn_deg = max(_TURNS_DEG, key=lambda turn: scores[turn] + _UPRIGHT * (turn % 360 == upright))
         found = self._detect(turned[turn_deg], 1)
         if not found:
             return None
@@ -112,7 +116,8 @@ class MediaPipeFaces:
     def face_score(self, image: UInt8[np.ndarray, "height width 3"]) -> float:
         """Return the score of the surest upright face by the short-range face detector, 0 (none) to 1.
 
-        On 24 real and synthetic faces it was highest upright in all: 0.77 to 0.96, and 0.5 to 0.85 in the other turns.
+        It was highest upright for the three real faces tried (0.92 to 0.96, others at most 0.79) and for 129 of 133
+        synthetic ones within a yaw of 50 degrees; for the other four it was higher in another turn by at most 0.05.
         """
         if self._upright is None:
             solution = import_mediapipe().solutions.face_detection.FaceDetection
@@ -236,6 +241,19 @@ def distinct(faces: list[Landmarks]) -> list[Landmarks]:
     for face in faces:
         middle, size = face[:, :2].mean(axis=0), _extent(face)
         if all(np.hypot(*(middle - other[:, :2].mean(axis=0))) > 0.25 * min(size, _extent(other)) for other in kept):
+            kept.append(face)
+    return kept
+
+
+def separate(faces: list[Landmarks]) -> list[Landmarks]:
+    """Return the faces without those that lie in another one, within half its size of its middle; the better fit stays.
+
+    In one large face the first pass finds smaller ones.
+    """
+    kept: list[Landmarks] = []
+    for face in sorted(distinct(faces), key=lambda face: fit_face(face).residual):
+        middle, size = face[:, :2].mean(axis=0), _extent(face)
+        if all(np.hypot(*(middle - other[:, :2].mean(axis=0))) > 0.5 * max(size, _extent(other)) for other in kept):
             kept.append(face)
     return kept
 

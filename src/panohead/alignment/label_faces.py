@@ -10,7 +10,7 @@ from PIL import Image
 from panohead.alignment.angles import orbit_of_view, view_of_camera
 from panohead.alignment.crop import CORE, CORE_LEFT, CORE_TOP, FRAME
 from panohead.alignment.face_landmarks import FaceLandmarker
-from panohead.alignment.head_alignment import Kind, align_face
+from panohead.alignment.head_alignment import MAX_FACE_YAW_DEG, Kind, align_face
 from panohead.geometry.camera import Camera, angle_between_deg
 from panohead.system.quiet_stderr import quiet_stderr
 
@@ -59,8 +59,8 @@ class FaceComparison:
 
     @property
     def is_sure(self) -> bool:
-        """True when the face is seen from the front, where landmarks are reliable."""
-        return self.kind == "face"
+        """True when the face is seen from the front, by its label too, where landmarks are reliable."""
+        return self.kind == "face" and abs(self.yaw_deg) <= MAX_FACE_YAW_DEG
 
     @property
     def is_apart(self) -> bool:
@@ -159,12 +159,14 @@ def compare_faces(
 
 def dataset_problem(compared: Sequence[FaceComparison]) -> str:
     """Return a sentence on what is wrong with a dataset's labels or crops, by a sample of its faces; else empty."""
-    sure = [one for one in compared if one.is_sure]
-    if len(sure) < _MIN_FACES:
+    # Labels that are wrong may say anything, so faces alone decide whether there is something to compare.
+    faces = [one for one in compared if one.kind == "face"]
+    sure = [one for one in faces if one.is_sure]
+    if len(faces) < _MIN_FACES:
         return ""
     turned = [one for one in sure if one.is_turned]
     mirrored = [one for one in turned if one.is_mirrored]
-    apart = [one for one in sure if one.is_apart]
+    apart = [one for one in faces if one.is_apart]
     if len(mirrored) >= 3 and len(mirrored) >= _MIRRORED_SHARE * len(turned):
         every = len(mirrored) > 0.9 * len(turned)
         remedy = " (convert the labels with: panohead dataset convert, --cameras-from mirrored)" if every else ""
@@ -172,25 +174,25 @@ def dataset_problem(compared: Sequence[FaceComparison]) -> str:
             f"of {len(turned)} faces in a sample that are turned aside, {len(mirrored)} look to the other side than "
             f"their labels say; pictures seem to be mirrored without their labels{remedy}"
         )
-    if len(apart) > _WRONG_SHARE * len(sure):
+    if len(apart) > _WRONG_SHARE * len(faces):
         return (
-            f"of {len(sure)} faces in a sample, {len(apart)} are seen from elsewhere than their labels say; "
-            f"{_pattern(sure)}"
+            f"of {len(faces)} faces in a sample, {len(apart)} are seen from elsewhere than their labels say; "
+            f"{_pattern(faces)}"
         )
     misplaced = [one for one in sure if one.is_misplaced]
-    if len(misplaced) > _WRONG_SHARE * len(sure):
+    if len(sure) >= _MIN_FACES and len(misplaced) > _WRONG_SHARE * len(sure):
         ratio = float(np.median([one.size_ratio for one in sure]))
         across, down = (float(v) for v in np.median([one.shift for one in sure], axis=0))
         return (
-            f"the faces of a sample of {len(sure)} are {framing(ratio, (across, down))}, compared with the official frame; "
-            "the crops are of another pipeline: make them anew from the photos with panohead prepare"
+            f"the faces of a sample of {len(sure)} are {framing(ratio, (across, down))}, compared with the official "
+            "frame; the crops are of another pipeline: make them anew from the photos with panohead prepare"
         )
     return ""
 
 
-def _pattern(sure: Sequence[FaceComparison]) -> str:
+def _pattern(faces: Sequence[FaceComparison]) -> str:
     """Return what the differences of yaw have in common."""
-    apart = np.radians([one.face_yaw_deg - one.yaw_deg for one in sure])
+    apart = np.radians([one.face_yaw_deg - one.yaw_deg for one in faces])
     mean = np.exp(1j * apart).mean()
     if abs(mean) < 0.9:
         return "the labels seem to belong to other pictures"

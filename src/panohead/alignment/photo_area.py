@@ -141,7 +141,9 @@ def head_outside(
     # The nearest pixel of the photo of every pixel beyond it: row and column.
     rows, columns = ndimage.distance_transform_edt(beyond, return_distances=False, return_indices=True)
     if mask is not None:
-        missing &= mask[np.ix_(pick, pick)][rows, columns] > 0.5
+        # Pixels on the edge lie half in the photo, and so does the mask in them.
+        person = mask[np.ix_(pick, pick)] > 0.5 * np.maximum(inside[np.ix_(pick, pick)], 0.5)
+        missing &= person[rows, columns]
     here = np.arange(_GRID)
     across, down = here[None] - columns, here[:, None] - rows
     sides = {

@@ -84,8 +84,9 @@ def refuse_mismatch(
         return None
     if found.is_misplaced:
         raise PanoHeadError(
-            f"the face in {name} is {found.framing()}, compared with the official frame: it is a crop of another pipeline "
-            "(FFHQ's and EG3D's are different); run without --aligned and --labels, so that the head is found and cut"
+            f"the face in {name} is {found.framing()}, compared with the official frame: it is a crop of another "
+            "pipeline (FFHQ's and EG3D's are different); run without --aligned and --labels, so that the head is found "
+            "and cut"
         )
     if not found.is_apart and not found.is_mirrored:
         return None

@@ -135,7 +135,8 @@ def inspect_dataset(
     result = Inspection(photos=len(names), labeled=len(labels), coarse=coarse)
     if labels:
         found = check_labels(list(labels), np.stack(list(labels.values())))
-        result.wrong_labels = {problem.name: f"{problem.kind}, {problem.detail}" for problem in reversed(found)}
+        for problem in found:
+            result.wrong_labels.setdefault(problem.name, f"{problem.kind}, {problem.detail}")
         if found:
             wrong = np.stack([labels[name] for name in result.wrong_labels])
             result.label_remedy = remedy_for(wrong, str(root))
