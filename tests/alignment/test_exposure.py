@@ -3,9 +3,8 @@
 import numpy as np
 
 from alignment.test_head_alignment import Faces, facts
-from panohead.alignment.exposure import exposure
 from panohead.alignment.head_alignment import align_face
-from panohead.alignment.quality import QualityGates, flags, gate
+from panohead.alignment.quality import QualityGates, exposure, flags, gate
 
 MASK = np.pad(np.ones((60, 60)), 20)
 FACE = align_face(Faces((10, 8, 300, 200)).found[0])
@@ -29,7 +28,7 @@ def test_dark_and_burnt_photos_are_named() -> None:
     assert exposure(bright_wall, MASK).problem == "", "the background does not count"
 
 
-def test_the_remark_is_not_blurred() -> None:
+def test_dark_is_not_blurred() -> None:
     dark = exposure(person(0, 40), MASK)
     assert gate(FACE, facts(sharpness=2.0, exposure=dark), QualityGates()) == dark.problem
     assert gate(FACE, facts(sharpness=2.0), QualityGates()).startswith("blurred")

@@ -10,7 +10,7 @@ from PIL import Image
 from data.small_photos import photo_name, write_photos
 from panohead.data.dataset import open_dataset
 from panohead.data.masks import (
-    MaskedPicture,
+    MaskedImage,
     agreement,
     aspect_problem,
     mask_problem,
@@ -49,7 +49,7 @@ def test_right_masks_pass() -> None:
         (oval() * 0 + 255, "it is full"),
         (255 - oval(), "it seems to be inverted (255 for the background)"),
         (oval(1.1, 0.6), "leaves out the middle of the crop"),
-        (np.random.default_rng(0).integers(0, 255, (128, 128), dtype=np.uint8), "it seems to be a picture"),
+        (np.random.default_rng(0).integers(0, 255, (128, 128), dtype=np.uint8), "it seems to be a image"),
         (oval(0.0, 0.05), "nearly empty"),
     ],
 )
@@ -57,7 +57,7 @@ def test_wrong_masks_are_named_with_their_cause(mask: np.ndarray, words: str) ->
     assert words in mask_problem(mask)
 
 
-def test_masks_are_judged_where_the_photo_is() -> None:
+def test_masks_are_compared_where_the_photo_is() -> None:
     """Beyond the photo there is no mask; a head of which half is missing is no wrong one."""
     mask, inside = oval(size=0.9), np.ones((128, 128))
     mask[:, :70] = 0
@@ -69,7 +69,7 @@ def test_other_sizes_are_told_by_their_shape() -> None:
     assert aspect_problem((256, 256), (563, 563)) == ""
     assert aspect_problem((100, 151), (200, 301)) == "", "rounded"
     assert "turned by a quarter" in aspect_problem((300, 200), (200, 300))
-    assert "of another picture" in aspect_problem((300, 300), (200, 300))
+    assert "of another image" in aspect_problem((300, 300), (200, 300))
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGB", "RGBA", "LA", "I;16"])
@@ -86,9 +86,9 @@ def test_masks_come_in_all_kinds_of_files(mode: str) -> None:
     np.testing.assert_array_equal(read_mask(file_of(image), "m.png"), mask)
 
 
-def test_pictures_and_other_files_are_no_masks() -> None:
+def test_images_and_other_files_are_no_masks() -> None:
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8))
-    with pytest.raises(PanoHeadError, match=r"the mask m\.png is a color picture"):
+    with pytest.raises(PanoHeadError, match=r"the mask m\.png is a color image"):
         read_mask(file_of(photo), "m.png")
     with pytest.raises(PanoHeadError, match=r"cannot read the mask m\.png as an image"):
         read_mask(b"text", "m.png")
@@ -96,10 +96,10 @@ def test_pictures_and_other_files_are_no_masks() -> None:
     assert "0 and 1" in values_problem(read_mask(file_of(deep), "m.png")), "16 bits of truth values"
 
 
-def heads(side: int = 64) -> list[MaskedPicture]:
+def heads(side: int = 64) -> list[MaskedImage]:
     dataset = open_dataset(HEADS)
     return [
-        MaskedPicture(
+        MaskedImage(
             name,
             np.asarray(Image.fromarray(image).resize((side, side))),
             np.asarray(Image.fromarray(mask).resize((side, side))),
@@ -108,15 +108,15 @@ def heads(side: int = 64) -> list[MaskedPicture]:
     ]
 
 
-def test_masks_follow_their_own_pictures() -> None:
+def test_masks_follow_their_own_images() -> None:
     pairs = heads()
     assert len(pairs) >= 16
     assert sample_problem(pairs) == ""
-    assert np.median([agreement(pair.mask, pair.picture) for pair in pairs]) > 1.5
-    swapped = [MaskedPicture(a.name, a.picture, b.mask) for a, b in zip(pairs, pairs[5:] + pairs[:5], strict=True)]
+    assert np.median([agreement(pair.mask, pair.image) for pair in pairs]) > 1.5
+    swapped = [MaskedImage(a.name, a.image, b.mask) for a, b in zip(pairs, pairs[5:] + pairs[:5], strict=True)]
     assert "seem to belong to others" in masks_of_others(swapped)
     assert "seem to belong to others" in sample_problem(swapped)
-    assert masks_of_others(swapped[:2]) == "", "two pictures are no sample"
+    assert masks_of_others(swapped[:2]) == "", "two images are no sample"
 
 
 @pytest.mark.parametrize(

@@ -201,9 +201,9 @@ def test_masks_are_checked(image: Image.Image, tmp_path: Path) -> None:
         (inside.astype(np.uint8), "its values are 0 and 1"),
         (np.full((320, 320), 255, np.uint8), "it is full"),
         (~inside, "it seems to be inverted"),
-        (inside[:160], "it has 320 x 160 pixels and the picture 320 x 320; it seems to be of another picture"),
-        (np.array(image.convert("L")), "it seems to be a picture"),
-        (np.roll(inside, 150, axis=1) & ~inside, "it seems to be inverted, or of another picture"),
+        (inside[:160], "it has 320 x 160 pixels and the image 320 x 320; it seems to be of another image"),
+        (np.array(image.convert("L")), "it seems to be a image"),
+        (np.roll(inside, 150, axis=1) & ~inside, "it seems to be inverted, or of another image"),
     ):
         with pytest.raises(PanoHeadError, match=f"the mask of photo 1 cannot be used: .*{sentence}"):
             crop(image, masks=[wrong])
@@ -322,7 +322,7 @@ def test_cameras_of_other_conventions_are_refused_and_named(image: Image.Image) 
 
 
 def test_what_is_beyond_the_photo_is_no_evidence(image: Image.Image) -> None:
-    """The left quarter of the photo gone, and with it a part of the head: no mask there, and a remark."""
+    """The left quarter of the photo gone, and with it a part of the head: no mask there, and a note."""
     faces = DrawnFaces(middles=((0.1, 0.5),))
     cut = read_images([image], None, SIDE, tools=tools(faces))[0]
     assert cut.inside is not None

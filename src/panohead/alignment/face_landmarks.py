@@ -93,7 +93,7 @@ class MediaPipeFaces:
         others = {quarter_turn(tilt_deg(face)) for face in found} - {turn_deg}
         for other in sorted(others):
             found += self._confirmed(image, self._first_pass(image, other))
-        return separate(found)[:most]
+        return sorted(separate(found), key=_extent, reverse=True)[:most]
 
     def second_pass(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Landmarks) -> Landmarks | None:
         """Return the landmarks found again in a window around the face, in the quarter turn that shows it upright.

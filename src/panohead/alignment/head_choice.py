@@ -1,4 +1,4 @@
-"""Which head of a photo is meant, and sentences for the user on what was chosen."""
+"""Choice of the head that is meant in a photo, and sentences for the user on what was chosen."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

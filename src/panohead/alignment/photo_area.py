@@ -34,7 +34,7 @@ PhotoCorners = Float[np.ndarray, "4 2"]
 
 @dataclass(frozen=True)
 class PhotoArea:
-    """The rectangle of the pixels that were photographed, without the bars that editors and players add.
+    """The rectangle of the pixels that were photographed, without the bars that editors add.
 
     Attributes:
         left, top, right, bottom: pixels; right and bottom are the first ones beyond.
@@ -65,7 +65,7 @@ def photo_area(image: UInt8[np.ndarray, "height width 3"]) -> PhotoArea:
     height, width = image.shape[:2]
     top, bottom = _bar(image), _bar(image[::-1])
     left, right = _bar(image.swapaxes(0, 1)), _bar(image[:, ::-1].swapaxes(0, 1))
-    # Bars that leave less than half of a side are no bars around a photo, but a picture of one color.
+    # Bars that leave less than half of a side are no bars around a photo, but a image of one color.
     if 2 * (top + bottom) > height or 2 * (left + right) > width:
         return PhotoArea(0, 0, width, height)
     return PhotoArea(left, top, width - right, height - bottom)
@@ -82,7 +82,7 @@ def _bar(image: UInt8[np.ndarray, "row column 3"]) -> int:
         rows += 1
     if rows in (0, len(image)):
         return 0
-    # Sky and walls are of one color too, but the photo goes on in it.
+    # Sky and walls are of one color too, but the photo continues in it.
     differs = np.abs(image[rows].astype(np.int16) - color).max(axis=-1) > _BAR_EDGE_LEVELS
     return rows if differs.mean() >= _BAR_EDGE_SHARE else 0
 
@@ -125,7 +125,7 @@ def head_outside(
     Args:
         inside: result of :func:`inside_photo`.
         yaw_deg: yaw of the camera.
-        mask: mask of the crop, 0 to 1: where background is at the photo's edge, no head goes on beyond it.
+        mask: mask of the crop, 0 to 1: where background is at the photo's edge, no head continues beyond it.
     """
     places = (np.arange(_GRID) + 0.5) / _GRID
     pick = (places * len(inside)).astype(int)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from panohead.data.names import NameIndex
 from panohead.errors import PanoHeadError
-from panohead.system.table_file import TableRow, read_table
+from panohead.system.table_file import FileRow, read_table
 
 _COLUMNS = "file, yaw_deg, pitch_deg, roll_deg and optionally box"
 _ERRORS_SHOWN = 5
@@ -113,7 +113,7 @@ def notes_on_poses(poses: Mapping[str, GivenPose], photos: Iterable[str]) -> lis
     return notes
 
 
-def _row(row: TableRow) -> tuple[str, GivenPose]:
+def _row(row: FileRow) -> tuple[str, GivenPose]:
     if row.surplus:
         raise PanoHeadError("it has more cells than the first line has names; put the box in quotes")
     name = row.cells.get("file", "").strip().replace("\\", "/").removeprefix("./")
@@ -122,7 +122,7 @@ def _row(row: TableRow) -> tuple[str, GivenPose]:
     return name, _pose(row)
 
 
-def _pose(row: TableRow) -> GivenPose:
+def _pose(row: FileRow) -> GivenPose:
     box = _box(row)
     if not row.cells.get("yaw_deg", "").strip():
         given = [name for name in ("pitch_deg", "roll_deg") if row.cells.get(name, "").strip() not in ("", "0")]
@@ -134,7 +134,7 @@ def _pose(row: TableRow) -> GivenPose:
     return GivenPose(yaw, pitch, roll, box)
 
 
-def _box(row: TableRow) -> tuple[float, float, float, float] | None:
+def _box(row: FileRow) -> tuple[float, float, float, float] | None:
     text = row.cells.get("box", "").strip("[]() \t")
     # Commas are of the numbers where they do not separate the columns, and four of them need no more than three.
     separators = r"[\s;]+" if row.decimal_comma and len(re.split(r"[\s;]+", text)) == 4 else r"[\s,;]+"
@@ -149,7 +149,7 @@ def _box(row: TableRow) -> tuple[float, float, float, float] | None:
     return left, top, right, bottom
 
 
-def _number(row: TableRow, text: str, what: str) -> float:
+def _number(row: FileRow, text: str, what: str) -> float:
     try:
         value = row.number(text) if text.strip() else 0.0
     except ValueError:

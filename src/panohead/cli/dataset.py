@@ -54,7 +54,7 @@ class Inspect:
 
 @dataclass(kw_only=True)
 class Check:
-    """Check labels, masks and faces as training does: labels are cameras, masks are of their pictures, faces are where
+    """Check labels, masks and faces as training does: labels are cameras, masks are of their images, faces are where
     their labels say (with MediaPipe); fail when not."""
 
     dataset: Annotated[Path, tyro.conf.Positional]
@@ -97,7 +97,7 @@ class Check:
             say(problem)
         if problems:
             raise PanoHeadError(f"{self.dataset} cannot be used as it is; see above")
-        say("masks and faces of a sample agree with pictures and labels as far as can be told")
+        say("masks and faces of a sample agree with images and labels as far as can be told")
 
 
 @dataclass(kw_only=True)
@@ -222,7 +222,7 @@ def describe(found: "Inspection") -> list[str]:
 
 def sample_of(root: Path, masks: Path | None) -> list[str]:
     """Return what a sample of a dataset shows about its masks, labels and crops; nothing where it cannot be opened."""
-    from panohead.alignment.dataset_check import SAMPLE, SamplePicture, installed_finder, sample_problems
+    from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, installed_detector, sample_problems
     from panohead.data.dataset import open_dataset
 
     try:
@@ -232,7 +232,7 @@ def sample_of(root: Path, masks: Path | None) -> list[str]:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return sample_problems((SamplePicture(*one) for one in dataset.sampled(SAMPLE)), installed_finder())
+        return sample_problems((SampleImage(*one) for one in dataset.sampled(SAMPLE)), installed_detector())
 
 
 @contextmanager

@@ -27,9 +27,9 @@ MEANING: dict[Convention, str] = {
     "y-down": "world with y down",
     "z-up": "world with z up",
     "turned": "face toward -z instead of +z",
-    "mirrored": "pictures that were mirrored, but not their cameras",
+    "mirrored": "images that were mirrored, but not their cameras",
     "scale": "another unit of length",
     "pixels": "intrinsics in pixels",
     "ndc": "intrinsics for coordinates from -1 to 1",
 }
-"""What each step undoes."""
+"""The peculiarity that each step undoes."""

@@ -32,7 +32,7 @@ _LIKELY_FIRST: tuple[Convention, ...] = (
     "pytorch3d",
     "left-handed",
 )
-"""What labels alone can tell; the others only faces."""
+"""Steps that labels alone can tell; the others only faces."""
 _ROLL_DEG, _PITCH_DEG = 10.0, 40.0
 """Mean roll and pitch after a conversion that speak against it as much as one more step does."""
 _EXCLUSIVE = ({"opengl", "pytorch3d", "left-handed"}, {"y-down", "z-up"}, {"pixels", "ndc"})
@@ -178,7 +178,7 @@ _APPLY: dict[Convention, Callable[[Labels], Labels]] = {
     "world2cam": _inverse,
     "opengl": _axes(_SAME, (1.0, -1.0, -1.0)),
     "pytorch3d": _axes(_SAME, (-1.0, -1.0, 1.0)),
-    # The world is mirrored, so that the pictures need not be.
+    # The world is mirrored, so that the images need not be.
     "left-handed": _axes(((-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (1.0, -1.0, 1.0)),
     "y-down": _axes(((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)), (1.0, 1.0, 1.0)),
     # z becomes y; a face toward -y, as Blender's front view shows it, looks toward +z.

@@ -37,7 +37,7 @@ class LabelProblem:
 
 @dataclass(frozen=True)
 class _Measures:
-    """What the check compares, one value per label."""
+    """Measurements that the check compares with its limits, one value per label."""
 
     skew: Float[np.ndarray, " photo"]
     determinant: Float[np.ndarray, " photo"]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from panohead.alignment.dataset_check import SAMPLE, SamplePicture, refuse_wrong_sample
+from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, refuse_wrong_sample
 from panohead.data.dataset import PhotoDataset, dataset_paths
 from panohead.errors import PanoHeadError
 from panohead.ops.pixels import mask_from_uint8
@@ -44,7 +44,7 @@ class ReferencePhotos:
         Raises:
             PanoHeadError: when it shows wrong labels, masks or crops.
         """
-        refuse_wrong_sample((SamplePicture(*one) for one in self.dataset.sampled(SAMPLE)), str(self.root))
+        refuse_wrong_sample((SampleImage(*one) for one in self.dataset.sampled(SAMPLE)), str(self.root))
 
     @cached_property
     def labels(self) -> Float[Tensor, "photo 25"]:

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from panohead.alignment.comparison.label_faces import compare_face
 from panohead.alignment.detectors import Detectors
-from panohead.alignment.label_faces import compare_face
 from panohead.alignment.photo_area import PhotoCorners
 from panohead.data.conventions import refuse_wrong_labels
 from panohead.data.labels import LabelFile, listed_corners, read_labels

@@ -88,7 +88,7 @@ def read_images(
             camera, ends = _single(cameras[i]), None if corners is None else corners[i]
             check_camera(camera, name)
             photo = aligned_photo(decoded.pixels, camera, size, mask=mask, name=name, corners=ends)
-            notes = [*_doubts(mask, decoded.pixels)]
+            notes = [*_mask_notes(mask, decoded.pixels)]
             if tools is not None and (mismatch := refuse_mismatch(decoded.pixels, camera, tools, name)) is not None:
                 notes.append(mismatch)
             photo = replace(photo, notes=(*photo.notes, *notes))
@@ -128,10 +128,8 @@ def _described(array: np.ndarray) -> str:
     return f"an array of {array.dtype}, {' x '.join(map(str, array.shape))}"
 
 
-def _mask(
-    mask: MaskInput, name: str, picture: UInt8[np.ndarray, "rows columns 3"]
-) -> UInt8[np.ndarray, "height width"]:
-    """Return a mask as 0..255, refused where its values or its size cannot be those of a mask of this picture."""
+def _mask(mask: MaskInput, name: str, image: UInt8[np.ndarray, "rows columns 3"]) -> UInt8[np.ndarray, "height width"]:
+    """Return a mask as 0..255, refused where its values or its size cannot be those of a mask of this image."""
     what = f"the mask of {name}"
     if isinstance(mask, np.ndarray):
         gray = mask.astype(np.uint8) * 255 if mask.dtype == np.bool_ and mask.ndim == 2 else mask
@@ -146,7 +144,7 @@ def _mask(
             gray = read_mask(Path(mask).read_bytes(), str(mask))
         except OSError as error:
             raise PanoHeadError(f"{mask} cannot be read ({error.strerror}); check the path") from error
-    problem = values_problem(gray) or aspect_problem(gray.shape, picture.shape)
+    problem = values_problem(gray) or aspect_problem(gray.shape, image.shape)
     if problem:
         raise PanoHeadError(f"{what} cannot be used: {problem}; give another, or none")
     return gray
@@ -161,11 +159,13 @@ def _refuse_mask(photo: AlignedPhoto) -> None:
         raise PanoHeadError(f"the mask of {photo.name} cannot be used: {problem}; give another, or none")
 
 
-def _doubts(mask: UInt8[np.ndarray, "height width"] | None, picture: UInt8[np.ndarray, "rows columns 3"]) -> list[str]:
-    """Return a sentence on a mask whose edge has nothing to do with the picture."""
-    if mask is None or agreement(mask, picture) >= MIN_AGREEMENT:
+def _mask_notes(
+    mask: UInt8[np.ndarray, "height width"] | None, image: UInt8[np.ndarray, "rows columns 3"]
+) -> list[str]:
+    """Return a sentence on a mask whose edge has nothing to do with the image."""
+    if mask is None or agreement(mask, image) >= MIN_AGREEMENT:
         return []
-    return ["The edge of its mask follows no edge in it; if the mask is of another picture, the head will be wrong."]
+    return ["The edge of its mask follows no edge in it; if the mask is of another image, the head will be wrong."]
 
 
 def _each(

@@ -21,7 +21,7 @@ _FALLBACK = "cp1252"
 
 
 @dataclass(frozen=True)
-class TableRow:
+class FileRow:
     """One line of a table.
 
     Attributes:
@@ -68,7 +68,7 @@ def decode_text(content: bytes) -> str:
         return content.decode(_FALLBACK, errors="replace")
 
 
-def read_table(path: Path, what: str = "table") -> tuple[list[str], list[TableRow]]:
+def read_table(path: Path, what: str = "table") -> tuple[list[str], list[FileRow]]:
     """Read a CSV file whose first line names the columns: separated by commas, semicolons, tabs or bars.
 
     Empty lines, and those of nothing but separators as spreadsheets leave them, are left out; so is a first line
@@ -105,10 +105,10 @@ def read_table(path: Path, what: str = "table") -> tuple[list[str], list[TableRo
     return columns, list(_rows(columns, lines[1:], separator != ","))
 
 
-def _rows(columns: list[str], lines: list[tuple[int, list[str]]], decimal_comma: bool) -> Iterator[TableRow]:
+def _rows(columns: list[str], lines: list[tuple[int, list[str]]], decimal_comma: bool) -> Iterator[FileRow]:
     for line, cells in lines:
         named = {name: cell for name, cell in zip(columns, cells, strict=False) if name}
-        yield TableRow(line, named, tuple(cell for cell in cells[len(columns) :] if cell.strip()), decimal_comma)
+        yield FileRow(line, named, tuple(cell for cell in cells[len(columns) :] if cell.strip()), decimal_comma)
 
 
 def _separator(text: str) -> str:

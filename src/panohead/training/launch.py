@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from panohead.alignment.dataset_check import SAMPLE, SamplePicture, refuse_wrong_sample
+from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, refuse_wrong_sample
 from panohead.data.dataset import open_dataset
 from panohead.data.loader import PhotoLoader
 from panohead.errors import PanoHeadError
@@ -44,7 +44,7 @@ def train(
 
     Raises:
         PanoHeadError: when an argument cannot be used, or a sample of the dataset shows wrong labels, masks or crops
-            (:mod:`panohead.alignment.dataset_check`); nothing is written then.
+            (:mod:`panohead.alignment.comparison.dataset_check`); nothing is written then.
     """
     if initial is not None and not initial.is_file():
         raise PanoHeadError(f"there is no checkpoint {initial}; give a .safetensors file with --init")
@@ -56,7 +56,7 @@ def train(
         config.micro_batches(ranks.world_size)
         loader = open_loader(config, data, ranks, masks=masks, quiet=quiet)
         if ranks.is_first:
-            sample = (SamplePicture(*one) for one in loader.dataset.sampled(SAMPLE))
+            sample = (SampleImage(*one) for one in loader.dataset.sampled(SAMPLE))
             refuse_wrong_sample(sample, str(data))
             start_run(run, RunDescription(config, data, initial, loader.dataset.labels_sha256(), masks))
         return _train(config, loader, data, run, ranks, masks=masks, initial=initial, quiet=quiet)

@@ -45,8 +45,8 @@ class Inspection:
         wrong_labels: the problem of each label that is no camera as the networks expect it, by the image's name.
         label_remedy: what to do about these.
         wrong_masks: the problem of each mask that cannot be one of its image, by its name.
-        sample: sentences on what a sample of pictures, masks and faces shows
-            (:mod:`panohead.alignment.dataset_check`); filled in by the command.
+        sample: sentences on what a sample of images, masks and faces shows
+            (:mod:`panohead.alignment.comparison.dataset_check`); filled in by the command.
     """
 
     photos: int = 0

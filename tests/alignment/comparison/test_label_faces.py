@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from drawn import DrawnFaces, framed_faces
-from panohead.alignment.dataset_check import SamplePicture, sample_problems
-from panohead.alignment.label_faces import FaceComparison, compare_face, dataset_problem
+from panohead.alignment.comparison.dataset_check import SampleImage, sample_problems
+from panohead.alignment.comparison.label_faces import FaceComparison, compare_face, dataset_problem
 from panohead.geometry.camera import Camera
 
 CROP = np.random.default_rng(0).integers(0, 255, (320, 320, 3), dtype=np.uint8)
@@ -44,7 +44,7 @@ def test_datasets_with_right_labels_pass() -> None:
     assert dataset_problem([compared(30.0, -30.0)] * 3) == "", "three faces are no sample"
 
 
-def test_mirrored_pictures_of_a_dataset_are_noticed() -> None:
+def test_mirrored_images_of_a_dataset_are_noticed() -> None:
     every = dataset_problem([compared(yaw, -yaw) for yaw in YAWS])
     assert "look to the other side than their labels say" in every
     assert "--cameras-from mirrored" in every
@@ -57,7 +57,7 @@ def test_labels_that_are_turned_or_mixed_up_are_noticed() -> None:
     assert "--cameras-from turned" in dataset_problem([compared(yaw, yaw + 180) for yaw in YAWS])
     assert "all by about -90 degrees of yaw" in dataset_problem([compared(yaw, yaw + 90) for yaw in YAWS])
     mixed = [compared(yaw, label) for yaw, label in zip(YAWS, (150, -80, 60, 100, -120, 170, -60, 110), strict=True)]
-    assert "labels seem to belong to other pictures" in dataset_problem(mixed)
+    assert "labels seem to belong to other images" in dataset_problem(mixed)
 
 
 def test_another_framing_is_noticed() -> None:
@@ -66,14 +66,14 @@ def test_another_framing_is_noticed() -> None:
     assert "panohead prepare" in dataset_problem(close)
 
 
-def test_a_sample_is_judged_by_masks_and_faces() -> None:
+def test_a_sample_is_compared_by_masks_and_faces() -> None:
     mask = np.zeros((320, 320), np.uint8)
     mask[80:300, 60:260] = 255
     label = Camera.orbit(20.0).to_label().numpy()
-    sample = [SamplePicture(f"{i}.png", CROP, mask, label) for i in range(6)]
+    sample = [SampleImage(f"{i}.png", CROP, mask, label) for i in range(6)]
     assert sample_problems(sample, framed_faces(20.0)) == []
     assert sample_problems(sample, None) == []
-    inverted = [SamplePicture(one.name, one.picture, 255 - one.mask, label) for one in sample]
+    inverted = [SampleImage(one.name, one.image, 255 - one.mask, label) for one in sample]
     (problem,) = sample_problems(inverted, None)
     assert "of 6 masks in a sample, 6 cannot be used; such as 0.png: it leaves out the middle" in problem
     (problem,) = sample_problems(sample, framed_faces(-20.0))

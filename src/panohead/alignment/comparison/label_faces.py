@@ -26,7 +26,7 @@ _MIRRORED_YAW_DEG, _MIRRORED_GAIN_DEG = 10.0, 15.0
 """A crop seems mirrored where label and face are both turned by more than the first, to different sides, and the
 mirrored label is nearer to the face by more than the second."""
 _MIN_FACES = 4
-"""Faces of a sample from which a dataset is judged."""
+"""Faces of a sample from which a verdict on a dataset is given."""
 _WRONG_SHARE, _MIRRORED_SHARE = 0.5, 0.3
 """Share of faces that contradict their labels, and of turned ones that look mirrored, from which a dataset is wrong."""
 _MEASURED_PX = 512
@@ -103,14 +103,14 @@ def framing(size_ratio: float, shift: tuple[float, float]) -> str:
 
 
 def compare_face(
-    crop: UInt8[np.ndarray, "height width 3"], camera: Camera, finder: FaceLandmarker
+    crop: UInt8[np.ndarray, "height width 3"], camera: Camera, detector: FaceLandmarker
 ) -> FaceComparison | None:
     """Compare the face in a square crop with the camera of its label; None without a face or for a tiny crop.
 
     Args:
         crop: RGB crop, meant to be in the official frame.
         camera: camera of its label, without batch dimension.
-        finder: detector of faces.
+        detector: detector of faces.
 
     Raises:
         PanoHeadError: when the detector is not installed.
@@ -124,7 +124,7 @@ def compare_face(
         crop = np.asarray(Image.fromarray(crop).resize(size, Image.Resampling.BICUBIC))
         side = min(crop.shape[:2])
     with quiet_stderr():
-        faces = finder.faces(crop, 1)
+        faces = detector.faces(crop, 1)
     if not faces:
         return None
     found = align_face(faces[0])
@@ -148,12 +148,12 @@ def compare_face(
 
 
 def compare_faces(
-    crops: Iterable[tuple[UInt8[np.ndarray, "height width 3"], Float[np.ndarray, "25"]]], finder: FaceLandmarker
+    crops: Iterable[tuple[UInt8[np.ndarray, "height width 3"], Float[np.ndarray, "25"]]], detector: FaceLandmarker
 ) -> list[FaceComparison]:
     """Compare the faces of several crops with their labels; crops without a face are left out."""
     import torch
 
-    found = (compare_face(crop, Camera.from_label(torch.from_numpy(label)), finder) for crop, label in crops)
+    found = (compare_face(crop, Camera.from_label(torch.from_numpy(label)), detector) for crop, label in crops)
     return [one for one in found if one is not None]
 
 
@@ -172,7 +172,7 @@ def dataset_problem(compared: Sequence[FaceComparison]) -> str:
         remedy = " (convert the labels with: panohead dataset convert, --cameras-from mirrored)" if every else ""
         return (
             f"of {len(turned)} faces in a sample that are turned aside, {len(mirrored)} look to the other side than "
-            f"their labels say; pictures seem to be mirrored without their labels{remedy}"
+            f"their labels say; images seem to be mirrored without their labels{remedy}"
         )
     if len(apart) > _WRONG_SHARE * len(faces):
         return (
@@ -195,7 +195,7 @@ def _pattern(faces: Sequence[FaceComparison]) -> str:
     apart = np.radians([one.face_yaw_deg - one.yaw_deg for one in faces])
     mean = np.exp(1j * apart).mean()
     if abs(mean) < 0.9:
-        return "the labels seem to belong to other pictures"
+        return "the labels seem to belong to other images"
     turn = float(np.degrees(np.angle(mean)))
     if abs(turn) > 150:
         return (
