@@ -221,7 +221,10 @@ THIRD, THIRD_MASK = f"images/{photo_name(2)}", f"masks/{photo_name(2)}"
         (_resize(THIRD_MASK, (32, 16)), "masks/00000/img00000002.png has 32 x 16 pixels"),
         (_resize(f"images/{photo_name(0)}", (20, 16)), "has 20 x 16 pixels instead of 20 x 20"),
         (lambda root: Image.new("I;16", (32, 32)).save(root / THIRD), "img00000002.png is of Pillow mode I;16"),
-        (lambda root: Image.new("RGBA", (32, 32)).save(root / THIRD_MASK), "img00000002.png is of Pillow mode RGBA"),
+        (
+            lambda root: Image.new("RGBA", (32, 32)).save(root / THIRD_MASK),
+            "img00000002.png cannot be used: it is empty",
+        ),
     ],
 )
 def test_errors_name_the_file(root: Path, break_it: Callable[[Path], object], message: str) -> None:

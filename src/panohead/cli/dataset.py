@@ -15,6 +15,7 @@ from panohead.data.convention_names import Convention
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
+    from panohead.alignment.comparison.dataset_check import SampleFindings
     from panohead.data.tools.dataset import Inspection
 
 _SHOWN = 5
@@ -41,7 +42,8 @@ class Inspect:
 
         with progress("reading images") as on_progress:
             found = inspect_dataset(self.dataset, self.masks, on_progress)
-        found.sample = sample_of(self.dataset, self.masks)
+        findings = sample_of(self.dataset, self.masks)
+        found.sample = [*findings.problems, *findings.notes]
         for line in describe(found):
             say(line)
         folder = self.dataset if self.dataset.is_dir() else self.dataset.parent
@@ -92,10 +94,10 @@ class Check:
                 f"{remedy_for(labels[wrong_labels(labels)], str(self.dataset))}"
             )
         say(f"{len(names)} labels, all orthonormal, at the right distance and with standard intrinsics")
-        problems = sample_of(self.dataset, self.masks)
-        for problem in problems:
-            say(problem)
-        if problems:
+        findings = sample_of(self.dataset, self.masks)
+        for sentence in (*findings.problems, *findings.notes):
+            say(sentence)
+        if findings.problems:
             raise PanoHeadError(f"{self.dataset} cannot be used as it is; see above")
         say("masks and faces of a sample agree with images and labels as far as can be told")
 
@@ -220,19 +222,19 @@ def describe(found: "Inspection") -> list[str]:
     return lines + [f"advice: {text}" for text in found.advice()]
 
 
-def sample_of(root: Path, masks: Path | None) -> list[str]:
+def sample_of(root: Path, masks: Path | None) -> "SampleFindings":
     """Return what a sample of a dataset shows about its masks, labels and crops; nothing where it cannot be opened."""
-    from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, installed_detector, sample_problems
+    from panohead.alignment.comparison.dataset_check import SAMPLE, SampleFindings, SampleImage, examine_sample
     from panohead.data.dataset import open_dataset
 
     try:
         dataset = open_dataset(root, masks=masks, broken_limit=SAMPLE)
     except PanoHeadError:
         # What is wrong with it is listed by the command itself.
-        return []
+        return SampleFindings(())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return sample_problems((SampleImage(*one) for one in dataset.sampled(SAMPLE)), installed_detector())
+        return examine_sample(SampleImage(*one) for one in dataset.sampled(SAMPLE))
 
 
 @contextmanager

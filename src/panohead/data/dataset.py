@@ -16,7 +16,7 @@ from torch import Tensor
 
 from panohead.data.batch import PhotoBatch, PhotoItem, collate
 from panohead.data.broken import BrokenFile, BrokenPhotos
-from panohead.data.decode import MASK_MODES, PHOTO_MODES, BackgroundMode, Preprocessing, decode, preprocess
+from panohead.data.decode import BackgroundMode, Preprocessing, decode, preprocess
 from panohead.data.labels import jittered, read_labels
 from panohead.data.layout import dataset_paths, open_layout
 from panohead.data.selection import SelectionConfig, select
@@ -245,5 +245,5 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         return self._reporting(read)
 
     def _decode(self, photo: int) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width 1"]]:
-        image = decode(self._images, self.names[photo], "RGB", PHOTO_MODES, self._side)
-        return image, decode(self._masks, self._mask_names[photo], "L", MASK_MODES, image.shape[0])
+        image = decode(self._images, self.names[photo], "RGB", self._side)
+        return image, decode(self._masks, self._mask_names[photo], "L", image.shape[0])

@@ -1,7 +1,6 @@
 """Decoding of images and masks to pixels: reading, compositing on white, reducing."""
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,13 +9,12 @@ from jaxtyping import UInt, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from panohead.data.broken import BrokenFile
-from panohead.data.masks import values_problem
+from panohead.data.masks import mask_of_image, values_problem
 from panohead.data.sources import FileSource
 from panohead.errors import PanoHeadError
 
 PHOTO_MODES = ("RGB", "RGBA", "L", "LA", "P")
-MASK_MODES = ("L", "1", "P", "RGB")
-"""Pillow modes that files of photos and masks may have."""
+"""Pillow modes that files of photos may have."""
 
 BackgroundMode = Literal["keep", "white"]
 
@@ -53,13 +51,13 @@ class Preprocessing:
 
 
 def decode(
-    source: FileSource, name: str, mode: Literal["RGB", "L"], accepted: Sequence[str], side: int = 0
+    source: FileSource, name: str, mode: Literal["RGB", "L"], side: int = 0
 ) -> UInt8[np.ndarray, "height width channel"]:
     """Read one image of a source.
 
     Args:
-        mode: Pillow's name for three channels or one.
-        accepted: Pillow modes that the file may have.
+        mode: Pillow's name for three channels, of a photo, or one, of a mask in any kind of file
+            (:mod:`panohead.data.masks`).
         side: height and width that it must have, in pixels; 0 asks only for a square.
 
     Raises:
@@ -69,7 +67,11 @@ def decode(
     try:
         with Image.open(io.BytesIO(source.read(name))) as image:
             found, size = image.mode, image.size
-            pixels = np.array(image.convert(mode)) if found in accepted else None
+            image.load()
+            if mode == "L":
+                pixels: np.ndarray | None = mask_of_image(image, file)
+            else:
+                pixels = np.array(image.convert(mode)) if found in PHOTO_MODES else None
     except PanoHeadError as error:
         raise BrokenFile(file, str(error)) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -77,7 +79,7 @@ def decode(
         reason = "of no known type" if isinstance(error, UnidentifiedImageError) else error
         raise BrokenFile(file, f"cannot read {file} as an image ({reason}); repair or remove it") from error
     if pixels is None:
-        raise BrokenFile(file, f"{file} is of Pillow mode {found}, not one of {', '.join(accepted)}; convert it")
+        raise BrokenFile(file, f"{file} is of Pillow mode {found}, not one of {', '.join(PHOTO_MODES)}; convert it")
     expected = (side or size[0],) * 2
     if size != expected:
         raise BrokenFile(

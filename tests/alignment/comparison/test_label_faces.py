@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from drawn import DrawnFaces, framed_faces
-from panohead.alignment.comparison.dataset_check import SampleImage, sample_problems
-from panohead.alignment.comparison.label_faces import FaceComparison, compare_face, dataset_problem
+from panohead.alignment.comparison.dataset_check import SampleImage, examine_sample
+from panohead.alignment.comparison.label_faces import FaceComparison, compare_face, dataset_problem, framing_note
 from panohead.geometry.camera import Camera
 
 CROP = np.random.default_rng(0).integers(0, 255, (320, 320, 3), dtype=np.uint8)
@@ -62,8 +62,10 @@ def test_labels_that_are_turned_or_mixed_up_are_noticed() -> None:
 
 def test_another_framing_is_noticed() -> None:
     close = [compared(0, 0, DrawnFaces(yaw / 4, ((0.5, 0.5),), 1.6 * 11.93)) for yaw in YAWS]
-    assert "1.6 times as large" in dataset_problem(close)
-    assert "panohead prepare" in dataset_problem(close)
+    assert dataset_problem(close) == "", "other networks are trained on crops of other frames"
+    assert "1.6 times as large" in framing_note(close)
+    assert "panohead prepare" in framing_note(close)
+    assert framing_note([compared(yaw, yaw) for yaw in YAWS]) == ""
 
 
 def test_a_sample_is_compared_by_masks_and_faces() -> None:
@@ -71,10 +73,12 @@ def test_a_sample_is_compared_by_masks_and_faces() -> None:
     mask[80:300, 60:260] = 255
     label = Camera.orbit(20.0).to_label().numpy()
     sample = [SampleImage(f"{i}.png", CROP, mask, label) for i in range(6)]
-    assert sample_problems(sample, framed_faces(20.0)) == []
-    assert sample_problems(sample, None) == []
+    assert examine_sample(sample, lambda: framed_faces(20.0)).problems == ()
+    assert examine_sample(sample, lambda: None).problems == ()
     inverted = [SampleImage(one.name, one.image, 255 - one.mask, label) for one in sample]
-    (problem,) = sample_problems(inverted, None)
+    (problem,) = examine_sample(inverted, lambda: None).problems
     assert "of 6 masks in a sample, 6 cannot be used; such as 0.png: it leaves out the middle" in problem
-    (problem,) = sample_problems(sample, framed_faces(-20.0))
+    (problem,) = examine_sample(sample, lambda: framed_faces(-20.0)).problems
     assert "mirrored" in problem
+    tiny = [SampleImage(one.name, one.image[:32, :32], one.mask[:32, :32], label) for one in sample]
+    assert examine_sample(tiny, lambda: pytest.fail("opened for nothing")).problems == ()

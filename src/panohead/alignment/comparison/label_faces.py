@@ -1,5 +1,6 @@
 """Faces in aligned crops compared with their labels: direction, mirror image, place, size; of a crop or a dataset."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -123,7 +124,9 @@ def compare_face(
         size = (round(crop.shape[1] * scale), round(crop.shape[0] * scale))
         crop = np.asarray(Image.fromarray(crop).resize(size, Image.Resampling.BICUBIC))
         side = min(crop.shape[:2])
-    with quiet_stderr():
+    with quiet_stderr(), warnings.catch_warnings():
+        # MediaPipe's generated code warns of its own future.
+        warnings.simplefilter("ignore")
         faces = detector.faces(crop, 1)
     if not faces:
         return None
@@ -158,7 +161,7 @@ def compare_faces(
 
 
 def dataset_problem(compared: Sequence[FaceComparison]) -> str:
-    """Return a sentence on what is wrong with a dataset's labels or crops, by a sample of its faces; else empty."""
+    """Return a sentence on what is wrong with a dataset's labels, by a sample of its faces; else empty."""
     # Labels that are wrong may say anything, so faces alone decide whether there is something to compare.
     faces = [one for one in compared if one.kind == "face"]
     sure = [one for one in faces if one.is_sure]
@@ -179,15 +182,24 @@ def dataset_problem(compared: Sequence[FaceComparison]) -> str:
             f"of {len(faces)} faces in a sample, {len(apart)} are seen from elsewhere than their labels say; "
             f"{_pattern(faces)}"
         )
-    misplaced = [one for one in sure if one.is_misplaced]
-    if len(sure) >= _MIN_FACES and len(misplaced) > _WRONG_SHARE * len(sure):
-        ratio = float(np.median([one.size_ratio for one in sure]))
-        across, down = (float(v) for v in np.median([one.shift for one in sure], axis=0))
-        return (
-            f"the faces of a sample of {len(sure)} are {framing(ratio, (across, down))}, compared with the official "
-            "frame; the crops are of another pipeline: make them anew from the photos with panohead prepare"
-        )
     return ""
+
+
+def framing_note(compared: Sequence[FaceComparison]) -> str:
+    """Return a sentence when most faces of a dataset lie otherwise than in the official frame; else empty.
+
+    Datasets of other networks are framed otherwise, and these may be trained on them.
+    """
+    sure = [one for one in compared if one.is_sure]
+    misplaced = [one for one in sure if one.is_misplaced]
+    if len(sure) < _MIN_FACES or len(misplaced) <= _WRONG_SHARE * len(sure):
+        return ""
+    ratio = float(np.median([one.size_ratio for one in sure]))
+    across, down = (float(v) for v in np.median([one.shift for one in sure], axis=0))
+    return (
+        f"the faces of a sample of {len(sure)} are {framing(ratio, (across, down))}, compared with the official frame; "
+        "the crops are of another pipeline: for PanoHead's networks make them from the photos with panohead prepare"
+    )
 
 
 def _pattern(faces: Sequence[FaceComparison]) -> str:
