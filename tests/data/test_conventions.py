@@ -144,7 +144,7 @@ def test_datasets_of_other_conventions_are_refused_everywhere_alike(
     errors = " ".join(capsys.readouterr().err.split())
     assert errors.count(remedy) == 3
     assert not (tmp_path / "run" / "config.json").exists()
-    assert main(["dataset", "inspect", str(opengl_dataset), "--image", str(tmp_path / "p.png")]) == 0
+    assert main(["dataset", "inspect", str(opengl_dataset), "--picture", str(tmp_path / "p.png")]) == 0
     shown = capsys.readouterr().out
     assert "wrong label: 00000/000.png: camera does not look at the origin" in shown
     assert "advice: 12 labels are no cameras as the networks expect them" in shown

@@ -1,5 +1,7 @@
 """The objective: masks and backgrounds."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -28,8 +30,6 @@ def test_the_mask_takes_the_background_out_of_the_loss() -> None:
 
 
 def test_empty_color_is_what_a_ray_beside_the_head_shows() -> None:
-    from dataclasses import replace
-
     generator = tiny.generator(config=replace(tiny.CONFIG, use_background=False))
     generator.decoder.output.bias[0] -= 100  # nothing anywhere
     ws = generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1)
@@ -59,7 +59,10 @@ def test_nothing_beyond_the_photo_counts(masked: bool, empty: torch.Tensor | Non
     objective = PhotoObjective([photo], PyramidLoss(), empty=empty)
     one = image(7, 32).requires_grad_(True)
     other = torch.lerp(one.detach(), image(8, 32), beyond)
-    assert float(objective.image_distance(0, one)) == float(objective.image_distance(0, other))
+    assert float(objective.image_distance(0, one).detach()) == float(objective.image_distance(0, other))
+    filled = replace(photo, image=torch.lerp(photo.image, image(9, 32)[0], beyond[0]))
+    again = PhotoObjective([filled], PyramidLoss(), empty=empty)
+    assert float(again.image_distance(0, other)) == float(objective.image_distance(0, other))
     objective.image_distance(0, one).backward()
     assert one.grad is not None
     assert (one.grad * beyond).abs().max() == 0

@@ -53,7 +53,7 @@ def write_results(
     Raises:
         PanoHeadError: when a file cannot be written, or the photos show nothing of the head.
     """
-    if head.photographed == 0:
+    if head.is_out_of_view:
         raise PanoHeadError(
             "the photos show nothing of the head that was found: from their cameras it is not in view, so there is no "
             "result; the camera labels or the masks are wrong (panohead dataset check tells)"
@@ -73,8 +73,6 @@ def write_results(
         names = [MESH_FILES[name] for name in formats]
         mesh = write_meshes(head, [out / name for name in names], settings)
         files += names
-        if mesh is not None and mesh.metadata["seen_share"] == 0:
-            raise PanoHeadError("the photos show 0 % of the mesh; their camera labels or masks are wrong")
         if mesh is not None:
             notes.append(f"The photos show {mesh.metadata['seen_share']:.0%} of the mesh's vertices.")
     except NoSurfaceError as error:

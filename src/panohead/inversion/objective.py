@@ -70,6 +70,10 @@ class PhotoObjective:
         for photo, mask, inside in zip(photos, self.masks, self.inside, strict=True):
             image = photo.image[None].to(device)
             weight = inside
+            if inside is not None:
+                image = (
+                    image * inside
+                )  # gray: what a crop is filled with must not matter, not even to windows at the edge
             if mask is not None and empty is not None:
                 image = mask * image + (1 - mask) * empty  # over the color that the generator renders beside the head
             elif mask is not None:

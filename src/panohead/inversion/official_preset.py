@@ -182,6 +182,8 @@ def invert_official(task: InversionTask, config: OfficialConfig, run: Optimizati
     photo = task.photos[0]
     target = photo.image[None].to(device)
     inside = None if photo.inside is None else photo.inside[None].to(device)
+    if inside is not None:
+        target = target * inside  # gray beyond the photo, whatever the crop is filled with
     label = photo.camera.expand(1).to(device).to_label()
     space = w_space(generator, samples=config.w_samples, seed=config.w_seed)
     if config.camera_offset:

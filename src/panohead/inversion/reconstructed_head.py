@@ -30,6 +30,7 @@ from panohead.system.atomic_write import atomic_path
 
 LATENT_FILE = "latent.npz"
 TUNED_FILE = "tuned.difference.safetensors"
+_OPAQUE = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,11 @@ class ReconstructedHead(Head):
         return views
 
     @property
-    def photographed(self) -> float:
-        """Share of the pixels of all input views that show the head, inside the photos: 0 for cameras that miss it."""
-        shares = []
-        for view, photo in zip(self.input_views, self.photos, strict=True):
-            opaque = (view.alpha() > 0.5).float().cpu()
-            shares.append(float((opaque if photo.inside is None else opaque * photo.inside.cpu()).mean()))
-        return sum(shares) / len(shares)
+    def is_out_of_view(self) -> bool:
+        """True where no photo shows any of the head, though it has a surface: its cameras miss it."""
+        return not any(map(_any_opaque, self.input_views, (photo.inside for photo in self.photos))) and any(
+            _any_opaque(self.render(Camera.orbit(yaw))) for yaw in (0.0, 180.0)
+        )
 
     def mesh(self, resolution: int = 256, **options: Any) -> trimesh.Trimesh:
         """Return the mesh of :meth:`Head.mesh`, with the visibility of its vertices in the photos.
@@ -130,6 +129,11 @@ class ReconstructedHead(Head):
         with atomic_path(latent) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         return [latent, save_difference(folder / TUNED_FILE, self.untuned, self.generator, notes=notes)]
+
+
+def _any_opaque(view: Frame, inside: Float[Tensor, "1 height width"] | None = None) -> bool:
+    alpha = view.alpha().cpu()
+    return bool(((alpha if inside is None else alpha * inside.cpu()) > _OPAQUE).any())
 
 
 def saved_notes(folder: Path) -> dict[str, Any] | None:

@@ -69,12 +69,15 @@ class CropRecord:
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         square = [list(values.pop("center")), values.pop("half_px"), values.pop("angle_deg")]
         duplicate, corners = values.pop("duplicate"), values.pop("photo_corners")
+        outside = values.pop("head_outside")
         result: dict[str, Any] = {}
         for name, value in values.items():
             if name == "flags":
                 # The square stands between the residual and the flags.
                 result["crop"] = dict(zip(_CROP_SQUARE, square, strict=True))
             result[name] = list(value) if isinstance(value, tuple) else value
+        # Keys that older versions did not have are written where they say something.
+        result |= {"head_outside": outside} if outside else {}
         result |= {} if corners is None else {"photo_corners": [list(corner) for corner in corners]}
         return {**result, "duplicate": True} if duplicate else result
 
