@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from panohead.attributes import AttributeEncoder, AttributeEncoderConfig
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
+from panohead.models.build import build_for
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
@@ -146,11 +148,12 @@ def _describe(network: nn.Module) -> dict[str, Any]:
 def _build(path: Path, name: str, description: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
     try:
         network_class, config_class = _KINDS[description["kind"]]
-        network: nn.Module = network_class(from_plain(config_class, description["config"]))
+        config = from_plain(config_class, description["config"])
+        network: nn.Module = build_for(lambda: network_class(config), state, frozenset({"dataset_label_std"}))
         if isinstance(network, Generator) and "dataset_label_std" not in state:
             network.dataset_label_std = None
         network.load_state_dict(state, strict=True)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, PanoHeadError) as error:
         reason = str(error).splitlines()[0]
         raise PanoHeadError(f"{path}: {name} does not fit this version of PanoHead ({reason})") from error
     return network.eval().requires_grad_(False)
@@ -182,12 +185,14 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
+    if not path.exists():
         raise PanoHeadError(f"there is no checkpoint {path}; give a {SUFFIX} file or a bundled name such as 'demo'")
     try:
+        check_regular(path, MAX_WEIGHTS_BYTES)
         with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise PanoHeadError(
-            f"{path} is not a readable safetensors file ({error}); copy or download it again"
+            f"{path} is not a readable safetensors file ({reason}); copy or download it again"
         ) from error

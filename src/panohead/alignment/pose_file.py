@@ -15,7 +15,7 @@ from pathlib import Path
 
 from panohead.data.names import NameIndex
 from panohead.errors import PanoHeadError
-from panohead.system.table_file import FileRow, read_table
+from panohead.files.table_file import FileRow, read_table
 
 _COLUMNS = "file, yaw_deg, pitch_deg, roll_deg and optionally box"
 _ERRORS_SHOWN = 5
@@ -62,7 +62,7 @@ class Poses(dict[str, GivenPose]):
 def read_poses(path: Path) -> Poses:
     """Read a pose file: poses by the name in the column ``file``.
 
-    Separators, encodings and decimal commas are told from the file (:mod:`panohead.system.table_file`).
+    Separators, encodings and decimal commas are told from the file (:mod:`panohead.files.table_file`).
 
     Raises:
         PanoHeadError: when the file cannot be read, lacks a column or holds rows that make no sense; names their lines.

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from panohead.system.bounds import Bounded
+
 
 @dataclass(frozen=True, kw_only=True)
-class QualityGates:
+class QualityGates(Bounded):
     """Thresholds beyond which a crop is rejected; every reason is in prepare.jsonl and report.html."""
 
     min_core_px: float = 128.0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from panohead.cli.common import TRANSPARENT, Debug, Model, counting, parse_background, say
+from panohead.cli.common import TRANSPARENT, Debug, Model, counting, output_folder, parse_background, say
 from panohead.cli.detector_options import DetectorOptions
 from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
@@ -67,6 +67,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     def run(self) -> None:
         """Reconstruct the head and write everything to the folder."""
         from panohead.cli.progress import optimization_bar, stop_on_interrupt
+        from panohead.files.folder_lock import locked_folder
         from panohead.inversion import OptimizationCallbacks, find_preset, open_output_folder
 
         self._check()
@@ -79,33 +80,34 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         self._style()  # so that a mistake in --background is reported before the work
         predictor = self.load()
         loss = self._loss()
-        folder = open_output_folder(self.out, self.photos, resume=self.resume)
-        for note in folder.notes:
-            say(note)
-        with stop_on_interrupt() as asked, optimization_bar(preset.phases(config)) as (advance, show_note):
-            head = predictor.reconstruct(
-                self.photos,
-                cameras,
-                masks=masks,
-                poses=poses,
-                heads=self.head or None,
-                corners=corners,
-                preset=self.preset,
-                config=config,
-                loss=loss,
-                seed=self.seed,
-                callbacks=OptimizationCallbacks(on_step=advance, on_note=show_note, should_stop=asked),
-                resume_file=folder.resume_file,
-                tools=tools,
-            )
-        if head.log.stopped:
-            say("stopped; writing the best so far (Ctrl-C again to leave at once)")
-        self._write(head, folder)
-        if head.log.stopped:
-            say(f"stopped early: the best so far is in {folder.path}; the same command with --resume continues")
-            raise KeyboardInterrupt
-        folder.finish()
-        say(f"wrote the head to {folder.path}; look at {folder.path / 'report.html'}")
+        with locked_folder(output_folder(self.out), "reconstructs"):
+            folder = open_output_folder(self.out, self.photos, resume=self.resume)
+            for note in folder.notes:
+                say(note)
+            with stop_on_interrupt() as asked, optimization_bar(preset.phases(config)) as (advance, show_note):
+                head = predictor.reconstruct(
+                    self.photos,
+                    cameras,
+                    masks=masks,
+                    poses=poses,
+                    heads=self.head or None,
+                    corners=corners,
+                    preset=self.preset,
+                    config=config,
+                    loss=loss,
+                    seed=self.seed,
+                    callbacks=OptimizationCallbacks(on_step=advance, on_note=show_note, should_stop=asked),
+                    resume_file=folder.resume_file,
+                    tools=tools,
+                )
+            if head.log.stopped:
+                say("stopped; writing the best so far (Ctrl-C again to leave at once)")
+            self._write(head, folder)
+            if head.log.stopped:
+                say(f"stopped early: the best so far is in {folder.path}; the same command with --resume continues")
+                raise KeyboardInterrupt
+            folder.finish()
+            say(f"wrote the head to {folder.path}; look at {folder.path / 'report.html'}")
 
     def _check(self) -> None:
         """Refuse options that do not go together; what the library takes, it checks itself."""

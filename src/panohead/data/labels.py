@@ -11,6 +11,7 @@ from panohead.data.conventions import refuse_wrong_labels
 from panohead.data.names import match_names
 from panohead.data.sources import FileSource, FolderSource
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular
 
 LABELS_FILE = "dataset.json"
 CORNERS_KEY = "photo_corners"
@@ -30,7 +31,7 @@ class LabelFile(FolderSource):
     def read(self, name: str) -> bytes:
         """Return its content. Raises PanoHeadError when it cannot be read."""
         try:
-            return self.path.read_bytes()
+            return read_regular(self.path, MAX_TEXT_BYTES)
         except OSError as error:
             raise PanoHeadError(f"cannot read {self.path} ({error.strerror}); give a file of labels") from error
 

@@ -3,7 +3,6 @@
 Training, the dataset tools and reconstruction use it. A mask is 0 for background and 255 for the person.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, decode_levels
 
 MIN_BRIGHTEST = 128
 """Brightest value of a mask below which its values are no levels of 0 to 255."""
@@ -48,12 +48,8 @@ def read_mask(content: bytes, file: str) -> UInt8[np.ndarray, "height width"]:
         PanoHeadError: when it is no image, or a color image; names ``file``.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return mask_of_image(image, file)
-    except PanoHeadError:
-        raise
-    except Exception as error:  # damaged files make Pillow's readers raise nearly anything
+        return mask_of_image(decode_levels(content), file)
+    except BrokenImage as error:
         raise PanoHeadError(f"cannot read the mask {file} as an image ({error}); give another") from error
 
 

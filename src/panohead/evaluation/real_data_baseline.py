@@ -15,6 +15,7 @@ from panohead.evaluation.mask_metrics import MaskError, Segmenter
 from panohead.evaluation.photos import ReferencePhotos
 from panohead.evaluation.protocol import yaw_of
 from panohead.evaluation.results import Result
+from panohead.files.regular import read_text
 from panohead.geometry.camera import Camera
 from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 
@@ -67,7 +68,7 @@ def _faces(photos: ReferencePhotos, count: int) -> Iterator[tuple[int, int]]:
         return
     place = {photos.dataset.names[photo]: index for index, photo in enumerate(photos.dataset.selection.photo)}
     yaws = yaw_of(photos.labels)
-    for line in listing.read_text(encoding="utf-8").splitlines():
+    for line in read_text(listing).splitlines():
         person = json.loads(line)
         for index in (place[view["image"]] for view in person["views"] if view["image"] in place):
             if abs(yaws[index]) <= max(YAWS) and count > 0:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -26,6 +27,7 @@ from panohead.inversion.reconstructed_head import InversionResult
 from panohead.inversion.unseen import UnseenViews
 from panohead.inversion.w_space import Whitening, w_space
 from panohead.models.generator import Generator
+from panohead.system.bounds import Bounded, Count, Natural, NotNegative, Range
 
 _TUNING_WARMUP = 10  # steps
 # At fixed w and cameras these get no gradients.
@@ -33,7 +35,7 @@ _FROZEN = ("mapping_network.", "camera_alignment.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastConfig:
+class FastConfig(Bounded):
     """Numbers of the preset.
 
     Attributes:
@@ -57,23 +59,23 @@ class FastConfig:
         w_seed: seed of these w.
     """
 
-    starts: int = 32
-    coarse_steps: int = 80
-    fine_steps: int = 30
-    tuning_steps: int = 150
-    learning_rate: float = 0.08
-    camera_learning_rate: float = 0.05
-    tuning_learning_rate: float = 8e-3
-    prior_weight: float = 0.003
-    row_weight: float = 0.003
-    camera_weight: float = 0.1
-    mask_weight: float = 0.5
-    background_weight: float = 0.1
-    unseen_weight: float = 0.1
-    unseen_interval: int = 3
+    starts: Annotated[int, Range(1, 100000)] = 32
+    coarse_steps: Count = 80
+    fine_steps: Count = 30
+    tuning_steps: Count = 150
+    learning_rate: NotNegative = 0.08
+    camera_learning_rate: NotNegative = 0.05
+    tuning_learning_rate: NotNegative = 8e-3
+    prior_weight: NotNegative = 0.003
+    row_weight: NotNegative = 0.003
+    camera_weight: NotNegative = 0.1
+    mask_weight: NotNegative = 0.5
+    background_weight: NotNegative = 0.1
+    unseen_weight: NotNegative = 0.1
+    unseen_interval: Natural = 3
     unseen_angle_deg: float = 60.0
-    w_samples: int = 4096
-    w_seed: int = 123
+    w_samples: Annotated[int, Range(2, 1000000)] = 4096
+    w_seed: Annotated[int, Range(0, 2**32 - 1)] = 123
 
 
 def invert_fast(task: InversionTask, config: FastConfig, run: OptimizationRun) -> InversionResult:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.photo_area import PhotoCorners
 from panohead.alignment.photo_mask import find_own_mask, forget_own_masks, own_mask_names
 from panohead.alignment.pose_file import GivenPose
-from panohead.alignment.read_photo import DecodedPhoto, read_photo, to_rgb
+from panohead.alignment.read_photo import DecodedPhoto, from_pillow, read_photo
 from panohead.data.masks import (
     MIN_AGREEMENT,
     agreement,
@@ -25,6 +25,8 @@ from panohead.data.masks import (
 )
 from panohead.data.names import EXAMPLES
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.image import to_rgb
+from panohead.files.regular import read_regular
 from panohead.geometry import Camera
 from panohead.inversion.labels import check_camera, refuse_mismatch
 from panohead.inversion.photo import AlignedPhoto, aligned_photo, found_photo
@@ -115,9 +117,9 @@ def _decode(image: ImageInput, name: str) -> DecodedPhoto:
             raise PanoHeadError(f"{name} is {_described(image)}; give height x width x 3 of uint8")
         return DecodedPhoto(np.array(to_rgb(Image.fromarray(image))), (), 1.0)
     if isinstance(image, Image.Image):
-        return DecodedPhoto(np.array(to_rgb(ImageOps.exif_transpose(image))), (), 1.0)
+        return from_pillow(image)
     try:
-        return read_photo(Path(image).read_bytes())
+        return read_photo(read_regular(image))
     except OSError as error:
         raise PanoHeadError(f"{image} cannot be read ({error.strerror}); check the path") from error
     except PanoHeadError as error:
@@ -141,7 +143,7 @@ def _mask(mask: MaskInput, name: str, image: UInt8[np.ndarray, "rows columns 3"]
         gray = mask_of_image(mask, f"of {name}")
     else:
         try:
-            gray = read_mask(Path(mask).read_bytes(), str(mask))
+            gray = read_mask(read_regular(Path(mask)), str(mask))
         except OSError as error:
             raise PanoHeadError(f"{mask} cannot be read ({error.strerror}); check the path") from error
     problem = values_problem(gray) or aspect_problem(gray.shape, image.shape)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import read_regular
 from panohead.inversion.optimization.resume_file import ResumeFile
 from panohead.inversion.reconstructed_head import saved_notes
 from panohead.system.atomic_write import prepare_folder
@@ -32,7 +33,7 @@ def photo_digests(photos: Sequence[str | Path]) -> PhotoDigests:
     digests = []
     for photo in map(Path, photos):
         try:
-            digests.append([photo.name, hashlib.sha256(photo.read_bytes()).hexdigest()])
+            digests.append([photo.name, hashlib.sha256(read_regular(photo)).hexdigest()])
         except OSError as error:
             raise PanoHeadError(f"{photo} cannot be read ({error.strerror}); check the path") from error
     return digests

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -17,6 +16,8 @@ from torch import Tensor
 
 from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
+from panohead.files.archive import read_arrays
+from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
@@ -139,6 +140,7 @@ def _any_opaque(view: Frame, inside: Float[Tensor, "1 height width"] | None = No
 def saved_notes(folder: Path) -> dict[str, Any] | None:
     """Return the notes of the head saved in a folder; None if there is no head (or it cannot be read)."""
     try:
+        check_regular(folder / TUNED_FILE, MAX_WEIGHTS_BYTES)
         with safe_open(folder / TUNED_FILE, framework="pt", device="cpu") as file:
             notes = json.loads((file.metadata() or {})["notes"])
     except (OSError, SafetensorError, KeyError, ValueError):
@@ -154,8 +156,7 @@ def open_reconstruction(folder: Path, generator: Generator) -> Head:
     """
     latent = folder / LATENT_FILE
     try:
-        with latent.open("rb") as file, np.load(file) as stored:
-            ws = torch.from_numpy(stored["ws"])
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        ws = torch.from_numpy(read_arrays(latent, ["ws"])["ws"])
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise PanoHeadError(f"{latent} is not a readable latent; run 'panohead reconstruct' again") from error
     return Head(load_difference(folder / TUNED_FILE, generator), ws.to(next(generator.parameters()).device))

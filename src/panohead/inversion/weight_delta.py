@@ -11,6 +11,8 @@ from torch import Tensor
 
 from panohead.checkpoint import weights_sha256, write_tensors
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
+from panohead.models.build import build_for
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.system.config_json import from_plain
@@ -65,6 +67,7 @@ def load_difference(path: Path, base: Generator) -> Generator:
         PanoHeadError: for any other file, or one of another generator.
     """
     try:
+        check_regular(path, MAX_WEIGHTS_BYTES)
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = dict(file.metadata() or {})
             changes = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -76,8 +79,16 @@ def load_difference(path: Path, base: Generator) -> Generator:
         raise PanoHeadError(f"{path} was tuned from another checkpoint; open that one first")
     state = {name: value.clone() for name, value in base.state_dict().items()}
     for name, change in changes.items():
+        if name not in state or change.shape != state[name].shape:
+            raise PanoHeadError(f"{path} does not fit its checkpoint ({name}); run 'panohead reconstruct' again")
         state[name] += change.to(state[name])
-    tuned = Generator(from_plain(GeneratorConfig, json.loads(metadata["config"])))
+    try:
+        config = from_plain(GeneratorConfig, json.loads(metadata["config"]))
+        tuned = build_for(lambda: Generator(config), state, frozenset({"dataset_label_std"}))
+    except (KeyError, TypeError, ValueError, PanoHeadError) as error:
+        raise PanoHeadError(
+            f"{path} does not fit its checkpoint ({error}); run 'panohead reconstruct' again"
+        ) from error
     if "dataset_label_std" not in state:
         tuned.dataset_label_std = None
     tuned.load_state_dict(state)

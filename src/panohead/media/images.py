@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, decode_image
 from panohead.media.provenance import SourceType, image_metadata
 from panohead.ops.pixels import image_from_uint8, image_to_uint8
 from panohead.system.atomic_write import atomic_path
@@ -125,10 +126,20 @@ def depth_preview(
 
 
 def load_depth(path: str | Path) -> Float[Tensor, "1 height width"]:
-    """Read a depth image written by :func:`save_depth`: world units, +inf where there is no depth."""
-    with Image.open(path) as image:
+    """Read a depth image written by :func:`save_depth`: world units, +inf where there is no depth.
+
+    Raises:
+        PanoHeadError: when it cannot be read or is no such image.
+    """
+    try:
+        image = decode_image(Path(path), colors=False).image
         scale = float(image.info.get("DepthScale", DEPTH_SCALE))
-        steps = np.asarray(image).astype(np.float32)
+    except (OSError, ValueError, BrokenImage) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PanoHeadError(f"cannot read {path} as a depth image ({reason}); give one of save_depth") from error
+    if image.mode not in ("I;16", "I"):
+        raise PanoHeadError(f"{path} is no depth image (Pillow mode {image.mode}); give one of save_depth")
+    steps = np.asarray(image).astype(np.float32)
     return torch.from_numpy(np.where(steps > 0, steps * np.float32(scale), np.float32(np.inf)))[None]
 
 

@@ -22,6 +22,9 @@ from typing import Any
 from PIL import Image
 
 from panohead.errors import PanoHeadError
+from panohead.files.folder_lock import LOCK_NAME
+from panohead.files.inside import inside
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular, read_text
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.sources import PhotoRef
 from panohead.system.atomic_write import write_json
@@ -69,12 +72,16 @@ def open_out(out: Path, resume_key: dict[str, Any]) -> None:
     settings = out / SETTINGS
     if out.exists() and not out.is_dir():
         raise PanoHeadError(f"{out} is a file; give a folder with --out")
+    for name in ("images", "masks", ".prepare", SET_ASIDE):
+        # Files are moved and removed in these; a link would do so elsewhere.
+        if (out / name).is_symlink():
+            raise PanoHeadError(f"{out / name} is a link; put a folder in its place or give another --out")
     if not settings.exists():
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(path.name != LOCK_NAME for path in out.iterdir()):
             raise PanoHeadError(f"{out} is not empty and holds no prepared dataset; give a new folder with --out")
         write_json(settings, resume_key, remedy=REMEDY)
     try:
-        stored = json.loads(settings.read_text())
+        stored = json.loads(read_text(settings))
     except (OSError, ValueError) as error:
         raise PanoHeadError(f"cannot read {settings} ({error}); delete {out} or give another --out") from error
     plain = json.loads(json.dumps(resume_key))
@@ -99,7 +106,7 @@ class ResumeLog:
     def _read(self) -> Iterator[tuple[str, PhotoRecord]]:
         if not self._path.exists():
             return
-        content = self._path.read_bytes()
+        content = read_regular(self._path, MAX_TEXT_BYTES)
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             with self._path.open("r+b") as file:
@@ -132,6 +139,6 @@ class ResumeLog:
 
 def _is_there(out: Path, crop: CropRecord) -> bool:
     for folder, name in (("images", crop.image), ("masks", crop.mask)):
-        if not (out / folder / name).is_file() and not (out / SET_ASIDE / folder / name).is_file():
+        if not inside(out / folder, name).is_file() and not inside(out / SET_ASIDE / folder, name).is_file():
             return False
     return True

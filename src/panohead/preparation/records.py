@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from panohead.files.inside import relative_name
+
 _CROP_SQUARE = ("centre", "half_px", "angle_deg")
 """Keys of the object "crop" within a crop's record, in the order of the fields that it holds."""
 
@@ -86,12 +88,15 @@ class CropRecord:
         """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: when the object is not of that form.
+            KeyError, TypeError, ValueError: when the object is not of that form, or a name in it is no name of a file.
         """
         plain = dict(values)
         center, half_px, angle_deg = (plain["crop"][key] for key in _CROP_SQUARE)
         x, y = center
         del plain["crop"]
+        for name in ("image", "mask", "overlay"):
+            if plain[name]:
+                relative_name(plain[name])
         plain["flags"], plain["label"] = tuple(plain["flags"]), tuple(plain["label"])
         if (corners := plain.get("photo_corners")) is not None:
             plain["photo_corners"] = tuple((u, v) for u, v in corners)
@@ -156,9 +161,11 @@ class PhotoRecord:
         """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: when the object is not of that form.
+            KeyError, TypeError, ValueError: when the object is not of that form, or a name in it is no name of a file.
         """
         photo, size = values["photo"], values.get("photo_px")
+        if values.get("overlay"):
+            relative_name(values["overlay"])
         return PhotoRecord(
             photo=photo,
             stamp=values["stamp"],

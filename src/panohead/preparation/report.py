@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from panohead.files.regular import read_text
 from panohead.preparation.files import REMEDY
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.reports import Figure, Figures, KeyValues, Link, Page, PageBlock, Paragraph, url, write_page
@@ -29,7 +30,7 @@ def write_report(out: Path, notes: Sequence[str] = ()) -> Path:
     Raises:
         PanoHeadError: when it cannot be written.
     """
-    lines = (out / "prepare.jsonl").read_text().splitlines()
+    lines = read_text(out / "prepare.jsonl").splitlines()
     records = [PhotoRecord.from_json(json.loads(line)) for line in lines]
     parts = [records[i : i + PHOTOS_PER_PAGE] for i in range(0, len(records), PHOTOS_PER_PAGE)] or [[]]
     names = ["report.html"] + [f"report/page_{i + 1}.html" for i in range(1, len(parts))]

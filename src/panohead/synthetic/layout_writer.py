@@ -23,6 +23,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from panohead.errors import PanoHeadError
+from panohead.files.folder_lock import LOCK_NAME
+from panohead.files.inside import relative_name
+from panohead.files.regular import read_text
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
@@ -68,10 +71,10 @@ def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
     finished: dict[int, PersonRecord] = {}
     whole = config.out / "people.jsonl"
     if whole.exists():
-        records = [json.loads(line) for line in whole.read_text().splitlines()]
+        records = [json.loads(line) for line in read_text(whole).splitlines()]
         finished.update({record["person"]: record for record in records})
     for part in sorted((config.out / "parts").glob("*.json")):
-        record = json.loads(part.read_text())
+        record = json.loads(read_text(part))
         finished[record["person"]] = record
     kept = {person: record for person, record in finished.items() if person < config.people}
     return {person: record for person, record in sorted(kept.items()) if _is_whole(record, config)}
@@ -100,7 +103,11 @@ def _check_free(config: SyntheticDatasetConfig) -> None:
     out = config.out
     if out.exists() and not out.is_dir():
         raise PanoHeadError(f"{out} is a file; give a folder with --out")
-    if out.exists() and not (out / "synthesis.json").exists() and any(p.name != "preview.webp" for p in out.iterdir()):
+    if (
+        out.exists()
+        and not (out / "synthesis.json").exists()
+        and any(p.name not in ("preview.webp", LOCK_NAME) for p in out.iterdir())
+    ):
         raise PanoHeadError(f"{out} is not empty and holds no synthetic dataset; give a new folder with --out")
 
 
@@ -119,7 +126,7 @@ def _check_settings(settings: Path, config: SyntheticDatasetConfig) -> None:
 
 def _stored(settings: Path) -> PersonRecord:
     try:
-        stored: PersonRecord = json.loads(settings.read_text())
+        stored: PersonRecord = json.loads(read_text(settings))
         int(stored.get("edition", 1))
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise PanoHeadError(f"cannot read {settings} ({error}); delete the folder or give another --out") from error
@@ -129,7 +136,7 @@ def _stored(settings: Path) -> PersonRecord:
 def _is_whole(record: PersonRecord, config: SyntheticDatasetConfig) -> bool:
     kinds = [("masks", ".png")] + [("depth", ".npz")] * config.depth + [("normals", ".npz")] * config.normals
     for view in record["views"]:
-        image = Path(view["image"])
+        image = relative_name(view["image"])
         if not (config.out / "images" / image).exists():
             return False
         if not all((config.out / folder / image.with_suffix(suffix)).exists() for folder, suffix in kinds):

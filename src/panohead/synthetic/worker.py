@@ -12,7 +12,7 @@ from panohead.errors import PanoHeadError
 
 def main() -> None:
     """Serve until the input ends. The first line is the pickled (config, image options), as hexadecimal."""
-    # Imported here so that `python -m` answers quickly and the heavy modules load once, after the settings have come.
+    # Imported here so that the heavy modules load after the settings have come.
     from panohead.synthetic.person_images import make_person
 
     config, image_options = pickle.loads(bytes.fromhex(sys.stdin.readline()))
@@ -24,7 +24,3 @@ def main() -> None:
         except PanoHeadError as error:
             answer = {"person": index, "error": str(error)}
         print(json.dumps(answer), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,7 @@
 """Conversion of configurations from plain JSON values, checked against their dataclass."""
 
 import dataclasses
+import reprlib
 import types
 import typing
 from typing import Any, TypeVar
@@ -30,7 +31,7 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         if value not in typing.get_args(hint):
-            raise ValueError(f"{name} is {value!r}, not one of {typing.get_args(hint)}")
+            raise ValueError(f"{name} is {_shown(value)}, not one of {typing.get_args(hint)}")
         return value
     if origin in (typing.Union, types.UnionType):
         return _convert_union(typing.get_args(hint), value, name)
@@ -41,10 +42,19 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
             raise ValueError(f"{name} needs {len(inner)} values, not {len(value)}")
         return tuple(_convert(h, v, name) for h, v in zip(inner, value, strict=True))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > 2**63:
+            raise ValueError(f"{name} is a number of too many digits")
         return float(value)
     if isinstance(hint, type) and not isinstance(value, hint):
-        raise ValueError(f"{name} is {value!r}, not a {hint.__name__}")
+        raise ValueError(f"{name} is {_shown(value)}, not a {hint.__name__}")
     return value
+
+
+def _shown(value: Any) -> str:
+    """Return a value out of a file for a sentence, shortened."""
+    if isinstance(value, int) and abs(value) > 2**63:
+        return "a number of too many digits"
+    return reprlib.repr(value)
 
 
 def _convert_union(options: tuple[Any, ...], value: Any, name: str) -> Any:
@@ -53,4 +63,4 @@ def _convert_union(options: tuple[Any, ...], value: Any, name: str) -> Any:
             return None if option is type(None) and value is None else _convert(option, value, name)
         except (ValueError, TypeError):
             continue
-    raise ValueError(f"{name} is {value!r}, which is none of {options}")
+    raise ValueError(f"{name} is {_shown(value)}, which is none of {options}")

@@ -10,6 +10,7 @@ from torch import nn
 
 from panohead.checkpoint import load_checkpoint
 from panohead.errors import PanoHeadError
+from panohead.models.build import build_bounded, planned_state, require_fitting
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
 from panohead.ops import precision
@@ -41,9 +42,23 @@ def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks
     # Made on the CPU with its random numbers, then moved; the global random state is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = Generator(config.generator)
-        discriminator = Discriminator(config.discriminator)
+        generator = build_bounded(lambda: Generator(config.generator))
+        discriminator = build_bounded(lambda: Discriminator(config.discriminator))
     return assemble(config, generator.to(device), discriminator.to(device))
+
+
+def require_same_networks(config: TrainConfig, state: dict[str, Any], file: Path) -> None:
+    """Compare the networks of a configuration with those of a saved state, before the networks are made.
+
+    Raises:
+        PanoHeadError: when the state belongs to another configuration.
+    """
+    planned = {"generator": lambda: Generator(config.generator), "average": lambda: Generator(config.generator)}
+    for key, make in {**planned, "discriminator": lambda: Discriminator(config.discriminator)}.items():
+        try:
+            require_fitting(planned_state(make), state[key])
+        except (KeyError, AttributeError, TypeError, PanoHeadError) as error:
+            raise PanoHeadError(f"{file} does not fit the run's configuration ({error}); start a new run") from error
 
 
 def assemble(config: TrainConfig, generator: Generator, discriminator: Discriminator) -> TrainingNetworks:

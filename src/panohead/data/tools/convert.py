@@ -18,11 +18,14 @@ import numpy as np
 from PIL import Image
 
 from panohead.data.conventions import Convention, convert_labels, refuse_wrong_labels
+from panohead.data.decode import check_pixels
 from panohead.data.labels import CORNERS_KEY, LABELS_FILE, LabelFile, listed_corners, listed_labels, read_labels
 from panohead.data.layout import open_layout
 from panohead.data.names import EXAMPLES, NameIndex
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, decode_image
+from panohead.files.inside import OutsideFolder, inside, relative_name
 from panohead.system.atomic_write import atomic_path, write_bytes
 
 _REMEDY = "free the disk, then run the same command again"
@@ -171,9 +174,8 @@ def _copied(source: FileSource, name: str, mode: str, size: int | None, again: b
     if not again:
         return content
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = image.convert(mode)
-    except Exception as error:  # damaged files make Pillow's readers raise nearly anything
+        pixels = decode_image(content, colors=mode == "RGB", check=check_pixels).image.convert(mode)
+    except BrokenImage as error:
         raise PanoHeadError(f"cannot read {source.describe(name)} as an image ({error}); remove it") from error
     if size is not None and pixels.size != (size, size):
         pixels = pixels.resize((size, size), Image.Resampling.LANCZOS)
@@ -191,11 +193,18 @@ def _writer(target: Path, layout: Layout) -> Iterator[Write]:
     whole = atomic_path(target.with_suffix(".zip"), "free the disk")
     with whole as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         # A fixed date: equal datasets give equal bytes.
-        yield lambda name, content: archive.writestr(zipfile.ZipInfo(name), content)
+        yield lambda name, content: archive.writestr(zipfile.ZipInfo(_relative(name)), content)
 
 
 def _within(folder: Path, name: str) -> Path:
-    path = folder / name
-    if ".." in Path(name).parts or Path(name).is_absolute():
-        raise PanoHeadError(f"the dataset holds a file called {name}, which would leave {folder}; rename it")
-    return path
+    try:
+        return inside(folder, name)
+    except OutsideFolder as error:
+        raise PanoHeadError(f"the dataset holds a file that cannot be copied: {error}; rename it") from error
+
+
+def _relative(name: str) -> str:
+    try:
+        return relative_name(name).as_posix()
+    except OutsideFolder as error:
+        raise PanoHeadError(f"the dataset holds a file that cannot be copied: {error}; rename it") from error

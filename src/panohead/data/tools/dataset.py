@@ -1,6 +1,5 @@
 """Inspection of a dataset: counts, poses, sizes, broken files, duplicates, balance, and advice."""
 
-import io
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -10,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 
 from panohead.data.conventions import remedy_for
+from panohead.data.decode import check_pixels
 from panohead.data.duplicates import image_hash, repeated
 from panohead.data.label_check import check_labels
 from panohead.data.labels import LABELS_FILE, read_labels
@@ -21,6 +20,7 @@ from panohead.data.masks import MIN_SIDE_PX, mask_problem, read_mask, values_pro
 from panohead.data.names import NameIndex
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, decode_image
 from panohead.geometry.camera import Camera
 
 SIDE_FROM_DEG, BACK_FROM_DEG = 45.0, 120.0
@@ -200,14 +200,12 @@ def _mask_problem(source: FileSource, name: str) -> str:
 def _examine(source: FileSource, name: str, result: Inspection, hashes: dict[str, str] | None) -> str:
     """Return the size of an image as text; "" for a broken one, which is entered in the result."""
     try:
-        with Image.open(io.BytesIO(source.read(name))) as image:
-            image.load()
-            size = f"{image.width} x {image.height}"
-            if hashes is not None:
-                hashes[name] = image_hash(np.asarray(image.convert("RGB")))
-            return size
+        image = decode_image(source.read(name), colors=hashes is not None, check=check_pixels).image
+        if hashes is not None:
+            hashes[name] = image_hash(np.asarray(image.convert("RGB")))
+        return f"{image.width} x {image.height}"
+    except BrokenImage as error:
+        result.broken[source.describe(name)] = f"not readable as an image ({error})"
     except PanoHeadError as error:
         result.broken[source.describe(name)] = str(error)
-    except Exception as error:  # damaged files make Pillow's readers raise nearly anything
-        result.broken[source.describe(name)] = f"not readable as an image ({error})"
     return ""

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from panohead.evaluation.distributions.pyramid_patches import PyramidPatches, describe, join
+from panohead.files.archive import read_arrays
 from panohead.ops.pixels import image_from_uint8
 from panohead.perceptual.inception import Inception
 from panohead.system.atomic_write import atomic_path
@@ -99,8 +100,7 @@ def save_set(path: Path, images: ImageSet) -> None:
 def load_set(path: Path) -> ImageSet | None:
     """Read a set written by :func:`save_set`; None for a missing or damaged file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(path)
         seed = json.loads(str(arrays["about"]))["seed"]
     except (OSError, ValueError, KeyError, EOFError):
         return None

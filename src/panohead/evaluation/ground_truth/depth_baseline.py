@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from panohead.errors import PanoHeadError
 from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, SECTORS, sector_of
 from panohead.evaluation.results import Result
 from panohead.evaluation.warping import DepthView, depth_disagreement
+from panohead.files.archive import read_arrays
+from panohead.files.inside import inside
+from panohead.files.regular import read_text
 from panohead.geometry.camera import Camera
 
 SAME_SURFACE = 0.05
@@ -76,7 +79,7 @@ def _people(root: Path, max_people: int) -> Iterator[list[TrueView]]:
     source = open_source(dataset_paths(root)[0])
     names = image_names(source)
     labels = dict(zip(names, torch.from_numpy(read_labels(source, names)), strict=True))
-    for line in listing.read_text().splitlines()[:max_people]:
+    for line in read_text(listing).splitlines()[:max_people]:
         shots: dict[int, list[str]] = {}
         for view in json.loads(line)["views"]:
             if view["image"] in labels:
@@ -86,10 +89,9 @@ def _people(root: Path, max_people: int) -> Iterator[list[TrueView]]:
 
 
 def _depth(folder: Path, name: str) -> Float[Tensor, "1 height width"]:
-    file = folder / PurePosixPath(name).with_suffix(".npz")
+    file = inside(folder, name).with_suffix(".npz")
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            return torch.from_numpy(stored["depth"].astype(np.float32))[None]
+        return torch.from_numpy(read_arrays(file, ["depth"])["depth"].astype(np.float32))[None]
     except (OSError, ValueError, KeyError) as error:
         raise PanoHeadError(f"{file} is not a depth map ({error}); render the dataset again with --depth") from error
 

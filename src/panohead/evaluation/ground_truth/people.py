@@ -12,6 +12,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.evaluation.warping import DepthView
+from panohead.files.regular import read_text
 from panohead.geometry.camera import Camera
 from panohead.synthetic.config import NEWEST_EDITION
 from panohead.synthetic.people import sample_person
@@ -135,6 +136,6 @@ def halved(views: Sequence[DepthView]) -> list[DepthView]:
 def _seed_of(data: Path) -> int | None:
     """Return the seed of a synthetic dataset; None for any other dataset."""
     try:
-        return int(json.loads((data / "synthesis.json").read_text(encoding="utf-8"))["seed"])
+        return int(json.loads(read_text(data / "synthesis.json"))["seed"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from panohead.errors import PanoHeadError
+from panohead.files.archive import check_torch_file
+from panohead.files.regular import MAX_WEIGHTS_BYTES
 from panohead.inversion.optimization.log import OptimizationStep
 from panohead.system.atomic_write import atomic_path
 
@@ -44,6 +46,7 @@ class ResumeFile:
         if not self.resume or not self.path.is_file():
             return [], {}
         try:
+            check_torch_file(self.path, MAX_WEIGHTS_BYTES)
             stored = torch.load(self.path, map_location="cpu", weights_only=True)
             if stored["version"] != _VERSION or stored["identity"] != identity:
                 raise PanoHeadError(

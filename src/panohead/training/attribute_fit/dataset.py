@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from panohead.attributes.vocabulary import Vocabulary, light_numbers, shape_coordinates
 from panohead.errors import PanoHeadError
+from panohead.files.archive import read_arrays
+from panohead.files.image import BrokenImage, decode_image
+from panohead.files.inside import inside
+from panohead.files.regular import read_text
 from panohead.training.attribute_fit.shots import Shots
 
 _THREADS = 2
@@ -67,8 +70,8 @@ class GrowingDataset:
         whole = self.root / "people.jsonl"
         try:
             if whole.is_file():
-                found += [json.loads(line) for line in whole.read_text().splitlines()]
-            found += [json.loads(part.read_text()) for part in sorted((self.root / "parts").glob("*.json"))]
+                found += [json.loads(line) for line in read_text(whole).splitlines()]
+            found += [json.loads(read_text(part)) for part in sorted((self.root / "parts").glob("*.json"))]
         except ValueError as error:
             raise PanoHeadError(f"{self.root} holds a record that is not JSON ({error}); render it again") from error
         return found
@@ -76,7 +79,7 @@ class GrowingDataset:
     def _read(self, record: dict[str, Any]) -> "_Person":
         try:
             return _read_person(self.root, record, self.vocabulary)
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, BrokenImage) as error:
             raise PanoHeadError(
                 f"{self.root}: person {record.get('person')} cannot be read ({error}); render the dataset with "
                 "'panohead synthesize --depth', edition 2"
@@ -108,13 +111,10 @@ def _read_person(root: Path, record: dict[str, Any], vocabulary: Vocabulary) -> 
 
 
 def _read_view(root: Path, view: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    name = Path(view["image"])
-    with Image.open(root / "images" / name) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    with Image.open(root / "masks" / name.with_suffix(".png")) as image:
-        mask = np.asarray(image.convert("L"))
-    with np.load(root / "depth" / name.with_suffix(".npz")) as stored:
-        depth = stored["depth"].astype(np.float16)
+    name = view["image"]
+    pixels = np.asarray(decode_image(inside(root / "images", name)).image.convert("RGB"))
+    mask = np.asarray(decode_image(inside(root / "masks", name).with_suffix(".png"), colors=False).image.convert("L"))
+    depth = read_arrays(inside(root / "depth", name).with_suffix(".npz"), ["depth"])["depth"].astype(np.float16)
     return pixels, mask, depth, np.array(view["label"], np.float32)
 
 

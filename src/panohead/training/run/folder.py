@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import read_text
 from panohead.system.atomic_write import atomic_path
 from panohead.system.config_json import from_plain
 from panohead.training.config import TrainConfig
@@ -80,7 +81,7 @@ def read_run(run: Path) -> RunDescription:
             f"{run} holds no run ({CONFIG_FILE} is missing); give the folder of one, or start with --out"
         )
     try:
-        described: dict[str, Any] = json.loads(file.read_text())
+        described: dict[str, Any] = json.loads(read_text(file))
         initial, masks = described.get("initial"), described.get("masks")
         return RunDescription(
             from_plain(TrainConfig, described["training"]),
@@ -89,5 +90,7 @@ def read_run(run: Path) -> RunDescription:
             described.get("labels_sha256"),
             Path(masks) if masks is not None else None,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise PanoHeadError(f"cannot read {file} ({error.strerror}); give the folder of a run") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PanoHeadError(f"{file} does not fit this version of PanoHead ({error}); start a new run") from error

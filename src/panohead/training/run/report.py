@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular
 from panohead.media.images import IMAGE_SUFFIXES
 from panohead.reports import (
     Chart,
@@ -234,7 +235,7 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_regular(path, MAX_TEXT_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

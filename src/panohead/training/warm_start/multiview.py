@@ -11,6 +11,7 @@ from torch import Tensor
 
 from panohead.data.dataset import open_dataset
 from panohead.errors import PanoHeadError
+from panohead.files.regular import read_text
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,12 @@ def _people(file: Path) -> dict[str, int]:
     """Read the person of each photo (name without suffix): a line per person with its "views", or a line per photo."""
     person_of: dict[str, int] = {}
     try:
-        for line in file.read_text().splitlines():
+        for line in read_text(file).splitlines():
             if line.strip():
                 row = json.loads(line)
                 shown = [view["image"] for view in row["views"]] if "views" in row else [row["name"]]
                 person_of |= {str(PurePosixPath(name).with_suffix("")): row["person"] for name in shown}
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise PanoHeadError(
             f'{file} is not one JSON object per line with "person" and "views" or "name"; write it again'
         ) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import read_regular, reason_of
 
 _SEPARATORS = (",", ";", "\t", "|")
 _BOMS = (
@@ -85,10 +86,11 @@ def read_table(path: Path, what: str = "table") -> tuple[list[str], list[FileRow
         PanoHeadError: when the file cannot be read or is no table; names it.
     """
     try:
-        text = decode_text(path.read_bytes())
+        text = decode_text(read_regular(path))
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PanoHeadError(f"cannot read the {what} in {path} ({reason}); give a CSV file in UTF-8") from error
+        raise PanoHeadError(
+            f"cannot read the {what} in {path} ({reason_of(error)}); give a CSV file in UTF-8"
+        ) from error
     said, skipped = None, 0
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:

@@ -6,7 +6,7 @@ import pytest
 
 from panohead.alignment.pose_file import GivenPose, find_pose, read_poses
 from panohead.errors import PanoHeadError
-from panohead.system.table_file import decode_text, read_table
+from panohead.files.table_file import decode_text, read_table
 
 BOX = (10.0, 20.0, 110.0, 140.0)
 POSE = GivenPose(-90.5, 0.0, 3.5, BOX)
