@@ -169,10 +169,8 @@ class PhotoRecord:
         )
 
 
-class _SquareJson(TypedDict):
-    centre: tuple[float, float]
-    half_px: float
-    angle_deg: float
+# A key of the files, not an identifier.
+_SquareJson = TypedDict("_SquareJson", {"centre": tuple[float, float], "half_px": float, "angle_deg": float})  # noqa: UP013
 
 
 class CropJson(TypedDict):
