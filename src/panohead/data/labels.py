@@ -1,5 +1,6 @@
 """The cameras of a dataset: ``dataset.json`` in the official layout (docs/reference.md 1.1 and 6.1)."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -36,6 +37,24 @@ def read_labels(source: FileSource, names: Sequence[str]) -> Float[np.ndarray, "
     return np.stack([_label(by_name[name], name, file) for name in names])
 
 
+def readable_labels(source: FileSource, names: Sequence[str]) -> dict[str, Float[np.ndarray, "25"]]:
+    """Return the labels of those of the named photos that have a right one; empty where there is no list of labels."""
+    try:
+        entries = list(json.loads(source.read(LABELS_FILE))["labels"])
+    except (ValueError, TypeError, KeyError, RecursionError, PanoHeadError):
+        return {}
+    by_name: dict[str, Any] = {}
+    for entry in entries:
+        if isinstance(entry, list) and len(entry) == 2:
+            by_name[str(entry[0]).replace("\\", "/")] = entry[1]
+    found: dict[str, np.ndarray] = {}
+    for name in names:
+        if name in by_name:
+            with contextlib.suppress(PanoHeadError):
+                found[name] = _label(by_name[name], name, "")
+    return found
+
+
 def jittered(labels: Float[np.ndarray, "photo 25"], std: float, seed: int) -> Float[np.ndarray, "photo 25"]:
     """Return labels whose camera positions have normally distributed errors, the same ones at every call.
 
@@ -59,7 +78,7 @@ def _label(values: Any, name: str, file: str) -> np.ndarray:
         # Numbers beyond float32 become infinite here and are refused below.
         with np.errstate(over="ignore"):
             label = np.asarray([float(value) for value in values]).astype(np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PanoHeadError(f"{what} is not a list of numbers; correct it") from error
     if label.shape != (LABEL_DIM,) or not np.isfinite(label).all():
         raise PanoHeadError(f"{what} must be {LABEL_DIM} finite numbers; correct it")

@@ -112,7 +112,8 @@ class ResumeLog:
             with self._path.open("r+b") as file:
                 file.truncate(whole)
         for line in content[:whole].splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            # A line that is no record any more is that of a photo that is not finished.
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
                 record = PhotoRecord.from_json(json.loads(line))
                 yield record.photo, record
 

@@ -5,6 +5,8 @@ objects and their order are a file format: datasets that older versions began ar
 """
 
 import dataclasses
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,22 @@ from panohead.files.inside import relative_name
 
 _CROP_SQUARE = ("centre", "half_px", "angle_deg")
 """Keys of the object "crop" within a crop's record, in the order of the fields that it holds."""
+
+
+_NUMBERS = (
+    "confidence", "yaw_deg", "pitch_deg", "roll_deg", "core_px", "sharpness", "outside", "mask_coverage", "mask_pieces",
+    "mask_largest",
+)  # fmt: skip
+"""Keys of the numbers within a crop's record."""
+
+
+def _require(kind: type[str] | type[float], *values: Any) -> None:
+    """Raise TypeError or ValueError unless all values out of a file are texts, or finite numbers."""
+    for value in values:
+        if kind is str and not isinstance(value, str):
+            raise TypeError(f"a {type(value).__name__} is no text")
+        if kind is float and (isinstance(value, bool | str) or not math.isfinite(value)):
+            raise ValueError("not a finite number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +102,12 @@ class CropRecord:
         plain = dict(values)
         center, half_px, angle_deg = (plain["crop"][key] for key in _CROP_SQUARE)
         x, y = center
+        _require(str, plain["reason"], plain["kind"], plain["method"], plain["hash"])
+        _require(float, x, y, half_px, angle_deg, *plain["label"], *(plain[name] for name in _NUMBERS))
+        _require(float, *(plain[name] for name in ("residual", "face_visible") if plain[name] is not None))
+        _require(str, *plain["flags"])
+        if len(plain["label"]) != 25 or not re.fullmatch("[0-9a-f]{16}", plain["hash"]):
+            raise ValueError("a label has 25 numbers and a hash 16 hexadecimal digits")
         del plain["crop"]
         for name in ("image", "mask", "overlay"):
             if plain[name]:
@@ -155,6 +179,7 @@ class PhotoRecord:
         photo, size = values["photo"], values.get("photo_px")
         if values.get("overlay"):
             relative_name(values["overlay"])
+        _require(str, photo, values["stamp"], values["reason"], *values["remarks"])
         return PhotoRecord(
             photo=photo,
             stamp=values["stamp"],

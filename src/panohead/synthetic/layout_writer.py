@@ -16,16 +16,17 @@ While a dataset grows, a finished person is one file in ``OUT/parts``; at the en
 ``dataset.json``.
 """
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from panohead.errors import PanoHeadError
 from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import relative_name
-from panohead.files.regular import read_text
+from panohead.files.regular import read_text, reason_of
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
@@ -69,15 +70,29 @@ def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
     for leftover in config.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
     finished: dict[int, PersonRecord] = {}
-    whole = config.out / "people.jsonl"
-    if whole.exists():
-        records = [json.loads(line) for line in read_text(whole).splitlines()]
-        finished.update({record["person"]: record for record in records})
-    for part in sorted((config.out / "parts").glob("*.json")):
-        record = json.loads(read_text(part))
-        finished[record["person"]] = record
-    kept = {person: record for person, record in finished.items() if person < config.people}
-    return {person: record for person, record in sorted(kept.items()) if _is_whole(record, config)}
+    for line in _lines(config.out):
+        # A damaged record is that of a person who is rendered again.
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+            record = json.loads(line)
+            if 0 <= int(record["person"]) < config.people and _is_whole(record, config):
+                finished[int(record["person"])] = record
+    return dict(sorted(finished.items()))
+
+
+def _lines(out: Path) -> Iterator[str]:
+    """Yield the records of all people, of ``people.jsonl`` first.
+
+    Raises:
+        PanoHeadError: when one of the files cannot be read.
+    """
+    whole = out / "people.jsonl"
+    for path in [*([whole] if whole.exists() else []), *sorted((out / "parts").glob("*.json"))]:
+        try:
+            yield from read_text(path).splitlines()
+        except UnicodeDecodeError:
+            continue
+        except OSError as error:
+            raise PanoHeadError(f"cannot read {path} ({error.strerror}); {_REMEDY}") from error
 
 
 def save_record(config: SyntheticDatasetConfig, record: PersonRecord) -> None:
@@ -128,8 +143,10 @@ def _stored(settings: Path) -> PersonRecord:
     try:
         stored: PersonRecord = json.loads(read_text(settings))
         int(stored.get("edition", 1))
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise PanoHeadError(f"cannot read {settings} ({error}); delete the folder or give another --out") from error
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise PanoHeadError(
+            f"cannot read {settings} ({reason_of(error)}); delete the folder or give another --out"
+        ) from error
     return stored
 
 

@@ -34,10 +34,17 @@ Write = Callable[[str, bytes], None]
 
 @dataclass(frozen=True)
 class Converted:
-    """Result of a conversion: number of images copied, and names of those left out for lack of a label or mask."""
+    """Result of a conversion.
+
+    Attributes:
+        copied: number of images copied.
+        left_out: names of those left out for lack of a label or mask.
+        broken: a sentence for each that was left out because it, or its mask, cannot be copied.
+    """
 
     copied: int
     left_out: tuple[str, ...]
+    broken: tuple[str, ...] = ()
 
 
 def convert_dataset(
@@ -71,26 +78,37 @@ def convert_dataset(
         raise PanoHeadError(f"{out} holds a dataset already; give another folder or remove it")
     rows: list[list[Any]] = []
     origin: list[list[str]] = []
+    broken: list[str] = []
     again = size is not None or renumber
     with _writer(out / "images", layout) as write_image, _writer(out / "masks", layout) as write_mask:
         for number, name in enumerate(whole):
             mask = by_stem[posixpath.splitext(name)[0]]
-            image_name, mask_name = _official_names(number) if renumber else (name, mask)
+            image_name, mask_name = _official_names(len(rows)) if renumber else (name, mask)
             if again and not renumber:
                 image_name, mask_name = (posixpath.splitext(n)[0] + ".png" for n in (name, mask))
-            write_image(image_name, _copied(images, name, "RGB", size, again))
-            write_mask(mask_name, _copied(mask_files, mask, "L", size, again))
-            rows.append([image_name, labels[name]])
-            origin.append([image_name, name])
+            try:
+                # Both, before either is written: one bad entry costs itself and nothing else.
+                targets = _relative(image_name), _relative(mask_name)
+                contents = _copied(images, name, "RGB", size, again), _copied(mask_files, mask, "L", size, again)
+            except PanoHeadError as error:
+                broken.append(str(error))
+            else:
+                write_image(targets[0], contents[0])
+                write_mask(targets[1], contents[1])
+                rows.append([image_name, labels[name]])
+                origin.append([image_name, name])
             if on_progress is not None:
                 on_progress(number + 1, len(whole))
+        if not rows:
+            raise PanoHeadError(f"nothing of {root} can be copied; the first problem: {broken[0]}")
         index: dict[str, Any] = {"labels": rows}
         if renumber:
             index["fnames"] = origin
         if coarse:
             index["coarse"] = [new for new, old in origin if old in coarse]
         write_image(LABELS_FILE, json.dumps(index).encode())
-    return Converted(len(whole), tuple(name for name in names if name not in set(whole)))
+    kept = set(whole)
+    return Converted(len(rows), tuple(name for name in names if name not in kept), tuple(broken))
 
 
 def _labels(images: FileSource) -> tuple[dict[str, Any], set[str]]:

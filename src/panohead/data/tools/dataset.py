@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from panohead.data.decode import check_pixels
 from panohead.data.duplicates import image_hash, repeated
-from panohead.data.labels import LABELS_FILE, read_labels
+from panohead.data.labels import LABELS_FILE, readable_labels
 from panohead.data.layout import open_layout
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
@@ -138,22 +138,13 @@ def inspect_dataset(
 
 def labels_found(images: FileSource, names: list[str]) -> tuple[dict[str, Float[np.ndarray, "25"]], int]:
     """Return the labels that exist and can be read, and the number of images marked as coarsely aligned."""
-    found: dict[str, np.ndarray] = {}
-    try:
-        rows = read_labels(images, names)
-        found = dict(zip(names, rows, strict=True))
-    except PanoHeadError:
-        # Some are missing or wrong; take the others one by one.
-        for name in names:
-            try:
-                found[name] = read_labels(images, [name])[0]
-            except PanoHeadError:
-                continue
+    found = readable_labels(images, names) if images.has(LABELS_FILE) else {}
     try:
         coarse = json.loads(images.read(LABELS_FILE)).get("coarse", []) if images.has(LABELS_FILE) else []
-    except (ValueError, AttributeError, PanoHeadError):
+    except (ValueError, AttributeError, RecursionError, PanoHeadError):
         coarse = []
-    return found, len(set(coarse) & set(names))
+    marked = {name for name in coarse if isinstance(name, str)} if isinstance(coarse, list) else set()
+    return found, len(marked & set(names))
 
 
 def camera_angles(label: Float[np.ndarray, "25"]) -> tuple[float, float]:
