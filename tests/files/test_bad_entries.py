@@ -1,4 +1,4 @@
-"""One bad entry of a foreign list costs itself: entries of archives, images, labels, lines of logs, records of people."""
+"""One bad entry of a foreign list costs itself: of an archive, a dataset, its labels, a log, a list of people."""
 
 import io
 import json
@@ -109,7 +109,7 @@ ODD_LINES = [
     log_line("a/b.png", "a/b.png").replace('"remarks": []', '"remarks": [[]]'),
     log_line("a/b.png", "a/b.png").replace('"stamp": "s"', '"stamp": "s", "photo_px": []'),
     log_line("a/b.png", "a/b.png").replace('"crops": [', '"crops": ["x", '),
-    log_line("../b.png", "a/b.png"), log_line("a/b.png", "/b.png"), log_line("a/b.png", "b", overlay="../x"),
+    log_line("../b.png", "a/b.png"), log_line("a/b.png", "/b.png"), log_line("a/b", "b", overlay="../x"),
 ]  # fmt: skip
 
 
