@@ -20,9 +20,7 @@ import torch
 import tyro
 
 from panohead.attributes.vocabulary import standard_vocabulary
-from panohead.models.generator_config import GeneratorConfig
-from panohead.models.superresolution import SuperResolutionConfig
-from panohead.rendering.renderer import RenderConfig
+from panohead.presets import demo_128
 from panohead.system.malloc import keep_large_buffers
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
@@ -48,30 +46,12 @@ class Options:
     """Number of threads of the fit."""
     steps: int | None = None
     """Number of steps; the learning rates fall at the end. Without it the fit runs until it is stopped."""
+    adversarial: bool = False
+    """Add the adversarial loss (it stays in the state from then on): for a fit whose colors and shapes are settled."""
     init: Path | None = None
     """Compact state to start from when the run has none."""
     nice: int = 19
     """Priority, 19 is the lowest."""
-
-
-def demo_generator() -> GeneratorConfig:
-    """Return a generator of 128 pixels: 64^2 rays of 16 + 16 samples, tri-grid of 64^2 x 3 slices x 16 channels."""
-    return GeneratorConfig(
-        z_dim=128,
-        w_dim=256,
-        conditioning_scale=0.0,
-        trigrid_resolution=64,
-        trigrid_channels=16,
-        feature_channels=24,
-        channel_base=4096,
-        channel_max=256,
-        rendering=RenderConfig(
-            depth_samples=16, importance_samples=16, ray_start=2.3, ray_end=3.1, box_warp=0.8, crop_margin=0.01
-        ),
-        superresolution=SuperResolutionConfig(kind="2x", from_resolution=64, half_precision=False, channels=(48, 24)),
-        use_background=False,
-        use_camera_alignment=False,
-    )
 
 
 def render(folder: Path, seed: int, people: int, workers: int) -> "subprocess.Popen[bytes]":
@@ -104,13 +84,15 @@ def main(options: Options) -> None:
 
 def _fit(options: Options) -> None:
     vocabulary = standard_vocabulary()
-    fit = AttributeFit(FitConfig(generator=demo_generator(), vocabulary=vocabulary, people=options.people))
+    fit = AttributeFit(FitConfig(generator=demo_128().generator, vocabulary=vocabulary, people=options.people))
     training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.people)
     held_out = GrowingDataset(options.folder / "heldout", vocabulary)
     training.wait_for(options.start_people)
     run = FitRun(options.folder / "fit", fit, training, held_out, RunOptions(steps=options.steps), _say)
     if not run.resume() and options.init is not None:
         run.start_from(options.init)
+    if options.adversarial:
+        fit.add_adversarial_loss()
 
     def stop(*_: object) -> None:
         run.stop_requested = True

@@ -13,8 +13,12 @@ from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.randomness import RenderRandomness
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
+from panohead.training.attribute_fit.face_windows import face_windows
 from panohead.training.attribute_fit.shots import Shots
 from panohead.training.warm_start.patches import super_resolve_patch
+
+_FACE_SHARE = 0.6
+"""Share of the views with a visible face whose patch is drawn around it."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,21 @@ class ImageBatch:
         offsets: upper left corner (y, x) of the patch, in rays.
         image: the patch in the full image, [-1, 1].
         mask: coverage, [0, 1].
+        rays: rays per side of the patch.
     """
 
     labels: Float[Tensor, "head 25"]
     offsets: Int[Tensor, "head 2"]
     image: Float[Tensor, "head 3 height width"]
     mask: Float[Tensor, "head 1 height width"]
+    rays: int
+
+    def at_rays(
+        self,
+    ) -> tuple[Float[Tensor, "head 3 ray_height ray_width"], Float[Tensor, "head 1 ray_height ray_width"]]:
+        """Return image and mask at the resolution of the rays, where raw images are supervised."""
+        scale = self.image.shape[-1] // self.rays
+        return F.avg_pool2d(self.image, scale), F.avg_pool2d(self.mask, scale)
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class RenderedPatches:
 def sample_patches(
     data: Shots, shots: Int[Tensor, " head"], *, rays: int, patch: int, rng: torch.Generator
 ) -> ImageBatch:
-    """Sample a random view of each shot and a random patch of it.
+    """Sample a random view of each shot and a patch of it: every other one around the face where it is visible.
 
     Args:
         rays: rays per side of a whole view.
@@ -56,11 +69,16 @@ def sample_patches(
     room, scale = rays - patch, data.resolution // rays
     # Drawn beyond the border and clamped, so that corners are covered as often as centers.
     offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(shots), 2), generator=rng).clamp(0, room)
+    faces = face_windows(data.labels[view])
+    jitter = torch.randint(-patch // 4, patch // 4 + 1, (len(shots), 2), generator=rng)
+    around_face = (faces.center.flip(-1) * rays).long() - patch // 2 + jitter  # y x
+    chosen = faces.visible & (torch.rand(len(shots), generator=rng) < _FACE_SHARE)
+    offsets = torch.where(chosen[:, None], around_face.clamp(0, room), offsets)
     size = patch * scale  # pixels of the full image
     corners = [(int(v), y, x) for v, (y, x) in zip(view, (offsets * scale).tolist(), strict=True)]
     image = image_from_uint8(torch.stack([data.images[v, :, y : y + size, x : x + size] for v, y, x in corners]))
     mask = mask_from_uint8(torch.stack([data.masks[v, None, y : y + size, x : x + size] for v, y, x in corners]))
-    return ImageBatch(data.labels[view], offsets, on_white(image, mask), mask)
+    return ImageBatch(data.labels[view], offsets, on_white(image, mask), mask, patch)
 
 
 def on_white(image: Float[Tensor, "*head 3 h w"], mask: Float[Tensor, "*head 1 h w"]) -> Float[Tensor, "*head 3 h w"]:
@@ -99,9 +117,7 @@ def _cut(rays: Float[Tensor, "head ray 3"], offsets: Int[Tensor, "head 2"], side
 
 def image_losses(rendered: RenderedPatches, batch: ImageBatch) -> dict[str, Tensor]:
     """Return mean losses: raw and super-resolved color (L1), detail (pixel differences), mask (cross-entropy)."""
-    scale = batch.image.shape[-1] // rendered.image_raw.shape[-1]
-    # Raw images are supervised at the resolution of the rays.
-    target_raw, target_mask = F.avg_pool2d(batch.image, scale), F.avg_pool2d(batch.mask, scale)
+    target_raw, target_mask = batch.at_rays()
     return {
         "raw": (rendered.image_raw - target_raw).abs().mean(),
         "raw_detail": detail_loss(rendered.image_raw, target_raw),

@@ -14,6 +14,7 @@ from torch import Tensor
 from panohead.ops.pixels import image_from_uint8
 from panohead.rendering.field import TriGridField
 from panohead.stylegan.synthesis_layers import ToRGB
+from panohead.training.attribute_fit.face_windows import face_windows
 from panohead.training.attribute_fit.shots import Shots
 
 _INSIDE = 0.02
@@ -50,20 +51,13 @@ def sample_points(
     """Sample pixels of all views of the given shots, and points along their rays.
 
     Args:
-        pixels: pixels per view; half are drawn from the middle half of the image.
+        pixels: pixels per view: a third from the face where it is visible, a third from the middle half of the image
+            (two thirds where it is not), a third from anywhere.
         ray_range: distances between which empty rays are sampled, world units.
     """
     views = data.view_of[shots]  # head view
     side, shape = data.resolution, (*views.shape, pixels)
-    middle = (torch.arange(pixels) < pixels // 2).expand(shape)
-    x, y = (
-        torch.where(
-            middle,
-            torch.randint(side // 4, side * 3 // 4, shape, generator=rng),
-            torch.randint(side, shape, generator=rng),
-        )
-        for _ in range(2)
-    )
+    x, y = _sample_pixels(data.labels[views], side, shape, rng).unbind(-1)
     flat = views[..., None] * side * side + y * side + x  # index into view height width
     depth = data.depth.reshape(-1)[flat].float()  # head view pixel
     coverage = data.masks.reshape(-1)[flat]
@@ -95,6 +89,21 @@ def sample_points(
         solid.flatten(1),
         (solid | empty).flatten(1),
     )
+
+
+def _sample_pixels(
+    labels: Float[Tensor, "head view 25"], side: int, shape: tuple[int, ...], rng: torch.Generator
+) -> Int[Tensor, "head view pixel 2"]:
+    """Sample pixels (x, y): thirds from the face, the middle half and the whole of every view."""
+    u = torch.rand((*shape, 2), generator=rng)
+    faces = face_windows(labels)
+    number = torch.arange(shape[-1])[:, None]  # pixel 1
+    middle = 0.25 + 0.5 * u
+    # head view pixel 2
+    face = faces.center[..., None, :] + faces.radius[..., None, None] * (2 * u - 1)
+    face = torch.where(faces.visible[..., None, None], face, middle)
+    at = torch.where(number < shape[-1] // 3, face, torch.where(number < 2 * shape[-1] // 3, middle, u))
+    return (at * side).long().clamp(0, side - 1)
 
 
 def _rays(
