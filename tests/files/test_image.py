@@ -62,7 +62,6 @@ def read_everything(content: bytes, folder: Path) -> dict[str, str]:
     }
     for name, root in data.items():
         readers[f"train, {name}"] = lambda root=root: open_dataset(root).batch([0, 1])
-        readers[f"convert, {name}"] = lambda root=root: convert_dataset(root, root / "out", "folder", size=8)
     sentences = {}
     for name, reader in readers.items():
         try:
@@ -70,6 +69,7 @@ def read_everything(content: bytes, folder: Path) -> dict[str, str]:
         except PanoHeadError as error:
             sentences[name] = str(error)
     for name, root in data.items():
+        sentences |= {f"convert, {name}": "; ".join(convert_dataset(root, root / "out", "folder", size=8).broken)}
         broken = inspect_dataset(root).broken
         sentences |= {f"inspect, {name}": f"{file}: {sentence}" for file, sentence in broken.items()}
     return sentences

@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    if arguments is None:
+        # For this whole process and everything that libraries start from it (torch.compile, Ray).
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
     wait_without_spinning()
     keep_large_buffers()
     command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
