@@ -38,10 +38,18 @@ class Options:
     """Folder of the dataset and of all runs."""
     people: int = 3000
     """Number of people in the dataset."""
+    capacity: int = 3000
+    """Number of residual codes: as many people can be fitted."""
     start_people: int = 60
     """Number of people to wait for before the fit starts."""
     workers: int = 1
     """Processes that render people; 0 for none (the dataset is finished or rendered elsewhere)."""
+    device: str = "cpu"
+    """Device of the fit."""
+    shots_per_step: int = 8
+    """Heads per step: 8 for a CPU core; a GPU takes 64."""
+    patches_per_step: int = 4
+    """Heads per step of which a patch is rendered."""
     threads: int = 1
     """Number of threads of the fit."""
     steps: int | None = None
@@ -84,8 +92,15 @@ def main(options: Options) -> None:
 
 def _fit(options: Options) -> None:
     vocabulary = standard_vocabulary()
-    fit = AttributeFit(FitConfig(generator=demo_128().generator, vocabulary=vocabulary, people=options.people))
-    training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.people)
+    config = FitConfig(
+        generator=demo_128().generator,
+        vocabulary=vocabulary,
+        people=options.capacity,
+        shots_per_step=options.shots_per_step,
+        patches_per_step=options.patches_per_step,
+    )
+    fit = AttributeFit(config, options.device)
+    training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.capacity)
     held_out = GrowingDataset(options.folder / "heldout", vocabulary)
     training.wait_for(options.start_people)
     run = FitRun(options.folder / "fit", fit, training, held_out, RunOptions(steps=options.steps), _say)

@@ -84,6 +84,7 @@ def demo_128() -> TrainConfig:
         feature_channels=24,
         channel_base=4096,
         channel_max=256,
+        position_maps=True,
         rendering=replace(_closeup(16), crop_margin=0.01),  # shoulders reach the border of the box
         superresolution=SuperResolutionConfig(kind="2x", from_resolution=64, half_precision=False, channels=(48, 24)),
         use_background=False,

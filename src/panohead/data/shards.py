@@ -12,13 +12,14 @@ import tarfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypedDict
 
 from PIL import Image
 
 from panohead.data.labels import LABELS_FILE
 from panohead.data.sources import FileSource, max_bytes_of
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
 from panohead.files.regular import open_regular, too_large
 
 BLOCK = 512
@@ -193,11 +194,13 @@ def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any]]:
             raise PanoHeadError(f"cannot read {shard} ({_reason(error)}); restore the shard") from error
 
 
+class _LabelMember(TypedDict):
+    label: list[Any]
+
+
 def _label(content: bytes, member: Member) -> Any:
-    try:
-        return json.loads(content)["label"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise PanoHeadError(f"{member} is not of the form {_LABEL_FORM}; write it again") from error
+    remedy = f"it must be of the form {_LABEL_FORM}; write it again"
+    return parse_json(content, _LabelMember, str(member), remedy=remedy)["label"]
 
 
 def _read(file: BinaryIO, member: Member) -> bytes:

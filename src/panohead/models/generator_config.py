@@ -35,6 +35,7 @@ class GeneratorConfig(Bounded):
             background network has half the base.
         num_fp16_resolutions: number of highest resolutions of backbone and background in half precision on CUDA.
         block: settings of the blocks of backbone and background.
+        position_maps: give the backbone learned maps of positions, see :class:`SynthesisConfig`; not in the paper.
         rendering: sampling of rays.
         superresolution: configuration of the super-resolution network.
         use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
@@ -60,6 +61,7 @@ class GeneratorConfig(Bounded):
     channel_max: Width = 512
     num_fp16_resolutions: Layers = 0
     block: BlockConfig = field(default_factory=BlockConfig)
+    position_maps: bool = False
     rendering: RenderConfig = field(default_factory=RenderConfig)
     superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     use_torgb_raw: bool = True
@@ -91,4 +93,5 @@ class GeneratorConfig(Bounded):
             channel_max=self.channel_max,
             num_fp16_resolutions=self.num_fp16_resolutions,
             block=self.block,
+            position_maps=self.position_maps,
         )

@@ -21,12 +21,15 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict, cast
+
+import msgspec
 
 from panohead.errors import PanoHeadError
 from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import relative_name
-from panohead.files.regular import read_text, reason_of
+from panohead.files.read_json import parse_json, read_json
+from panohead.files.regular import read_text
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
@@ -72,10 +75,10 @@ def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
     finished: dict[int, PersonRecord] = {}
     for line in _lines(config.out):
         # A damaged record is that of a person who is rendered again.
-        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-            record = json.loads(line)
-            if 0 <= int(record["person"]) < config.people and _is_whole(record, config):
-                finished[int(record["person"])] = record
+        with contextlib.suppress(PanoHeadError):
+            record = cast(PersonRecord, parse_json(line.encode(), _StoredPerson, str(config.out)))
+            if record["person"] < config.people and _is_whole(record, config):
+                finished[record["person"]] = record
     return dict(sorted(finished.items()))
 
 
@@ -140,14 +143,21 @@ def _check_settings(settings: Path, config: SyntheticDatasetConfig) -> None:
 
 
 def _stored(settings: Path) -> PersonRecord:
-    try:
-        stored: PersonRecord = json.loads(read_text(settings))
-        int(stored.get("edition", 1))
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise PanoHeadError(
-            f"cannot read {settings} ({reason_of(error)}); delete the folder or give another --out"
-        ) from error
-    return stored
+    return cast(PersonRecord, read_json(settings, _StoredSettings, remedy="delete the folder or give another --out"))
+
+
+class _StoredSettings(TypedDict):
+    edition: NotRequired[int]
+
+
+class _StoredView(TypedDict):
+    image: str
+    label: Annotated[list[float], msgspec.Meta(min_length=25, max_length=25)]
+
+
+class _StoredPerson(TypedDict):
+    person: Annotated[int, msgspec.Meta(ge=0)]
+    views: list[_StoredView]
 
 
 def _is_whole(record: PersonRecord, config: SyntheticDatasetConfig) -> bool:

@@ -4,6 +4,7 @@ The official dataset tool takes images in the order of their names, leaves out t
 or mask, numbers the others ``00000/img00000000.png``, resizes them (Lanczos) and stores them in a zip.
 """
 
+import contextlib
 import io
 import json
 import posixpath
@@ -18,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from panohead.data.decode import check_pixels
-from panohead.data.labels import LABELS_FILE
+from panohead.data.labels import LABELS_FILE, label_of, read_labels_file
 from panohead.data.layout import open_layout
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
@@ -112,13 +113,17 @@ def convert_dataset(
 
 
 def _labels(images: FileSource) -> tuple[dict[str, Any], set[str]]:
-    """Return the labels as they stand in the file, unrounded, and the names marked coarse."""
-    try:
-        content = json.loads(images.read(LABELS_FILE))
-        listed = {str(name).replace("\\", "/"): values for name, values in content["labels"]}
-        return listed, set(content.get("coarse", []))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise PanoHeadError(f"{images.describe(LABELS_FILE)} is no list of labels; write it again") from error
+    """Return the labels as they stand in the file, unrounded, and the names marked coarse.
+
+    Labels that are no cameras are left out, and with them their images.
+    """
+    content, file = read_labels_file(images), images.describe(LABELS_FILE)
+    found: dict[str, Any] = {}
+    for name, values in content["labels"]:
+        with contextlib.suppress(PanoHeadError):
+            label_of(values, name, file)
+            found[name] = values
+    return found, set(content.get("coarse", []))
 
 
 def _official_names(number: int) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Inspection of a dataset: counts, poses, sizes, broken files, duplicates, balance, and advice."""
 
-import json
+import contextlib
 import posixpath
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from panohead.data.decode import check_pixels
 from panohead.data.duplicates import image_hash, repeated
-from panohead.data.labels import LABELS_FILE, readable_labels
+from panohead.data.labels import LABELS_FILE, label_of, readable_labels
 from panohead.data.layout import open_layout
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
@@ -138,13 +138,14 @@ def inspect_dataset(
 
 def labels_found(images: FileSource, names: list[str]) -> tuple[dict[str, Float[np.ndarray, "25"]], int]:
     """Return the labels that exist and can be read, and the number of images marked as coarsely aligned."""
-    found = readable_labels(images, names) if images.has(LABELS_FILE) else {}
-    try:
-        coarse = json.loads(images.read(LABELS_FILE)).get("coarse", []) if images.has(LABELS_FILE) else []
-    except (ValueError, AttributeError, RecursionError, PanoHeadError):
-        coarse = []
-    marked = {name for name in coarse if isinstance(name, str)} if isinstance(coarse, list) else set()
-    return found, len(marked & set(names))
+    found: dict[str, np.ndarray] = {}
+    content = readable_labels(images)
+    by_name, file = dict(content["labels"]), images.describe(LABELS_FILE)
+    for name in names:
+        if name in by_name:
+            with contextlib.suppress(PanoHeadError):
+                found[name] = label_of(by_name[name], name, file)
+    return found, len(set(content.get("coarse", [])) & set(names))
 
 
 def camera_angles(label: Float[np.ndarray, "25"]) -> tuple[float, float]:

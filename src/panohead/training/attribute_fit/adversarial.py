@@ -63,9 +63,10 @@ class AdversarialLoss:
 
     Args:
         patch: pixels per side of the patches.
+        device: device of the discriminator.
     """
 
-    def __init__(self, config: AdversarialConfig, *, patch: int) -> None:
+    def __init__(self, config: AdversarialConfig, *, patch: int, device: str = "cpu") -> None:
         self.config = config
         # Camera and position of the patch; no minibatch statistics: fakes are paired with their own reals.
         self.discriminator = Discriminator(
@@ -79,7 +80,7 @@ class AdversarialLoss:
                 mapping_layers=2,
                 mbstd_num_channels=0,
             )
-        )
+        ).to(device)
         # Without momentum, as StyleGAN2's (appendix B).
         self.optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=config.learning_rate, betas=(0.0, 0.99))
         self.scale: float | None = None

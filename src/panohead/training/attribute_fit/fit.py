@@ -41,8 +41,8 @@ class FitConfig(Bounded):
         points_per_view: pixels per view whose points are supervised; 0 for none.
         patches_per_step: heads per step of which a patch is rendered.
         patch: rays per side of a patch.
-        learning_rate, map_rate, encoder_rate, residual_rate: Adam's learning rates of the generator, the backbone's
-            constant noise maps, the attribute encoder and the residual codes.
+        learning_rate, map_rate, position_rate, encoder_rate, residual_rate: Adam's learning rates of the generator,
+            the backbone's constant noise maps and position maps, the attribute encoder and the residual codes.
         weights: weights of the losses by name.
         residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
             residual codes hold only what attributes cannot tell, and people without a code look as they can.
@@ -58,26 +58,27 @@ class FitConfig(Bounded):
     points_per_view: int = 384
     patches_per_step: int = 4
     patch: int = 32
-    learning_rate: float = 5e-3
+    learning_rate: float = 3e-3
     map_rate: float = 2e-2
+    position_rate: float = 1e-2
     encoder_rate: float = 1.5e-3
     residual_rate: float = 1e-2
     warmup_steps: int = 50
     weights: dict[str, float] = field(
         default_factory=lambda: {
             "occupancy": 2.0,
-            "surface_color": 2.0,
-            "raw": 1.0,
+            "surface_color": 4.0,
+            "raw": 2.0,
             "raw_detail": 1.0,
             "mask": 0.3,
-            "image": 1.0,
+            "image": 2.0,
             "image_detail": 1.0,
             "residual": 3e-3,
         }
     )
     residual_dropout: float = 0.9
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
-    ema_decay: float = 0.998
+    ema_decay: float = 0.999
     density_gain: float = 30.0
     seed: int = 0
 
@@ -124,17 +125,22 @@ class RegressionStep:
 
 
 class AttributeFit:
-    """A fit in progress: networks, running average, optimizer and random numbers; resumable."""
+    """A fit in progress: networks, running average, optimizer and random numbers; resumable.
 
-    def __init__(self, config: FitConfig) -> None:
-        self.config = config
-        self.rng = torch.Generator().manual_seed(config.seed)
+    Args:
+        device: device of the networks; the shots given to :meth:`step` must be there too.
+    """
+
+    def __init__(self, config: FitConfig, device: str = "cpu") -> None:
+        self.config, self.device = config, device
+        self.rng = torch.Generator(device).manual_seed(config.seed)
         # Initialization draws from torch's global generator; its state is restored afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = HeadModel(config)
         initialize_density(self.model.generator, config.density_gain)
         initialize_position_maps(self.model.generator)
+        self.model.to(device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -149,18 +155,21 @@ class AttributeFit:
                 torch.manual_seed(self.config.seed)
                 generator = self.config.generator
                 scale = generator.superresolution.output_resolution // generator.neural_rendering_resolution
-                self.adversarial = AdversarialLoss(self.config.adversarial, patch=self.config.patch * scale)
+                patch = self.config.patch * scale
+                self.adversarial = AdversarialLoss(self.config.adversarial, patch=patch, device=self.device)
 
     def _groups(self) -> list[dict[str, Any]]:
         generator, config = self.model.generator, self.config
         maps = [layer.noise_const.requires_grad_() for layer in noise_layers(generator)]
-        mapping = {id(p) for p in generator.mapping_network.parameters()}
+        positions = [p for name, p in generator.backbone.named_parameters() if name.endswith("position_map")]
+        apart = {id(p) for p in (*generator.mapping_network.parameters(), *positions)}
         return [
             {
-                "params": [p for p in generator.parameters() if id(p) not in mapping and p.requires_grad],
+                "params": [p for p in generator.parameters() if id(p) not in apart and p.requires_grad],
                 "lr": config.learning_rate,
             },
             {"params": maps, "lr": config.map_rate},
+            {"params": positions, "lr": config.position_rate},
             {"params": list(self.model.encoder.parameters()), "lr": config.encoder_rate},
             {"params": list(self.model.residual.parameters()), "lr": config.residual_rate},
         ]
@@ -171,7 +180,7 @@ class AttributeFit:
         factor = self.rate_factor * min(1.0, (self.step_count + 1) / config.warmup_steps)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * factor
-        shots = torch.randperm(data.count, generator=self.rng)[: config.shots_per_step]
+        shots = torch.randperm(data.count, generator=self.rng, device=self.device)[: config.shots_per_step]
         found = self.losses(data, shots)
         total = self._weighted(found.losses)
         values = {name: float(value.detach()) for name, value in found.losses.items()}
@@ -193,7 +202,7 @@ class AttributeFit:
     def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> "RegressionStep":
         """Return all regression losses of one batch of shots, unweighted."""
         config, generator = self.config, self.model.generator
-        known = torch.rand(len(shots), generator=self.rng) >= config.residual_dropout
+        known = torch.rand(len(shots), generator=self.rng, device=self.device) >= config.residual_dropout
         ws = self.model.ws(data.attributes[shots], data.person[shots], known=known)
         trigrid = generator.field(ws)
         losses = {"residual": self.model.residual(data.person[shots]).square().mean()}
@@ -224,6 +233,7 @@ class AttributeFit:
         return {
             "step_count": self.step_count,
             "rng": self.rng.get_state(),
+            "device": self.device,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -231,9 +241,12 @@ class AttributeFit:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume exactly from a ``state_dict``."""
+        """Resume from a ``state_dict``: exactly on the same kind of device, else with new random numbers."""
         self.step_count = state["step_count"]
-        self.rng.set_state(state["rng"])
+        if state.get("device", "cpu") == self.device:
+            self.rng.set_state(state["rng"])
+        else:
+            self.rng.manual_seed(self.config.seed + self.step_count)
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         if state.get("adversarial") is not None:

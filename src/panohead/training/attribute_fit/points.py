@@ -15,6 +15,7 @@ from panohead.ops.pixels import image_from_uint8
 from panohead.rendering.field import TriGridField
 from panohead.stylegan.synthesis_layers import ToRGB
 from panohead.training.attribute_fit.face_windows import face_windows
+from panohead.training.attribute_fit.images import color_loss
 from panohead.training.attribute_fit.shots import Shots
 
 _INSIDE = 0.02
@@ -71,7 +72,7 @@ def sample_points(
     # Pixel centers lie at half-integers: head view 1 3, and head view pixel 3.
     origins, directions = _rays(data.labels[views], (x + 0.5) / side, (y + 0.5) / side)
     near, far = ray_range
-    u = torch.rand((3, *shape), generator=rng)
+    u = torch.rand((3, *shape), generator=rng, device=rng.device)
     anywhere = near + (far - near) * u[:2]
     inside = torch.where(solid, depth + _INSIDE * u[2], anywhere[0])
     # The square draws more points near the surface, where the density has to rise.
@@ -95,9 +96,9 @@ def _sample_pixels(
     labels: Float[Tensor, "head view 25"], side: int, shape: tuple[int, ...], rng: torch.Generator
 ) -> Int[Tensor, "head view pixel 2"]:
     """Sample pixels (x, y): thirds from the face, the middle half and the whole of every view."""
-    u = torch.rand((*shape, 2), generator=rng)
+    u = torch.rand((*shape, 2), generator=rng, device=rng.device)
     faces = face_windows(labels)
-    number = torch.arange(shape[-1])[:, None]  # pixel 1
+    number = torch.arange(shape[-1], device=rng.device)[:, None]  # pixel 1
     middle = 0.25 + 0.5 * u
     # head view pixel 2
     face = faces.center[..., None, :] + faces.radius[..., None, None] * (2 * u - 1)
@@ -121,7 +122,7 @@ def _rays(
 def point_losses(
     field: TriGridField, to_rgb: ToRGB, w: Float[Tensor, "head w_dim"], batch: PointBatch
 ) -> dict[str, Tensor]:
-    """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (L1)."""
+    """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (Huber)."""
     count = batch.inside.shape[1]
     # One evaluation of the tri-grid for all points: head (inside, empty) hidden.
     hidden = field.hidden(torch.cat([batch.inside, batch.empty], dim=1))
@@ -134,5 +135,5 @@ def point_losses(
     features = field.decoder.color(hidden[:, :count]).transpose(1, 2)[..., None]  # head channel pixel 1
     color = to_rgb(features, w, fused=False)[..., 0].transpose(1, 2)
     solid = batch.solid.float()[..., None]
-    surface = ((color - batch.color).abs() * solid).sum() / (3 * solid.sum()).clamp_min(1)
+    surface = (color_loss(color, batch.color) * solid).sum() / (3 * solid.sum()).clamp_min(1)
     return {"occupancy": occupancy, "surface_color": surface}

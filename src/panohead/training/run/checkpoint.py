@@ -10,6 +10,7 @@ import errno
 import hashlib
 import io
 import os
+import pickle
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -287,11 +288,14 @@ class _Payload(io.RawIOBase):
 def _read(file: Path, opened: BinaryIO | io.FileIO, map_location: str | torch.device) -> dict[str, Any]:
     try:
         saved = torch.load(_Payload(opened), map_location=map_location, weights_only=True)  # type: ignore[arg-type]
-        # Both are used without further looks.
-        return {"nimg": int(saved["nimg"]), "state": dict(saved["state"])}
-    except OSError:
-        raise
-    except Exception as error:  # torch raises many kinds
+    except pickle.UnpicklingError as error:
         raise PanoHeadError(
             f"{file} is complete but torch {torch.__version__} cannot read it; use the version that wrote it"
         ) from error
+    except OSError:
+        raise
+    except Exception as error:  # what is no torch file makes torch's reader raise nearly anything
+        raise PanoHeadError(f"{file} holds no state of a training run; remove it") from error
+    if not isinstance(saved, dict) or type(saved.get("nimg")) is not int or not isinstance(saved.get("state"), dict):
+        raise PanoHeadError(f"{file} holds no state of a training run; remove it")
+    return saved
