@@ -159,6 +159,10 @@ class Convert:
             say(f"left out {name}: no label or no mask")
         if len(done.left_out) > _SHOWN:
             say(f"left out {len(done.left_out) - _SHOWN} more")
+        for sentence in done.broken[:_SHOWN]:
+            say(f"left out: {sentence}")
+        if len(done.broken) > _SHOWN:
+            say(f"left out {len(done.broken) - _SHOWN} more that cannot be copied")
         say(f"wrote {done.copied} images to {self.out}")
 
     def _shards(self) -> None:

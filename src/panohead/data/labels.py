@@ -33,7 +33,7 @@ class LabelsFile(TypedDict):
     """
 
     labels: list[Any]
-    coarse: NotRequired[list[Any]]
+    coarse: NotRequired[Any]
     photo_corners: NotRequired[dict[str, Any]]
 
 
@@ -126,7 +126,8 @@ def coarse_names(source: FileSource) -> set[str]:
     Raises:
         PanoHeadError: as :func:`read_labels_file`.
     """
-    return {name.replace("\\", "/") for name in read_labels_file(source).get("coarse", []) if isinstance(name, str)}
+    names: Any = read_labels_file(source).get("coarse", [])
+    return {name.replace("\\", "/") for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
 def listed_corners(source: FileSource) -> dict[str, list[list[float]]]:

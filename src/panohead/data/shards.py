@@ -142,7 +142,7 @@ def scan(path: Path) -> Iterator[Member]:
         with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as archive:
             before = -1
             while (info := archive.next()) is not None:
-                if archive.offset <= before:  # a negative size: reading would never end
+                if archive.offset <= before or info.size < 0:  # a negative size: reading would never end
                     raise tarfile.ReadError("a member has a negative size")
                 before = archive.offset
                 archive.members.clear()  # type: ignore[attr-defined]  # or a large archive fills the memory

@@ -16,6 +16,7 @@ from panohead.data.duplicates import repeated
 from panohead.data.labels import CORNERS_KEY, LABELS_FILE
 from panohead.files.folder_lock import locked_folder
 from panohead.files.inside import inside
+from panohead.files.regular import reason_of
 from panohead.preparation.files import REMEDY, SET_ASIDE, ResumeLog, open_out
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
@@ -88,7 +89,7 @@ def prepare_steps(
         PanoHeadError: when the run itself cannot continue; never for one photo.
     """
     forget_own_masks()
-    refs = [_stamped(ref, settings) for ref in list_photos(photos)]
+    refs = [_stamped_safely(ref, settings) for ref in list_photos(photos)]
     _check_detectors(refs, settings)
     with locked_folder(settings.out, "prepares photos"):
         open_out(settings.out, settings.resume_key())
@@ -193,6 +194,14 @@ def _remove_orphans(out: Path, images: set[str], masks: set[str]) -> None:
             # Only empty folders can be removed; others raise.
             with contextlib.suppress(OSError):
                 path.rmdir()
+
+
+def _stamped_safely(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
+    """Return :func:`_stamped`, or the photo with its problem: one odd name costs itself."""
+    try:
+        return _stamped(ref, settings)
+    except (OSError, ValueError, TypeError) as error:
+        return replace(ref, problem=f"its pose or mask cannot be read ({reason_of(error)})")
 
 
 def _stamped(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:

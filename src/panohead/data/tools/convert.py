@@ -24,14 +24,14 @@ from panohead.data.labels import (
     LABELS_FILE,
     LabelFile,
     coarse_names,
+    label_of,
     listed_corners,
     listed_labels,
-    read_labels,
     read_labels_file,
     readable_labels,
 )
 from panohead.data.layout import open_layout
-from panohead.data.names import EXAMPLES, NameIndex
+from panohead.data.names import EXAMPLES, NameIndex, match_names
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
 from panohead.files.image import BrokenImage, decode_image
@@ -46,10 +46,17 @@ Write = Callable[[str, bytes], None]
 
 @dataclass(frozen=True)
 class Converted:
-    """Result of a conversion: number of images copied, and names of those left out for lack of a label or mask."""
+    """Result of a conversion.
+
+    Attributes:
+        copied: number of images copied.
+        left_out: names of those left out for lack of a label or mask.
+        broken: a sentence for each that was left out because it, or its mask, cannot be copied.
+    """
 
     copied: int
     left_out: tuple[str, ...]
+    broken: tuple[str, ...] = ()
 
 
 def convert_dataset(
@@ -76,52 +83,54 @@ def convert_dataset(
             conversion, or ``out`` holds one already.
     """
     images, mask_files = open_layout(root, masks)
-    labels, coarse = readable_labels(images), coarse_names(images)
+    labels, coarse, corners = readable_labels(images), coarse_names(images), listed_corners(images)
     names = image_names(images)
     label_names, mask_names = NameIndex(labels), NameIndex(image_names(mask_files))
-    label_of, mask_of = ({name: index.find(name) for name in names} for index in (label_names, mask_names))
-    whole = [name for name in names if label_of[name] is not None and mask_of[name] is not None]
-    if not whole:
+    found = {name: (label_names.find(name), mask_names.find(name)) for name in names}
+    masks_of = {name: mask for name, (label, mask) in found.items() if label is not None and mask is not None}
+    if not masks_of:
         raise PanoHeadError(
             f"no image of {root} has a label and a mask, so there is nothing to convert: {_examples('images', names)}, "
             f"{_examples('labels', label_names.names)}, {_examples('masks', mask_names.names)}"
         )
-    rewritten = dict(zip(whole, _rewritten(images, root, whole, cameras_from), strict=True)) if cameras_from else None
-    if rewritten is None:
-        read_labels(images, whole)
-    corners = listed_corners(images)
-    corner_names = NameIndex(corners)
+    file = images.describe(LABELS_FILE)
+    own = dict(zip(masks_of, match_names(list(masks_of), labels, "label", file), strict=True))
+    values = _checked_labels({name: labels[label] for name, label in own.items()}, file, root, cameras_from)
     if any((out / f"{folder}{suffix}").exists() for folder in ("images", "masks") for suffix in ("", ".zip")):
         raise PanoHeadError(f"{out} holds a dataset already; give another folder or remove it")
-    rows: list[list[Any]] = []
-    origin: list[list[str]] = []
-    kept_corners: dict[str, Any] = {}
+    corner_names = NameIndex(corners)
+    origin: dict[str, str] = {}
+    broken: list[str] = []
     again = size is not None or renumber
     with _writer(out / "images", layout) as write_image, _writer(out / "masks", layout) as write_mask:
-        for number, name in enumerate(whole):
-            mask, label = mask_of[name], label_of[name]
-            assert mask is not None
-            assert label is not None
-            image_name, mask_name = _official_names(number) if renumber else (name, mask)
+        for number, (name, mask) in enumerate(masks_of.items()):
+            image_name, mask_name = _official_names(len(origin)) if renumber else (name, mask)
             if again and not renumber:
                 image_name, mask_name = (posixpath.splitext(n)[0] + ".png" for n in (name, mask))
-            write_image(image_name, _copied(images, name, "RGB", size, again))
-            write_mask(mask_name, _copied(mask_files, mask, "L", size, again))
-            rows.append([image_name, labels[label] if rewritten is None else rewritten[name]])
-            origin.append([image_name, name])
-            if (known := corner_names.find(name)) is not None:
-                kept_corners[image_name] = corners[known]
+            try:
+                # Both, before either is written: one bad entry costs itself and nothing else.
+                targets = _relative(image_name), _relative(mask_name)
+                contents = _copied(images, name, "RGB", size, again), _copied(mask_files, mask, "L", size, again)
+            except PanoHeadError as error:
+                broken.append(str(error))
+            else:
+                write_image(targets[0], contents[0])
+                write_mask(targets[1], contents[1])
+                origin[image_name] = name
             if on_progress is not None:
-                on_progress(number + 1, len(whole))
-        index: dict[str, Any] = {"labels": rows}
+                on_progress(number + 1, len(masks_of))
+        if not origin:
+            raise PanoHeadError(f"nothing of {root} can be copied; the first problem: {broken[0]}")
+        index: dict[str, Any] = {"labels": [[new, values[old]] for new, old in origin.items()]}
         if renumber:
-            index["fnames"] = origin
+            index["fnames"] = [list(pair) for pair in origin.items()]
         if coarse:
-            index["coarse"] = [new for new, old in origin if old in coarse]
-        if kept_corners:
-            index[CORNERS_KEY] = kept_corners
+            index["coarse"] = [new for new, old in origin.items() if old in coarse]
+        known = {new: corner_names.find(old) for new, old in origin.items()}
+        if any(known.values()):
+            index[CORNERS_KEY] = {new: corners[other] for new, other in known.items() if other is not None}
         write_image(LABELS_FILE, json.dumps(index).encode())
-    return Converted(len(whole), tuple(name for name in names if name not in set(whole)))
+    return Converted(len(origin), tuple(name for name in names if name not in masks_of), tuple(broken))
 
 
 def convert_label_file(path: Path, out: Path, cameras_from: Sequence[Convention]) -> int:
@@ -141,22 +150,29 @@ def convert_label_file(path: Path, out: Path, cameras_from: Sequence[Convention]
     if out.exists():
         raise PanoHeadError(f"{out} exists already; give another --out")
     source = LabelFile(path)
-    names = list(listed_labels(source))
-    if not names:
+    labels = listed_labels(source)
+    if not labels:
         raise PanoHeadError(f"{path} holds no labels; give a file of labels")
     content = read_labels_file(source)
-    content["labels"] = [list(pair) for pair in zip(names, _rewritten(source, path, names, cameras_from), strict=True)]
+    content["labels"] = [list(pair) for pair in _checked_labels(labels, str(path), path, cameras_from).items()]
     write_bytes(out, json.dumps(content).encode(), remedy=_REMEDY)
-    return len(names)
+    return len(labels)
 
 
-def _rewritten(
-    source: FileSource, place: Path, names: Sequence[str], cameras_from: Sequence[Convention]
-) -> list[list[float]]:
-    """Return the labels of the named photos in this package's convention, as the files hold them (6 decimals)."""
-    converted = convert_labels(read_labels(source, names, check=False), cameras_from)
+def _checked_labels(
+    labels: dict[str, Any], file: str, place: Path, cameras_from: Sequence[Convention]
+) -> dict[str, Any]:
+    """Return labels in this package's convention, by name: as they stand, or converted and rounded to 6 decimals."""
+    names = list(labels)
+    cameras = np.stack([label_of(values, name, file) for name, values in labels.items()])
+    if not cameras_from:
+        refuse_wrong_labels(names, cameras, file, str(place))
+        return labels
+    converted = convert_labels(cameras, cameras_from)
     refuse_wrong_labels(names, converted, f"{place} with --cameras-from {' '.join(cameras_from)}", str(place))
-    return [[round(float(value), 6) + 0.0 for value in label] for label in converted]
+    return {
+        name: [round(float(value), 6) + 0.0 for value in label] for name, label in zip(names, converted, strict=True)
+    }
 
 
 def _examples(what: str, names: Sequence[str]) -> str:
