@@ -54,6 +54,7 @@ ALLOWED_IDENTIFIERS = {
     "hair_colour": "a field in people.jsonl",
     "picture": "a flag of panohead dataset inspect",
     "picture_weight": "a setting of the warm start, stored in runs and checkpoints",
+    "remarks": "a key in prepare.jsonl",
     "world_units_per_metre": "a key in GLB files",
 }
 

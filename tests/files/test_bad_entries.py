@@ -77,7 +77,7 @@ def test_labels_of_a_dataset(tmp_path: Path) -> None:
     root = write_photos(tmp_path / "data", count=5)
     file = root / "images" / "dataset.json"
     labels = json.loads(file.read_text())["labels"]
-    odd = [labels[0], [labels[1][0], [10**400] * 25], [labels[2][0], "x"], labels[3][:1], labels[4], 3, None, [], {}]
+    odd = [labels[0], [labels[1][0], [1e300] * 25], [labels[2][0], "x"], labels[3][:1], labels[4], 3, None, [], {}]
     file.write_text(json.dumps({"labels": odd, "coarse": [3, {}, labels[0][0]]}))
     found = inspect_dataset(root)
     assert (found.labeled, found.coarse) == (2, 1)
