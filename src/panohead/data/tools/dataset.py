@@ -150,8 +150,8 @@ def inspect_dataset(
             mask_size = _examine(mask_files, mask, result, None)
             if size and mask_size and size != mask_size:
                 result.broken[mask_files.describe(mask)] = f"{mask_size} instead of the image's {size}"
-            elif mask_size and (sentence := _mask_problem(mask_files, mask)):
-                result.wrong_masks[mask_files.describe(mask)] = sentence
+            elif mask_size and (wrong_mask := _mask_problem(mask_files, mask)):
+                result.wrong_masks[mask_files.describe(mask)] = wrong_mask
         if size:
             sizes[size] += 1
         if on_progress is not None:
