@@ -41,6 +41,10 @@ class PackedWeights:
             self._packed, self._key = (pack_up_weight if up else pack_weight)(weight), key
         return self._packed
 
+    def clear(self) -> None:
+        """Drop the transformed weight; the next call makes it again."""
+        self._packed, self._key = None, ()
+
     def __deepcopy__(self, memo: object) -> "PackedWeights":
         return PackedWeights()
 
