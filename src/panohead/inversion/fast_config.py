@@ -1,7 +1,6 @@
 """Numbers of the preset ``fast``, and those of its earlier version, whose runs can still be resumed."""
 
 from dataclasses import dataclass, replace
-from itertools import product
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +35,8 @@ class FastConfig:
     """
 
     starts: int = 32
-    coarse_steps: int = 60
-    fine_steps: int = 20
+    coarse_steps: int = 80
+    fine_steps: int = 30
     coarse_tuning_steps: int = 60
     tuning_steps: int = 50
     tuned_blocks: int | None = 2
@@ -78,18 +77,18 @@ NEW_FIELDS = frozenset(
 def earlier_configs(config: FastConfig) -> list[FastConfig]:
     """Return the configurations that the options of ``config`` may have meant in the earlier version.
 
-    Its runs can be resumed to the same end. All its steps compared whole images and tuned all parameters; a number
-    that is the default now may be the default's or the user's.
+    Its runs can be resumed to the same end. All its tuning steps compared whole images and tuned all parameters. A
+    number of them that is the default now may be meant, or the default of then.
     """
-    fixed = replace(
-        config,
-        coarse_steps=80,
-        coarse_tuning_steps=0,
-        tuned_blocks=None,
-        tuning_learning_rate=8e-3,
-        unseen_superresolution_interval=1,
-    )
-    now = FastConfig()
-    fine = [config.fine_steps, *([30] if config.fine_steps == now.fine_steps else [])]
-    tuning = [config.tuning_steps, *([150] if config.tuning_steps == now.tuning_steps else [])]
-    return [replace(fixed, fine_steps=f, tuning_steps=t) for f, t in product(fine, tuning)]
+    default_then = [150] if config.tuning_steps == FastConfig().tuning_steps else []
+    return [
+        replace(
+            config,
+            coarse_tuning_steps=0,
+            tuning_steps=steps,
+            tuned_blocks=None,
+            tuning_learning_rate=8e-3,
+            unseen_superresolution_interval=1,
+        )
+        for steps in (config.tuning_steps, *default_then)
+    ]
