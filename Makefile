@@ -32,7 +32,7 @@ unit:
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q
 
 bench: env-dev
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks
 
 lock: env-dev
 	$(BIN)/python tools/lock.py

@@ -53,7 +53,7 @@ crop, mask = rng.integers(0, 256, (512, 512, 3), np.uint8), np.zeros((512, 512),
 mask[96:-32, 128:-128] = 255
 few = {"tuning_steps": 4}
 if preset == "fast":
-    config = FastConfig(starts=1, coarse_steps=1, fine_steps=2, coarse_tuning_steps=2, w_samples=64, **few)
+    config = FastConfig(starts=1, coarse_steps=1, fine_steps=2, coarse_tuning_ratio=0.5, w_samples=64, **few)
 else:
     config = OfficialConfig(steps=2, w_samples=64, **few)
 load(checkpoint).reconstruct([crop], [Camera.orbit(10)], masks=[mask], preset=preset, config=config)

@@ -194,7 +194,7 @@ def _shorter(method: Method, factor: int) -> Method:
 
     def config(done: dict[str, Any]) -> FastConfig:
         whole = method.config(done)
-        names = ("starts", "coarse_steps", "fine_steps", "coarse_tuning_steps", "tuning_steps")
+        names = ("starts", "coarse_steps", "fine_steps", "tuning_steps")
         return replace(whole, **{name: max(getattr(whole, name) // factor, 1) for name in names})
 
     return replace(method, config=config)

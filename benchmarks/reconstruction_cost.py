@@ -36,7 +36,7 @@ from panohead.system.peak_memory import peak_memory_gb
 
 # A round of unseen views is three steps of raw tuning and six of whole images: one step to begin, then whole rounds.
 _FEW: dict[str, Any] = {
-    "fast": {"starts": 2, "coarse_steps": 3, "fine_steps": 3, "coarse_tuning_steps": 4, "tuning_steps": 7},
+    "fast": {"starts": 2, "coarse_steps": 3, "fine_steps": 3, "tuning_steps": 7, "coarse_tuning_ratio": 4 / 7},
     "official": {"steps": 3, "tuning_steps": 3},
 }
 _CONFIGS = {"fast": FastConfig(), "official": OfficialConfig()}

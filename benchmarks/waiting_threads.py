@@ -23,7 +23,7 @@ predictor = load("demo")
 crop = to_uint8(predictor.sample(1, truncation_psi=0.7).render(Camera.orbit(10)).image)
 begin = time.perf_counter()
 steps = {steps}
-config = FastConfig(coarse_steps=steps, fine_steps=steps, coarse_tuning_steps=steps, tuning_steps=steps)
+config = FastConfig(coarse_steps=steps, fine_steps=steps, tuning_steps=steps)
 predictor.reconstruct([crop], [Camera.orbit(10)], config=config)
 print(time.perf_counter() - begin)
 """

@@ -63,7 +63,7 @@ def stop_after(steps: int) -> OptimizationCallbacks:
     return OptimizationCallbacks(on_step=done.append, should_stop=lambda: len(done) >= steps)
 
 
-@pytest.mark.parametrize("steps", [2, 5, 12])
+@pytest.mark.parametrize("steps", [2, 5, 12, 16])
 def test_a_stopped_run_resumes_to_the_same_end(
     predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int
 ) -> None:

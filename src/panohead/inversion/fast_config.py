@@ -11,8 +11,9 @@ class FastConfig:
         starts: number of random w that are tried before the search, beside the mean and the mean of the best.
         coarse_steps: number of search steps at half the rays per side, without super-resolution.
         fine_steps: number of search steps on whole images.
-        coarse_tuning_steps: number of tuning steps on raw images, at fixed w, cameras and background.
         tuning_steps: number of tuning steps on whole images, at fixed w and cameras; 0 for no tuning at all.
+        coarse_tuning_ratio: number of tuning steps on raw images, before them, per step on whole images; the background
+            is fixed too.
         tuned_blocks: number of last blocks of the backbone and of the background network that are tuned; None for all.
         learning_rate: learning rate of w in whitened coordinates, where people differ by about 1.
         camera_learning_rate: learning rate of the cameras' offsets, in prior deviations (see
@@ -37,8 +38,8 @@ class FastConfig:
     starts: int = 32
     coarse_steps: int = 80
     fine_steps: int = 30
-    coarse_tuning_steps: int = 60
     tuning_steps: int = 50
+    coarse_tuning_ratio: float = 1.2
     tuned_blocks: int | None = 2
     learning_rate: float = 0.08
     camera_learning_rate: float = 0.05
@@ -56,6 +57,11 @@ class FastConfig:
     w_samples: int = 4096
     w_seed: int = 123
 
+    @property
+    def coarse_tuning_steps(self) -> int:
+        """Number of tuning steps on raw images."""
+        return round(self.coarse_tuning_ratio * self.tuning_steps)
+
 
 def phases(config: FastConfig) -> dict[str, int]:
     """Return the maximum number of steps of every phase, in their order."""
@@ -63,13 +69,13 @@ def phases(config: FastConfig) -> dict[str, int]:
         "screen": config.starts,
         "search, coarse": config.coarse_steps,
         "search": config.fine_steps,
-        "tune, coarse": config.coarse_tuning_steps if config.tuning_steps else 0,
+        "tune, coarse": config.coarse_tuning_steps,
         "tune": config.tuning_steps,
     }
 
 
 NEW_FIELDS = frozenset(
-    ("coarse_tuning_steps", "tuned_blocks", "coarse_tuning_learning_rate", "unseen_superresolution_interval")
+    ("coarse_tuning_ratio", "tuned_blocks", "coarse_tuning_learning_rate", "unseen_superresolution_interval")
 )
 """Fields that a :class:`FastConfig` of the earlier version did not have."""
 
@@ -84,7 +90,7 @@ def earlier_configs(config: FastConfig) -> list[FastConfig]:
     return [
         replace(
             config,
-            coarse_tuning_steps=0,
+            coarse_tuning_ratio=0.0,
             tuning_steps=steps,
             tuned_blocks=None,
             tuning_learning_rate=8e-3,
