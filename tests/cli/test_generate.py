@@ -63,13 +63,13 @@ def test_heads_made_together_are_those_made_one_by_one(
     """Bytes of images and meshes depend neither on the number of threads nor on the other heads."""
     common = ["generate", "--checkpoint", model, "--yaws", "0", "90", "--no-contact-sheet", "--depth"]
     common += ["--turntable", "--turntable-format", "png", "--frames", "3"]
-    common += ["--mesh", "ply", "--mesh-resolution", "16", "--mesh-level", "0.5"]
+    common += ["--mesh", "ply", "--mesh-resolution", "24", "--mesh-level", "2"]
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        assert main([*common, "--seeds", "0-2", "--out", str(tmp_path / "together")]) == 0
-        assert re.search(r"wrote 3 heads to .*\([\d.]+ heads/s\)", "".join(capsys.readouterr()).replace("\n", " "))
-        for seed, threads in (("0", 1), ("1", 1), ("2", 2)):
+        assert main([*common, "--seeds", "0,3", "--out", str(tmp_path / "together")]) == 0
+        assert re.search(r"wrote 2 heads to .*\([\d.]+ heads/s\)", "".join(capsys.readouterr()).replace("\n", " "))
+        for seed, threads in (("0", 1), ("3", 2)):
             torch.set_num_threads(threads)
             assert main([*common, "--seeds", seed, "--out", str(tmp_path / "alone")]) == 0
     finally:
@@ -79,7 +79,7 @@ def test_heads_made_together_are_those_made_one_by_one(
         for folder in (tmp_path / "together", tmp_path / "alone")
     )
     assert together.keys() == alone.keys()
-    assert len(together) == 3 * (2 * 2 + 3 + 1)
+    assert len(together) == 2 * (2 * 2 + 3 + 1)
     assert [str(path) for path, content in together.items() if alone[path] != content] == []
 
 

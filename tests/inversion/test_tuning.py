@@ -75,8 +75,8 @@ def test_raw_steps_come_first_and_the_untuned_generator_stays_as_it_is() -> None
 
 def test_without_raw_steps_all_are_on_whole_images() -> None:
     steps: list[OptimizationStep] = []
-    before, after = tuned(FastConfig(tuning_steps=1, coarse_tuning_ratio=0, tuned_blocks=None), steps)
-    assert [step.phase for step in steps] == ["tune"]
+    before, after = tuned(FastConfig(tuning_steps=3, coarse_tuning_ratio=0, tuned_blocks=None), steps)
+    assert [step.phase for step in steps] == ["tune"] * 3
     assert any(name.startswith("backbone.blocks.b4.") for name in changed(before, after))
 
 

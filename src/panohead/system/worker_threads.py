@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+Output = TypeVar("Output")
 
 _AHEAD = 2  # results per worker that may wait to be taken: enough to keep workers busy, little memory
 
@@ -49,7 +49,7 @@ def worker_count(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def in_order(work: Callable[[Item], Output], items: Iterable[Item], workers: int) -> Iterator[Output]:
     """Yield ``work(item)`` for all items in their order, as many at a time as there are workers.
 
     Items are taken as workers become free. Inside a worker of another call the items follow each other in its thread.
@@ -74,7 +74,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
         _place.stop = stop
         torch.set_num_threads(1)
 
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[Future[Output]] = deque()
     with single_thread(), ThreadPoolExecutor(workers, initializer=begin) as pool:
         try:
             for item in items:
