@@ -219,7 +219,7 @@ def test_no_private_name_is_imported_from_another_package() -> None:
 
 def test_tests_mirror_the_source_tree() -> None:
     """Every folder of tests is one of the package, or listed here with its reason."""
-    others = {"browser", "examples", "gpu", "parity", "stored", "training/heads"}
+    others = {"browser", "examples", "gpu", "hostile", "parity", "stored", "training/heads"}
     folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("*.py")} - {"."}
     assert {f for f in folders if f not in others and not (PACKAGE / f).is_dir()} == set()
 
@@ -235,3 +235,50 @@ def test_nothing_reads_the_workshop() -> None:
 def test_no_public_name_is_a_riddle() -> None:
     names = {p.stem for p in (ROOT / "src").rglob("*.py")}
     assert not names & {"utils", "util", "misc", "helpers", "common_utils"}
+
+
+_IMAGE_READERS = {
+    ("Image", "open"), ("PIL", "open"), ("ImageFile", "Parser"), ("iio", "imread"), ("imageio", "imread"),
+    ("cv2", "imread"), ("plt", "imread"), ("image", "imread"), ("io", "imread"), ("io", "imread_collection"),
+}  # fmt: skip
+
+
+def _image_readers(tree: ast.AST) -> list[int]:
+    """Lines that open an image by a library, under whatever name the library was imported."""
+    names: dict[str, str] = {}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                names[alias.asname or alias.name] = alias.name.rpartition(".")[2]
+            if isinstance(node, ast.ImportFrom):
+                module = (node.module or "").rpartition(".")[2]
+                found += [node.lineno for alias in node.names if (module, alias.name) in _IMAGE_READERS]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+            if (names.get(owner, owner), node.attr) in _IMAGE_READERS:
+                found.append(node.lineno)
+    return found
+
+
+def test_images_are_opened_in_one_place() -> None:
+    """Pillow starts Ghostscript for a PostScript file of any name; panohead.files.image gives it a list of formats."""
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in PACKAGE.rglob("*.py")
+        for line in _image_readers(ast.parse(path.read_text(encoding="utf-8")))
+        if path != PACKAGE / "files" / "image.py"
+    }
+    assert found == set()
+
+
+def test_the_rule_finds_other_spellings() -> None:
+    for text in (
+        "from PIL import Image\nImage.open(x)", "import PIL.Image as P\nP.open(x)",
+        "import PIL.Image\nPIL.Image.open(x)", "import imageio\nimageio.imread(x)",
+        "from PIL.Image import open as o", "from PIL import Image as I\nread = I.open",
+        "from imageio import imread", "from PIL import ImageFile\nImageFile.Parser()",
+    ):  # fmt: skip
+        assert _image_readers(ast.parse(text)), text
+    assert not _image_readers(ast.parse("from PIL import Image\nImage.new(x)\npath.open()"))

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_FILE_BYTES, read_text, reason_of
 
 _COLUMNS = "file, yaw_deg, pitch_deg, roll_deg and optionally box"
 _ERRORS_SHOWN = 5
@@ -54,9 +55,11 @@ def read_poses(path: Path) -> dict[str, GivenPose]:
         PanoHeadError: when the file cannot be read, lacks a column or holds rows that make no sense; names their lines.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path, MAX_FILE_BYTES)
     except (OSError, UnicodeDecodeError) as error:
-        raise PanoHeadError(f"cannot read the poses in {path} ({error}); give a CSV file in UTF-8") from error
+        raise PanoHeadError(
+            f"cannot read the poses in {path} ({reason_of(error)}); give a CSV file in UTF-8"
+        ) from error
     rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
     header = {name.strip().lower() for name in rows.fieldnames or []}
     if not {"file", "yaw_deg"} <= header:

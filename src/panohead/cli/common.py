@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 VIDEO_SUFFIXES = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
 """File suffixes by the name of a video format; png is a folder of files."""
+MAX_BACKGROUND_PX = 4096
+"""Longer side in pixels to which larger backgrounds are shrunk."""
 TRANSPARENT = "transparent"
 """Name of the background that cuts the head out."""
 
@@ -73,19 +75,21 @@ def parse_background(text: str) -> "tuple[int, int, int] | Image.Image":
     Raises:
         PanoHeadError: when it is neither.
     """
-    from PIL import Image, ImageColor, UnidentifiedImageError
+    from PIL import ImageColor
+
+    from panohead.files.image import decode_image
 
     try:
         return ImageColor.getcolor(text, "RGB")  # type: ignore[return-value]
     except ValueError:
         pass
     try:
-        with Image.open(text) as image:
-            return image.convert("RGB")
+        return decode_image(Path(text), max_side_px=MAX_BACKGROUND_PX).image.convert("RGB")
     except FileNotFoundError:
         raise PanoHeadError(f"the background {text!r} is neither a color such as #ffffff nor an image") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise PanoHeadError(f"the background {text} is not a readable image ({error})") from error
+    except (PanoHeadError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PanoHeadError(f"the background {text} is not a readable image ({reason}); give another") from error
 
 
 def output_folder(path: Path) -> Path:

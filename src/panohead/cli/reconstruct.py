@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from panohead.cli.common import TRANSPARENT, Debug, Model, counting, parse_background, say
+from panohead.cli.common import TRANSPARENT, Debug, Model, counting, output_folder, parse_background, say
 from panohead.cli.detector_options import DetectorOptions
 from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
+from panohead.limits import FRAMES, SEED, STEPS, WEIGHT, NumberRange
 
 if TYPE_CHECKING:
     from panohead.alignment.detectors import Detectors
@@ -39,17 +40,17 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     """Folder with your own masks, by the same names: of aligned crops, or of whole photos."""
     lpips: Path | None = None
     """Weights of LPIPS-VGG; without them a loss that needs none is used."""
-    seed: int | None = None
+    seed: Annotated[int | None, SEED] = None
     """Seed of all random numbers (the preset's own if not given)."""
-    steps: int | None = None
+    steps: Annotated[int | None, STEPS] = None
     """Number of search steps on whole images (the preset's own if not given)."""
-    tuning_steps: int | None = None
+    tuning_steps: Annotated[int | None, NumberRange(0, STEPS.high)] = None
     """Number of tuning steps on whole images (fast takes 1.2 times as many on raw ones before them); 0 for none."""
-    unseen_weight: float | None = None
+    unseen_weight: Annotated[float | None, WEIGHT] = None
     """Weight that keeps tuning from changing sides that no photo shows (fast only); 0 for none."""
     resume: bool = False
     """Continue an interrupted run in OUT."""
-    frames: int = 48
+    frames: Annotated[int, FRAMES] = 48
     """Number of frames of the turntable."""
     background: str | None = None
     """Background of turntable and views: a color (#ffffff), an image's path, or transparent: then the turntable is a
@@ -63,6 +64,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     def run(self) -> None:
         """Reconstruct the head and write everything to the folder."""
         from panohead.cli.progress import optimization_bar, stop_on_interrupt
+        from panohead.files.folder_lock import locked_folder
         from panohead.inversion import OptimizationCallbacks, find_preset, open_output_folder
 
         self._check()
@@ -75,31 +77,32 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         self._style()  # so that a mistake in --background is reported before the work
         predictor = self.load()
         loss = self._loss()
-        folder = open_output_folder(self.out, self.photos, resume=self.resume)
-        for note in folder.notes:
-            say(note)
-        with stop_on_interrupt() as asked, optimization_bar(preset.phases(config)) as (advance, show_note):
-            head = predictor.reconstruct(
-                self.photos,
-                cameras,
-                masks=masks,
-                poses=poses,
-                preset=self.preset,
-                config=config,
-                loss=loss,
-                seed=self.seed,
-                callbacks=OptimizationCallbacks(on_step=advance, on_note=show_note, should_stop=asked),
-                resume_file=folder.resume_file,
-                tools=tools,
-            )
-        if head.log.stopped:
-            say("stopped; writing the best so far (Ctrl-C again to leave at once)")
-        self._write(head, folder)
-        if head.log.stopped:
-            say(f"stopped early: the best so far is in {folder.path}; the same command with --resume continues")
-            raise KeyboardInterrupt
-        folder.finish()
-        say(f"wrote the head to {folder.path}; look at {folder.path / 'report.html'}")
+        with locked_folder(output_folder(self.out), "reconstructs"):
+            folder = open_output_folder(self.out, self.photos, resume=self.resume)
+            for note in folder.notes:
+                say(note)
+            with stop_on_interrupt() as asked, optimization_bar(preset.phases(config)) as (advance, show_note):
+                head = predictor.reconstruct(
+                    self.photos,
+                    cameras,
+                    masks=masks,
+                    poses=poses,
+                    preset=self.preset,
+                    config=config,
+                    loss=loss,
+                    seed=self.seed,
+                    callbacks=OptimizationCallbacks(on_step=advance, on_note=show_note, should_stop=asked),
+                    resume_file=folder.resume_file,
+                    tools=tools,
+                )
+            if head.log.stopped:
+                say("stopped; writing the best so far (Ctrl-C again to leave at once)")
+            self._write(head, folder)
+            if head.log.stopped:
+                say(f"stopped early: the best so far is in {folder.path}; the same command with --resume continues")
+                raise KeyboardInterrupt
+            folder.finish()
+            say(f"wrote the head to {folder.path}; look at {folder.path / 'report.html'}")
 
     def _check(self) -> None:
         """Refuse options that do not go together; what the library takes, it checks itself."""
@@ -109,7 +112,6 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             "--pose-model, --head-model and --mask-model are for ordinary photos, not for aligned crops": (
                 self.aligned and bool(self.models.files)
             ),
-            "--frames must be positive": self.frames < 1,
             **self.mesh_mistakes(),
         }
         for sentence, is_wrong in wrong.items():

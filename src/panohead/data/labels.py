@@ -1,14 +1,14 @@
 """The cameras of a dataset: ``dataset.json`` in the official layout (docs/reference.md 1.1 and 6.1)."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from jaxtyping import Float
 
 from panohead.data.sources import FileSource
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
 
 LABELS_FILE = "dataset.json"
 LABEL_DIM = 25
@@ -16,24 +16,44 @@ MIN_DETERMINANT = 1e-3
 """Determinant of the 3 x 3 block below which a label is no camera; a rotation's is 1."""
 
 
-def read_labels(source: FileSource, names: Sequence[str]) -> Float[np.ndarray, "photo 25"]:
-    """Read the labels of the named photos from ``{"labels": [[name, [25 numbers or numeric strings]], ...]}``.
+class LabelsFile(TypedDict):
+    """Content of ``dataset.json``: a name and 25 numbers (or numeric strings) for every photo.
+
+    Attributes:
+        labels: pairs of file name and numbers, which :func:`label_of` checks.
+        coarse: names of coarsely aligned photos.
+    """
+
+    labels: list[tuple[str, Any]]
+    coarse: NotRequired[list[str]]
+
+
+def read_labels_file(source: FileSource) -> LabelsFile:
+    """Read ``dataset.json`` as it stands, with "/" in all names.
 
     Raises:
-        PanoHeadError: when the file is missing or not of that form, or a photo has no label of 25 finite numbers.
+        PanoHeadError: when the file is missing or not of that form.
     """
     file, form = source.describe(LABELS_FILE), '{"labels": [[file name, 25 numbers], ...]}'
     if not source.has(LABELS_FILE):
         raise PanoHeadError(f"{file} is missing; it must lie beside the images and hold {form}")
-    try:
-        listed = json.loads(source.read(LABELS_FILE))["labels"]
-        by_name = {str(name).replace("\\", "/"): values for name, values in listed}
-    except (ValueError, TypeError, KeyError) as error:
-        raise PanoHeadError(f"{file} is not of the form {form}; write it again") from error
+    remedy = f"it must hold {form}; write it again"
+    content = parse_json(source.read(LABELS_FILE), LabelsFile, file, remedy=remedy)
+    content["labels"] = [(name.replace("\\", "/"), values) for name, values in content["labels"]]
+    return content
+
+
+def read_labels(source: FileSource, names: Sequence[str]) -> Float[np.ndarray, "photo 25"]:
+    """Read the labels of the named photos.
+
+    Raises:
+        PanoHeadError: when the file is missing or wrong, or a photo has no label of 25 finite numbers.
+    """
+    file, by_name = source.describe(LABELS_FILE), dict(read_labels_file(source)["labels"])
     missing = [name for name in names if name not in by_name]
     if missing:
         raise PanoHeadError(f"{file} has no label for {_some(missing)}; add labels or remove those photos")
-    return np.stack([_label(by_name[name], name, file) for name in names])
+    return np.stack([label_of(by_name[name], name, file) for name in names])
 
 
 def jittered(labels: Float[np.ndarray, "photo 25"], std: float, seed: int) -> Float[np.ndarray, "photo 25"]:
@@ -53,13 +73,22 @@ def jittered(labels: Float[np.ndarray, "photo 25"], std: float, seed: int) -> Fl
     return moved
 
 
-def _label(values: Any, name: str, file: str) -> np.ndarray:
+def label_of(values: Any, name: str, file: str) -> Float[np.ndarray, "25"]:
+    """Check and convert the numbers of one label.
+
+    Args:
+        values: the value in the file.
+        name, file: the photo and the labels' file, for the error.
+
+    Raises:
+        PanoHeadError: when they are not 25 finite numbers that describe a camera.
+    """
     what = f"the label of {name} in {file}"
     try:
         # Numbers beyond float32 become infinite here and are refused below.
         with np.errstate(over="ignore"):
             label = np.asarray([float(value) for value in values]).astype(np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PanoHeadError(f"{what} is not a list of numbers; correct it") from error
     if label.shape != (LABEL_DIM,) or not np.isfinite(label).all():
         raise PanoHeadError(f"{what} must be {LABEL_DIM} finite numbers; correct it")

@@ -3,7 +3,6 @@
 import os
 import posixpath
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from PIL import Image
 
 from panohead.errors import PanoHeadError
+from panohead.files.archive import open_zip, read_member
+from panohead.files.regular import MAX_FILE_BYTES, MAX_TEXT_BYTES, read_regular
 
 
 class FileSource:
@@ -59,7 +60,7 @@ class FolderSource(FileSource):
 
     def read(self, name: str) -> bytes:
         try:
-            return (self.path / name).read_bytes()
+            return read_regular(self.path / name, max_bytes_of(name))
         except OSError as error:
             reason = error.strerror or str(error)
             raise PanoHeadError(f"cannot read {self.describe(name)} ({reason}); repair or restore the file") from error
@@ -84,25 +85,32 @@ class ZipSource(FileSource):
 
     def read(self, name: str) -> bytes:
         try:
-            return self._open().read(name)
-        except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            archive = self._open()
+            return read_member(archive, archive.getinfo(name), max_bytes_of(name))
+        except (KeyError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise PanoHeadError(
-                f"cannot read {self.describe(name)} ({error}); the archive is damaged, write it again"
+                f"cannot read {self.describe(name)} ({reason}); the archive is damaged, write it again"
             ) from error
 
     def _open(self) -> zipfile.ZipFile:
         # A forked process shares the parent's position in the file, so every process opens its own.
         if self._archive is None or self._owner != os.getpid():
             try:
-                self._archive, self._owner = zipfile.ZipFile(self.path), os.getpid()
-            except (OSError, zipfile.BadZipFile) as error:
+                self._archive, self._owner = open_zip(self.path), os.getpid()
+            except OSError as error:
                 raise PanoHeadError(
-                    f"cannot read {self.path} ({error}); give a folder or a whole zip archive"
+                    f"cannot read {self.path} ({error.strerror or error}); give a folder or a whole zip archive"
                 ) from error
         return self._archive
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_archive": None}
+
+
+def max_bytes_of(name: str) -> int:
+    """Return the largest size of a file of a dataset: of a list of labels, or of an image."""
+    return MAX_TEXT_BYTES if name.endswith(".json") else MAX_FILE_BYTES
 
 
 def open_source(path: Path) -> FileSource:

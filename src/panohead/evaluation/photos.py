@@ -1,7 +1,6 @@
 """Reference photos of a dataset: their selection, size reduction and identity."""
 
 import hashlib
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from panohead.data.dataset import PhotoDataset, dataset_paths
 from panohead.errors import PanoHeadError
+from panohead.files.archive import open_zip
 from panohead.ops.pixels import mask_from_uint8
 
 _WHITE = 255.0
@@ -100,6 +100,6 @@ def _listing(path: Path) -> bytes:
         files = sorted(file for file in path.rglob("*") if file.is_file())
         rows = [f"{file.relative_to(path).as_posix()} {file.stat().st_size}" for file in files]
     else:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             rows = sorted(f"{info.filename} {info.file_size} {info.CRC}" for info in archive.infolist())
     return "\n".join(rows).encode()

@@ -1,10 +1,13 @@
 """Numbers of the preset ``fast``, and those of its earlier version, whose runs can still be resumed."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from panohead.system.bounds import Bounded, Count, Natural, NotNegative, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastConfig:
+class FastConfig(Bounded):
     """Numbers of the preset.
 
     Attributes:
@@ -35,27 +38,27 @@ class FastConfig:
         w_seed: seed of these w.
     """
 
-    starts: int = 32
-    coarse_steps: int = 80
-    fine_steps: int = 30
-    tuning_steps: int = 50
-    coarse_tuning_ratio: float = 1.2
-    tuned_blocks: int | None = 2
-    learning_rate: float = 0.08
-    camera_learning_rate: float = 0.05
-    coarse_tuning_learning_rate: float = 0.012
-    tuning_learning_rate: float = 0.016
-    prior_weight: float = 0.003
-    row_weight: float = 0.003
-    camera_weight: float = 0.1
-    mask_weight: float = 0.5
-    background_weight: float = 0.1
-    unseen_weight: float = 0.1
-    unseen_interval: int = 3
-    unseen_superresolution_interval: int = 2
+    starts: Annotated[int, Range(1, 100000)] = 32
+    coarse_steps: Count = 80
+    fine_steps: Count = 30
+    tuning_steps: Count = 50
+    coarse_tuning_ratio: Annotated[float, Range(0, 100)] = 1.2
+    tuned_blocks: Annotated[int | None, Range(0, 100)] = 2
+    learning_rate: NotNegative = 0.08
+    camera_learning_rate: NotNegative = 0.05
+    coarse_tuning_learning_rate: NotNegative = 0.012
+    tuning_learning_rate: NotNegative = 0.016
+    prior_weight: NotNegative = 0.003
+    row_weight: NotNegative = 0.003
+    camera_weight: NotNegative = 0.1
+    mask_weight: NotNegative = 0.5
+    background_weight: NotNegative = 0.1
+    unseen_weight: NotNegative = 0.1
+    unseen_interval: Natural = 3
+    unseen_superresolution_interval: Natural = 2
     unseen_angle_deg: float = 60.0
-    w_samples: int = 4096
-    w_seed: int = 123
+    w_samples: Annotated[int, Range(2, 1000000)] = 4096
+    w_seed: Annotated[int, Range(0, 2**32 - 1)] = 123
 
     @property
     def coarse_tuning_steps(self) -> int:

@@ -12,6 +12,8 @@ from panohead.alignment.detectors import Detectors
 from panohead.alignment.head_alignment import Kind, align_face
 from panohead.data.labels import read_labels
 from panohead.data.sources import FolderSource
+from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular
 from panohead.geometry import Camera, angle_between_deg
 from panohead.system.quiet_stderr import quiet_stderr
 
@@ -27,8 +29,15 @@ class _OneFile(FolderSource):
         return self.path.is_file()
 
     def read(self, name: str) -> bytes:
-        """Return its content."""
-        return self.path.read_bytes()
+        """Return its content.
+
+        Raises:
+            PanoHeadError: when it cannot be read.
+        """
+        try:
+            return read_regular(self.path, MAX_TEXT_BYTES)
+        except OSError as error:
+            raise PanoHeadError(f"cannot read {self.path} ({error.strerror}); restore the file") from error
 
     def describe(self, name: str) -> str:
         """Return its path."""

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.photo_mask import read_own_mask
 from panohead.alignment.pose_file import GivenPose
-from panohead.alignment.read_photo import DecodedPhoto, read_photo, to_rgb
+from panohead.alignment.read_photo import DecodedPhoto, from_pillow, read_photo
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.image import to_rgb
+from panohead.files.regular import read_regular
 from panohead.geometry import Camera
 from panohead.inversion.labels import label_mismatch
 from panohead.inversion.photo import AlignedPhoto, aligned_photo, found_photo
@@ -93,9 +95,9 @@ def _decode(image: ImageInput, name: str) -> DecodedPhoto:
             raise PanoHeadError(f"{name} is {_described(image)}; give height x width x 3 of uint8")
         return DecodedPhoto(np.array(to_rgb(Image.fromarray(image))), (), 1.0)
     if isinstance(image, Image.Image):
-        return DecodedPhoto(np.array(to_rgb(ImageOps.exif_transpose(image))), (), 1.0)
+        return from_pillow(image)
     try:
-        return read_photo(Path(image).read_bytes())
+        return read_photo(read_regular(image))
     except OSError as error:
         raise PanoHeadError(f"{image} cannot be read ({error.strerror}); check the path") from error
     except PanoHeadError as error:
@@ -107,7 +109,8 @@ def _described(array: np.ndarray) -> str:
 
 
 def _mask(mask: MaskInput, name: str) -> UInt8[np.ndarray, "height width"]:
-    gray = _decode(mask, f"the mask of {name}").pixels[..., 0] if not isinstance(mask, np.ndarray) else mask
+    which = f" {mask}" if isinstance(mask, str | Path) else ""
+    gray = _decode(mask, f"the mask{which} of {name}").pixels[..., 0] if not isinstance(mask, np.ndarray) else mask
     if gray.dtype == np.bool_ and gray.ndim == 2:
         gray = gray.astype(np.uint8) * 255
     if gray.dtype != np.uint8 or gray.ndim != 2:

@@ -7,6 +7,7 @@ zero, the rays' jitter stays random, and tuning changes every parameter with not
 import math
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +24,11 @@ from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.reconstructed_head import InversionResult
 from panohead.inversion.w_space import WSpace, w_space
 from panohead.models.generator import Generator
+from panohead.system.bounds import Bounded, Count, NotNegative, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfficialConfig:
+class OfficialConfig(Bounded):
     """Numbers of the original's script with segmentation; its plain script has 350 tuning steps and no camera offset.
 
     Attributes:
@@ -44,15 +46,15 @@ class OfficialConfig:
         camera_offset: apply the camera self-adaptation of the mean latent to the photo's camera.
     """
 
-    steps: int = 500
-    tuning_steps: int = 500
-    learning_rate: float = 0.1
-    tuning_learning_rate: float = 3e-4
-    noise: float = 0.05
-    mse_weight: float = 0.1
-    mean_w_weight: float = 1.0
-    w_samples: int = 10_000
-    w_seed: int = 123
+    steps: Count = 500
+    tuning_steps: Count = 500
+    learning_rate: NotNegative = 0.1
+    tuning_learning_rate: NotNegative = 3e-4
+    noise: NotNegative = 0.05
+    mse_weight: NotNegative = 0.1
+    mean_w_weight: NotNegative = 1.0
+    w_samples: Annotated[int, Range(2, 1000000)] = 10_000
+    w_seed: Annotated[int, Range(0, 2**32 - 1)] = 123
     ray_start: float | None = 2.35
     camera_offset: bool = True
 

@@ -16,6 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
+from panohead.files.archive import check_torch_file
+from panohead.files.regular import MAX_WEIGHTS_BYTES, reason_of
 
 _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions between poolings
 # LPIPS's normalization of images in [-1, 1]: ImageNet's mean and deviation, to two or three digits.
@@ -96,9 +98,10 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise PanoHeadError(f"there are no LPIPS weights {path}; leave --lpips out for the loss without weights")
     try:
+        check_torch_file(path, MAX_WEIGHTS_BYTES)
         if path.suffix == ".safetensors":
             return load_file(path)
         state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return state
     except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise PanoHeadError(f"{path} is not a readable file of weights ({str(error).splitlines()[0]})") from error
+        raise PanoHeadError(f"{path} is not a readable file of weights ({reason_of(error)})") from error

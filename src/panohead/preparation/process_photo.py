@@ -16,6 +16,7 @@ from panohead.alignment.quality import flags, gate, measure
 from panohead.alignment.read_photo import DecodedPhoto, TemporarilyUnreadable, read_photo
 from panohead.data.duplicates import image_hash
 from panohead.errors import PanoHeadError
+from panohead.files.regular import read_regular
 from panohead.preparation.files import REMEDY, encode, stem_of
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
@@ -50,7 +51,7 @@ def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors
     record = replace(record, heads_found=len(found))
     own = None if settings.masks is None else read_own_mask(settings.masks, ref.name)
     try:
-        own_mask = None if own is None else read_photo(own.read_bytes()).pixels
+        own_mask = None if own is None else read_photo(read_regular(own)).pixels
     except (OSError, PanoHeadError) as error:
         return replace(record, reason=f"its mask {own} cannot be used: {error}")
     crops = [_crop(ref, settings, detectors, photo, own_mask, i, one) for i, one in enumerate(chosen)]

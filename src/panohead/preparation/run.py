@@ -14,6 +14,8 @@ from panohead.alignment.photo_mask import read_own_mask
 from panohead.alignment.pose_file import find_pose, notes_on_poses
 from panohead.data.duplicates import repeated
 from panohead.data.labels import LABELS_FILE
+from panohead.files.folder_lock import locked_folder
+from panohead.files.inside import inside
 from panohead.preparation.files import REMEDY, SET_ASIDE, ResumeLog, open_out
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
@@ -87,28 +89,36 @@ def prepare_steps(
     """
     refs = [_stamped(ref, settings) for ref in list_photos(photos)]
     _check_detectors(refs, settings)
-    open_out(settings.out, settings.resume_key())
-    for leftover in settings.out.rglob(LEFTOVERS):
-        leftover.unlink(missing_ok=True)
-    log = ResumeLog(settings.out)
-    todo = [ref for ref in refs if not log.is_finished(settings.out, ref.name, ref.stamp)]
-    unfinished = {ref.name for ref in todo}
-    done = len(refs) - len(todo)
-    accepted = sum(log.records[ref.name].has_crop for ref in refs if ref.name not in unfinished)
-    yield PreparationProgress(done, len(refs), accepted)
-    records = engine(todo, settings) if engine else prepare_many(todo, settings, min(workers, max(1, len(todo))))
-    for record in records:
-        log.add(record)
-        done, accepted = done + 1, accepted + record.has_crop
+    with locked_folder(settings.out, "prepares photos"):
+        open_out(settings.out, settings.resume_key())
+        # Those of another process are not swept: it would hold the lock.
+        for leftover in settings.out.rglob(LEFTOVERS):
+            leftover.unlink(missing_ok=True)
+        log = ResumeLog(settings.out)
+        todo = [ref for ref in refs if not log.is_finished(settings.out, ref.name, ref.stamp)]
+        unfinished = {ref.name for ref in todo}
+        done = len(refs) - len(todo)
+        accepted = sum(log.records[ref.name].has_crop for ref in refs if ref.name not in unfinished)
         yield PreparationProgress(done, len(refs), accepted)
+        records = engine(todo, settings) if engine else prepare_many(todo, settings, min(workers, max(1, len(todo))))
+        for record in records:
+            log.add(record)
+            done, accepted = done + 1, accepted + record.has_crop
+            yield PreparationProgress(done, len(refs), accepted)
 
 
 def finish(settings: PrepareSettings) -> PrepareSummary:
     """Set duplicates aside and write ``prepare.jsonl`` and ``dataset.json``.
 
     Raises:
+        FolderInUse: when another process prepares photos there.
         PanoHeadError: when they cannot be written.
     """
+    with locked_folder(settings.out, "prepares photos"):
+        return _finish(settings)
+
+
+def _finish(settings: PrepareSettings) -> PrepareSummary:
     out = settings.out
     records = [record for _, record in sorted(ResumeLog(out).records.items())]
     records = mark_duplicates(records, settings.gates.duplicate_bits)
@@ -157,8 +167,8 @@ def mark_duplicates(records: Sequence[PhotoRecord], bits: int) -> list[PhotoReco
 def _put(out: Path, crop: CropRecord) -> None:
     """Move an accepted crop's files into the dataset, a duplicate's out of it."""
     for folder, name in (("images", crop.image), ("masks", crop.mask)):
-        inside, aside = out / folder / name, out / SET_ASIDE / folder / name
-        source, target = (inside, aside) if crop.reason else (aside, inside)
+        kept, aside = inside(out / folder, name), inside(out / SET_ASIDE / folder, name)
+        source, target = (kept, aside) if crop.reason else (aside, kept)
         if crop.reason and not crop.duplicate:
             continue
         if source.is_file():
@@ -170,7 +180,8 @@ def _remove_orphans(out: Path, images: set[str], masks: set[str]) -> None:
     """Delete crops that no record names: written just before a kill, or of a photo that has changed."""
     for folder, wanted in (("images", images), ("masks", masks)):
         for path in sorted((out / folder).glob("*/*")):
-            if path.relative_to(out / folder).as_posix() not in wanted:
+            # Not through a link to another folder.
+            if path.relative_to(out / folder).as_posix() not in wanted and not path.parent.is_symlink():
                 path.unlink()
         for path in (out / folder).glob("*"):
             # Only empty folders can be removed; others raise.

@@ -1,16 +1,18 @@
 """Start and resumption of training runs: devices, data, networks, warm start, loop."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from panohead.data.dataset import open_dataset
 from panohead.data.loader import PhotoLoader
 from panohead.errors import PanoHeadError
+from panohead.files.folder_lock import locked_folder
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.ranks import Ranks, average, join_ranks
 from panohead.training.loop import Training
-from panohead.training.networks import load_initial, make_networks, set_precision
+from panohead.training.networks import load_initial, make_networks, require_same_networks, set_precision
 from panohead.training.run.checkpoint import LoadedState, load_latest_state
 from panohead.training.run.folder import RunDescription, read_run, start_run, write_run
 from panohead.training.run.log import showing
@@ -42,9 +44,10 @@ def train(
         raise PanoHeadError(
             f"this run starts counting at {config.start_kimg:g} kimg; give the checkpoint that it continues with --init"
         )
-    with join_ranks(device) as ranks:
+    with ExitStack() as stack, join_ranks(device) as ranks:
         config.micro_batches(ranks.world_size)
         loader = open_loader(config, data, ranks, quiet=quiet)
+        stack.enter_context(_owning(run, ranks))
         if ranks.is_first:
             start_run(run, RunDescription(config, data, initial, loader.dataset.labels_sha256()))
         return _train(config, loader, data, run, ranks, initial=initial, quiet=quiet)
@@ -72,7 +75,7 @@ def resume(
     config, data = known.config, data or known.data
     if total_kimg is not None:
         config = replace(config, total_kimg=total_kimg).checked()
-    with join_ranks(device) as ranks:
+    with join_ranks(device) as ranks, _owning(run, ranks):
         config.micro_batches(ranks.world_size)
         loaded = load_latest_state(run, map_location=ranks.device)
         start = loaded.nimg if loaded is not None else config.start_nimg
@@ -89,6 +92,11 @@ def resume(
             write_run(run, replace(known, config=config, data=data))
         notes = [] if loaded is not None else [f"{run} holds no state yet; the run starts from its beginning"]
         return _train(config, loader, data, run, ranks, initial=known.initial, loaded=loaded, notes=notes, quiet=quiet)
+
+
+def _owning(run: Path, ranks: Ranks) -> AbstractContextManager[None]:
+    """Hold the run's folder; only the first rank writes into it."""
+    return locked_folder(run, "trains") if ranks.is_first else nullcontext()
 
 
 def open_loader(config: TrainConfig, data: Path, ranks: Ranks, *, nimg: int | None = None, quiet: bool) -> PhotoLoader:
@@ -146,6 +154,8 @@ def _train(
     quiet: bool,
 ) -> bool:
     set_precision(config.numerics)
+    if loaded is not None:
+        require_same_networks(config, loaded.state, loaded.file)
     networks = make_networks(config, ranks.device)
     if loaded is None and initial is not None:
         load_initial(networks, initial)

@@ -4,6 +4,7 @@ The official dataset tool takes images in the order of their names, leaves out t
 or mask, numbers the others ``00000/img00000000.png``, resizes them (Lanczos) and stores them in a zip.
 """
 
+import contextlib
 import io
 import json
 import posixpath
@@ -17,10 +18,13 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from panohead.data.labels import LABELS_FILE
+from panohead.data.decode import check_pixels
+from panohead.data.labels import LABELS_FILE, label_of, read_labels_file
 from panohead.data.layout import open_layout
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, decode_image
+from panohead.files.inside import OutsideFolder, inside, relative_name
 from panohead.system.atomic_write import atomic_path, write_bytes
 
 _REMEDY = "free the disk, then run the same command again"
@@ -91,13 +95,17 @@ def convert_dataset(
 
 
 def _labels(images: FileSource) -> tuple[dict[str, Any], set[str]]:
-    """Return the labels as they stand in the file, unrounded, and the names marked coarse."""
-    try:
-        content = json.loads(images.read(LABELS_FILE))
-        listed = {str(name).replace("\\", "/"): values for name, values in content["labels"]}
-        return listed, set(content.get("coarse", []))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise PanoHeadError(f"{images.describe(LABELS_FILE)} is no list of labels; write it again") from error
+    """Return the labels as they stand in the file, unrounded, and the names marked coarse.
+
+    Labels that are no cameras are left out, and with them their images.
+    """
+    content, file = read_labels_file(images), images.describe(LABELS_FILE)
+    found: dict[str, Any] = {}
+    for name, values in content["labels"]:
+        with contextlib.suppress(PanoHeadError):
+            label_of(values, name, file)
+            found[name] = values
+    return found, set(content.get("coarse", []))
 
 
 def _official_names(number: int) -> tuple[str, str]:
@@ -111,9 +119,8 @@ def _copied(source: FileSource, name: str, mode: str, size: int | None, again: b
     if not again:
         return content
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = image.convert(mode)
-    except Exception as error:  # damaged files make Pillow's readers raise nearly anything
+        pixels = decode_image(content, colors=mode == "RGB", check=check_pixels).image.convert(mode)
+    except BrokenImage as error:
         raise PanoHeadError(f"cannot read {source.describe(name)} as an image ({error}); remove it") from error
     if size is not None and pixels.size != (size, size):
         pixels = pixels.resize((size, size), Image.Resampling.LANCZOS)
@@ -131,11 +138,18 @@ def _writer(target: Path, layout: Layout) -> Iterator[Write]:
     whole = atomic_path(target.with_suffix(".zip"), "free the disk")
     with whole as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         # A fixed date: equal datasets give equal bytes.
-        yield lambda name, content: archive.writestr(zipfile.ZipInfo(name), content)
+        yield lambda name, content: archive.writestr(zipfile.ZipInfo(_relative(name)), content)
 
 
 def _within(folder: Path, name: str) -> Path:
-    path = folder / name
-    if ".." in Path(name).parts or Path(name).is_absolute():
-        raise PanoHeadError(f"the dataset holds a file called {name}, which would leave {folder}; rename it")
-    return path
+    try:
+        return inside(folder, name)
+    except OutsideFolder as error:
+        raise PanoHeadError(f"the dataset holds a file that cannot be copied: {error}; rename it") from error
+
+
+def _relative(name: str) -> str:
+    try:
+        return relative_name(name).as_posix()
+    except OutsideFolder as error:
+        raise PanoHeadError(f"the dataset holds a file that cannot be copied: {error}; rename it") from error

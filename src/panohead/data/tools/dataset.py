@@ -1,7 +1,6 @@
 """Inspection of a dataset: counts, poses, sizes, broken files, duplicates, balance, and advice."""
 
-import io
-import json
+import contextlib
 import posixpath
 from collections import Counter
 from collections.abc import Callable
@@ -11,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 
+from panohead.data.decode import check_pixels
 from panohead.data.duplicates import image_hash, repeated
-from panohead.data.labels import LABELS_FILE, read_labels
+from panohead.data.labels import LABELS_FILE, label_of, read_labels_file
 from panohead.data.layout import open_layout
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, decode_image
 from panohead.geometry.camera import Camera
 
 SIDE_FROM_DEG, BACK_FROM_DEG = 45.0, 120.0
@@ -140,20 +140,15 @@ def labels_found(images: FileSource, names: list[str]) -> tuple[dict[str, Float[
     """Return the labels that exist and can be read, and the number of images marked as coarsely aligned."""
     found: dict[str, np.ndarray] = {}
     try:
-        rows = read_labels(images, names)
-        found = dict(zip(names, rows, strict=True))
+        content = read_labels_file(images)
     except PanoHeadError:
-        # Some are missing or wrong; take the others one by one.
-        for name in names:
-            try:
-                found[name] = read_labels(images, [name])[0]
-            except PanoHeadError:
-                continue
-    try:
-        coarse = json.loads(images.read(LABELS_FILE)).get("coarse", []) if images.has(LABELS_FILE) else []
-    except (ValueError, AttributeError, PanoHeadError):
-        coarse = []
-    return found, len(set(coarse) & set(names))
+        return found, 0
+    by_name, file = dict(content["labels"]), images.describe(LABELS_FILE)
+    for name in names:
+        if name in by_name:
+            with contextlib.suppress(PanoHeadError):
+                found[name] = label_of(by_name[name], name, file)
+    return found, len(set(content.get("coarse", [])) & set(names))
 
 
 def camera_angles(label: Float[np.ndarray, "25"]) -> tuple[float, float]:
@@ -165,14 +160,12 @@ def camera_angles(label: Float[np.ndarray, "25"]) -> tuple[float, float]:
 def _examine(source: FileSource, name: str, result: Inspection, hashes: dict[str, str] | None) -> str:
     """Return the size of an image as text; "" for a broken one, which is entered in the result."""
     try:
-        with Image.open(io.BytesIO(source.read(name))) as image:
-            image.load()
-            size = f"{image.width} x {image.height}"
-            if hashes is not None:
-                hashes[name] = image_hash(np.asarray(image.convert("RGB")))
-            return size
+        image = decode_image(source.read(name), colors=hashes is not None, check=check_pixels).image
+        if hashes is not None:
+            hashes[name] = image_hash(np.asarray(image.convert("RGB")))
+        return f"{image.width} x {image.height}"
+    except BrokenImage as error:
+        result.broken[source.describe(name)] = f"not readable as an image ({error})"
     except PanoHeadError as error:
         result.broken[source.describe(name)] = str(error)
-    except Exception as error:  # damaged files make Pillow's readers raise nearly anything
-        result.broken[source.describe(name)] = f"not readable as an image ({error})"
     return ""

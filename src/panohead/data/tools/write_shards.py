@@ -15,6 +15,7 @@ from panohead.data.layout import open_layout
 from panohead.data.shards import BLOCK, shard_paths
 from panohead.data.sources import FileSource, image_names, match_masks
 from panohead.errors import PanoHeadError
+from panohead.files.inside import OutsideFolder, relative_name
 from panohead.system.atomic_write import atomic_path
 
 
@@ -75,7 +76,10 @@ def _samples(root: Path, masks: Path | None) -> tuple[list[_ShardSample], FileSo
         raise PanoHeadError(f"{photos.path} holds no images; give the folder of a dataset")
     samples, taken = [], dict[str, str]()
     for name, mask, label in zip(names, match_masks(names, mask_files), read_labels(photos, names), strict=True):
-        path = PurePosixPath(name)
+        try:
+            path = relative_name(name)
+        except OutsideFolder as error:
+            raise PanoHeadError(f"{photos.path} holds a file that cannot be copied: {error}; rename it") from error
         key = path.with_name(path.stem.replace(".", "_")).as_posix()
         if taken.setdefault(key, name) != name:
             raise PanoHeadError(f"{taken[key]} and {name} of {photos.path} would both get the key {key}; rename one")

@@ -1,6 +1,5 @@
 """File from which an interrupted optimization resumes."""
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import Any
 import torch
 
 from panohead.errors import PanoHeadError
+from panohead.files.archive import check_torch_file
+from panohead.files.read_json import from_plain
+from panohead.files.regular import MAX_WEIGHTS_BYTES
 from panohead.inversion.optimization.log import OptimizationStep
 from panohead.system.atomic_write import atomic_path
 
@@ -16,6 +18,17 @@ _VERSION = 1
 
 PhaseState = dict[str, Any]
 """State of one phase: tensors, numbers and strings in lists and dicts, which are read without executing anything."""
+
+
+_Row = tuple[str, int, int, dict[str, Any]]
+"""Phase, number, total number and losses of a step."""
+
+
+def _checked_states(states: Any) -> dict[str, PhaseState]:
+    """Return states by phase; raise TypeError where they are not of that form."""
+    if not isinstance(states, dict) or not all(isinstance(state, dict) for state in states.values()):
+        raise TypeError("states are no dicts")
+    return states
 
 
 @dataclass(frozen=True)
@@ -39,9 +52,10 @@ class ResumeFile:
         if not self.resume or not self.path.is_file():
             return None
         try:
+            check_torch_file(self.path, MAX_WEIGHTS_BYTES)
             stored = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)["identity"]
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
-            return None  # :meth:`read` says what is wrong
+        except Exception:  # :meth:`read` says what is wrong
+            return None
         return stored if isinstance(stored, str) else None
 
     def read(self, identity: str) -> tuple[list[OptimizationStep], dict[str, PhaseState]]:
@@ -56,14 +70,18 @@ class ResumeFile:
         if not self.resume or not self.path.is_file():
             return [], {}
         try:
+            check_torch_file(self.path, MAX_WEIGHTS_BYTES)
             stored = torch.load(self.path, map_location="cpu", weights_only=True)
             if stored["version"] != _VERSION or stored["identity"] != identity:
                 raise PanoHeadError(
                     f"{self.path} is of other photos, another checkpoint or other settings; give those, or start again "
                     "without --resume"
                 )
-            return [OptimizationStep(*row) for row in stored["steps"]], stored["states"]
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            steps = [OptimizationStep(*row) for row in from_plain(list[_Row], stored["steps"])]
+            return steps, _checked_states(stored["states"])
+        except PanoHeadError:
+            raise
+        except Exception as error:  # a damaged file makes torch's reader raise nearly anything
             raise PanoHeadError(f"cannot resume from {self.path}; start again without --resume") from error
 
     def write(self, identity: str, steps: Sequence[OptimizationStep], states: Mapping[str, PhaseState]) -> None:
