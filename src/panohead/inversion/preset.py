@@ -105,6 +105,3 @@ class InversionPreset(Generic[Config]):
             raise UsageError(f"the seed {seed} is negative; give 0 or more")
         if getattr(config, self.search_steps) < 1:
             raise UsageError(f"there are {getattr(config, self.search_steps)} search steps; give 1 or more")
-        for name in ("tuning_steps", "unseen_weight"):
-            if getattr(config, name, 0) < 0:
-                raise UsageError(f"{name} is {getattr(config, name)}; it must not be negative")
