@@ -60,7 +60,7 @@ def test_every_number_has_a_range() -> None:
         (["interpolate", "--seeds", "4"], "at least two --seeds"),
         (["demo", "--seeds", "0"], "--seeds is 0"),
         (["prepare", "x", "--gates.min-coverage", "5"], "--gates.min-coverage is 5; give a number from 0 to 1"),
-        (["prepare", "x", "--gates.max-residual", "nan"], "--gates.max-residual is nan"),
+        (["prepare", "x", "--gates.max-residual=-1"], "--gates.max-residual is -1"),
         (["synthesize", "--people", "0"], "--people is 0"),
         (["synthesize", "--people", "1", "--workers", "-3"], "--workers is -3"),
         (["synthesize", "--people", "1", "--focal", "1e400"], "--focal is inf"),

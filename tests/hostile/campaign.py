@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hostile.families_of_datasets
+import hostile.families_of_paths  # noqa: F401
 from hostile.families import FAMILIES, make
 from hostile.fuzz import TARGETS, fuzz_in_child
 from hostile.kills import COMMANDS, run_whole, trial
@@ -50,6 +52,10 @@ def run_commands(out: Path, seed: int, inputs: int, deadline: float, only: str |
     results = out / "results.jsonl"
     done = {(r["family"], r["index"]) for r in read_lines(results)}
     with CommandServer() as server, results.open("a") as file:
+        for command in () if only else ("reconstruct", "train"):
+            # Once without a limit, so that kernels are compiled and cached.
+            shutil.rmtree(out / "whole", ignore_errors=True)
+            run_whole(server, command, out / "whole")
         for name, index in plan(inputs):
             if (name, index) in done or (only and name != only):
                 continue

@@ -20,6 +20,9 @@ FAST = {
     "synthetic folder": 8,
     "dataset shards": 4,
     "official pickle": 4,
+    "dataset archives": 4,
+    "dataset images": 4,
+    "named images": 3,
 }
 """Inputs of the fast part by family: those whose commands end within a second."""
 INPUTS = 12

@@ -149,6 +149,23 @@ def decode_image(
     return DecodedImage(decoded, mode, (*notes, *changes), shrink)
 
 
+def decode_levels(source: bytes | Path, *, check: Callable[[Image.Image], None] = lambda image: None) -> Image.Image:
+    """Decode an image of levels, such as a mask: in the mode of its file, alpha channel included, and upright.
+
+    Args:
+        source, check: as for :func:`decode_image`.
+
+    Raises:
+        BrokenImage, OSError: as :func:`open_image`.
+    """
+    with open_image(source) as image:
+        check(image)
+        _check_cost(image, image.size)
+        image.load()
+        _check_cost(image, image.size)
+        return ImageOps.exif_transpose(image)
+
+
 def standardized(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     """Return an opened image upright and in sRGB, with notes on what was done: a Pillow image of the user's own.
 

@@ -4,12 +4,11 @@ The official dataset tool takes images in the order of their names, leaves out t
 or mask, numbers the others ``00000/img00000000.png``, resizes them (Lanczos) and stores them in a zip.
 """
 
-import contextlib
 import io
 import json
 import posixpath
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,21 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from panohead.data.conventions import Convention, convert_labels, refuse_wrong_labels
 from panohead.data.decode import check_pixels
-from panohead.data.labels import LABELS_FILE, label_of, read_labels_file
+from panohead.data.labels import (
+    CORNERS_KEY,
+    LABELS_FILE,
+    LabelFile,
+    coarse_names,
+    listed_corners,
+    listed_labels,
+    read_labels,
+    read_labels_file,
+    readable_labels,
+)
 from panohead.data.layout import open_layout
+from panohead.data.names import EXAMPLES, NameIndex
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
 from panohead.files.image import BrokenImage, decode_image
@@ -49,6 +60,7 @@ def convert_dataset(
     masks: Path | None = None,
     size: int | None = None,
     renumber: bool = False,
+    cameras_from: Sequence[Convention] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Converted:
     """Copy a dataset to ``out/images`` and ``out/masks``, folders or stored zips.
@@ -57,32 +69,48 @@ def convert_dataset(
         root, masks: as in :func:`panohead.data.layout.open_layout`.
         size: side of the copies in pixels; None copies files byte for byte.
         renumber: names and PNG format of the official dataset tool.
+        cameras_from: steps of the convention of the labels (:mod:`panohead.data.conventions`); none for this package's.
 
     Raises:
-        PanoHeadError: when the dataset cannot be read, nothing of it is whole, or ``out`` holds one already.
+        PanoHeadError: when the dataset cannot be read, nothing of it is whole, a label is no camera even after its
+            conversion, or ``out`` holds one already.
     """
     images, mask_files = open_layout(root, masks)
-    labels, coarse = _labels(images)
-    by_stem = {posixpath.splitext(name)[0]: name for name in image_names(mask_files)}
+    labels, coarse = readable_labels(images), coarse_names(images)
     names = image_names(images)
-    whole = [name for name in names if name in labels and posixpath.splitext(name)[0] in by_stem]
+    label_names, mask_names = NameIndex(labels), NameIndex(image_names(mask_files))
+    label_of, mask_of = ({name: index.find(name) for name in names} for index in (label_names, mask_names))
+    whole = [name for name in names if label_of[name] is not None and mask_of[name] is not None]
     if not whole:
-        raise PanoHeadError(f"no image of {root} has a label and a mask; nothing to convert")
+        raise PanoHeadError(
+            f"no image of {root} has a label and a mask, so there is nothing to convert: {_examples('images', names)}, "
+            f"{_examples('labels', label_names.names)}, {_examples('masks', mask_names.names)}"
+        )
+    rewritten = dict(zip(whole, _rewritten(images, root, whole, cameras_from), strict=True)) if cameras_from else None
+    if rewritten is None:
+        read_labels(images, whole)
+    corners = listed_corners(images)
+    corner_names = NameIndex(corners)
     if any((out / f"{folder}{suffix}").exists() for folder in ("images", "masks") for suffix in ("", ".zip")):
         raise PanoHeadError(f"{out} holds a dataset already; give another folder or remove it")
     rows: list[list[Any]] = []
     origin: list[list[str]] = []
+    kept_corners: dict[str, Any] = {}
     again = size is not None or renumber
     with _writer(out / "images", layout) as write_image, _writer(out / "masks", layout) as write_mask:
         for number, name in enumerate(whole):
-            mask = by_stem[posixpath.splitext(name)[0]]
+            mask, label = mask_of[name], label_of[name]
+            assert mask is not None
+            assert label is not None
             image_name, mask_name = _official_names(number) if renumber else (name, mask)
             if again and not renumber:
                 image_name, mask_name = (posixpath.splitext(n)[0] + ".png" for n in (name, mask))
             write_image(image_name, _copied(images, name, "RGB", size, again))
             write_mask(mask_name, _copied(mask_files, mask, "L", size, again))
-            rows.append([image_name, labels[name]])
+            rows.append([image_name, labels[label] if rewritten is None else rewritten[name]])
             origin.append([image_name, name])
+            if (known := corner_names.find(name)) is not None:
+                kept_corners[image_name] = corners[known]
             if on_progress is not None:
                 on_progress(number + 1, len(whole))
         index: dict[str, Any] = {"labels": rows}
@@ -90,22 +118,49 @@ def convert_dataset(
             index["fnames"] = origin
         if coarse:
             index["coarse"] = [new for new, old in origin if old in coarse]
+        if kept_corners:
+            index[CORNERS_KEY] = kept_corners
         write_image(LABELS_FILE, json.dumps(index).encode())
     return Converted(len(whole), tuple(name for name in names if name not in set(whole)))
 
 
-def _labels(images: FileSource) -> tuple[dict[str, Any], set[str]]:
-    """Return the labels as they stand in the file, unrounded, and the names marked coarse.
+def convert_label_file(path: Path, out: Path, cameras_from: Sequence[Convention]) -> int:
+    """Convert the cameras of a file of labels alone, and write them to another file; everything else in it is kept.
 
-    Labels that are no cameras are left out, and with them their images.
+    Args:
+        path: JSON file in the format of ``dataset.json``.
+        out: the new file; it must not exist.
+        cameras_from: steps of the convention of the labels.
+
+    Returns:
+        Number of labels.
+
+    Raises:
+        PanoHeadError: when the file cannot be read, or a label is no camera even after its conversion.
     """
-    content, file = read_labels_file(images), images.describe(LABELS_FILE)
-    found: dict[str, Any] = {}
-    for name, values in content["labels"]:
-        with contextlib.suppress(PanoHeadError):
-            label_of(values, name, file)
-            found[name] = values
-    return found, set(content.get("coarse", []))
+    if out.exists():
+        raise PanoHeadError(f"{out} exists already; give another --out")
+    source = LabelFile(path)
+    names = list(listed_labels(source))
+    if not names:
+        raise PanoHeadError(f"{path} holds no labels; give a file of labels")
+    content = read_labels_file(source)
+    content["labels"] = [list(pair) for pair in zip(names, _rewritten(source, path, names, cameras_from), strict=True)]
+    write_bytes(out, json.dumps(content).encode(), remedy=_REMEDY)
+    return len(names)
+
+
+def _rewritten(
+    source: FileSource, place: Path, names: Sequence[str], cameras_from: Sequence[Convention]
+) -> list[list[float]]:
+    """Return the labels of the named photos in this package's convention, as the files hold them (6 decimals)."""
+    converted = convert_labels(read_labels(source, names, check=False), cameras_from)
+    refuse_wrong_labels(names, converted, f"{place} with --cameras-from {' '.join(cameras_from)}", str(place))
+    return [[round(float(value), 6) + 0.0 for value in label] for label in converted]
+
+
+def _examples(what: str, names: Sequence[str]) -> str:
+    return f"its {what} are called {', '.join(names[:EXAMPLES])}" if names else f"it has no {what}"
 
 
 def _official_names(number: int) -> tuple[str, str]:
