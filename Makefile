@@ -42,7 +42,7 @@ campaign: env-dev
 	PYTHONPATH=tests $(BIN)/python -m hostile.campaign --out campaign --seed $(SEED)
 
 bench: env-dev
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks
 
 lock: env-dev
 	$(BIN)/python tools/lock.py

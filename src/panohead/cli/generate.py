@@ -1,5 +1,6 @@
 """``panohead generate``: images, turntables and meshes of sampled heads."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,7 @@ class Generate(MeshOptions, Model):
     def run(self) -> None:
         """Sample the heads and write the files."""
         from panohead.gallery import write_sheet
+        from panohead.system.worker_threads import in_order, worker_count
 
         seeds = check_count(parse_numbers(self.seeds), "--seeds")
         self._check()
@@ -92,14 +94,22 @@ class Generate(MeshOptions, Model):
         style = self._style(predictor)
         out = output_folder(self.out)
         rows = {}
+        start = time.monotonic()
         per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
         with counting("rendering", per_head * len(seeds)) as step:
-            for seed in seeds:
-                head = self._head(predictor, seed)
-                rows[f"seed {seed}"] = self._write_head(head, out, seed, style, step)
+
+            def write(seed: int) -> "list[Image]":
+                return self._write_head(predictor, out, seed, style, step)
+
+            # Several heads at once; of a single one several views.
+            workers = worker_count(predictor.device) if len(seeds) > 1 else 1
+            heads = in_order(write, seeds, workers) if workers > 1 else map(write, seeds)
+            for seed, images in zip(seeds, heads, strict=True):
+                rows[f"seed {seed}"] = images
+        rate = len(seeds) / (time.monotonic() - start)
         if self.contact_sheet:
             write_sheet(rows, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
-        say(f"wrote {len(seeds)} heads to {out}")
+        say(f"wrote {len(seeds)} heads to {out} ({rate:.2g} heads/s)")
 
     def _check(self) -> None:
         wrong = {
@@ -144,10 +154,13 @@ class Generate(MeshOptions, Model):
         return predictor.mix(sample(seed), sample(self.mix_with), parse_numbers(self.mix_rows, "rows"))
 
     def _write_head(
-        self, head: "Head", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
-    ) -> list["Image"]:
+        self, predictor: "Predictor", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
+    ) -> "list[Image]":
         from panohead.gallery import write_meshes, write_turntable, write_views
+        from panohead.system.worker_threads import single_thread
 
+        with single_thread():  # so that a head does not depend on how many others there are
+            head = self._head(predictor, seed)
         name = f"seed{seed:04d}"
         images = write_views(
             head, out / name, self.yaws, style, depth=self.depth, mask=self.masks, step=step, thumbnail=self.cell_size
@@ -156,6 +169,7 @@ class Generate(MeshOptions, Model):
             path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.turntable_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, style=style, step=step)
         if self.mesh:
-            write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh], self.mesh_settings())
+            with single_thread():
+                write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh], self.mesh_settings())
             step()
         return images

@@ -45,6 +45,8 @@ class InversionPreset(Generic[Config]):
         max_photos: largest number of photos of one person.
         phases: function from a configuration to the maximum number of steps of every phase, in their order.
         invert: search and tuning; stopped early, it returns the best result so far.
+        earlier: function from a configuration to those that the same options may have meant in an earlier version.
+        new_fields: fields of the configuration that the earlier version did not have.
     """
 
     name: str
@@ -54,6 +56,8 @@ class InversionPreset(Generic[Config]):
     max_photos: int
     phases: Callable[[Config], dict[str, int]]
     invert: Callable[[InversionTask, Config, OptimizationRun], InversionResult]
+    earlier: Callable[[Config], Sequence[Config]] = lambda _: ()
+    new_fields: frozenset[str] = frozenset()
 
     def configure(
         self, *, steps: int | None = None, tuning_steps: int | None = None, unseen_weight: float | None = None
@@ -101,6 +105,3 @@ class InversionPreset(Generic[Config]):
             raise UsageError(f"the seed {seed} is negative; give 0 or more")
         if getattr(config, self.search_steps) < 1:
             raise UsageError(f"there are {getattr(config, self.search_steps)} search steps; give 1 or more")
-        for name in ("tuning_steps", "unseen_weight"):
-            if getattr(config, name, 0) < 0:
-                raise UsageError(f"{name} is {getattr(config, name)}; it must not be negative")

@@ -11,7 +11,8 @@ from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
 from panohead.errors import UsageError
 from panohead.geometry import Camera
-from panohead.inversion.fast_preset import FAST, FastConfig
+from panohead.inversion.fast_config import FastConfig
+from panohead.inversion.fast_preset import FAST
 from panohead.inversion.load_photos import ImageInput, MaskInput, read_images
 from panohead.inversion.losses import ImageLoss, PyramidLoss
 from panohead.inversion.official_preset import OFFICIAL, OfficialConfig
@@ -83,7 +84,9 @@ def reconstruct(
             for note in photo.notes:
                 callbacks.on_note(f"{photo.name}: {note}")
     task = InversionTask(generator, photos, loss, chosen.default_seed if seed is None else seed)
-    run = OptimizationRun(_identity(task, config), callbacks=callbacks, resume_file=resume_file)
+    stored = None if resume_file is None else resume_file.stored_identity()
+    config, identity = _resumed(task, chosen, config, stored)
+    run = OptimizationRun(identity, callbacks=callbacks, resume_file=resume_file)
     result = chosen.invert(task, config, run)
     run.close()
     return ReconstructedHead(result, untuned=generator, photos=photos, log=run.log)
@@ -105,9 +108,25 @@ def output_side(generator: Generator) -> int:
     return generator.config.superresolution.output_resolution
 
 
-def _identity(task: InversionTask, config: FastConfig | OfficialConfig) -> str:
-    """Hash of everything that must be equal for a stored state to be resumed from."""
-    digest = hashlib.sha256(repr((type(config).__name__, asdict(config), task.loss.identity, task.seed)).encode())
+def _resumed(
+    task: InversionTask, preset: InversionPreset[Any], config: Any, stored: str | None
+) -> tuple[FastConfig | OfficialConfig, str]:
+    """Return configuration and identity of the run: those of an earlier version if the stored run is one of its own."""
+    identity = _identity(task, config)
+    if stored not in (None, identity):
+        for earlier in preset.earlier(config):
+            found = _identity(task, earlier, without=preset.new_fields)
+            if found == stored:
+                return earlier, found
+    return config, identity
+
+
+def _identity(
+    task: InversionTask, config: FastConfig | OfficialConfig, *, without: frozenset[str] = frozenset()
+) -> str:
+    """Hash of everything that must be equal for a stored state to be resumed from, without some fields."""
+    numbers = {name: value for name, value in asdict(config).items() if name not in without}
+    digest = hashlib.sha256(repr((type(config).__name__, numbers, task.loss.identity, task.seed)).encode())
     digest.update(weights_sha256(task.generator).encode())
     for photo in task.photos:
         parts = [photo.image, photo.camera.to_label(), *(x for x in (photo.mask, photo.inside) if x is not None)]
