@@ -87,9 +87,14 @@ YAW_DEG = NumberRange(-3600, 3600, "degrees")
 PITCH_DEG = NumberRange(-90, 90, "degrees")
 CAMERA_RADIUS = NumberRange(0.01, 100, "world units")
 CAMERA_TARGET = NumberRange(-100, 100, "world units")
-FOCAL_LENGTH = NumberRange(0.05, 1000, "image sizes")
-"""Focal length over image size: fields of view from 169 to 0.06 degrees."""
+FOCAL_LENGTH = NumberRange(0.05, 100, "image sizes")
+"""Focal length over image size: fields of view from 169 to 0.6 degrees."""
+PRINCIPAL_POINT = NumberRange(-4, 5, "image sizes")
+"""Principal point over image size: 0.5 is the center; beyond 0 to 1 it lies outside the image."""
 
+QUALITY = NumberRange(0, 100)
+"""Quality of JPEG and WebP."""
+COLOR_LEVEL = NumberRange(0, 255)
 RENDER_RESOLUTION = NumberRange(1, 1024, "rays per side")
 IMAGE_SIDE = NumberRange(16, 4096, "pixels")
 """Side of crops, cells of contact sheets and other images that a user sizes."""

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 
 FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO"]
 """Formats that Pillow may open here; those that start other programs (EPS) or fetch things are left out."""
@@ -113,6 +113,9 @@ def load_photo(photo: PhotoInput, name: str = "") -> DecodedPhoto:
         return DecodedPhoto(np.array(to_rgb(Image.fromarray(photo))), (), 1.0)
     if isinstance(photo, Image.Image):
         return DecodedPhoto(np.array(to_rgb(ImageOps.exif_transpose(photo))), (), 1.0)
+    if not isinstance(photo, str | Path):
+        kind = type(photo).__name__
+        raise UsageError(f"a photo of type {kind} cannot be read; give a path, a Pillow image or an array of uint8")
     try:
         return read_photo(Path(photo).read_bytes())
     except OSError as error:

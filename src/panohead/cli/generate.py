@@ -105,7 +105,6 @@ class Generate(MeshOptions, Model):
                 self.frames < 1 or self.fps <= 0 or self.cell_size < 16
             ),
             "--resolution must be at least 1": self.resolution is not None and self.resolution < 1,
-            **self.mesh_mistakes(),
             "--mix-with is a seed between 0 and 2^32 - 1": (
                 self.mix_with is not None and not 0 <= self.mix_with < 2**32
             ),
@@ -113,7 +112,7 @@ class Generate(MeshOptions, Model):
         for sentence, is_wrong in wrong.items():
             if is_wrong:
                 raise UsageError(sentence)
-        self.check_packages()
+        self.check_mesh()
 
     def _style(self, predictor: "Predictor") -> "ViewStyle":
         from panohead.gallery import ViewStyle
@@ -154,6 +153,8 @@ class Generate(MeshOptions, Model):
             path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.turntable_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, style=style, step=step)
         if self.mesh:
-            write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh], self.mesh_settings())
+            write_meshes(
+                head, [out / f"{name}.{suffix}" for suffix in self.mesh], self.mesh_settings(), unit=self.mesh_unit
+            )
             step()
         return images

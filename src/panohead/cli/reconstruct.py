@@ -54,7 +54,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     background: str | None = None
     """Background of turntable and views: a color (#ffffff), an image's path, or transparent: then the turntable is a
     .webm and a folder of PNG files, with alpha."""
-    mesh: tuple[Literal["glb", "obj", "ply", "stl", "mrc"], ...] = ("glb", "ply")
+    mesh: tuple[Literal["glb", "obj", "ply", "stl", "3mf", "mrc"], ...] = ("glb", "ply")
     """Formats of the head's mesh: head.glb, mesh.ply, ... (mrc: the density volume)."""
     mesh_resolution: int = 200
     """Nodes per side of the mesh's grid."""
@@ -110,13 +110,12 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
                 self.aligned and bool(self.models.files)
             ),
             "--frames must be positive": self.frames < 1,
-            **self.mesh_mistakes(),
         }
         for sentence, is_wrong in wrong.items():
             if is_wrong:
                 raise UsageError(sentence)
         self.check_detectors()
-        self.check_packages()
+        self.check_mesh()
 
     def _check_files(self) -> None:
         from panohead.inversion.load_photos import check_photo_files
@@ -181,6 +180,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
                 frames=self.frames,
                 formats=self.mesh,
                 settings=self.mesh_settings(),
+                unit=self.mesh_unit,
                 step=step,
             )
         if results.missing_mesh:

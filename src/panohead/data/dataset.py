@@ -30,10 +30,10 @@ T = TypeVar("T")
 
 
 def open_dataset(
-    root: Path,
+    root: str | Path,
     selection: SelectionConfig | None = None,
     *,
-    masks: Path | None = None,
+    masks: str | Path | None = None,
     background: BackgroundMode = "keep",
     resolution: int | None = None,
     camera_jitter: float = 0.0,

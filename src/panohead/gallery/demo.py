@@ -36,9 +36,7 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
     write_sheet(rows, folder / SHEET, CONTACT_YAWS, cell_size=128)
     first = heads["seed 0"]
     write_turntable(first, folder / VIDEO, frames=frames, fps=24, style=style, step=step)
-    from panohead.mesh.export import write_mesh  # here: images need not wait for trimesh
-
-    write_mesh(first.mesh(resolution=160), folder / MESH, unlit=True)
+    first.save_mesh(folder / MESH, resolution=160)
     step()
     about = str(predictor.checkpoint.notes.get("about", "")) if predictor.checkpoint else ""
     return write_page(demo_page(about), folder / PAGE)

@@ -12,7 +12,7 @@ from panohead.system.atomic_write import prepare_folder
 
 STATE_FILE = "reconstruct.state"
 REPORT_FILE = "report.html"
-MESH_FILES = {"glb": "head.glb", **{suffix: f"mesh.{suffix}" for suffix in ("obj", "ply", "stl", "mrc")}}
+MESH_FILES = {"glb": "head.glb", **{suffix: f"mesh.{suffix}" for suffix in ("obj", "ply", "stl", "3mf", "mrc")}}
 """File names of the meshes by format."""
 VIDEO_FILES = ("turntable.mp4", "turntable.webm")
 """Turntables: opaque, transparent."""
