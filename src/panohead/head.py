@@ -265,7 +265,7 @@ class Head:
         self, camera: Camera, resolution: int | None, background: "Head | None", *, superresolve: bool = True
     ) -> Rendering:
         resolution = None if resolution is None else RENDER_RESOLUTION.whole(resolution, "resolution")
-        self._check_distance(camera)
+        self._check_view(camera)
         if background is not None:
             self._check_background(background)
         behind = (self if background is None else background).background
@@ -282,17 +282,23 @@ class Head:
         # A generator's config is replaced, not changed: a new one is another kind of view.
         return self._graphs.render((resolution, superresolve, self.generator.config), render, camera)
 
-    def _check_distance(self, camera: Camera) -> None:
-        """Refuse a camera whose rays begin behind the head or end before it: the image would be empty."""
+    def _check_view(self, camera: Camera) -> None:
+        """Refuse a camera that looks away, or whose rays begin behind the head or end before it: an empty image."""
+        position, forward = camera.position.detach().reshape(3), camera.cam2world.detach().reshape(4, 4)[:3, 2]
+        if float((position * forward).sum()) >= 0:
+            raise UsageError(
+                "the camera looks away from the head; OpenCV's axes are wanted (x right, y down, z forward), so for "
+                "OpenGL's negate the second and third column of cam2world"
+            )
         rendering = self.generator.config.rendering
         if rendering.ray_start == "auto" or rendering.ray_end == "auto":
             return
         start, end, half = float(rendering.ray_start), float(rendering.ray_end), rendering.box_warp / 2
-        distance = float(camera.position.detach().norm())
+        distance = float(position.norm())
         if distance - half > end or distance + half < start:
             raise UsageError(
                 f"the camera is {distance:.6g} world units from the head's center, and the rays of this generator "
-                f"reach from {start:g} to {end:g}; give a radius of about {RADIUS:g} (for size, change the focal length)"
+                f"reach from {start:g} to {end:g}; give a radius of about {RADIUS:g} (for size, another focal length)"
             )
 
     def _check_background(self, other: "Head") -> None:

@@ -64,7 +64,7 @@ class NumberRange:
         return number
 
     def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
+        return bool(self.low <= value <= self.high)
 
     def _wanted(self, kind: str) -> str:
         return f"{kind} from {self.low:.10g} to {self.high:.10g}{' ' * bool(self.unit)}{self.unit}"
@@ -98,6 +98,8 @@ COLOR_LEVEL = NumberRange(0, 255)
 RENDER_RESOLUTION = NumberRange(1, 1024, "rays per side")
 IMAGE_SIDE = NumberRange(16, 4096, "pixels")
 """Side of crops, cells of contact sheets and other images that a user sizes."""
+DATASET_SIDE = NumberRange(1, 8192, "pixels")
+"""Side of a dataset's images, as they are or reduced."""
 FRAMES = NumberRange(1, 100_000)
 """Frames of a video, of a turn or from one head to the next."""
 FPS = NumberRange(0.1, 240, "frames per second")
@@ -111,6 +113,11 @@ TEXTURED_TRIANGLES = NumberRange(100, 100_000)
 TEXTURE_SIDE = NumberRange(16, 8192, "pixels")
 
 PHOTOS_OF_A_PERSON = NumberRange(1, 8)
+CAMERA_JITTER = NumberRange(0, 10, "world units")
+COUNT = NumberRange(0, 2**31 - 1)
+"""Numbers of things without another limit."""
+WEIGHT = NumberRange(0, 1e6)
+"""Weights of losses."""
 STEPS = NumberRange(1, 1_000_000)
 WORKERS = NumberRange(1, 1024)
 BATCH = NumberRange(1, 1_000_000)

@@ -145,7 +145,7 @@ class Predictor:
             flat = flat.expand(rows, width)
         if len(flat) != rows:
             raise UsageError(
-                f"ws of shape {tuple(ws.shape)} do not fit this generator, which has {rows} rows of {width}"
+                f"ws of shape {tuple(ws.shape)} do not fit this generator; give {rows} rows of {width} or one of them"
             )
         if not bool(flat.isfinite().all()):
             raise UsageError("ws hold numbers that are not finite; give others")

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt, UInt8
@@ -11,7 +11,8 @@ from PIL import Image, UnidentifiedImageError
 
 from panohead.data.broken import BrokenFile
 from panohead.data.sources import FileSource
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
+from panohead.limits import DATASET_SIDE
 
 PHOTO_MODES = ("RGB", "RGBA", "L", "LA", "P")
 MASK_MODES = ("L", "1", "P", "RGB")
@@ -27,10 +28,20 @@ class Preprocessing:
     Attributes:
         background: "white" puts the person on white, by the mask and before reducing.
         resolution: side in pixels to reduce to, the original one divided by a whole number; None for the original.
+
+    Raises:
+        UsageError: for another mode, or a resolution that is no number of pixels.
     """
 
     background: BackgroundMode = "keep"
     resolution: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.background not in get_args(BackgroundMode):
+            modes = ", ".join(get_args(BackgroundMode))
+            raise UsageError(f"there is no background {self.background!r} for datasets; give one of {modes}")
+        if self.resolution is not None:
+            DATASET_SIDE.whole(self.resolution, "resolution")
 
     def factor(self, side: int, place: str) -> int:
         """Return the factor by which images of ``side`` pixels are reduced.
@@ -41,8 +52,8 @@ class Preprocessing:
         Raises:
             PanoHeadError: when the factor is no whole number.
         """
-        resolution = self.resolution or side
-        if resolution < 1 or side % resolution:
+        resolution = side if self.resolution is None else self.resolution
+        if side % resolution:
             fitting = [side // n for n in (1, 2, 4, 8) if side % n == 0]
             raise PanoHeadError(
                 f"the images of {place} have {side} pixels a side, which is no whole multiple of the resolution "

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-_ROUNDS = 400
-_TOLERANCE = 1e-3
+_ROUNDS = 500
+_TOLERANCE = 1e-5
 _COUPLING = 0.05
 """Weight of a difference between neighbors beside that of a vertex's own color, for vertices that are shown badly."""
 _ANCHOR = 1e-7

@@ -23,8 +23,10 @@ class HeadMesh(trimesh.Trimesh):
         return mesh
 
     def copy(self, *arguments: Any, **options: Any) -> "HeadMesh":
-        """Return a copy (see ``trimesh.Trimesh.copy``)."""
-        return HeadMesh.of(super().copy(*arguments, **options))
+        """Return a copy (see ``trimesh.Trimesh.copy``) with the same vertex normals, not newly computed ones."""
+        copied = super().copy(*arguments, **options)
+        copied.vertex_normals = self.vertex_normals
+        return HeadMesh.of(copied)
 
     def export(self, file_obj: Any = None, file_type: str | None = None, **options: Any) -> Any:
         """Write the mesh, or return its bytes, in the format of the name or ``file_type``.
