@@ -11,6 +11,7 @@ import tyro
 
 from panohead.cli.common import Debug, counting, say
 from panohead.errors import PanoHeadError, UsageError
+from panohead.limits import IMAGE_SIDE
 
 if TYPE_CHECKING:
     from panohead.data.tools.dataset import Inspection
@@ -99,7 +100,7 @@ class Convert:
     """Layout of the copy; shards are WebDataset tars for streaming."""
     masks: Path | None = None
     """Folder or zip of the masks, if not beside the images."""
-    size: int | None = None
+    resolution: int | None = None
     """Side of the copies in pixels (folder and zip); by default files are copied byte for byte."""
     renumber: bool = False
     """Names and format of the official dataset tool (folder and zip)."""
@@ -114,15 +115,15 @@ class Convert:
         if self.to == "shards":
             self._shards()
             return
-        if self.size is not None and not 8 <= self.size <= 4096:
-            raise UsageError(f"--size {self.size} must be between 8 and 4096")
+        if self.resolution is not None:
+            IMAGE_SIDE.whole(self.resolution, "--resolution")
         with progress("copying") as on_progress:
             done = convert_dataset(
                 self.dataset,
                 self.out,
                 self.to,
                 masks=self.masks,
-                size=self.size,
+                size=self.resolution,
                 renumber=self.renumber,
                 on_progress=on_progress,
             )
@@ -135,8 +136,8 @@ class Convert:
     def _shards(self) -> None:
         from panohead.data.tools.write_shards import write_shards
 
-        if self.size is not None or self.renumber:
-            raise UsageError("--size and --renumber do not go with --to shards; convert to a folder first")
+        if self.resolution is not None or self.renumber:
+            raise UsageError("--resolution and --renumber do not go with --to shards; convert to a folder first")
         with progress("copying") as on_progress:
             paths = write_shards(
                 self.dataset, self.out, masks=self.masks, shard_mb=self.shard_mb, on_progress=on_progress

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panohead.cli.common import Debug, Model, counting, output_folder, say
+from panohead.limits import DEMO_HEADS, FRAMES
 
 
 @dataclass(kw_only=True)
@@ -12,8 +13,8 @@ class Demo(Model):
 
     out: Path = Path("demo_out")
     """Folder for the results."""
-    seeds: int = 8
-    """Rows of the contact sheet."""
+    heads: int = 8
+    """Number of heads: rows of the contact sheet."""
     frames: int = 48
     """Frames of the turntable."""
     debug: Debug = False
@@ -22,8 +23,10 @@ class Demo(Model):
         """Write turntable.mp4, contact_sheet.png, head.glb and index.html."""
         from panohead.gallery import write_demo
 
+        DEMO_HEADS.whole(self.heads, "--heads")
+        FRAMES.whole(self.frames, "--frames")
         predictor = self.load()
         out = output_folder(self.out)
-        with counting("rendering", self.seeds * 8 + self.frames + 1) as step:
-            page = write_demo(predictor, out, seeds=self.seeds, frames=self.frames, step=step)
+        with counting("rendering", self.heads * 8 + self.frames + 1) as step:
+            page = write_demo(predictor, out, count=self.heads, frames=self.frames, step=step)
         say(f"wrote turntable.mp4, contact_sheet.png and head.glb to {out}; open {page}")

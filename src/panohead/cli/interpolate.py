@@ -6,6 +6,7 @@ from typing import Literal
 
 from panohead.cli.common import VIDEO_SUFFIXES, Debug, Model, counting, output_folder, parse_numbers, say
 from panohead.errors import UsageError
+from panohead.limits import FPS, FRAMES, PITCH_DEG, TRUNCATION_PSI, YAW_DEG
 
 
 @dataclass(kw_only=True)
@@ -18,7 +19,7 @@ class Interpolate(Model):
     """Seeds of the heads on the way, in this order: numbers and ranges, such as 0-3,8."""
     truncation_psi: float = 0.7
     """1 for full variety, smaller for typical heads."""
-    count: int = 24
+    frames: int = 24
     """Frames from one head to the next."""
     fps: float = 24.0
     """Frames per second."""
@@ -28,27 +29,32 @@ class Interpolate(Model):
     """Degrees by which the camera sways to both sides between two heads."""
     pitch: float = 0.0
     """Height of the camera in degrees."""
-    film_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
-    """png: a folder of numbered files."""
+    video_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
+    """Format of the video; png: a folder of numbered files."""
     debug: Debug = False
 
     def run(self) -> None:
         """Sample the heads and write the video."""
         seeds = parse_numbers(self.seeds)
-        if len(seeds) < 2 or self.count < 1 or not self.fps > 0:
-            raise UsageError("a walk needs at least two --seeds, one frame of --count and a positive --fps")
+        if len(seeds) < 2:
+            raise UsageError(f"--seeds {self.seeds} names one head, and a walk needs two; give more, such as 0-3")
+        FRAMES.whole(self.frames, "--frames")
+        FPS.real(self.fps, "--fps")
+        TRUNCATION_PSI.real(self.truncation_psi, "--truncation-psi")
+        YAW_DEG.real(self.yaw_sweep, "--yaw-sweep")
+        PITCH_DEG.real(self.pitch, "--pitch")
         from panohead.gallery import ViewStyle, write_walk
 
         predictor = self.load()
         heads = [predictor.sample(seed, truncation_psi=self.truncation_psi) for seed in seeds]
-        path = output_folder(self.out) / f"walk{VIDEO_SUFFIXES[self.film_format]}"
-        frames = len(heads) * self.count if self.loop else (len(heads) - 1) * self.count + 1
+        path = output_folder(self.out) / f"walk{VIDEO_SUFFIXES[self.video_format]}"
+        frames = len(heads) * self.frames if self.loop else (len(heads) - 1) * self.frames + 1
         with counting("rendering", frames) as step:
             write_walk(
                 predictor,
                 heads,
                 path,
-                count=self.count,
+                count=self.frames,
                 fps=self.fps,
                 loop=self.loop,
                 yaw_sweep_deg=self.yaw_sweep,

@@ -16,6 +16,7 @@ from panohead.cli.evaluate import Evaluate
 from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
+from panohead.cli.old_spellings import with_new_spellings
 from panohead.cli.prepare import Prepare
 from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.synthesize import Synthesize
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
+    arguments = with_new_spellings(sys.argv[1:] if arguments is None else arguments)
     command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
     try:
         command.run()

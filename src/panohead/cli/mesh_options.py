@@ -1,8 +1,9 @@
 """Mesh options, the same for every command that writes meshes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
+from panohead.cli.common import check_needed
 from panohead.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,9 +57,11 @@ class MeshOptions:
         """Check these options and that what they need is installed: before the work, not after it.
 
         Raises:
-            UsageError: for numbers out of range.
+            UsageError: for numbers out of range, or settings without ``--mesh``.
             PanoHeadError: when a package is missing.
         """
         settings = self.mesh_settings()
+        names = [field.name for field in fields(MeshOptions) if field.name != "mesh"]
+        check_needed(self, "--mesh", bool(self.mesh), *names)
         if self.mesh:
             settings.check_packages()

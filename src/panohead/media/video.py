@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from panohead.errors import PanoHeadError, UsageError
@@ -30,7 +31,9 @@ MIN_VIDEO_SIDE = 256
 """Pixels; smaller images are enlarged by a whole factor in videos."""
 
 
-def enlarged(pixels: VideoFrame) -> VideoFrame:
+def enlarged(
+    pixels: UInt8[np.ndarray, "height width channel"],
+) -> UInt8[np.ndarray, "video_height video_width channel"]:
     """Return a frame at least MIN_VIDEO_SIDE pixels wide, since video players show videos at their own size.
 
     Args:

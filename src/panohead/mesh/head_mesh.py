@@ -25,7 +25,7 @@ class HeadMesh(trimesh.Trimesh):
     def copy(self, *arguments: Any, **options: Any) -> "HeadMesh":
         """Return a copy (see ``trimesh.Trimesh.copy``) with the same vertex normals, not newly computed ones."""
         copied = super().copy(*arguments, **options)
-        copied.vertex_normals = self.vertex_normals
+        copied.vertex_normals = self.vertex_normals  # type: ignore[method-assign]
         return HeadMesh.of(copied)
 
     def export(self, file_obj: Any = None, file_type: str | None = None, **options: Any) -> Any:

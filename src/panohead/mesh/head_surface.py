@@ -1,5 +1,7 @@
 """The surface of a head as its mesh settings ask for: extracted, cleaned, trimmed, smoothed and simplified."""
 
+from dataclasses import replace
+
 import torch
 
 from panohead.geometry import FOCAL, RADIUS
@@ -57,4 +59,7 @@ def head_surface(
         resolution = max(int(MESH_RESOLUTION.low), coarser)
     if settings.smooth:
         surface = smoothed(surface, settings.smooth)
-    return surface if limit is None else simplified_surface(surface, limit)
+    if limit is not None:
+        surface = simplified_surface(surface, limit)
+    step = box_warp / (resolution - 1)
+    return replace(surface, floor=FRAME_BOTTOM + step if trimmed else None)

@@ -47,6 +47,8 @@ class Surface:
     """Number of density evaluations."""
     grid_points: int = 0
     """Number of evaluations of the full cube, resolution^3."""
+    floor: float | None = None
+    """Height below which faces are a flat cut, world units: along its edge only the other faces decide the normals."""
 
     @property
     def volume(self) -> float:
@@ -58,7 +60,10 @@ class Surface:
         """Outward unit normals, faces weighted by area."""
         a, b, c = (self.vertices[self.faces[:, k]].astype(np.float64) for k in range(3))
         # The cross product is twice the face's area long: so larger faces count more.
-        repeated = np.repeat(np.cross(b - a, c - a), 3, axis=0)
+        area = np.cross(b - a, c - a)
+        if self.floor is not None:
+            area[np.maximum(np.maximum(a[:, 1], b[:, 1]), c[:, 1]) < self.floor] *= 1e-6
+        repeated = np.repeat(area, 3, axis=0)
         corners, count = self.faces.ravel(), len(self.vertices)
         normals = np.stack([np.bincount(corners, repeated[:, k], count) for k in range(3)], axis=1)
         length = np.linalg.norm(normals, axis=1, keepdims=True)
@@ -120,7 +125,8 @@ def extract_surface(
     axes = _node_axes(resolution, box_warp, crop, bottom)
     lattice = _Lattice(density, axes, chunk, torch.device(device), progress)
     if coarse_to_fine:
-        _follow_surface(lattice, level, stride, margin)
+        # The low pass reads densities around the surface, so their values must be right there, not only their sides.
+        _follow_surface(lattice, level, stride, max(margin, 1) if texel > 0 else margin)
     else:
         _evaluate_all(lattice)
     if texel > 0:
