@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from panohead.checkpoint import Checkpoint, load_checkpoint
+from panohead.checkpoint import Checkpoint, load_checkpoint, weights_sha256
 from panohead.errors import PanoHeadError, UsageError
 from panohead.geometry import Camera, single_camera
 from panohead.head import Head, check_head
@@ -97,6 +97,12 @@ class Predictor:
     def device(self) -> torch.device:
         """Device of the generator."""
         return next(self.generator.parameters()).device
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the checkpoint; of the weights where it has none."""
+        stored = "" if self.checkpoint is None else self.checkpoint.sha256
+        return stored or weights_sha256(self.generator)
 
     @torch.no_grad()
     def sample(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import struct
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import trimesh
 from imageio_ffmpeg import count_frames_and_secs
 from PIL import Image
 
+import panohead
 import tiny
-from panohead.checkpoint import save_checkpoint
+from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.cli.common import parse_numbers
 from panohead.cli.main import main
 from panohead.cli.old_spellings import with_new_spellings
@@ -42,7 +44,7 @@ def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path
     seeds, yaws = ("seed0000", "seed0003"), ("+000", "-045")
     expected = [name.format(seed) for seed in seeds for name in per_seed]
     expected += [name.format(seed, yaw) for seed in seeds for yaw in yaws for name in per_view]
-    assert names == sorted([*expected, "contact_sheet.png"])
+    assert names == sorted([*expected, "contact_sheet.png", "settings.json"])
 
     with Image.open(out / "seed0000" / "yaw+000.png") as image:
         assert (image.mode, image.size) == ("RGB", (128, 128))
@@ -150,6 +152,54 @@ def test_options_that_do_nothing_on_a_model_are_refused_before_the_work(
     assert "heads without a background" in capsys.readouterr().err
     assert not out.exists()
     assert main([*arguments, "--background", "#102030", "--mix-with", "1"]) == 0, "rows follow the model"
+
+
+def test_settings_tell_how_to_make_the_files_again(model: str, tmp_path: Path) -> None:
+    arguments = ["generate", "--checkpoint", model, "--seeds", "1-2", "--yaws", "0", "30", "--no-contact-sheet"]
+    assert main([*arguments, "--out", str(tmp_path / "a")]) == 0
+    settings = json.loads((tmp_path / "a" / "settings.json").read_text())
+    assert (settings["seeds"], settings["truncation_psi"]) == ([1, 2], 0.7)
+    assert settings["checkpoint_sha256"] == load_checkpoint(model).sha256
+    assert settings["version"] == panohead.__version__
+    words = shlex.split(settings["command"])
+    assert words[0] == "panohead"
+    assert main([*words[1:], "--out", str(tmp_path / "b")]) == 0
+    names = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.png")]
+    assert len(names) == 4
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_one_custom_for_the_folder(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same command goes on in its folder; others are refused before any work, unless --overwrite says otherwise."""
+    small = ["--checkpoint", model, "--seeds", "0", "--yaws", "0", "--no-contact-sheet"]
+    generate = ["generate", "--out", str(tmp_path / "out"), *small]
+    assert main(generate) == 0
+    assert main([*generate, "--seeds", "1"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"seed0000", "seed0001", "settings.json"}
+    walk = ["interpolate", "--checkpoint", model, "--seeds", "0-1", "--frames", "1", "--video-format", "gif"]
+    assert main([*walk, "--out", str(tmp_path / "out")]) == 1
+    assert "holds results of panohead generate; choose another --out, or give --overwrite" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "walk.gif").exists()
+    assert main([*walk, "--out", str(tmp_path / "out"), "--overwrite"]) == 0
+    for name, what in (("images", "a dataset"), ("stats.jsonl", "a training run")):
+        (tmp_path / what).mkdir()
+        (tmp_path / what / name).write_text("")
+        assert main(["generate", "--out", str(tmp_path / what), *small]) == 1
+        assert f"holds {what}" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("kept")
+    assert main(["generate", "--out", str(tmp_path / "mine"), *small]) == 0
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("arguments", [["--heads", "0"], ["--seeds", "0"], ["--frames", "0"], ["--heads", "1000"]])
+def test_the_demo_checks_before_the_work(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(["demo", "--checkpoint", model, "--out", str(tmp_path / "out"), *arguments]) == 2
+    assert not (tmp_path / "out").exists()
+    assert "give a whole number from 1 to" in capsys.readouterr().err
 
 
 def test_old_spellings_are_new_ones() -> None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from panohead.cli.common import Debug, Model, counting, output_folder, say
+from panohead.cli.common import Debug, Model, counting, say
+from panohead.cli.results_folder import open_results, write_settings
 from panohead.limits import DEMO_HEADS, FRAMES
 
 
@@ -17,6 +18,8 @@ class Demo(Model):
     """Number of heads: rows of the contact sheet."""
     frames: int = 48
     """Frames of the turntable."""
+    overwrite: bool = False
+    """Write into OUT even if it holds results of another command."""
     debug: Debug = False
 
     def run(self) -> None:
@@ -26,7 +29,8 @@ class Demo(Model):
         DEMO_HEADS.whole(self.heads, "--heads")
         FRAMES.whole(self.frames, "--frames")
         predictor = self.load()
-        out = output_folder(self.out)
+        out = open_results(self.out, "demo", overwrite=self.overwrite)
         with counting("rendering", self.heads * 8 + self.frames + 1) as step:
             page = write_demo(predictor, out, count=self.heads, frames=self.frames, step=step)
+        write_settings(out, "demo", self, predictor, list(range(self.heads)))
         say(f"wrote turntable.mp4, contact_sheet.png and head.glb to {out}; open {page}")

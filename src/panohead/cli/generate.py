@@ -12,12 +12,12 @@ from panohead.cli.common import (
     Model,
     check_needed,
     counting,
-    output_folder,
     parse_background,
     parse_numbers,
     say,
 )
 from panohead.cli.mesh_options import MeshOptions
+from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import UsageError
 from panohead.limits import (
     FPS,
@@ -83,6 +83,8 @@ class Generate(MeshOptions, Model):
     """Style mixing: take some rows of ws from this seed."""
     mix_rows: str | None = None
     """Rows to take, such as 4-7; low rows are shape, high rows color (the higher half if not given)."""
+    overwrite: bool = False
+    """Write into OUT even if it holds results of another command."""
     debug: Debug = False
 
     def run(self) -> None:
@@ -94,7 +96,7 @@ class Generate(MeshOptions, Model):
         predictor = self.load()
         self._check_model(predictor)
         style = self._style(predictor)
-        out = output_folder(self.out)
+        out = open_results(self.out, "generate", overwrite=self.overwrite)
         rows = {}
         per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
         with counting("rendering", per_head * len(seeds)) as step:
@@ -103,6 +105,7 @@ class Generate(MeshOptions, Model):
                 rows[f"seed {seed}"] = self._write_head(head, out, seed, style, step)
         if self.contact_sheet:
             write_sheet(rows, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
+        write_settings(out, "generate", self, predictor, seeds)
         say(f"wrote {len(seeds)} heads to {out}")
 
     def _check(self) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from panohead.cli.common import VIDEO_SUFFIXES, Debug, Model, counting, output_folder, parse_numbers, say
+from panohead.cli.common import VIDEO_SUFFIXES, Debug, Model, counting, parse_numbers, say
+from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import UsageError
 from panohead.limits import FPS, FRAMES, PITCH_DEG, TRUNCATION_PSI, YAW_DEG
 
@@ -31,6 +32,8 @@ class Interpolate(Model):
     """Height of the camera in degrees."""
     video_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
     """Format of the video; png: a folder of numbered files."""
+    overwrite: bool = False
+    """Write into OUT even if it holds results of another command."""
     debug: Debug = False
 
     def run(self) -> None:
@@ -47,7 +50,8 @@ class Interpolate(Model):
 
         predictor = self.load()
         heads = [predictor.sample(seed, truncation_psi=self.truncation_psi) for seed in seeds]
-        path = output_folder(self.out) / f"walk{VIDEO_SUFFIXES[self.video_format]}"
+        out = open_results(self.out, "interpolate", overwrite=self.overwrite)
+        path = out / f"walk{VIDEO_SUFFIXES[self.video_format]}"
         frames = len(heads) * self.frames if self.loop else (len(heads) - 1) * self.frames + 1
         with counting("rendering", frames) as step:
             write_walk(
@@ -61,4 +65,5 @@ class Interpolate(Model):
                 style=ViewStyle(pitch_deg=self.pitch),
                 step=step,
             )
+        write_settings(out, "interpolate", self, predictor, seeds)
         say(f"wrote {path}")

@@ -9,6 +9,7 @@ import tyro
 from panohead.cli.common import TRANSPARENT, Debug, Model, counting, parse_background, say
 from panohead.cli.detector_options import DetectorOptions
 from panohead.cli.mesh_options import MeshOptions
+from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     """Formats of the head's mesh: head.glb, mesh.ply, ... (mrc: the density volume)."""
     mesh_resolution: int = 200
     """Nodes per side of the mesh's grid."""
+    overwrite: bool = False
+    """Write into OUT even if it holds results of another command, or the head of other photos."""
     debug: Debug = False
 
     def run(self) -> None:
@@ -75,7 +78,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         self._style()  # so that a mistake in --background is reported before the work
         predictor = self.load()
         loss = self._loss()
-        folder = open_output_folder(self.out, self.photos, resume=self.resume)
+        open_results(self.out, "reconstruct", overwrite=self.overwrite)
+        folder = open_output_folder(self.out, self.photos, resume=self.resume, replace=self.overwrite)
         for note in folder.notes:
             say(note)
         with stop_on_interrupt() as asked, optimization_bar(preset.phases(config)) as (advance, show_note):
@@ -95,6 +99,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         if head.log.stopped:
             say("stopped; writing the best so far (Ctrl-C again to leave at once)")
         self._write(head, folder)
+        write_settings(folder.path, "reconstruct", self, predictor)
         if head.log.stopped:
             say(f"stopped early: the best so far is in {folder.path}; the same command with --resume continues")
             raise KeyboardInterrupt
