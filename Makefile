@@ -11,7 +11,7 @@ JOBS ?= 2
 LOCK ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c requirements-lock.txt)
 
-.PHONY: demo test lint types layers unit env env-dev lock bench clean
+.PHONY: demo test lint types layers unit env env-dev lock bench docs-check clean
 
 demo: env
 	$(BIN)/panohead demo --out $(OUT)
@@ -33,6 +33,9 @@ unit:
 
 bench: env-dev
 	$(BIN)/python benchmarks/speed.py
+
+docs-check: env-dev
+	$(BIN)/python tools/check_docs.py
 
 lock: env-dev
 	$(BIN)/python tools/lock.py

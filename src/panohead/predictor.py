@@ -20,6 +20,7 @@ from panohead.limits import INTERPOLATION, SEED, TRUNCATION_PSI, NumberRange
 from panohead.models.generator import Generator
 from panohead.models.precision import use_half_precision
 from panohead.ops.precision import Precision, set_precision
+from panohead.system.file_kind import kind_of
 
 if TYPE_CHECKING:
     import panohead.inversion
@@ -74,11 +75,23 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
         asset = resources.files("panohead") / "assets" / f"{name_or_path}.safetensors"
         with resources.as_file(asset) as path:
             return load_checkpoint(path)
-    if Path(name_or_path).suffix.lower() == ".pkl":
+    if is_official(Path(name_or_path)):
         from panohead.interop.official import load_networks  # here: few need it
 
         return Checkpoint(load_networks(name_or_path), notes={"source": Path(name_or_path).name})
     return load_checkpoint(name_or_path)
+
+
+def is_official(path: Path) -> bool:
+    """Return True for a file that is to be read as an official pickle: by its content, whatever its name.
+
+    Files that are neither a pickle nor safetensors go by their suffix, so that the right reader says what they are.
+    """
+    try:
+        kind = kind_of(path).name if path.is_file() else ""
+    except OSError:
+        kind = ""
+    return kind == "pickle" or (path.suffix.lower() == ".pkl" and kind != "safetensors")
 
 
 class Predictor:

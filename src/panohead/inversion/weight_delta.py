@@ -14,6 +14,7 @@ from panohead.errors import PanoHeadError
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.system.config_json import from_plain
+from panohead.system.file_kind import FileKind, kind_of
 
 _KIND = "panohead-difference"
 _VERSION = "1"
@@ -69,7 +70,9 @@ def load_difference(path: Path, base: Generator) -> Generator:
             metadata = dict(file.metadata() or {})
             changes = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise PanoHeadError(f"{path} is not a readable difference file ({error}); write it again") from error
+        kind = kind_of(path) if path.is_file() else FileKind("missing", "not there")
+        remedy = kind.remedy or "run 'panohead reconstruct' again"
+        raise PanoHeadError(f"{path} is not a readable difference file: it is {kind.what}; {remedy}") from error
     if metadata.get("kind") != _KIND or metadata.get("version") != _VERSION:
         raise PanoHeadError(f"{path} is not a difference file of this version; run 'panohead reconstruct' again")
     if metadata["base"] != weights_sha256(base):

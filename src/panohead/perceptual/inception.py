@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
+from panohead.system.file_kind import kind_of
 
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
 WEIGHTS_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{WEIGHTS_FILE}"
@@ -74,9 +75,11 @@ def load_inception(weights: Path | None, device: torch.device | str = "cpu") -> 
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
+        kind = kind_of(path)
+        found = str(error).splitlines()[0] if kind.name == "torch" else f"it is {kind.what}"
         raise PanoHeadError(
-            f"{path} does not hold the Inception weights of torch-fidelity ({str(error).splitlines()[0]}); "
-            f"download {WEIGHTS_URL}"
+            f"{path} does not hold the Inception weights of torch-fidelity ({found}); {kind.remedy or 'download'}"
+            f"{'' if kind.remedy else ' ' + WEIGHTS_URL}"
         ) from error
     return network.to(device)
 

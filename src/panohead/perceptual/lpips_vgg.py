@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
+from panohead.system.file_kind import kind_of
 
 _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions between poolings
 # LPIPS's normalization of images in [-1, 1]: ImageNet's mean and deviation, to two or three digits.
@@ -101,4 +102,6 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return state
     except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise PanoHeadError(f"{path} is not a readable file of weights ({str(error).splitlines()[0]})") from error
+        kind = kind_of(path)
+        remedy = kind.remedy or "give a .safetensors or torch.save file of VGG16 and LPIPS"
+        raise PanoHeadError(f"{path} is not a readable file of weights: it is {kind.what}; {remedy}") from error
