@@ -48,7 +48,7 @@ RULES = (
     Rule(r"^panohead synthesize .*--people 1250", "ten thousand images", (r"--people 1250", "--people 4 --workers 1")),
     Rule(r"^panohead synthesize .*--people 3000", "36,000 images", (r"--people 3000", "--people 1 --workers 1")),
     Rule(r"^panohead synthesize .*--preview", "a minute", (r"--people 8", "--people 1 --views 2")),
-    Rule(r"^panohead train --preset demo_64", "hours", (r"$", " --kimg 0.032")),
+    Rule(r"^panohead train --preset demo_64", "hours", (r"$", " --kimg 0.032 --ablation no_warm_start")),
     Rule(r"^panohead train --resume", "hours", (r"$", " --kimg 0.064")),
     Rule(r"^panohead train .*--estimate", "minutes of the largest preset", (r"panohead_512|demo_128", "tiny")),
     Rule(r"^panohead evaluate .*--num 500", "minutes", (r"--num 500", "--num 8 --heads 1")),
@@ -149,9 +149,12 @@ def run_step(step: Step, folder: Path, timeout_s: float) -> tuple[int, str]:
     path = os.pathsep.join([str(folder / ".programs"), os.environ["PATH"]])
     environment = {**os.environ, "PYTHONPATH": source, "PATH": path}
     command = [sys.executable, "-W", "error", "-c", step.text] if step.python else ["bash", "-c", step.text]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"stopped after {timeout_s:g} s"
     return done.returncode, (done.stdout + done.stderr)[-1500:]
 
 

@@ -12,6 +12,7 @@ from panohead.alignment.canonical_face import LANDMARKS
 from panohead.alignment.crop import HeadCrop, cut_window
 from panohead.alignment.face_pose import fit_face
 from panohead.errors import PanoHeadError
+from panohead.system.optional import failure_of
 
 WINDOW_PX = 512
 """Side of the second pass's window in pixels."""
@@ -41,7 +42,7 @@ def import_mediapipe() -> Any:
     """Import mediapipe without its messages and return the module.
 
     Raises:
-        PanoHeadError: when it is not installed.
+        PanoHeadError: when it cannot be imported, with the reason and the remedy here.
     """
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -51,9 +52,10 @@ def import_mediapipe() -> Any:
             import mediapipe
             from mediapipe import solutions  # noqa: F401
     except ImportError as error:
+        failure = failure_of("mediapipe", error)
         raise PanoHeadError(
-            "finding faces and people needs mediapipe 0.10.14 (Python 3.11 or 3.12): pip install 'panohead[face]', or "
-            "do without (prepare: --poses FILE.csv --masks DIR; reconstruct: aligned crops, --aligned --labels FILE)"
+            f"finding faces and people needs mediapipe 0.10.14, and {failure.reason}: {failure.remedy}; or do without "
+            "(prepare: --poses FILE.csv --masks DIR; reconstruct: aligned crops, --aligned --labels FILE)"
         ) from error
     return mediapipe
 

@@ -22,6 +22,7 @@ from panohead.limits import TEXTURE_SIDE, TEXTURED_TRIANGLES
 from panohead.mesh.surface import Surface
 from panohead.mesh.trimesh_object import to_surface, vertex_rgb
 from panohead.mesh.vertex_colors import DEFAULT_SHARPNESS, ColoringView, blend_views, color_vertices, quantized
+from panohead.system.optional import failure_of
 
 _PADDING = 4
 # Beside views of this much weight (one at 80 degrees from the normal) the vertex colors count as much.
@@ -99,7 +100,8 @@ def laid_flat(surface: Surface) -> Atlas:
     try:
         import xatlas
     except ImportError as error:
-        sentence = "a texture needs the package xatlas; run: pip install 'panohead[texture]'"
+        failure = failure_of("xatlas", error)
+        sentence = f"a texture needs the package xatlas, and {failure.reason}; run: {failure.remedy}"
         raise PanoHeadError(sentence) from error
     options = xatlas.PackOptions()
     options.padding, options.bilinear = _PADDING, True
