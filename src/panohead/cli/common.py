@@ -149,6 +149,7 @@ def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
+        progress.update(task, completed=total)  # whatever was left out, what ends without an error is done
 
 
 def say(text: str) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -59,7 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one sentence, without the place in the source."""
+    print(f"panohead: note: {' '.join(str(message).split())}", file=sys.stderr)
+
+
 def _run(arguments: Sequence[str] | None) -> int:
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run_command(arguments)
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
     arguments = with_new_spellings(sys.argv[1:] if arguments is None else arguments)
