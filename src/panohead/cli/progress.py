@@ -51,6 +51,7 @@ def optimization_bar(
             )
 
         yield advance, lambda note: progress.console.print(note, markup=False, highlight=False, soft_wrap=True)
+        progress.update(task, completed=total, description="done")  # phases may end before their last step
 
 
 @contextmanager

@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 
 from panohead.frame import Frame
 from panohead.gallery.views import FrameCallback, ViewStyle
 from panohead.head import Head
 from panohead.media import VideoWriter, to_uint8
+from panohead.media.video import enlarged
 from panohead.predictor import Predictor
 from panohead.system.worker_threads import in_order, worker_count
-
-MIN_VIDEO_SIDE = 256
-"""Pixels; smaller images are enlarged by a whole factor in videos."""
 
 
 def write_turntable(
@@ -102,11 +99,4 @@ def write_walk(
 
 def _pixels(style: ViewStyle, frame: Frame) -> UInt8[np.ndarray, "height width channel"]:
     """Return a frame's pixels; small images are enlarged, since video players show videos at their own size."""
-    pixels = np.asarray(style.image(frame)) if style.transparent else to_uint8(frame.image)
-    factor = -(-MIN_VIDEO_SIDE // pixels.shape[1])
-    if factor == 1:
-        return pixels
-    size = (pixels.shape[1] * factor, pixels.shape[0] * factor)
-    # Alpha apart from colors: Pillow would lose the colors of transparent pixels, which videos mix into the outline.
-    parts = [pixels[..., :3], *([pixels[..., 3]] if style.transparent else [])]
-    return np.dstack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in parts])
+    return enlarged(np.asarray(style.image(frame)) if style.transparent else to_uint8(frame.image))

@@ -19,6 +19,11 @@ CONTACT_YAWS = tuple(range(0, 360, 45))
 """Yaws of the columns of a contact sheet, in degrees."""
 
 
+def head_name(seed: int) -> str:
+    """Return the name of the files and folders of a sampled head."""
+    return f"seed{seed:04d}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ViewStyle:
     """Settings by which all views of a gallery are rendered.

@@ -10,6 +10,7 @@ from panohead.inversion.losses import ImageLoss
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.reconstructed_head import InversionResult
+from panohead.limits import COUNT, SEED, STEPS, WEIGHT
 from panohead.models.generator import Generator
 
 Config = TypeVar("Config")
@@ -101,7 +102,8 @@ class InversionPreset(Generic[Config]):
         if photos > self.max_photos:
             limit = "one photo" if self.max_photos == 1 else f"{self.max_photos} photos"
             raise UsageError(f"the preset {self.name} takes {limit}, not {photos}; use the preset fast for several")
-        if seed is not None and seed < 0:
-            raise UsageError(f"the seed {seed} is negative; give 0 or more")
-        if getattr(config, self.search_steps) < 1:
-            raise UsageError(f"there are {getattr(config, self.search_steps)} search steps; give 1 or more")
+        if seed is not None:
+            SEED.whole(seed, "the seed")
+        STEPS.whole(getattr(config, self.search_steps), "the number of search steps")
+        COUNT.whole(getattr(config, "tuning_steps", 0), "tuning_steps")
+        WEIGHT.real(getattr(config, "unseen_weight", 0), "unseen_weight")

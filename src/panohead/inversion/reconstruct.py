@@ -13,7 +13,7 @@ from panohead.errors import UsageError
 from panohead.geometry import Camera
 from panohead.inversion.fast_config import FastConfig
 from panohead.inversion.fast_preset import FAST
-from panohead.inversion.load_photos import ImageInput, MaskInput, read_images
+from panohead.inversion.load_photos import ImageInput, MaskInput, as_images, read_images
 from panohead.inversion.losses import ImageLoss, PyramidLoss
 from panohead.inversion.official_preset import OFFICIAL, OfficialConfig
 from panohead.inversion.optimization.log import OptimizationCallbacks
@@ -30,8 +30,8 @@ INVERSION_PRESETS: dict[str, InversionPreset[Any]] = {preset.name: preset for pr
 
 def reconstruct(
     generator: Generator,
-    images: Sequence[ImageInput],
-    cameras: Sequence[Camera] | None = None,
+    images: Sequence[ImageInput] | ImageInput,
+    cameras: Sequence[Camera] | Camera | None = None,
     *,
     masks: Sequence[MaskInput | None] | None = None,
     poses: Sequence[GivenPose | None] | None = None,
@@ -49,7 +49,8 @@ def reconstruct(
 
     Args:
         generator: generator in eval mode, without gradients; it is only read.
-        images: paths, images or RGB arrays. With ``cameras`` crops in the official frame, otherwise ordinary photos.
+        images: one or several paths, images or RGB arrays. With ``cameras`` crops in the official frame, otherwise
+            ordinary photos.
         cameras: camera of each crop, without batch dimension; None to find and align the heads in ordinary photos.
         masks: head in each crop (None: no mask), or person in each ordinary photo (None: found by ``tools``). The
             preset official compares whole images, as the original does.
@@ -72,6 +73,8 @@ def reconstruct(
         UsageError: for options that the preset does not take.
         PanoHeadError: for photos that cannot be used, or a file that cannot be resumed from.
     """
+    images = as_images(images)
+    cameras = [cameras] if isinstance(cameras, Camera) else cameras
     chosen = find_preset(preset)
     config = chosen.config_type() if config is None else config
     chosen.check(config, len(images), seed)
