@@ -29,8 +29,8 @@ def attempts(requirement: str, system: str, has_gpu: bool) -> Iterator[tuple[lis
         yield (
             [requirement],
             (
-                f"{CPU_INDEX} cannot be reached: {requirement} from the default index, which may bring several GB of CUDA "
-                "packages that this machine does not use"
+                f"{CPU_INDEX} cannot be reached: {requirement} from the default index, which may bring several GB of "
+                "CUDA packages that this machine does not use"
             ),
         )
     else:
