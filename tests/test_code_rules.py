@@ -54,6 +54,7 @@ ALLOWED_IDENTIFIERS = {
     "hair_colour": "a field in people.jsonl",
     "picture": "a flag of panohead dataset inspect",
     "picture_weight": "a setting of the warm start, stored in runs and checkpoints",
+    "remarks": "a key in prepare.jsonl",
     "world_units_per_metre": "a key in GLB files",
 }
 
@@ -220,7 +221,7 @@ def test_no_private_name_is_imported_from_another_package() -> None:
 
 def test_tests_mirror_the_source_tree() -> None:
     """Every folder of tests is one of the package, or listed here with its reason."""
-    others = {"browser", "examples", "gpu", "parity", "stored", "training/heads"}
+    others = {"browser", "examples", "gpu", "hostile", "parity", "stored", "training/heads"}
     folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("*.py")} - {"."}
     assert {f for f in folders if f not in others and not (PACKAGE / f).is_dir()} == set()
 
@@ -236,3 +237,106 @@ def test_nothing_reads_the_workshop() -> None:
 def test_no_public_name_is_a_riddle() -> None:
     names = {p.stem for p in (ROOT / "src").rglob("*.py")}
     assert not names & {"utils", "util", "misc", "helpers", "common_utils"}
+
+
+_IMAGE_READERS = {
+    ("Image", "open"), ("PIL", "open"), ("ImageFile", "Parser"), ("iio", "imread"), ("imageio", "imread"),
+    ("cv2", "imread"), ("plt", "imread"), ("image", "imread"), ("io", "imread"), ("io", "imread_collection"),
+}  # fmt: skip
+
+
+def _image_readers(tree: ast.AST) -> list[int]:
+    """Lines that open an image by a library, under whatever name the library was imported."""
+    names: dict[str, str] = {}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                names[alias.asname or alias.name] = alias.name.rpartition(".")[2]
+            if isinstance(node, ast.ImportFrom):
+                module = (node.module or "").rpartition(".")[2]
+                found += [node.lineno for alias in node.names if (module, alias.name) in _IMAGE_READERS]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+            if (names.get(owner, owner), node.attr) in _IMAGE_READERS:
+                found.append(node.lineno)
+    return found
+
+
+def test_images_are_opened_in_one_place() -> None:
+    """Pillow starts Ghostscript for a PostScript file of any name; panohead.files.image gives it a list of formats."""
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in PACKAGE.rglob("*.py")
+        for line in _image_readers(ast.parse(path.read_text(encoding="utf-8")))
+        if path != PACKAGE / "files" / "image.py"
+    }
+    assert found == set()
+
+
+def test_the_rule_finds_other_spellings() -> None:
+    for text in (
+        "from PIL import Image\nImage.open(x)", "import PIL.Image as P\nP.open(x)",
+        "import PIL.Image\nPIL.Image.open(x)", "import imageio\nimageio.imread(x)",
+        "from PIL.Image import open as o", "from PIL import Image as I\nread = I.open",
+        "from imageio import imread", "from PIL import ImageFile\nImageFile.Parser()",
+    ):  # fmt: skip
+        assert _image_readers(ast.parse(text)), text
+    assert not _image_readers(ast.parse("from PIL import Image\nImage.new(x)\npath.open()"))
+
+
+_MAY_OPEN = {
+    "files/regular.py": "the one opening of files",
+    "files/archive.py": "the one opening of archives and arrays",
+    "interop/restricted_pickle.py": "refuses everything but regular files itself, with its own sentences",
+    "interop/bounded_source.py": "reads what that has opened",
+    "ops/cpu/jit.py": "the package's own sources",
+    "synthetic/basis.py": "an asset of the package",
+    "data/cache.py": "figures of the system in /proc",
+}
+"""Modules that may open files for reading, with the reason."""
+
+
+_LIBRARY_OPENINGS = {
+    ("np", "load"), ("np", "fromfile"), ("np", "memmap"), ("zipfile", "ZipFile"), ("", "ZipFile")
+}  # fmt: skip
+
+
+def _openings(tree: ast.AST) -> list[int]:
+    """Lines that open a file for reading: by open, Path.open, read_text and so on, or by a library."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("read_bytes", "read_text"):
+            found.append(node.lineno)
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        owner = getattr(node.func.value, "id", "") if isinstance(node.func, ast.Attribute) else ""
+        strings = [a.value for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Constant)]
+        modes = [text for text in strings if isinstance(text, str) and re.fullmatch(r"[rwxabt+]{1,4}", text)]
+        writes = any(mode[0] in "wax" or mode in ("r+b", "rb+") for mode in modes)
+        if (owner, name) in _LIBRARY_OPENINGS:
+            found += [] if writes else [node.lineno]
+        if name == "open" and owner in ("", "io", "path", "file", "tarfile", "gzip") and not writes:
+            fileobj = any(keyword.arg == "fileobj" for keyword in node.keywords)
+            found += [] if fileobj else [node.lineno]
+    return found
+
+
+def test_files_are_opened_in_one_place() -> None:
+    """A named pipe hangs, a device has no end, a sparse file reads as terabytes: panohead.files refuses them."""
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in PACKAGE.rglob("*.py")
+        for line in _openings(ast.parse(path.read_text(encoding="utf-8")))
+        if path.relative_to(PACKAGE).as_posix() not in _MAY_OPEN
+    }
+    assert found == set()
+
+
+def test_the_rule_finds_openings() -> None:
+    readings = "open(x); path.open(); path.open('rb'); p.read_text(); np.load(p); zipfile.ZipFile(p); tarfile.open(p)"
+    writings = "open(x, 'wb'); path.open('ab'); zipfile.ZipFile(p, 'w'); tarfile.open(p, 'w'); tarfile.open(fileobj=f)"
+    assert all(_openings(ast.parse(text.strip())) for text in readings.split(";"))
+    assert not any(_openings(ast.parse(text.strip())) for text in writings.split(";"))

@@ -1,31 +1,118 @@
-"""Turn a snapshot of a run into the bundled demo model.
+"""Turn a fit or a snapshot of a run into the bundled demo model, ``src/panohead/assets/demo.safetensors`` (float16).
 
-``python tools/release_demo.py RUN/snapshots/kimg-000034.0.safetensors --about "One sentence."`` writes
-``src/panohead/assets/demo.safetensors`` (float16, with the run's configuration and figures) and prints its size. The
-model card beside it, ``demo.md``, is written by hand.
+    python tools/release_demo.py fit RUN/fit/compact.safetensors --people RUN/heads --about "One sentence."
+    python tools/release_demo.py snapshot RUN/snapshots/kimg-000034.0.safetensors --about "One sentence."
+
+A fit (``tools/train_demo.py``) has no mapping network yet: it is matched here to the codes of the dataset's people, and
+the attribute encoder goes into the file. A snapshot of ``panohead train`` has one; ``--encoder`` takes the attribute
+encoder from another checkpoint. The model card beside the file, ``demo.md``, is written by hand.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
+import torch
+import tyro
+from torch import nn
+
+from panohead.attributes.vocabulary import standard_vocabulary
 from panohead.checkpoint import load_checkpoint, save_checkpoint
+from panohead.presets import demo_128
+from panohead.training.attribute_fit.dataset import GrowingDataset
+from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
+from panohead.training.attribute_fit.population import population_ws
+from panohead.training.attribute_fit.prior import PriorConfig, fit_mapping
+from panohead.training.attribute_fit.run import load_compact
 
 ASSET = Path(__file__).parents[1] / "src" / "panohead" / "assets" / "demo.safetensors"
-MAX_BYTES = 25_000_000
+MAX_BYTES = 12_000_000
+POPULATION = 20_000
+
+
+@dataclass(kw_only=True)
+class Fit:
+    """Release a fit of known attributes."""
+
+    compact: tyro.conf.Positional[Path]
+    """Compact state of the fit."""
+    people: Path
+    """Dataset of the fit, from whose people the mapping network is matched."""
+    about: str
+    """Sentence about the model on the demo's page."""
+    out: Path = ASSET
+    """File to write."""
+    capacity: int = 3000
+    """Number of residual codes of the fit."""
+    steps: int = 3000
+    """Steps of the match."""
+
+
+@dataclass(kw_only=True)
+class Snapshot:
+    """Release a snapshot of ``panohead train``."""
+
+    snapshot: tyro.conf.Positional[Path]
+    """Snapshot of a run."""
+    about: str
+    """Sentence about the model on the demo's page."""
+    encoder: Path | None = None
+    """Checkpoint whose attribute encoder is kept."""
+    out: Path = ASSET
+    """File to write."""
+
+
+def release_fit(options: Fit) -> None:
+    """Match the mapping network to the people of the dataset and write the file."""
+    vocabulary = standard_vocabulary()
+    fit = AttributeFit(FitConfig(generator=demo_128().generator, vocabulary=vocabulary, people=options.capacity))
+    load_compact(fit, options.compact)
+    data = GrowingDataset(options.people, vocabulary, limit=options.capacity).refresh()
+    model = fit.average
+    ws = population_ws(model, data, vocabulary, POPULATION, seed=0)
+    generator = model.generator
+    distance = fit_mapping(generator, ws, PriorConfig(steps=options.steps))
+    with torch.no_grad():
+        z = torch.randn(POPULATION, generator.config.z_dim, generator=torch.Generator().manual_seed(1))
+        found = generator.mapping(z, torch.zeros(POPULATION, 25))[:, 0]
+    ratio = (found.std(dim=0).norm() / ws.std(dim=0).norm()).item()
+    print(f"match of {data.people} people: energy distance {distance:.4f}, spread {ratio:.3f} of the people's")
+    notes = {"about": options.about, "fit_steps": fit.step_count, "people": data.people, "spread": round(ratio, 3)}
+    write(options.out, {"G_ema": generator, "attributes": model.encoder}, notes, kimg=None)
+
+
+def release_snapshot(options: Snapshot) -> None:
+    """Write a snapshot's generator."""
+    snapshot = load_checkpoint(options.snapshot)
+    networks: dict[str, nn.Module] = {"G_ema": snapshot.generator()}
+    if options.encoder is not None:
+        encoder = load_checkpoint(options.encoder).attribute_encoder()
+        if encoder is None:
+            raise SystemExit(f"{options.encoder} holds no attribute encoder")
+        networks["attributes"] = encoder
+    write(options.out, networks, {**snapshot.notes, "about": options.about}, kimg=snapshot.kimg)
+
+
+def write(out: Path, networks: dict[str, nn.Module], notes: dict[str, Any], kimg: float | None) -> None:
+    """Write the file and print its size."""
+    digest = save_checkpoint(out, networks, kimg=kimg, notes=notes, dtype="float16")
+    size = out.stat().st_size
+    if size > MAX_BYTES:
+        raise SystemExit(f"{out} has {size:,} bytes, more than {MAX_BYTES:,}")
+    print(f"wrote {out}: {size:,} bytes, sha256 {digest}")
+
+
+Command = (
+    Annotated[Fit, tyro.conf.subcommand("fit")] | Annotated[Snapshot, tyro.conf.subcommand("snapshot")]
+)  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("snapshot", type=Path)
-    parser.add_argument("--about", required=True, help="sentence about the model on the demo's page")
-    arguments = parser.parse_args()
-    snapshot = load_checkpoint(arguments.snapshot)
-    notes = {**snapshot.notes, "about": arguments.about}
-    digest = save_checkpoint(ASSET, {"G_ema": snapshot.generator()}, kimg=snapshot.kimg, notes=notes, dtype="float16")
-    size = ASSET.stat().st_size
-    if size > MAX_BYTES:
-        raise SystemExit(f"{ASSET} has {size:,} bytes, more than {MAX_BYTES:,}")
-    print(f"wrote {ASSET}: {snapshot.kimg:g} kimg, {size:,} bytes, sha256 {digest}")
+    options = tyro.cli(Command, description=__doc__)  # type: ignore[arg-type]
+    if isinstance(options, Fit):
+        release_fit(options)
+    else:
+        release_snapshot(options)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,7 @@ import torch
 import tyro
 
 from panohead.attributes.vocabulary import standard_vocabulary
-from panohead.models.generator_config import GeneratorConfig
-from panohead.models.superresolution import SuperResolutionConfig
-from panohead.rendering.renderer import RenderConfig
+from panohead.presets import demo_128
 from panohead.system.malloc import keep_large_buffers
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
@@ -40,44 +38,34 @@ class Options:
     """Folder of the dataset and of all runs."""
     people: int = 3000
     """Number of people in the dataset."""
+    capacity: int = 3000
+    """Number of residual codes: as many people can be fitted."""
     start_people: int = 60
     """Number of people to wait for before the fit starts."""
     workers: int = 1
     """Processes that render people; 0 for none (the dataset is finished or rendered elsewhere)."""
+    device: str = "cpu"
+    """Device of the fit."""
+    shots_per_step: int = 8
+    """Heads per step: 8 for a CPU core; a GPU takes 64."""
+    patches_per_step: int = 4
+    """Heads per step of which a patch is rendered."""
     threads: int = 1
     """Number of threads of the fit."""
     steps: int | None = None
     """Number of steps; the learning rates fall at the end. Without it the fit runs until it is stopped."""
+    adversarial: bool = False
+    """Add the adversarial loss (it stays in the state from then on): for a fit whose colors and shapes are settled."""
     init: Path | None = None
     """Compact state to start from when the run has none."""
     nice: int = 19
     """Priority, 19 is the lowest."""
 
 
-def demo_generator() -> GeneratorConfig:
-    """Return a generator of 128 pixels: 64^2 rays of 16 + 16 samples, tri-grid of 64^2 x 3 slices x 16 channels."""
-    return GeneratorConfig(
-        z_dim=128,
-        w_dim=256,
-        conditioning_scale=0.0,
-        trigrid_resolution=64,
-        trigrid_channels=16,
-        feature_channels=24,
-        channel_base=4096,
-        channel_max=256,
-        rendering=RenderConfig(
-            depth_samples=16, importance_samples=16, ray_start=2.3, ray_end=3.1, box_warp=0.8, crop_margin=0.01
-        ),
-        superresolution=SuperResolutionConfig(kind="2x", from_resolution=64, half_precision=False, channels=(48, 24)),
-        use_background=False,
-        use_camera_alignment=False,
-    )
-
-
 def render(folder: Path, seed: int, people: int, workers: int) -> "subprocess.Popen[bytes]":
     """Start or resume ``panohead synthesize`` for one dataset."""
     command = [
-        sys.executable, "-m", "panohead.cli.main", "synthesize", "--people", str(people), "--expressions", "2",
+        sys.executable, "-P", "-m", "panohead.cli.main", "synthesize", "--people", str(people), "--expressions", "2",
         "--views", "6", "--resolution", "128", "--depth", "--seed", str(seed), "--workers", str(workers),
         "--out", str(folder),
     ]  # fmt: skip
@@ -104,13 +92,22 @@ def main(options: Options) -> None:
 
 def _fit(options: Options) -> None:
     vocabulary = standard_vocabulary()
-    fit = AttributeFit(FitConfig(generator=demo_generator(), vocabulary=vocabulary, people=options.people))
-    training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.people)
+    config = FitConfig(
+        generator=demo_128().generator,
+        vocabulary=vocabulary,
+        people=options.capacity,
+        shots_per_step=options.shots_per_step,
+        patches_per_step=options.patches_per_step,
+    )
+    fit = AttributeFit(config, options.device)
+    training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.capacity)
     held_out = GrowingDataset(options.folder / "heldout", vocabulary)
     training.wait_for(options.start_people)
     run = FitRun(options.folder / "fit", fit, training, held_out, RunOptions(steps=options.steps), _say)
     if not run.resume() and options.init is not None:
         run.start_from(options.init)
+    if options.adversarial:
+        fit.add_adversarial_loss()
 
     def stop(*_: object) -> None:
         run.stop_requested = True

@@ -99,6 +99,8 @@ def _backdrop(background: "Color | Image.Image", width: int, height: int) -> Flo
     # The smallest scale that fills the view; then the center is cut out.
     scale = max(width / image.width, height / image.height)
     size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
-    image = image.resize(size, Image.Resampling.LANCZOS)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    return from_uint8(np.asarray(image.crop((left, top, left + width, top + height))))
+    # Only the part that is used: a strip of 1 x 100,000 pixels, scaled as a whole, would take gigabytes.
+    across, down = image.width / size[0], image.height / size[1]
+    part = (left * across, top * down, (left + width) * across, (top + height) * down)
+    return from_uint8(np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=part)))

@@ -70,6 +70,10 @@ class Head:
         """Features of the 2-D background, "1 channel height width"; None for a generator without one."""
         return self.generator.background_features(self.ws)
 
+    def begin(self) -> None:
+        """Compute what all views share, if it is not known yet; then several threads can render the head at once."""
+        _ = self.field, self.background
+
     def forget(self) -> None:
         """Drop what is cached between views (75 MB at the paper's size); the next view computes it again."""
         for cached in ("field", "background"):

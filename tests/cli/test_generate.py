@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import struct
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from imageio_ffmpeg import count_frames_and_secs
 from PIL import Image
@@ -57,6 +59,32 @@ def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path
     assert painted.visual.vertex_colors.shape == (len(head.vertices), 4)
     volume = (out / "seed0000.mrc").read_bytes()
     assert struct.unpack("<4i", volume[:16]) == (24, 24, 24, 2)
+
+
+def test_heads_made_together_are_those_made_one_by_one(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bytes of images and meshes depend neither on the number of threads nor on the other heads."""
+    common = ["generate", "--checkpoint", model, "--yaws", "0", "90", "--no-contact-sheet", "--depth"]
+    common += ["--turntable", "--turntable-format", "png", "--frames", "3"]
+    common += ["--mesh", "ply", "--mesh-resolution", "24", "--mesh-level", "2"]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert main([*common, "--seeds", "0,3", "--out", str(tmp_path / "together")]) == 0
+        assert re.search(r"wrote 2 heads to .*\([\d.]+ heads/s\)", "".join(capsys.readouterr()).replace("\n", " "))
+        for seed, threads in (("0", 1), ("3", 2)):
+            torch.set_num_threads(threads)
+            assert main([*common, "--seeds", seed, "--out", str(tmp_path / "alone")]) == 0
+    finally:
+        torch.set_num_threads(before)
+    together, alone = (
+        {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+        for folder in (tmp_path / "together", tmp_path / "alone")
+    )
+    assert together.keys() == alone.keys()
+    assert len(together) == 2 * (2 * 2 + 3 + 1)
+    assert [str(path) for path, content in together.items() if alone[path] != content] == []
 
 
 def test_generate_cut_out_mixing_and_backgrounds(model: str, tmp_path: Path) -> None:
@@ -171,7 +199,7 @@ def test_settings_tell_how_to_make_the_files_again(model: str, tmp_path: Path) -
 
 
 def test_one_custom_for_the_folder(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same command may write to its folder again; others are refused before any work, unless --overwrite says otherwise."""
+    """The same command may write to its folder again; others are refused before any work, without --overwrite."""
     small = ["--checkpoint", model, "--seeds", "0", "--yaws", "0", "--no-contact-sheet"]
     generate = ["generate", "--out", str(tmp_path / "out"), *small]
     assert main(generate) == 0

@@ -160,7 +160,7 @@ def broken_photos() -> dict[str, tuple[bytes, str]]:
         "bomb.webp": (webp_bomb(), "bomb"),
         "bomb.jpg": (jpeg_bomb(jpeg), "bomb"),
         "packed text.png": (encoded(photo, "PNG", pnginfo=packed), "Decompressed data too large"),
-        "lying header.png": (png_bomb(12_000), "damaged"),
+        "lying header.png": (png_bomb(11_000), "damaged"),
         "1x1.png": (encoded(photo.resize((1, 1)), "PNG"), "no head"),
         "1x10000.png": (encoded(thin, "PNG"), "no head"),
         "10000x1.jpg": (encoded(thin.transpose(Image.Transpose.ROTATE_90), "JPEG"), "no head"),

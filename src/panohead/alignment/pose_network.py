@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from panohead.alignment.angles import nearest_rotation, view_of_head_angles
 from panohead.alignment.detector_models import PoseKind
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.system.optional import failure_of
 
 # ImageNet's mean and standard deviation, channel by channel.
@@ -55,9 +56,10 @@ def open_network(path: Path) -> Network:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
+        check_regular(path, MAX_WEIGHTS_BYTES)
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises many kinds of its own
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise PanoHeadError(f"cannot open {path} as an ONNX model ({reason}); give another file") from error
 
 

@@ -5,6 +5,7 @@ It holds its vocabulary (names of attributes, basis of shapes), so that a file a
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.attributes.vocabulary import Vocabulary
+from panohead.system.bounds import Bounded, Layers, Range, Width
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttributeEncoderConfig:
+class AttributeEncoderConfig(Bounded):
     """Sizes of an :class:`AttributeEncoder`.
 
     Attributes:
@@ -28,13 +30,13 @@ class AttributeEncoderConfig:
         w_dim: width of w.
     """
 
-    w_dim: int
+    w_dim: Width
     expressions: tuple[str, ...]
-    shape_coordinates: int
-    shape_components: int
-    residual: int = 32
-    hidden: int = 384
-    layers: int = 2
+    shape_coordinates: Annotated[int, Range(0, 4096)]
+    shape_components: Annotated[int, Range(0, 4096)]
+    residual: Annotated[int, Range(0, 4096)] = 32
+    hidden: Width = 384
+    layers: Layers = 2
 
 
 class AttributeEncoder(nn.Module):

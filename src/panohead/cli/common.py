@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 VIDEO_SUFFIXES = {"mp4": ".mp4", "gif": ".gif", "webm": ".webm", "png": ""}
 """File suffixes by the name of a video format; png is a folder of files."""
+MAX_BACKGROUND_PX = 4096
+"""Longer side in pixels to which larger backgrounds are shrunk."""
 TRANSPARENT = "transparent"
 """Name of the background that cuts the head out."""
 
@@ -49,13 +51,14 @@ Debug = Annotated[bool, tyro.conf.arg(help="Show the traceback of an error.")]
 
 
 def parse_numbers(text: str, what: str = "seeds") -> list[int]:
-    """Parse numbers and ranges: "0-3,8" gives [0, 1, 2, 3, 8].
+    """Parse numbers and ranges, separated by commas, semicolons or spaces: "0-3, 8 9" gives [0, 1, 2, 3, 8, 9].
 
     Raises:
         UsageError: for anything else, or more than 100,000 numbers.
     """
     numbers: list[int] = []
-    for part in text.replace(" ", "").split(","):
+    # Spaces around the line of a range belong to it; all others separate: "1 2 3" are three numbers.
+    for part in re.split(r"\s*[,;]\s*|\s+", re.sub(r"\s*-\s*", "-", text.strip())):
         match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
         if match is None:
             raise UsageError(f"{what} {text!r} are not understood; give numbers and ranges such as 0-7,12")
@@ -73,19 +76,21 @@ def parse_background(text: str) -> "tuple[int, int, int] | Image.Image":
     Raises:
         PanoHeadError: when it is neither.
     """
-    from PIL import Image, ImageColor, UnidentifiedImageError
+    from PIL import ImageColor
+
+    from panohead.files.image import decode_image
 
     try:
         return ImageColor.getcolor(text, "RGB")  # type: ignore[return-value]
     except ValueError:
         pass
     try:
-        with Image.open(text) as image:
-            return image.convert("RGB")
+        return decode_image(Path(text), max_side_px=MAX_BACKGROUND_PX).image.convert("RGB")
     except FileNotFoundError:
         raise PanoHeadError(f"the background {text!r} is neither a color such as #ffffff nor an image") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise PanoHeadError(f"the background {text} is not a readable image ({error})") from error
+    except (PanoHeadError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PanoHeadError(f"the background {text} is not a readable image ({reason}); give another") from error
 
 
 def changed_options(command: Any, *names: str) -> list[str]:

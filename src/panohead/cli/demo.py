@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from panohead.cli.common import Debug, Model, counting, say
 from panohead.cli.results_folder import open_results, write_settings
@@ -14,9 +15,9 @@ class Demo(Model):
 
     out: Path = Path("demo_out")
     """Folder for the results."""
-    heads: int = 8
+    heads: Annotated[int, DEMO_HEADS] = 8
     """Number of heads: rows of the contact sheet."""
-    frames: int = 48
+    frames: Annotated[int, FRAMES] = 48
     """Frames of the turntable."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
@@ -26,8 +27,6 @@ class Demo(Model):
         """Write turntable.mp4, contact_sheet.png, head.glb and index.html."""
         from panohead.gallery import write_demo
 
-        DEMO_HEADS.whole(self.heads, "--heads")
-        FRAMES.whole(self.frames, "--frames")
         predictor = self.load()
         out = open_results(self.out, "demo", overwrite=self.overwrite)
         with counting("rendering", self.heads * 8 + self.frames + 1) as step:

@@ -41,13 +41,15 @@ class Evaluate:
 
         from panohead.evaluation.evaluate import Evaluation
         from panohead.evaluation.report import reasons, rich_table, write_report
+        from panohead.files.folder_lock import locked_folder
 
         evaluation = Evaluation(self.settings, self.data, progress=counting, reconstruct=_reconstruct)
         evaluation.check_named()
         subjects = self._subjects()
         out = open_results(self.out, "evaluate", overwrite=self.overwrite)
-        columns = evaluation.run(subjects)
-        metrics, table = write_report(out, evaluation.settings, columns, evaluation.about)
+        with locked_folder(out, "evaluates"):
+            columns = evaluation.run(subjects)
+            metrics, table = write_report(out, evaluation.settings, columns, evaluation.about)
         console = Console()
         # Narrow columns break numbers; output that is not a terminal has room.
         (console if console.is_terminal else Console(width=160)).print(rich_table(columns))

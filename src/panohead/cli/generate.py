@@ -1,9 +1,10 @@
 """``panohead generate``: images, turntables and meshes of sampled heads."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from panohead.cli.common import (
     TRANSPARENT,
@@ -17,9 +18,11 @@ from panohead.cli.common import (
     say,
 )
 from panohead.cli.mesh_options import MeshOptions
+from panohead.cli.ranges import check_count
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import UsageError
 from panohead.limits import (
+    COUNT,
     FPS,
     FRAMES,
     IMAGE_SIDE,
@@ -49,27 +52,27 @@ class Generate(MeshOptions, Model):
     """Folder for the results."""
     seeds: str = "0-7"
     """Seeds of the heads: numbers and ranges, such as 0-7,12."""
-    truncation_psi: float = 0.7
+    truncation_psi: Annotated[float, TRUNCATION_PSI] = 0.7
     """1 for full variety, smaller for typical heads, 0 for the mean head."""
-    truncation_cutoff: int | None = None
+    truncation_cutoff: Annotated[int | None, COUNT] = None
     """Truncate only this many first rows of ws."""
-    yaws: tuple[float, ...] = (0, 45, 90, 135, 180, 225, 270, 315)
+    yaws: Annotated[tuple[float, ...], YAW_DEG] = (0, 45, 90, 135, 180, 225, 270, 315)
     """Views in degrees: 0 front, 90 the camera on the head's left side, 180 back."""
-    pitch: float = 0.0
+    pitch: Annotated[float, PITCH_DEG] = 0.0
     """Height of the camera in degrees; positive is above the head."""
-    rays: int | None = None
+    rays: Annotated[int | None, RENDER_RESOLUTION] = None
     """Rays per side of the raw image, before super-resolution (the generator's own if not given)."""
     contact_sheet: bool = True
     """Also one sheet of all heads and views."""
-    cell_size: int = 192
+    cell_size: Annotated[int, IMAGE_SIDE] = 192
     """Pixels per image on the contact sheet."""
     turntable: bool = False
     """Also a video of a full turn."""
     video_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
     """Format of the turntable; png: a folder of numbered files."""
-    frames: int = 48
+    frames: Annotated[int, FRAMES] = 48
     """Frames of the turntable."""
-    fps: float = 24.0
+    fps: Annotated[float, FPS] = 24.0
     """Frames per second of the turntable."""
     depth: bool = False
     """Also a 16-bit depth image per view."""
@@ -79,7 +82,7 @@ class Generate(MeshOptions, Model):
     """Cut the heads out (PNG and webm); the same as --background transparent."""
     background: str | None = None
     """Background of every head: transparent, a color (#ffffff), an image's path, or seed:N for that of another seed."""
-    mix_with: int | None = None
+    mix_with: Annotated[int | None, SEED] = None
     """Style mixing: take some rows of ws from this seed."""
     mix_rows: str | None = None
     """Rows to take, such as 4-7; low rows are shape, high rows color (the higher half if not given)."""
@@ -90,23 +93,32 @@ class Generate(MeshOptions, Model):
     def run(self) -> None:
         """Sample the heads and write the files."""
         from panohead.gallery import write_sheet
+        from panohead.system.worker_threads import in_order, worker_count
 
-        seeds = parse_numbers(self.seeds)
+        seeds = check_count(parse_numbers(self.seeds), "--seeds")
         self._check()
         predictor = self.load()
         self._check_model(predictor)
         style = self._style(predictor)
         out = open_results(self.out, "generate", overwrite=self.overwrite)
         rows = {}
+        start = time.monotonic()
         per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
         with counting("rendering", per_head * len(seeds)) as step:
-            for seed in seeds:
-                head = self._head(predictor, seed)
-                rows[f"seed {seed}"] = self._write_head(head, out, seed, style, step)
+
+            def write(seed: int) -> "list[Image]":
+                return self._write_head(predictor, out, seed, style, step)
+
+            # Several heads at once; of a single one several views.
+            workers = worker_count(predictor.device) if len(seeds) > 1 else 1
+            heads = in_order(write, seeds, workers) if workers > 1 else map(write, seeds)
+            for seed, images in zip(seeds, heads, strict=True):
+                rows[f"seed {seed}"] = images
+        rate = len(seeds) / (time.monotonic() - start)
         if self.contact_sheet:
             write_sheet(rows, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
         write_settings(out, "generate", self, predictor, seeds)
-        say(f"wrote {len(seeds)} heads to {out}")
+        say(f"wrote {len(seeds)} heads to {out} ({rate:.2g} heads/s)")
 
     def _check(self) -> None:
         if self.transparent and self.background not in (None, TRANSPARENT):
@@ -116,17 +128,6 @@ class Generate(MeshOptions, Model):
             raise UsageError("mp4 has no transparency; choose --video-format webm, gif or png")
         if not self.yaws:
             raise UsageError("give at least one view to --yaws")
-        for yaw in self.yaws:
-            YAW_DEG.real(yaw, "--yaws")
-        PITCH_DEG.real(self.pitch, "--pitch")
-        TRUNCATION_PSI.real(self.truncation_psi, "--truncation-psi")
-        FRAMES.whole(self.frames, "--frames")
-        FPS.real(self.fps, "--fps")
-        IMAGE_SIDE.whole(self.cell_size, "--cell-size")
-        if self.rays is not None:
-            RENDER_RESOLUTION.whole(self.rays, "--rays")
-        if self.mix_with is not None:
-            SEED.whole(self.mix_with, "--mix-with")
         check_needed(self, "--turntable", self.turntable, "video_format", "frames", "fps")
         check_needed(self, "--mix-with", self.mix_with is not None, "mix_rows")
         check_needed(self, "--contact-sheet", self.contact_sheet, "cell_size")
@@ -190,11 +191,14 @@ class Generate(MeshOptions, Model):
         return predictor.mix(first, sample(self.mix_with), self._mix_rows(first.ws.shape[1]))
 
     def _write_head(
-        self, head: "Head", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
-    ) -> list["Image"]:
+        self, predictor: "Predictor", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
+    ) -> "list[Image]":
         from panohead.gallery import write_meshes, write_turntable, write_views
         from panohead.gallery.views import head_name
+        from panohead.system.worker_threads import single_thread
 
+        with single_thread():  # so that a head does not depend on how many others there are
+            head = self._head(predictor, seed)
         name = head_name(seed)
         images = write_views(
             head, out / name, self.yaws, style, depth=self.depth, mask=self.masks, step=step, thumbnail=self.cell_size
@@ -203,8 +207,8 @@ class Generate(MeshOptions, Model):
             path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.video_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, style=style, step=step)
         if self.mesh:
-            write_meshes(
-                head, [out / f"{name}.{suffix}" for suffix in self.mesh], self.mesh_settings(), unit=self.mesh_unit
-            )
+            paths = [out / f"{name}.{suffix}" for suffix in self.mesh]
+            with single_thread():
+                write_meshes(head, paths, self.mesh_settings(), unit=self.mesh_unit)
             step()
         return images

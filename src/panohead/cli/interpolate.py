@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from panohead.cli.common import VIDEO_SUFFIXES, Debug, Model, counting, parse_numbers, say
+from panohead.cli.ranges import check_count
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import UsageError
 from panohead.limits import FPS, FRAMES, PITCH_DEG, TRUNCATION_PSI, YAW_DEG
@@ -18,17 +19,17 @@ class Interpolate(Model):
     """Folder for the video."""
     seeds: str = "0-3"
     """Seeds of the heads on the way, in this order: numbers and ranges, such as 0-3,8."""
-    truncation_psi: float = 0.7
+    truncation_psi: Annotated[float, TRUNCATION_PSI] = 0.7
     """1 for full variety, smaller for typical heads."""
-    frames: int = 24
+    frames: Annotated[int, FRAMES] = 24
     """Frames from one head to the next."""
-    fps: float = 24.0
+    fps: Annotated[float, FPS] = 24.0
     """Frames per second."""
     loop: bool = True
     """Return to the first head at the end."""
-    yaw_sweep: float = 30.0
+    yaw_sweep: Annotated[float, YAW_DEG] = 30.0
     """Degrees by which the camera sways to both sides between two heads."""
-    pitch: float = 0.0
+    pitch: Annotated[float, PITCH_DEG] = 0.0
     """Height of the camera in degrees."""
     video_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
     """Format of the video; png: a folder of numbered files."""
@@ -38,14 +39,9 @@ class Interpolate(Model):
 
     def run(self) -> None:
         """Sample the heads and write the video."""
-        seeds = parse_numbers(self.seeds)
+        seeds = check_count(parse_numbers(self.seeds), "--seeds")
         if len(seeds) < 2:
             raise UsageError(f"--seeds {self.seeds} names one head, and a walk needs two; give more, such as 0-3")
-        FRAMES.whole(self.frames, "--frames")
-        FPS.real(self.fps, "--fps")
-        TRUNCATION_PSI.real(self.truncation_psi, "--truncation-psi")
-        YAW_DEG.real(self.yaw_sweep, "--yaw-sweep")
-        PITCH_DEG.real(self.pitch, "--pitch")
         from panohead.gallery import ViewStyle, write_walk
 
         predictor = self.load()

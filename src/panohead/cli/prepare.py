@@ -33,11 +33,11 @@ class Prepare(DetectorOptions):
     """Files, folders, globs and zip archives."""
     out: Path
     """Folder of the dataset; an unfinished one is continued."""
-    resolution: int = 512
+    resolution: Annotated[int, IMAGE_SIDE] = 512
     """Side of the crops in pixels."""
     format: Literal["png", "webp", "jpg"] = "png"
     """File format of the crops (webp: lossless); masks are always PNG."""
-    workers: int = field(default_factory=_cores)
+    workers: Annotated[int, WORKERS] = field(default_factory=_cores)
     """Worker processes, of about 0.6 GB each."""
     all_faces: bool = False
     """Every face of a photo instead of the most central one."""
@@ -87,8 +87,6 @@ class Prepare(DetectorOptions):
 
         if not self.photos:
             raise UsageError("no photos were given; give files, folders, globs or zip archives")
-        IMAGE_SIDE.whole(self.resolution, "--resolution")
-        WORKERS.whole(self.workers, "--workers")
         self.check_detectors()
         return PrepareSettings(
             out=self.out,

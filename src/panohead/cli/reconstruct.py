@@ -11,13 +11,16 @@ from panohead.cli.detector_options import DetectorOptions
 from panohead.cli.mesh_options import MeshOptions
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import PanoHeadError, UsageError
+from panohead.limits import FRAMES, SEED, STEPS, WEIGHT, NumberRange
 
 if TYPE_CHECKING:
     from panohead.alignment.detectors import Detectors
+    from panohead.alignment.photo_area import PhotoCorners
     from panohead.alignment.pose_file import GivenPose
     from panohead.gallery import ViewStyle
     from panohead.geometry import Camera
     from panohead.inversion import ImageLoss, OutputFolder, ReconstructedHead
+    from panohead.inversion.load_photos import MaskInput
 
 _WEIGHT_FREE = "Laplacian pyramid, gradients and SSIM; no weights (give --lpips for LPIPS-VGG)"
 
@@ -37,20 +40,22 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     labels: Path | None = None
     """JSON with the cameras of aligned crops (default: dataset.json beside the first)."""
     masks: Path | None = None
-    """Folder with your own masks, by the same names: of aligned crops, or of whole photos."""
+    """Folder or zip with your own masks, by the same names: of aligned crops, or of whole photos."""
+    head: tuple[int, ...] = ()
+    """Number of the head to take of several (a number for each photo); the report's overlay shows the numbers."""
     lpips: Path | None = None
     """Weights of LPIPS-VGG; without them a loss that needs none is used."""
-    seed: int | None = None
+    seed: Annotated[int | None, SEED] = None
     """Seed of all random numbers (the preset's own if not given)."""
-    steps: int | None = None
+    steps: Annotated[int | None, STEPS] = None
     """Number of search steps on whole images (the preset's own if not given)."""
-    tuning_steps: int | None = None
-    """Number of tuning steps; 0 for none."""
-    unseen_weight: float | None = None
+    tuning_steps: Annotated[int | None, NumberRange(0, STEPS.high)] = None
+    """Number of tuning steps on whole images (fast takes 1.2 times as many on raw ones before them); 0 for none."""
+    unseen_weight: Annotated[float | None, WEIGHT] = None
     """Weight that keeps tuning from changing sides that no photo shows (fast only); 0 for none."""
     resume: bool = False
     """Continue an interrupted run in OUT."""
-    frames: int = 48
+    frames: Annotated[int, FRAMES] = 48
     """Number of frames of the turntable."""
     background: str | None = None
     """Background of turntable and views: a color (#ffffff), an image's path, or transparent: then the turntable is a
@@ -66,6 +71,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     def run(self) -> None:
         """Reconstruct the head and write everything to the folder."""
         from panohead.cli.progress import optimization_bar, stop_on_interrupt
+        from panohead.files.folder_lock import locked_folder
         from panohead.inversion import OptimizationCallbacks, find_preset, open_output_folder
 
         self._check()
@@ -74,37 +80,39 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         preset.check(config, len(self.photos), self.seed)
         self._check_files()
         cameras, masks = self._cameras(), self._masks()
-        poses, tools = self._poses(), self._tools()
+        corners, poses, tools = self._corners(), self._poses(), self._tools()
         self._style()  # so that a mistake in --background is reported before the work
         predictor = self.load()
         loss = self._loss()
-        open_results(self.out, "reconstruct", overwrite=self.overwrite)
-        folder = open_output_folder(self.out, self.photos, resume=self.resume, replace=self.overwrite)
-        for note in folder.notes:
-            say(note)
-        with stop_on_interrupt() as asked, optimization_bar(preset.phases(config)) as (advance, show_note):
-            head = predictor.reconstruct(
-                self.photos,
-                cameras,
-                masks=masks,
-                poses=poses,
-                preset=self.preset,
-                config=config,
-                loss=loss,
-                seed=self.seed,
-                callbacks=OptimizationCallbacks(on_step=advance, on_note=show_note, should_stop=asked),
-                resume_file=folder.resume_file,
-                tools=tools,
-            )
-        if head.log.stopped:
-            say("stopped; writing the best so far (Ctrl-C again to leave at once)")
-        self._write(head, folder)
-        write_settings(folder.path, "reconstruct", self, predictor)
-        if head.log.stopped:
-            say(f"stopped early: the best so far is in {folder.path}; the same command with --resume continues")
-            raise KeyboardInterrupt
-        folder.finish()
-        say(f"wrote the head to {folder.path}; look at {folder.path / 'report.html'}")
+        with locked_folder(open_results(self.out, "reconstruct", overwrite=self.overwrite), "reconstructs"):
+            folder = open_output_folder(self.out, self.photos, resume=self.resume, replace=self.overwrite)
+            for note in folder.notes:
+                say(note)
+            with stop_on_interrupt() as asked, optimization_bar(preset.phases(config)) as (advance, show_note):
+                head = predictor.reconstruct(
+                    self.photos,
+                    cameras,
+                    masks=masks,
+                    poses=poses,
+                    heads=self.head or None,
+                    corners=corners,
+                    preset=self.preset,
+                    config=config,
+                    loss=loss,
+                    seed=self.seed,
+                    callbacks=OptimizationCallbacks(on_step=advance, on_note=show_note, should_stop=asked),
+                    resume_file=folder.resume_file,
+                    tools=tools,
+                )
+            if head.log.stopped:
+                say("stopped; writing the best so far (Ctrl-C again to leave at once)")
+            self._write(head, folder)
+            write_settings(folder.path, "reconstruct", self, predictor)
+            if head.log.stopped:
+                say(f"stopped early: the best so far is in {folder.path}; the same command with --resume continues")
+                raise KeyboardInterrupt
+            folder.finish()
+            say(f"wrote the head to {folder.path}; look at {folder.path / 'report.html'}")
 
     def _check(self) -> None:
         """Refuse options that do not go together; what the library takes, it checks itself."""
@@ -114,7 +122,10 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             "--pose-model, --head-model and --mask-model are for ordinary photos, not for aligned crops": (
                 self.aligned and bool(self.models.files)
             ),
-            "--frames must be positive": self.frames < 1,
+            "--head is for ordinary photos; an aligned crop is of one head": self.aligned and bool(self.head),
+            "--head counts from 1": any(number < 1 for number in self.head),
+            f"--head needs a number for each of the {len(self.photos)} photos": len(self.head)
+            not in (0, len(self.photos)),
         }
         for sentence, is_wrong in wrong.items():
             if is_wrong:
@@ -140,10 +151,17 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
 
         if not self.aligned:
             return None
-        labels = self.photos[0].parent / "dataset.json" if self.labels is None else self.labels
-        return read_cameras(labels, self.photos)
+        return read_cameras(self._labels(), self.photos)
 
-    def _masks(self) -> "list[Path] | None":
+    def _labels(self) -> Path:
+        return self.photos[0].parent / "dataset.json" if self.labels is None else self.labels
+
+    def _corners(self) -> "list[PhotoCorners | None] | None":
+        from panohead.inversion.labels import read_corners
+
+        return read_corners(self._labels(), self.photos) if self.aligned else None
+
+    def _masks(self) -> "list[MaskInput | None] | None":
         from panohead.inversion.load_photos import find_masks
 
         return None if self.masks is None else find_masks(self.masks, self.photos)

@@ -1,22 +1,24 @@
 """Decoding of images and masks to pixels: reading, compositing on white, reducing."""
 
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from panohead.data.broken import BrokenFile
+from panohead.data.masks import mask_of_image, values_problem
 from panohead.data.sources import FileSource
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.image import BrokenImage, decode_image, decode_levels
 from panohead.limits import DATASET_SIDE
 
 PHOTO_MODES = ("RGB", "RGBA", "L", "LA", "P")
-MASK_MODES = ("L", "1", "P", "RGB")
-"""Pillow modes that files of photos and masks may have."""
+"""Pillow modes that files of photos may have."""
+
+MAX_PIXELS = 64_000_000
+"""Pixels of one image of a dataset."""
 
 BackgroundMode = Literal["keep", "white"]
 
@@ -63,39 +65,56 @@ class Preprocessing:
 
 
 def decode(
-    source: FileSource, name: str, mode: Literal["RGB", "L"], accepted: Sequence[str], side: int = 0
+    source: FileSource, name: str, mode: Literal["RGB", "L"], side: int = 0
 ) -> UInt8[np.ndarray, "height width channel"]:
     """Read one image of a source.
 
     Args:
-        mode: Pillow's name for three channels or one.
-        accepted: Pillow modes that the file may have.
+        mode: Pillow's name for three channels, of a photo, or one, of a mask in any kind of file
+            (:mod:`panohead.data.masks`).
         side: height and width that it must have, in pixels; 0 asks only for a square.
 
     Raises:
         BrokenFile: when it cannot be read, or is not of that kind and size.
     """
     file = source.describe(name)
+
+    def check(image: Image.Image) -> None:
+        """Refuse by the header what decoding would only make more expensive."""
+        if mode == "RGB" and image.mode not in PHOTO_MODES:
+            raise BrokenFile(
+                file, f"{file} is of Pillow mode {image.mode}, not one of {', '.join(PHOTO_MODES)}; convert it"
+            )
+        expected = (side or image.width,) * 2
+        if image.size != expected:
+            raise BrokenFile(
+                file,
+                f"{file} has {image.width} x {image.height} pixels instead of {expected[0]} x {expected[1]}; "
+                "a dataset's images and masks must all be square and of one size",
+            )
+        check_pixels(image)
+
     try:
-        with Image.open(io.BytesIO(source.read(name))) as image:
-            found, size = image.mode, image.size
-            pixels = np.array(image.convert(mode)) if found in accepted else None
+        content = source.read(name)
+        if mode == "L":
+            pixels = mask_of_image(decode_levels(content, check=check), file)
+            if problem := values_problem(pixels):
+                raise BrokenFile(file, f"the mask {file} cannot be used: {problem}")
+        else:
+            pixels = np.array(decode_image(content, check=check).image.convert(mode))
+    except BrokenFile:
+        raise
+    except BrokenImage as error:
+        raise BrokenFile(file, f"cannot read {file} as an image ({error}); repair or remove it") from error
     except PanoHeadError as error:
         raise BrokenFile(file, str(error)) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow's own words for this name an object in memory.
-        reason = "of no known type" if isinstance(error, UnidentifiedImageError) else error
-        raise BrokenFile(file, f"cannot read {file} as an image ({reason}); repair or remove it") from error
-    if pixels is None:
-        raise BrokenFile(file, f"{file} is of Pillow mode {found}, not one of {', '.join(accepted)}; convert it")
-    expected = (side or size[0],) * 2
-    if size != expected:
-        raise BrokenFile(
-            file,
-            f"{file} has {size[0]} x {size[1]} pixels instead of {expected[0]} x {expected[1]}; "
-            "a dataset's images and masks must all be square and of one size",
-        )
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def check_pixels(image: Image.Image) -> None:
+    """Refuse an image that is larger than any of a dataset, before it is decoded. Raises BrokenImage."""
+    if image.width * image.height > MAX_PIXELS:
+        raise BrokenImage(f"it has {image.width} x {image.height} pixels, more than any image of a dataset")
 
 
 def preprocess(

@@ -5,6 +5,7 @@ times over, then everything mirrored.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -12,13 +13,14 @@ from jaxtyping import Bool, Float, Int
 
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
+from panohead.system.bounds import Bounded, Natural, Range
 
 BACK_FROM_YAW_DEG = 90.0
 """|yaw| from which a photo shows the back."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelectionConfig:
+class SelectionConfig(Bounded):
     """Selection of photos by their cameras.
 
     Attributes:
@@ -30,13 +32,13 @@ class SelectionConfig:
         seed: seed of that choice.
     """
 
-    min_yaw_deg: float = 0.0
-    max_yaw_deg: float = 180.0
-    max_pitch_deg: float = 90.0
-    back_repeat: int = 1
+    min_yaw_deg: Annotated[float, Range(-360, 360)] = 0.0
+    max_yaw_deg: Annotated[float, Range(-360, 360)] = 180.0
+    max_pitch_deg: Annotated[float, Range(-360, 360)] = 90.0
+    back_repeat: Annotated[int, Range(0, 1000)] = 1
     mirror: bool = False
-    max_size: int | None = None
-    seed: int = 0
+    max_size: Natural | None = None
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,19 @@ import tarfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict
 
 from PIL import Image
 
-from panohead.data.labels import LABELS_FILE
-from panohead.data.sources import FileSource
+from panohead.data.labels import CORNERS_KEY, LABELS_FILE
+from panohead.data.sources import FileSource, max_bytes_of
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
+from panohead.files.regular import open_regular, too_large
 
 BLOCK = 512
 """Bytes of a tar header; an archive ends with blocks of zeros."""
+_MAX_HEADER_BYTES = 1 << 20
 _COUNTED = re.compile(r"(.*)-(\d+)-of-(\d+)\.tar")
 _LABEL_FORM = '{"label": [25 numbers]}'
 
@@ -62,10 +65,13 @@ class ShardSource(FileSource):
 
     def read(self, name: str) -> bytes:
         if name == LABELS_FILE and self._labels is not None:
-            return json.dumps({"labels": list(_read_labels(self._labels))}).encode()
+            read = list(_read_labels(self._labels))
+            index: dict[str, Any] = {"labels": [[name, label] for name, label, _ in read]}
+            corners = {name: found for name, _, found in read if found is not None}
+            return json.dumps(index | ({CORNERS_KEY: corners} if corners else {})).encode()
         member = self._members[name]
         try:
-            with member.shard.open("rb") as file:
+            with open_regular(member.shard) as file:
                 return _read(file, member)
         except OSError as error:
             raise PanoHeadError(f"cannot read {member} ({_reason(error)}); restore the shard") from error
@@ -74,6 +80,22 @@ class ShardSource(FileSource):
         if name in self._members:
             return str(self._members[name])
         return f"the .json members of {self.path}" if name == LABELS_FILE else super().describe(name)
+
+
+class _Header(tarfile.TarInfo):
+    """Header of a member, whose stated size is not believed."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        """Read one header.
+
+        Raises:
+            tarfile.ReadError: when it states a negative size, or long names that would fill the memory.
+        """
+        header = super().frombuf(buf, encoding, errors)
+        if header.size < 0 or (header.type not in tarfile.REGULAR_TYPES and header.size > _MAX_HEADER_BYTES):
+            raise tarfile.ReadError("a member has a size that cannot be")
+        return header
 
 
 def shard_paths(root: Path) -> list[Path]:
@@ -117,8 +139,12 @@ def scan(path: Path) -> Iterator[Member]:
     """
     last = "its beginning"
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as archive:
+            before = -1
             while (info := archive.next()) is not None:
+                if archive.offset <= before or info.size < 0:  # a negative size: reading would never end
+                    raise tarfile.ReadError("a member has a negative size")
+                before = archive.offset
                 archive.members.clear()  # type: ignore[attr-defined]  # or a large archive fills the memory
                 last = info.name
                 if info.isreg():
@@ -160,25 +186,31 @@ def _require_all(paths: list[Path]) -> None:
             )
 
 
-def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any]]:
-    """Yield names and labels; each shard is opened once."""
+def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield names, labels and the photos' corners (None without); each shard is opened once."""
     for shard, entries in groupby(members.items(), key=lambda entry: entry[1].shard):
         try:
-            with shard.open("rb") as file:
+            with open_regular(shard) as file:
                 for name, member in entries:
-                    yield name, _label(_read(file, member), member)
+                    yield name, *_label(_read(file, member), member)
         except OSError as error:
             raise PanoHeadError(f"cannot read {shard} ({_reason(error)}); restore the shard") from error
 
 
-def _label(content: bytes, member: Member) -> Any:
-    try:
-        return json.loads(content)["label"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise PanoHeadError(f"{member} is not of the form {_LABEL_FORM}; write it again") from error
+class _LabelMember(TypedDict):
+    label: list[Any]
+    photo_corners: NotRequired[Any]
+
+
+def _label(content: bytes, member: Member) -> tuple[Any, Any]:
+    remedy = f"it must be of the form {_LABEL_FORM}; write it again"
+    values = parse_json(content, _LabelMember, str(member), remedy=remedy)
+    return values["label"], values.get("photo_corners")
 
 
 def _read(file: BinaryIO, member: Member) -> bytes:
+    if member.size > max_bytes_of(member.name):
+        raise PanoHeadError(f"{member} cannot be used: {too_large(member.size, max_bytes_of(member.name))}; remove it")
     file.seek(member.offset)
     content = file.read(member.size)
     if len(content) != member.size:

@@ -3,14 +3,16 @@
 import os
 import posixpath
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from panohead.data.names import match_names
 from panohead.errors import PanoHeadError
+from panohead.files.archive import open_zip, read_member
+from panohead.files.regular import MAX_FILE_BYTES, MAX_TEXT_BYTES, read_regular
 
 
 class FileSource:
@@ -35,6 +37,10 @@ class FileSource:
         """Return the number of bytes of one file that exists."""
         raise NotImplementedError
 
+    def stamp(self, name: str) -> str:
+        """Return a short text that changes with the content of one file: its size, and time of change or checksum."""
+        raise NotImplementedError
+
     def describe(self, name: str) -> str:
         """Return the name of a file for messages."""
         return f"{self.path}/{name}"
@@ -57,9 +63,13 @@ class FolderSource(FileSource):
     def size(self, name: str) -> int:
         return (self.path / name).stat().st_size
 
+    def stamp(self, name: str) -> str:
+        facts = (self.path / name).stat()
+        return f"{facts.st_size}-{facts.st_mtime_ns}"
+
     def read(self, name: str) -> bytes:
         try:
-            return (self.path / name).read_bytes()
+            return read_regular(self.path / name, max_bytes_of(name))
         except OSError as error:
             reason = error.strerror or str(error)
             raise PanoHeadError(f"cannot read {self.describe(name)} ({reason}); repair or restore the file") from error
@@ -82,27 +92,38 @@ class ZipSource(FileSource):
     def size(self, name: str) -> int:
         return self._open().getinfo(name).file_size
 
+    def stamp(self, name: str) -> str:
+        info = self._open().getinfo(name)
+        return f"{info.file_size}-{info.CRC:08x}"
+
     def read(self, name: str) -> bytes:
         try:
-            return self._open().read(name)
-        except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            archive = self._open()
+            return read_member(archive, archive.getinfo(name), max_bytes_of(name))
+        except (KeyError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise PanoHeadError(
-                f"cannot read {self.describe(name)} ({error}); the archive is damaged, write it again"
+                f"cannot read {self.describe(name)} ({reason}); the archive is damaged, write it again"
             ) from error
 
     def _open(self) -> zipfile.ZipFile:
         # A forked process shares the parent's position in the file, so every process opens its own.
         if self._archive is None or self._owner != os.getpid():
             try:
-                self._archive, self._owner = zipfile.ZipFile(self.path), os.getpid()
-            except (OSError, zipfile.BadZipFile) as error:
+                self._archive, self._owner = open_zip(self.path), os.getpid()
+            except OSError as error:
                 raise PanoHeadError(
-                    f"cannot read {self.path} ({error}); give a folder or a whole zip archive"
+                    f"cannot read {self.path} ({error.strerror or error}); give a folder or a whole zip archive"
                 ) from error
         return self._archive
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_archive": None}
+
+
+def max_bytes_of(name: str) -> int:
+    """Return the largest size of a file of a dataset: of a list of labels, or of an image."""
+    return MAX_TEXT_BYTES if name.endswith(".json") else MAX_FILE_BYTES
 
 
 def open_source(path: Path) -> FileSource:
@@ -126,21 +147,12 @@ def image_names(source: FileSource) -> list[str]:
 
 
 def match_masks(names: Sequence[str], masks: FileSource) -> tuple[str, ...]:
-    """Return the mask of each image: the file of the same path and name, of any image type.
+    """Return the mask of each image, by :mod:`panohead.data.names`.
 
     Raises:
         PanoHeadError: when one is missing.
     """
-    by_stem = {_stem(name): name for name in image_names(masks)}
-    missing = [name for name in names if _stem(name) not in by_stem]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise PanoHeadError(f"{masks.path} has no mask for {missing[0]}{more}; every image needs one of the same name")
-    return tuple(by_stem[_stem(name)] for name in names)
-
-
-def _stem(name: str) -> str:
-    return posixpath.splitext(name)[0]
+    return tuple(match_names(names, image_names(masks), "mask", str(masks.path)))
 
 
 def _is_hidden(name: str) -> bool:

@@ -13,6 +13,7 @@ import torch
 from panohead.data.batch import PhotoBatch
 from panohead.data.dataset import PhotoDataset
 from panohead.errors import PanoHeadError
+from panohead.system.safe_path import safe_children
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def decoded_batches(
             generator=source,
             worker_init_fn=_ignore_interrupts,
         )
-        batches: Any = iter(loader)
+        with safe_children():
+            batches: Any = iter(loader)
     try:
         while True:
             yield _opened(_next(batches), dataset)

@@ -1,7 +1,6 @@
 """Reference photos of a dataset: their selection, size reduction and identity."""
 
 import hashlib
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +12,10 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
+from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, refuse_wrong_sample
 from panohead.data.dataset import PhotoDataset, dataset_paths
 from panohead.errors import PanoHeadError
+from panohead.files.archive import open_zip
 from panohead.ops.pixels import mask_from_uint8
 
 _WHITE = 255.0
@@ -36,6 +37,14 @@ class ReferencePhotos:
     def dataset(self) -> PhotoDataset:
         """The dataset reader."""
         return PhotoDataset(*dataset_paths(self.root))
+
+    def refuse_wrong_sample(self) -> None:
+        """Look at a sample of the photos.
+
+        Raises:
+            PanoHeadError: when it shows wrong labels, masks or crops.
+        """
+        refuse_wrong_sample((SampleImage(*one) for one in self.dataset.sampled(SAMPLE)), str(self.root))
 
     @cached_property
     def labels(self) -> Float[Tensor, "photo 25"]:
@@ -100,6 +109,6 @@ def _listing(path: Path) -> bytes:
         files = sorted(file for file in path.rglob("*") if file.is_file())
         rows = [f"{file.relative_to(path).as_posix()} {file.stat().st_size}" for file in files]
     else:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             rows = sorted(f"{info.filename} {info.file_size} {info.CRC}" for info in archive.infolist())
     return "\n".join(rows).encode()

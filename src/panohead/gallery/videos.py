@@ -14,12 +14,13 @@ from panohead.head import Head
 from panohead.media import VideoWriter, to_uint8
 from panohead.media.video import enlarged
 from panohead.predictor import Predictor
+from panohead.system.worker_threads import in_order, worker_count
 
 
 def write_turntable(
     head: Head, path: Path, *, frames: int, fps: float, style: ViewStyle, step: FrameCallback, also: Sequence[Path] = ()
 ) -> None:
-    """Write a video of a full turn.
+    """Write a video of a full turn; on a CPU several frames are rendered at once, while the video is encoded.
 
     Args:
         head: what to render.
@@ -35,8 +36,10 @@ def write_turntable(
     """
     with ExitStack() as stack:
         videos = [stack.enter_context(VideoWriter(one, fps)) for one in (path, *also)]
-        for i in range(frames):
-            pixels = _pixels(style, style.render(head, 360 * i / frames))
+        workers = worker_count(head.ws.device)
+        style.begin(head)
+        turn = in_order(lambda i: _pixels(style, style.render(head, 360 * i / frames)), range(frames), workers)
+        for pixels in turn:
             for video in videos:
                 video.write(pixels)
             step()
@@ -81,10 +84,16 @@ def write_walk(
     Raises:
         PanoHeadError: when the file cannot be written.
     """
+
+    def pixels(place: tuple[int, Head]) -> UInt8[np.ndarray, "height width channel"]:
+        i, head = place
+        yaw = yaw_sweep_deg * float(np.sin(2 * np.pi * i / count))
+        return _pixels(style, style.render(head, yaw))
+
+    walk = enumerate(latent_walk(predictor, heads, count, loop=loop))
     with VideoWriter(path, fps) as video:
-        for i, head in enumerate(latent_walk(predictor, heads, count, loop=loop)):
-            yaw = yaw_sweep_deg * float(np.sin(2 * np.pi * i / count))
-            video.write(_pixels(style, style.render(head, yaw)))
+        for frame in in_order(pixels, walk, worker_count(predictor.device)):
+            video.write(frame)
             step()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from panohead.errors import PanoHeadError
+from panohead.models.build import require_fitting
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
 
@@ -26,7 +26,8 @@ _DISCRIMINATOR_PREFIXES = (
     ("label_mapping.layers.", "mapping."),
     ("label_mapping.", "mapping."),
 )
-_OPTIONAL = frozenset({"dataset_label_std"})
+OPTIONAL = frozenset({"dataset_label_std"})
+"""Names that a state may lack."""
 
 
 def official_name(module: nn.Module, ours: str) -> str:
@@ -49,27 +50,17 @@ def load_official_state_dict(module: nn.Module, state: Mapping[str, Tensor]) -> 
     exactly what :func:`official_state_dict` returns.
 
     Raises:
-        PanoHeadError: naming the tensors that are missing, unexpected or of another shape.
+        UnfittingWeights: naming the tensors that are missing, unexpected or of another shape.
     """
     if isinstance(module, Generator):
         _match_optional_buffer(module, state)
     names = {official_name(module, name): name for name in module.state_dict()}
-    own = module.state_dict()
-    problems = [f"{name} is missing" for name in names.keys() - state.keys()]
-    problems += [f"{name} is unexpected" for name in state.keys() - names.keys()]
-    problems += [
-        f"{name} has shape {tuple(state[name].shape)} instead of {tuple(own[ours].shape)}"
-        for name, ours in names.items()
-        if name in state and state[name].shape != own[ours].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise PanoHeadError(f"the weights do not fit this network: {'; '.join(sorted(problems)[:3])}{more}")
+    require_fitting(official_state_dict(module), state)
     module.load_state_dict({names[name]: value for name, value in state.items()}, strict=True)
 
 
 def _match_optional_buffer(module: Generator, state: Mapping[str, Tensor]) -> None:
-    for name in _OPTIONAL:
+    for name in OPTIONAL:
         value = state.get(name)
         setattr(module, name, None if value is None else value.detach().clone())
 

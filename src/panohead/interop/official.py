@@ -3,7 +3,7 @@
 Nothing in an official pickle is executed: see :mod:`panohead.interop.restricted_pickle`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
 from panohead.interop.arguments import discriminator_config, generator_config
-from panohead.interop.names import load_official_state_dict, official_state_dict
+from panohead.interop.names import OPTIONAL, load_official_state_dict, official_state_dict
 from panohead.interop.restricted_pickle import OfficialModule, read_official_pickle, state_dict
+from panohead.models.build import build_bounded, require_fitting
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
 from panohead.rendering.trigrid import PlaneAxes
@@ -59,7 +60,7 @@ def generator_from_official(
     if state is not None:
         has_alignment = any(name.startswith("t_mapping.") for name in state)
         config = replace(config, use_camera_alignment=has_alignment)
-    return _filled(Generator(config), state)
+    return _filled(lambda: Generator(config), state)
 
 
 def discriminator_from_official(
@@ -74,7 +75,8 @@ def discriminator_from_official(
     Raises:
         PanoHeadError: for an unknown class, or weights that do not fit.
     """
-    return _filled(Discriminator(discriminator_config(class_name, init_kwargs)), state)
+    config = discriminator_config(class_name, init_kwargs)
+    return _filled(lambda: Discriminator(config), state)
 
 
 def load_networks(path: str | Path) -> dict[str, nn.Module]:
@@ -121,7 +123,12 @@ def _plane_axes(module: OfficialModule) -> PlaneAxes | None:
     return (first, second, third)  # type: ignore[return-value]
 
 
-def _filled(network: _Network, state: Mapping[str, Tensor] | None) -> _Network:
-    if state is not None:
-        load_official_state_dict(network, state)
+def _filled(make: Callable[[], _Network], state: Mapping[str, Tensor] | None) -> _Network:
+    if state is None:
+        return build_bounded(make).eval().requires_grad_(False)
+    with torch.device("meta"):
+        planned = make()
+    require_fitting(official_state_dict(planned), state, OPTIONAL)
+    network = make()
+    load_official_state_dict(network, state)
     return network.eval().requires_grad_(False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import read_regular
 from panohead.inversion.optimization.resume_file import ResumeFile
 from panohead.inversion.reconstructed_head import saved_notes
 from panohead.system.atomic_write import prepare_folder
@@ -32,7 +33,7 @@ def photo_digests(photos: Sequence[str | Path]) -> PhotoDigests:
     digests = []
     for photo in map(Path, photos):
         try:
-            digests.append([photo.name, hashlib.sha256(photo.read_bytes()).hexdigest()])
+            digests.append([photo.name, hashlib.sha256(read_regular(photo)).hexdigest()])
         except OSError as error:
             raise PanoHeadError(f"{photo} cannot be read ({error.strerror}); check the path") from error
     return digests
@@ -89,12 +90,9 @@ def open_output_folder(
     state = path / STATE_FILE
     prepare_folder(state)
     saved = saved_notes(path)
-    earlier: PhotoDigests = [] if saved is None else saved.get("photos", [])
-    if (
-        not replace
-        and earlier
-        and sorted(content for _, content in earlier) != sorted(content for _, content in digests)
-    ):
+    earlier = [] if saved is None else saved.get("photos", [])
+    before, now = (sorted(content for _, content in entries) for entries in (earlier, digests))
+    if before and before != now and not replace:
         names = ", ".join(name for name, _ in earlier)
         raise PanoHeadError(
             f"{path} holds the head of other photos ({names}); choose another --out, or give --overwrite to replace it"

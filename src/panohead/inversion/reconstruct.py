@@ -6,11 +6,13 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from panohead.alignment.detectors import Detectors
+from panohead.alignment.photo_area import PhotoCorners
 from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
 from panohead.errors import UsageError
 from panohead.geometry import Camera
-from panohead.inversion.fast_preset import FAST, FastConfig
+from panohead.inversion.fast_config import FastConfig
+from panohead.inversion.fast_preset import FAST
 from panohead.inversion.load_photos import ImageInput, MaskInput, as_images, read_images
 from panohead.inversion.losses import ImageLoss, PyramidLoss
 from panohead.inversion.official_preset import OFFICIAL, OfficialConfig
@@ -33,6 +35,8 @@ def reconstruct(
     *,
     masks: Sequence[MaskInput | None] | None = None,
     poses: Sequence[GivenPose | None] | None = None,
+    heads: Sequence[int | None] | None = None,
+    corners: Sequence[PhotoCorners | None] | None = None,
     preset: Preset = "fast",
     config: FastConfig | OfficialConfig | None = None,
     loss: ImageLoss | None = None,
@@ -50,7 +54,10 @@ def reconstruct(
         cameras: camera of each crop, without batch dimension; None to find and align the heads in ordinary photos.
         masks: head in each crop (None: no mask), or person in each ordinary photo (None: found by ``tools``). The
             preset official compares whole images, as the original does.
-        poses: the user's angles of ordinary photos that show no face; None where they are to be estimated.
+        poses: the user's angles of ordinary photos that show no face, or boxes that say which head is meant; None where
+            both are to be estimated.
+        heads: number of the head to take of several in each ordinary photo, from 1; None for the most prominent.
+        corners: photos' corners in crops that go beyond them, as ``panohead prepare`` writes them; None for others.
         preset: "official" for the original's protocol (one photo).
         config: numbers of the preset; None for its defaults.
         loss: perceptual loss; None for the weight-free :class:`PyramidLoss`.
@@ -71,14 +78,18 @@ def reconstruct(
     chosen = find_preset(preset)
     config = chosen.config_type() if config is None else config
     chosen.check(config, len(images), seed)
-    photos = read_images(images, cameras, output_side(generator), masks=masks, poses=poses, tools=tools)
+    photos = read_images(
+        images, cameras, output_side(generator), masks=masks, poses=poses, heads=heads, corners=corners, tools=tools
+    )
     loss = PyramidLoss() if loss is None else loss
     if callbacks is not None and callbacks.on_note is not None:
         for photo in photos:
             for note in photo.notes:
                 callbacks.on_note(f"{photo.name}: {note}")
     task = InversionTask(generator, photos, loss, chosen.default_seed if seed is None else seed)
-    run = OptimizationRun(_identity(task, config), callbacks=callbacks, resume_file=resume_file)
+    stored = None if resume_file is None else resume_file.stored_identity()
+    config, identity = _resumed(task, chosen, config, stored)
+    run = OptimizationRun(identity, callbacks=callbacks, resume_file=resume_file)
     result = chosen.invert(task, config, run)
     run.close()
     return ReconstructedHead(result, untuned=generator, photos=photos, log=run.log)
@@ -100,12 +111,28 @@ def output_side(generator: Generator) -> int:
     return generator.config.superresolution.output_resolution
 
 
-def _identity(task: InversionTask, config: FastConfig | OfficialConfig) -> str:
-    """Hash of everything that must be equal for a stored state to be resumed from."""
-    digest = hashlib.sha256(repr((type(config).__name__, asdict(config), task.loss.identity, task.seed)).encode())
+def _resumed(
+    task: InversionTask, preset: InversionPreset[Any], config: Any, stored: str | None
+) -> tuple[FastConfig | OfficialConfig, str]:
+    """Return configuration and identity of the run: those of an earlier version if the stored run is one of its own."""
+    identity = _identity(task, config)
+    if stored not in (None, identity):
+        for earlier in preset.earlier(config):
+            found = _identity(task, earlier, without=preset.new_fields)
+            if found == stored:
+                return earlier, found
+    return config, identity
+
+
+def _identity(
+    task: InversionTask, config: FastConfig | OfficialConfig, *, without: frozenset[str] = frozenset()
+) -> str:
+    """Hash of everything that must be equal for a stored state to be resumed from, without some fields."""
+    numbers = {name: value for name, value in asdict(config).items() if name not in without}
+    digest = hashlib.sha256(repr((type(config).__name__, numbers, task.loss.identity, task.seed)).encode())
     digest.update(weights_sha256(task.generator).encode())
     for photo in task.photos:
-        parts = [photo.image, photo.camera.to_label(), *([] if photo.mask is None else [photo.mask])]
+        parts = [photo.image, photo.camera.to_label(), *(x for x in (photo.mask, photo.inside) if x is not None)]
         for part in parts:
             digest.update(part.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

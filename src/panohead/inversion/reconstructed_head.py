@@ -1,12 +1,10 @@
 """Heads reconstructed from photos: with the photos, their cameras and the log; saved to a folder and opened again."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -16,6 +14,9 @@ from torch import Tensor
 
 from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
+from panohead.files.archive import read_arrays
+from panohead.files.read_json import parse_json
+from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
@@ -27,9 +28,11 @@ from panohead.mesh.head_mesh import HeadMesh
 from panohead.mesh.trimesh_object import UNITS_PER_WORLD_UNIT, unit_of
 from panohead.models.generator import Generator
 from panohead.system.atomic_write import atomic_path
+from panohead.system.sealed_metadata import check_seal
 
 LATENT_FILE = "latent.npz"
 TUNED_FILE = "tuned.difference.safetensors"
+_OPAQUE = 0.5
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,13 @@ class ReconstructedHead(Head):
             views.append(self.render(camera, background=own))
         return views
 
+    @property
+    def is_out_of_view(self) -> bool:
+        """True where no photo shows any of the head, though it has a surface: its cameras miss it."""
+        return not any(map(_any_opaque, self.input_views, (photo.inside for photo in self.photos))) and any(
+            _any_opaque(self.render(Camera.orbit(yaw))) for yaw in (0.0, 180.0)
+        )
+
     def mesh(self, resolution: int = 256, **options: Any) -> HeadMesh:
         """Return the mesh of :meth:`Head.mesh`, with the visibility of its vertices in the photos.
 
@@ -92,7 +102,7 @@ class ReconstructedHead(Head):
         scale = UNITS_PER_WORLD_UNIT[unit_of(mesh)]
         points = torch.from_numpy(np.array(mesh.vertices, np.float32) / scale)
         normals = torch.from_numpy(np.array(mesh.vertex_normals, np.float32))
-        seen = seen_points(points, self.input_views, normals).cpu().numpy()
+        seen = seen_points(points, self.input_views, normals, [p.inside for p in self.photos]).cpu().numpy()
         mesh.vertex_attributes["seen"] = seen.astype(np.float32)
         mesh.metadata["seen_share"] = float((seen > 0).mean())
         return mesh
@@ -123,14 +133,28 @@ class ReconstructedHead(Head):
         return [latent, save_difference(folder / TUNED_FILE, self.untuned, self.generator, notes=notes)]
 
 
-def saved_notes(folder: Path) -> dict[str, Any] | None:
+def _any_opaque(view: Frame, inside: Float[Tensor, "1 height width"] | None = None) -> bool:
+    alpha = view.alpha().cpu()
+    return bool(((alpha if inside is None else alpha * inside.cpu()) > _OPAQUE).any())
+
+
+class HeadNotes(TypedDict):
+    """Notes of a saved head: name and SHA-256 of every photo's file."""
+
+    photos: NotRequired[list[tuple[str, str]]]
+
+
+def saved_notes(folder: Path) -> HeadNotes | None:
     """Return the notes of the head saved in a folder; None if there is no head (or it cannot be read)."""
+    path = folder / TUNED_FILE
     try:
-        with safe_open(folder / TUNED_FILE, framework="pt", device="cpu") as file:
-            notes = json.loads((file.metadata() or {})["notes"])
-    except (OSError, SafetensorError, KeyError, ValueError):
+        check_regular(path, MAX_WEIGHTS_BYTES)
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = dict(file.metadata() or {})
+        check_seal(path, metadata, required=False)
+        return parse_json(metadata.get("notes", ""), HeadNotes, f"{path}, notes")
+    except (OSError, SafetensorError, ValueError, PanoHeadError):
         return None
-    return notes if isinstance(notes, dict) else None
 
 
 def open_reconstruction(folder: Path, generator: Generator) -> Head:
@@ -141,8 +165,7 @@ def open_reconstruction(folder: Path, generator: Generator) -> Head:
     """
     latent = folder / LATENT_FILE
     try:
-        with latent.open("rb") as file, np.load(file) as stored:
-            ws = torch.from_numpy(stored["ws"])
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        ws = torch.from_numpy(read_arrays(latent, ["ws"])["ws"])
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise PanoHeadError(f"{latent} is not a readable latent; run 'panohead reconstruct' again") from error
     return Head(load_difference(folder / TUNED_FILE, generator), ws.to(next(generator.parameters()).device))

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.image import BrokenImage, decode_image
 from panohead.limits import QUALITY
 from panohead.media.provenance import SourceType, image_metadata
 from panohead.ops.pixels import image_from_uint8, image_to_uint8
@@ -40,7 +41,13 @@ _VIRIDIS = np.array(
 
 
 def to_uint8(image: Float[Tensor, "channel height width"]) -> UInt8[np.ndarray, "height width channel"]:
-    """Return an image in [-1, 1] as pixels 0..255 (:func:`image_to_uint8`): the exact inverse of ``from_uint8``."""
+    """Return an image in [-1, 1] as pixels 0..255 (:func:`image_to_uint8`): the exact inverse of ``from_uint8``.
+
+    Raises:
+        PanoHeadError: when a value is not finite; as pixels it would look like a color.
+    """
+    if not bool(image.detach().isfinite().all()):
+        raise PanoHeadError("an image holds values that are not finite; the weights or the latents are out of range")
     return np.ascontiguousarray(image_to_uint8(image).permute(1, 2, 0).cpu().numpy())
 
 
@@ -126,10 +133,20 @@ def depth_preview(
 
 
 def load_depth(path: str | Path) -> Float[Tensor, "1 height width"]:
-    """Read a depth image written by :func:`save_depth`: world units, +inf where there is no depth."""
-    with Image.open(path) as image:
+    """Read a depth image written by :func:`save_depth`: world units, +inf where there is no depth.
+
+    Raises:
+        PanoHeadError: when it cannot be read or is no such image.
+    """
+    try:
+        image = decode_image(Path(path), colors=False).image
         scale = float(image.info.get("DepthScale", DEPTH_SCALE))
-        steps = np.asarray(image).astype(np.float32)
+    except (OSError, ValueError, BrokenImage) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PanoHeadError(f"cannot read {path} as a depth image ({reason}); give one of save_depth") from error
+    if image.mode not in ("I;16", "I"):
+        raise PanoHeadError(f"{path} is no depth image (Pillow mode {image.mode}); give one of save_depth")
+    steps = np.asarray(image).astype(np.float32)
     return torch.from_numpy(np.where(steps > 0, steps * np.float32(scale), np.float32(np.inf)))[None]
 
 

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from PIL import ExifTags, Image, PngImagePlugin
 
 from panohead.errors import PanoHeadError
+from panohead.files.image import BrokenImage, open_image
+from panohead.files.regular import check_regular, read_regular
 from panohead.media.ffmpeg import run_ffmpeg
 
 SourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia"]
@@ -110,7 +112,7 @@ def append_gif_comment(path: Path, source: SourceType) -> None:
 
 
 def _image_texts(path: Path) -> str:
-    with Image.open(path) as image:
+    with open_image(path) as image:
         exif = image.getexif()
         texts = [exif.get(ExifTags.Base.ImageDescription, "")]
         for value in image.info.values():
@@ -129,16 +131,20 @@ def is_marked_synthetic(path: str | Path) -> bool:
         PanoHeadError: when the file is missing or is neither image nor video.
     """
     path = Path(path)
-    if not path.is_file():
-        raise PanoHeadError(f"{path} does not exist; give an image or a video")
+    try:
+        check_regular(path)
+    except FileNotFoundError as error:
+        raise PanoHeadError(f"{path} does not exist; give an image or a video") from error
+    except OSError as error:
+        raise PanoHeadError(f"{path} cannot be read ({error.strerror}); give an image or a video") from error
     suffix = path.suffix.lower()
     try:
         if suffix == ".gif":
-            content = path.read_bytes()
+            content = read_regular(path)
             # Our comment is the last thing before the trailer, Pillow's the first thing after the header.
             texts = (content[:4096] + content[-1024:]).decode("latin-1")
         else:
             texts = _video_texts(path) if suffix in _VIDEO_SUFFIXES else _image_texts(path)
-    except OSError as error:
+    except (OSError, BrokenImage) as error:
         raise PanoHeadError(f"cannot read {path} as an image; check that the file is whole") from error
     return NOTICE in texts or re.search(r"digitalsourcetype/\w*[aA]lgorithmicMedia", texts) is not None

@@ -6,7 +6,7 @@ density toward the 2-D segmentation of real photos.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from panohead.stylegan.discriminator_blocks import DiscriminatorBlock, Discrimin
 from panohead.stylegan.layers import HalfType
 from panohead.stylegan.mapping import MappingNetwork
 from panohead.stylegan.synthesis import Architecture
+from panohead.system.bounds import Bounded, Layers, NotNegative, Range, Side, Width
 
 DiscriminatorVariant = Literal["tri", "tri_two_trunks", "dual", "single"]
 
@@ -26,7 +27,7 @@ _INPUT_CHANNELS: dict[str, int] = {"tri": 7, "tri_two_trunks": 6, "dual": 6, "si
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscriminatorConfig:
+class DiscriminatorConfig(Bounded):
     """Configuration of a discriminator. The defaults are the paper's 512-pixel tri-discriminator.
 
     Attributes:
@@ -46,20 +47,20 @@ class DiscriminatorConfig:
     """
 
     variant: DiscriminatorVariant = "tri"
-    resolution: int = 512
-    label_dim: int = 25
+    resolution: Annotated[int, Range(4, 2048)] = 512
+    label_dim: Annotated[int, Range(0, 1024)] = 25
     architecture: Architecture = "resnet"
-    channel_base: int = 32768
-    channel_max: int = 512
-    num_fp16_resolutions: int = 4
-    conv_clamp: float | None = 256.0
+    channel_base: Annotated[int, Range(1, 2**20)] = 32768
+    channel_max: Width = 512
+    num_fp16_resolutions: Layers = 4
+    conv_clamp: NotNegative | None = 256.0
     half_dtype: HalfType = "float16"
-    mask_resolution: int = 128
-    label_map_dim: int | None = None
-    label_noise: float = 0.0
-    mapping_layers: int = 8
-    mbstd_group_size: int | None = 4
-    mbstd_num_channels: int = 1
+    mask_resolution: Side = 128
+    label_map_dim: Annotated[int, Range(0, 4096)] | None = None
+    label_noise: NotNegative = 0.0
+    mapping_layers: Layers = 8
+    mbstd_group_size: Width | None = 4
+    mbstd_num_channels: Annotated[int, Range(0, 64)] = 1
 
 
 class Discriminator(nn.Module):

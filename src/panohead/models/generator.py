@@ -373,4 +373,5 @@ def _background_config(config: GeneratorConfig) -> SynthesisConfig:
         resolution=config.superresolution.input_resolution,
         image_channels=config.feature_channels,
         channel_base=config.backbone.channel_base // 2,
+        position_maps=False,
     )

@@ -1,16 +1,23 @@
 """Configuration of the generator, stored as JSON in its checkpoint."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.decoder_mlp import ColorActivation
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
 from panohead.stylegan.synthesis import BlockConfig, SynthesisConfig
+from panohead.system.bounds import Bounded, Layers, NotNegative, OutOfRange, Range, Side, Width
+
+MAX_TRIGRID_ENTRIES = 2**26
+"""Numbers of a tri-grid; the paper's has 1.9e7."""
+MAX_SAMPLES = 2**26
+"""Samples of all rays of an image; the paper's model with 512 x 512 rays has 2.5e7."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorConfig:
+class GeneratorConfig(Bounded):
     """Configuration of a generator (docs/reference.md 3.1). The defaults are the paper's 512-pixel model.
 
     Attributes:
@@ -28,6 +35,7 @@ class GeneratorConfig:
             background network has half the base.
         num_fp16_resolutions: number of highest resolutions of backbone and background in half precision on CUDA.
         block: settings of the blocks of backbone and background.
+        position_maps: give the backbone learned maps of positions, see :class:`SynthesisConfig`; not in the paper.
         rendering: sampling of rays.
         superresolution: configuration of the super-resolution network.
         use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
@@ -35,29 +43,45 @@ class GeneratorConfig:
         use_camera_alignment: predict a camera translation per head (camera self-adaptation).
     """
 
-    z_dim: int = 512
-    label_dim: int = 25
-    w_dim: int = 512
-    mapping_layers: int = 2
-    conditioning_scale: float = 1.0
-    trigrid_resolution: int = 256
-    trigrid_depth: int = 3
-    trigrid_channels: int = 32
+    z_dim: Width = 512
+    label_dim: Annotated[int, Range(0, 1024)] = 25
+    w_dim: Width = 512
+    mapping_layers: Layers = 2
+    conditioning_scale: Annotated[float, Range(-1e6, 1e6)] = 1.0
+    trigrid_resolution: Annotated[int, Range(4, 1024)] = 256
+    trigrid_depth: Annotated[int, Range(1, 64)] = 3
+    trigrid_channels: Annotated[int, Range(1, 256)] = 32
     plane_axes: PlaneAxes = PANOHEAD_AXES
     interpolation: Interpolation = "trilinear"
-    feature_channels: int = 32
+    feature_channels: Annotated[int, Range(1, 1024)] = 32
     decoder_activation: ColorActivation = "none"
-    decoder_lr_multiplier: float = 1.0
-    neural_rendering_resolution: int = 64
-    channel_base: int = 32768
-    channel_max: int = 512
-    num_fp16_resolutions: int = 0
+    decoder_lr_multiplier: NotNegative = 1.0
+    neural_rendering_resolution: Side = 64
+    channel_base: Annotated[int, Range(1, 2**20)] = 32768
+    channel_max: Width = 512
+    num_fp16_resolutions: Layers = 0
     block: BlockConfig = field(default_factory=BlockConfig)
+    position_maps: bool = False
     rendering: RenderConfig = field(default_factory=RenderConfig)
     superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     use_torgb_raw: bool = True
     use_background: bool = True
     use_camera_alignment: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        entries = 3 * self.trigrid_resolution**2 * self.trigrid_depth * self.trigrid_channels
+        samples = self.rendering.depth_samples + self.rendering.importance_samples
+        if entries > MAX_TRIGRID_ENTRIES:
+            raise OutOfRange(
+                f"a tri-grid of 3 x {self.trigrid_resolution} x {self.trigrid_resolution} x {self.trigrid_depth} x "
+                f"{self.trigrid_channels} numbers is too large; at most {MAX_TRIGRID_ENTRIES:g} are allowed"
+            )
+        if self.neural_rendering_resolution**2 * samples > MAX_SAMPLES:
+            raise OutOfRange(
+                f"{self.neural_rendering_resolution} x {self.neural_rendering_resolution} rays of {samples} samples "
+                f"are too many; at most {MAX_SAMPLES:g} samples are allowed"
+            )
 
     @property
     def backbone(self) -> SynthesisConfig:
@@ -69,4 +93,5 @@ class GeneratorConfig:
             channel_max=self.channel_max,
             num_fp16_resolutions=self.num_fp16_resolutions,
             block=self.block,
+            position_maps=self.position_maps,
         )

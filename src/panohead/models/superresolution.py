@@ -11,6 +11,7 @@ from panohead.ops.resize import resize_bilinear
 from panohead.randomness import NoiseMode, RenderRandomness
 from panohead.stylegan.layers import HalfType
 from panohead.stylegan.synthesis import BlockConfig, Fused, SynthesisBlock
+from panohead.system.bounds import Bounded, Side, Width
 
 SuperResolutionKind = Literal["2x", "4x", "8x", "8xdc"]
 
@@ -34,7 +35,7 @@ _SHAPES: dict[str, _Shape] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuperResolutionConfig:
+class SuperResolutionConfig(Bounded):
     """Configuration of super-resolution. The defaults are the paper's, 128 to 512 pixels.
 
     Attributes:
@@ -55,8 +56,8 @@ class SuperResolutionConfig:
     half_precision: bool = True
     half_dtype: HalfType = "float16"
     fused_modconv: Fused = "inference_only"
-    channels: tuple[int, int] | None = None
-    from_resolution: int | None = None
+    channels: tuple[Width, Width] | None = None
+    from_resolution: Side | None = None
 
     @property
     def input_resolution(self) -> int:

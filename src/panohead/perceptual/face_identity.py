@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular, reason_of
 from panohead.ops.pixels import image_to_uint8
 
 _DLIB_SIDE = 256
@@ -80,9 +81,10 @@ class OnnxEmbedder:
             raise PanoHeadError(f"there is no network {path}; name an ArcFace .onnx file with --identity-model")
         self.name, self._detector = path.name, detector
         try:
+            check_regular(path, MAX_WEIGHTS_BYTES)
             self._session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise PanoHeadError(f"{path} is not a readable ONNX network ({str(error).splitlines()[0]})") from error
+            raise PanoHeadError(f"{path} is not a readable ONNX network ({reason_of(error)})") from error
         self._input = self._session.get_inputs()[0].name
 
     def embed(self, image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, " feature"] | None:

@@ -15,6 +15,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
+from panohead.files.archive import check_torch_file
+from panohead.files.regular import MAX_WEIGHTS_BYTES
 from panohead.system.file_kind import kind_of
 
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -73,6 +75,7 @@ def load_inception(weights: Path | None, device: torch.device | str = "cpu") -> 
         )
     network = Inception().eval().requires_grad_(False)
     try:
+        check_torch_file(path, MAX_WEIGHTS_BYTES)
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         kind = kind_of(path)

@@ -16,6 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
+from panohead.files.archive import check_torch_file
+from panohead.files.regular import MAX_WEIGHTS_BYTES
 from panohead.system.file_kind import kind_of
 
 _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions between poolings
@@ -97,6 +99,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise PanoHeadError(f"there are no LPIPS weights {path}; leave --lpips out for the loss without weights")
     try:
+        check_torch_file(path, MAX_WEIGHTS_BYTES)
         if path.suffix == ".safetensors":
             return load_file(path)
         state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)

@@ -22,7 +22,11 @@ from typing import Any
 from PIL import Image
 
 from panohead.errors import PanoHeadError
-from panohead.preparation.records import CropRecord, PhotoRecord
+from panohead.files.folder_lock import LOCK_NAME
+from panohead.files.inside import inside
+from panohead.files.read_json import parse_json, read_json
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular
+from panohead.preparation.records import CropRecord, PhotoJson, PhotoRecord
 from panohead.preparation.sources import PhotoRef
 from panohead.system.atomic_write import write_json
 from panohead.system.text import printable
@@ -69,14 +73,15 @@ def open_out(out: Path, resume_key: dict[str, Any]) -> None:
     settings = out / SETTINGS
     if out.exists() and not out.is_dir():
         raise PanoHeadError(f"{out} is a file; give a folder with --out")
+    for name in ("images", "masks", ".prepare", SET_ASIDE):
+        # Files are moved and removed in these; a link would do so elsewhere.
+        if (out / name).is_symlink():
+            raise PanoHeadError(f"{out / name} is a link; put a folder in its place or give another --out")
     if not settings.exists():
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(path.name != LOCK_NAME for path in out.iterdir()):
             raise PanoHeadError(f"{out} is not empty and holds no prepared dataset; give a new folder with --out")
         write_json(settings, resume_key, remedy=REMEDY)
-    try:
-        stored = json.loads(settings.read_text())
-    except (OSError, ValueError) as error:
-        raise PanoHeadError(f"cannot read {settings} ({error}); delete {out} or give another --out") from error
+    stored = read_json(settings, dict[str, Any], remedy=f"delete {out} or give another --out")
     plain = json.loads(json.dumps(resume_key))
     different = sorted(key for key in {*plain, *stored} if plain.get(key) != stored.get(key))
     if different:
@@ -99,14 +104,15 @@ class ResumeLog:
     def _read(self) -> Iterator[tuple[str, PhotoRecord]]:
         if not self._path.exists():
             return
-        content = self._path.read_bytes()
+        content = read_regular(self._path, MAX_TEXT_BYTES)
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             with self._path.open("r+b") as file:
                 file.truncate(whole)
         for line in content[:whole].splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                record = PhotoRecord.from_json(json.loads(line))
+            # A photo whose line is damaged is prepared again.
+            with contextlib.suppress(PanoHeadError):
+                record = PhotoRecord.from_json(parse_json(line, PhotoJson, str(self._path)))
                 yield record.photo, record
 
     def add(self, record: PhotoRecord) -> None:
@@ -132,6 +138,6 @@ class ResumeLog:
 
 def _is_there(out: Path, crop: CropRecord) -> bool:
     for folder, name in (("images", crop.image), ("masks", crop.mask)):
-        if not (out / folder / name).is_file() and not (out / SET_ASIDE / folder / name).is_file():
+        if not inside(out / folder, name).is_file() and not inside(out / SET_ASIDE / folder, name).is_file():
             return False
     return True

@@ -5,9 +5,12 @@ objects and their order are a file format: datasets that older versions began ar
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import msgspec
+
+from panohead.files.inside import relative_name
 
 _CROP_SQUARE = ("centre", "half_px", "angle_deg")
 """Keys of the object "crop" within a crop's record, in the order of the fields that it holds."""
@@ -30,6 +33,9 @@ class CropRecord:
         hash: 64 bits as 16 hexadecimal digits; see :func:`panohead.data.duplicates.image_hash`.
         label: the 25 numbers of the camera, rounded to 6 decimals.
         overlay: path of the report's image, relative to the dataset.
+        head_outside: estimated share of the head that the photo does not show (0 in records of older versions).
+        photo_corners: the photo's corners in the crop, shares of its side; None where the photo covers all of it. See
+            :mod:`panohead.alignment.photo_area`.
         duplicate: True when ``reason`` is that an earlier crop is nearly the same.
     """
 
@@ -57,34 +63,45 @@ class CropRecord:
     hash: str
     label: tuple[float, ...]
     overlay: str
+    head_outside: float = 0.0
+    photo_corners: tuple[tuple[float, float], ...] | None = None
     duplicate: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of this record, its keys in the order of the files."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         square = [list(values.pop("center")), values.pop("half_px"), values.pop("angle_deg")]
-        duplicate = values.pop("duplicate")
+        duplicate, corners = values.pop("duplicate"), values.pop("photo_corners")
+        outside = values.pop("head_outside")
         result: dict[str, Any] = {}
         for name, value in values.items():
             if name == "flags":
                 # The square stands between the residual and the flags.
                 result["crop"] = dict(zip(_CROP_SQUARE, square, strict=True))
             result[name] = list(value) if isinstance(value, tuple) else value
+        # Keys that older versions did not have are written where they say something.
+        result |= {"head_outside": outside} if outside else {}
+        result |= {} if corners is None else {"photo_corners": [list(corner) for corner in corners]}
         return {**result, "duplicate": True} if duplicate else result
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "CropRecord":
+    def from_json(values: "CropJson") -> "CropRecord":
         """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: when the object is not of that form.
+            OutsideFolder: when a name in it is no name of a file.
         """
-        plain = dict(values)
-        center, half_px, angle_deg = (plain["crop"][key] for key in _CROP_SQUARE)
-        x, y = center
-        del plain["crop"]
-        plain["flags"], plain["label"] = tuple(plain["flags"]), tuple(plain["label"])
-        return CropRecord(center=(x, y), half_px=half_px, angle_deg=angle_deg, **plain)
+        for name in (values["image"], values["mask"], values["overlay"]):
+            if name:
+                relative_name(name)
+        names = {field.name for field in dataclasses.fields(CropRecord)}
+        plain: dict[str, Any] = {name: value for name, value in values.items() if name in names}
+        square = values["crop"]
+        x, y = square["centre"]
+        plain["flags"], plain["label"] = tuple(values["flags"]), tuple(values["label"])
+        if (corners := values.get("photo_corners")) is not None:
+            plain["photo_corners"] = tuple((u, v) for u, v in corners)
+        return CropRecord(center=(x, y), half_px=square["half_px"], angle_deg=square["angle_deg"], **plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,21 +158,73 @@ class PhotoRecord:
         return {**result, **{key: value for key, value in optional.items() if value is not None}}
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "PhotoRecord":
+    def from_json(values: "PhotoJson") -> "PhotoRecord":
         """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: when the object is not of that form.
+            OutsideFolder: when a name in it is no name of a file.
         """
         photo, size = values["photo"], values.get("photo_px")
+        if values.get("overlay"):
+            relative_name(values["overlay"])
         return PhotoRecord(
             photo=photo,
             stamp=values["stamp"],
             reason=values["reason"],
             notes=tuple(values["remarks"]),
             crops=tuple(CropRecord.from_json(crop) for crop in values["crops"]),
-            again=bool(values.get("again")),
+            again=values.get("again", False),
             photo_px=None if size is None else (size[0], size[1]),
             heads_found=values.get("heads_found"),
             overlay=values.get("overlay"),
         )
+
+
+_SquareJson = TypedDict(  # noqa: UP013 - the key's spelling is the file's, not that of the package's names
+    "_SquareJson", {"centre": tuple[float, float], "half_px": float, "angle_deg": float}
+)
+"""Object "crop" of a crop's record. Its keys are a file format."""
+
+
+class CropJson(TypedDict):
+    """JSON object of a :class:`CropRecord`."""
+
+    reason: str
+    image: str
+    mask: str
+    kind: str
+    method: str
+    confidence: float
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    residual: float | None
+    crop: _SquareJson
+    flags: list[str]
+    core_px: float
+    sharpness: float
+    outside: float
+    face_visible: float | None
+    mask_coverage: float
+    mask_pieces: int
+    mask_largest: float
+    hash: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    label: Annotated[list[float], msgspec.Meta(min_length=25, max_length=25)]
+    overlay: str
+    head_outside: NotRequired[float]
+    photo_corners: NotRequired[Annotated[list[tuple[float, float]], msgspec.Meta(min_length=4, max_length=4)] | None]
+    duplicate: NotRequired[bool]
+
+
+class PhotoJson(TypedDict):
+    """JSON object of a :class:`PhotoRecord`: one line of the log."""
+
+    photo: str
+    stamp: str
+    reason: str
+    remarks: list[str]
+    crops: list[CropJson]
+    again: NotRequired[bool]
+    photo_px: NotRequired[tuple[int, int] | None]
+    heads_found: NotRequired[int | None]
+    overlay: NotRequired[str | None]

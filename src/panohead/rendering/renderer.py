@@ -4,7 +4,7 @@ Source: EG3D section 4.1 and PanoHead section 3.2 (features and mask); docs/refe
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -15,10 +15,11 @@ from panohead.rendering.compositing import clamp_depth, composite, interval_weig
 from panohead.rendering.density import clean_density
 from panohead.rendering.field import Field
 from panohead.rendering.sampling import importance_depths, ray_box_limits, stratified_depths
+from panohead.system.bounds import Bounded, NotNegative, Range, Side
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderConfig:
+class RenderConfig(Bounded):
     """Sampling of rays.
 
     Attributes:
@@ -34,17 +35,17 @@ class RenderConfig:
         official_missed_rays: see :func:`ray_box_limits`.
     """
 
-    depth_samples: int = 48
-    importance_samples: int = 48
-    ray_start: float | Literal["auto"] = 2.25
-    ray_end: float | Literal["auto"] = 3.3
-    box_warp: float = 1.0
+    depth_samples: Side = 48
+    importance_samples: Annotated[int, Range(0, 2048)] = 48
+    ray_start: Annotated[float, Range(-1e6, 1e6)] | Literal["auto"] = 2.25
+    ray_end: Annotated[float, Range(-1e6, 1e6)] | Literal["auto"] = 3.3
+    box_warp: Annotated[float, Range(1e-6, 1e6)] = 1.0
     disparity: bool = False
     white_background: bool = False
-    crop_margin: float = 0.1
-    cull_clouds: float | None = None
-    binarize_clouds: float | None = None
-    density_noise: float = 0.0
+    crop_margin: NotNegative = 0.1
+    cull_clouds: Annotated[float, Range(-1e9, 1e9)] | None = None
+    binarize_clouds: Annotated[float, Range(-1e9, 1e9)] | None = None
+    density_noise: NotNegative = 0.0
     official_missed_rays: bool = False
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -18,13 +18,14 @@ from panohead.ops.resample import fir_filter, upsample2d
 from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import Convolution, HalfType, computing_dtype
 from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB
+from panohead.system.bounds import Bounded, Layers, NotNegative, Range, Width
 
 Architecture = Literal["orig", "skip", "resnet"]
 Fused = bool | Literal["inference_only"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockConfig:
+class BlockConfig(Bounded):
     """Settings shared by all blocks of a synthesis network.
 
     Attributes:
@@ -39,7 +40,7 @@ class BlockConfig:
     architecture: Architecture = "skip"
     activation: Activation = "lrelu"
     use_noise: bool = True
-    conv_clamp: float | None = None
+    conv_clamp: NotNegative | None = None
     fused_modconv: Fused = "inference_only"
     half_dtype: HalfType = "float16"
 
@@ -51,6 +52,7 @@ class SynthesisBlock(nn.Module):
         in_channels: 0 makes this the first block, which starts from a learned constant and has one convolution.
         is_last: make an image in every architecture.
         upsample: double the resolution of features and image; False is the no-up block of super-resolution.
+        position_map: add a learned map to the features, see :class:`SynthesisConfig`.
         use_fp16: compute in half precision on CUDA devices.
     """
 
@@ -68,6 +70,7 @@ class SynthesisBlock(nn.Module):
         is_last: bool = False,
         upsample: bool = True,
         use_fp16: bool = False,
+        position_map: bool = False,
     ) -> None:
         super().__init__()
         self.config, self.use_fp16 = config, use_fp16
@@ -93,6 +96,9 @@ class SynthesisBlock(nn.Module):
         )
         has_skip = in_channels > 0 and config.architecture == "resnet"
         self.skip = Convolution(in_channels, out_channels, 1, bias=False, up=up) if has_skip else None
+        self.position_map = (
+            nn.Parameter(torch.zeros(out_channels, resolution, resolution)) if position_map else None
+        )  # channel height width
         self.num_conv = 1 if in_channels == 0 else 2
         self.num_torgb = int(makes_image)
 
@@ -138,6 +144,8 @@ class SynthesisBlock(nn.Module):
             x = self.conv1(x, next(rows), randomness=randomness, fused=fused)
 
         assert x is not None
+        if self.position_map is not None:
+            x = x + self.position_map.to(x.dtype)
         if self.torgb is not None:
             # batch image_channels height width
             contribution = self.torgb(x, next(rows), fused=fused, order=order).float()
@@ -168,7 +176,7 @@ def _converted(x: Float[Tensor, "batch channel height width"], dtype: torch.dtyp
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesisConfig:
+class SynthesisConfig(Bounded):
     """Size of a synthesis network.
 
     Attributes:
@@ -177,14 +185,18 @@ class SynthesisConfig:
         channel_base, channel_max: a block at resolution r has min(channel_base // r, channel_max) channels.
         num_fp16_resolutions: number of highest resolutions in half precision on CUDA.
         block: settings of the blocks.
+        position_maps: add to the features of every block a learned map of all channels, the same for all w (ours, not
+            in StyleGAN2). The styles of the layers that read it weight its channels, so where things are is learned
+            directly, as a basis, instead of through the convolutions below: much sooner.
     """
 
-    resolution: int
-    image_channels: int
-    channel_base: int = 32768
-    channel_max: int = 512
-    num_fp16_resolutions: int = 0
+    resolution: Annotated[int, Range(4, 2048)]
+    image_channels: Annotated[int, Range(1, 65536)]
+    channel_base: Annotated[int, Range(1, 2**20)] = 32768
+    channel_max: Width = 512
+    num_fp16_resolutions: Layers = 0
     block: BlockConfig = field(default_factory=BlockConfig)
+    position_maps: bool = False
 
 
 class SynthesisNetwork(nn.Module):
@@ -209,6 +221,7 @@ class SynthesisNetwork(nn.Module):
                 config=config.block,
                 is_last=resolution == config.resolution,
                 use_fp16=resolution >= fp16_from,
+                position_map=config.position_maps,
             )
             self.num_ws += block.num_conv
             self.blocks[f"b{resolution}"] = block

@@ -16,13 +16,20 @@ While a dataset grows, a finished person is one file in ``OUT/parts``; at the en
 ``dataset.json``.
 """
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict, cast
+
+import msgspec
 
 from panohead.errors import PanoHeadError
+from panohead.files.folder_lock import LOCK_NAME
+from panohead.files.inside import relative_name
+from panohead.files.read_json import parse_json, read_json
+from panohead.files.regular import read_text
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
@@ -66,15 +73,29 @@ def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
     for leftover in config.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
     finished: dict[int, PersonRecord] = {}
-    whole = config.out / "people.jsonl"
-    if whole.exists():
-        records = [json.loads(line) for line in whole.read_text().splitlines()]
-        finished.update({record["person"]: record for record in records})
-    for part in sorted((config.out / "parts").glob("*.json")):
-        record = json.loads(part.read_text())
-        finished[record["person"]] = record
-    kept = {person: record for person, record in finished.items() if person < config.people}
-    return {person: record for person, record in sorted(kept.items()) if _is_whole(record, config)}
+    for line in _lines(config.out):
+        # A damaged record is that of a person who is rendered again.
+        with contextlib.suppress(PanoHeadError):
+            record = cast(PersonRecord, parse_json(line.encode(), _StoredPerson, str(config.out)))
+            if record["person"] < config.people and _is_whole(record, config):
+                finished[record["person"]] = record
+    return dict(sorted(finished.items()))
+
+
+def _lines(out: Path) -> Iterator[str]:
+    """Yield the records of all people, of ``people.jsonl`` first.
+
+    Raises:
+        PanoHeadError: when one of the files cannot be read.
+    """
+    whole = out / "people.jsonl"
+    for path in [*([whole] if whole.exists() else []), *sorted((out / "parts").glob("*.json"))]:
+        try:
+            yield from read_text(path).splitlines()
+        except UnicodeDecodeError:
+            continue
+        except OSError as error:
+            raise PanoHeadError(f"cannot read {path} ({error.strerror}); {_REMEDY}") from error
 
 
 def save_record(config: SyntheticDatasetConfig, record: PersonRecord) -> None:
@@ -100,7 +121,11 @@ def _check_free(config: SyntheticDatasetConfig) -> None:
     out = config.out
     if out.exists() and not out.is_dir():
         raise PanoHeadError(f"{out} is a file; give a folder with --out")
-    if out.exists() and not (out / "synthesis.json").exists() and any(p.name != "preview.webp" for p in out.iterdir()):
+    if (
+        out.exists()
+        and not (out / "synthesis.json").exists()
+        and any(p.name not in ("preview.webp", LOCK_NAME) for p in out.iterdir())
+    ):
         raise PanoHeadError(f"{out} is not empty and holds no synthetic dataset; give a new folder with --out")
 
 
@@ -118,18 +143,27 @@ def _check_settings(settings: Path, config: SyntheticDatasetConfig) -> None:
 
 
 def _stored(settings: Path) -> PersonRecord:
-    try:
-        stored: PersonRecord = json.loads(settings.read_text())
-        int(stored.get("edition", 1))
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise PanoHeadError(f"cannot read {settings} ({error}); delete the folder or give another --out") from error
-    return stored
+    return cast(PersonRecord, read_json(settings, _StoredSettings, remedy="delete the folder or give another --out"))
+
+
+class _StoredSettings(TypedDict):
+    edition: NotRequired[int]
+
+
+class _StoredView(TypedDict):
+    image: str
+    label: Annotated[list[float], msgspec.Meta(min_length=25, max_length=25)]
+
+
+class _StoredPerson(TypedDict):
+    person: Annotated[int, msgspec.Meta(ge=0)]
+    views: list[_StoredView]
 
 
 def _is_whole(record: PersonRecord, config: SyntheticDatasetConfig) -> bool:
     kinds = [("masks", ".png")] + [("depth", ".npz")] * config.depth + [("normals", ".npz")] * config.normals
     for view in record["views"]:
-        image = Path(view["image"])
+        image = relative_name(view["image"])
         if not (config.out / "images" / image).exists():
             return False
         if not all((config.out / folder / image.with_suffix(suffix)).exists() for folder, suffix in kinds):

@@ -6,16 +6,18 @@ import os
 import pickle
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from panohead.errors import PanoHeadError
+from panohead.files.folder_lock import locked_folder
 from panohead.ops.cpu import jit
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.layout_writer import close_dataset, open_dataset
+from panohead.system.safe_path import module_command
+from panohead.system.signals import deaf_children
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -29,17 +31,19 @@ def synthesize(
     PIL's ``save`` of every image. Exhaust the iterator: the labels are written at its end.
 
     Raises:
+        FolderInUse: when another process renders into the folder.
         PanoHeadError: for settings that do not fit the folder, a full disk, an unwritable folder, or a dead worker.
     """
     require_compiler()
     if workers < 1:
         raise PanoHeadError(f"--workers {workers} is out of range; give 1 or more")
-    finished = open_dataset(config)
-    missing = [index for index in range(config.people) if index not in finished]
-    yield len(finished)
-    for done, _ in enumerate(_rendered(config, missing, workers, image_options or {}), 1):
-        yield len(finished) + done
-    close_dataset(config, open_dataset(config))
+    with locked_folder(config.out, "renders"):
+        finished = open_dataset(config)
+        missing = [index for index in range(config.people) if index not in finished]
+        yield len(finished)
+        for done, _ in enumerate(_rendered(config, missing, workers, image_options or {}), 1):
+            yield len(finished) + done
+        close_dataset(config, open_dataset(config))
 
 
 def require_compiler() -> None:
@@ -84,8 +88,9 @@ def _rendered(
 def _start_worker(config: SyntheticDatasetConfig, image_options: dict[str, Any]) -> "subprocess.Popen[str]":
     # One thread each: workers fill the cores, and sums come out in one order everywhere.
     environment = os.environ | dict.fromkeys(_ONE_THREAD, "1")
-    command = [sys.executable, "-m", "panohead.synthetic.worker"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    command = module_command("panohead.synthetic.worker")
+    with deaf_children():
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
     process.stdin.write(pickle.dumps((config, image_options)).hex() + "\n")
     process.stdin.flush()

@@ -4,6 +4,7 @@ A separate process rather than a fork: it loads nothing but numpy, and it ends b
 """
 
 import json
+import os
 import pickle
 import sys
 
@@ -12,10 +13,11 @@ from panohead.errors import PanoHeadError
 
 def main() -> None:
     """Serve until the input ends. The first line is the pickled (config, image options), as hexadecimal."""
-    # Imported here so that `python -m` answers quickly and the heavy modules load once, after the settings have come.
+    # Imported here so that the heavy modules load after the settings have come.
     from panohead.synthetic.person_images import make_person
 
-    config, image_options = pickle.loads(bytes.fromhex(sys.stdin.readline()))
+    # Bytes of the parent process.
+    config, image_options = pickle.loads(bytes.fromhex(sys.stdin.readline()))  # nosec B301
     for line in sys.stdin:
         index = int(line)
         try:
@@ -23,8 +25,8 @@ def main() -> None:
             answer: dict[str, int | str] = {"person": index}
         except PanoHeadError as error:
             answer = {"person": index, "error": str(error)}
-        print(json.dumps(answer), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        try:
+            print(json.dumps(answer), flush=True)
+        except BrokenPipeError:  # the parent is gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return

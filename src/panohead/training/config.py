@@ -1,14 +1,15 @@
 """The configuration of a training run: one frozen dataclass, stored as JSON in the run's folder and checkpoints."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from panohead.data.selection import SelectionConfig
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.randomness import NoiseMode
-from panohead.system.config_json import from_plain
+from panohead.system.bounds import Bounded, Count, NotNegative, Range, Seed
 from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.losses import LossConfig
 from panohead.training.optimizers import AdamConfig, discriminator_adam, generator_adam
@@ -18,7 +19,7 @@ from panohead.training.warm_start.fit import WarmStartConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Bounded):
     """Selection and preparation of a dataset's photos.
 
     Attributes:
@@ -33,14 +34,14 @@ class DataConfig:
 
     selection: SelectionConfig = field(default_factory=lambda: SelectionConfig(back_repeat=4, mirror=True))
     background: Literal["keep", "white"] = "keep"
-    camera_jitter: float = 0.0
-    broken_limit: int = 100
+    camera_jitter: NotNegative = 0.0
+    broken_limit: Count = 100
     cache: Literal["auto", "device", "memory", "none"] = "auto"
-    workers: int = 3
+    workers: Annotated[int, Range(0, 256)] = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class NumericsConfig:
+class NumericsConfig(Bounded):
     """Numeric settings; half-precision layers are settings of the networks (``num_fp16_resolutions``).
 
     Attributes:
@@ -56,7 +57,7 @@ class NumericsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Bounded):
     """A training run. The defaults are the official first stage; :mod:`panohead.presets` has the others.
 
     Attributes:
@@ -99,22 +100,22 @@ class TrainConfig:
     density_regularizer: DensityRegularizerConfig | None = None
     augment: AugmentConfig | None = None
     numerics: NumericsConfig = field(default_factory=NumericsConfig)
-    batch: int = 32
-    micro_batch: int = 4
-    total_kimg: float = 25000.0
-    start_kimg: float = 0.0
-    ema_half_life_kimg: float = 10.0
-    ema_ramp_up: float | None = 0.05
+    batch: Annotated[int, Range(0, 65536)] = 32
+    micro_batch: Annotated[int, Range(0, 65536)] = 4
+    total_kimg: Annotated[float, Range(-1e9, 1e9)] = 25000.0
+    start_kimg: NotNegative = 0.0
+    ema_half_life_kimg: NotNegative = 10.0
+    ema_ramp_up: NotNegative | None = 0.05
     noise_mode: NoiseMode = "random"
-    frozen_generator_kimg: float = 0.0
+    frozen_generator_kimg: NotNegative = 0.0
     frozen_discriminator: bool = False
-    tick_kimg: float = 4.0
-    state_ticks: int = 10
-    snapshot_ticks: int = 50
-    metric_ticks: int = 50
-    metric_images: int = 2000
+    tick_kimg: Annotated[float, Range(-1e9, 1e9)] = 4.0
+    state_ticks: Count = 10
+    snapshot_ticks: Count = 50
+    metric_ticks: Count = 50
+    metric_images: Count = 2000
     warm_start: WarmStartConfig | None = None
-    seed: int = 0
+    seed: Seed = 0
 
     @property
     def start_nimg(self) -> int:

@@ -20,12 +20,13 @@ from panohead.models.generator import Generator, Rendering
 from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.ops.resample import Filter, fir_filter
 from panohead.ops.resize import ResizeMode, filtered_resizing, gaussian_blur
+from panohead.system.bounds import Bounded, NotNegative, Share
 from panohead.training.conditioning import LossRandomness, background_ws, conditioning_label
 from panohead.training.schedules import Scheduled
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig:
+class LossConfig(Bounded):
     """Weights of the losses. The defaults are those of the official first stage (docs/reference.md 5.12).
 
     Attributes:
@@ -37,10 +38,10 @@ class LossConfig:
         resize_mode: filter that brings real images and masks to the neural resolution.
     """
 
-    r1_gamma: float = 1.0
-    r1_gamma_mask: float = 1.0
-    camera_offset_weight: float = 10.0
-    background_swap_probability: float = 0.2
+    r1_gamma: NotNegative = 1.0
+    r1_gamma_mask: NotNegative = 1.0
+    camera_offset_weight: NotNegative = 10.0
+    background_swap_probability: Share = 0.2
     resize_mode: ResizeMode = "antialiased"
 
 

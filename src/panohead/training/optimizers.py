@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
+
+from panohead.system.bounds import Bounded, NotNegative, Range, Share
 
 GENERATOR_LEARNING_RATE = 0.0025
 DISCRIMINATOR_LEARNING_RATE = 0.002
@@ -18,7 +20,7 @@ MAX_GRADIENT = 1e5
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdamConfig:
+class AdamConfig(Bounded):
     """Settings of Adam. The defaults are the official ones of both networks; only the learning rate differs.
 
     Attributes:
@@ -29,10 +31,10 @@ class AdamConfig:
             own, with the same optimizer, and its loss is multiplied by the interval. None for a network without one.
     """
 
-    learning_rate: float
-    betas: tuple[float, float] = (0.0, 0.99)
-    epsilon: float = 1e-8
-    interval: int | None = None
+    learning_rate: NotNegative
+    betas: tuple[Share, Share] = (0.0, 0.99)
+    epsilon: NotNegative = 1e-8
+    interval: Annotated[int, Range(-1e9, 1e9)] | None = None
 
     def per_step(self) -> tuple[float, tuple[float, float]]:
         """Return learning rate and betas with which ``interval`` + 1 steps do what ``interval`` did (StyleGAN2, B)."""

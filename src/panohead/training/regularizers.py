@@ -13,6 +13,7 @@ from torch import Tensor
 
 from panohead.models.generator import Generator
 from panohead.rendering.field import TriGridField
+from panohead.system.bounds import Bounded, NotNegative
 from panohead.training.conditioning import LossRandomness, conditioning_label
 from panohead.training.schedules import Scheduled
 
@@ -33,7 +34,7 @@ it as the standard deviation of the smoothness term's step."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DensityRegularizerConfig:
+class DensityRegularizerConfig(Bounded):
     """Settings of the density regularizer (official: reg_type).
 
     Attributes:
@@ -45,8 +46,8 @@ class DensityRegularizerConfig:
     """
 
     kind: DensityRegularizer = "l1"
-    weight: float = 0.25
-    distance: float = 0.004
+    weight: NotNegative = 0.25
+    distance: NotNegative = 0.004
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,9 @@ values travel to the losses as one :class:`Scheduled`; nothing is written into a
 """
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from panohead.system.bounds import Bounded, NotNegative, Range, Share, Side
 
 BLUR_FADE_KIMG_AT_BATCH_32 = 200.0
 """Official duration of the blur at a batch of 32, thousands of images."""
@@ -29,7 +32,7 @@ class Scheduled:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleConfig:
+class ScheduleConfig(Bounded):
     """Schedules of the values of :class:`Scheduled`. The defaults are the official first stage at batch 32.
 
     Attributes:
@@ -43,14 +46,14 @@ class ScheduleConfig:
         neural_resolution_fade_kimg: duration of the change of resolution.
     """
 
-    blur_init_sigma: float = 10.0
-    blur_fade_kimg: float = BLUR_FADE_KIMG_AT_BATCH_32
-    density_noise_fade_kimg: float = 200.0
-    pose_swap_probability: float | None = 0.7
-    pose_swap_fade_kimg: float = 1000.0
-    neural_resolution_initial: int = 64
-    neural_resolution_final: int | None = None
-    neural_resolution_fade_kimg: float = 1000.0
+    blur_init_sigma: Annotated[float, Range(0, 100)] = 10.0
+    blur_fade_kimg: NotNegative = BLUR_FADE_KIMG_AT_BATCH_32
+    density_noise_fade_kimg: NotNegative = 200.0
+    pose_swap_probability: Share | None = 0.7
+    pose_swap_fade_kimg: NotNegative = 1000.0
+    neural_resolution_initial: Side = 64
+    neural_resolution_final: Side | None = None
+    neural_resolution_fade_kimg: NotNegative = 1000.0
 
     def at(self, nimg: float) -> Scheduled:
         """Return the values after ``nimg`` images."""

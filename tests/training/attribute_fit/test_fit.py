@@ -19,8 +19,10 @@ from panohead.synthetic.people import sample_person
 from panohead.synthetic.synthesize import synthesize
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import compare
-from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
-from panohead.training.attribute_fit.points import sample_points
+from panohead.training.attribute_fit.face_windows import face_windows
+from panohead.training.attribute_fit.fit import AttributeFit, FitConfig, HeadModel
+from panohead.training.attribute_fit.points import _sample_pixels, sample_points
+from panohead.training.attribute_fit.population import population_ws
 from panohead.training.attribute_fit.prior import PriorConfig, energy_distance, fit_mapping
 from panohead.training.attribute_fit.run import load_compact, save_compact
 from panohead.training.attribute_fit.shots import Shots
@@ -119,6 +121,78 @@ def test_points_lie_where_the_depth_says(shots: Shots) -> None:
         assert behind.max() < 0.023
         image = shots.images[view][:, pixel[:, 1], pixel[:, 0]].T.float() / 127.5 - 1
         torch.testing.assert_close(image[solid[k]], color[k][solid[k]])
+
+
+def test_face_windows_hold_the_face_where_it_can_be_seen() -> None:
+    for yaw in (0, 40, -60, 120, 180):
+        camera = Camera.orbit(yaw_deg=yaw, pitch_deg=10, radius=2.7)
+        windows = face_windows(camera.to_label())
+        assert bool(windows.visible) == (abs(yaw) < 75)
+        # The slow way, one camera at a time: the face's middle and a point beside it, across the line of sight.
+        middle = torch.tensor([0.0, -0.005, 0.17])
+        right = camera.cam2world[:3, 0]
+        position, _, _ = project(torch.stack([middle, middle + 0.115 * right]), camera)
+        torch.testing.assert_close(windows.center.squeeze(), (position[0] + 1) / 2, rtol=0, atol=1e-5)
+        width = (position[1] - position[0]).norm() / 2
+        assert float(windows.radius) == pytest.approx(float(width), rel=1e-3)
+
+
+def test_a_third_of_the_pixels_lies_in_the_face(shots: Shots) -> None:
+    rng = torch.Generator().manual_seed(0)
+    pixels = _sample_pixels(shots.labels[None], SIDE, (1, len(shots.labels), 3000), rng)[0]
+    windows = face_windows(shots.labels)
+    offset = ((pixels + 0.5) / SIDE - windows.center[:, None]).abs().amax(dim=-1)  # view pixel
+    inside = (offset < windows.radius[:, None]).float().mean(dim=1)
+    assert windows.visible.any()
+    assert (inside[windows.visible] > 0.33).all()
+    assert pixels.min() == 0
+    assert pixels.max() == SIDE - 1
+
+
+def test_heads_without_their_residual_code_are_the_mean_person(vocabulary: Vocabulary, shots: Shots) -> None:
+    model = fresh(vocabulary).model
+    torch.nn.init.normal_(model.residual.weight, generator=torch.Generator().manual_seed(0))
+    attributes, person = shots.attributes[:2], shots.person[:2]
+    known = model.ws(attributes, person, known=torch.tensor([True, False]))
+    torch.testing.assert_close(known[0], model.ws(attributes, person)[0])
+    torch.testing.assert_close(known[1], model.ws(attributes, None)[1])
+    assert not torch.equal(known[1], model.ws(attributes, person)[1])
+
+
+def test_population_recombines_people_lights_and_expressions(vocabulary: Vocabulary, shots: Shots) -> None:
+    class Recorder(HeadModel):
+        def ws(self, attributes, person, *, known=None):  # type: ignore[no-untyped-def]
+            seen.append((attributes, person))
+            return attributes[:, None]
+
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    found = population_ws(Recorder(fresh(vocabulary).config), shots, vocabulary, 400, seed=0)
+    light, expression = (slice(*vocabulary.sections[name]) for name in ("light", "expression"))
+
+    def source(columns: slice) -> torch.Tensor:
+        """Index of the first shot whose numbers these are."""
+        return (found[:, None, columns] - shots.attributes[None, :, columns]).abs().amax(dim=2).argmin(dim=1)
+
+    person, lit, posed = (source(x) for x in (slice(0, light.start), light, expression))
+    for one in (person, lit, posed):
+        assert torch.equal(found[:, light], shots.attributes[lit][:, light])
+        assert len(one.unique()) > 1
+    # Independent: every person is seen under the light and with the expressions of others.
+    pairs = {(int(shots.person[a]), int(shots.person[b])) for a, b in zip(person, posed, strict=True)}
+    assert len(pairs) == 4
+
+
+def test_fit_with_the_adversarial_loss_resumes_as_it_was(shots: Shots, vocabulary: Vocabulary) -> None:
+    torch.set_num_threads(1)
+    fit = fresh(vocabulary)
+    fit.step(shots)
+    fit.add_adversarial_loss()
+    values = [fit.step(shots) for _ in range(2)][-1]
+    assert {"adversarial", "features", "discriminator"} <= values.keys()
+    other = fresh(vocabulary)
+    other.load_state_dict(copy.deepcopy(fit.state_dict()))
+    assert other.adversarial is not None
+    assert fit.step(shots) == other.step(shots)
 
 
 def test_losses_fall_and_a_resumed_fit_is_the_same(shots: Shots, vocabulary: Vocabulary) -> None:

@@ -9,7 +9,10 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from panohead.errors import PanoHeadError
 from panohead.evaluation.distributions.pyramid_patches import PyramidPatches, describe, join
+from panohead.files.archive import read_arrays
+from panohead.files.read_json import parse_json
 from panohead.ops.pixels import image_from_uint8
 from panohead.perceptual.inception import Inception
 from panohead.system.atomic_write import atomic_path
@@ -99,10 +102,9 @@ def save_set(path: Path, images: ImageSet) -> None:
 def load_set(path: Path) -> ImageSet | None:
     """Read a set written by :func:`save_set`; None for a missing or damaged file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        seed = json.loads(str(arrays["about"]))["seed"]
-    except (OSError, ValueError, KeyError, EOFError):
+        arrays = read_arrays(path)
+        seed = parse_json(str(arrays["about"]), dict[str, int | None], str(path))["seed"] or 0
+    except (OSError, KeyError, PanoHeadError):
         return None
     levels = {int(name[6:]): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("level_")}
     patches = PyramidPatches(seed=seed, descriptors=levels) if levels else None

@@ -1,9 +1,9 @@
 """Disagreement of the dataset's own depth renders with each other: the noise floor of every geometry metric."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,11 +12,14 @@ from torch import Tensor
 
 from panohead.data.dataset import dataset_paths
 from panohead.data.labels import read_labels
+from panohead.data.people import PEOPLE_FILE, read_people
 from panohead.data.sources import image_names, open_source
 from panohead.errors import PanoHeadError
 from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, SECTORS, sector_of
 from panohead.evaluation.results import Result
 from panohead.evaluation.warping import DepthView, depth_disagreement
+from panohead.files.archive import read_arrays
+from panohead.files.inside import inside
 from panohead.geometry.camera import Camera
 
 SAME_SURFACE = 0.05
@@ -66,7 +69,7 @@ def depth_baseline(root: Path, people: int) -> list[Result]:
 
 def _people(root: Path, max_people: int) -> Iterator[list[TrueView]]:
     """Yield the views of each shot of the first people; expressions differ between shots, so surfaces do too."""
-    listing, depth = root / "people.jsonl", root / "depth"
+    listing, depth = root / PEOPLE_FILE, root / "depth"
     for path, remedy in (
         (listing, "use a synthetic dataset"),
         (depth, "render one with 'panohead synthesize --depth'"),
@@ -76,9 +79,9 @@ def _people(root: Path, max_people: int) -> Iterator[list[TrueView]]:
     source = open_source(dataset_paths(root)[0])
     names = image_names(source)
     labels = dict(zip(names, torch.from_numpy(read_labels(source, names)), strict=True))
-    for line in listing.read_text().splitlines()[:max_people]:
+    for person in islice(read_people(listing), max_people):
         shots: dict[int, list[str]] = {}
-        for view in json.loads(line)["views"]:
+        for view in person["views"]:
             if view["image"] in labels:
                 shots.setdefault(view.get("shot", 0), []).append(view["image"])
         for shown in shots.values():
@@ -86,10 +89,9 @@ def _people(root: Path, max_people: int) -> Iterator[list[TrueView]]:
 
 
 def _depth(folder: Path, name: str) -> Float[Tensor, "1 height width"]:
-    file = folder / PurePosixPath(name).with_suffix(".npz")
+    file = inside(folder, name).with_suffix(".npz")
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            return torch.from_numpy(stored["depth"].astype(np.float32))[None]
+        return torch.from_numpy(read_arrays(file, ["depth"])["depth"].astype(np.float32))[None]
     except (OSError, ValueError, KeyError) as error:
         raise PanoHeadError(f"{file} is not a depth map ({error}); render the dataset again with --depth") from error
 

@@ -24,7 +24,7 @@ class FitComparison:
         """Return one image: for each shot a row of ground-truth views above a row of the model's views."""
         rows = torch.stack([self.truth, self.model], dim=1).flatten(0, 1)  # row view 3 h w
         sheet = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-        return ((sheet.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        return ((sheet.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 
 
 @torch.no_grad()

@@ -6,13 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.training.attribute_fit.images import image_losses, render_patches, sample_patches
+from panohead.system.bounds import Bounded
+from panohead.training.attribute_fit.adversarial import AdversarialConfig, AdversarialLoss
+from panohead.training.attribute_fit.images import (
+    ImageBatch,
+    RenderedPatches,
+    image_losses,
+    render_patches,
+    sample_patches,
+)
 from panohead.training.attribute_fit.points import point_losses, sample_points
 from panohead.training.attribute_fit.shots import Shots
 from panohead.training.warm_start.initialization import (
@@ -23,7 +31,7 @@ from panohead.training.warm_start.initialization import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
+class FitConfig(Bounded):
     """Settings of a fit.
 
     Attributes:
@@ -33,9 +41,12 @@ class FitConfig:
         points_per_view: pixels per view whose points are supervised; 0 for none.
         patches_per_step: heads per step of which a patch is rendered.
         patch: rays per side of a patch.
-        learning_rate, map_rate, encoder_rate, residual_rate: Adam's learning rates of the generator, the backbone's
-            constant noise maps, the attribute encoder and the residual codes.
+        learning_rate, map_rate, position_rate, encoder_rate, residual_rate: Adam's learning rates of the generator,
+            the backbone's constant noise maps and position maps, the attribute encoder and the residual codes.
         weights: weights of the losses by name.
+        residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
+            residual codes hold only what attributes cannot tell, and people without a code look as they can.
+        adversarial: settings of the adversarial loss, which starts with :meth:`AttributeFit.add_adversarial_loss`.
         ema_decay: decay of the running average of all weights, reached after a warm-up.
         density_gain: scale of the decoder's density row at the start.
     """
@@ -47,24 +58,27 @@ class FitConfig:
     points_per_view: int = 384
     patches_per_step: int = 4
     patch: int = 32
-    learning_rate: float = 5e-3
+    learning_rate: float = 3e-3
     map_rate: float = 2e-2
+    position_rate: float = 1e-2
     encoder_rate: float = 1.5e-3
     residual_rate: float = 1e-2
     warmup_steps: int = 50
     weights: dict[str, float] = field(
         default_factory=lambda: {
             "occupancy": 2.0,
-            "surface_color": 2.0,
-            "raw": 1.0,
+            "surface_color": 4.0,
+            "raw": 2.0,
             "raw_detail": 1.0,
             "mask": 0.3,
-            "image": 1.0,
+            "image": 2.0,
             "image_detail": 1.0,
-            "residual": 1e-3,
+            "residual": 3e-3,
         }
     )
-    ema_decay: float = 0.998
+    residual_dropout: float = 0.9
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    ema_decay: float = 0.999
     density_gain: float = 30.0
     seed: int = 0
 
@@ -80,42 +94,82 @@ class HeadModel(nn.Module):
         # Zero is the code of the mean person, also for held-out people.
         nn.init.zeros_(self.residual.weight)
 
-    def ws(self, attributes: Float[Tensor, "head attribute"], person: Int[Tensor, " head"] | None) -> Tensor:
-        """Map attributes and people to ws (head num_ws w_dim); None for people without a residual code."""
+    def ws(
+        self,
+        attributes: Float[Tensor, "head attribute"],
+        person: Int[Tensor, " head"] | None,
+        *,
+        known: Bool[Tensor, " head"] | None = None,
+    ) -> Tensor:
+        """Map attributes and people to ws (head num_ws w_dim).
+
+        Args:
+            person: index of the residual code of every head; None for people without one.
+            known: heads whose residual code is used; the others get the mean person's. None for all.
+        """
         residual = None if person is None else self.residual(person)
+        if residual is not None and known is not None:
+            residual = residual * known[:, None]
         w = self.encoder(attributes, residual)  # head w_dim
         # One w for all layers.
         return w[:, None].expand(-1, self.generator.backbone.num_ws, -1)
 
 
-class AttributeFit:
-    """A fit in progress: networks, running average, optimizer and random numbers; resumable."""
+@dataclass(frozen=True)
+class RegressionStep:
+    """Unweighted losses by name, and the patches that they were taken of."""
 
-    def __init__(self, config: FitConfig) -> None:
-        self.config = config
-        self.rng = torch.Generator().manual_seed(config.seed)
+    losses: dict[str, Tensor]
+    rendered: RenderedPatches | None = None
+    batch: ImageBatch | None = None
+
+
+class AttributeFit:
+    """A fit in progress: networks, running average, optimizer and random numbers; resumable.
+
+    Args:
+        device: device of the networks; the shots given to :meth:`step` must be there too.
+    """
+
+    def __init__(self, config: FitConfig, device: str = "cpu") -> None:
+        self.config, self.device = config, device
+        self.rng = torch.Generator(device).manual_seed(config.seed)
         # Initialization draws from torch's global generator; its state is restored afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = HeadModel(config)
         initialize_density(self.model.generator, config.density_gain)
         initialize_position_maps(self.model.generator)
+        self.model.to(device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step_count = 0
         self.rate_factor = 1.0
+        self.adversarial: AdversarialLoss | None = None
+
+    def add_adversarial_loss(self) -> None:
+        """Add the adversarial loss to the next steps, with an untrained discriminator, unless there is one."""
+        if self.adversarial is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.config.seed)
+                generator = self.config.generator
+                scale = generator.superresolution.output_resolution // generator.neural_rendering_resolution
+                patch = self.config.patch * scale
+                self.adversarial = AdversarialLoss(self.config.adversarial, patch=patch, device=self.device)
 
     def _groups(self) -> list[dict[str, Any]]:
         generator, config = self.model.generator, self.config
         maps = [layer.noise_const.requires_grad_() for layer in noise_layers(generator)]
-        mapping = {id(p) for p in generator.mapping_network.parameters()}
+        positions = [p for name, p in generator.backbone.named_parameters() if name.endswith("position_map")]
+        apart = {id(p) for p in (*generator.mapping_network.parameters(), *positions)}
         return [
             {
-                "params": [p for p in generator.parameters() if id(p) not in mapping and p.requires_grad],
+                "params": [p for p in generator.parameters() if id(p) not in apart and p.requires_grad],
                 "lr": config.learning_rate,
             },
             {"params": maps, "lr": config.map_rate},
+            {"params": positions, "lr": config.position_rate},
             {"params": list(self.model.encoder.parameters()), "lr": config.encoder_rate},
             {"params": list(self.model.residual.parameters()), "lr": config.residual_rate},
         ]
@@ -126,20 +180,30 @@ class AttributeFit:
         factor = self.rate_factor * min(1.0, (self.step_count + 1) / config.warmup_steps)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * factor
-        shots = torch.randperm(data.count, generator=self.rng)[: config.shots_per_step]
-        losses = self.losses(data, shots)
-        total = torch.stack([config.weights[name] * value for name, value in losses.items()]).sum()
+        shots = torch.randperm(data.count, generator=self.rng, device=self.device)[: config.shots_per_step]
+        found = self.losses(data, shots)
+        total = self._weighted(found.losses)
+        values = {name: float(value.detach()) for name, value in found.losses.items()}
+        if self.adversarial is not None and found.rendered is not None and found.batch is not None:
+            image = self._weighted({name: found.losses[name] for name in ("image", "image_detail")})
+            term = self.adversarial.generator_term(found.rendered, found.batch, image)
+            total = total + term.surrogate
+            values |= term.values | self.adversarial.discriminator_step(found.rendered, found.batch)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.optimizer.step()
         self.step_count += 1
         self._update_average()
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return values
 
-    def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> dict[str, Tensor]:
-        """Return all losses of one batch of shots, unweighted."""
+    def _weighted(self, losses: dict[str, Tensor]) -> Float[Tensor, ""]:
+        return torch.stack([self.config.weights[name] * value for name, value in losses.items()]).sum()
+
+    def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> "RegressionStep":
+        """Return all regression losses of one batch of shots, unweighted."""
         config, generator = self.config, self.model.generator
-        ws = self.model.ws(data.attributes[shots], data.person[shots])
+        known = torch.rand(len(shots), generator=self.rng, device=self.device) >= config.residual_dropout
+        ws = self.model.ws(data.attributes[shots], data.person[shots], known=known)
         trigrid = generator.field(ws)
         losses = {"residual": self.model.residual(data.person[shots]).square().mean()}
         assert generator.torgb_raw is not None
@@ -148,15 +212,14 @@ class AttributeFit:
             limits = (float(rendering.ray_start), float(rendering.ray_end))
             points = sample_points(data, shots, pixels=config.points_per_view, ray_range=limits, rng=self.rng)
             losses |= point_losses(trigrid, generator.torgb_raw, ws[:, -1], points)
-        if config.patches_per_step:
-            few = slice(0, config.patches_per_step)
-            batch = sample_patches(
-                data, shots[few], rays=config.generator.neural_rendering_resolution, patch=config.patch, rng=self.rng
-            )
-            part = trigrid.select(few)
-            rendered = render_patches(generator, part, ws[few], batch, patch=config.patch, rng=self.rng)
-            losses |= image_losses(rendered, batch)
-        return losses
+        if not config.patches_per_step:
+            return RegressionStep(losses)
+        few = slice(0, config.patches_per_step)
+        batch = sample_patches(
+            data, shots[few], rays=config.generator.neural_rendering_resolution, patch=config.patch, rng=self.rng
+        )
+        rendered = render_patches(generator, trigrid.select(few), ws[few], batch, patch=config.patch, rng=self.rng)
+        return RegressionStep(losses | image_losses(rendered, batch), rendered, batch)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -170,17 +233,26 @@ class AttributeFit:
         return {
             "step_count": self.step_count,
             "rng": self.rng.get_state(),
+            "device": self.device,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "adversarial": None if self.adversarial is None else self.adversarial.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume exactly from a ``state_dict``."""
+        """Resume from a ``state_dict``: exactly on the same kind of device, else with new random numbers."""
         self.step_count = state["step_count"]
-        self.rng.set_state(state["rng"])
+        if state.get("device", "cpu") == self.device:
+            self.rng.set_state(state["rng"])
+        else:
+            self.rng.manual_seed(self.config.seed + self.step_count)
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
+        if state.get("adversarial") is not None:
+            self.add_adversarial_loss()
+            assert self.adversarial is not None
+            self.adversarial.load_state_dict(state["adversarial"])
 
 
 def _tensors(model: HeadModel) -> Iterator[Tensor]:

@@ -13,8 +13,15 @@ from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.randomness import RenderRandomness
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
+from panohead.training.attribute_fit.face_windows import face_windows
 from panohead.training.attribute_fit.shots import Shots
 from panohead.training.warm_start.patches import super_resolve_patch
+
+_HUBER = 0.25
+"""Color difference from which the loss is linear: twice the mean difference after some thousand steps."""
+
+_FACE_SHARE = 0.6
+"""Share of the views with a visible face whose patch is drawn around it."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +32,21 @@ class ImageBatch:
         offsets: upper left corner (y, x) of the patch, in rays.
         image: the patch in the full image, [-1, 1].
         mask: coverage, [0, 1].
+        rays: rays per side of the patch.
     """
 
     labels: Float[Tensor, "head 25"]
     offsets: Int[Tensor, "head 2"]
     image: Float[Tensor, "head 3 height width"]
     mask: Float[Tensor, "head 1 height width"]
+    rays: int
+
+    def at_rays(
+        self,
+    ) -> tuple[Float[Tensor, "head 3 ray_height ray_width"], Float[Tensor, "head 1 ray_height ray_width"]]:
+        """Return image and mask at the resolution of the rays, where raw images are supervised."""
+        scale = self.image.shape[-1] // self.rays
+        return F.avg_pool2d(self.image, scale), F.avg_pool2d(self.mask, scale)
 
 
 @dataclass(frozen=True)
@@ -45,22 +61,37 @@ class RenderedPatches:
 def sample_patches(
     data: Shots, shots: Int[Tensor, " head"], *, rays: int, patch: int, rng: torch.Generator
 ) -> ImageBatch:
-    """Sample a random view of each shot and a random patch of it.
+    """Sample a random view of each shot and a patch of it: every other one around the face where it is visible.
 
     Args:
         rays: rays per side of a whole view.
         patch: rays per side of the patch.
     """
     views = data.view_of[shots]  # head view
-    view = views.gather(1, torch.randint(views.shape[1], (len(shots), 1), generator=rng))[:, 0]
+    count, device = len(shots), rng.device
+    view = views.gather(1, torch.randint(views.shape[1], (count, 1), generator=rng, device=device))[:, 0]
     room, scale = rays - patch, data.resolution // rays
     # Drawn beyond the border and clamped, so that corners are covered as often as centers.
-    offsets = torch.randint(-room // 4, room + room // 4 + 1, (len(shots), 2), generator=rng).clamp(0, room)
+    offsets = torch.randint(-room // 4, room + room // 4 + 1, (count, 2), generator=rng, device=device).clamp(0, room)
+    faces = face_windows(data.labels[view])
+    jitter = torch.randint(-patch // 4, patch // 4 + 1, (count, 2), generator=rng, device=device)
+    around_face = (faces.center.flip(-1) * rays).long() - patch // 2 + jitter  # y x
+    chosen = faces.visible & (torch.rand(count, generator=rng, device=device) < _FACE_SHARE)
+    offsets = torch.where(chosen[:, None], around_face.clamp(0, room), offsets)
     size = patch * scale  # pixels of the full image
-    corners = [(int(v), y, x) for v, (y, x) in zip(view, (offsets * scale).tolist(), strict=True)]
-    image = image_from_uint8(torch.stack([data.images[v, :, y : y + size, x : x + size] for v, y, x in corners]))
-    mask = mask_from_uint8(torch.stack([data.masks[v, None, y : y + size, x : x + size] for v, y, x in corners]))
-    return ImageBatch(data.labels[view], offsets, on_white(image, mask), mask)
+    y, x = window_indices(offsets * scale, size)
+    # Indices around a slice put its dimension last: head height width 3.
+    image = image_from_uint8(data.images[view[:, None, None], :, y, x].permute(0, 3, 1, 2))
+    mask = mask_from_uint8(data.masks[view[:, None, None], y, x])[:, None]
+    return ImageBatch(data.labels[view], offsets, on_white(image, mask), mask, patch)
+
+
+def window_indices(
+    corner: Int[Tensor, "head 2"], size: int
+) -> tuple[Int[Tensor, "head size 1"], Int[Tensor, "head 1 size"]]:
+    """Return rows and columns of square windows by their upper left corners (y, x), ready for indexing."""
+    line = torch.arange(size, device=corner.device)
+    return (corner[:, :1] + line)[:, :, None], (corner[:, 1:] + line)[:, None, :]
 
 
 def on_white(image: Float[Tensor, "*head 3 h w"], mask: Float[Tensor, "*head 1 h w"]) -> Float[Tensor, "*head 3 h w"]:
@@ -91,24 +122,30 @@ def render_patches(
 
 
 def _cut(rays: Float[Tensor, "head ray 3"], offsets: Int[Tensor, "head 2"], side: int, patch: int) -> Tensor:
-    grid = rays.unflatten(1, (side, side))
-    # head height width 3
-    cut = [grid[i, y : y + patch, x : x + patch] for i, (y, x) in enumerate(offsets.tolist())]
-    return torch.stack(cut).flatten(1, 2)
+    y, x = window_indices(offsets, patch)
+    head = torch.arange(len(rays), device=rays.device)[:, None, None]
+    return rays.unflatten(1, (side, side))[head, y, x].flatten(1, 2)  # head patch_ray 3
 
 
 def image_losses(rendered: RenderedPatches, batch: ImageBatch) -> dict[str, Tensor]:
-    """Return mean losses: raw and super-resolved color (L1), detail (pixel differences), mask (cross-entropy)."""
-    scale = batch.image.shape[-1] // rendered.image_raw.shape[-1]
-    # Raw images are supervised at the resolution of the rays.
-    target_raw, target_mask = F.avg_pool2d(batch.image, scale), F.avg_pool2d(batch.mask, scale)
+    """Return mean losses: raw and super-resolved color (Huber), detail (pixel differences), mask (cross-entropy)."""
+    target_raw, target_mask = batch.at_rays()
     return {
-        "raw": (rendered.image_raw - target_raw).abs().mean(),
+        "raw": color_loss(rendered.image_raw, target_raw).mean(),
         "raw_detail": detail_loss(rendered.image_raw, target_raw),
         "mask": F.binary_cross_entropy(rendered.weights.clamp(1e-4, 1 - 1e-4), target_mask),
-        "image": (rendered.image - batch.image).abs().mean(),
+        "image": color_loss(rendered.image, batch.image).mean(),
         "image_detail": detail_loss(rendered.image, batch.image),
     }
+
+
+def color_loss(a: Float[Tensor, "*shape"], b: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return Huber's loss of colors in [-1, 1], with slope 1 beyond 0.25.
+
+    The gradient of L1 keeps its size near the optimum, so with few heads a step it is mostly noise; that of the square
+    follows highlights and outliers.
+    """
+    return F.smooth_l1_loss(a, b, beta=_HUBER, reduction="none")
 
 
 def detail_loss(a: Float[Tensor, "head 3 h w"], b: Float[Tensor, "head 3 h w"]) -> Float[Tensor, ""]:

@@ -14,6 +14,8 @@ from torch import Tensor
 from panohead.ops.pixels import image_from_uint8
 from panohead.rendering.field import TriGridField
 from panohead.stylegan.synthesis_layers import ToRGB
+from panohead.training.attribute_fit.face_windows import face_windows
+from panohead.training.attribute_fit.images import color_loss
 from panohead.training.attribute_fit.shots import Shots
 
 _INSIDE = 0.02
@@ -50,20 +52,13 @@ def sample_points(
     """Sample pixels of all views of the given shots, and points along their rays.
 
     Args:
-        pixels: pixels per view; half are drawn from the middle half of the image.
+        pixels: pixels per view: a third from the face where it is visible, a third from the middle half of the image
+            (two thirds where it is not), a third from anywhere.
         ray_range: distances between which empty rays are sampled, world units.
     """
     views = data.view_of[shots]  # head view
     side, shape = data.resolution, (*views.shape, pixels)
-    middle = (torch.arange(pixels) < pixels // 2).expand(shape)
-    x, y = (
-        torch.where(
-            middle,
-            torch.randint(side // 4, side * 3 // 4, shape, generator=rng),
-            torch.randint(side, shape, generator=rng),
-        )
-        for _ in range(2)
-    )
+    x, y = _sample_pixels(data.labels[views], side, shape, rng).unbind(-1)
     flat = views[..., None] * side * side + y * side + x  # index into view height width
     depth = data.depth.reshape(-1)[flat].float()  # head view pixel
     coverage = data.masks.reshape(-1)[flat]
@@ -77,7 +72,7 @@ def sample_points(
     # Pixel centers lie at half-integers: head view 1 3, and head view pixel 3.
     origins, directions = _rays(data.labels[views], (x + 0.5) / side, (y + 0.5) / side)
     near, far = ray_range
-    u = torch.rand((3, *shape), generator=rng)
+    u = torch.rand((3, *shape), generator=rng, device=rng.device)
     anywhere = near + (far - near) * u[:2]
     inside = torch.where(solid, depth + _INSIDE * u[2], anywhere[0])
     # The square draws more points near the surface, where the density has to rise.
@@ -97,6 +92,21 @@ def sample_points(
     )
 
 
+def _sample_pixels(
+    labels: Float[Tensor, "head view 25"], side: int, shape: tuple[int, ...], rng: torch.Generator
+) -> Int[Tensor, "head view pixel 2"]:
+    """Sample pixels (x, y): thirds from the face, the middle half and the whole of every view."""
+    u = torch.rand((*shape, 2), generator=rng, device=rng.device)
+    faces = face_windows(labels)
+    number = torch.arange(shape[-1], device=rng.device)[:, None]  # pixel 1
+    middle = 0.25 + 0.5 * u
+    # head view pixel 2
+    face = faces.center[..., None, :] + faces.radius[..., None, None] * (2 * u - 1)
+    face = torch.where(faces.visible[..., None, None], face, middle)
+    at = torch.where(number < shape[-1] // 3, face, torch.where(number < 2 * shape[-1] // 3, middle, u))
+    return (at * side).long().clamp(0, side - 1)
+
+
 def _rays(
     labels: Float[Tensor, "*view 25"], u: Float[Tensor, "*view pixel"], v: Float[Tensor, "*view pixel"]
 ) -> tuple[Float[Tensor, "*view #pixel 3"], Float[Tensor, "*view pixel 3"]]:
@@ -112,7 +122,7 @@ def _rays(
 def point_losses(
     field: TriGridField, to_rgb: ToRGB, w: Float[Tensor, "head w_dim"], batch: PointBatch
 ) -> dict[str, Tensor]:
-    """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (L1)."""
+    """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (Huber)."""
     count = batch.inside.shape[1]
     # One evaluation of the tri-grid for all points: head (inside, empty) hidden.
     hidden = field.hidden(torch.cat([batch.inside, batch.empty], dim=1))
@@ -125,5 +135,5 @@ def point_losses(
     features = field.decoder.color(hidden[:, :count]).transpose(1, 2)[..., None]  # head channel pixel 1
     color = to_rgb(features, w, fused=False)[..., 0].transpose(1, 2)
     solid = batch.solid.float()[..., None]
-    surface = ((color - batch.color).abs() * solid).sum() / (3 * solid.sum()).clamp_min(1)
+    surface = (color_loss(color, batch.color) * solid).sum() / (3 * solid.sum()).clamp_min(1)
     return {"occupancy": occupancy, "surface_color": surface}

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.models.generator import Generator
+from panohead.system.bounds import Bounded
 
 _MIN_DEVIATION = 0.1
 """Least deviation of a direction of w when it is scaled, as a share of the largest: where people hardly differ, the
@@ -18,7 +19,7 @@ mapping network may not wander off, and rounding is not blown up either."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorConfig:
+class PriorConfig(Bounded):
     """Settings of the match.
 
     Attributes:

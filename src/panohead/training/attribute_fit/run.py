@@ -21,6 +21,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from panohead.checkpoint import write_tensors
+from panohead.files.archive import check_torch_file
+from panohead.files.folder_lock import locked_folder
 from panohead.system.atomic_write import atomic_path
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import FitComparison, compare
@@ -76,7 +78,8 @@ class FitRun:
         """Load the stored state, or else the compact one; False when there is neither."""
         state, compact = self.folder / "state.pt", self.folder / "compact.safetensors"
         if state.is_file():
-            self.fit.load_state_dict(torch.load(state, weights_only=True))
+            check_torch_file(state)
+            self.fit.load_state_dict(torch.load(state, weights_only=True, map_location=self.fit.device))
             return True
         if compact.is_file():
             load_compact(self.fit, compact)
@@ -88,9 +91,17 @@ class FitRun:
         load_compact(self.fit, compact)
 
     def train(self) -> None:
-        """Step until the options' end or until ``stop_requested`` is set; the state is saved at the end."""
-        data = self.training.refresh()
-        unseen = self.held_out.refresh()
+        """Step until the options' end or until ``stop_requested`` is set; the state is saved at the end.
+
+        Raises:
+            FolderInUse: when another process fits there.
+        """
+        with locked_folder(self.folder, "fits"):
+            self._train()
+
+    def _train(self) -> None:
+        data = self.training.refresh().to(self.fit.device)
+        unseen = self.held_out.refresh().to(self.fit.device)
         self.say(f"step {self.fit.step_count}: {data.people} people, {data.count} shots")
         now = time.monotonic()
         due = {name: now + getattr(self.options, f"{name}_s") for name in ("save", "report", "sheet", "refresh")}
@@ -101,7 +112,7 @@ class FitRun:
                 self._losses[name].append(value)
             now = time.monotonic()
             if now > due["refresh"]:
-                data = self.training.refresh()
+                data = self.training.refresh().to(self.fit.device)
             if now > due["report"]:
                 self._report(data, unseen, started)
                 started = (self.fit.step_count, time.process_time(), time.monotonic())
@@ -167,6 +178,9 @@ def load_compact(fit: AttributeFit, path: Path) -> None:
     from safetensors import safe_open
 
     state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    # States from before the position maps have none; zeros change nothing.
+    maps = {k: v for k, v in fit.model.state_dict().items() if k.endswith("position_map")}
+    state = {k: torch.zeros_like(v) for k, v in maps.items()} | state
     fit.model.load_state_dict(state)
     fit.average.load_state_dict(state)
     with safe_open(path, framework="pt") as file:

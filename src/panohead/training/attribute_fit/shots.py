@@ -1,6 +1,6 @@
 """Views of synthetic people in memory: images, masks, depth and cameras, and the attributes of every shot."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from jaxtyping import Float, Float16, Int, UInt8
 from torch import Tensor
@@ -27,6 +27,10 @@ class Shots:
     view_of: Int[Tensor, "shot view_of_shot"]
     attributes: Float[Tensor, "shot attribute"]
     person: Int[Tensor, " shot"]
+
+    def to(self, device: str) -> "Shots":
+        """Return the same views on another device."""
+        return Shots(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
     @property
     def count(self) -> int:

@@ -1,12 +1,14 @@
 """Settings of augmentation: transforms, strengths, probability (ADA, Karras et al. 2020, sections 2-3, appendix B)."""
 
 from dataclasses import dataclass, field, fields
+from typing import Annotated
 
 from panohead.errors import PanoHeadError
+from panohead.system.bounds import Bounded, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformMultipliers:
+class TransformMultipliers(Bounded):
     """Factors of the augmentation probability, one per transform; 0 excludes a transform.
 
     The defaults are the paper's "bgc" without mirroring and quarter turns: a mirrored or lying head contradicts the
@@ -27,13 +29,14 @@ class TransformMultipliers:
     saturation: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
             if value < 0:
                 raise PanoHeadError(f"the augmentation multiplier {name} is {value}; give 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformStrengths:
+class TransformStrengths(Bounded):
     """Magnitudes of the transforms. The defaults are those of the paper's appendix B.
 
     Attributes:
@@ -49,18 +52,18 @@ class TransformStrengths:
     """
 
     integer_translation: float = 0.125
-    scale_log2: float = 0.2
+    scale_log2: Annotated[float, Range(-10, 10)] = 0.2
     rotation_deg: float = 180.0
-    anisotropic_log2: float = 0.2
+    anisotropic_log2: Annotated[float, Range(-10, 10)] = 0.2
     fractional_translation: float = 0.125
     brightness: float = 0.2
-    contrast_log2: float = 0.5
+    contrast_log2: Annotated[float, Range(-10, 10)] = 0.5
     hue_deg: float = 180.0
-    saturation_log2: float = 1.0
+    saturation_log2: Annotated[float, Range(-10, 10)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
+class AugmentConfig(Bounded):
     """Adaptive discriminator augmentation; not part of the official PanoHead.
 
     Attributes:
@@ -81,6 +84,7 @@ class AugmentConfig:
     strengths: TransformStrengths = field(default_factory=TransformStrengths)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.probability is not None and not 0 <= self.probability <= 1:
             raise PanoHeadError(f"the augmentation probability is {self.probability}; give 0 to 1, or None to adapt it")
         if not -1 < self.target < 1:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import MAX_WEIGHTS_BYTES, open_regular
 from panohead.system.atomic_write import prepare_folder, temporary_name, unwritable
 
 KEPT_STATES = 2
@@ -110,7 +111,7 @@ def load_latest_state(run: Path, *, map_location: str | torch.device = "cpu") ->
     skipped: list[str] = []
     for file in _state_files(run):
         try:
-            with open(file, "rb", buffering=0) as opened:
+            with open_regular(file, MAX_WEIGHTS_BYTES) as opened:
                 reason = _damage(opened)
                 if reason is None:
                     saved = _read(file, opened, map_location)
@@ -240,7 +241,7 @@ def _remove_superseded(run: Path, new: Path) -> None:
 
 def _is_whole(file: Path) -> bool:
     try:
-        with open(file, "rb", buffering=0) as opened:
+        with open_regular(file, MAX_WEIGHTS_BYTES) as opened:
             return _damage(opened) is None
     except OSError:
         return False
@@ -291,4 +292,10 @@ def _read(file: Path, opened: BinaryIO | io.FileIO, map_location: str | torch.de
         raise PanoHeadError(
             f"{file} is complete but torch {torch.__version__} cannot read it; use the version that wrote it"
         ) from error
-    return dict(saved)
+    except OSError:
+        raise
+    except Exception as error:  # what is no torch file makes torch's reader raise nearly anything
+        raise PanoHeadError(f"{file} holds no state of a training run; remove it") from error
+    if not isinstance(saved, dict) or type(saved.get("nimg")) is not int or not isinstance(saved.get("state"), dict):
+        raise PanoHeadError(f"{file} holds no state of a training run; remove it")
+    return saved

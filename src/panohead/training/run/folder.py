@@ -8,13 +8,13 @@ import json
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain, read_json
 from panohead.system.atomic_write import atomic_path
-from panohead.system.config_json import from_plain
 from panohead.training.config import TrainConfig
 
 CONFIG_FILE = "config.json"
@@ -30,12 +30,14 @@ class RunDescription:
         initial: checkpoint that the run started from, if any.
         labels_sha256: hash of the labels of its photos
             (:meth:`panohead.data.dataset.PhotoDataset.labels_sha256`); None in runs of the first versions.
+        masks: folder or zip of the masks, if they are not beside the images; ``data`` is then the images themselves.
     """
 
     config: TrainConfig
     data: Path
     initial: Path | None = None
     labels_sha256: str | None = None
+    masks: Path | None = None
 
 
 def start_run(run: Path, description: RunDescription) -> None:
@@ -53,13 +55,15 @@ def start_run(run: Path, description: RunDescription) -> None:
 def write_run(run: Path, description: RunDescription) -> None:
     """Write the description of a run, also when its length or the folder of its dataset has changed."""
     initial = description.initial
-    described = {
+    described: dict[str, Any] = {
         "training": asdict(description.config),
         "data": str(description.data.resolve()),
         "initial": str(initial.resolve()) if initial is not None else None,
         "labels_sha256": description.labels_sha256,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
+    if description.masks is not None:
+        described["masks"] = str(description.masks.resolve())
     with atomic_path(run / CONFIG_FILE) as temporary:
         temporary.write_text(json.dumps(described, indent=1))
 
@@ -75,14 +79,27 @@ def read_run(run: Path) -> RunDescription:
         raise PanoHeadError(
             f"{run} holds no run ({CONFIG_FILE} is missing); give the folder of one, or start with --out"
         )
+    described = read_json(file, _RunFile, remedy=_REMEDY)
+    initial, masks = described.get("initial"), described.get("masks")
     try:
-        described: dict[str, Any] = json.loads(file.read_text())
-        initial = described.get("initial")
-        return RunDescription(
-            from_plain(TrainConfig, described["training"]),
-            Path(described["data"]),
-            Path(initial) if initial is not None else None,
-            described.get("labels_sha256"),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise PanoHeadError(f"{file} does not fit this version of PanoHead ({error}); start a new run") from error
+        config = from_plain(TrainConfig, described["training"]).checked()
+    except (ValueError, PanoHeadError) as error:
+        raise PanoHeadError(f"{file} does not fit this version of PanoHead ({error}); {_REMEDY}") from error
+    return RunDescription(
+        config,
+        Path(described["data"]),
+        Path(initial) if initial is not None else None,
+        described.get("labels_sha256"),
+        Path(masks) if masks is not None else None,
+    )
+
+
+_REMEDY = "start a new run"
+
+
+class _RunFile(TypedDict):
+    training: dict[str, Any]
+    data: str
+    initial: NotRequired[str | None]
+    labels_sha256: NotRequired[str | None]
+    masks: NotRequired[str | None]

@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
+from panohead.files.image import decode_image
 from panohead.system.atomic_write import atomic_path
 from panohead.training.run.environment import ENVIRONMENT_NAME, environment
 from panohead.training.run.records import NOTES_NAME, STATS_NAME, RecordWriter, nimg_of, number, plain, repair_records
@@ -153,9 +153,7 @@ class RunLog:
         """Add an image file to TensorBoard (reduced to 2048 pixels); without TensorBoard do nothing."""
         if self._board is None:
             return
-        with Image.open(file) as image:
-            small = image.convert("RGB")
-        small.thumbnail((_BOARD_IMAGE_SIZE, _BOARD_IMAGE_SIZE))
+        small = decode_image(file, max_side_px=_BOARD_IMAGE_SIZE).image.convert("RGB")
         self._board.add_image(name, np.array(small), nimg, dataformats="HWC")
 
     def note(self, sentence: str) -> None:

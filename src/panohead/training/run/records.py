@@ -1,5 +1,6 @@
 """Files of JSON lines that survive a killed process: ``stats.jsonl`` (a record per tick) and ``notes.jsonl``."""
 
+import contextlib
 import json
 import math
 import os
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular
 from panohead.system.atomic_write import atomic_path, prepare_folder, unwritable
 
 STATS_NAME = "stats.jsonl"
@@ -37,7 +40,7 @@ def repair_records(path: Path, *, last_nimg: float | None = None) -> int:
     lines = _lines(path)
     kept = [line for line, record in lines if last_nimg is None or (nimg_of(record) or 0) <= last_nimg]
     wanted = b"".join(line + b"\n" for line in kept)
-    before = path.read_bytes() if path.is_file() else b""
+    before = read_regular(path, MAX_TEXT_BYTES) if path.is_file() else b""
     if wanted != before:
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             file.write(wanted)
@@ -105,15 +108,11 @@ def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
     if not path.is_file():
         return []
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_TEXT_BYTES)
     except OSError as error:
         raise PanoHeadError(f"cannot read {path} ({error.strerror}); check its permissions") from error
-    found = []
+    found: list[tuple[bytes, dict[str, Any]]] = []
     for line in content.split(b"\n"):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict):
-            found.append((line, record))
+        with contextlib.suppress(PanoHeadError):
+            found.append((line, parse_json(line, dict[str, Any], str(path))))
     return found

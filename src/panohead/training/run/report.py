@@ -1,6 +1,5 @@
 """The page ``report.html`` of a run: curves, snapshots, notes and configuration, without network and scripts."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import read_json
 from panohead.media.images import IMAGE_SUFFIXES
 from panohead.reports import (
     Chart,
@@ -234,7 +234,6 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return read_json(path, dict[str, Any])
+    except PanoHeadError:
         return {}
-    return found if isinstance(found, dict) else {}

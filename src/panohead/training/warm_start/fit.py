@@ -10,7 +10,7 @@ Bojanowski et al. 2018), which converges faster than keeping the codes that they
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
+from panohead.system.bounds import Bounded, Count, NotNegative, Range, Seed, Share, Side
 from panohead.training.warm_start.initialization import (
     initialize_density,
     initialize_position_maps,
@@ -38,7 +39,7 @@ from panohead.training.warm_start.patches import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarmStartConfig:
+class WarmStartConfig(Bounded):
     """Settings of a fit.
 
     Attributes:
@@ -65,26 +66,26 @@ class WarmStartConfig:
     """
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    steps: int = 6000
-    coarse_steps: int = 800
-    people_per_step: int = 4
-    views_per_person: int = 2
-    patch: int = 32
-    coarse_samples: int = 14
-    fine_samples: int = 10
-    learning_rate: float = 3e-3
-    code_learning_rate: float = 2e-2
-    mapping_learning_rate: float = 4e-2
-    position_map_learning_rate: float = 1e-2
+    steps: Count = 6000
+    coarse_steps: Count = 800
+    people_per_step: Annotated[int, Range(1, 65536)] = 4
+    views_per_person: Annotated[int, Range(1, 1000)] = 2
+    patch: Side = 32
+    coarse_samples: Side = 14
+    fine_samples: Annotated[int, Range(0, 2048)] = 10
+    learning_rate: NotNegative = 3e-3
+    code_learning_rate: NotNegative = 2e-2
+    mapping_learning_rate: NotNegative = 4e-2
+    position_map_learning_rate: NotNegative = 1e-2
     learn_codes: bool = True
-    warmup_steps: int = 100
-    decay_fraction: float = 0.3
-    ema_decay: float = 0.998
-    density_gain: float = 30.0
-    mask_weight: float = 0.3
-    detail_weight: float = 1.0
-    picture_weight: float = 1.0
-    seed: int = 0
+    warmup_steps: Count = 100
+    decay_fraction: Share = 0.3
+    ema_decay: Share = 0.998
+    density_gain: NotNegative = 30.0
+    mask_weight: NotNegative = 0.3
+    detail_weight: NotNegative = 1.0
+    picture_weight: NotNegative = 1.0
+    seed: Seed = 0
 
 
 class WarmStart:

@@ -1,16 +1,18 @@
 """Photos of people from several sides, with the person on each, held in memory as bytes."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NotRequired, TypedDict
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from panohead.data.dataset import open_dataset
+from panohead.data.people import PEOPLE_FILE, ListedView
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import read_json_lines
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,12 @@ class MultiViewData:
 
 
 def load_multiview(
-    root: Path, resolution: int, people: int | None = None, *, on_progress: Callable[[int, int], None] | None = None
+    root: Path,
+    resolution: int,
+    people: int | None = None,
+    *,
+    masks: Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> MultiViewData:
     """Read a dataset (in any layout) whose folder has a ``people.jsonl`` that says which person each photo shows.
 
@@ -51,13 +58,17 @@ def load_multiview(
         root: the dataset's folder.
         resolution: pixels per side to which the photos are reduced (box filter, by a whole factor).
         people: number of people to read, the first ones; None for all.
+        masks: folder or zip of the masks, if they are not beside the images: ``root`` is then the images themselves,
+            and ``people.jsonl`` lies in them or beside them.
         on_progress: function called with the number of photos read and that of all photos.
 
     Raises:
         PanoHeadError: when a file is missing or unreadable, or ``people.jsonl`` names no photo of the dataset.
     """
-    people_file = root / "people.jsonl"
-    dataset = open_dataset(root, background="white", resolution=resolution)
+    people_file = root / PEOPLE_FILE
+    if masks is not None and not people_file.is_file():
+        people_file = root.parent / PEOPLE_FILE
+    dataset = open_dataset(root, masks=masks, background="white", resolution=resolution)
     if not people_file.is_file():
         raise PanoHeadError(
             f"{people_file} is missing; a warm start needs a dataset that says which person each photo shows"
@@ -69,14 +80,14 @@ def load_multiview(
     if not chosen:
         raise PanoHeadError(f"{people_file} names no photo of {root}; check that they belong together")
     images = torch.empty(len(chosen), 3, resolution, resolution, dtype=torch.uint8)
-    masks = torch.empty(len(chosen), 1, resolution, resolution, dtype=torch.uint8)
+    alphas = torch.empty(len(chosen), 1, resolution, resolution, dtype=torch.uint8)
     for place, photo in enumerate(chosen):
-        images[place], masks[place] = dataset.photo(photo)
+        images[place], alphas[place] = dataset.photo(photo)
         if on_progress is not None:
             on_progress(place + 1, len(chosen))
     return MultiViewData(
         images,
-        masks,
+        alphas,
         torch.from_numpy(dataset.photo_labels[chosen]),
         torch.tensor([number[person_of[stems[i]]] for i in chosen]),
         tuple(stems[i] for i in chosen),
@@ -86,14 +97,16 @@ def load_multiview(
 def _people(file: Path) -> dict[str, int]:
     """Read the person of each photo (name without suffix): a line per person with its "views", or a line per photo."""
     person_of: dict[str, int] = {}
-    try:
-        for line in file.read_text().splitlines():
-            if line.strip():
-                row = json.loads(line)
-                shown = [view["image"] for view in row["views"]] if "views" in row else [row["name"]]
-                person_of |= {str(PurePosixPath(name).with_suffix("")): row["person"] for name in shown}
-    except (ValueError, KeyError, TypeError) as error:
-        raise PanoHeadError(
-            f'{file} is not one JSON object per line with "person" and "views" or "name"; write it again'
-        ) from error
+    remedy = 'it needs one JSON object per line with "person" and "views" or "name"; write it again'
+    for row in read_json_lines(file, _Row, remedy=remedy):
+        shown = [view["image"] for view in row["views"]] if "views" in row else [row.get("name", "")]
+        if not all(PurePosixPath(name).name for name in shown):
+            raise PanoHeadError(f"{file} does not name the photos of person {row['person']}; {remedy}")
+        person_of |= {str(PurePosixPath(name).with_suffix("")): row["person"] for name in shown}
     return person_of
+
+
+class _Row(TypedDict):
+    person: int
+    views: NotRequired[list[ListedView]]
+    name: NotRequired[str]
