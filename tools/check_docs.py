@@ -161,13 +161,13 @@ def run_step(step: Step, folder: Path, timeout_s: float) -> tuple[int, str]:
 def unmarked(folder: Path, since: float) -> list[str]:
     """Return the images, videos and meshes written since a time that do not say that they are synthetic.
 
-    Crops and overlays of the reader's photos make no such claim; they lie in folders that prepare and reconstruct name.
+    Crops and overlays of the reader's photos make no such claim, and masks of datasets show nobody.
     """
     from panohead.media import is_marked_synthetic
 
     found = []
     for path in sorted(folder.rglob("*")):
-        real = "my-heads" in path.parts or "dataset" in path.parts or path.name.startswith(("overlay", "astronaut"))
+        real = {"my-heads", "dataset", "masks"} & set(path.parts) or path.name.startswith(("overlay", "astronaut"))
         if not path.is_file() or real or path.stat().st_mtime < since:
             continue
         if path.suffix in (".png", ".jpg", ".webp", ".mp4", ".gif", ".webm") and not is_marked_synthetic(path):

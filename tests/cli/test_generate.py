@@ -199,7 +199,7 @@ def test_settings_tell_how_to_make_the_files_again(model: str, tmp_path: Path) -
 
 
 def test_one_custom_for_the_folder(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same command goes on in its folder; others are refused before any work, unless --overwrite says otherwise."""
+    """The same command may write to its folder again; others are refused before any work, without --overwrite."""
     small = ["--checkpoint", model, "--seeds", "0", "--yaws", "0", "--no-contact-sheet"]
     generate = ["generate", "--out", str(tmp_path / "out"), *small]
     assert main(generate) == 0

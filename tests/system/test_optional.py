@@ -32,7 +32,7 @@ def test_why_and_what_to_do() -> None:
 
 
 def test_modules_are_imported_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that ends Python, one that fails, one that is half there and one that works; this process goes on."""
+    """One that ends Python, one that fails, one that is half there and one that works; this process lives."""
     (tmp_path / "ends_python.py").write_text("import os\nos._exit(3)\n")
     (tmp_path / "fails_here.py").write_text("raise RuntimeError('no such driver')\n")
     (tmp_path / "half_there.py").write_text("import not_there_at_all\n")

@@ -27,8 +27,6 @@ class Demo(Model):
         """Write turntable.mp4, contact_sheet.png, head.glb and index.html."""
         from panohead.gallery import write_demo
 
-        DEMO_HEADS.whole(self.heads, "--heads")
-        FRAMES.whole(self.frames, "--frames")
         predictor = self.load()
         out = open_results(self.out, "demo", overwrite=self.overwrite)
         with counting("rendering", self.heads * 8 + self.frames + 1) as step:

@@ -128,17 +128,6 @@ class Generate(MeshOptions, Model):
             raise UsageError("mp4 has no transparency; choose --video-format webm, gif or png")
         if not self.yaws:
             raise UsageError("give at least one view to --yaws")
-        for yaw in self.yaws:
-            YAW_DEG.real(yaw, "--yaws")
-        PITCH_DEG.real(self.pitch, "--pitch")
-        TRUNCATION_PSI.real(self.truncation_psi, "--truncation-psi")
-        FRAMES.whole(self.frames, "--frames")
-        FPS.real(self.fps, "--fps")
-        IMAGE_SIDE.whole(self.cell_size, "--cell-size")
-        if self.rays is not None:
-            RENDER_RESOLUTION.whole(self.rays, "--rays")
-        if self.mix_with is not None:
-            SEED.whole(self.mix_with, "--mix-with")
         check_needed(self, "--turntable", self.turntable, "video_format", "frames", "fps")
         check_needed(self, "--mix-with", self.mix_with is not None, "mix_rows")
         check_needed(self, "--contact-sheet", self.contact_sheet, "cell_size")

@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """Print a warning as one sentence, without the place in the source."""
-    print(f"panohead: note: {' '.join(str(message).split())}", file=sys.stderr)
+    _tell(f"note: {' '.join(str(message).split())}")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -161,7 +161,18 @@ def _memory_advice(command: Any) -> str:
     return f"out of memory; lower {' or '.join(raised)}" if raised else "out of memory for this input on this machine"
 
 
-_HUNGRY = ("resolution", "mesh_resolution", "texture", "cell_size", "size", "batch", "micro_batch", "workers", "seeds")
+_HUNGRY = (
+    "resolution",
+    "rays",
+    "heads",
+    "mesh_resolution",
+    "texture",
+    "cell_size",
+    "batch",
+    "micro_batch",
+    "workers",
+    "seeds",
+)
 """Options that decide the memory."""
 
 

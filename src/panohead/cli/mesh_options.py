@@ -21,7 +21,7 @@ class MeshOptions:
     mesh_level: float = 10.0
     """Density at the surface."""
     mesh_unit: Literal["metre", "millimetre", "world"] | None = None
-    """Unit of the files (default: metre, in stl and 3mf millimetre). All have y up and the face toward +z."""
+    """Unit of the files (default: meters, in stl and 3mf millimeters). All have y up and the face toward +z."""
     smooth: int = 10
     """Rounds of smoothing of the mesh, which keep its volume; 0 leaves every ridge of the density."""
     triangles: int | Literal["full"] = 20_000

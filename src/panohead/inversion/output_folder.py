@@ -91,11 +91,8 @@ def open_output_folder(
     prepare_folder(state)
     saved = saved_notes(path)
     earlier = [] if saved is None else saved.get("photos", [])
-    if (
-        not replace
-        and earlier
-        and sorted(content for _, content in earlier) != sorted(content for _, content in digests)
-    ):
+    before, now = (sorted(content for _, content in entries) for entries in (earlier, digests))
+    if before and before != now and not replace:
         names = ", ".join(name for name, _ in earlier)
         raise PanoHeadError(
             f"{path} holds the head of other photos ({names}); choose another --out, or give --overwrite to replace it"

@@ -10,7 +10,7 @@ from panohead.inversion.losses import ImageLoss
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.reconstructed_head import InversionResult
-from panohead.limits import COUNT, SEED, STEPS, WEIGHT
+from panohead.limits import SEED, STEPS
 from panohead.models.generator import Generator
 
 Config = TypeVar("Config")
@@ -105,5 +105,3 @@ class InversionPreset(Generic[Config]):
         if seed is not None:
             SEED.whole(seed, "the seed")
         STEPS.whole(getattr(config, self.search_steps), "the number of search steps")
-        COUNT.whole(getattr(config, "tuning_steps", 0), "tuning_steps")
-        WEIGHT.real(getattr(config, "unseen_weight", 0), "unseen_weight")
