@@ -28,20 +28,27 @@ class DrawnFaces:
     Attributes:
         turn_deg: yaw of the faces.
         middles: places of the faces, as shares of the image's width and height.
+        scale: pixels per centimeter, in an image of SIDE pixels.
     """
 
     turn_deg: float = 0.0
     middles: tuple[tuple[float, float], ...] = ((0.5, 0.5),)
+    scale: float = 6.6
 
     def faces(self, image: np.ndarray, most: int) -> list[np.ndarray]:
         if min(image.shape[:2]) < 64 or image.std() < 5:
             return []
-        scale, size = 6.6 * min(image.shape[:2]) / SIDE, np.array([image.shape[1], image.shape[0]])
+        scale, size = self.scale * min(image.shape[:2]) / SIDE, np.array([image.shape[1], image.shape[0]])
         face = canonical_face() @ view_of_orbit(self.turn_deg, 0.0, 0.0).T
         return [
             np.concatenate([face[:, :2] * [scale, -scale] + size * middle, -scale * face[:, 2:]], axis=1)
             for middle in self.middles[:most]
         ]
+
+
+def framed_faces(turn_deg: float = 0.0) -> DrawnFaces:
+    """One face where aligned crops in the official frame have it."""
+    return DrawnFaces(turn_deg, ((0.499, 0.55),), 11.93)
 
 
 class DrawnMask:

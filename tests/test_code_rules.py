@@ -54,6 +54,7 @@ ALLOWED_IDENTIFIERS = {
     "hair_colour": "a field in people.jsonl",
     "picture": "a flag of panohead dataset inspect",
     "picture_weight": "a setting of the warm start, stored in runs and checkpoints",
+    "remarks": "a key in prepare.jsonl",
     "world_units_per_metre": "a key in GLB files",
 }
 
@@ -282,3 +283,59 @@ def test_the_rule_finds_other_spellings() -> None:
     ):  # fmt: skip
         assert _image_readers(ast.parse(text)), text
     assert not _image_readers(ast.parse("from PIL import Image\nImage.new(x)\npath.open()"))
+
+
+_MAY_OPEN = {
+    "files/regular.py": "the one opening of files",
+    "files/archive.py": "the one opening of archives and arrays",
+    "interop/restricted_pickle.py": "refuses everything but regular files itself, with its own sentences",
+    "interop/bounded_source.py": "reads what that has opened",
+    "ops/cpu/jit.py": "the package's own sources",
+    "synthetic/basis.py": "an asset of the package",
+    "data/cache.py": "figures of the system in /proc",
+}
+"""Modules that may open files for reading, with the reason."""
+
+
+_LIBRARY_OPENINGS = {
+    ("np", "load"), ("np", "fromfile"), ("np", "memmap"), ("zipfile", "ZipFile"), ("", "ZipFile")
+}  # fmt: skip
+
+
+def _openings(tree: ast.AST) -> list[int]:
+    """Lines that open a file for reading: by open, Path.open, read_text and so on, or by a library."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("read_bytes", "read_text"):
+            found.append(node.lineno)
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        owner = getattr(node.func.value, "id", "") if isinstance(node.func, ast.Attribute) else ""
+        strings = [a.value for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Constant)]
+        modes = [text for text in strings if isinstance(text, str) and re.fullmatch(r"[rwxabt+]{1,4}", text)]
+        writes = any(mode[0] in "wax" or mode in ("r+b", "rb+") for mode in modes)
+        if (owner, name) in _LIBRARY_OPENINGS:
+            found += [] if writes else [node.lineno]
+        if name == "open" and owner in ("", "io", "path", "file", "tarfile", "gzip") and not writes:
+            fileobj = any(keyword.arg == "fileobj" for keyword in node.keywords)
+            found += [] if fileobj else [node.lineno]
+    return found
+
+
+def test_files_are_opened_in_one_place() -> None:
+    """A named pipe hangs, a device has no end, a sparse file reads as terabytes: panohead.files refuses them."""
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in PACKAGE.rglob("*.py")
+        for line in _openings(ast.parse(path.read_text(encoding="utf-8")))
+        if path.relative_to(PACKAGE).as_posix() not in _MAY_OPEN
+    }
+    assert found == set()
+
+
+def test_the_rule_finds_openings() -> None:
+    readings = "open(x); path.open(); path.open('rb'); p.read_text(); np.load(p); zipfile.ZipFile(p); tarfile.open(p)"
+    writings = "open(x, 'wb'); path.open('ab'); zipfile.ZipFile(p, 'w'); tarfile.open(p, 'w'); tarfile.open(fileobj=f)"
+    assert all(_openings(ast.parse(text.strip())) for text in readings.split(";"))
+    assert not any(_openings(ast.parse(text.strip())) for text in writings.split(";"))

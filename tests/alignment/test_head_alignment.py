@@ -18,7 +18,7 @@ from panohead.alignment.head_box import HeadDetector
 from panohead.alignment.mask_check import examine_mask
 from panohead.alignment.overlay import overlay
 from panohead.alignment.person_mask import OnnxMasker
-from panohead.alignment.photo_mask import read_own_mask
+from panohead.alignment.photo_mask import find_own_mask
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.pose_network import PoseModel
 from panohead.alignment.quality import CropFacts, QualityGates, face_visible, flags, gate, sharpness
@@ -71,7 +71,7 @@ def detectors(*faces: Any, yaw: float | None = None, person: bool = True, **mode
     return Detectors(Faces(*faces), Body(yaw), Oval(person), **models)
 
 
-def test_the_most_central_large_face_comes_first() -> None:
+def test_the_largest_face_comes_first_and_of_equal_ones_the_most_central() -> None:
     found = align_all(IMAGE, detectors((0, 6, 100, 240), (10, 7, 350, 260), (20, 1.5, 320, 240)))
     assert [round(one.angles_deg[0]) for one in found] == [10, 0, 20]
     best = align_image(IMAGE, detectors((0, 6, 100, 240), (10, 7, 350, 260)))
@@ -262,8 +262,8 @@ def test_own_masks_stay_in_their_folder(tmp_path: Any) -> None:
     (tmp_path / "masks").mkdir()
     for path in (tmp_path / "secret.png", tmp_path / "masks" / "a.png"):
         Image.new("L", (4, 4)).save(path)
-    assert read_own_mask(tmp_path / "masks", "photos/a.jpg") == tmp_path / "masks" / "a.png"
-    assert read_own_mask(tmp_path / "masks", "../secret.jpg") is None
+    assert str(find_own_mask(tmp_path / "masks", "photos/a.jpg")) == str(tmp_path / "masks" / "a.png")
+    assert find_own_mask(tmp_path / "masks", "../secret.jpg") is None
 
 
 def test_overlay_shows_box_and_nose() -> None:

@@ -11,8 +11,13 @@ pytest.importorskip("mediapipe", exc_type=ImportError)
 
 from skimage import data
 
+from panohead.alignment.cut_head import cut_head
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.head_alignment import align_all, align_image
+from panohead.alignment.head_choice import note_on_turn
+from panohead.alignment.quality_gates import QualityGates
+from panohead.errors import PanoHeadError
+from panohead.inversion.load_photos import read_images
 from panohead.preparation.run import prepare
 from panohead.preparation.settings import PrepareSettings
 
@@ -72,3 +77,61 @@ def test_astronaut_end_to_end(tmp_path: Path) -> None:
     assert mask[3, 3] < 5
     assert 0.5 < mask.mean() / 255 < 0.8
     assert len(json.loads((tmp_path / "out/images/dataset.json").read_text())["labels"][0][1]) == 25
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_photos_are_turned_upright(detectors: Detectors, quarters: int) -> None:
+    """Upside down the mesh finds "a face" too; the crop is that of the upright photo all the same."""
+    photo = data.astronaut()[:260, 90:350]
+    straight = align_image(photo, detectors)
+    found = align_image(np.ascontiguousarray(np.rot90(photo, quarters)), detectors)
+    assert straight is not None
+    assert found is not None
+    assert (found.crop.angle_deg + 90 * quarters - straight.crop.angle_deg + 180) % 360 - 180 == pytest.approx(0, abs=3)
+    np.testing.assert_allclose(found.angles_deg[:2], straight.angles_deg[:2], atol=4)
+    assert (note_on_turn(found) != "") == (quarters != 0)
+
+
+def test_upside_down_photos_are_left_out_with_the_remedy_or_turned(tmp_path: Path) -> None:
+    Image.fromarray(data.astronaut()[::-1, ::-1]).save(tmp_path / "down.png")
+    strict = prepare([str(tmp_path / "down.png")], PrepareSettings(out=tmp_path / "a", size=64), workers=0)
+    assert strict.accepted == 0
+    (reason,) = strict.reasons
+    assert reason.startswith("tilted by")
+    assert "turn the photo, or allow it with --gates.max-roll-deg 180" in (tmp_path / "a/prepare.jsonl").read_text()
+    gates = QualityGates(max_roll_deg=180.0)
+    assert (
+        prepare([str(tmp_path / "down.png")], PrepareSettings(out=tmp_path / "b", size=64, gates=gates), 0).accepted
+        == 1
+    )
+    assert "photo turned upright, by -177 degrees" in (tmp_path / "b" / "prepare.jsonl").read_text()
+
+
+@pytest.mark.parametrize("shape", [(563, 6000), (8000, 563)])
+def test_panoramas_are_searched_in_parts(detectors: Detectors, shape: tuple[int, int]) -> None:
+    photo = np.full((*shape, 3), 120, np.uint8)
+    top, left = (150, 4000) if shape[1] > shape[0] else (6000, 150)
+    photo[top : top + 260, left : left + 260] = data.astronaut()[:260, 90:350]
+    found = align_image(photo, detectors)
+    assert found is not None
+    assert found.kind == "face"
+    np.testing.assert_allclose(found.crop.center, (left + 135, top + 110), atol=6)
+
+
+def test_half_a_face_is_not_made_whole_by_its_mirror_image(detectors: Detectors) -> None:
+    """The frame cuts through the head: its left part is missing, not mirrored."""
+    photo = np.ascontiguousarray(data.astronaut()[:300, 200:380])
+    found = align_image(photo, detectors)
+    assert found is not None
+    head = cut_head(photo, found, detectors.masker)
+    assert head.mask[head.inside == 0].max() == 0
+    assert head.outside.sides == ("left",)
+    assert head.outside.share > 0.08
+    whole = align_image(data.astronaut(), detectors)
+    assert whole is not None
+    np.testing.assert_allclose(np.add(found.crop.center, (200, 0)), whole.crop.center, atol=12)
+
+
+def test_an_animal_is_no_head() -> None:
+    with pytest.raises(PanoHeadError, match=r"no head was found in photo 1: the best guess, .* needs 0\.15"):
+        read_images([data.chelsea()], None, 64)

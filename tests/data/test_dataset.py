@@ -208,7 +208,7 @@ THIRD, THIRD_MASK = f"images/{photo_name(2)}", f"masks/{photo_name(2)}"
         (_write(LABELS, b"{"), "dataset.json is not of the form"),
         (_write(LABELS, b'{"labels": null}'), "dataset.json is not of the form"),
         (_write(LABELS, b'{"labels": [["a", [1], 2]]}'), "dataset.json is not of the form"),
-        (_write(LABELS, b'{"labels": []}'), "no label for 00000/img00000000.png and 9 more"),
+        (_write(LABELS, b'{"labels": []}'), "no label for 10 of 10 images, such as 00000/img00000000.png, "),
         (_break_label(CAMERA[:24]), "img00000002.png in .* must be 25 finite numbers"),
         (_break_label([*CAMERA[:24], "nan"]), "must be 25 finite numbers"),
         (_break_label([*CAMERA[:24], 1e300]), "must be 25 finite numbers"),
@@ -221,7 +221,10 @@ THIRD, THIRD_MASK = f"images/{photo_name(2)}", f"masks/{photo_name(2)}"
         (_resize(THIRD_MASK, (32, 16)), "masks/00000/img00000002.png has 32 x 16 pixels"),
         (_resize(f"images/{photo_name(0)}", (20, 16)), "has 20 x 16 pixels instead of 20 x 20"),
         (lambda root: Image.new("I;16", (32, 32)).save(root / THIRD), "img00000002.png is of Pillow mode I;16"),
-        (lambda root: Image.new("RGBA", (32, 32)).save(root / THIRD_MASK), "img00000002.png is of Pillow mode RGBA"),
+        (
+            lambda root: Image.new("RGBA", (32, 32)).save(root / THIRD_MASK),
+            "img00000002.png cannot be used: it is empty",
+        ),
     ],
 )
 def test_errors_name_the_file(root: Path, break_it: Callable[[Path], object], message: str) -> None:

@@ -100,7 +100,10 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def image(side: int, mode: str, suffix: str) -> bytes:
     content = io.BytesIO()
-    Image.new(mode, (side, side)).save(content, suffix)
+    image = Image.new(mode, (side, side))
+    # An empty mask is refused.
+    image.paste("white", (0, 0, side // 2, side))
+    image.save(content, suffix)
     return content.getvalue()
 
 

@@ -175,3 +175,17 @@ def test_every_reader_converts(tmp_path: Path) -> None:
     for name, pixels in found.items():
         np.testing.assert_allclose(pixels.reshape(-1, 3)[50], expected, atol=2, err_msg=name)
     assert (decode(masks, "photo.png", "L", MASK_MODES) == 200).all()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_cameras_that_say_adobe_rgb_without_a_profile(kind: str) -> None:
+    for index, space, converted in (("R03", 65535, True), ("R98", 1, False), ("R98", 65535, False)):
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0xA001] = space
+        exif.get_ifd(0x8769)[0xA005] = {1: index}
+        exif[0x010F] = "maker"
+        options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
+        found = decode_image(saved(Image.fromarray(chart()), kind, exif=exif, **options))
+        expected = ADOBE_RGB.in_srgb(COLORS) if converted else COLORS
+        np.testing.assert_allclose(patches(found.image), expected.astype(int), atol=4)
+        assert found.notes == (("colors converted from Adobe RGB (1998)",) if converted else ())

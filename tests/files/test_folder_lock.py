@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
+import tiny
+from data.small_photos import write_photos
+from panohead.checkpoint import save_checkpoint
+from panohead.cli.main import main
 from panohead.errors import PanoHeadError
 from panohead.files import folder_lock
 from panohead.files.folder_lock import LOCK_NAME, FolderInUse, locked_folder
+from training.runs import HEADS
 
 _HOLD = (
     "import sys, time; from pathlib import Path; from panohead.files.folder_lock import locked_folder\n"
@@ -36,13 +41,9 @@ def end(process: "subprocess.Popen[str]", number: int = signal.SIGKILL) -> None:
 def test_a_second_process_is_told_of_the_first(tmp_path: Path) -> None:
     process = holder(tmp_path / "run")
     try:
+        told = rf"another process trains in .*run \(process {process.pid}, since 0 min"
         for _ in range(20):
-            with (
-                pytest.raises(
-                    FolderInUse, match=rf"another process trains in .*run \(process {process.pid}, since 0 min"
-                ),
-                locked_folder(tmp_path / "run", "trains"),
-            ):
+            with pytest.raises(FolderInUse, match=told), locked_folder(tmp_path / "run", "trains"):
                 pass
         assert json.loads((tmp_path / "run" / LOCK_NAME).read_text())["pid"] == process.pid
     finally:
@@ -127,6 +128,31 @@ class TestWithoutLocks:
         self.owned(tmp_path, host="another", since=time.time() - 30 * 86400)
         with locked_folder(tmp_path, "trains"):
             pass
+
+
+def test_every_command_that_writes_into_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_photos(tmp_path / "data", count=2, side=64)
+    photo, label = root / "images" / "00000" / "000.png", root / "images" / "dataset.json"
+    shown = json.loads(label.read_text())["labels"]
+    (tmp_path / "labels.json").write_text(json.dumps({"labels": [[name.rpartition("/")[2], x] for name, x in shown]}))
+    (tmp_path / "photo.png").write_bytes(b"x")
+    model = str(tmp_path / "tiny.safetensors")
+    save_checkpoint(model, {"G_ema": tiny.generator()})
+    commands: dict[str, list[str]] = {
+        "trains": ["train", "--preset", "tiny", "--data", str(HEADS), "--device", "cpu", "--quiet"],
+        "renders": ["synthesize", "--people", "1", "--workers", "1"],
+        "prepares photos": ["prepare", str(tmp_path / "photo.png"), "--workers", "1"],
+        "reconstructs": ["reconstruct", str(photo), "--checkpoint", model, "--aligned", "--labels",
+                         str(tmp_path / "labels.json")],
+        "evaluates": ["evaluate", "--checkpoint", model, "--data", str(HEADS)],
+    }  # fmt: skip
+    for doing, command in commands.items():
+        out = tmp_path / doing
+        with locked_folder(out, doing):
+            code = main([*command, "--out", str(out)])
+            message = capsys.readouterr().err
+            assert (code, f"another process {doing} in {out}" in message) == (1, True), message
+            assert [path.name for path in out.iterdir()] == [LOCK_NAME]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

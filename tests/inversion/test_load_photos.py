@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from drawn import DrawnFaces, DrawnMask, drawn_photo
+from drawn import DrawnFaces, DrawnMask, drawn_photo, framed_faces
 from panohead.alignment.angles import orbit_of_view, view_of_camera
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.pose_file import GivenPose
@@ -16,7 +16,7 @@ from panohead.cli.main import main
 from panohead.cli.reconstruct import Reconstruct
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion.labels import label_mismatch
+from panohead.inversion.labels import refuse_mismatch
 from panohead.inversion.load_photos import read_images
 from panohead.inversion.photo import AlignedPhoto
 from panohead.media.images import to_uint8
@@ -47,19 +47,51 @@ def crop(pixels: object, **options: object) -> AlignedPhoto:
     return read_images([pixels], [FRONT], SIDE, **options)[0]  # type: ignore[list-item, arg-type]
 
 
-def test_of_several_faces_the_most_central_is_taken(image: Image.Image) -> None:
+def test_of_several_faces_one_is_taken_and_others_by_their_number(image: Image.Image) -> None:
     faces = DrawnFaces(middles=((0.2, 0.3), (0.55, 0.5), (0.8, 0.8)))
     several = read_images([image], None, SIDE, tools=tools(faces))[0]
     alone = read_images([image], None, SIDE, tools=tools(DrawnFaces(middles=((0.55, 0.5),))))[0]
     assert torch.equal(several.image, alone.image)
-    assert [r for r in several.notes if "3 heads were found; the most central one is taken" in r]
+    said = "3 heads were found; number 1, the most prominent is taken"
+    assert [r for r in several.notes if said in r and "in the middle" in r and "--head 2 or 3 takes another" in r]
     assert not [r for r in alone.notes if "heads were found" in r]
+    third = read_images([image], None, SIDE, heads=[3], tools=tools(faces))[0]
+    expected = read_images([image], None, SIDE, tools=tools(DrawnFaces(middles=((0.8, 0.8),))))[0]
+    assert torch.equal(third.image, expected.image)
+    with pytest.raises(PanoHeadError, match=r"3 heads were found in photo 1, so there is no head 4"):
+        read_images([image], None, SIDE, heads=[4], tools=tools(faces))
 
 
-def test_without_a_face_the_outline_is_a_labeled_guess(image: Image.Image) -> None:
-    photo = read_images([image], None, SIDE, tools=tools(NO_FACES))[0]
+def test_a_box_alone_chooses_the_head(image: Image.Image) -> None:
+    faces = DrawnFaces(middles=((0.2, 0.3), (0.55, 0.5), (0.8, 0.8)))
+    box = GivenPose(None, 0.0, 0.0, (200.0, 200.0, 320.0, 320.0))
+    chosen = read_images([image], None, SIDE, poses=[box], tools=tools(faces))[0]
+    expected = read_images([image], None, SIDE, tools=tools(DrawnFaces(middles=((0.8, 0.8),))))[0]
+    assert torch.equal(chosen.image, expected.image)
+    with pytest.raises(PanoHeadError, match="no head was found in photo 1"):
+        read_images([image], None, SIDE, poses=[box], tools=tools(NO_FACES))
+
+
+class Body:
+    """A person from the side, in an image and mirrored in its mirror image."""
+
+    sign = 1.0
+
+    def body(self, image: np.ndarray) -> np.ndarray:
+        self.sign = -self.sign
+        head = np.zeros((33, 4))
+        head[[0, 7, 8]] = [[-self.sign * 10, 0, 0, 1], [0, 0, self.sign * 7, 1], [0, 0, -self.sign * 7, 1]]
+        return head
+
+
+def test_without_a_face_a_body_is_a_labeled_guess_and_an_outline_none(image: Image.Image) -> None:
+    chosen = tools(NO_FACES)
+    chosen.body = Body()
+    photo = read_images([image], None, SIDE, tools=chosen)[0]
     assert photo.kind == "coarse"
-    assert [r for r in photo.notes if "The camera is a guess (outline alone, taken for a back)" in r]
+    assert [r for r in photo.notes if "The camera is a guess (body landmarks and outline)" in r]
+    with pytest.raises(PanoHeadError, match=r"by outline alone, .* a confidence of 0.10 and needs 0.15; give a photo"):
+        read_images([image], None, SIDE, tools=tools(NO_FACES))
 
 
 def test_a_photo_of_a_wall_is_refused(image: Image.Image) -> None:
@@ -69,8 +101,8 @@ def test_a_photo_of_a_wall_is_refused(image: Image.Image) -> None:
 
 def test_a_back_goes_by_the_angles_that_are_given(image: Image.Image) -> None:
     boxed, free = GivenPose(170.0, 10.0, 0.0, (80, 60, 240, 250)), GivenPose(-160.0, 0.0, 0.0)
-    photos = read_images([image] * 3, None, SIDE, poses=[boxed, free, None], tools=tools(NO_FACES))
-    assert [photo.kind for photo in photos] == ["angles", "angles", "coarse"]
+    photos = read_images([image] * 2, None, SIDE, poses=[boxed, free], tools=tools(NO_FACES))
+    assert [photo.kind for photo in photos] == ["angles", "angles"]
     for photo, angles in zip(photos, [(170, 10), (-160, 0)], strict=False):
         assert orbit_of_view(view_of_camera(photo.camera))[:2] == pytest.approx(angles, abs=0.01)
     nothing_to_see = tools(NO_FACES, NoOutline())
@@ -164,8 +196,17 @@ def test_masks_are_checked(image: Image.Image, tmp_path: Path) -> None:
     as_bytes = crop(image, masks=[inside.astype(np.uint8) * 255]).mask
     assert as_bytes is not None
     assert torch.equal(as_bool, as_bytes)
-    with pytest.raises(PanoHeadError, match="the mask of photo 1 is empty"):
-        crop(image, masks=[np.zeros((320, 320), np.uint8)])
+    for wrong, sentence in (
+        (np.zeros((320, 320), np.uint8), "it is empty"),
+        (inside.astype(np.uint8), "its values are 0 and 1"),
+        (np.full((320, 320), 255, np.uint8), "it is full"),
+        (~inside, "it seems to be inverted"),
+        (inside[:160], "it has 320 x 160 pixels and the image 320 x 320; it seems to be of another image"),
+        (np.array(image.convert("L")), "it seems to be a image"),
+        (np.roll(inside, 150, axis=1) & ~inside, "it seems to be inverted, or of another image"),
+    ):
+        with pytest.raises(PanoHeadError, match=f"the mask of photo 1 cannot be used: .*{sentence}"):
+            crop(image, masks=[wrong])
     with pytest.raises(PanoHeadError, match="the mask of photo 1 is an array of float64, 320 x 320; give"):
         crop(image, masks=[inside.astype(np.float64)])
     with pytest.raises(PanoHeadError, match=r"none\.png cannot be read .No such file"):
@@ -191,7 +232,7 @@ def test_an_own_mask_of_a_whole_photo_is_cut_with_it(image: Image.Image) -> None
 def test_a_label_of_another_view_is_noticed(
     image: Image.Image, turn_deg: int, label_deg: int, mismatched: bool
 ) -> None:
-    found = label_mismatch(np.array(image), Camera.orbit(label_deg), tools(DrawnFaces(turn_deg)))
+    found = refuse_mismatch(np.array(image), Camera.orbit(label_deg), tools(framed_faces(turn_deg)), "me.png")
     assert (found is not None) == mismatched
     if found is not None:
         said = f"says yaw {label_deg}, pitch 0 degrees, but its face is seen from about yaw {turn_deg}, pitch"
@@ -199,7 +240,7 @@ def test_a_label_of_another_view_is_noticed(
 
 
 def test_a_crop_without_a_face_goes_with_any_label(image: Image.Image) -> None:
-    assert label_mismatch(np.array(image), Camera.orbit(180), tools(NO_FACES)) is None
+    assert refuse_mismatch(np.array(image), Camera.orbit(180), tools(NO_FACES), "me.png") is None
 
 
 QUICK = ("--frames", "1", "--mesh", "stl", "--mesh-resolution", "16", "--steps", "1", "--tuning-steps", "0")
@@ -212,7 +253,7 @@ def test_the_command_tells_of_a_wrong_label_before_it_begins(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Reconstruct, "_tools", lambda _: tools(DrawnFaces(turn_deg=60)))
+    monkeypatch.setattr(Reconstruct, "_tools", lambda _: tools(framed_faces(60)))
     image.save(tmp_path / "me.png")
     arguments = ["reconstruct", str(tmp_path / "me.png"), "--checkpoint", str(folder / "tiny.safetensors")]
     labeled = ["--aligned", "--labels", str(folder / "dataset.json"), "--out", str(tmp_path / "out")]
@@ -254,3 +295,53 @@ def test_uint8_of_a_render_is_a_crop(image: Image.Image) -> None:
     """An array from ``to_uint8`` is the same image again."""
     photo = crop(image.resize((SIDE, SIDE)))
     assert torch.equal(crop(to_uint8(photo.image)).image, photo.image)
+
+
+def test_crops_of_other_pipelines_are_refused(image: Image.Image) -> None:
+    """FFHQ's crops are closer; others have the face lower."""
+    close = DrawnFaces(middles=((0.499, 0.5),), scale=1.6 * 11.93)
+    with pytest.raises(
+        PanoHeadError, match=r"is 1\.6 times as large.* compared with the official frame.*without --aligned"
+    ):
+        crop(image, tools=tools(close))
+    low = DrawnFaces(middles=((0.499, 0.72),), scale=11.93)
+    with pytest.raises(PanoHeadError, match=r"is 17% of the side lower, compared with the official frame"):
+        crop(image, tools=tools(low))
+    assert crop(image, tools=tools(framed_faces())).notes == ()
+
+
+def test_cameras_of_other_conventions_are_refused_and_named(image: Image.Image) -> None:
+    opengl = FRONT.cam2world @ torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    with pytest.raises(
+        PanoHeadError, match=r"OpenGL: y up.*convert LABELS\.json --cameras-from opengl --out NEW\.json"
+    ):
+        read_images([image], [Camera(opengl, FRONT.intrinsics)], SIDE)
+    pixels = FRONT.intrinsics * torch.tensor([[512.0], [512.0], [1.0]])
+    with pytest.raises(PanoHeadError, match=r"intrinsics in pixels.*--cameras-from pixels"):
+        read_images([image], [Camera(FRONT.cam2world, pixels)], SIDE)
+
+
+def test_what_is_beyond_the_photo_is_no_evidence(image: Image.Image) -> None:
+    """The left quarter of the photo gone, and with it a part of the head: no mask there, and a note."""
+    faces = DrawnFaces(middles=((0.1, 0.5),))
+    cut = read_images([image], None, SIDE, tools=tools(faces))[0]
+    assert cut.inside is not None
+    assert cut.mask is not None
+    assert cut.inside[0, 32, :8].max() == 0
+    assert cut.mask[0, 32, :8].max() == 0
+    assert [note for note in cut.notes if "of the head lies outside the photo (left)" in note]
+    whole = read_images([image], None, SIDE, tools=tools())[0]
+    assert whole.inside is None
+    assert not [note for note in whole.notes if "outside the photo" in note]
+
+
+def test_crops_that_prepare_made_keep_what_is_beyond_the_photo(image: Image.Image) -> None:
+    corners = np.array([[0.25, -0.1], [0.25, 1.2], [1.5, 1.2], [1.5, -0.1]])
+    mask = np.full((320, 320), 255, np.uint8)
+    mask[:40] = 0
+    photo = crop(image, corners=[corners], masks=[mask])
+    assert photo.inside is not None
+    assert photo.mask is not None
+    assert photo.inside[0, 30].tolist() == [0.0] * 16 + [1.0] * 48
+    assert photo.mask[0, 30, :16].max() == 0
+    assert photo.mask[0, 30, 20:].min() > 0.99

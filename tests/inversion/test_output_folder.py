@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tiny
 from panohead.errors import PanoHeadError, UsageError
@@ -89,7 +90,10 @@ def test_missing_and_ambiguous_files_are_refused(tmp_path: Path, photos: list[Pa
 
 
 def test_masks_are_found_by_name(tmp_path: Path, photos: list[Path]) -> None:
-    (tmp_path / "a.webp").write_bytes(b"x")
-    assert find_masks(tmp_path, photos[:1]) == [tmp_path / "a.webp"]
+    mask = np.zeros((4, 4), np.uint8)
+    mask[1:3] = 255
+    Image.fromarray(mask).save(tmp_path / "a.webp", lossless=True)
+    (found,) = find_masks(tmp_path, photos[:1])
+    np.testing.assert_array_equal(found, mask)
     with pytest.raises(PanoHeadError, match=r"there is no mask of b\.png .*; give b\.png there"):
         find_masks(tmp_path, photos[:2])

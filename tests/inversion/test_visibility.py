@@ -42,3 +42,16 @@ def test_seen_pixels_of_the_same_and_of_the_opposite_view() -> None:
     share = seen_pixels(front, [front]).sum() / front.mask.sum()
     assert share > 0.95
     assert seen_pixels(back, [front]).sum() / back.mask.sum() < 0.02
+
+
+def test_nothing_is_seen_beyond_the_photo() -> None:
+    front = sphere(Camera.orbit(0))
+    inside = torch.ones(1, 64, 64)
+    inside[..., :32] = 0
+    seen = seen_pixels(front, [front], [inside])
+    assert seen[..., :32].max() == 0
+    torch.testing.assert_close(seen[..., 32:], seen_pixels(front, [front])[..., 32:])
+    other = sphere(Camera.orbit(180))
+    both = seen_pixels(front, [front, front], [inside, None])
+    torch.testing.assert_close(both, seen_pixels(front, [front]))
+    assert seen_pixels(other, [front], [inside]).sum() <= seen_pixels(other, [front]).sum()

@@ -17,6 +17,7 @@ from panohead.interop.official import generator_from_official, load_official_sta
 from panohead.models.build import build_bounded, build_for, planned_state
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.system.sealed_metadata import sealed
 
 LARGEST = GeneratorConfig(
     z_dim=4096, w_dim=4096, mapping_layers=32, trigrid_resolution=256, channel_base=2**20, channel_max=4096
@@ -61,7 +62,8 @@ def test_a_small_file_gets_no_large_network(tmp_path: Path) -> None:
     from panohead import checkpoint
 
     metadata["sha256"] = checkpoint._digest(tensors, metadata["networks"])
-    save_file(tensors, path, metadata=metadata)
+    metadata.pop("metadata_sha256")
+    save_file(tensors, path, metadata=sealed(metadata))
     before = peak_bytes()
     with pytest.raises(PanoHeadError, match=r"model\.safetensors: G_ema does not fit"):
         load_checkpoint(path)

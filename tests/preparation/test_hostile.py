@@ -188,10 +188,10 @@ def test_what_cannot_be_read_is_tried_again(place: Path, monkeypatch: pytest.Mon
 
 
 def test_a_mask_of_a_long_name_is_not_found(tmp_path: Path) -> None:
-    from panohead.alignment.photo_mask import read_own_mask
+    from panohead.alignment.photo_mask import find_own_mask
 
-    assert read_own_mask(tmp_path, "a.zip/" + "n" * 5000 + ".png") is None
-    assert read_own_mask(tmp_path, "a.zip/x\0y.png") is None
+    assert find_own_mask(tmp_path, "a.zip/" + "n" * 5000 + ".png") is None
+    assert find_own_mask(tmp_path, "a.zip/x\0y.png") is None
 
 
 def test_links_in_arguments_are_followed_and_none_is_an_error(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,3 +98,12 @@ def test_settings_of_numba_in_the_current_folder_move_no_cache(tmp_path: Path) -
     result = run(sys.executable, "-P", "-c", code, folder=tmp_path)
     assert "ops/cpu/__pycache__" in result.stdout, result.stderr
     assert str(tmp_path) not in result.stdout
+
+
+def test_everything_that_the_command_starts(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; sys.argv = ['panohead', '--help']\n"
+        "from panohead.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    print(os.environ['PYTHONSAFEPATH'])"
+    )
+    assert run(sys.executable, "-P", "-c", code, folder=tmp_path).stdout.endswith("\n1\n")

@@ -97,8 +97,8 @@ def test_settings_are_replaced_by_name() -> None:
     [
         ({"density_regularizer": {"kind": "l1"}}, "would never run"),
         ({"total_kimg": 1, "start_kimg": 1}, "more than 1"),
-        ({"tick_kimg": float("nan")}, "finite number"),
-        ({"tick_kimg": 0}, "tick_kimg"),
+        ({"tick_kimg": float("nan")}, "tick_kimg is nan; expected a finite number"),
+        ({"tick_kimg": 0}, "more than 0"),
         ({"discriminator_adam.interval": 0}, "interval is 0"),
         ({"warm_start": {"steps": 1}}, "noise_mode=const"),
     ],

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from panohead.alignment.cut_head import cut_head
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.head_alignment import Alignment, align_image
 from panohead.alignment.overlay import overlay
@@ -21,13 +22,15 @@ class AlignedHead:
     Attributes:
         photo: the whole photo, upright RGB.
         image: the aligned crop, RGB.
-        mask: share of the person in each pixel of the crop, 0 to 1.
+        mask: share of the person in each pixel of the crop, 0 to 1; 0 beyond the photo.
+        inside: share of each pixel of the crop that lies in the photo, 0 to 1; the rest is filled in, for looks only.
         alignment: findings: camera, place of the crop in the photo, kind and confidence.
     """
 
     photo: UInt8[np.ndarray, "height width 3"]
     image: UInt8[np.ndarray, "563 563 3"]
     mask: Float[np.ndarray, "563 563"]
+    inside: Float[np.ndarray, "563 563"]
     alignment: Alignment
 
     @property
@@ -69,5 +72,5 @@ def align(
     alignment = align_image(decoded.pixels, detectors, None if given is None else given.shrunk(decoded.shrink))
     if alignment is None:
         return None
-    image = alignment.cut(decoded.pixels)
-    return AlignedHead(decoded.pixels, image, detectors.masker.mask(image), alignment)
+    head = cut_head(decoded.pixels, alignment, detectors.masker)
+    return AlignedHead(decoded.pixels, head.frame, head.mask, head.inside, alignment)

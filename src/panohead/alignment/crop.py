@@ -126,13 +126,21 @@ def cut_frame(image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop) 
 
 
 def cut_window(
-    image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop, size: int
+    image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop, size: int, *, beyond: int | None = None
 ) -> UInt8[np.ndarray, "size size channel"]:
-    """Cut the core alone at ``size`` pixels, bilinear without supersampling: the input of detectors."""
+    """Cut the core alone at ``size`` pixels, bilinear without supersampling: the input of detectors.
+
+    Args:
+        beyond: gray level of what lies outside the photo; None for the photo's mirror image, in which a detector finds
+            a second head, or the missing half of a face.
+    """
     ends = np.linspace(-1, 1, size)
     # size size 2
     where = _grid(crop, np.stack([ends, ends], -1))
-    return np.clip(np.rint(sample(image, where, crop.half_px * 2 / size)), 0, 255).astype(np.uint8)
+    window = np.clip(np.rint(sample(image, where, crop.half_px * 2 / size)), 0, 255).astype(np.uint8)
+    if beyond is not None:
+        window[~is_inside(where, image.shape)] = beyond
+    return window
 
 
 def _grid(crop: HeadCrop, ends: Float[np.ndarray, "end 2"]) -> Float[np.ndarray, "end end 2"]:

@@ -6,7 +6,7 @@ are marked ``coarse``, and stage 2 (camera self-adaptation in training) has to c
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,8 +25,10 @@ from panohead.alignment.crop import HeadCrop, crop_of_landmarks, cut_frame, cut_
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.face_landmarks import Landmarks, shrunk
 from panohead.alignment.face_pose import FacePose, fit_face
-from panohead.alignment.head_box import crop_of_box, crop_of_outline
+from panohead.alignment.head_box import Box, crop_of_box, crop_of_outline
+from panohead.alignment.head_choice import by_prominence
 from panohead.alignment.pose_file import GivenPose
+from panohead.alignment.pose_network import PoseModel
 from panohead.geometry.camera import Camera
 
 Kind = Literal["face", "coarse", "given"]
@@ -44,6 +46,8 @@ _OUTLINE_PX = 768
 """Longer side of the photo in which the person's outline is searched."""
 _HEAD_WINDOW = 1.15
 """Side of the pose model's window, in sides of the crop's core."""
+_BODY_WINDOW = 3.5
+"""Half the side of the window in which the body below the user's box is searched, in halves of the crop's core."""
 _COARSE_CONFIDENCE = {"model": 0.5, "face": 0.5, "body": 0.35, "behind": 0.2, "outline": 0.1}
 """Confidence of a coarse camera by its source; the quality gate's default of 0.15 lies above the outline alone."""
 _DISAGREEMENT_DEG = (25.0, 60.0)
@@ -78,7 +82,10 @@ class Alignment:
         return orbit_of_view(view_of_camera(self.camera))
 
     def cut(self, image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "563 563 3"]:
-        """Cut the official frame out of the photo that was aligned, RGB."""
+        """Cut the official frame out of the photo that was aligned, RGB.
+
+        :func:`panohead.alignment.cut_head.cut_head` tells which part of it the photo shows.
+        """
         return cut_frame(image, self.crop)
 
 
@@ -87,7 +94,7 @@ def align_image(
     detectors: Detectors | None = None,
     given: GivenPose | None = None,
 ) -> Alignment | None:
-    """Return the crop and camera of the most central head in a photo; None when no head is found.
+    """Return the crop and camera of the most prominent head in a photo; None when no head is found.
 
     Args:
         image: the upright photo, RGB.
@@ -107,9 +114,10 @@ def align_all(
     detectors: Detectors | None = None,
     given: GivenPose | None = None,
 ) -> list[Alignment]:
-    """Return every head with a visible face, the most central first; else the one head found in a coarse way, or none.
+    """Return every head with a visible face, the most prominent first; else one head found in a coarse way, or none.
 
-    Arguments as for :func:`align_image`.
+    Arguments as for :func:`align_image`. With ``given`` there is one head, or none: the one in the user's box, or the
+    one of the user's angles.
 
     Raises:
         PanoHeadError: when a detector is not installed.
@@ -118,7 +126,7 @@ def align_all(
     if given is not None:
         one = align_given(image, given, detectors)
         return [] if one is None else [one]
-    faces = by_centrality([align_face(landmarks) for landmarks in detectors.faces.faces(image, 16)], image.shape)
+    faces = by_prominence([align_face(landmarks) for landmarks in detectors.faces.faces(image, 16)], image.shape)
     sure = [face for face in faces if face.kind == "face"]
     if sure and (detectors.pose is None or sure[0] is faces[0]):
         return faces
@@ -168,7 +176,12 @@ def upright_angle(landmarks: Landmarks, pose: FacePose) -> float:
 
 
 def align_given(image: UInt8[np.ndarray, "height width 3"], given: GivenPose, detectors: Detectors) -> Alignment | None:
-    """Return crop and camera from the user's angles; the crop by the user's box, a head model or the outline."""
+    """Return crop and camera from the user's angles; the crop by the user's box, a head model or the outline.
+
+    A box without angles chooses the head, whose pose is estimated.
+    """
+    if given.yaw_deg is None:
+        return None if given.box is None else align_in_box(image, given.box, detectors)
     camera = camera_of_view(view_of_orbit(given.yaw_deg, given.pitch_deg, 0.0))
     if given.box is not None:
         return Alignment(camera, crop_of_box(given.box, given.roll_deg), 1.0, "given", "sidecar")
@@ -180,6 +193,31 @@ def align_given(image: UInt8[np.ndarray, "height width 3"], given: GivenPose, de
     return Alignment(camera, turned, 0.8, "given", "sidecar, " + ("head model" if boxes else "outline"))
 
 
+def align_in_box(image: UInt8[np.ndarray, "height width 3"], box: Box, detectors: Detectors) -> Alignment | None:
+    """Return the alignment of the head in the user's box: by its face, the pose model, or the body in its surroundings.
+
+    None when the box shows no face, there is no pose model, and no body is found.
+    """
+    left, top, right, bottom = box
+    faces = by_prominence([align_face(landmarks) for landmarks in detectors.faces.faces(image, 16)], image.shape)
+    for face in faces:
+        x, y = face.crop.center
+        if left <= x <= right and top <= y <= bottom:
+            return face
+    crop = crop_of_box(box)
+    if detectors.pose is not None:
+        return _modeled(image, crop, detectors.pose)
+    around = HeadCrop(crop.center, crop.half_px * _BODY_WINDOW, 0.0)
+    measured = (
+        None if detectors.body is None else yaw_both_ways(cut_window(image, around, 512, beyond=0), detectors.body)
+    )
+    if measured is None:
+        return None
+    yaw, disagreement = measured
+    camera = camera_of_view(view_of_orbit(yaw, 0.0, 0.0))
+    return Alignment(camera, crop, body_confidence(yaw, disagreement), "coarse", "body landmarks in the box")
+
+
 def align_with_models(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> Alignment | None:
     """Return crop and camera from the pose model, in the head model's box or, where there is none, the outline's."""
     if detectors.pose is None:
@@ -188,11 +226,17 @@ def align_with_models(image: UInt8[np.ndarray, "height width 3"], detectors: Det
     crop = crop_of_box(boxes[0]) if boxes else outline(image, detectors, 90.0)
     if crop is None:
         return None
+    found = _modeled(image, crop, detectors.pose)
+    if boxes:
+        return found
+    crop = outline(image, detectors, found.angles_deg[0]) or crop
+    return replace(found, crop=HeadCrop(crop.center, crop.half_px, found.crop.angle_deg))
+
+
+def _modeled(image: UInt8[np.ndarray, "height width 3"], crop: HeadCrop, model: PoseModel) -> Alignment:
+    """Return the alignment of a head by the pose model, in a crop that is known but for its angle."""
     window = HeadCrop(crop.center, crop.half_px * _HEAD_WINDOW, 0.0)
-    rotation = detectors.pose.view(cut_window(image, window, 256))
-    yaw, pitch, roll = orbit_of_view(rotation)
-    if not boxes:
-        crop = outline(image, detectors, yaw) or crop
+    yaw, pitch, roll = orbit_of_view(model.view(cut_window(image, window, 256)))
     upright = HeadCrop(crop.center, crop.half_px, roll)
     camera = camera_of_view(view_of_orbit(yaw, pitch, 0.0))
     return Alignment(camera, upright, _COARSE_CONFIDENCE["model"], "coarse", "pose model")
@@ -228,14 +272,3 @@ def outline(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors, ya
     if crop is None:
         return None
     return HeadCrop((crop.center[0] * shrink, crop.center[1] * shrink), crop.half_px * shrink, crop.angle_deg)
-
-
-def by_centrality(found: list[Alignment], shape: tuple[int, ...]) -> list[Alignment]:
-    """Sort heads, the most central first; those less than 0.4 as large as the largest come last, however central."""
-    largest = max((one.crop.half_px for one in found), default=0.0)
-    middle = np.array([shape[1], shape[0]]) / 2
-
-    def rank(one: Alignment) -> tuple[bool, float]:
-        return one.crop.half_px < 0.4 * largest, float(np.hypot(*(np.array(one.crop.center) - middle)))
-
-    return sorted(found, key=rank)

@@ -1,51 +1,88 @@
 """The user's own masks of whole photos: finding one by its photo's name, and cutting it like the photo."""
 
-import contextlib
+import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from panohead.alignment.crop import FRAME, cut_frame, frame_to_core, is_inside
-from panohead.alignment.head_alignment import Alignment
+from panohead.alignment.crop import HeadCrop, cut_frame
+from panohead.data.masks import read_mask, values_problem
+from panohead.data.names import NameIndex
+from panohead.data.sources import FileSource, image_names, open_source
+from panohead.errors import PanoHeadError
 
 
 def cut_mask(
-    mask: UInt8[np.ndarray, "rows columns *channel"], shape: tuple[int, ...], alignment: Alignment
+    mask: UInt8[np.ndarray, "rows columns"], shape: tuple[int, ...], crop: HeadCrop
 ) -> Float[np.ndarray, "563 563"]:
     """Cut the user's mask of a whole photo like the photo.
 
     Args:
-        mask: 0 background, 255 person, of any size; the first channel counts.
+        mask: 0 background, 255 person, of any size.
         shape: height and width of the photo.
+        crop: place of the head in the photo.
 
     Returns:
-        The mask of the frame, 0 to 1; 0 beyond the photo.
+        The mask of the frame, 0 to 1; beyond the photo its mirror image.
     """
-    whole = mask.reshape(*mask.shape[:2], -1)[..., 0]
-    if whole.shape != shape[:2]:
+    if mask.shape != shape[:2]:
         size = (shape[1], shape[0])
-        whole = np.asarray(Image.fromarray(whole).resize(size, Image.Resampling.BILINEAR))
-    cut = cut_frame(whole[..., None], alignment.crop)[..., 0].astype(np.float64) / 255
-    # Beyond the photo the cut shows its mirror image, which would be a second person.
-    ends = np.arange(FRAME)
-    places = alignment.crop.points(frame_to_core(np.stack(np.meshgrid(ends, ends), -1).astype(np.float64)))
-    return cut * is_inside(places, whole.shape)
+        mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.BILINEAR))
+    return cut_frame(mask[..., None], crop)[..., 0].astype(np.float64) / 255
 
 
-def read_own_mask(folder: Path, name: str) -> Path | None:
-    """Find the user's mask of a photo in ``folder``: the same relative name with any image suffix; None without one."""
-    parts = Path(name).parts
-    # Names out of archives may be longer than the file system takes, or no names to it.
-    with contextlib.suppress(OSError, ValueError):
-        for start in range(len(parts)):
-            stem = folder.joinpath(*parts[start:])
-            # The mask must lie in the folder, whatever the photo is called.
-            if not stem.resolve().is_relative_to(folder.resolve()):
-                continue
-            for suffix in (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif"):
-                candidate = stem.with_suffix(suffix)
-                if candidate.is_file():
-                    return candidate
-    return None
+@dataclass(frozen=True)
+class OwnMask:
+    """The user's mask of one photo: a file in a folder or a zip archive."""
+
+    source: FileSource
+    name: str
+
+    def __str__(self) -> str:
+        return self.source.describe(self.name)
+
+    def read(self) -> UInt8[np.ndarray, "rows columns"]:
+        """Return the mask, 0..255.
+
+        Raises:
+            PanoHeadError: when it cannot be read, or its values are no mask's.
+        """
+        mask = read_mask(self.source.read(self.name), str(self))
+        if problem := values_problem(mask):
+            raise PanoHeadError(f"the mask {self} cannot be used: {problem}")
+        return mask
+
+    @property
+    def stamp(self) -> str:
+        """Size and time of change (checksum in an archive), by which a rerun recognizes it."""
+        return self.source.stamp(self.name)
+
+
+def find_own_mask(place: Path, name: str) -> OwnMask | None:
+    """Find the user's mask of a photo in a folder or zip archive, by :mod:`panohead.data.names`; None without one.
+
+    Raises:
+        PanoHeadError: when there is no such folder or archive.
+    """
+    source, index = _opened(place)
+    found = index.find(name)
+    return None if found is None else OwnMask(source, found)
+
+
+def own_mask_names(place: Path) -> list[str]:
+    """Return the names of all masks in a folder or zip archive, for messages."""
+    return _opened(place)[1].names
+
+
+def forget_own_masks() -> None:
+    """Forget what is in the folders of masks: called at the start of a run, since files may have been added."""
+    _opened.cache_clear()
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(place: Path) -> tuple[FileSource, NameIndex]:
+    source = open_source(place)
+    return source, NameIndex(image_names(source))

@@ -1,26 +1,24 @@
 """The pose file: poses of photos that the user gives as CSV.
 
 Columns: ``file``, ``yaw_deg``, ``pitch_deg``, ``roll_deg`` and optionally ``box`` ("left top right bottom" of the head,
-hair to chin, in pixels of the upright photo). The angles are this package's: yaw 0 the front, positive from the side of
-the head's left ear, 180 the back; pitch positive from above; roll the head's clockwise tilt in the photo.
+hair to chin, in pixels of the upright photo). A row with a box and no yaw says which head is meant; its pose is
+estimated. The angles are this package's: yaw 0 the front, positive from the side of the head's left ear, 180 the back;
+pitch positive from above; roll the head's clockwise tilt in the photo.
 """
 
-import csv
-import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from functools import cached_property
+from pathlib import Path
 
+from panohead.data.names import NameIndex
 from panohead.errors import PanoHeadError
-from panohead.files.regular import MAX_FILE_BYTES, read_text, reason_of
+from panohead.files.table_file import FileRow, read_table
 
 _COLUMNS = "file, yaw_deg, pitch_deg, roll_deg and optionally box"
 _ERRORS_SHOWN = 5
-PoseRow = Mapping[Any, Any]
-"""A line's cells by column; cells beyond the columns are a list under the key None."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +30,11 @@ class GivenPose:
 
     Attributes:
         yaw_deg, pitch_deg, roll_deg: as :func:`panohead.alignment.angles.view_of_orbit` takes them.
+            ``yaw_deg`` None has all three estimated: the box then says which head is meant.
         box: left, top, right, bottom of the head in pixels; None to find the head's outline.
     """
 
-    yaw_deg: float
+    yaw_deg: float | None
     pitch_deg: float
     roll_deg: float
     box: tuple[float, float, float, float] | None = None
@@ -48,33 +47,40 @@ class GivenPose:
         return replace(self, box=(left, top, right, bottom))
 
 
-def read_poses(path: Path) -> dict[str, GivenPose]:
+class Poses(dict[str, GivenPose]):
+    """Poses by the name in the column ``file``, with their index by name."""
+
+    @cached_property
+    def index(self) -> NameIndex:
+        """Index of the names."""
+        return NameIndex(self)
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, GivenPose]]]:
+        return Poses, (dict(self),)
+
+
+def read_poses(path: Path) -> Poses:
     """Read a pose file: poses by the name in the column ``file``.
+
+    Separators, encodings and decimal commas are told from the file (:mod:`panohead.files.table_file`).
 
     Raises:
         PanoHeadError: when the file cannot be read, lacks a column or holds rows that make no sense; names their lines.
     """
-    try:
-        text = read_text(path, MAX_FILE_BYTES)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PanoHeadError(
-            f"cannot read the poses in {path} ({reason_of(error)}); give a CSV file in UTF-8"
-        ) from error
-    rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    header = {name.strip().lower() for name in rows.fieldnames or []}
-    if not {"file", "yaw_deg"} <= header:
-        raise PanoHeadError(f"{path} must begin with the line of column names {_COLUMNS}")
-    poses: dict[str, GivenPose] = {}
-    lines: dict[str, int] = {}
+    columns, rows = read_table(path, "poses")
+    if "file" not in columns or not {"yaw_deg", "box"} & set(columns):
+        found = f"; it begins with {', '.join(columns[:6])}" if columns else ", but it is empty"
+        raise PanoHeadError(f"{path} must begin with the line of column names {_COLUMNS}{found}")
+    poses, lines = Poses(), dict[str, int]()
     errors: list[str] = []
-    for row in _cells(rows, path):
+    for row in rows:
         try:
             name, pose = _row(row)
             if name in poses:
                 raise PanoHeadError(f"{name} has a pose in line {lines[name]} already; keep one")
-            poses[name], lines[name] = pose, rows.line_num
+            poses[name], lines[name] = pose, row.line
         except PanoHeadError as error:
-            errors.append(f"line {rows.line_num}: {error}")
+            errors.append(f"line {row.line}: {error}")
     if errors:
         more = f"; and {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
         raise PanoHeadError(f"{path} has rows that cannot be used: {'; '.join(errors[:_ERRORS_SHOWN])}{more}")
@@ -82,15 +88,14 @@ def read_poses(path: Path) -> dict[str, GivenPose]:
 
 
 def find_pose(poses: Mapping[str, GivenPose], name: str) -> GivenPose | None:
-    """Return the pose listed under a photo's name, the end of its path, or its file name alone; None without one."""
+    """Return the pose listed under a photo's name, by :mod:`panohead.data.names`; None without one."""
     row = find_row(poses, name)
     return None if row is None else poses[row]
 
 
 def find_row(poses: Mapping[str, GivenPose], name: str) -> str | None:
     """Return the name under which the pose of a photo is listed; None without one."""
-    parts = PurePosixPath(name).parts
-    return next((row for start in range(len(parts)) if (row := "/".join(parts[start:])) in poses), None)
+    return (poses.index if isinstance(poses, Poses) else NameIndex(poses)).find(name)
 
 
 def notes_on_poses(poses: Mapping[str, GivenPose], photos: Iterable[str]) -> list[str]:
@@ -108,42 +113,45 @@ def notes_on_poses(poses: Mapping[str, GivenPose], photos: Iterable[str]) -> lis
     return notes
 
 
-def _cells(rows: "csv.DictReader[str]", path: Path) -> Iterator[PoseRow]:
-    try:
-        # Spreadsheets leave lines of nothing but commas.
-        yield from (row for row in rows if any(isinstance(cell, list) or (cell or "").strip() for cell in row.values()))
-    except csv.Error as error:
-        raise PanoHeadError(f"line {rows.line_num} of {path} is not CSV ({error})") from error
-
-
-def _row(row: PoseRow) -> tuple[str, GivenPose]:
-    if any(isinstance(cells, list) and any(cell.strip() for cell in cells) for cells in row.values()):
+def _row(row: FileRow) -> tuple[str, GivenPose]:
+    if row.surplus:
         raise PanoHeadError("it has more cells than the first line has names; put the box in quotes")
-    values = {(key or "").strip().lower(): value for key, value in row.items() if isinstance(value, str)}
-    name = values.get("file", "").strip().replace("\\", "/").removeprefix("./")
+    name = row.cells.get("file", "").strip().replace("\\", "/").removeprefix("./")
     if not name:
         raise PanoHeadError("the file is not named")
-    return name, _pose(values)
+    return name, _pose(row)
 
 
-def _pose(values: dict[str, str]) -> GivenPose:
-    if not values.get("yaw_deg", "").strip():
-        raise PanoHeadError("yaw_deg is missing")
-    yaw, pitch, roll = (_number(values.get(name, ""), name) for name in ("yaw_deg", "pitch_deg", "roll_deg"))
-    box = [part for part in re.split(r"[\s,;]+", values.get("box", "").strip("[]() \t")) if part]
-    if not box:
-        return GivenPose(yaw, pitch, roll)
-    if len(box) != 4:
+def _pose(row: FileRow) -> GivenPose:
+    box = _box(row)
+    if not row.cells.get("yaw_deg", "").strip():
+        given = [name for name in ("pitch_deg", "roll_deg") if row.cells.get(name, "").strip() not in ("", "0")]
+        # A box alone says which head is meant, and leaves its pose to be estimated.
+        if box is None or given:
+            raise PanoHeadError("yaw_deg is missing")
+        return GivenPose(None, 0.0, 0.0, box)
+    yaw, pitch, roll = (_number(row, row.cells.get(name, ""), name) for name in ("yaw_deg", "pitch_deg", "roll_deg"))
+    return GivenPose(yaw, pitch, roll, box)
+
+
+def _box(row: FileRow) -> tuple[float, float, float, float] | None:
+    text = row.cells.get("box", "").strip("[]() \t")
+    # Commas are of the numbers where they do not separate the columns, and four of them need no more than three.
+    separators = r"[\s;]+" if row.decimal_comma and len(re.split(r"[\s;]+", text)) == 4 else r"[\s,;]+"
+    parts = [part for part in re.split(separators, text) if part]
+    if not parts:
+        return None
+    if len(parts) != 4:
         raise PanoHeadError("the box must be four numbers: left top right bottom")
-    left, top, right, bottom = (_number(part, "the box") for part in box)
+    left, top, right, bottom = (_number(row, part, "the box") for part in parts)
     if right <= left or bottom <= top:
         raise PanoHeadError("the box is empty; give left top right bottom in pixels")
-    return GivenPose(yaw, pitch, roll, (left, top, right, bottom))
+    return left, top, right, bottom
 
 
-def _number(text: str, what: str) -> float:
+def _number(row: FileRow, text: str, what: str) -> float:
     try:
-        value = float(text) if text.strip() else 0.0
+        value = row.number(text) if text.strip() else 0.0
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -1,15 +1,49 @@
 """Quality of a crop: measurements, and the gates that reject crops not good enough to train on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from panohead.alignment.crop import FRAME, frame_to_core, is_inside
+from panohead.alignment.cut_head import CutHead
 from panohead.alignment.face_landmarks import Landmarks
 from panohead.alignment.head_alignment import Alignment
+from panohead.alignment.head_choice import note_on_turn
 from panohead.alignment.mask_check import MaskFacts, examine_mask
+from panohead.alignment.photo_area import HeadOutside
 from panohead.alignment.quality_gates import QualityGates
+
+MIN_BRIGHT_LEVEL = 70.0
+"""Gray level below which 95 % of an underexposed person lies: in ordinary light even dark skin has brighter spots."""
+MAX_CLIPPED = 0.35
+"""Share of an overexposed person that is white without any drawing."""
+_CLIPPED_LEVEL = 250
+_PERSON = 0.5
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Brightness of a person.
+
+    Attributes:
+        bright_level: gray level (0 to 255) below which 95 % of the person lies.
+        clipped: share of the person in which red, green and blue are all at their upper end.
+    """
+
+    bright_level: float
+    clipped: float
+
+    @property
+    def problem(self) -> str:
+        """A few words on a person in too little or too much light; empty otherwise.
+
+        The words before the colon are what reports of datasets count by.
+        """
+        if self.bright_level < MIN_BRIGHT_LEVEL:
+            return f"underexposed: 95% of the person is darker than {self.bright_level:.0f} of 255"
+        if self.clipped > MAX_CLIPPED:
+            return f"overexposed: {self.clipped:.0%} of the person is plain white"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -20,8 +54,10 @@ class CropFacts:
         core_px: side of the crop's core in the photo, pixels.
         sharpness: variance of the Laplacian of the frame at 256 pixels, gray levels squared.
         outside: share of the frame that lies outside the photo.
-        face_visible: share of the face's landmarks that the mask covers; None without landmarks.
+        face_visible: share of the face's landmarks in the photo that the mask covers; None without landmarks.
         mask: measurements of the mask.
+        head_outside: part of the head that the photo does not show.
+        exposure: brightness of the person.
     """
 
     core_px: float
@@ -29,6 +65,8 @@ class CropFacts:
     outside: float
     face_visible: float | None
     mask: MaskFacts
+    head_outside: HeadOutside = field(default_factory=lambda: HeadOutside(0.0, ()))
+    exposure: Exposure = field(default_factory=lambda: Exposure(255.0, 0.0))
 
 
 def gate(alignment: Alignment, facts: CropFacts, gates: QualityGates) -> str:
@@ -36,7 +74,8 @@ def gate(alignment: Alignment, facts: CropFacts, gates: QualityGates) -> str:
 
     The words before a colon are what reports count by; they are stored in datasets.
     """
-    roll, pitch = alignment.crop.angle_deg, alignment.angles_deg[1]
+    roll, pitch = (alignment.crop.angle_deg + 180.0) % 360.0 - 180.0, alignment.angles_deg[1]
+    turn = "turn the photo, or allow it with --gates.max-roll-deg 180" if note_on_turn(alignment) else ""
     residual, visible = alignment.residual, facts.face_visible
     checks: list[tuple[bool, str]] = [
         (facts.core_px < gates.min_core_px, f"too small: {facts.core_px:.0f} px, needs {gates.min_core_px:.0f}"),
@@ -50,12 +89,17 @@ def gate(alignment: Alignment, facts: CropFacts, gates: QualityGates) -> str:
         ),
         (
             alignment.kind == "face" and abs(roll) > gates.max_roll_deg,
-            f"tilted by {roll:.0f} degrees, at most {gates.max_roll_deg:.0f}",
+            f"tilted by {roll:.0f} degrees, at most {gates.max_roll_deg:.0f}" + (f" ({turn})" if turn else ""),
         ),
         (abs(pitch) > gates.max_pitch_deg, f"pitch of {pitch:.0f} degrees, at most {gates.max_pitch_deg:.0f}"),
         (
             facts.outside > gates.max_outside,
             f"head cut off: {facts.outside:.0%} of the frame lies outside, at most {gates.max_outside:.0%}",
+        ),
+        # Before the sharpness, which falls with the contrast: a dark photo is not blurred.
+        (
+            facts.sharpness < gates.min_sharpness and facts.exposure.problem != "",
+            facts.exposure.problem,
         ),
         (
             facts.sharpness < gates.min_sharpness,
@@ -71,14 +115,23 @@ def gate(alignment: Alignment, facts: CropFacts, gates: QualityGates) -> str:
     return next((reason for failed, reason in checks if failed), "")
 
 
-def flags(alignment: Alignment, facts: CropFacts) -> list[str]:
-    """Return notes on a crop that do not reject it."""
+def flags(alignment: Alignment, facts: CropFacts, *, heads: int = 1, number: int = 1) -> list[str]:
+    """Return notes on a crop that do not reject it.
+
+    Args:
+        heads: number of heads in the photo.
+        number: number of this one, from 1, the most prominent first.
+    """
     notes = [
         (facts.core_px < 256, "enlarged"),
         (facts.mask.pieces > 1, "mask in several pieces"),
         (facts.mask.largest < 0.9, "mask scattered"),
         (facts.outside > 0.1, "partly outside the photo"),
+        (facts.head_outside.is_much, str(facts.head_outside)),
+        (facts.exposure.problem != "", facts.exposure.problem),
         (alignment.kind == "coarse", "coarse camera"),
+        (heads > 1, f"head {number} of {heads} in the photo"),
+        (note_on_turn(alignment) != "", f"photo turned upright, by {alignment.crop.angle_deg:.0f} degrees"),
     ]
     return [text for applies, text in notes if applies]
 
@@ -94,46 +147,48 @@ def sharpness(frame: UInt8[np.ndarray, "height width 3"]) -> float:
     return float(laplacian.var())
 
 
-def outside_share(crop_points: Float[np.ndarray, "point 2"], shape: tuple[int, ...]) -> float:
-    """Return the share of sampled points of the frame (photo's pixels) that lie outside a photo of this shape."""
-    return float(1.0 - is_inside(crop_points, shape).mean())
-
-
-def face_visible(mask: Float[np.ndarray, "height width"], landmarks: Landmarks) -> float:
-    """Return the share of the landmarks (pixels of the mask) at which the mask is over a half."""
-    rows = np.clip(np.rint(landmarks[:, 1]).astype(int), 0, mask.shape[0] - 1)
-    columns = np.clip(np.rint(landmarks[:, 0]).astype(int), 0, mask.shape[1] - 1)
-    return float((mask[rows, columns] > 0.5).mean())
-
-
-_GRID = 33
-"""Points per side at which the frame is tested for lying outside the photo."""
-
-
-def measure(
-    image: UInt8[np.ndarray, "height width 3"],
-    alignment: Alignment,
-    frame: UInt8[np.ndarray, "563 563 3"],
-    mask: Float[np.ndarray, "563 563"],
-) -> CropFacts:
-    """Measure a crop for the gates.
+def face_visible(
+    mask: Float[np.ndarray, "height width"],
+    landmarks: Landmarks,
+    inside: Float[np.ndarray, "height width"] | None = None,
+) -> float | None:
+    """Return the share of the landmarks (pixels of the mask) at which the mask is over a half.
 
     Args:
-        image: the whole photo, RGB.
-        frame: the aligned crop.
-        mask: mask of the crop, 0 to 1.
+        inside: part of the crop that lies in the photo; landmarks beyond it do not count. None for all of it.
+
+    Returns:
+        The share; None when all landmarks lie beyond the photo.
     """
-    # 33 x 33 points of the frame: point 2
-    ends = np.linspace(0, FRAME - 1, _GRID)
-    points = frame_to_core(np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2))
+    rows = np.clip(np.rint(landmarks[:, 1]).astype(int), 0, mask.shape[0] - 1)
+    columns = np.clip(np.rint(landmarks[:, 0]).astype(int), 0, mask.shape[1] - 1)
+    covered = mask[rows, columns] > 0.5
+    if inside is not None:
+        covered = covered[inside[rows, columns] > 0.5]
+    return float(covered.mean()) if len(covered) else None
+
+
+def measure(alignment: Alignment, head: CutHead) -> CropFacts:
+    """Measure a crop for the gates."""
     visible = None
     if alignment.landmarks is not None:
         places = alignment.crop.to_frame(alignment.landmarks[:, :2])
-        visible = face_visible(mask, np.concatenate([places, alignment.landmarks[:, 2:]], axis=1))
+        visible = face_visible(head.mask, np.concatenate([places, alignment.landmarks[:, 2:]], axis=1), head.inside)
     return CropFacts(
         core_px=2 * alignment.crop.half_px,
-        sharpness=sharpness(frame),
-        outside=outside_share(alignment.crop.points(points), image.shape),
+        sharpness=sharpness(head.frame),
+        outside=float(1.0 - head.inside.mean()),
         face_visible=visible,
-        mask=examine_mask(mask),
+        mask=examine_mask(head.mask),
+        head_outside=head.outside,
+        exposure=exposure(head.frame, head.mask),
     )
+
+
+def exposure(frame: UInt8[np.ndarray, "height width 3"], mask: Float[np.ndarray, "height width"]) -> Exposure:
+    """Measure the person in a crop, by its mask (0 to 1); all of the crop without a person."""
+    person = mask > _PERSON
+    pixels = frame[person] if person.any() else frame.reshape(-1, 3)
+    # ITU-R 601 luma, as Pillow's mode L.
+    gray = pixels @ np.array([0.299, 0.587, 0.114])
+    return Exposure(float(np.percentile(gray, 95)), float((pixels.min(axis=1) >= _CLIPPED_LEVEL).mean()))

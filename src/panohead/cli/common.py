@@ -51,13 +51,14 @@ Debug = Annotated[bool, tyro.conf.arg(help="Show the traceback of an error.")]
 
 
 def parse_numbers(text: str, what: str = "seeds") -> list[int]:
-    """Parse numbers and ranges: "0-3,8" gives [0, 1, 2, 3, 8].
+    """Parse numbers and ranges, separated by commas, semicolons or spaces: "0-3, 8 9" gives [0, 1, 2, 3, 8, 9].
 
     Raises:
         UsageError: for anything else, or more than 100,000 numbers.
     """
     numbers: list[int] = []
-    for part in text.replace(" ", "").split(","):
+    # Spaces around the line of a range belong to it; all others separate: "1 2 3" are three numbers.
+    for part in re.split(r"\s*[,;]\s*|\s+", re.sub(r"\s*-\s*", "-", text.strip())):
         match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
         if match is None:
             raise UsageError(f"{what} {text!r} are not understood; give numbers and ranges such as 0-7,12")

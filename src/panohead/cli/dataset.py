@@ -1,5 +1,6 @@
 """``panohead dataset``: inspect, check and convert datasets."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,10 +12,12 @@ import tyro
 
 from panohead.cli.common import Debug, counting, say
 from panohead.cli.ranges import SHARD_MB
+from panohead.data.convention_names import Convention
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import IMAGE_SIDE, NumberRange
 
 if TYPE_CHECKING:
+    from panohead.alignment.comparison.dataset_check import SampleFindings
     from panohead.data.tools.dataset import Inspection
 
 _SHOWN = 5
@@ -22,7 +25,7 @@ _SHOWN = 5
 
 @dataclass(kw_only=True)
 class Inspect:
-    """Show counts, poses, sizes, broken files, duplicates, balance, and advice."""
+    """Show counts, poses, sizes, broken files, wrong labels and masks, duplicates, balance, and advice."""
 
     dataset: Annotated[Path, tyro.conf.Positional]
     """Folder with images and masks (folders or zips) or shards."""
@@ -46,6 +49,8 @@ class Inspect:
         prepare_folder(histogram)
         with progress("reading images") as on_progress:
             found = inspect_dataset(self.dataset, self.masks, on_progress)
+        findings = sample_of(self.dataset, self.masks)
+        found.sample = [*findings.problems, *findings.notes]
         for line in describe(found):
             say(line)
         write_bytes(histogram, encode(pose_image(found.angles_deg), ".png"), remedy=REMEDY)
@@ -54,7 +59,8 @@ class Inspect:
 
 @dataclass(kw_only=True)
 class Check:
-    """Check that the labels are cameras as training expects them; fail when one is not."""
+    """Check labels, masks and faces as training does: labels are cameras, masks are of their images, faces are where
+    their labels say (with MediaPipe); fail when not."""
 
     dataset: Annotated[Path, tyro.conf.Positional]
     """Folder with images and masks (folders or zips) or shards."""
@@ -68,38 +74,50 @@ class Check:
         Raises:
             PanoHeadError: when there is one.
         """
+        from panohead.data.conventions import remedy_for
+        from panohead.data.label_check import check_labels, wrong_labels
         from panohead.data.labels import read_labels
         from panohead.data.layout import open_layout
         from panohead.data.sources import image_names, match_masks
-        from panohead.data.tools.labels import check_labels
 
         images, mask_files = open_layout(self.dataset, self.masks)
         names = image_names(images)
         if not names:
             raise PanoHeadError(f"{self.dataset} holds no images; give the folder of a dataset")
         match_masks(names, mask_files)
-        found = check_labels(names, read_labels(images, names))
+        labels = read_labels(images, names, check=False)
+        found = check_labels(names, labels)
         for kind, count in Counter(finding.kind for finding in found).most_common():
             examples = [finding for finding in found if finding.kind == kind][:_SHOWN]
             say(f"{count} labels: {kind}; for example " + ", ".join(f"{f.name} ({f.detail})" for f in examples))
         if found:
             wrong = len({finding.name for finding in found})
             raise PanoHeadError(
-                f"{wrong} of {len(names)} labels of {self.dataset} are not as they should be; see above"
+                f"{wrong} of {len(names)} labels of {self.dataset} are not as they should be (see above); "
+                f"{remedy_for(labels[wrong_labels(labels)], str(self.dataset))}"
             )
         say(f"{len(names)} labels, all orthonormal, at the right distance and with standard intrinsics")
+        findings = sample_of(self.dataset, self.masks)
+        for sentence in (*findings.problems, *findings.notes):
+            say(sentence)
+        if findings.problems:
+            raise PanoHeadError(f"{self.dataset} cannot be used as it is; see above")
+        say("masks and faces of a sample agree with images and labels as far as can be told")
 
 
 @dataclass(kw_only=True)
 class Convert:
-    """Copy a dataset into another layout."""
+    """Copy a dataset into another layout, or its cameras from another convention."""
 
     dataset: Annotated[Path, tyro.conf.Positional]
-    """Folder with images and masks (folders or zips) or shards."""
+    """Folder with images and masks (folders or zips) or shards; or a file of labels alone, with --cameras-from."""
     out: Path
-    """Folder of the copy."""
-    to: Literal["folder", "zip", "shards"]
+    """Folder of the copy (of a file of labels: the new file)."""
+    to: Literal["folder", "zip", "shards"] | None = None
     """Layout of the copy; shards are WebDataset tars for streaming."""
+    cameras_from: tuple[Convention, ...] = ()
+    """Convention of the labels, in one or several words: opengl (y up, z backward), world2cam, pixels, z-up, ...;
+    "dataset check" names it."""
     masks: Path | None = None
     """Folder or zip of the masks, if not beside the images."""
     size: Annotated[int | None, NumberRange(8, IMAGE_SIDE.high, "pixels")] = None
@@ -112,8 +130,17 @@ class Convert:
 
     def run(self) -> None:
         """Convert with a progress bar, then print the number of copies and their place."""
-        from panohead.data.tools.convert import convert_dataset
+        from panohead.data.tools.convert import convert_dataset, convert_label_file
 
+        if self.dataset.suffix.lower() == ".json":
+            if not self.cameras_from:
+                raise UsageError(
+                    "a file of labels is converted with --cameras-from; for images give the dataset's folder"
+                )
+            say(f"wrote {convert_label_file(self.dataset, self.out, self.cameras_from)} labels to {self.out}")
+            return
+        if self.to is None:
+            raise UsageError("say the layout of the copy with --to folder, --to zip or --to shards")
         if self.to == "shards":
             self._shards()
             return
@@ -125,19 +152,26 @@ class Convert:
                 masks=self.masks,
                 size=self.size,
                 renumber=self.renumber,
+                cameras_from=self.cameras_from,
                 on_progress=on_progress,
             )
         for name in done.left_out[:_SHOWN]:
             say(f"left out {name}: no label or no mask")
         if len(done.left_out) > _SHOWN:
             say(f"left out {len(done.left_out) - _SHOWN} more")
+        for sentence in done.broken[:_SHOWN]:
+            say(f"left out: {sentence}")
+        if len(done.broken) > _SHOWN:
+            say(f"left out {len(done.broken) - _SHOWN} more that cannot be copied")
         say(f"wrote {done.copied} images to {self.out}")
 
     def _shards(self) -> None:
         from panohead.data.tools.write_shards import write_shards
 
-        if self.size is not None or self.renumber:
-            raise UsageError("--size and --renumber do not go with --to shards; convert to a folder first")
+        if self.size is not None or self.renumber or self.cameras_from:
+            raise UsageError(
+                "--size, --renumber and --cameras-from do not go with --to shards; convert to a folder first"
+            )
         with progress("copying") as on_progress:
             paths = write_shards(
                 self.dataset, self.out, masks=self.masks, shard_mb=self.shard_mb, on_progress=on_progress
@@ -181,11 +215,31 @@ def describe(found: "Inspection") -> list[str]:
         lines.append(
             f"yaw      {yaw.min():.0f} to {yaw.max():.0f} degrees; pitch {pitch.min():.0f} to {pitch.max():.0f}"
         )
-    for what, entries in (("broken", found.broken), ("repeats", found.duplicates)):
+    for what, entries in (
+        ("broken", found.broken),
+        ("wrong label", found.wrong_labels),
+        ("wrong mask", found.wrong_masks),
+        ("repeats", found.duplicates),
+    ):
         lines += [f"{what}: {name}: {detail}" for name, detail in list(entries.items())[:_SHOWN]]
         if len(entries) > _SHOWN:
             lines.append(f"{what}: and {len(entries) - _SHOWN} more")
     return lines + [f"advice: {text}" for text in found.advice()]
+
+
+def sample_of(root: Path, masks: Path | None) -> "SampleFindings":
+    """Return what a sample of a dataset shows about its masks, labels and crops; nothing where it cannot be opened."""
+    from panohead.alignment.comparison.dataset_check import SAMPLE, SampleFindings, SampleImage, examine_sample
+    from panohead.data.dataset import open_dataset
+
+    try:
+        dataset = open_dataset(root, masks=masks, broken_limit=SAMPLE)
+    except PanoHeadError:
+        # What is wrong with it is listed by the command itself.
+        return SampleFindings(())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return examine_sample(SampleImage(*one) for one in dataset.sampled(SAMPLE))
 
 
 @contextmanager

@@ -14,9 +14,10 @@ class DetectorOptions:
     """Poses and masks of the user's own, and detectors in place of MediaPipe's."""
 
     poses: Path | None = None
-    """CSV with file, yaw_deg, pitch_deg, roll_deg and optionally box (left top right bottom)."""
+    """CSV with file, yaw_deg, pitch_deg, roll_deg and optionally box (left top right bottom); a box alone chooses the
+    head."""
     masks: Path | None = None
-    """Folder with your own masks of the whole photos, by the same names."""
+    """Folder or zip with your own masks of the whole photos, by the same names."""
     models: tyro.conf.OmitArgPrefixes[DetectorModels] = field(default_factory=DetectorModels)
 
     def check_detectors(self) -> None:

@@ -78,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    if arguments is None:
+        # For this whole process and everything that libraries start from it (torch.compile, Ray).
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
     wait_without_spinning()
     keep_large_buffers()
     try:

@@ -14,10 +14,12 @@ from panohead.limits import FRAMES, SEED, STEPS, WEIGHT, NumberRange
 
 if TYPE_CHECKING:
     from panohead.alignment.detectors import Detectors
+    from panohead.alignment.photo_area import PhotoCorners
     from panohead.alignment.pose_file import GivenPose
     from panohead.gallery import ViewStyle
     from panohead.geometry import Camera
     from panohead.inversion import ImageLoss, OutputFolder, ReconstructedHead
+    from panohead.inversion.load_photos import MaskInput
 
 _WEIGHT_FREE = "Laplacian pyramid, gradients and SSIM; no weights (give --lpips for LPIPS-VGG)"
 
@@ -37,7 +39,9 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     labels: Path | None = None
     """JSON with the cameras of aligned crops (default: dataset.json beside the first)."""
     masks: Path | None = None
-    """Folder with your own masks, by the same names: of aligned crops, or of whole photos."""
+    """Folder or zip with your own masks, by the same names: of aligned crops, or of whole photos."""
+    head: tuple[int, ...] = ()
+    """Number of the head to take of several (a number for each photo); the report's overlay shows the numbers."""
     lpips: Path | None = None
     """Weights of LPIPS-VGG; without them a loss that needs none is used."""
     seed: Annotated[int | None, SEED] = None
@@ -73,7 +77,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         preset.check(config, len(self.photos), self.seed)
         self._check_files()
         cameras, masks = self._cameras(), self._masks()
-        poses, tools = self._poses(), self._tools()
+        corners, poses, tools = self._corners(), self._poses(), self._tools()
         self._style()  # so that a mistake in --background is reported before the work
         predictor = self.load()
         loss = self._loss()
@@ -87,6 +91,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
                     cameras,
                     masks=masks,
                     poses=poses,
+                    heads=self.head or None,
+                    corners=corners,
                     preset=self.preset,
                     config=config,
                     loss=loss,
@@ -112,6 +118,10 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             "--pose-model, --head-model and --mask-model are for ordinary photos, not for aligned crops": (
                 self.aligned and bool(self.models.files)
             ),
+            "--head is for ordinary photos; an aligned crop is of one head": self.aligned and bool(self.head),
+            "--head counts from 1": any(number < 1 for number in self.head),
+            f"--head needs a number for each of the {len(self.photos)} photos": len(self.head)
+            not in (0, len(self.photos)),
             **self.mesh_mistakes(),
         }
         for sentence, is_wrong in wrong.items():
@@ -138,10 +148,17 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
 
         if not self.aligned:
             return None
-        labels = self.photos[0].parent / "dataset.json" if self.labels is None else self.labels
-        return read_cameras(labels, self.photos)
+        return read_cameras(self._labels(), self.photos)
 
-    def _masks(self) -> "list[Path] | None":
+    def _labels(self) -> Path:
+        return self.photos[0].parent / "dataset.json" if self.labels is None else self.labels
+
+    def _corners(self) -> "list[PhotoCorners | None] | None":
+        from panohead.inversion.labels import read_corners
+
+        return read_corners(self._labels(), self.photos) if self.aligned else None
+
+    def _masks(self) -> "list[MaskInput | None] | None":
         from panohead.inversion.load_photos import find_masks
 
         return None if self.masks is None else find_masks(self.masks, self.photos)

@@ -29,6 +29,8 @@ class Train:
     """Configuration to start from (demo_64 if not given); --dry-run prints all of its numbers."""
     data: Path | None = None
     """The dataset: a folder with images/ and masks/ (or zips of them, or .tar shards)."""
+    masks: Path | None = None
+    """Folder or zip of the masks, if not beside the images; then --data is the images themselves."""
     out: Path | None = None
     """Folder of the new run."""
     resume: Path | None = None
@@ -71,7 +73,13 @@ class Train:
         from panohead.training.launch import train
 
         finished = train(
-            config, self.data, output_folder(self.out), initial=self.init, device=self.device, quiet=self.quiet
+            config,
+            self.data,
+            output_folder(self.out),
+            masks=self.masks,
+            initial=self.init,
+            device=self.device,
+            quiet=self.quiet,
         )
         self._report(self.out, finished)
 
@@ -125,7 +133,9 @@ class Train:
         self._refuse_changes()
         from panohead.training.launch import resume
 
-        finished = resume(run, data=self.data, total_kimg=self.kimg, device=self.device, quiet=self.quiet)
+        finished = resume(
+            run, data=self.data, masks=self.masks, total_kimg=self.kimg, device=self.device, quiet=self.quiet
+        )
         self._report(run, finished)
 
     def _describe(self, config: "TrainConfig") -> None:

@@ -5,7 +5,7 @@ in any image format. Everything stays in bytes; :class:`panohead.training.losses
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from panohead.data.batch import PhotoBatch, PhotoItem, collate
 from panohead.data.broken import BrokenFile, BrokenPhotos
-from panohead.data.decode import MASK_MODES, PHOTO_MODES, BackgroundMode, Preprocessing, decode, preprocess
+from panohead.data.decode import BackgroundMode, Preprocessing, decode, preprocess
 from panohead.data.labels import jittered, read_labels
 from panohead.data.layout import dataset_paths, open_layout
 from panohead.data.selection import SelectionConfig, select
@@ -177,6 +177,22 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
             self._cache[photo] = pair
         return pair
 
+    def sampled(
+        self, count: int
+    ) -> Iterator[
+        tuple[str, UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"], Float[np.ndarray, "25"]]
+    ]:
+        """Yield name of the mask, image, mask and label of ``count`` photos, evenly over the dataset, as they are in
+        their files; unreadable ones are left out."""
+        for photo in dict.fromkeys(
+            np.linspace(0, len(self.names) - 1, min(count, len(self.names))).astype(int).tolist()
+        ):
+            try:
+                image, mask = self._decode(photo)
+            except BrokenFile:
+                continue
+            yield self._masks.describe(self._mask_names[photo]), image, mask[..., 0], self.photo_labels[photo]
+
     def label(self, index: int, *, mirror: bool = False) -> Float[Tensor, "25"]:
         """Return an item's camera without its image.
 
@@ -229,5 +245,5 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         return self._reporting(read)
 
     def _decode(self, photo: int) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width 1"]]:
-        image = decode(self._images, self.names[photo], "RGB", PHOTO_MODES, self._side)
-        return image, decode(self._masks, self._mask_names[photo], "L", MASK_MODES, image.shape[0])
+        image = decode(self._images, self.names[photo], "RGB", self._side)
+        return image, decode(self._masks, self._mask_names[photo], "L", image.shape[0])

@@ -1,6 +1,5 @@
 """Decoding of images and masks to pixels: reading, compositing on white, reducing."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,13 +8,13 @@ from jaxtyping import UInt, UInt8
 from PIL import Image
 
 from panohead.data.broken import BrokenFile
+from panohead.data.masks import mask_of_image, values_problem
 from panohead.data.sources import FileSource
 from panohead.errors import PanoHeadError
-from panohead.files.image import BrokenImage, decode_image
+from panohead.files.image import BrokenImage, decode_image, decode_levels
 
 PHOTO_MODES = ("RGB", "RGBA", "L", "LA", "P")
-MASK_MODES = ("L", "1", "P", "RGB")
-"""Pillow modes that files of photos and masks may have."""
+"""Pillow modes that files of photos may have."""
 
 MAX_PIXELS = 64_000_000
 """Pixels of one image of a dataset."""
@@ -55,13 +54,13 @@ class Preprocessing:
 
 
 def decode(
-    source: FileSource, name: str, mode: Literal["RGB", "L"], accepted: Sequence[str], side: int = 0
+    source: FileSource, name: str, mode: Literal["RGB", "L"], side: int = 0
 ) -> UInt8[np.ndarray, "height width channel"]:
     """Read one image of a source.
 
     Args:
-        mode: Pillow's name for three channels or one.
-        accepted: Pillow modes that the file may have.
+        mode: Pillow's name for three channels, of a photo, or one, of a mask in any kind of file
+            (:mod:`panohead.data.masks`).
         side: height and width that it must have, in pixels; 0 asks only for a square.
 
     Raises:
@@ -71,9 +70,9 @@ def decode(
 
     def check(image: Image.Image) -> None:
         """Refuse by the header what decoding would only make more expensive."""
-        if image.mode not in accepted:
+        if mode == "RGB" and image.mode not in PHOTO_MODES:
             raise BrokenFile(
-                file, f"{file} is of Pillow mode {image.mode}, not one of {', '.join(accepted)}; convert it"
+                file, f"{file} is of Pillow mode {image.mode}, not one of {', '.join(PHOTO_MODES)}; convert it"
             )
         expected = (side or image.width,) * 2
         if image.size != expected:
@@ -85,8 +84,13 @@ def decode(
         check_pixels(image)
 
     try:
-        decoded = decode_image(source.read(name), colors=mode == "RGB", check=check)
-        pixels = np.array(decoded.image.convert(mode))
+        content = source.read(name)
+        if mode == "L":
+            pixels = mask_of_image(decode_levels(content, check=check), file)
+            if problem := values_problem(pixels):
+                raise BrokenFile(file, f"the mask {file} cannot be used: {problem}")
+        else:
+            pixels = np.array(decode_image(content, check=check).image.convert(mode))
     except BrokenFile:
         raise
     except BrokenImage as error:

@@ -12,11 +12,11 @@ import tarfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypedDict
+from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict
 
 from PIL import Image
 
-from panohead.data.labels import LABELS_FILE
+from panohead.data.labels import CORNERS_KEY, LABELS_FILE
 from panohead.data.sources import FileSource, max_bytes_of
 from panohead.errors import PanoHeadError
 from panohead.files.read_json import parse_json
@@ -65,7 +65,10 @@ class ShardSource(FileSource):
 
     def read(self, name: str) -> bytes:
         if name == LABELS_FILE and self._labels is not None:
-            return json.dumps({"labels": list(_read_labels(self._labels))}).encode()
+            read = list(_read_labels(self._labels))
+            index: dict[str, Any] = {"labels": [[name, label] for name, label, _ in read]}
+            corners = {name: found for name, _, found in read if found is not None}
+            return json.dumps(index | ({CORNERS_KEY: corners} if corners else {})).encode()
         member = self._members[name]
         try:
             with open_regular(member.shard) as file:
@@ -139,7 +142,7 @@ def scan(path: Path) -> Iterator[Member]:
         with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as archive:
             before = -1
             while (info := archive.next()) is not None:
-                if archive.offset <= before:  # a negative size: reading would never end
+                if archive.offset <= before or info.size < 0:  # a negative size: reading would never end
                     raise tarfile.ReadError("a member has a negative size")
                 before = archive.offset
                 archive.members.clear()  # type: ignore[attr-defined]  # or a large archive fills the memory
@@ -183,24 +186,26 @@ def _require_all(paths: list[Path]) -> None:
             )
 
 
-def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any]]:
-    """Yield names and labels; each shard is opened once."""
+def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield names, labels and the photos' corners (None without); each shard is opened once."""
     for shard, entries in groupby(members.items(), key=lambda entry: entry[1].shard):
         try:
             with open_regular(shard) as file:
                 for name, member in entries:
-                    yield name, _label(_read(file, member), member)
+                    yield name, *_label(_read(file, member), member)
         except OSError as error:
             raise PanoHeadError(f"cannot read {shard} ({_reason(error)}); restore the shard") from error
 
 
 class _LabelMember(TypedDict):
     label: list[Any]
+    photo_corners: NotRequired[Any]
 
 
-def _label(content: bytes, member: Member) -> Any:
+def _label(content: bytes, member: Member) -> tuple[Any, Any]:
     remedy = f"it must be of the form {_LABEL_FORM}; write it again"
-    return parse_json(content, _LabelMember, str(member), remedy=remedy)["label"]
+    values = parse_json(content, _LabelMember, str(member), remedy=remedy)
+    return values["label"], values.get("photo_corners")
 
 
 def _read(file: BinaryIO, member: Member) -> bytes:

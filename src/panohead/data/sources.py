@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from panohead.data.names import match_names
 from panohead.errors import PanoHeadError
 from panohead.files.archive import open_zip, read_member
 from panohead.files.regular import MAX_FILE_BYTES, MAX_TEXT_BYTES, read_regular
@@ -36,6 +37,10 @@ class FileSource:
         """Return the number of bytes of one file that exists."""
         raise NotImplementedError
 
+    def stamp(self, name: str) -> str:
+        """Return a short text that changes with the content of one file: its size, and time of change or checksum."""
+        raise NotImplementedError
+
     def describe(self, name: str) -> str:
         """Return the name of a file for messages."""
         return f"{self.path}/{name}"
@@ -57,6 +62,10 @@ class FolderSource(FileSource):
 
     def size(self, name: str) -> int:
         return (self.path / name).stat().st_size
+
+    def stamp(self, name: str) -> str:
+        facts = (self.path / name).stat()
+        return f"{facts.st_size}-{facts.st_mtime_ns}"
 
     def read(self, name: str) -> bytes:
         try:
@@ -82,6 +91,10 @@ class ZipSource(FileSource):
 
     def size(self, name: str) -> int:
         return self._open().getinfo(name).file_size
+
+    def stamp(self, name: str) -> str:
+        info = self._open().getinfo(name)
+        return f"{info.file_size}-{info.CRC:08x}"
 
     def read(self, name: str) -> bytes:
         try:
@@ -134,21 +147,12 @@ def image_names(source: FileSource) -> list[str]:
 
 
 def match_masks(names: Sequence[str], masks: FileSource) -> tuple[str, ...]:
-    """Return the mask of each image: the file of the same path and name, of any image type.
+    """Return the mask of each image, by :mod:`panohead.data.names`.
 
     Raises:
         PanoHeadError: when one is missing.
     """
-    by_stem = {_stem(name): name for name in image_names(masks)}
-    missing = [name for name in names if _stem(name) not in by_stem]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise PanoHeadError(f"{masks.path} has no mask for {missing[0]}{more}; every image needs one of the same name")
-    return tuple(by_stem[_stem(name)] for name in names)
-
-
-def _stem(name: str) -> str:
-    return posixpath.splitext(name)[0]
+    return tuple(match_names(names, image_names(masks), "mask", str(masks.path)))
 
 
 def _is_hidden(name: str) -> bool:

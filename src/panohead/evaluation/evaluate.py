@@ -104,10 +104,12 @@ class Evaluation:
 
     @cached_property
     def photos(self) -> ReferencePhotos:
-        """The dataset's photos with their backgrounds."""
+        """The dataset's photos with their backgrounds; refused when a sample shows wrong labels, masks or crops."""
         if self.data is None:
             raise PanoHeadError("sets of images and depth are compared with a dataset; name one with --data")
-        return ReferencePhotos(self.data)
+        photos = ReferencePhotos(self.data)
+        photos.refuse_wrong_sample()
+        return photos
 
     @property
     def _compares_sets(self) -> bool:

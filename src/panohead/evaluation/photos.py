@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
+from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, refuse_wrong_sample
 from panohead.data.dataset import PhotoDataset, dataset_paths
 from panohead.errors import PanoHeadError
 from panohead.files.archive import open_zip
@@ -36,6 +37,14 @@ class ReferencePhotos:
     def dataset(self) -> PhotoDataset:
         """The dataset reader."""
         return PhotoDataset(*dataset_paths(self.root))
+
+    def refuse_wrong_sample(self) -> None:
+        """Look at a sample of the photos.
+
+        Raises:
+            PanoHeadError: when it shows wrong labels, masks or crops.
+        """
+        refuse_wrong_sample((SampleImage(*one) for one in self.dataset.sampled(SAMPLE)), str(self.root))
 
     @cached_property
     def labels(self) -> Float[Tensor, "photo 25"]:

@@ -1,5 +1,6 @@
 """Report of an evaluation: one JSON with everything, one table with the columns side by side."""
 
+import html
 import json
 import math
 from collections.abc import Sequence
@@ -8,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from panohead.evaluation.evaluate import EvaluationResult, software
 from panohead.evaluation.results import Result, text
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.system.atomic_write import atomic_path
+from panohead.system.text import printable
 
 FORMAT_VERSION = 1
 TableRow = tuple[str, str, str]
@@ -57,18 +60,23 @@ def rich_table(columns: Sequence[EvaluationResult]) -> Table:
     for title in ("metric", "views", "protocol"):
         table.add_column(title, no_wrap=True)
     for column in columns:
-        table.add_column(column.name, justify="right", overflow="fold")
+        table.add_column(Text(printable(column.name)), justify="right", overflow="fold")
     for cells in _cells(columns):
-        table.add_row(*cells)
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
 def markdown(columns: Sequence[EvaluationResult]) -> str:
     """Return the same table in Markdown, followed by the reasons for missing values."""
     titles = ["metric", "views", "protocol", *(column.name for column in columns)]
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    lines += ["| " + " | ".join(cells) + " |" for cells in _cells(columns)]
-    return "\n".join([*lines, "", *(f"- {reason}" for reason in reasons(columns)), ""])
+    lines = ["| " + " | ".join(map(_escaped, titles)) + " |", "|" + "---|" * len(titles)]
+    lines += ["| " + " | ".join(map(_escaped, cells)) + " |" for cells in _cells(columns)]
+    return "\n".join([*lines, "", *(f"- {_escaped(reason)}" for reason in reasons(columns)), ""])
+
+
+def _escaped(words: str) -> str:
+    """Return a text as Markdown that shows it: names of checkpoints may hold bars, links and HTML."""
+    return html.escape(printable(words), quote=False).replace("|", "\\|").replace("](", "]\\(")
 
 
 def reasons(columns: Sequence[EvaluationResult]) -> list[str]:

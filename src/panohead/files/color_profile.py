@@ -6,10 +6,11 @@ phone (Display P3) would be too pale without conversion, and skin in ProPhoto ne
 
 import functools
 import io
+import struct
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from panohead.system.text import printable
 
@@ -19,14 +20,17 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """Pillow's mode for each color space of a profile."""
 _CLASSES = {"scnr", "mntr", "prtr", "spac"}
 """Classes of profiles that describe the colors of an image; links and effects do not."""
+_UNCALIBRATED = 65535
+"""Value of EXIF's color space for everything but sRGB."""
 _UNUSABLE = "its color profile cannot be used; colors taken as sRGB"
 
 
 def to_srgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     """Return the image in sRGB by its embedded profile, without the profile, and what was done to it.
 
-    Alpha stays. The result is RGB or RGBA where something was converted; an image without profile, with one that is
-    sRGB's own, or with one that cannot be used is returned in its mode.
+    Cameras that are set to Adobe RGB may embed no profile but say so in the EXIF data; that counts too. Alpha stays.
+    The result is RGB or RGBA where something was converted; an image without profile, with one that is sRGB's own, or
+    with one that cannot be used is returned in its mode.
 
     Args:
         image: image of any of Pillow's 8-bit modes; with more bits per sample it is returned as it is.
@@ -34,7 +38,7 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     Returns:
         The image, and notes for people (none when nothing was converted).
     """
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile") or (_adobe_rgb() if _is_adobe_rgb(image) else None)
     if not isinstance(profile, bytes) or not profile:
         return image, ()
     if image.mode in ("1", "I", "F", "LAB", "HSV") or image.mode.startswith("I;16"):
@@ -56,6 +60,44 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         converted.putalpha(alpha)
     converted.info = {key: value for key, value in image.info.items() if key not in ("icc_profile", "transparency")}
     return converted, (f"colors converted from {name}",)
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    """Return True for a photo whose EXIF data say Adobe RGB: color space "uncalibrated", interoperability "R03"."""
+    if image.mode != "RGB" or "exif" not in image.info:
+        return False
+    try:
+        exif = image.getexif()
+        space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
+        index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
+    except Exception:  # damaged EXIF data say nothing
+        return False
+    return space == _UNCALIBRATED and str(index).rstrip("\0") == "R03"
+
+
+@functools.cache
+def _adobe_rgb() -> bytes:
+    """Return a profile of Adobe RGB (1998): its primaries relative to D50, and its gamma of 563/256."""
+    white, *primaries = (
+        b"XYZ " + bytes(4) + struct.pack(">3i", *(round(value * 65536) for value in column))
+        for column in (
+            (0.9642, 1.0, 0.8249),
+            (0.60974, 0.31111, 0.01947),
+            (0.20528, 0.62567, 0.06087),
+            (0.14919, 0.06322, 0.74457),
+        )
+    )
+    name = b"Adobe RGB (1998)\0"
+    words = b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(78)
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, 563)
+    names = (b"desc", b"wtpt", b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC")
+    table, data = struct.pack(">I", len(names)), b""
+    for tag, value in zip(names, (words, white, *primaries, curve, curve, curve), strict=True):
+        table += tag + struct.pack(">II", 132 + 12 * len(names) + len(data), len(value))
+        data += value + bytes(-len(value) % 4)
+    size = 128 + len(table) + len(data)
+    header = struct.pack(">I4sI12s", size, bytes(4), 0x02400000, b"mntrRGB XYZ ") + bytes(12) + b"acsp" + bytes(28)
+    return (header + struct.pack(">3i", 63190, 65536, 54061)).ljust(128, b"\0") + table + data
 
 
 def _split(image: Image.Image, mode: str) -> tuple[Image.Image, Image.Image | None]:

@@ -18,33 +18,27 @@ from PIL import Image, ImageOps
 
 from panohead.errors import PanoHeadError
 from panohead.files.color_profile import to_srgb
+from panohead.files.image_limits import MAX_EXIF_BYTES, BrokenImage, check_chunks, check_cost, check_tags
 from panohead.files.regular import read_regular
+
+__all__ = [
+    "BrokenImage",
+    "DecodedImage",
+    "UnknownFormat",
+    "decode_image",
+    "open_image",
+    "register_heif",
+    "standardized",
+    "to_rgb",
+]
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO")
 """Formats that Pillow may open here; those that start other programs (EPS) or fetch things are left out."""
 HEIF_FORMATS = ("HEIF", "AVIF")
-MAX_DECODED_BYTES = 560_000_000
-"""Memory in bytes that decoding one image may take; more is taken for a decompression bomb."""
-_BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 12, "HEIF": 10, "JPEG2000": 20, "TIFF": 8, "ICO": 8}
-"""Memory of the decoders, with Pillow's own 4 bytes per pixel; of the others 4, twice as much with alpha."""
-_PROGRESSIVE_BYTES = 6
-"""Bytes per pixel in which a progressive JPEG file is gathered before it is decoded."""
-_MAX_CHUNK_BYTES = 32_000_000
-"""Bytes of one chunk of a PNG file other than its pixels; Pillow copies texts several times."""
-_SLOW_DECODERS = {"ppm", "ppm_plain", "bmp_rle"}
-_MAX_SLOW_PIXELS = 8_000_000
-"""Decoders that Pillow has in Python, at a second or so for a million pixels, and the pixels given to them."""
 _PILLOW = r"PIL\."
 _ORIENTATION = 0x0112
 """Number of the EXIF tag."""
 _WHITE = (255, 255, 255)
-
-
-class BrokenImage(PanoHeadError):
-    """Error for an image that cannot be used; a clause that begins with "it", to follow the file's name.
-
-    The clauses are stored in datasets, whose reports count by them.
-    """
 
 
 class UnknownFormat(BrokenImage):
@@ -94,8 +88,11 @@ def open_image(source: bytes | Path) -> Iterator[Image.Image]:
         raise BrokenImage("the file is empty")
     _ignore_warnings_of_pillow()
     try:
-        _check_chunks(content)
+        check_chunks(content)
         with Image.open(io.BytesIO(content), formats=_formats()) as image:
+            exif = image.info.get("exif")
+            if isinstance(exif, bytes):
+                check_tags(exif.removeprefix(b"Exif\0\0"), MAX_EXIF_BYTES)
             yield image
     except PanoHeadError:
         raise
@@ -140,13 +137,30 @@ def decode_image(
         shrink = max(1.0, max(whole) / max_side_px) if max_side_px else 1.0
         # JPEG can be decoded at a half, quarter or eighth directly.
         image.draft("RGB", (max(1, int(whole[0] / shrink)), max(1, int(whole[1] / shrink))))
-        _check_cost(image, whole)
+        check_cost(image, whole)
         image.load()
-        _check_cost(image, whole)  # an icon's directory need not tell the truth
+        check_cost(image, whole)  # an icon's directory need not tell the truth
         decoded, changes = _standardized(image, colors, max_side_px)
     if shrink > 1.0:
         notes.append(f"shrunk by {shrink:.2f}")
     return DecodedImage(decoded, mode, (*notes, *changes), shrink)
+
+
+def decode_levels(source: bytes | Path, *, check: Callable[[Image.Image], None] = lambda image: None) -> Image.Image:
+    """Decode an image of levels, such as a mask: in the mode of its file, alpha channel included, and upright.
+
+    Args:
+        source, check: as for :func:`decode_image`.
+
+    Raises:
+        BrokenImage, OSError: as :func:`open_image`.
+    """
+    with open_image(source) as image:
+        check(image)
+        check_cost(image, image.size)
+        image.load()
+        check_cost(image, image.size)
+        return ImageOps.exif_transpose(image)
 
 
 def standardized(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
@@ -233,42 +247,6 @@ def _formats() -> tuple[str, ...]:
     heif = HEIF_FORMATS if register_heif() else ("AVIF",)
     Image.init()
     return tuple(name for name in FORMATS + heif if name in Image.OPEN)
-
-
-def _check_cost(image: Image.Image, whole: tuple[int, int]) -> None:
-    """Refuse an image whose decoding would take too much memory or time, by its header.
-
-    Args:
-        image: opened image, of the size in which it will be decoded.
-        whole: size in the file.
-    """
-    width, height = image.size
-    each = _BYTES_PER_PIXEL.get(image.format or "", 4)
-    if image.mode in ("RGBA", "LA", "PA", "P", "I", "F") or "transparency" in image.info:
-        each = max(each, 8)
-    # The tiles of a TIFF file may be larger than its image, and are decoded one by one.
-    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
-    tile = int(tags.get(322, 0)) * int(tags.get(323, 0))
-    if tile * each > MAX_DECODED_BYTES:
-        raise BrokenImage(f"it has tiles of {tags[322]} x {tags[323]} pixels (a decompression bomb)")
-    needed = width * height * each
-    if image.info.get("progressive") or image.info.get("progression"):
-        needed += whole[0] * whole[1] * _PROGRESSIVE_BYTES
-    slow = any(tile[0] in _SLOW_DECODERS for tile in getattr(image, "tile", ()))
-    if needed > MAX_DECODED_BYTES or (slow and width * height > _MAX_SLOW_PIXELS):
-        raise BrokenImage(f"it has {whole[0]} x {whole[1]} pixels, more than any photo (a decompression bomb)")
-
-
-def _check_chunks(content: bytes) -> None:
-    """Refuse a PNG file with gigantic texts before Pillow copies them."""
-    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return
-    at = 8
-    while at + 8 <= len(content):
-        size, name = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
-        if size > _MAX_CHUNK_BYTES and name not in (b"IDAT", b"fdAT"):
-            raise BrokenImage(f"it is damaged (a chunk of {size} bytes that are no pixels)")
-        at += size + 12
 
 
 def _ignore_warnings_of_pillow() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import msgspec
 
 from panohead.errors import PanoHeadError
-from panohead.files.regular import MAX_TEXT_BYTES, read_regular
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular, reason_of
 
 MAX_DEPTH = 64
 """Maximum nesting of lists and objects."""
@@ -117,7 +117,7 @@ def _content(path: Path, remedy: str) -> bytes:
     try:
         return read_regular(path, MAX_TEXT_BYTES)
     except OSError as error:
-        raise PanoHeadError(f"cannot read {path} ({error.strerror or error}); {remedy}") from error
+        raise PanoHeadError(f"cannot read {path} ({reason_of(error)}); {remedy}") from error
 
 
 def _check_size(content: bytes) -> None:

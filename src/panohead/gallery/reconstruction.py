@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from panohead.errors import NoSurfaceError
+from panohead.errors import NoSurfaceError, PanoHeadError
 from panohead.gallery.meshes import MeshSettings, write_meshes
 from panohead.gallery.videos import write_turntable
 from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write_sheet, write_views
@@ -51,8 +51,13 @@ def write_results(
         step: called ``len(CONTACT_YAWS) + frames + 1`` times.
 
     Raises:
-        PanoHeadError: when a file cannot be written.
+        PanoHeadError: when a file cannot be written, or the photos show nothing of the head.
     """
+    if head.is_out_of_view:
+        raise PanoHeadError(
+            "the photos show nothing of the head that was found: from their cameras it is not in view, so there is no "
+            "result; the camera labels or the masks are wrong (panohead dataset check tells)"
+        )
     folder.remove_results()
     out = folder.path
     also: list[Path] = []

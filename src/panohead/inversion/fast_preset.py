@@ -59,7 +59,7 @@ class FastConfig(Bounded):
         w_seed: seed of these w.
     """
 
-    starts: Annotated[int, Range(1, 100000)] = 32
+    starts: Annotated[int, Range(0, 100000)] = 32
     coarse_steps: Count = 80
     fine_steps: Count = 30
     tuning_steps: Count = 150

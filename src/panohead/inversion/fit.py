@@ -8,7 +8,7 @@ from torch import Tensor
 
 from panohead.geometry import Camera, angle_between_deg
 from panohead.inversion.camera_refinement import CameraRefinement
-from panohead.inversion.losses import psnr_db, ssim
+from panohead.inversion.losses import ssim
 from panohead.inversion.objective import compositing_color
 from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.reconstructed_head import ReconstructedHead
@@ -27,7 +27,7 @@ class Fit:
 
     Attributes:
         target: image in [-1, 1] that the reconstruction was compared with: the photo, or the head cut out of it.
-        psnr_db: PSNR of the whole image, target against reconstruction.
+        psnr_db: PSNR of the whole image as far as it lies in the photo, target against reconstruction.
         ssim: SSIM of the same.
         head_psnr_db: PSNR of the head alone; None without a mask.
         overlap: intersection over union of the masks; None without a mask.
@@ -96,8 +96,9 @@ def _fit(
     view = head.input_views[index]
     image, target = view.image.cpu(), photo.image.cpu()
     inside, overlap = None, None
+    in_photo = torch.ones_like(image[:1]) if photo.inside is None else photo.inside.cpu()
     if photo.mask is not None:
-        mask, own = photo.mask.cpu(), view.alpha().cpu()
+        mask, own = photo.mask.cpu(), view.alpha().cpu() * in_photo
         if empty is not None:
             target = mask * target + (1 - mask) * empty.cpu()
         # Mean squared error over the mask's pixels; PSNR of the value range 2, so its square is 4.
@@ -105,10 +106,13 @@ def _fit(
         inside = float(-10 * torch.log10(squared.clamp_min(1e-10) / 4))
         overlap = float(torch.minimum(mask, own).sum() / torch.maximum(mask, own).sum().clamp_min(1e-6))
     turned = angle_between_deg(camera, photo.camera)
+    # Beyond the photo there is nothing to compare with: there the image agrees with the target.
+    compared = torch.lerp(target, image, in_photo)
+    squared_error = (in_photo * (image - target).square()).sum() / (3 * in_photo.sum()).clamp_min(1e-6)
     return Fit(
         target=target,
-        psnr_db=psnr_db(image, target),
-        ssim=float(ssim(image[None], target[None])),
+        psnr_db=float(-10 * torch.log10(squared_error.clamp_min(1e-10) / 4)),
+        ssim=float(ssim(compared[None], target[None])),
         head_psnr_db=inside,
         overlap=overlap,
         turned_deg=turned,

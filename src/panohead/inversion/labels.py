@@ -7,41 +7,14 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from panohead.alignment.angles import orbit_of_view, view_of_camera
+from panohead.alignment.comparison.label_faces import compare_face
 from panohead.alignment.detectors import Detectors
-from panohead.alignment.head_alignment import Kind, align_face
-from panohead.data.labels import read_labels
-from panohead.data.sources import FolderSource
+from panohead.alignment.photo_area import PhotoCorners
+from panohead.data.conventions import refuse_wrong_labels
+from panohead.data.labels import LabelFile, listed_corners, read_labels
+from panohead.data.names import NameIndex
 from panohead.errors import PanoHeadError
-from panohead.files.regular import MAX_TEXT_BYTES, read_regular
-from panohead.geometry import Camera, angle_between_deg
-from panohead.system.quiet_stderr import quiet_stderr
-
-MAX_APART_DEG: dict[Kind, float] = {"face": 25.0, "coarse": 50.0, "given": 50.0}
-"""Largest angle between the cameras of label and landmarks, by the kind of estimate (a profile is "coarse")."""
-
-
-class _OneFile(FolderSource):
-    """Folder that answers with the same file, whatever its name."""
-
-    def has(self, name: str) -> bool:
-        """Return True if the file exists."""
-        return self.path.is_file()
-
-    def read(self, name: str) -> bytes:
-        """Return its content.
-
-        Raises:
-            PanoHeadError: when it cannot be read.
-        """
-        try:
-            return read_regular(self.path, MAX_TEXT_BYTES)
-        except OSError as error:
-            raise PanoHeadError(f"cannot read {self.path} ({error.strerror}); restore the file") from error
-
-    def describe(self, name: str) -> str:
-        """Return its path."""
-        return str(self.path)
+from panohead.geometry import Camera
 
 
 def read_cameras(path: Path, photos: Sequence[Path]) -> list[Camera]:
@@ -49,17 +22,48 @@ def read_cameras(path: Path, photos: Sequence[Path]) -> list[Camera]:
 
     Args:
         path: JSON file in the format of ``dataset.json`` (docs/reference.md 6.1).
-        photos: paths of the photos; folders do not matter.
+        photos: paths of the photos; folders matter only where several labels have the same file name.
 
     Raises:
         PanoHeadError: when the file or a label is missing or wrong.
     """
-    labels = read_labels(_OneFile(path), [photo.name for photo in photos])
+    labels = read_labels(LabelFile(path), [photo.as_posix() for photo in photos])
     return [Camera.from_label(torch.from_numpy(label)) for label in labels]
 
 
-def label_mismatch(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: Detectors) -> str | None:
-    """Return a sentence if the face in an aligned crop has another direction than its label, None otherwise.
+def read_corners(path: Path, photos: Sequence[Path]) -> list[PhotoCorners | None]:
+    """Return where the photos of crops end in them, as ``panohead prepare`` writes it beside the labels.
+
+    Args:
+        path: JSON file in the format of ``dataset.json``.
+        photos: paths of the crops.
+
+    Returns:
+        Corners by crop; None for crops that lie in their photos, and in files of other tools.
+
+    Raises:
+        PanoHeadError: when the file cannot be read, or holds other corners than four pairs of numbers.
+    """
+    listed = listed_corners(LabelFile(path))
+    index = NameIndex(listed)
+    found = [index.find(photo.as_posix()) for photo in photos]
+    return [None if name is None else np.array(listed[name]) for name in found]
+
+
+def check_camera(camera: Camera, name: str) -> None:
+    """Refuse a camera of a crop that is none as the networks expect it.
+
+    Raises:
+        PanoHeadError: naming the crop, and what its camera probably is.
+    """
+    label = camera.to_label().detach().cpu().double().numpy().reshape(1, 25)
+    refuse_wrong_labels([name], label, f"the camera of {name}", "LABELS.json")
+
+
+def refuse_mismatch(
+    pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, tools: Detectors, name: str
+) -> str | None:
+    """Compare the face in an aligned crop with its label and with the official frame.
 
     Without a detected face there is no comparison: the crop may show a back.
 
@@ -67,20 +71,28 @@ def label_mismatch(pixels: UInt8[np.ndarray, "height width 3"], camera: Camera, 
         pixels: RGB crop in the official frame.
         camera: camera of its label.
         tools: detectors.
+        name: name of the crop, for the error.
+
+    Returns:
+        A sentence if the face has another direction than the label, None otherwise.
 
     Raises:
-        PanoHeadError: when the face detector is not installed.
+        PanoHeadError: when the crop is not in the official frame, or the face detector is not installed.
     """
-    with quiet_stderr():
-        faces = tools.faces.faces(pixels, 1)
-    if not faces:
+    found = compare_face(pixels, camera, tools.faces)
+    if found is None:
         return None
-    estimate = align_face(faces[0])
-    if angle_between_deg(camera, estimate.camera) <= MAX_APART_DEG[estimate.kind]:
+    if found.is_misplaced:
+        raise PanoHeadError(
+            f"the face in {name} is {found.framing()}, compared with the official frame: it is a crop of another "
+            "pipeline (FFHQ's and EG3D's are different); run without --aligned and --labels, so that the head is found "
+            "and cut"
+        )
+    if not found.is_apart and not found.is_mirrored:
         return None
-    yaw, pitch, _ = orbit_of_view(view_of_camera(camera))
-    face_yaw, face_pitch, _ = estimate.angles_deg
+    mirrored = " It looks like the mirror image of its label." if found.is_mirrored else ""
     return (
-        f"Its label says yaw {yaw:.0f}, pitch {pitch:.0f} degrees, but its face is seen from about yaw {face_yaw:.0f}, "
-        f"pitch {face_pitch:.0f} degrees; if the label is of another view, the head will be wrong."
+        f"Its label says yaw {found.yaw_deg:.0f}, pitch {found.pitch_deg:.0f} degrees, but its face is seen from about "
+        f"yaw {found.face_yaw_deg:.0f}, pitch {found.face_pitch_deg:.0f} degrees; if the label is of another view, the "
+        f"head will be wrong.{mirrored}"
     )

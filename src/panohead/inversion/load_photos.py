@@ -10,14 +10,25 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from panohead.alignment.detectors import Detectors
-from panohead.alignment.photo_mask import read_own_mask
+from panohead.alignment.photo_area import PhotoCorners
+from panohead.alignment.photo_mask import find_own_mask, forget_own_masks, own_mask_names
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.read_photo import DecodedPhoto, from_pillow, read_photo
+from panohead.data.masks import (
+    MIN_AGREEMENT,
+    agreement,
+    aspect_problem,
+    mask_of_image,
+    mask_problem,
+    read_mask,
+    values_problem,
+)
+from panohead.data.names import EXAMPLES
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.image import to_rgb
 from panohead.files.regular import read_regular
 from panohead.geometry import Camera
-from panohead.inversion.labels import label_mismatch
+from panohead.inversion.labels import check_camera, refuse_mismatch
 from panohead.inversion.photo import AlignedPhoto, aligned_photo, found_photo
 
 MAX_PHOTOS = 8
@@ -35,6 +46,8 @@ def read_images(
     *,
     masks: Sequence[MaskInput | None] | None = None,
     poses: Sequence[GivenPose | None] | None = None,
+    heads: Sequence[int | None] | None = None,
+    corners: Sequence[PhotoCorners | None] | None = None,
     tools: Detectors | None = None,
 ) -> list[AlignedPhoto]:
     """Read photos of one person. With ``cameras`` they are crops in the official frame; without, heads are detected.
@@ -44,14 +57,16 @@ def read_images(
         cameras: camera of every crop, None for ordinary photos.
         size: side of the result in pixels.
         masks: head in every crop (None: no mask), or person in every ordinary photo (None: to be found).
-        poses: the user's angles of ordinary photos, None where they are to be estimated.
+        poses: the user's angles (or boxes) of ordinary photos, None where they are to be estimated.
+        heads: number of the head to take of several in each ordinary photo, from 1; None for the most prominent.
+        corners: photos' corners in crops that go beyond them (:mod:`panohead.alignment.photo_area`), None for others.
         tools: detectors of heads; with ``cameras`` they find faces that contradict the labels, None skips that.
 
     Raises:
         PanoHeadError: for anything that cannot be a photo of a head, naming it.
     """
     check_count(len(images))
-    for what, each in (("cameras", cameras), ("masks", masks), ("poses", poses)):
+    for what, each in _each(cameras, masks, poses, heads, corners):
         if each is not None and len(each) != len(images):
             raise PanoHeadError(f"{len(images)} photos and {len(each)} {what} were given; give one for each")
     for image in images:
@@ -64,16 +79,23 @@ def read_images(
         # One at a time: eight photos of a camera take a gigabyte of memory.
         decoded = _decode(image, name)
         given = None if masks is None else masks[i]
-        mask = None if given is None else _mask(given, name)
+        mask = None if given is None else _mask(given, name, decoded.pixels)
         if cameras is None:
             assert tools is not None
             pose = None if poses is None else poses[i]
             pose = None if pose is None else pose.shrunk(decoded.shrink)
-            photo = found_photo(decoded.pixels, size, tools, given=pose, mask=mask, name=name)
+            head = None if heads is None else heads[i]
+            photo = found_photo(decoded.pixels, size, tools, given=pose, head=head, mask=mask, name=name)
         else:
-            photo = aligned_photo(decoded.pixels, _single(cameras[i]), size, mask=mask, name=name)
-            if tools is not None and (mismatch := label_mismatch(decoded.pixels, photo.camera, tools)) is not None:
-                photo = replace(photo, notes=(*photo.notes, mismatch))
+            camera, ends = _single(cameras[i]), None if corners is None else corners[i]
+            check_camera(camera, name)
+            photo = aligned_photo(decoded.pixels, camera, size, mask=mask, name=name, corners=ends)
+            notes = [*_mask_notes(mask, decoded.pixels)]
+            if tools is not None and (mismatch := refuse_mismatch(decoded.pixels, camera, tools, name)) is not None:
+                notes.append(mismatch)
+            photo = replace(photo, notes=(*photo.notes, *notes))
+        if mask is not None and photo.mask is not None:
+            _refuse_mask(photo)
         same = [f"The same image as {p.name}; it adds nothing." for p in photos if _equal(p, photo)]
         reading = [f"About the file: {note}." for note in decoded.notes]
         photos.append(replace(photo, notes=(*reading, *photo.notes, *same[:1])))
@@ -108,18 +130,55 @@ def _described(array: np.ndarray) -> str:
     return f"an array of {array.dtype}, {' x '.join(map(str, array.shape))}"
 
 
-def _mask(mask: MaskInput, name: str) -> UInt8[np.ndarray, "height width"]:
-    which = f" {mask}" if isinstance(mask, str | Path) else ""
-    gray = _decode(mask, f"the mask{which} of {name}").pixels[..., 0] if not isinstance(mask, np.ndarray) else mask
-    if gray.dtype == np.bool_ and gray.ndim == 2:
-        gray = gray.astype(np.uint8) * 255
-    if gray.dtype != np.uint8 or gray.ndim != 2:
-        raise PanoHeadError(
-            f"the mask of {name} is {_described(gray)}; give height x width of uint8 (255 for the head) or bool"
-        )
-    if gray.max(initial=0) == 0:
-        raise PanoHeadError(f"the mask of {name} is empty; give one with the head in white, or none")
+def _mask(mask: MaskInput, name: str, image: UInt8[np.ndarray, "rows columns 3"]) -> UInt8[np.ndarray, "height width"]:
+    """Return a mask as 0..255, refused where its values or its size cannot be those of a mask of this image."""
+    what = f"the mask of {name}"
+    if isinstance(mask, np.ndarray):
+        gray = mask.astype(np.uint8) * 255 if mask.dtype == np.bool_ and mask.ndim == 2 else mask
+        if gray.dtype != np.uint8 or gray.ndim != 2:
+            raise PanoHeadError(
+                f"{what} is {_described(gray)}; give height x width of uint8 (255 for the head) or bool"
+            )
+    elif isinstance(mask, Image.Image):
+        gray = mask_of_image(mask, f"of {name}")
+    else:
+        try:
+            gray = read_mask(read_regular(Path(mask)), str(mask))
+        except OSError as error:
+            raise PanoHeadError(f"{mask} cannot be read ({error.strerror}); check the path") from error
+    problem = values_problem(gray) or aspect_problem(gray.shape, image.shape)
+    if problem:
+        raise PanoHeadError(f"{what} cannot be used: {problem}; give another, or none")
     return gray
+
+
+def _refuse_mask(photo: AlignedPhoto) -> None:
+    """Refuse the user's mask of a crop where it cannot be one of the head in it."""
+    assert photo.mask is not None
+    inside = None if photo.inside is None else photo.inside[0].numpy()
+    problem = mask_problem(np.rint(photo.mask[0].numpy() * 255).astype(np.uint8), inside)
+    if problem:
+        raise PanoHeadError(f"the mask of {photo.name} cannot be used: {problem}; give another, or none")
+
+
+def _mask_notes(
+    mask: UInt8[np.ndarray, "height width"] | None, image: UInt8[np.ndarray, "rows columns 3"]
+) -> list[str]:
+    """Return a sentence on a mask whose edge has nothing to do with the image."""
+    if mask is None or agreement(mask, image) >= MIN_AGREEMENT:
+        return []
+    return ["The edge of its mask follows no edge in it; if the mask is of another image, the head will be wrong."]
+
+
+def _each(
+    cameras: Sequence[Camera] | None,
+    masks: Sequence[MaskInput | None] | None,
+    poses: Sequence[GivenPose | None] | None,
+    heads: Sequence[int | None] | None,
+    corners: Sequence[PhotoCorners | None] | None,
+) -> list[tuple[str, Sequence[object] | None]]:
+    """Return what is given once for every photo, by name."""
+    return [("cameras", cameras), ("masks", masks), ("poses", poses), ("heads", heads), ("corners", corners)]
 
 
 def check_count(count: int) -> None:
@@ -158,16 +217,20 @@ def _check_file(photo: Path) -> None:
         raise PanoHeadError(f"there is no photo {photo}; check the path")
 
 
-def find_masks(folder: Path, photos: Sequence[Path]) -> list[Path]:
-    """Return the user's mask of every photo: the file of the same name in a folder, with any image suffix.
+def find_masks(place: Path, photos: Sequence[Path]) -> list[MaskInput | None]:
+    """Return the user's mask of every photo out of a folder or zip archive, by :mod:`panohead.data.names`.
 
     Raises:
         PanoHeadError: when a photo has none.
     """
-    masks = []
-    for photo in photos:
-        mask = read_own_mask(folder, photo.name)
-        if mask is None:
-            raise PanoHeadError(f"there is no mask of {photo.name} in {folder}; give {photo.stem}.png there")
-        masks.append(mask)
-    return masks
+    forget_own_masks()
+    found = [find_own_mask(place, photo.as_posix()) for photo in photos]
+    missing = [photo.name for photo, mask in zip(photos, found, strict=True) if mask is None]
+    if missing:
+        names = own_mask_names(place)
+        held = f"it holds {', '.join(names[:EXAMPLES])}" if names else "it holds no images"
+        stem = Path(missing[0]).stem
+        raise PanoHeadError(
+            f"there is no mask of {', '.join(missing[:EXAMPLES])} in {place} ({held}); give {stem}.png there"
+        )
+    return [mask.read() for mask in found if mask is not None]

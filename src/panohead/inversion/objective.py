@@ -39,7 +39,8 @@ class PhotoObjective:
     """Distance between renderings of a head and the photos.
 
     With a mask, a generator that has a background is compared mainly inside it (``background_weight`` outside), and one
-    without is compared with the head on the color of its own empty rays. Without a mask all pixels count alike.
+    without is compared with the head on the color of its own empty rays. Without a mask all pixels count alike. What
+    lies beyond a photo counts nowhere, neither in the image nor in the mask.
 
     Args:
         photos: aligned photos.
@@ -62,15 +63,24 @@ class PhotoObjective:
     ) -> None:
         self.photos = photos
         self._mask_weight = mask_weight
-        self.targets, self.weights = [], []
+        self.targets: list[Tensor] = []
+        self.weights: list[Tensor | None] = []
         self.masks = [None if p.mask is None else p.mask[None].to(device) for p in photos]
-        for photo, mask in zip(photos, self.masks, strict=True):
+        self.inside = [None if p.inside is None else p.inside[None].to(device) for p in photos]
+        for photo, mask, inside in zip(photos, self.masks, self.inside, strict=True):
             image = photo.image[None].to(device)
+            weight = inside
+            if inside is not None:
+                image = (
+                    image * inside
+                )  # gray: what a crop is filled with must not matter, not even to windows at the edge
             if mask is not None and empty is not None:
                 image = mask * image + (1 - mask) * empty  # over the color that the generator renders beside the head
+            elif mask is not None:
+                share = mask + (1 - mask) * background_weight
+                weight = share if inside is None else share * inside
             self.targets.append(image)
-            has_weight = mask is not None and empty is None
-            self.weights.append(mask + (1 - mask) * background_weight if has_weight and mask is not None else None)
+            self.weights.append(weight)
         self._loss = loss
         self._distance = cache(self._distance_at)
 
@@ -85,9 +95,13 @@ class PhotoObjective:
         return distance(image if weight is None else torch.lerp(target, image, weight))
 
     def mask_distance(self, index: int, mask: Float[Tensor, "1 1 height width"]) -> Float[Tensor, ""]:
-        """Return the mean absolute difference of the masks; zero for a photo without one."""
-        wanted = _resized(self.masks[index], mask.shape[-1])
-        return mask.new_zeros(()) if wanted is None else (mask - wanted).abs().mean()
+        """Return the mean absolute difference of the masks in the photo; zero for a photo without one."""
+        wanted, inside = (_resized(x, mask.shape[-1]) for x in (self.masks[index], self.inside[index]))
+        if wanted is None:
+            return mask.new_zeros(())
+        if inside is None:
+            return (mask - wanted).abs().mean()
+        return ((mask - wanted).abs() * inside).sum() / inside.sum().clamp_min(1.0)
 
     def __call__(
         self,

@@ -96,6 +96,7 @@ def search(
     config: OfficialConfig,
     streams: RandomStreams,
     run: OptimizationRun,
+    inside: Float[Tensor, "1 1 height width"] | None = None,
 ) -> Float[Tensor, "1 num_ws w_dim"]:
     """Return the ws (W+) after all steps of Adam from the mean w.
 
@@ -108,6 +109,7 @@ def search(
         config: numbers of the preset.
         streams: random numbers of every step.
         run: callbacks, log and stored states.
+        inside: share of every pixel that lies in the photo; None for all of it, as in the original.
     """
     distance = loss.toward(target)
     ws = space.mean.expand(1, generator.backbone.num_ws, -1).clone().requires_grad_(True)  # 1 num_ws w_dim
@@ -115,7 +117,7 @@ def search(
     def losses(step: int) -> dict[str, Tensor]:
         scale = space.std * config.noise * noise_factor(step, config.steps)  # one number: no direction of w is special
         noisy = ws + streams.ws_noise(step, ws.detach()) * scale
-        mse, perceptual = _compare(generator, noisy, label, target, distance, streams, step)
+        mse, perceptual = _compare(generator, noisy, label, target, distance, streams, step, inside)
         prior = (ws - space.mean).square().mean()  # holds W+ near the mean w, of all rows alike
         total = config.mse_weight * mse + perceptual + config.mean_w_weight * prior
         return {"loss": total, "mse": mse, "perceptual": perceptual, "distance to mean": prior}
@@ -138,6 +140,7 @@ def tune(
     config: OfficialConfig,
     streams: RandomStreams,
     run: OptimizationRun,
+    inside: Float[Tensor, "1 1 height width"] | None = None,
 ) -> None:
     """Tune every parameter of ``generator`` at fixed ws, in place; it is in eval mode again afterwards.
 
@@ -147,7 +150,7 @@ def tune(
     generator.train().requires_grad_(True)  # Matches the official code, which tunes in training mode.
 
     def losses(step: int) -> dict[str, Tensor]:
-        mse, perceptual = _compare(generator, ws, label, target, distance, streams, step)
+        mse, perceptual = _compare(generator, ws, label, target, distance, streams, step, inside)
         return {"loss": config.mse_weight * mse + perceptual, "mse": mse, "perceptual": perceptual}
 
     group = ParameterGroup(list(generator.parameters()), config.tuning_learning_rate)
@@ -163,11 +166,14 @@ def _compare(
     distance: Distance,
     streams: RandomStreams,
     step: int,
+    inside: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mean squared and perceptual distance between the image of ``ws`` and the target."""
+    """Mean squared and perceptual distance between the image of ``ws`` and the target, as far as that is photo."""
     randomness = streams.rays(step)
     field = generator.field(ws, randomness)
     image = generator.render_view(field, ws, Camera.from_label(label), randomness=randomness).image
+    if inside is not None:
+        image = torch.lerp(target, image, inside)
     return F.mse_loss(image, target), distance(image)
 
 
@@ -177,15 +183,18 @@ def invert_official(task: InversionTask, config: OfficialConfig, run: Optimizati
     generator = prepare_generator(task.generator, config)
     photo = task.photos[0]
     target = photo.image[None].to(device)
+    inside = None if photo.inside is None else photo.inside[None].to(device)
+    if inside is not None:
+        target = target * inside  # gray beyond the photo, whatever the crop is filled with
     label = photo.camera.expand(1).to(device).to_label()
     space = w_space(generator, samples=config.w_samples, seed=config.w_seed)
     if config.camera_offset:
         label = offset_label(generator, space, label)
     streams = RandomStreams(task.seed, 1, device)
-    ws = search(generator, target, label, space, task.loss, config=config, streams=streams, run=run)
+    ws = search(generator, target, label, space, task.loss, config=config, streams=streams, run=run, inside=inside)
     if not run.stop_requested():
         streams = RandomStreams(task.seed, 2, device)
-        tune(generator, ws, target, label, task.loss, config=config, streams=streams, run=run)
+        tune(generator, ws, target, label, task.loss, config=config, streams=streams, run=run, inside=inside)
     return InversionResult(generator, ws, [Camera.from_label(label[0])], None)
 
 

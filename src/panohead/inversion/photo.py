@@ -9,10 +9,13 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from panohead.alignment.cut_head import CutHead, cut_head
 from panohead.alignment.detectors import Detectors
+from panohead.alignment.face_landmarks import parts
 from panohead.alignment.head_alignment import Alignment, align_all
+from panohead.alignment.head_choice import MIN_CONFIDENCE, note_on_choice, note_on_turn
 from panohead.alignment.overlay import overlay
-from panohead.alignment.photo_mask import cut_mask
+from panohead.alignment.photo_area import PhotoCorners, inside_photo
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.quality import QualityGates, gate, measure
 from panohead.errors import PanoHeadError
@@ -24,8 +27,8 @@ CameraKind = Literal["given", "face", "angles", "coarse"]
 """Source of a camera: a label ("given"), landmarks ("face"), the user's angles in an estimated crop, or a guess."""
 MIN_SIDE = 48
 """Smallest side of a photo in pixels."""
-_GATES = QualityGates(min_confidence=0.0)
-"""Gates of a training set; here they only add notes. Coarse cameras pass, because they have a note of their own."""
+_GATES = QualityGates(min_confidence=0.0, max_roll_deg=180.0)
+"""Gates of a training set; here they only add notes. Coarse cameras and turned photos have notes of their own."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class AlignedPhoto:
         kind: source of the camera.
         notes: sentences for the user about the photo.
         found: detection of the head in an ordinary photo; None for crops.
+        inside: share of every pixel that lies in the photo, 0 to 1: what is beyond is filled in and is no evidence.
+            None where the photo covers the whole crop.
     """
 
     name: str
@@ -49,6 +54,7 @@ class AlignedPhoto:
     kind: CameraKind
     notes: tuple[str, ...] = ()
     found: "HeadDetection | None" = None
+    inside: Float[Tensor, "1 height width"] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ def aligned_photo(
     mask: UInt8[np.ndarray, "mask_height mask_width"] | None = None,
     name: str = "photo",
     kind: CameraKind = "given",
+    corners: PhotoCorners | None = None,
 ) -> AlignedPhoto:
     """Take a crop that is in the official frame already: its central square, resized to ``size`` by Lanczos
     (docs/reference.md 7.5).
@@ -85,6 +92,7 @@ def aligned_photo(
         mask: mask of the crop at any size, 255 for the head.
         name: name for messages.
         kind: source of the camera.
+        corners: rectangle of the photo in a square crop that goes beyond it; None where all of the crop is photo.
 
     Raises:
         PanoHeadError: for an image that is too small or uniform.
@@ -99,7 +107,12 @@ def aligned_photo(
     alpha = None
     if mask is not None:
         alpha = torch.from_numpy(np.asarray(square(mask, size)).astype(np.float32) / 255)[None]
-    return AlignedPhoto(name, image, alpha, camera, kind, tuple(notes))
+    inside = None
+    if corners is not None and (share := inside_photo(corners, size)).min() < 1:
+        inside = torch.from_numpy(share.astype(np.float32))[None]
+        if alpha is not None:
+            alpha = alpha * inside
+    return AlignedPhoto(name, image, alpha, camera, kind, tuple(notes), inside=inside)
 
 
 def square(pixels: UInt8[np.ndarray, "height width *channel"], size: int) -> Image.Image:
@@ -117,6 +130,7 @@ def found_photo(
     tools: Detectors,
     *,
     given: GivenPose | None = None,
+    head: int | None = None,
     mask: UInt8[np.ndarray, "mask_height mask_width"] | None = None,
     name: str = "photo",
 ) -> AlignedPhoto:
@@ -126,44 +140,74 @@ def found_photo(
         pixels: RGB photo.
         size: side of the result in pixels.
         tools: detectors.
-        given: the user's angles; None to estimate them.
+        given: the user's angles or box; None to estimate both.
+        head: number of the head to take of several, from 1, the most prominent first; None for the first.
         mask: the user's mask of the whole photo at any size, 255 for the person; None to estimate it.
         name: name for messages.
 
     Raises:
-        PanoHeadError: when no head is found, or the detectors are not installed.
+        PanoHeadError: when no head is found (an outline alone is none), there is no head of that number, or the
+            detectors are not installed.
     """
     _refuse_small(pixels, name)
     with quiet_stderr():
         heads = align_all(pixels, tools, given)
-    if not heads:
-        raise PanoHeadError(
-            f"no head was found in {name}; give a photo that shows one, its angles and box with --poses, or an aligned "
-            "crop with --aligned --labels"
-        )
-    alignment = heads[0]
-    frame = alignment.cut(pixels)
-    # Mask networks shrink their input, so they are given the frame around the head and not the whole photo.
+    alignment = _chosen(heads, head, name, pixels.shape)
     with quiet_stderr():
-        soft = tools.masker.mask(frame) if mask is None else cut_mask(mask, pixels.shape, alignment)
-    hard = np.rint(soft * 255).astype(np.uint8) if soft.max() >= 0.5 else None
+        cut = cut_head(pixels, alignment, tools.masker, mask)
+    hard = np.rint(cut.mask * 255).astype(np.uint8) if cut.mask.max() >= 0.5 else None
     kind: CameraKind = "angles" if alignment.kind == "given" else alignment.kind
-    photo = aligned_photo(frame, alignment.camera, size, mask=hard, name=name, kind=kind)
-    detection = HeadDetection(overlay(pixels, alignment, soft, accepted=True), alignment.method, alignment.confidence)
-    problems = _problems(len(heads), alignment, gate(alignment, measure(pixels, alignment, frame, soft), _GATES))
+    photo = aligned_photo(
+        cut.frame,
+        alignment.camera,
+        size,
+        mask=hard,
+        name=name,
+        kind=kind,
+        corners=None if cut.is_whole else cut.corners,
+    )
+    detection = HeadDetection(
+        overlay(pixels, alignment, cut.mask, accepted=True, heads=heads), alignment.method, alignment.confidence
+    )
+    problems = [note_on_choice(heads, (head or 1), pixels.shape), note_on_turn(alignment), *_problems(alignment, cut)]
     if hard is None:
         problems.append("The mask is empty in the head's frame; background and head are not told apart.")
-    return replace(photo, notes=(*photo.notes, *problems), found=detection)
+    return replace(photo, notes=(*photo.notes, *filter(None, problems)), found=detection)
 
 
-def _problems(heads: int, alignment: Alignment, reason: str) -> list[str]:
+def _chosen(heads: list[Alignment], number: int | None, name: str, shape: tuple[int, ...]) -> Alignment:
+    """Return the head of this number (None: the first), or refuse the photo in a sentence."""
+    remedy = "give a photo that shows one, its angles and box with --poses, or an aligned crop with --aligned --labels"
+    searched = len(parts(shape))
+    if not heads:
+        how = f" (a panorama of {shape[1]} x {shape[0]} pixels, searched in {searched} parts)" if searched > 1 else ""
+        raise PanoHeadError(f"no head was found in {name}{how}; {remedy}")
+    if number is not None and number > len(heads):
+        count = "only one head was" if len(heads) == 1 else f"{len(heads)} heads were"
+        raise PanoHeadError(
+            f"{count} found in {name}, so there is no head {number}; leave --head out to take the first"
+        )
+    chosen = heads[(number or 1) - 1]
+    if chosen.confidence < MIN_CONFIDENCE:
+        raise PanoHeadError(
+            f"no head was found in {name}: the best guess, by {chosen.method}, has a confidence of "
+            f"{chosen.confidence:.2f} and needs {MIN_CONFIDENCE}; {remedy}"
+        )
+    return chosen
+
+
+def _problems(alignment: Alignment, cut: CutHead) -> list[str]:
+    facts = measure(alignment, cut)
+    reason = gate(alignment, facts, _GATES)
     problems = []
-    if heads > 1:
-        problems.append(f"{heads} heads were found; the most central one is taken.")
     if alignment.kind == "coarse":
         problems.append(f"The camera is a guess ({alignment.method}); the result is a best effort.")
+    if facts.head_outside.is_much:
+        problems.append(f"About {facts.head_outside}: it is filled in for looks, and the result is a guess there.")
     if reason:
         problems.append(f"The crop is doubtful ({reason}); the result is a best effort.")
+    elif facts.exposure.problem:
+        problems.append(f"The photo is {facts.exposure.problem}.")
     return problems
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from panohead.alignment.detectors import Detectors
+from panohead.alignment.photo_area import PhotoCorners
 from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
 from panohead.errors import UsageError
@@ -33,6 +34,8 @@ def reconstruct(
     *,
     masks: Sequence[MaskInput | None] | None = None,
     poses: Sequence[GivenPose | None] | None = None,
+    heads: Sequence[int | None] | None = None,
+    corners: Sequence[PhotoCorners | None] | None = None,
     preset: Preset = "fast",
     config: FastConfig | OfficialConfig | None = None,
     loss: ImageLoss | None = None,
@@ -49,7 +52,10 @@ def reconstruct(
         cameras: camera of each crop, without batch dimension; None to find and align the heads in ordinary photos.
         masks: head in each crop (None: no mask), or person in each ordinary photo (None: found by ``tools``). The
             preset official compares whole images, as the original does.
-        poses: the user's angles of ordinary photos that show no face; None where they are to be estimated.
+        poses: the user's angles of ordinary photos that show no face, or boxes that say which head is meant; None where
+            both are to be estimated.
+        heads: number of the head to take of several in each ordinary photo, from 1; None for the most prominent.
+        corners: photos' corners in crops that go beyond them, as ``panohead prepare`` writes them; None for others.
         preset: "official" for the original's protocol (one photo).
         config: numbers of the preset; None for its defaults.
         loss: perceptual loss; None for the weight-free :class:`PyramidLoss`.
@@ -68,7 +74,9 @@ def reconstruct(
     chosen = find_preset(preset)
     config = chosen.config_type() if config is None else config
     chosen.check(config, len(images), seed)
-    photos = read_images(images, cameras, output_side(generator), masks=masks, poses=poses, tools=tools)
+    photos = read_images(
+        images, cameras, output_side(generator), masks=masks, poses=poses, heads=heads, corners=corners, tools=tools
+    )
     loss = PyramidLoss() if loss is None else loss
     if callbacks is not None and callbacks.on_note is not None:
         for photo in photos:
@@ -102,7 +110,7 @@ def _identity(task: InversionTask, config: FastConfig | OfficialConfig) -> str:
     digest = hashlib.sha256(repr((type(config).__name__, asdict(config), task.loss.identity, task.seed)).encode())
     digest.update(weights_sha256(task.generator).encode())
     for photo in task.photos:
-        parts = [photo.image, photo.camera.to_label(), *([] if photo.mask is None else [photo.mask])]
+        parts = [photo.image, photo.camera.to_label(), *(x for x in (photo.mask, photo.inside) if x is not None)]
         for part in parts:
             digest.update(part.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -32,6 +32,7 @@ from panohead.system.sealed_metadata import check_seal
 
 LATENT_FILE = "latent.npz"
 TUNED_FILE = "tuned.difference.safetensors"
+_OPAQUE = 0.5
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,13 @@ class ReconstructedHead(Head):
             views.append(self.render(camera, background=own))
         return views
 
+    @property
+    def is_out_of_view(self) -> bool:
+        """True where no photo shows any of the head, though it has a surface: its cameras miss it."""
+        return not any(map(_any_opaque, self.input_views, (photo.inside for photo in self.photos))) and any(
+            _any_opaque(self.render(Camera.orbit(yaw))) for yaw in (0.0, 180.0)
+        )
+
     def mesh(self, resolution: int = 256, **options: Any) -> trimesh.Trimesh:
         """Return the mesh of :meth:`Head.mesh`, with the visibility of its vertices in the photos.
 
@@ -94,7 +102,7 @@ class ReconstructedHead(Head):
         scale = METERS_PER_WORLD_UNIT if options.get("unit", "metre") == "metre" else 1.0
         points = torch.from_numpy(np.array(mesh.vertices, np.float32) / scale)
         normals = torch.from_numpy(np.array(mesh.vertex_normals, np.float32))
-        seen = seen_points(points, self.input_views, normals).cpu().numpy()
+        seen = seen_points(points, self.input_views, normals, [p.inside for p in self.photos]).cpu().numpy()
         mesh.vertex_attributes["seen"] = seen.astype(np.float32)
         mesh.metadata["seen_share"] = float((seen > 0).mean())
         return mesh
@@ -123,6 +131,11 @@ class ReconstructedHead(Head):
         with atomic_path(latent) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         return [latent, save_difference(folder / TUNED_FILE, self.untuned, self.generator, notes=notes)]
+
+
+def _any_opaque(view: Frame, inside: Float[Tensor, "1 height width"] | None = None) -> bool:
+    alpha = view.alpha().cpu()
+    return bool(((alpha if inside is None else alpha * inside.cpu()) > _OPAQUE).any())
 
 
 class HeadNotes(TypedDict):

@@ -104,12 +104,15 @@ def _photo(head: ReconstructedHead, index: int, fit: Fit) -> Section:
         method = f"{photo.found.method}, confidence {photo.found.confidence:.2f}"
         caption = f"as given; camera {_KINDS[photo.kind]} ({method})"
         figures.append(_figure(photo.found.overlay, caption, f"{photo.name} with the crop and the head's axes"))
-    figures.append(_figure(to_pil(photo.image), "photo", f"{photo.name}, aligned"))
+    caption = "photo" if photo.inside is None else "photo; dark: beyond it, filled in and not compared"
+    figures.append(_figure(to_pil(_darkened(photo.image, photo)), caption, f"{photo.name}, aligned"))
     if not torch.equal(fit.target, photo.image.cpu()):
         caption = "what was compared: the head alone"
-        figures.append(_figure(to_pil(fit.target), caption, f"{photo.name}, without its background"))
+        target = _darkened(fit.target, photo)
+        figures.append(_figure(to_pil(target), caption, f"{photo.name}, without its background"))
     # Channel mean of the absolute difference; [-1, 1] spans 2.
     error = (view.image.cpu() - fit.target).abs().mean(dim=0) / 2
+    error = error if photo.inside is None else error * photo.inside[0].cpu()
     figures.append(_figure(to_pil(view.image), "reconstruction", f"reconstruction of {photo.name}"))
     caption = f"difference: black 0, white {_WHITE_DIFFERENCE} and more"
     figures.append(_figure(_heat(error), caption, f"difference between {photo.name} and its reconstruction"))
@@ -119,6 +122,13 @@ def _photo(head: ReconstructedHead, index: int, fit: Fit) -> Section:
     problems = [Paragraph(problem, "warning") for problem in (*photo.notes, *fit.problems())]
     table = _camera_table(photo, head.cameras[index])
     return Section(photo.name, [*problems, Figures(figures, enlarged=True), Paragraph(f"{numbers}."), table], level=3)
+
+
+def _darkened(image: Float[Tensor, "3 height width"], photo: AlignedPhoto) -> Float[Tensor, "3 height width"]:
+    """Return an image in [-1, 1] at a quarter of its light beyond the photo."""
+    if photo.inside is None:
+        return image
+    return (image + 1) * (0.25 + 0.75 * photo.inside.to(image)) - 1
 
 
 def _camera_table(photo: AlignedPhoto, camera: Camera) -> Table:
@@ -134,7 +144,7 @@ def _visibility(head: ReconstructedHead) -> Figures:
     figures = []
     for yaw in VISIBILITY_YAWS_DEG:
         frame = head.render(Camera.orbit(yaw))
-        seen = seen_pixels(frame, head.input_views)
+        seen = seen_pixels(frame, head.input_views, [photo.inside for photo in head.photos])
         opaque = float((frame.mask > 0.5).sum())
         share = float(seen.sum()) / max(opaque, 1.0)
         caption = f"{yaw}\N{DEGREE SIGN}: {share:.0%} seen"

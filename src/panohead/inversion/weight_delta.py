@@ -84,12 +84,14 @@ def load_difference(path: Path, base: Generator) -> Generator:
     state = {name: value.clone() for name, value in base.state_dict().items()}
     for name, change in changes.items():
         if name not in state or change.shape != state[name].shape:
-            raise PanoHeadError(f"{path} does not fit its checkpoint ({name}); run 'panohead reconstruct' again")
+            raise PanoHeadError(f"{path} does not fit its checkpoint ({name}); {_REMEDY}")
         state[name] += change.to(state[name])
     config = parse_json(metadata.get("config", ""), GeneratorConfig, f"{path}, config", remedy=_REMEDY)
+    if asdict(config) != asdict(base.config):
+        raise PanoHeadError(f"{path} is of a generator with another configuration; {_REMEDY}")
     try:
         tuned = build_for(lambda: Generator(config), state, frozenset({"dataset_label_std"}))
-    except (KeyError, TypeError, ValueError, PanoHeadError) as error:
+    except PanoHeadError as error:
         raise PanoHeadError(f"{path} does not fit its checkpoint ({error}); {_REMEDY}") from error
     if "dataset_label_std" not in state:
         tuned.dataset_label_std = None

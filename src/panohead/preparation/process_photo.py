@@ -7,16 +7,18 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from panohead.alignment.cut_head import cut_head
 from panohead.alignment.detectors import Detectors
+from panohead.alignment.face_landmarks import parts
 from panohead.alignment.head_alignment import Alignment, align_all
 from panohead.alignment.overlay import overlay
-from panohead.alignment.photo_mask import cut_mask, read_own_mask
+from panohead.alignment.photo_mask import find_own_mask
 from panohead.alignment.pose_file import find_pose
 from panohead.alignment.quality import flags, gate, measure
 from panohead.alignment.read_photo import DecodedPhoto, TemporarilyUnreadable, read_photo
 from panohead.data.duplicates import image_hash
+from panohead.data.masks import aspect_problem, mask_problem
 from panohead.errors import PanoHeadError
-from panohead.files.regular import read_regular
 from panohead.preparation.files import REMEDY, encode, stem_of
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
@@ -46,15 +48,19 @@ def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors
     found = align_all(photo.pixels, detectors, None if given is None else given.shrunk(photo.shrink))
     if not found:
         small = overlay(photo.pixels, None, None, accepted=False)
-        return replace(record, reason=NO_HEAD, overlay=write_overlay(settings, ref, 0, small))
+        searched = len(parts(photo.pixels.shape))
+        reason = NO_HEAD if searched == 1 else f"{NO_HEAD}: a panorama, searched in {searched} parts"
+        return replace(record, reason=reason, overlay=write_overlay(settings, ref, 0, small))
     chosen = found if settings.all_faces else found[:1]
     record = replace(record, heads_found=len(found))
-    own = None if settings.masks is None else read_own_mask(settings.masks, ref.name)
+    own = None if settings.masks is None else find_own_mask(settings.masks, ref.name)
     try:
-        own_mask = None if own is None else read_photo(read_regular(own)).pixels
-    except (OSError, PanoHeadError) as error:
-        return replace(record, reason=f"its mask {own} cannot be used: {error}")
-    crops = [_crop(ref, settings, detectors, photo, own_mask, i, one) for i, one in enumerate(chosen)]
+        own_mask = None if own is None else own.read()
+    except PanoHeadError as error:
+        return replace(record, reason=str(error))
+    if own_mask is not None and (problem := aspect_problem(own_mask.shape, photo.pixels.shape)):
+        return replace(record, reason=f"the mask {own} cannot be used: {problem}")
+    crops = [_crop(ref, settings, detectors, photo, own_mask, i, found) for i in range(len(chosen))]
     return replace(record, crops=tuple(crops))
 
 
@@ -63,15 +69,22 @@ def _crop(
     settings: PrepareSettings,
     detectors: Detectors,
     photo: DecodedPhoto,
-    own_mask: UInt8[np.ndarray, "rows columns 3"] | None,
+    own_mask: UInt8[np.ndarray, "rows columns"] | None,
     face: int,
-    alignment: Alignment,
+    heads: list[Alignment],
 ) -> CropRecord:
     """Cut and mask one head and compare it with the gates; write it if it is accepted."""
-    frame = alignment.cut(photo.pixels)
-    mask = detectors.masker.mask(frame) if own_mask is None else cut_mask(own_mask, photo.pixels.shape, alignment)
-    facts = measure(photo.pixels, alignment, frame, mask)
+    alignment = heads[face]
+    head = cut_head(photo.pixels, alignment, detectors.masker, own_mask)
+    frame, mask = head.frame, head.mask
+    facts = measure(alignment, head)
     reason = gate(alignment, facts, settings.gates)
+    if (
+        own_mask is not None
+        and not reason
+        and (problem := mask_problem(np.rint(mask * 255).astype(np.uint8), head.inside))
+    ):
+        reason = f"its own mask is wrong: {problem}"
     stem = stem_of(ref, face)
     image_name, mask_name = f"{stem}.{settings.format}", f"{stem}.png"
     if not reason:
@@ -81,7 +94,7 @@ def _crop(
         write_bytes(settings.out / "masks" / mask_name, encode(soft, ".png"), remedy=REMEDY)
         write_bytes(settings.out / "images" / image_name, encode(image, f".{settings.format}"), remedy=REMEDY)
     yaw, pitch, roll = alignment.angles_deg
-    small = overlay(photo.pixels, alignment, mask, accepted=not reason)
+    small = overlay(photo.pixels, alignment, mask, accepted=not reason, heads=heads)
     x, y = alignment.crop.center
     return CropRecord(
         reason=reason,
@@ -97,7 +110,7 @@ def _crop(
         center=(round(x, 3), round(y, 3)),
         half_px=round(alignment.crop.half_px, 3),
         angle_deg=round(alignment.crop.angle_deg, 3),
-        flags=tuple(flags(alignment, facts)),
+        flags=tuple(flags(alignment, facts, heads=len(heads), number=face + 1)),
         core_px=round(facts.core_px, 1),
         sharpness=round(facts.sharpness, 2),
         outside=round(facts.outside, 4),
@@ -108,6 +121,10 @@ def _crop(
         hash=image_hash(frame),
         label=label_of(alignment),
         overlay=write_overlay(settings, ref, face, small),
+        head_outside=round(head.outside.share, 4),
+        photo_corners=None
+        if head.is_whole
+        else tuple((round(float(x), 5), round(float(y), 5)) for x, y in head.corners),
     )
 
 

@@ -33,6 +33,9 @@ class CropRecord:
         hash: 64 bits as 16 hexadecimal digits; see :func:`panohead.data.duplicates.image_hash`.
         label: the 25 numbers of the camera, rounded to 6 decimals.
         overlay: path of the report's image, relative to the dataset.
+        head_outside: estimated share of the head that the photo does not show (0 in records of older versions).
+        photo_corners: the photo's corners in the crop, shares of its side; None where the photo covers all of it. See
+            :mod:`panohead.alignment.photo_area`.
         duplicate: True when ``reason`` is that an earlier crop is nearly the same.
     """
 
@@ -60,19 +63,25 @@ class CropRecord:
     hash: str
     label: tuple[float, ...]
     overlay: str
+    head_outside: float = 0.0
+    photo_corners: tuple[tuple[float, float], ...] | None = None
     duplicate: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of this record, its keys in the order of the files."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         square = [list(values.pop("center")), values.pop("half_px"), values.pop("angle_deg")]
-        duplicate = values.pop("duplicate")
+        duplicate, corners = values.pop("duplicate"), values.pop("photo_corners")
+        outside = values.pop("head_outside")
         result: dict[str, Any] = {}
         for name, value in values.items():
             if name == "flags":
                 # The square stands between the residual and the flags.
                 result["crop"] = dict(zip(_CROP_SQUARE, square, strict=True))
             result[name] = list(value) if isinstance(value, tuple) else value
+        # Keys that older versions did not have are written where they say something.
+        result |= {"head_outside": outside} if outside else {}
+        result |= {} if corners is None else {"photo_corners": [list(corner) for corner in corners]}
         return {**result, "duplicate": True} if duplicate else result
 
     @staticmethod
@@ -80,16 +89,18 @@ class CropRecord:
         """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
 
         Raises:
-            ValueError: when a name in it is no name of a file.
+            OutsideFolder: when a name in it is no name of a file.
         """
-        for file in (values["image"], values["mask"], values["overlay"]):
-            if file:
-                relative_name(file)
+        for name in (values["image"], values["mask"], values["overlay"]):
+            if name:
+                relative_name(name)
         names = {field.name for field in dataclasses.fields(CropRecord)}
         plain: dict[str, Any] = {name: value for name, value in values.items() if name in names}
         square = values["crop"]
         x, y = square["centre"]
         plain["flags"], plain["label"] = tuple(values["flags"]), tuple(values["label"])
+        if (corners := values.get("photo_corners")) is not None:
+            plain["photo_corners"] = tuple((u, v) for u, v in corners)
         return CropRecord(center=(x, y), half_px=square["half_px"], angle_deg=square["angle_deg"], **plain)
 
 
@@ -151,7 +162,7 @@ class PhotoRecord:
         """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
 
         Raises:
-            ValueError: when a name in it is no name of a file.
+            OutsideFolder: when a name in it is no name of a file.
         """
         photo, size = values["photo"], values.get("photo_px")
         if values.get("overlay"):
@@ -169,8 +180,10 @@ class PhotoRecord:
         )
 
 
-# A key of the files, not an identifier.
-_SquareJson = TypedDict("_SquareJson", {"centre": tuple[float, float], "half_px": float, "angle_deg": float})  # noqa: UP013
+_SquareJson = TypedDict(  # noqa: UP013 - the key's spelling is the file's, not that of the package's names
+    "_SquareJson", {"centre": tuple[float, float], "half_px": float, "angle_deg": float}
+)
+"""Object "crop" of a crop's record. Its keys are a file format."""
 
 
 class CropJson(TypedDict):
@@ -198,6 +211,8 @@ class CropJson(TypedDict):
     hash: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
     label: Annotated[list[float], msgspec.Meta(min_length=25, max_length=25)]
     overlay: str
+    head_outside: NotRequired[float]
+    photo_corners: NotRequired[Annotated[list[tuple[float, float]], msgspec.Meta(min_length=4, max_length=4)] | None]
     duplicate: NotRequired[bool]
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from panohead.alignment.detector_check import check_models
 from panohead.alignment.face_landmarks import import_mediapipe
-from panohead.alignment.photo_mask import read_own_mask
+from panohead.alignment.photo_mask import find_own_mask, forget_own_masks, own_mask_names
 from panohead.alignment.pose_file import find_pose, notes_on_poses
 from panohead.data.duplicates import repeated
-from panohead.data.labels import LABELS_FILE
+from panohead.data.labels import CORNERS_KEY, LABELS_FILE
 from panohead.files.folder_lock import locked_folder
 from panohead.files.inside import inside
+from panohead.files.regular import reason_of
 from panohead.preparation.files import REMEDY, SET_ASIDE, ResumeLog, open_out
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
@@ -37,7 +38,7 @@ class PrepareSummary:
         coarse: accepted crops with a coarse camera.
         rejected: crops and photos left out.
         reasons: number of times that each kind of reason was given, the most frequent first.
-        notes: sentences on the user's poses that match no photo, or several.
+        notes: sentences on the user's poses and masks that match no photo, or several.
     """
 
     photos: int
@@ -87,7 +88,8 @@ def prepare_steps(
     Raises:
         PanoHeadError: when the run itself cannot continue; never for one photo.
     """
-    refs = [_stamped(ref, settings) for ref in list_photos(photos)]
+    forget_own_masks()
+    refs = [_stamped_safely(ref, settings) for ref in list_photos(photos)]
     _check_detectors(refs, settings)
     with locked_folder(settings.out, "prepares photos"):
         open_out(settings.out, settings.resume_key())
@@ -133,7 +135,9 @@ def _finish(settings: PrepareSettings) -> PrepareSummary:
     write_bytes(out / "prepare.jsonl", lines.encode(), remedy=REMEDY)
     accepted.sort(key=lambda crop: crop.image)
     coarse = [crop.image for crop in accepted if crop.kind == "coarse"]
+    corners = {crop.image: crop.photo_corners for crop in accepted if crop.photo_corners is not None}
     index = {"labels": [[crop.image, crop.label] for crop in accepted], "coarse": coarse}
+    index |= {CORNERS_KEY: corners} if corners else {}
     write_json(out / "images" / LABELS_FILE, index, remedy=REMEDY)
     reasons = Counter(reason.split(":")[0] for record in records for reason in record.reasons)
     return PrepareSummary(
@@ -142,7 +146,10 @@ def _finish(settings: PrepareSettings) -> PrepareSummary:
         coarse=len(coarse),
         rejected=sum(reasons.values()),
         reasons=dict(reasons.most_common()),
-        notes=tuple(notes_on_poses(settings.poses, (record.photo for record in records))),
+        notes=(
+            *notes_on_poses(settings.poses, (record.photo for record in records)),
+            *_notes_on_masks(settings, [record.photo for record in records]),
+        ),
     )
 
 
@@ -189,16 +196,37 @@ def _remove_orphans(out: Path, images: set[str], masks: set[str]) -> None:
                 path.rmdir()
 
 
+def _stamped_safely(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
+    """Return :func:`_stamped`, or the photo with its problem: one odd name costs itself."""
+    try:
+        return _stamped(ref, settings)
+    except (OSError, ValueError, TypeError) as error:
+        return replace(ref, problem=f"its pose or mask cannot be read ({reason_of(error)})")
+
+
 def _stamped(ref: PhotoRef, settings: PrepareSettings) -> PhotoRef:
     """Add the user's pose and mask to the stamp: a photo whose pose or mask changes is prepared again."""
     stamp, pose = ref.stamp, find_pose(settings.poses, ref.name)
-    own = None if settings.masks is None else read_own_mask(settings.masks, ref.name)
+    own = None if settings.masks is None else find_own_mask(settings.masks, ref.name)
     if pose is not None:
         stamp += f" {pose}"
     if own is not None:
-        facts = own.stat()
-        stamp += f" mask {facts.st_size}-{facts.st_mtime_ns}"
+        stamp += f" mask {own.stamp}"
     return replace(ref, stamp=stamp)
+
+
+def _notes_on_masks(settings: PrepareSettings, photos: Sequence[str]) -> list[str]:
+    """Return a sentence on photos without a mask of the user's, where there are masks."""
+    if settings.masks is None:
+        return []
+    without = [photo for photo in photos if find_own_mask(settings.masks, photo) is None]
+    if not without:
+        return []
+    some, masks = ", ".join(without[:3]), ", ".join(own_mask_names(settings.masks)[:3]) or "no images at all"
+    return [
+        f"{len(without)} of {len(photos)} photos have no mask in {settings.masks} ({some}; it holds {masks}); theirs "
+        "were found by the mask network"
+    ]
 
 
 def _check_detectors(refs: list[PhotoRef], settings: PrepareSettings) -> None:
@@ -210,8 +238,8 @@ def _check_detectors(refs: list[PhotoRef], settings: PrepareSettings) -> None:
 
 def _needs_mediapipe(ref: PhotoRef, settings: PrepareSettings) -> bool:
     pose = find_pose(settings.poses, ref.name)
-    if pose is None:
+    if pose is None or pose.yaw_deg is None:
         return True
     masked = settings.mask_model is not None
-    own = settings.masks is not None and read_own_mask(settings.masks, ref.name) is not None
+    own = settings.masks is not None and find_own_mask(settings.masks, ref.name) is not None
     return not masked and not (own and pose.box is not None)

@@ -16,7 +16,7 @@ from pathlib import Path
 from panohead.alignment.read_photo import TemporarilyUnreadable
 from panohead.errors import PanoHeadError
 from panohead.files.archive import BrokenArchive, open_zip, read_member
-from panohead.files.regular import MAX_FILE_BYTES, read_regular
+from panohead.files.regular import MAX_FILE_BYTES, read_regular, reason_of
 
 _NOT_PHOTOS = {".json", ".jsonl", ".csv", ".txt", ".md", ".html", ".xml", ".yaml", ".yml", ".npz", ".npy", ".pkl"}
 """Suffixes of files that accompany photos in datasets; they are left out without a message."""
@@ -135,22 +135,32 @@ def _in_archive(path: Path, label: str) -> Iterator[PhotoRef]:
         reason = error.strerror or error
         yield PhotoRef(label, path, problem=f"it is not a readable zip archive ({reason})")
         return
-    if all(info.is_dir() for info in members):
+    if all(info.filename.endswith("/") for info in members):
         yield PhotoRef(label, path, problem="the archive holds no files")
     for index, info in enumerate(members):
-        parts = Path(info.filename).parts
-        hidden = any(_is_hidden(part) or part == "__MACOSX" for part in parts)
-        if info.is_dir() or hidden or Path(info.filename).suffix.lower() in _NOT_PHOTOS:
-            continue
-        problem = ""
-        if info.flag_bits & 1:
-            problem = "it is encrypted"
-        elif info.file_size > MAX_FILE_BYTES:
-            problem = f"it unpacks to {info.file_size / 1e6:.0f} MB, more than any photo"
-        elif Path(info.filename).suffix.lower() == ".zip":
-            problem = "it is an archive within an archive, which is not opened"
-        stamp = f"{info.file_size}-{info.CRC:08x}"
-        yield PhotoRef(f"{label}/{info.filename}", path, index, stamp, problem)
+        try:
+            ref = _member(path, label, index, info)
+        except Exception as error:  # one entry with an odd name or date costs itself
+            ref = PhotoRef(f"{label}/entry {index}", path, index, problem=f"its entry is damaged ({reason_of(error)})")
+        if ref is not None:
+            yield ref
+
+
+def _member(path: Path, label: str, index: int, info: zipfile.ZipInfo) -> PhotoRef | None:
+    """Return the photo that one entry of an archive may be; None for folders, hidden files and companions."""
+    name = info.filename or f"entry {index} without a name"
+    suffix = Path(name).suffix.lower()
+    hidden = any(_is_hidden(part) or part == "__MACOSX" for part in Path(name).parts)
+    if name.endswith("/") or hidden or suffix in _NOT_PHOTOS:
+        return None
+    problem = ""
+    if info.flag_bits & 1:
+        problem = "it is encrypted"
+    elif info.file_size > MAX_FILE_BYTES:
+        problem = f"it unpacks to {info.file_size / 1e6:.0f} MB, more than any photo"
+    elif suffix == ".zip":
+        problem = "it is an archive within an archive, which is not opened"
+    return PhotoRef(f"{label}/{name}", path, index, f"{info.file_size}-{info.CRC:08x}", problem)
 
 
 @functools.lru_cache(maxsize=1)

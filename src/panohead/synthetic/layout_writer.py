@@ -16,9 +16,10 @@ While a dataset grows, a finished person is one file in ``OUT/parts``; at the en
 ``dataset.json``.
 """
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict, cast
 
@@ -27,13 +28,13 @@ import msgspec
 from panohead.errors import PanoHeadError
 from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import relative_name
-from panohead.files.read_json import read_json, read_json_lines
+from panohead.files.read_json import parse_json, read_json
+from panohead.files.regular import read_text
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
 PersonRecord = dict[str, Any]
 _REMEDY = "free the disk or repair the folder, then run the same command again to continue"
-_AGAIN = "then run the same command again: that person will be rendered again"
 
 
 def image_stem(person: int, image: int) -> str:
@@ -72,15 +73,29 @@ def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
     for leftover in config.out.rglob(LEFTOVERS):
         leftover.unlink(missing_ok=True)
     finished: dict[int, PersonRecord] = {}
-    whole = config.out / "people.jsonl"
-    if whole.exists():
-        for record in read_json_lines(whole, _StoredPerson, remedy="delete that line, " + _AGAIN):
-            finished[record["person"]] = cast(PersonRecord, record)
-    for part in sorted((config.out / "parts").glob("*.json")):
-        record = read_json(part, _StoredPerson, remedy="delete it, " + _AGAIN)
-        finished[record["person"]] = cast(PersonRecord, record)
-    kept = {person: record for person, record in finished.items() if person < config.people}
-    return {person: record for person, record in sorted(kept.items()) if _is_whole(record, config)}
+    for line in _lines(config.out):
+        # A damaged record is that of a person who is rendered again.
+        with contextlib.suppress(PanoHeadError):
+            record = cast(PersonRecord, parse_json(line.encode(), _StoredPerson, str(config.out)))
+            if record["person"] < config.people and _is_whole(record, config):
+                finished[record["person"]] = record
+    return dict(sorted(finished.items()))
+
+
+def _lines(out: Path) -> Iterator[str]:
+    """Yield the records of all people, of ``people.jsonl`` first.
+
+    Raises:
+        PanoHeadError: when one of the files cannot be read.
+    """
+    whole = out / "people.jsonl"
+    for path in [*([whole] if whole.exists() else []), *sorted((out / "parts").glob("*.json"))]:
+        try:
+            yield from read_text(path).splitlines()
+        except UnicodeDecodeError:
+            continue
+        except OSError as error:
+            raise PanoHeadError(f"cannot read {path} ({error.strerror}); {_REMEDY}") from error
 
 
 def save_record(config: SyntheticDatasetConfig, record: PersonRecord) -> None:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, refuse_wrong_sample
 from panohead.data.dataset import open_dataset
 from panohead.data.loader import PhotoLoader
 from panohead.errors import PanoHeadError
@@ -20,7 +21,14 @@ from panohead.training.warm_start_stage import warm_start
 
 
 def train(
-    config: TrainConfig, data: Path, run: Path, *, initial: Path | None = None, device: str | None = None, quiet: bool
+    config: TrainConfig,
+    data: Path,
+    run: Path,
+    *,
+    masks: Path | None = None,
+    initial: Path | None = None,
+    device: str | None = None,
+    quiet: bool,
 ) -> bool:
     """Start a new run and train it to its end; also one process of several under ``torchrun``.
 
@@ -28,6 +36,7 @@ def train(
         config: the configuration; see :mod:`panohead.presets`.
         data: folder of the dataset.
         run: folder of the new run.
+        masks: folder or zip of the masks, if they are not beside the images; ``data`` is then the images themselves.
         initial: checkpoint to start from, instead of a warm start.
         device: "cpu", "cuda", "cuda:1" or "mps"; None for a GPU where there is one.
         quiet: print no progress.
@@ -36,7 +45,8 @@ def train(
         False when the run was asked to stop before its end; its state is saved then.
 
     Raises:
-        PanoHeadError: when an argument cannot be used; nothing is written then.
+        PanoHeadError: when an argument cannot be used, or a sample of the dataset shows wrong labels, masks or crops
+            (:mod:`panohead.alignment.comparison.dataset_check`); nothing is written then.
     """
     if initial is not None and not initial.is_file():
         raise PanoHeadError(f"there is no checkpoint {initial}; give a .safetensors file with --init")
@@ -46,21 +56,30 @@ def train(
         )
     with ExitStack() as stack, join_ranks(device) as ranks:
         config.micro_batches(ranks.world_size)
-        loader = open_loader(config, data, ranks, quiet=quiet)
+        loader = open_loader(config, data, ranks, masks=masks, quiet=quiet)
         stack.enter_context(_owning(run, ranks))
         if ranks.is_first:
-            start_run(run, RunDescription(config, data, initial, loader.dataset.labels_sha256()))
-        return _train(config, loader, data, run, ranks, initial=initial, quiet=quiet)
+            sample = (SampleImage(*one) for one in loader.dataset.sampled(SAMPLE))
+            refuse_wrong_sample(sample, str(data))
+            start_run(run, RunDescription(config, data, initial, loader.dataset.labels_sha256(), masks))
+        return _train(config, loader, data, run, ranks, masks=masks, initial=initial, quiet=quiet)
 
 
 def resume(
-    run: Path, *, data: Path | None = None, total_kimg: float | None = None, device: str | None = None, quiet: bool
+    run: Path,
+    *,
+    data: Path | None = None,
+    masks: Path | None = None,
+    total_kimg: float | None = None,
+    device: str | None = None,
+    quiet: bool,
 ) -> bool:
     """Resume a run exactly from its newest complete state and train it to its end.
 
     Args:
         run: folder of the run.
         data: new folder of the dataset, if it has moved; stored in the run.
+        masks: new folder or zip of the masks, if they are not beside the images; stored in the run.
         total_kimg: new length of the run, thousands of photos; stored in the run.
         device: "cpu", "cuda", "cuda:1" or "mps"; None for a GPU where there is one.
         quiet: print no progress.
@@ -72,7 +91,7 @@ def resume(
         PanoHeadError: when the run cannot be resumed so; it is not changed then.
     """
     known = read_run(run)
-    config, data = known.config, data or known.data
+    config, data, masks = known.config, data or known.data, masks or known.masks
     if total_kimg is not None:
         config = replace(config, total_kimg=total_kimg).checked()
     with join_ranks(device) as ranks, _owning(run, ranks):
@@ -82,16 +101,27 @@ def resume(
         _require_same_state(start, ranks)
         if total_kimg is not None and total_kimg * 1000 <= start - config.batch:
             raise PanoHeadError(f"{run} is at {start / 1000:g} kimg already; give a larger --kimg")
-        loader = open_loader(config, data, ranks, nimg=start, quiet=quiet)
+        loader = open_loader(config, data, ranks, masks=masks, nimg=start, quiet=quiet)
         if known.labels_sha256 not in (None, loader.dataset.labels_sha256()):
             raise PanoHeadError(
                 f"{data} is not the dataset of {run}: its photos have other labels; give the one it was started with, "
                 "or start a new run from its weights with --init"
             )
-        if ranks.is_first and (config, data) != (known.config, known.data):
-            write_run(run, replace(known, config=config, data=data))
+        if ranks.is_first and (config, data, masks) != (known.config, known.data, known.masks):
+            write_run(run, replace(known, config=config, data=data, masks=masks))
         notes = [] if loaded is not None else [f"{run} holds no state yet; the run starts from its beginning"]
-        return _train(config, loader, data, run, ranks, initial=known.initial, loaded=loaded, notes=notes, quiet=quiet)
+        return _train(
+            config,
+            loader,
+            data,
+            run,
+            ranks,
+            masks=masks,
+            initial=known.initial,
+            loaded=loaded,
+            notes=notes,
+            quiet=quiet,
+        )
 
 
 def _owning(run: Path, ranks: Ranks) -> AbstractContextManager[None]:
@@ -99,10 +129,19 @@ def _owning(run: Path, ranks: Ranks) -> AbstractContextManager[None]:
     return locked_folder(run, "trains") if ranks.is_first else nullcontext()
 
 
-def open_loader(config: TrainConfig, data: Path, ranks: Ranks, *, nimg: int | None = None, quiet: bool) -> PhotoLoader:
+def open_loader(
+    config: TrainConfig,
+    data: Path,
+    ranks: Ranks,
+    *,
+    masks: Path | None = None,
+    nimg: int | None = None,
+    quiet: bool,
+) -> PhotoLoader:
     """Open this device's share of the photos, in the order of the run.
 
     Args:
+        masks: folder or zip of the masks, if they are not beside the images.
         nimg: images shown before, ``config.start_nimg`` included; None for the start of the run.
 
     Raises:
@@ -112,6 +151,7 @@ def open_loader(config: TrainConfig, data: Path, ranks: Ranks, *, nimg: int | No
     dataset = open_dataset(
         data,
         settings.selection,
+        masks=masks,
         background=settings.background,
         resolution=config.resolution,
         camera_jitter=settings.camera_jitter,
@@ -148,6 +188,7 @@ def _train(
     run: Path,
     ranks: Ranks,
     *,
+    masks: Path | None = None,
     initial: Path | None = None,
     loaded: LoadedState | None = None,
     notes: Sequence[str] = (),
@@ -160,7 +201,7 @@ def _train(
     if loaded is None and initial is not None:
         load_initial(networks, initial)
     elif loaded is None and config.warm_start is not None:
-        fitted = warm_start(networks, config, data, run, ranks, quiet=quiet)
+        fitted = warm_start(networks, config, data, run, ranks, masks=masks, quiet=quiet)
         if not fitted:
             return False
     for network in (networks.generator, networks.generator_ema):

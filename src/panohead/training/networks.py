@@ -10,7 +10,7 @@ from torch import nn
 
 from panohead.checkpoint import load_checkpoint
 from panohead.errors import PanoHeadError
-from panohead.models.build import build_bounded, planned_state, require_fitting
+from panohead.models.build import check_bounded, planned_state, require_fitting
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
 from panohead.ops import precision
@@ -38,12 +38,16 @@ def set_precision(numerics: NumericsConfig) -> None:
 
 
 def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks:
-    """Make untrained networks on ``device``; the same seed gives the same weights on every device."""
+    """Make untrained networks on ``device``; the same seed gives the same weights on every device.
+
+    Raises:
+        PanoHeadError: as :func:`check_networks`.
+    """
+    check_networks(config)
     # Made on the CPU with its random numbers, then moved; the global random state is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = build_bounded(lambda: Generator(config.generator))
-        discriminator = build_bounded(lambda: Discriminator(config.discriminator))
+        generator, discriminator = Generator(config.generator), Discriminator(config.discriminator)
     return assemble(config, generator.to(device), discriminator.to(device))
 
 
@@ -51,10 +55,15 @@ def check_networks(config: TrainConfig) -> None:
     """Check that networks can be made with these settings, without memory for their weights.
 
     Raises:
-        PanoHeadError: when their parts do not fit together.
+        PanoHeadError: when their parts do not fit together, or they are too large.
     """
-    for make in (lambda: Generator(config.generator), lambda: Discriminator(config.discriminator)):
-        planned_state(make)
+    try:
+        for make in (lambda: Generator(config.generator), lambda: Discriminator(config.discriminator)):
+            check_bounded(make)
+    except PanoHeadError as error:
+        raise PanoHeadError(
+            f"no networks can be made with these settings ({error}); compare them with those of a preset (--dry-run)"
+        ) from error
 
 
 def require_same_networks(config: TrainConfig, state: dict[str, Any], file: Path) -> None:

@@ -21,7 +21,14 @@ SAVE_EVERY_S = 120.0
 
 
 def warm_start(
-    networks: TrainingNetworks, config: TrainConfig, data: Path, run: Path, ranks: Ranks, *, quiet: bool
+    networks: TrainingNetworks,
+    config: TrainConfig,
+    data: Path,
+    run: Path,
+    ranks: Ranks,
+    *,
+    masks: Path | None = None,
+    quiet: bool,
 ) -> bool:
     """Fit the generator to the dataset's people (on the first device) and copy it to the generator and its EMA.
 
@@ -31,6 +38,7 @@ def warm_start(
         networks: networks of the run; their generators are replaced in value, in place.
         config: configuration of the run, with a warm start.
         data, run: folders of the dataset and of the run.
+        masks: folder or zip of the masks, if they are not beside the images.
         ranks: this process among those of the run.
         quiet: print no progress.
 
@@ -43,7 +51,7 @@ def warm_start(
     generator: Generator | None = None
     if ranks.is_first:
         with showing("reading people", enabled=not quiet) as on_progress:
-            people = load_multiview(data, config.resolution, on_progress=on_progress)
+            people = load_multiview(data, config.resolution, masks=masks, on_progress=on_progress)
         generator = fit(config, people, run / FOLDER, quiet=quiet)
         for network in (networks.generator, networks.generator_ema):
             if generator is not None:

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from panohead.cli.main import main
+from panohead.data.label_check import check_labels
 from panohead.data.tools.convert import convert_dataset
 from panohead.data.tools.dataset import inspect_dataset
 from panohead.data.tools.image import pose_image, pose_table
-from panohead.data.tools.labels import check_labels
 from panohead.geometry.camera import Camera
 from parity import golden
 
@@ -165,5 +165,7 @@ def test_commands(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     index["labels"][2][1][11] = 9.0
     (dataset / "images/dataset.json").write_text(json.dumps(index))
     assert main(["dataset", "check", str(dataset)]) == 1
-    assert "radius" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "1 labels: radius; for example a/2.png" in said.out
+    assert "1 of 6 labels" in said.err
     assert main(["dataset", "inspect", str(tmp_path / "gone")]) == 1

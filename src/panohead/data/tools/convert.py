@@ -4,12 +4,11 @@ The official dataset tool takes images in the order of their names, leaves out t
 or mask, numbers the others ``00000/img00000000.png``, resizes them (Lanczos) and stores them in a zip.
 """
 
-import contextlib
 import io
 import json
 import posixpath
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,21 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from panohead.data.conventions import Convention, convert_labels, refuse_wrong_labels
 from panohead.data.decode import check_pixels
-from panohead.data.labels import LABELS_FILE, label_of, read_labels_file
+from panohead.data.labels import (
+    CORNERS_KEY,
+    LABELS_FILE,
+    LabelFile,
+    coarse_names,
+    label_of,
+    listed_corners,
+    listed_labels,
+    read_labels_file,
+    readable_labels,
+)
 from panohead.data.layout import open_layout
+from panohead.data.names import EXAMPLES, NameIndex, match_names
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
 from panohead.files.image import BrokenImage, decode_image
@@ -35,10 +46,17 @@ Write = Callable[[str, bytes], None]
 
 @dataclass(frozen=True)
 class Converted:
-    """Result of a conversion: number of images copied, and names of those left out for lack of a label or mask."""
+    """Result of a conversion.
+
+    Attributes:
+        copied: number of images copied.
+        left_out: names of those left out for lack of a label or mask.
+        broken: a sentence for each that was left out because it, or its mask, cannot be copied.
+    """
 
     copied: int
     left_out: tuple[str, ...]
+    broken: tuple[str, ...] = ()
 
 
 def convert_dataset(
@@ -49,6 +67,7 @@ def convert_dataset(
     masks: Path | None = None,
     size: int | None = None,
     renumber: bool = False,
+    cameras_from: Sequence[Convention] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Converted:
     """Copy a dataset to ``out/images`` and ``out/masks``, folders or stored zips.
@@ -57,55 +76,107 @@ def convert_dataset(
         root, masks: as in :func:`panohead.data.layout.open_layout`.
         size: side of the copies in pixels; None copies files byte for byte.
         renumber: names and PNG format of the official dataset tool.
+        cameras_from: steps of the convention of the labels (:mod:`panohead.data.conventions`); none for this package's.
 
     Raises:
-        PanoHeadError: when the dataset cannot be read, nothing of it is whole, or ``out`` holds one already.
+        PanoHeadError: when the dataset cannot be read, nothing of it is whole, a label is no camera even after its
+            conversion, or ``out`` holds one already.
     """
     images, mask_files = open_layout(root, masks)
-    labels, coarse = _labels(images)
-    by_stem = {posixpath.splitext(name)[0]: name for name in image_names(mask_files)}
+    labels, coarse, corners = readable_labels(images), coarse_names(images), listed_corners(images)
     names = image_names(images)
-    whole = [name for name in names if name in labels and posixpath.splitext(name)[0] in by_stem]
-    if not whole:
-        raise PanoHeadError(f"no image of {root} has a label and a mask; nothing to convert")
+    label_names, mask_names = NameIndex(labels), NameIndex(image_names(mask_files))
+    found = {name: (label_names.find(name), mask_names.find(name)) for name in names}
+    masks_of = {name: mask for name, (label, mask) in found.items() if label is not None and mask is not None}
+    if not masks_of:
+        raise PanoHeadError(
+            f"no image of {root} has a label and a mask, so there is nothing to convert: {_examples('images', names)}, "
+            f"{_examples('labels', label_names.names)}, {_examples('masks', mask_names.names)}"
+        )
+    file = images.describe(LABELS_FILE)
+    own = dict(zip(masks_of, match_names(list(masks_of), labels, "label", file), strict=True))
+    values = _checked_labels({name: labels[label] for name, label in own.items()}, file, root, cameras_from)
     if any((out / f"{folder}{suffix}").exists() for folder in ("images", "masks") for suffix in ("", ".zip")):
         raise PanoHeadError(f"{out} holds a dataset already; give another folder or remove it")
-    rows: list[list[Any]] = []
-    origin: list[list[str]] = []
+    corner_names = NameIndex(corners)
+    origin: dict[str, str] = {}
+    broken: list[str] = []
     again = size is not None or renumber
     with _writer(out / "images", layout) as write_image, _writer(out / "masks", layout) as write_mask:
-        for number, name in enumerate(whole):
-            mask = by_stem[posixpath.splitext(name)[0]]
-            image_name, mask_name = _official_names(number) if renumber else (name, mask)
+        for number, (name, mask) in enumerate(masks_of.items()):
+            image_name, mask_name = _official_names(len(origin)) if renumber else (name, mask)
             if again and not renumber:
                 image_name, mask_name = (posixpath.splitext(n)[0] + ".png" for n in (name, mask))
-            write_image(image_name, _copied(images, name, "RGB", size, again))
-            write_mask(mask_name, _copied(mask_files, mask, "L", size, again))
-            rows.append([image_name, labels[name]])
-            origin.append([image_name, name])
+            try:
+                # Both, before either is written: one bad entry costs itself and nothing else.
+                targets = _relative(image_name), _relative(mask_name)
+                contents = _copied(images, name, "RGB", size, again), _copied(mask_files, mask, "L", size, again)
+            except PanoHeadError as error:
+                broken.append(str(error))
+            else:
+                write_image(targets[0], contents[0])
+                write_mask(targets[1], contents[1])
+                origin[image_name] = name
             if on_progress is not None:
-                on_progress(number + 1, len(whole))
-        index: dict[str, Any] = {"labels": rows}
+                on_progress(number + 1, len(masks_of))
+        if not origin:
+            raise PanoHeadError(f"nothing of {root} can be copied; the first problem: {broken[0]}")
+        index: dict[str, Any] = {"labels": [[new, values[old]] for new, old in origin.items()]}
         if renumber:
-            index["fnames"] = origin
+            index["fnames"] = [list(pair) for pair in origin.items()]
         if coarse:
-            index["coarse"] = [new for new, old in origin if old in coarse]
+            index["coarse"] = [new for new, old in origin.items() if old in coarse]
+        known = {new: corner_names.find(old) for new, old in origin.items()}
+        if any(known.values()):
+            index[CORNERS_KEY] = {new: corners[other] for new, other in known.items() if other is not None}
         write_image(LABELS_FILE, json.dumps(index).encode())
-    return Converted(len(whole), tuple(name for name in names if name not in set(whole)))
+    return Converted(len(origin), tuple(name for name in names if name not in masks_of), tuple(broken))
 
 
-def _labels(images: FileSource) -> tuple[dict[str, Any], set[str]]:
-    """Return the labels as they stand in the file, unrounded, and the names marked coarse.
+def convert_label_file(path: Path, out: Path, cameras_from: Sequence[Convention]) -> int:
+    """Convert the cameras of a file of labels alone, and write them to another file; everything else in it is kept.
 
-    Labels that are no cameras are left out, and with them their images.
+    Args:
+        path: JSON file in the format of ``dataset.json``.
+        out: the new file; it must not exist.
+        cameras_from: steps of the convention of the labels.
+
+    Returns:
+        Number of labels.
+
+    Raises:
+        PanoHeadError: when the file cannot be read, or a label is no camera even after its conversion.
     """
-    content, file = read_labels_file(images), images.describe(LABELS_FILE)
-    found: dict[str, Any] = {}
-    for name, values in content["labels"]:
-        with contextlib.suppress(PanoHeadError):
-            label_of(values, name, file)
-            found[name] = values
-    return found, set(content.get("coarse", []))
+    if out.exists():
+        raise PanoHeadError(f"{out} exists already; give another --out")
+    source = LabelFile(path)
+    labels = listed_labels(source)
+    if not labels:
+        raise PanoHeadError(f"{path} holds no labels; give a file of labels")
+    content = read_labels_file(source)
+    content["labels"] = [list(pair) for pair in _checked_labels(labels, str(path), path, cameras_from).items()]
+    write_bytes(out, json.dumps(content).encode(), remedy=_REMEDY)
+    return len(labels)
+
+
+def _checked_labels(
+    labels: dict[str, Any], file: str, place: Path, cameras_from: Sequence[Convention]
+) -> dict[str, Any]:
+    """Return labels in this package's convention, by name: as they stand, or converted and rounded to 6 decimals."""
+    names = list(labels)
+    cameras = np.stack([label_of(values, name, file) for name, values in labels.items()])
+    if not cameras_from:
+        refuse_wrong_labels(names, cameras, file, str(place))
+        return labels
+    converted = convert_labels(cameras, cameras_from)
+    refuse_wrong_labels(names, converted, f"{place} with --cameras-from {' '.join(cameras_from)}", str(place))
+    return {
+        name: [round(float(value), 6) + 0.0 for value in label] for name, label in zip(names, converted, strict=True)
+    }
+
+
+def _examples(what: str, names: Sequence[str]) -> str:
+    return f"its {what} are called {', '.join(names[:EXAMPLES])}" if names else f"it has no {what}"
 
 
 def _official_names(number: int) -> tuple[str, str]:

@@ -1,7 +1,5 @@
 """Inspection of a dataset: counts, poses, sizes, broken files, duplicates, balance, and advice."""
 
-import contextlib
-import posixpath
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,10 +9,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from panohead.data.conventions import remedy_for
 from panohead.data.decode import check_pixels
 from panohead.data.duplicates import image_hash, repeated
-from panohead.data.labels import LABELS_FILE, label_of, read_labels_file
+from panohead.data.label_check import check_labels
+from panohead.data.labels import LABELS_FILE, coarse_names, label_of, readable_labels
 from panohead.data.layout import open_layout
+from panohead.data.masks import MIN_SIDE_PX, mask_problem, read_mask, values_problem
+from panohead.data.names import NameIndex
 from panohead.data.sources import FileSource, image_names
 from panohead.errors import PanoHeadError
 from panohead.files.image import BrokenImage, decode_image
@@ -39,6 +41,11 @@ class Inspection:
         broken: the problem of each broken image or mask, by its name.
         duplicates: the earlier image that each copy repeats.
         coarse: number of images marked as coarsely aligned.
+        wrong_labels: the problem of each label that is no camera as the networks expect it, by the image's name.
+        label_remedy: what to do about these.
+        wrong_masks: the problem of each mask that cannot be one of its image, by its name.
+        sample: sentences on what a sample of images, masks and faces shows
+            (:mod:`panohead.alignment.comparison.dataset_check`); filled in by the command.
     """
 
     photos: int = 0
@@ -49,6 +56,10 @@ class Inspection:
     broken: dict[str, str] = field(default_factory=dict)
     duplicates: dict[str, str] = field(default_factory=dict)
     coarse: int = 0
+    wrong_labels: dict[str, str] = field(default_factory=dict)
+    label_remedy: str = ""
+    wrong_masks: dict[str, str] = field(default_factory=dict)
+    sample: list[str] = field(default_factory=list)
 
     def balance(self) -> dict[str, int]:
         """Return the number of labeled images of the front, the sides and the back."""
@@ -73,6 +84,11 @@ class Inspection:
                 self.masked < self.photos,
                 f"{self.photos - self.masked} images have no mask: add masks of the same name",
             ),
+            (
+                bool(self.wrong_labels),
+                f"{len(self.wrong_labels)} labels are no cameras as the networks expect them: {self.label_remedy}",
+            ),
+            (bool(self.wrong_masks), f"{len(self.wrong_masks)} masks cannot be used: make them anew"),
             (bool(self.broken), f"{len(self.broken)} files are broken: restore or remove them"),
             (len(self.resolutions) > 1, "images differ in size: prepare them again, or convert with --size"),
             (
@@ -94,7 +110,7 @@ class Inspection:
                 "most cameras are coarse: give better poses, or keep camera self-adaptation on in training",
             ),
         ]
-        return [text for applies, text in checks if applies]
+        return [text for applies, text in checks if applies] + self.sample
 
 
 def inspect_dataset(
@@ -113,20 +129,29 @@ def inspect_dataset(
     names = image_names(images)
     if not names:
         raise PanoHeadError(f"{root} holds no images; give the folder of a dataset")
-    by_stem = {posixpath.splitext(name)[0]: name for name in image_names(mask_files)}
+    mask_names = NameIndex(image_names(mask_files))
     labels, coarse = labels_found(images, names)
     result = Inspection(photos=len(names), labeled=len(labels), coarse=coarse)
+    if labels:
+        found = check_labels(list(labels), np.stack(list(labels.values())))
+        for problem in found:
+            result.wrong_labels.setdefault(problem.name, f"{problem.kind}, {problem.detail}")
+        if found:
+            wrong = np.stack([labels[name] for name in result.wrong_labels])
+            result.label_remedy = remedy_for(wrong, str(root))
     result.angles_deg = np.array([camera_angles(label) for label in labels.values()]).reshape(-1, 2)
     sizes: Counter[str] = Counter()
     hashes: dict[str, str] = {}
     for number, name in enumerate(names, 1):
         size = _examine(images, name, result, hashes)
-        mask = by_stem.get(posixpath.splitext(name)[0])
+        mask = mask_names.find(name)
         if mask is not None:
             result.masked += 1
             mask_size = _examine(mask_files, mask, result, None)
             if size and mask_size and size != mask_size:
                 result.broken[mask_files.describe(mask)] = f"{mask_size} instead of the image's {size}"
+            elif mask_size and (wrong_mask := _mask_problem(mask_files, mask)):
+                result.wrong_masks[mask_files.describe(mask)] = wrong_mask
         if size:
             sizes[size] += 1
         if on_progress is not None:
@@ -140,21 +165,29 @@ def labels_found(images: FileSource, names: list[str]) -> tuple[dict[str, Float[
     """Return the labels that exist and can be read, and the number of images marked as coarsely aligned."""
     found: dict[str, np.ndarray] = {}
     try:
-        content = read_labels_file(images)
+        labels, coarse = readable_labels(images), coarse_names(images)
     except PanoHeadError:
         return found, 0
-    by_name, file = dict(content["labels"]), images.describe(LABELS_FILE)
+    index, file = NameIndex(labels), images.describe(LABELS_FILE)
     for name in names:
-        if name in by_name:
-            with contextlib.suppress(PanoHeadError):
-                found[name] = label_of(by_name[name], name, file)
-    return found, len(set(content.get("coarse", [])) & set(names))
+        if (other := index.find(name)) is not None:
+            found[name] = label_of(labels[other], name, file)
+    return found, len(coarse & set(names))
 
 
 def camera_angles(label: Float[np.ndarray, "25"]) -> tuple[float, float]:
     """Return yaw and pitch of a camera's position in degrees: 0 the front, positive from the head's left and above."""
     x, y, z = Camera.from_label(torch.from_numpy(label)).position.double().tolist()
     return float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arctan2(y, np.hypot(x, z))))
+
+
+def _mask_problem(source: FileSource, name: str) -> str:
+    try:
+        mask = read_mask(source.read(name), source.describe(name))
+    except PanoHeadError as error:
+        return str(error)
+    # Tiny masks have no middle and no corners to speak of.
+    return mask_problem(mask) if min(mask.shape) >= MIN_SIDE_PX else values_problem(mask)
 
 
 def _examine(source: FileSource, name: str, result: Inspection, hashes: dict[str, str] | None) -> str:

@@ -6,12 +6,14 @@ import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from panohead.data.labels import read_labels
+from panohead.data.labels import CORNERS_KEY, listed_corners, read_labels
 from panohead.data.layout import open_layout
+from panohead.data.names import NameIndex
 from panohead.data.shards import BLOCK, shard_paths
 from panohead.data.sources import FileSource, image_names, match_masks
 from panohead.errors import PanoHeadError
@@ -75,6 +77,8 @@ def _samples(root: Path, masks: Path | None) -> tuple[list[_ShardSample], FileSo
     if not names:
         raise PanoHeadError(f"{photos.path} holds no images; give the folder of a dataset")
     samples, taken = [], dict[str, str]()
+    corners = listed_corners(photos)
+    corner_names = NameIndex(corners)
     for name, mask, label in zip(names, match_masks(names, mask_files), read_labels(photos, names), strict=True):
         try:
             path = relative_name(name)
@@ -83,15 +87,19 @@ def _samples(root: Path, masks: Path | None) -> tuple[list[_ShardSample], FileSo
         key = path.with_name(path.stem.replace(".", "_")).as_posix()
         if taken.setdefault(key, name) != name:
             raise PanoHeadError(f"{taken[key]} and {name} of {photos.path} would both get the key {key}; rename one")
-        content = _label_content(label)
+        known = corner_names.find(name)
+        content = _label_content(label, None if known is None else corners[known])
         size = sum(BLOCK + -(-x // BLOCK) * BLOCK for x in (photos.size(name), mask_files.size(mask), len(content)))
         samples.append(_ShardSample(key, name, mask, content, size))
     return samples, photos, mask_files
 
 
-def _label_content(label: Float[np.ndarray, "25"]) -> bytes:
+def _label_content(label: Float[np.ndarray, "25"], corners: list[list[float]] | None) -> bytes:
     # str of a 32-bit number has the shortest digits that give the same number again.
-    return json.dumps({"label": [float(str(value)) for value in label]}).encode()
+    content: dict[str, Any] = {"label": [float(str(value)) for value in label]}
+    if corners is not None:
+        content[CORNERS_KEY] = corners
+    return json.dumps(content).encode()
 
 
 def _groups(samples: Sequence[_ShardSample], limit: int) -> list[list[_ShardSample]]:

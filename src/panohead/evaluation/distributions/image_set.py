@@ -104,7 +104,7 @@ def load_set(path: Path) -> ImageSet | None:
     try:
         arrays = read_arrays(path)
         seed = parse_json(str(arrays["about"]), dict[str, int | None], str(path))["seed"] or 0
-    except (OSError, ValueError, KeyError, EOFError, PanoHeadError):
+    except (OSError, KeyError, PanoHeadError):
         return None
     levels = {int(name[6:]): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("level_")}
     patches = PyramidPatches(seed=seed, descriptors=levels) if levels else None

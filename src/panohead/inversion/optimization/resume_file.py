@@ -1,6 +1,5 @@
 """File from which an interrupted optimization resumes."""
 
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,6 @@ PhaseState = dict[str, Any]
 
 _Row = tuple[str, int, int, dict[str, Any]]
 """Phase, number, total number and losses of a step."""
-
-
-def check_resumable(path: Path) -> None:
-    """Raise OSError for a path that is no regular file."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"{path} is not a regular file")
 
 
 def _checked_states(states: Any) -> dict[str, PhaseState]:

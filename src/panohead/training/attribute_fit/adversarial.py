@@ -13,7 +13,7 @@ training, and the discriminator is back-propagated once.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
+from panohead.system.bounds import Bounded, Natural, NotNegative, Range, Width
 from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches
 
 _SCALE_DECAY = 0.98
@@ -28,7 +29,7 @@ _SCALE_DECAY = 0.98
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdversarialConfig:
+class AdversarialConfig(Bounded):
     """Settings of the adversarial loss.
 
     Attributes:
@@ -40,13 +41,13 @@ class AdversarialConfig:
         channel_base, channel_max: widths of the discriminator.
     """
 
-    share: float = 0.5
-    feature_weight: float = 2.0
-    learning_rate: float = 2e-3
-    penalty: float = 0.1
-    interval: int = 8
-    channel_base: int = 2048
-    channel_max: int = 128
+    share: NotNegative = 0.5
+    feature_weight: NotNegative = 2.0
+    learning_rate: NotNegative = 2e-3
+    penalty: NotNegative = 0.1
+    interval: Natural = 8
+    channel_base: Annotated[int, Range(1, 2**20)] = 2048
+    channel_max: Width = 128
 
 
 @dataclass(frozen=True)

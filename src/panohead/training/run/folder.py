@@ -30,12 +30,14 @@ class RunDescription:
         initial: checkpoint that the run started from, if any.
         labels_sha256: hash of the labels of its photos
             (:meth:`panohead.data.dataset.PhotoDataset.labels_sha256`); None in runs of the first versions.
+        masks: folder or zip of the masks, if they are not beside the images; ``data`` is then the images themselves.
     """
 
     config: TrainConfig
     data: Path
     initial: Path | None = None
     labels_sha256: str | None = None
+    masks: Path | None = None
 
 
 def start_run(run: Path, description: RunDescription) -> None:
@@ -53,13 +55,15 @@ def start_run(run: Path, description: RunDescription) -> None:
 def write_run(run: Path, description: RunDescription) -> None:
     """Write the description of a run, also when its length or the folder of its dataset has changed."""
     initial = description.initial
-    described = {
+    described: dict[str, Any] = {
         "training": asdict(description.config),
         "data": str(description.data.resolve()),
         "initial": str(initial.resolve()) if initial is not None else None,
         "labels_sha256": description.labels_sha256,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
+    if description.masks is not None:
+        described["masks"] = str(description.masks.resolve())
     with atomic_path(run / CONFIG_FILE) as temporary:
         temporary.write_text(json.dumps(described, indent=1))
 
@@ -76,7 +80,7 @@ def read_run(run: Path) -> RunDescription:
             f"{run} holds no run ({CONFIG_FILE} is missing); give the folder of one, or start with --out"
         )
     described = read_json(file, _RunFile, remedy=_REMEDY)
-    initial = described.get("initial")
+    initial, masks = described.get("initial"), described.get("masks")
     try:
         config = from_plain(TrainConfig, described["training"]).checked()
     except (ValueError, PanoHeadError) as error:
@@ -86,6 +90,7 @@ def read_run(run: Path) -> RunDescription:
         Path(described["data"]),
         Path(initial) if initial is not None else None,
         described.get("labels_sha256"),
+        Path(masks) if masks is not None else None,
     )
 
 
@@ -97,3 +102,4 @@ class _RunFile(TypedDict):
     data: str
     initial: NotRequired[str | None]
     labels_sha256: NotRequired[str | None]
+    masks: NotRequired[str | None]

@@ -45,7 +45,12 @@ class MultiViewData:
 
 
 def load_multiview(
-    root: Path, resolution: int, people: int | None = None, *, on_progress: Callable[[int, int], None] | None = None
+    root: Path,
+    resolution: int,
+    people: int | None = None,
+    *,
+    masks: Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> MultiViewData:
     """Read a dataset (in any layout) whose folder has a ``people.jsonl`` that says which person each photo shows.
 
@@ -53,13 +58,17 @@ def load_multiview(
         root: the dataset's folder.
         resolution: pixels per side to which the photos are reduced (box filter, by a whole factor).
         people: number of people to read, the first ones; None for all.
+        masks: folder or zip of the masks, if they are not beside the images: ``root`` is then the images themselves,
+            and ``people.jsonl`` lies in them or beside them.
         on_progress: function called with the number of photos read and that of all photos.
 
     Raises:
         PanoHeadError: when a file is missing or unreadable, or ``people.jsonl`` names no photo of the dataset.
     """
     people_file = root / PEOPLE_FILE
-    dataset = open_dataset(root, background="white", resolution=resolution)
+    if masks is not None and not people_file.is_file():
+        people_file = root.parent / PEOPLE_FILE
+    dataset = open_dataset(root, masks=masks, background="white", resolution=resolution)
     if not people_file.is_file():
         raise PanoHeadError(
             f"{people_file} is missing; a warm start needs a dataset that says which person each photo shows"
@@ -71,14 +80,14 @@ def load_multiview(
     if not chosen:
         raise PanoHeadError(f"{people_file} names no photo of {root}; check that they belong together")
     images = torch.empty(len(chosen), 3, resolution, resolution, dtype=torch.uint8)
-    masks = torch.empty(len(chosen), 1, resolution, resolution, dtype=torch.uint8)
+    alphas = torch.empty(len(chosen), 1, resolution, resolution, dtype=torch.uint8)
     for place, photo in enumerate(chosen):
-        images[place], masks[place] = dataset.photo(photo)
+        images[place], alphas[place] = dataset.photo(photo)
         if on_progress is not None:
             on_progress(place + 1, len(chosen))
     return MultiViewData(
         images,
-        masks,
+        alphas,
         torch.from_numpy(dataset.photo_labels[chosen]),
         torch.tensor([number[person_of[stems[i]]] for i in chosen]),
         tuple(stems[i] for i in chosen),

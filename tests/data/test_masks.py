@@ -1,0 +1,137 @@
+"""Masks that are wrong in any way, and right ones of all kinds of files."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.small_photos import photo_name, write_photos
+from panohead.data.dataset import open_dataset
+from panohead.data.masks import (
+    MaskedImage,
+    agreement,
+    aspect_problem,
+    mask_problem,
+    masks_of_others,
+    read_mask,
+    sample_problem,
+    values_problem,
+)
+from panohead.errors import PanoHeadError
+
+HEADS = Path(__file__).parents[1] / "training" / "heads"
+
+
+def oval(x: float = 0.0, size: float = 0.6, side: int = 128) -> np.ndarray:
+    across, down = np.meshgrid(*[np.linspace(-1, 1, side)] * 2)
+    return ((((across - x) / size) ** 2 + (down / (1.2 * size)) ** 2 < 1) * 255).astype(np.uint8)
+
+
+def file_of(image: Image.Image, kind: str = "PNG") -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind)
+    return content.getvalue()
+
+
+def test_right_masks_pass() -> None:
+    for mask in (oval(), oval(0.3, 0.4), oval(size=1.0)):
+        assert mask_problem(mask) == ""
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (oval() // 255, "its values are 0 and 1 (truth values, it seems)"),
+        (oval() // 255 * 15, "its values are 0 to 15 (numbers of classes, it seems)"),
+        (oval() * 0, "it is empty"),
+        (oval() * 0 + 255, "it is full"),
+        (255 - oval(), "it seems to be inverted (255 for the background)"),
+        (oval(1.1, 0.6), "leaves out the middle of the crop"),
+        (np.random.default_rng(0).integers(0, 255, (128, 128), dtype=np.uint8), "it seems to be a image"),
+        (oval(0.0, 0.05), "nearly empty"),
+    ],
+)
+def test_wrong_masks_are_named_with_their_cause(mask: np.ndarray, words: str) -> None:
+    assert words in mask_problem(mask)
+
+
+def test_masks_are_compared_where_the_photo_is() -> None:
+    """Beyond the photo there is no mask; a head of which half is missing is no wrong one."""
+    mask, inside = oval(size=0.9), np.ones((128, 128))
+    mask[:, :70] = 0
+    inside[:, :70] = 0
+    assert mask_problem(mask, inside) == ""
+
+
+def test_other_sizes_are_told_by_their_shape() -> None:
+    assert aspect_problem((256, 256), (563, 563)) == ""
+    assert aspect_problem((100, 151), (200, 301)) == "", "rounded"
+    assert "turned by a quarter" in aspect_problem((300, 200), (200, 300))
+    assert "of another image" in aspect_problem((300, 300), (200, 300))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGB", "RGBA", "LA", "I;16"])
+def test_masks_come_in_all_kinds_of_files(mode: str) -> None:
+    mask = oval(side=32)
+    if mode in ("RGBA", "LA"):
+        image = Image.new("RGBA", (32, 32), (200, 10, 90, 0))
+        image.putalpha(Image.fromarray(mask))
+        image = image.convert(mode)
+    elif mode == "I;16":
+        image = Image.fromarray(mask.astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(mask).convert(mode)
+    np.testing.assert_array_equal(read_mask(file_of(image), "m.png"), mask)
+
+
+def test_images_and_other_files_are_no_masks() -> None:
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8))
+    with pytest.raises(PanoHeadError, match=r"the mask m\.png is a color image"):
+        read_mask(file_of(photo), "m.png")
+    with pytest.raises(PanoHeadError, match=r"cannot read the mask m\.png as an image"):
+        read_mask(b"text", "m.png")
+    deep = Image.fromarray((oval(side=16) // 255).astype(np.uint16))
+    assert "0 and 1" in values_problem(read_mask(file_of(deep), "m.png")), "16 bits of truth values"
+
+
+def heads(side: int = 64) -> list[MaskedImage]:
+    dataset = open_dataset(HEADS)
+    return [
+        MaskedImage(
+            name,
+            np.asarray(Image.fromarray(image).resize((side, side))),
+            np.asarray(Image.fromarray(mask).resize((side, side))),
+        )
+        for name, image, mask, _ in dataset.sampled(24)
+    ]
+
+
+def test_masks_follow_their_own_images() -> None:
+    pairs = heads()
+    assert len(pairs) >= 16
+    assert sample_problem(pairs) == ""
+    assert np.median([agreement(pair.mask, pair.image) for pair in pairs]) > 1.5
+    swapped = [MaskedImage(a.name, a.image, b.mask) for a, b in zip(pairs, pairs[5:] + pairs[:5], strict=True)]
+    assert "seem to belong to others" in masks_of_others(swapped)
+    assert "seem to belong to others" in sample_problem(swapped)
+    assert masks_of_others(swapped[:2]) == "", "two images are no sample"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda m: m * 0, "it is empty"),
+        (lambda m: m * 0 + 1, "it is full|0 and 1"),
+        (lambda m: (m > 100) * 1, "0 and 1"),
+    ],
+)
+def test_training_refuses_masks_of_other_values(tmp_path: Path, spoil: object, words: str) -> None:
+    root = write_photos(tmp_path)
+    path = root / "masks" / photo_name(3)
+    changed = spoil(np.asarray(Image.open(path)).astype(int))  # type: ignore[operator]
+    Image.fromarray(changed.astype(np.uint8)).save(path)
+    data = open_dataset(root)
+    with pytest.raises(PanoHeadError, match=rf"the mask .*{photo_name(3)} cannot be used: .*({words})"):
+        data.batch(range(len(data)))
