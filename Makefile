@@ -4,14 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo_out
-# torch is asked for by itself first: a range would pull several GB of CUDA packages on some machines.
+# torch is asked for by itself first: on Linux without an NVIDIA GPU from the index of CPU builds (tools/install_torch.py).
 TORCH ?= torch==2.13.0
 JOBS ?= 2
 # `make env LOCK=1` (with a fresh VENV) installs the exact versions of requirements-lock.txt; tools/lock.py makes it.
 LOCK ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c requirements-lock.txt)
 
-.PHONY: demo test lint security types layers unit campaign env env-dev lock bench clean
+.PHONY: demo test lint security types layers unit campaign env env-dev lock bench docs-check clean
 
 demo: env
 	$(BIN)/panohead demo --out $(OUT)
@@ -42,7 +42,10 @@ campaign: env-dev
 	PYTHONPATH=tests $(BIN)/python -m hostile.campaign --out campaign --seed $(SEED)
 
 bench: env-dev
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks
+
+docs-check: env-dev
+	$(BIN)/python tools/check_docs.py
 
 lock: env-dev
 	$(BIN)/python tools/lock.py
@@ -53,7 +56,7 @@ env-dev: $(VENV)/.dev
 $(VENV)/.runtime: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("PanoHead needs Python 3.11 or newer; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) "$(TORCH)"
+	$(BIN)/python tools/install_torch.py "$(TORCH)" $(if $(LOCK),-c requirements-lock.txt)
 	$(PIP) -e .
 	@touch $@
 

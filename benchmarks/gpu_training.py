@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from rows import Row, write_rows
 from torch import Tensor
 
 from panohead.geometry import Camera
@@ -101,8 +102,8 @@ def main() -> None:
             flush=True,
         )
     if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump(results, file, indent=1)
+        rows = [Row(name, "images/s", {"ours": [r["images_per_second"]]}) for name, r in results.items()]
+        write_rows(arguments.json, rows, **results)
 
 
 if __name__ == "__main__":

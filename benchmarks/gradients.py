@@ -14,7 +14,6 @@ in the column "other". Medians, the median of the ratios of each turn, and the r
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -27,6 +26,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from interleaved import cpu_seconds
+from rows import Row, write_rows
 from torch import Tensor, nn
 
 from panohead.geometry import Camera, rays_from_camera
@@ -237,8 +237,8 @@ def main() -> None:
         spread = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
         print(f"{case:12}{row[base + '_s']:9.3f}{row['fast_s']:9.3f}{row['ratio']:7.2f}{spread:>22}", flush=True)
     if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
+        rows = [Row(case, "s", report[case]["times"]) for case in arguments.cases]
+        write_rows(arguments.json, rows, **report)
 
 
 if __name__ == "__main__":

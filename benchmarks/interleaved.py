@@ -11,11 +11,12 @@ import torch
 
 @dataclass(frozen=True)
 class Comparison:
-    """Medians in CPU seconds of this process, and the median of the pairwise ratios A / B."""
+    """Medians in CPU seconds of this process, the median of the pairwise ratios A / B, and all pairs."""
 
     a: float
     b: float
     ratio: float
+    times: tuple[tuple[float, float], ...]
 
 
 def compare(a: Callable[[], object], b: Callable[[], object], *, repeats: int) -> Comparison:
@@ -26,6 +27,7 @@ def compare(a: Callable[[], object], b: Callable[[], object], *, repeats: int) -
         statistics.median(t[0] for t in times),
         statistics.median(t[1] for t in times),
         statistics.median(t[0] / t[1] for t in times),
+        tuple(times),
     )
 
 

@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from held_out_people import TrueView, true_views
 from interleaved import median_interval
+from rows import Row, write_rows
 from torch import Tensor
 
 from panohead.evaluation.ground_truth.geometry import depth_errors
@@ -180,6 +181,25 @@ def _held_out(row: Any) -> float:
     return float(np.mean([row["views"][str(yaw)]["psnr_db"] for yaw in HELD_OUT_DEG]))
 
 
+def _rows(rows: dict[tuple[int, str], Any], method: str) -> list[Row]:
+    results = [row for (_, name), row in rows.items() if name == method]
+    seconds, psnr = [row["seconds"] for row in results], [_held_out(row) for row in results]
+    return [Row(f"{method}, a person", "CPU s", {"ours": seconds}), Row(f"{method}, held out", "dB", {"ours": psnr})]
+
+
+def _shorter(method: Method, factor: int) -> Method:
+    """Return a method with a fraction of the steps of the preset fast."""
+    if factor == 1 or method.preset != "fast":
+        return method
+
+    def config(done: dict[str, Any]) -> FastConfig:
+        whole = method.config(done)
+        names = ("starts", "coarse_steps", "fine_steps", "tuning_steps")
+        return replace(whole, **{name: max(getattr(whole, name) // factor, 1) for name in names})
+
+    return replace(method, config=config)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="demo")
@@ -188,14 +208,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="of the people; not one that training used")
     parser.add_argument("--edition", type=int, default=NEWEST_EDITION, help="of the people; 1 repeats older figures")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--out", type=Path, default=Path("reconstruction.jsonl"))
+    parser.add_argument("--out", type=Path, help="default: reconstruction.jsonl; with --json nothing is kept")
+    parser.add_argument("--shorter", type=int, default=1, help="divide the steps of fast by this: a test of the script")
+    parser.add_argument("--json", help="write seconds and held-out PSNR of these people as JSON")
     options = parser.parse_args()
+    kept = options.out if options.out or options.json else Path("reconstruction.jsonl")
     torch.set_num_threads(1)
     predictor = load(options.checkpoint)
     rays = predictor.generator.config.neural_rendering_resolution
     rows: dict[tuple[int, str], Any] = {}
-    if options.out.is_file():
-        for line in options.out.read_text().splitlines():
+    if kept is not None and kept.is_file():
+        for line in kept.read_text().splitlines():
             row = json.loads(line)
             if row.get("edition", 1) == options.edition:
                 rows[row["person"], row["method"]] = row
@@ -206,13 +229,16 @@ def main() -> None:
         views = true_views(options.seed, person, (*HELD_OUT_DEG, *THREE_DEG), PHOTO_SIDE, rays, options.edition)
         for method in missing:
             done = {m: r for (p, m), r in rows.items() if p == person}
-            result = run_person(predictor, views, METHODS[method], done)
+            result = run_person(predictor, views, _shorter(METHODS[method], options.shorter), done)
             row = {"person": person, "edition": options.edition, "method": method, **result}
             rows[person, method] = row
-            with options.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            if kept is not None:
+                with kept.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
             print(f"person {person}: {method}: {row['seconds']:.1f} s, held out {_held_out(row):.2f} dB", flush=True)
     print(table(rows, options.methods))
+    if options.json:
+        write_rows(options.json, [row for method in options.methods for row in _rows(rows, method)])
 
 
 if __name__ == "__main__":

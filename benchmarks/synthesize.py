@@ -21,6 +21,8 @@ import threading
 import time
 from pathlib import Path
 
+from rows import Row, write_rows
+
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.synthesize import synthesize
 
@@ -84,6 +86,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--prototype", type=Path)
+    parser.add_argument("--json")
     arguments = parser.parse_args()
     # Compilation (once; the result is cached on disk) is not part of the speed.
     ours(1, 99, 32, 1, {})
@@ -101,6 +104,10 @@ def main() -> None:
             rate, each = round(images / wall, 2), round(cpu / images, 3)
             print(json.dumps({"what": name, "images": images, "images_per_s": rate, "cpu_s_per_image": each}))
     print(json.dumps({"peak_worker_mb": round(max(peaks.values()))}))
+    if arguments.json:
+        images, wall, cpu = total["ours"]
+        rows = [Row("images", "1/s", {"ours": [images / wall]}), Row("an image", "CPU s", {"ours": [cpu / images]})]
+        write_rows(arguments.json, [*rows, Row("peak of a worker", "GB", {"ours": [max(peaks.values()) / 1000]})])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ more: then seconds on the clock, as on a GPU); the interval is that of the media
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any
 
 import torch
 from interleaved import cpu_seconds, median_interval, wall_seconds
+from rows import Row, write_rows
 from torch import Tensor, nn
 
 from panohead.geometry import Camera
@@ -165,9 +165,11 @@ def main() -> None:
     report: dict[str, Any] = {
         "torch": torch.__version__, "device": str(device), "threads": arguments.threads, "batch": config.micro_batch,
     }  # fmt: skip
+    rows = []
     print(f"{'':12}{'plain s':>9}{'fast s':>9}{'ratio':>7}{'95 % of ratio':>18}")
     for name, times in measure(updates(config, device), seconds, arguments.repeats).items():
         row = report[name] = summary(times)
+        rows.append(Row(name, "s", {kind: [pair[i] for pair in times] for i, kind in enumerate(("plain", "fast"))}))
         interval = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
         print(f"{name:12}{row['plain_s']:9.3f}{row['fast_s']:9.3f}{row['ratio']:7.2f}{interval:>18}")
     for name in ("plain", "fast"):
@@ -177,8 +179,7 @@ def main() -> None:
         f" ({config.micro_batch} at once, {device}, {arguments.threads} thread(s))"
     )
     if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
+        write_rows(arguments.json, rows, **report)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import tiny
 from panohead import load
 from panohead.alignment.quality import QualityGates
 from panohead.cli.main import main
+from panohead.cli.old_spellings import OLD_SPELLINGS
 from panohead.data.dataset import open_dataset
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.geometry import Camera
@@ -152,6 +153,7 @@ def test_no_option_is_gone(command: str, capsys: pytest.CaptureFixture[str], mon
     # An option begins its line, with or without a frame; descriptions are indented further.
     rows = [line for line in capsys.readouterr().out.splitlines() if re.match(r"[│ ] {0,2}-", line)]
     options = {option for row in rows for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", row)}
+    options |= OLD_SPELLINGS.get(command, {}).keys()
     assert set(stored_json("help.json")[command]) <= options
 
 

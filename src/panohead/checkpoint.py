@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from panohead.attributes import AttributeEncoder, AttributeEncoderConfig
 from panohead.errors import PanoHeadError
+from panohead.files.file_kind import FileKind, kind_of
 from panohead.files.read_json import from_plain, parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.models.build import build_for
@@ -114,8 +115,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     tensors, metadata = _read(path)
     if "panohead" not in metadata:
         raise PanoHeadError(
-            f"{path} is a safetensors file but not a PanoHead checkpoint; convert official ones with "
-            "'panohead import-official'"
+            f"{path} is a safetensors file but not a PanoHead checkpoint (its tensors: {_examples(tensors)}); official "
+            "pickles are converted by 'panohead import-official'"
         )
     version = parse_json(metadata["panohead"], int, f"{path}, format version", remedy=_REMEDY)
     if version > FORMAT_VERSION:
@@ -215,11 +216,27 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
             os.fsync(file.fileno())
 
 
+def _examples(tensors: Mapping[str, Tensor]) -> str:
+    return ", ".join(list(tensors)[:3]) + (", ..." if len(tensors) > 3 else "") if tensors else "none"
+
+
+def _remedy(path: Path, kind: FileKind) -> str:
+    """Return what to do with a file that is no safetensors file."""
+    if kind.name == "pickle":
+        return f"an official one is converted by 'panohead import-official {path} --out {path.stem}{SUFFIX}'"
+    if kind.name == "torch":
+        return f"PanoHead's own checkpoints end in {SUFFIX}, official ones in .pkl; give one of those"
+    return kind.remedy or f"give a {SUFFIX} file of PanoHead or a bundled name such as 'demo'"
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.exists():
         raise PanoHeadError(f"there is no checkpoint {path}; give a {SUFFIX} file or a bundled name such as 'demo'")
     try:
         check_regular(path, MAX_WEIGHTS_BYTES)
+        kind = kind_of(path)
+        if kind.name != "safetensors":
+            raise PanoHeadError(f"{path} is not a readable safetensors file: it is {kind.what}; {_remedy(path, kind)}")
         with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:

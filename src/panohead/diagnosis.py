@@ -1,23 +1,15 @@
 """Facts about this machine and installation, for ``panohead doctor``."""
 
 import importlib.metadata
-import importlib.util
+import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-_EXTRAS = {
-    "train": ("tensorboard", "webdataset"),
-    "face": ("mediapipe",),
-    "onnx": ("onnxruntime",),
-    "identity": ("dlib",),
-    "cycles": ("bpy",),
-    "view": ("viser",),
-    "texture": ("xatlas",),
-    "scale": ("ray",),
-}
-
+from panohead.system.optional import EXTRAS, import_failures
 
 _FAST_PATHS = {
     "volume rendering, mesh density": "float32 on a CPU, tri-grid channels in multiples of 16, no gradients",
@@ -35,7 +27,7 @@ _GPU_PATHS = {
 
 @dataclass(frozen=True)
 class DiagnosticCheck:
-    """One line of the table; ``state`` is "on", "off", "missing" or a version."""
+    """One line of the table; ``state`` is "on", "off", "missing", "broken" or a version."""
 
     name: str
     state: str
@@ -52,6 +44,7 @@ def diagnose() -> list[DiagnosticCheck]:
     checks = [
         DiagnosticCheck("panohead", __version__, "this package"),
         DiagnosticCheck("python", platform.python_version(), sys.executable),
+        *_machine(),
         DiagnosticCheck(
             "torch", torch.__version__, f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
         ),
@@ -63,14 +56,38 @@ def diagnose() -> list[DiagnosticCheck]:
         _attempt("videos (ffmpeg)", ffmpeg_executable, "pip install imageio-ffmpeg"),
         _demo_model(),
     ]
-    for extra, modules in _EXTRAS.items():
-        missing = [m for m in modules if importlib.util.find_spec(m) is None]
-        checks.append(
-            DiagnosticCheck(f"extra '{extra}'", "missing", f"pip install 'panohead[{extra}]'")
-            if missing
-            else DiagnosticCheck(f"extra '{extra}'", "on", ", ".join(modules))
-        )
+    return [*checks, *_extras()]
+
+
+def _extras() -> list[DiagnosticCheck]:
+    """Return a check of every extra: its modules are imported, in another process."""
+    failures = import_failures([module for modules in EXTRAS.values() for module in modules])
+    checks = []
+    for extra, modules in EXTRAS.items():
+        failed = {module: failure for module in modules if (failure := failures[module]) is not None}
+        if not failed:
+            checks.append(DiagnosticCheck(f"extra '{extra}'", "on", ", ".join(modules)))
+            continue
+        module, failure = next(iter(failed.items()))
+        state = "broken" if failure.installed else "missing"
+        checks.append(DiagnosticCheck(f"extra '{extra}'", state, f"{module}: {failure.reason}; {failure.remedy}"))
     return checks
+
+
+def _machine() -> list[DiagnosticCheck]:
+    """Return checks of platform, memory and disk."""
+    cores = f"{os.cpu_count()} cores"
+    memory = "unknown"
+    if hasattr(os, "sysconf") and {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= os.sysconf_names.keys():
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = f"{total / 1e9:.1f} GB"
+    here = Path.cwd()
+    disk = f"{shutil.disk_usage(here).free / 1e9:.1f} GB free"
+    return [
+        DiagnosticCheck("platform", platform.machine(), platform.platform()),
+        DiagnosticCheck("memory", memory, cores),
+        DiagnosticCheck("disk", disk, str(here)),
+    ]
 
 
 def _kernels() -> DiagnosticCheck:

@@ -9,7 +9,7 @@ class PanoHeadError(Exception):
 
 
 class UsageError(PanoHeadError):
-    """Option with an impossible value; the command line exits with 2."""
+    """Option or argument with an impossible value; the command line exits with 2."""
 
 
 class NoSurfaceError(PanoHeadError):

@@ -1,6 +1,8 @@
 """One rendered view of one head: images, cut-outs, other backgrounds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,10 +11,12 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.geometry import Camera
+from panohead.limits import COLOR_LEVEL
 from panohead.media.cutout import foreground_colors
-from panohead.media.images import from_uint8, to_pil, to_rgba
+from panohead.media.images import from_uint8, save_image, to_pil, to_rgba
+from panohead.media.marked_image import marked
 
 Color = tuple[int, int, int]
 
@@ -42,16 +46,37 @@ class Frame:
         return enlarged[0].clamp(0, 1)
 
     def to_pil(self, *, transparent: bool = False) -> Image.Image:
-        """Return the image as RGB, or as RGBA (straight alpha) with everything but the head transparent."""
+        """Return the image as RGB, or as RGBA (straight alpha) with everything but the head transparent.
+
+        Its ``info`` and its ``save`` carry the mark that it is synthetic.
+        """
         if transparent:
             alpha = self.alpha()
-            return Image.fromarray(to_rgba(foreground_colors(self.image, alpha), alpha))
-        return to_pil(self.image)
+            return marked(Image.fromarray(to_rgba(foreground_colors(self.image, alpha), alpha)))
+        return marked(to_pil(self.image))
+
+    def save(self, path: str | Path, *, transparent: bool = False, quality: int = 95) -> Path:
+        """Write the image, marked as synthetic, in the format of the suffix: .png, .jpg, .jpeg or .webp.
+
+        Args:
+            path: file to write; missing folders are made.
+            transparent: cut the head out (not for JPEG).
+            quality: quality of JPEG and WebP, 0 to 100.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: for what is no path, or a quality out of range.
+            PanoHeadError: when the suffix is unknown, a JPEG would be transparent, or the file cannot be written.
+        """
+        return save_image(self.to_pil(transparent=transparent), path, quality=quality)
 
     def on(self, background: "Color | Image.Image") -> "Frame":
         """Return the view on a plain color (0..255) or a photo, which is scaled and cropped to fill the image.
 
         Raises:
+            UsageError: for what is neither, or a color outside 0 to 255.
             PanoHeadError: when the photo is empty.
         """
         height, width = self.image.shape[-2:]
@@ -62,7 +87,11 @@ class Frame:
 
 def _backdrop(background: "Color | Image.Image", width: int, height: int) -> Float[Tensor, "3 height width"]:
     if not isinstance(background, Image.Image):
-        color = torch.tensor(background, dtype=torch.float32) / 127.5 - 1
+        if isinstance(background, str | bytes) or not isinstance(background, Sequence) or len(background) != 3:
+            kind = type(background).__name__
+            raise UsageError(f"a background of type {kind} is none; give three numbers of 0 to 255 or a Pillow image")
+        levels = [COLOR_LEVEL.real(level, "a background's color") for level in background]
+        color = torch.tensor(levels, dtype=torch.float32) / 127.5 - 1
         return color[:, None, None].expand(3, height, width)
     image = background.convert("RGB")
     if min(image.size) < 1:

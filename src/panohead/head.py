@@ -2,15 +2,28 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from panohead.errors import UsageError
 from panohead.frame import Frame
-from panohead.geometry import Camera
-from panohead.mesh.surface import OFFICIAL_LEVEL, GridProgress, extract_surface, smoothed
+from panohead.geometry import RADIUS, Camera, single_camera
+from panohead.limits import FPS, FRAMES, PITCH_DEG, RENDER_RESOLUTION, YAW_DEG
+from panohead.media.cutout import foreground_colors
+from panohead.mesh.settings import (
+    DEFAULT_SMOOTHING,
+    DEFAULT_TRIANGLES,
+    OFFICIAL_LEVEL,
+    MeshSettings,
+    MeshUnit,
+    unit_named,
+)
+from panohead.mesh.surface import GridProgress
 from panohead.mesh.vertex_colors import ColoringView, color_vertices
 from panohead.models.frame_graph import FrameGraphs
 from panohead.models.generator import Generator, Rendering
@@ -18,7 +31,7 @@ from panohead.rendering.dispatch import density, prepare
 from panohead.rendering.field import TriGridField
 
 if TYPE_CHECKING:
-    import trimesh
+    from panohead.mesh.head_mesh import HeadMesh
 
 _COLORING_VIEWS = [(yaw, 0.0) for yaw in range(0, 360, 45)] + [(0.0, 40.0), (180.0, 40.0), (0.0, -30.0)]
 
@@ -57,6 +70,10 @@ class Head:
         """Features of the 2-D background, "1 channel height width"; None for a generator without one."""
         return self.generator.background_features(self.ws)
 
+    def begin(self) -> None:
+        """Compute what all views share, if it is not known yet; then several threads can render the head at once."""
+        _ = self.field, self.background
+
     def forget(self) -> None:
         """Drop what is cached between views (75 MB at the paper's size); the next view computes it again."""
         for cached in ("field", "background"):
@@ -70,22 +87,44 @@ class Head:
             camera: without batch dimensions, or with one of size 1.
             resolution: rays per side; None takes the generator's (64 in the paper).
             background: another head of the same generator whose background to put behind this one.
+
+        Raises:
+            UsageError: for several cameras or an impossible one, one whose rays miss the head, a resolution outside
+                :data:`panohead.limits.RENDER_RESOLUTION`, or a background that the generator does not make.
         """
+        camera = single_camera(camera)
         return _frame(self._render(camera, resolution, background), camera)
 
     def preview(self, camera: Camera, *, resolution: int | None = None) -> Frame:
-        """Render the head without super-resolution, many times faster; ``image`` is the raw image."""
+        """Render the head without super-resolution, many times faster; ``image`` is the raw image.
+
+        Arguments and errors as of :meth:`render`.
+        """
+        camera = single_camera(camera)
         return _frame(self._render(camera, resolution, None, superresolve=False), camera)
 
     def turntable(
         self, frames: int = 24, *, pitch_deg: float = 0.0, start_yaw_deg: float = 0.0, background: "Head | None" = None
     ) -> Iterator[Frame]:
-        """Render ``frames`` views all around the head at one pitch, evenly spaced; played again they form a loop."""
-        for i in range(frames):
-            yield self.render(Camera.orbit(start_yaw_deg + 360 * i / frames, pitch_deg), background=background)
+        """Render ``frames`` views all around the head at one pitch, evenly spaced; played again they form a loop.
+
+        Raises:
+            UsageError: at the call, for no frame or angles outside the ranges of :mod:`panohead.limits`.
+        """
+        frames = FRAMES.whole(frames, "frames")
+        start, pitch = YAW_DEG.real(start_yaw_deg, "start_yaw_deg"), PITCH_DEG.real(pitch_deg, "pitch_deg")
+        cameras = [Camera.orbit((start + 360 * i / frames) % 360, pitch) for i in range(frames)]
+        return (self.render(camera, background=background) for camera in cameras)
 
     def density(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
-        """Return raw density at points in world units, without gradients or crop."""
+        """Return raw density at points in world units, without gradients or crop.
+
+        Raises:
+            UsageError: for points of another shape.
+        """
+        if not isinstance(points, Tensor) or points.ndim != 2 or points.shape[1] != 3:
+            found = f"shape {tuple(points.shape)}" if isinstance(points, Tensor) else f"type {type(points).__name__}"
+            raise UsageError(f"points are of {found}; give a tensor of shape points x 3 in world units")
         return density(self.field, points[None])[0, :, 0]
 
     def mesh(
@@ -94,64 +133,145 @@ class Head:
         *,
         level: float = OFFICIAL_LEVEL,
         color: bool = True,
-        unit: Literal["metre", "world"] = "metre",
-        smooth: int = 0,
-        triangles: int | None = None,
+        unit: MeshUnit = "metre",
+        smooth: int = DEFAULT_SMOOTHING,
+        triangles: int | Literal["full"] | None = DEFAULT_TRIANGLES,
         texture: int | None = None,
+        trim: bool = True,
         progress: GridProgress | None = None,
-    ) -> "trimesh.Trimesh":
+    ) -> "HeadMesh":
         """Extract the surface where the raw density is ``level`` (docs/reference.md 7.9), with colors from views.
 
-        Only the largest connected piece is kept.
+        Only the largest connected piece is kept. The official surface, with every triangle and every ridge, is
+        ``mesh(smooth=0, triangles=None, trim=False)``.
 
         Args:
             resolution: nodes per side of the grid that spans the box.
+            level: raw density at the surface.
             color: paint vertices from rendered views.
-            unit: "metre" (life size) or "world"; y is up and the face looks toward +z. See ``mesh.metadata``.
-            smooth: rounds of Taubin's smoothing, which keeps the volume; about 10 remove the voxel steps.
-            triangles: maximum number after simplification (needs fast-simplification); None keeps all.
-            texture: pixels per side of a texture painted from the same views (needs xatlas); without ``triangles`` the
-                mesh is then simplified to DEFAULT_TRIANGLES.
+            unit: "metre" or "millimetre" (life size), or "world"; y is up and the face looks toward +z. See
+                ``mesh.metadata``.
+            smooth: rounds of Taubin's smoothing, which keeps the volume and removes the voxel steps; above 0 also
+                detail finer than the tri-grid is taken out of the density before (ridges, tears at the crown).
+            triangles: maximum number after simplification; "full" or None keeps all.
+            texture: pixels per side of a texture painted from the same views (needs xatlas).
+            trim: cut the bust flat at the lower edge of the official frame, below which no image shows anything.
             progress: called while the grid is evaluated.
 
         Raises:
-            PanoHeadError: when there is no surface at this level, or a package is missing.
+            UsageError: for numbers outside the ranges of :mod:`panohead.limits`, or another unit.
+            NoSurfaceError: when the density reaches the level nowhere.
+            PanoHeadError: when a package is missing.
         """
         # Imported here: whoever only renders need not wait for trimesh and scipy.
-        from panohead.mesh.simplify import simplified_surface
-        from panohead.mesh.texture import DEFAULT_TRIANGLES, textured
+        from panohead.mesh.head_mesh import HeadMesh
+        from panohead.mesh.head_surface import head_surface
+        from panohead.mesh.texture import textured
         from panohead.mesh.trimesh_object import to_trimesh
 
-        surface = extract_surface(
-            self.density,
+        settings = MeshSettings(
             resolution=resolution,
-            box_warp=self.generator.config.rendering.box_warp,
             level=level,
-            crop=self.generator.config.rendering.crop_margin,
+            unit=unit,
+            smooth=smooth,
+            triangles=triangles,
+            texture=texture,
+            trim=trim,
+        )
+        config = self.generator.config
+        surface = head_surface(
+            self.density,
+            settings,
+            box_warp=config.rendering.box_warp,
+            crop=config.rendering.crop_margin,
+            texel=config.rendering.box_warp / config.trigrid_resolution,
             device=self.ws.device,
             progress=progress,
         )
-        if texture is not None and triangles is None:
-            triangles = DEFAULT_TRIANGLES
-        if smooth:
-            surface = smoothed(surface, smooth)
-        if triangles is not None:
-            surface = simplified_surface(surface, triangles)
         views = list(self.coloring_views()) if color or texture is not None else []
-        mesh = to_trimesh(surface, color_vertices(surface, views).rgb if views else None, unit=unit, level=level)
-        return mesh if texture is None else textured(mesh, views, texture)
+        rgb = color_vertices(surface, views).rgb if views else None
+        mesh = to_trimesh(surface, rgb, unit=settings.unit, level=settings.level)
+        return HeadMesh.of(mesh if settings.texture is None else textured(mesh, views, settings.texture))
+
+    def save_mesh(self, path: str | Path, *, unit: MeshUnit | None = None, **options: Any) -> Path:
+        """Write the head's mesh in the format of the suffix: GLB, OBJ, PLY, STL or 3MF, marked as synthetic.
+
+        Args:
+            path: file to write; missing folders are made.
+            unit: unit of the file's coordinates; None for meters, in STL and 3MF millimeters.
+            options: further arguments of :meth:`mesh`.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: for impossible arguments, before the work.
+            PanoHeadError: as of :meth:`mesh`, and when the file cannot be written.
+        """
+        from panohead.mesh.export import check_mesh_path, write_mesh
+
+        check_mesh_path(path)
+        unit = None if unit is None else unit_named(unit)
+        return write_mesh(self.mesh(**options), path, unit=unit)
+
+    def save_video(
+        self,
+        path: str | Path,
+        *,
+        frames: int = 48,
+        fps: float = 24.0,
+        pitch_deg: float = 0.0,
+        transparent: bool = False,
+        background: "Head | None" = None,
+    ) -> Path:
+        """Write a video of a full turn in the format of the suffix, marked as synthetic.
+
+        Args:
+            path: .mp4, .webm or .gif, or a folder of PNG files (no suffix).
+            frames: number of frames of the turn.
+            fps: frames per second.
+            pitch_deg: height of the camera in degrees; positive is above the head.
+            transparent: cut the head out (not for .mp4).
+            background: another head of the same generator whose background to put behind this one.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: for impossible arguments, before the work.
+            PanoHeadError: when the file cannot be written.
+        """
+        from panohead.media.video import VideoWriter, enlarged
+
+        if not isinstance(path, str | Path):
+            raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
+        if transparent and Path(path).suffix.lower() == ".mp4":
+            raise UsageError(f"{path}: mp4 has no transparency; use .webm, .gif or a folder (no suffix)")
+        views = self.turntable(frames, pitch_deg=pitch_deg, background=background)
+        with VideoWriter(path, FPS.real(fps, "fps")) as video:
+            for frame in views:
+                video.write(enlarged(np.array(frame.to_pil(transparent=transparent))))
+        return video.path
 
     def coloring_views(self) -> Iterator[ColoringView]:
-        """Render the views that paint meshes: all round, and a few from above and below. World units."""
+        """Render the views that paint meshes: all round, and a few from above and below. World units.
+
+        The background's share is taken out of the colors of the outline.
+        """
         for yaw, pitch in _COLORING_VIEWS:
             camera = Camera.orbit(yaw, pitch)
             frame = self.render(camera)
-            yield ColoringView(frame.image, frame.depth, camera.cam2world, camera.intrinsics, frame.mask)
+            image = foreground_colors(frame.image, frame.alpha())
+            yield ColoringView(image, frame.depth, camera.cam2world, camera.intrinsics, frame.mask)
 
     @torch.no_grad()
     def _render(
         self, camera: Camera, resolution: int | None, background: "Head | None", *, superresolve: bool = True
     ) -> Rendering:
+        resolution = None if resolution is None else RENDER_RESOLUTION.whole(resolution, "resolution")
+        self._check_view(camera)
+        if background is not None:
+            self._check_background(background)
         behind = (self if background is None else background).background
         field = self.field
 
@@ -165,6 +285,40 @@ class Head:
             return render(camera)
         # A generator's config is replaced, not changed: a new one is another kind of view.
         return self._graphs.render((resolution, superresolve, self.generator.config), render, camera)
+
+    def _check_view(self, camera: Camera) -> None:
+        """Refuse a camera that looks away, or whose rays begin behind the head or end before it: an empty image."""
+        position, forward = camera.position.detach().reshape(3), camera.cam2world.detach().reshape(4, 4)[:3, 2]
+        if float((position * forward).sum()) >= 0:
+            raise UsageError(
+                "the camera looks away from the head; OpenCV's axes are wanted (x right, y down, z forward), so for "
+                "OpenGL's negate the second and third column of cam2world"
+            )
+        rendering = self.generator.config.rendering
+        if rendering.ray_start == "auto" or rendering.ray_end == "auto":
+            return
+        start, end, half = float(rendering.ray_start), float(rendering.ray_end), rendering.box_warp / 2
+        distance = float(position.norm())
+        if distance - half > end or distance + half < start:
+            raise UsageError(
+                f"the camera is {distance:.6g} world units from the head's center, and the rays of this generator "
+                f"reach from {start:g} to {end:g}; give a radius of about {RADIUS:g} (for size, another focal length)"
+            )
+
+    def _check_background(self, other: "Head") -> None:
+        check_head(other, "background")
+        if self.generator.background is None:
+            raise UsageError(
+                "this generator makes no background, so none can be exchanged; put the head on a color or photo instead"
+            )
+        if other.generator.background is None or other.generator.config != self.generator.config:
+            raise UsageError("background is a head of another generator; take one of the same")
+
+
+def check_head(head: object, name: str) -> None:
+    """Refuse what is no head. Raises UsageError, which calls it ``name``."""
+    if not isinstance(head, Head):
+        raise UsageError(f"{name} is of type {type(head).__name__}; give a head, such as predictor.sample(seed=1)")
 
 
 def _frame(rendering: Rendering, camera: Camera) -> Frame:

@@ -102,10 +102,11 @@ DATASET_SIDE = NumberRange(1, 8192, "pixels")
 """Side of a dataset's images, as they are or reduced."""
 FRAMES = NumberRange(1, 100_000)
 """Frames of a video, of a turn or from one head to the next."""
+DEMO_HEADS = NumberRange(1, 100)
 FPS = NumberRange(0.1, 240, "frames per second")
 
 MESH_RESOLUTION = NumberRange(8, 1024, "nodes per side")
-MESH_LEVEL = NumberRange(-1e6, 1e6)
+MESH_LEVEL = NumberRange(-1e12, 1e12)
 SMOOTHING_ROUNDS = NumberRange(0, 1000)
 TRIANGLES = NumberRange(100, 100_000_000)
 TEXTURED_TRIANGLES = NumberRange(100, 100_000)

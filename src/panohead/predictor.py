@@ -1,9 +1,10 @@
 """Python API from checkpoint to heads: ``load("demo").sample(seed=0).render(Camera.orbit(yaw_deg=135)).to_pil()``."""
 
+import operator
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -11,10 +12,12 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from panohead.checkpoint import Checkpoint, load_checkpoint
-from panohead.errors import PanoHeadError
-from panohead.geometry import Camera
-from panohead.head import Head
+from panohead.checkpoint import Checkpoint, load_checkpoint, weights_sha256
+from panohead.errors import PanoHeadError, UsageError
+from panohead.files.file_kind import kind_of
+from panohead.geometry import Camera, single_camera
+from panohead.head import Head, check_head
+from panohead.limits import INTERPOLATION, SEED, TRUNCATION_PSI, NumberRange
 from panohead.models.generator import Generator
 from panohead.models.precision import use_half_precision
 from panohead.ops.precision import Precision, set_precision
@@ -38,8 +41,11 @@ def load(
             a CPU there is no difference. Set for the whole process: :mod:`panohead.ops.precision`.
 
     Raises:
+        UsageError: for a precision that does not exist, or a name that is no text.
         PanoHeadError: when there is no such checkpoint, it cannot be read, or the device does not exist.
     """
+    if precision not in get_args(Precision):
+        raise UsageError(f"there is no precision {precision!r}; give one of {', '.join(get_args(Precision))}")
     checkpoint = open_checkpoint(name_or_path)
     try:
         if torch.device(device).type == "meta":
@@ -59,17 +65,33 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
     """Read a checkpoint by bundled name or path, on the CPU; an official pickle is read without executing it.
 
     Raises:
+        UsageError: for a name that is no text.
         PanoHeadError: when there is no such checkpoint, or it cannot be read.
     """
+    if not isinstance(name_or_path, str | Path):
+        kind = type(name_or_path).__name__
+        raise UsageError(f"a checkpoint is named by text or a path, not by a value of type {kind}; give 'demo' or one")
     if str(name_or_path) in BUNDLED and not Path(name_or_path).is_file():
         asset = resources.files("panohead") / "assets" / f"{name_or_path}.safetensors"
         with resources.as_file(asset) as path:
             return load_checkpoint(path)
-    if Path(name_or_path).suffix.lower() == ".pkl":
+    if is_official(Path(name_or_path)):
         from panohead.interop.official import load_networks  # here: few need it
 
         return Checkpoint(load_networks(name_or_path), notes={"source": Path(name_or_path).name})
     return load_checkpoint(name_or_path)
+
+
+def is_official(path: Path) -> bool:
+    """Return True for a file that is to be read as an official pickle: by its content, whatever its name.
+
+    Files that are neither a pickle nor safetensors go by their suffix, so that the right reader says what they are.
+    """
+    try:
+        kind = kind_of(path).name if path.is_file() else ""
+    except OSError:
+        kind = ""
+    return kind == "pickle" or (path.suffix.lower() == ".pkl" and kind != "safetensors")
 
 
 class Predictor:
@@ -89,6 +111,12 @@ class Predictor:
         """Device of the generator."""
         return next(self.generator.parameters()).device
 
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the checkpoint; of the weights where it has none."""
+        stored = "" if self.checkpoint is None else self.checkpoint.sha256
+        return stored or weights_sha256(self.generator)
+
     @torch.no_grad()
     def sample(
         self,
@@ -105,9 +133,18 @@ class Predictor:
             truncation_psi: truncation towards the mean w; 1 for full variety, 0 for the mean head.
             truncation_cutoff: number of rows of ws to truncate; None for all.
             conditioning_camera: camera that the latent is conditioned on (EG3D 4.4); None for the front.
+
+        Raises:
+            UsageError: for numbers outside the ranges of :mod:`panohead.limits`, or several cameras.
         """
+        seed = SEED.whole(seed, "seed")
+        truncation_psi = TRUNCATION_PSI.real(truncation_psi, "truncation_psi")
+        if truncation_cutoff is not None:
+            rows = NumberRange(0, self.generator.backbone.num_ws, "rows of ws")
+            truncation_cutoff = rows.whole(truncation_cutoff, "truncation_cutoff")
+        front = Camera.orbit() if conditioning_camera is None else conditioning_camera
+        label = single_camera(front, "conditioning_camera").expand(1).to(self.device).to_label()
         z = torch.from_numpy(latent(seed, self.generator.config.z_dim)).to(self.device)
-        label = (conditioning_camera or Camera.orbit()).expand(1).to(self.device).to_label()
         options: dict[str, Any] = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
         ws = self.generator.mapping(z, label, **options)
         return Head(self.generator, ws, self.generator.align_camera(z, label, **options))
@@ -116,17 +153,21 @@ class Predictor:
         """Return the head of given ws: "num_ws w_dim" or one row "w_dim" for all, also with a batch dimension of 1.
 
         Raises:
-            PanoHeadError: for any other shape.
+            UsageError: for any other shape, or numbers that are not finite.
         """
         rows, width = self.generator.backbone.num_ws, self.generator.config.w_dim
+        if not isinstance(ws, Tensor):
+            raise UsageError(f"ws are of type {type(ws).__name__}; give a tensor of {rows} rows of {width}")
         ws = ws.to(self.device, torch.float32)
         flat = ws.reshape(-1, width) if ws.ndim > 0 and ws.shape[-1] == width else ws.new_zeros(0, width)
         if len(flat) == 1:
             flat = flat.expand(rows, width)
         if len(flat) != rows:
-            raise PanoHeadError(
-                f"ws of shape {tuple(ws.shape)} do not fit this generator, which has {rows} rows of {width}"
+            raise UsageError(
+                f"ws of shape {tuple(ws.shape)} do not fit this generator; give {rows} rows of {width} or one of them"
             )
+        if not bool(flat.isfinite().all()):
+            raise UsageError("ws hold numbers that are not finite; give others")
         return Head(self.generator, flat[None])
 
     def mean_head(self) -> Head:
@@ -135,14 +176,15 @@ class Predictor:
 
     def reconstruct(
         self,
-        images: Sequence[str | Path | Image.Image | np.ndarray],
-        cameras: Sequence[Camera] | None = None,
+        images: Sequence[str | Path | Image.Image | np.ndarray] | str | Path | Image.Image | np.ndarray,
+        cameras: Sequence[Camera] | Camera | None = None,
         **options: Any,
     ) -> "panohead.inversion.ReconstructedHead":
         """Reconstruct one person from 1 to 8 photos (PanoHead 4); the result is a head like any other.
 
         Args:
-            images: paths, images or RGB arrays; ordinary photos, or with ``cameras`` crops in the official frame.
+            images: one or several paths, images or RGB arrays; ordinary photos, or with ``cameras`` crops in the
+                official frame.
             cameras: camera of each crop, without batch dimension; None for ordinary photos.
             options: further arguments of :func:`panohead.inversion.reconstruct`.
 
@@ -170,20 +212,39 @@ class Predictor:
             first: head of amount 0; its generator makes the result (a reconstructed head has a tuned one).
             second: head of amount 1.
             amount: position on the line; beyond 0 to 1 it extrapolates.
+
+        Raises:
+            UsageError: for an amount outside :data:`panohead.limits.INTERPOLATION`, or heads whose ws differ in shape.
         """
+        amount = INTERPOLATION.real(amount, "amount")
+        _check_pair(first, second)
         return Head(first.generator, torch.lerp(first.ws, second.ws, amount))
 
     def mix(self, base: Head, style: Head, rows: Sequence[int]) -> Head:
         """Mix styles: return ``base`` with some rows of ``style``'s ws. Low rows are shape, high rows color.
 
         Raises:
-            PanoHeadError: for a row that does not exist.
+            UsageError: for a row that does not exist, or heads whose ws differ in shape.
         """
+        _check_pair(base, style)
         ws = base.ws.clone()
-        if any(not 0 <= row < ws.shape[1] for row in rows):
-            raise PanoHeadError(f"rows of ws go from 0 to {ws.shape[1] - 1}; {list(rows)} leaves that range")
-        ws[:, list(rows)] = style.ws[:, list(rows)]
+        try:
+            chosen = [operator.index(row) for row in rows]
+        except TypeError:
+            raise UsageError(f"rows are {rows!r}; give a list of whole numbers, such as [4, 5]") from None
+        if any(not 0 <= row < ws.shape[1] for row in chosen):
+            raise UsageError(f"rows of ws go from 0 to {ws.shape[1] - 1}; {chosen} leaves that range")
+        ws[:, chosen] = style.ws[:, chosen]
         return Head(base.generator, ws)
+
+
+def _check_pair(first: Head, second: Head) -> None:
+    """Refuse what are no two heads of generators of one kind."""
+    check_head(first, "the first head")
+    check_head(second, "the second head")
+    if first.ws.shape != second.ws.shape:
+        shapes = f"{tuple(first.ws.shape)} and {tuple(second.ws.shape)}"
+        raise UsageError(f"the heads have ws of shapes {shapes}; take both from one generator")
 
 
 def latent(seed: int, z_dim: int) -> Float[np.ndarray, "1 z_dim"]:

@@ -1,6 +1,8 @@
 """Alignment by MediaPipe (extra ``face``) of a real photo that ships with scikit-image. Skipped without it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,15 @@ def test_astronaut_is_found(detectors: Detectors) -> None:
     np.testing.assert_allclose(found.crop.center, (225, 109), atol=6)
     assert found.crop.half_px == pytest.approx(78, abs=4)
     assert abs(found.angles_deg[0]) < 6
+
+
+def test_python_is_as_silent_as_the_commands() -> None:
+    """MediaPipe's native code would write a dozen lines to standard error, and protobuf warnings with source lines."""
+    code = (
+        "from skimage import data; from panohead.alignment import align; print(align(data.astronaut()).alignment.kind)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("face\n", "")
 
 
 def test_a_smaller_face_beside_a_larger_one_is_found_too(detectors: Detectors) -> None:

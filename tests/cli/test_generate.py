@@ -2,21 +2,27 @@
 
 import json
 import os
+import re
+import shlex
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from imageio_ffmpeg import count_frames_and_secs
 from PIL import Image
 
+import panohead
 import tiny
-from panohead.checkpoint import save_checkpoint
+from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.cli.common import parse_numbers
 from panohead.cli.main import main
+from panohead.cli.old_spellings import with_new_spellings
 from panohead.errors import PanoHeadError
 from panohead.media import is_marked_synthetic
 
@@ -40,7 +46,7 @@ def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path
     seeds, yaws = ("seed0000", "seed0003"), ("+000", "-045")
     expected = [name.format(seed) for seed in seeds for name in per_seed]
     expected += [name.format(seed, yaw) for seed in seeds for yaw in yaws for name in per_view]
-    assert names == sorted([*expected, "contact_sheet.png"])
+    assert names == sorted([*expected, "contact_sheet.png", "settings.json"])
 
     with Image.open(out / "seed0000" / "yaw+000.png") as image:
         assert (image.mode, image.size) == ("RGB", (128, 128))
@@ -53,6 +59,32 @@ def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path
     assert painted.visual.vertex_colors.shape == (len(head.vertices), 4)
     volume = (out / "seed0000.mrc").read_bytes()
     assert struct.unpack("<4i", volume[:16]) == (24, 24, 24, 2)
+
+
+def test_heads_made_together_are_those_made_one_by_one(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bytes of images and meshes depend neither on the number of threads nor on the other heads."""
+    common = ["generate", "--checkpoint", model, "--yaws", "0", "90", "--no-contact-sheet", "--depth"]
+    common += ["--turntable", "--turntable-format", "png", "--frames", "3"]
+    common += ["--mesh", "ply", "--mesh-resolution", "24", "--mesh-level", "2"]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert main([*common, "--seeds", "0,3", "--out", str(tmp_path / "together")]) == 0
+        assert re.search(r"wrote 2 heads to .*\([\d.]+ heads/s\)", "".join(capsys.readouterr()).replace("\n", " "))
+        for seed, threads in (("0", 1), ("3", 2)):
+            torch.set_num_threads(threads)
+            assert main([*common, "--seeds", seed, "--out", str(tmp_path / "alone")]) == 0
+    finally:
+        torch.set_num_threads(before)
+    together, alone = (
+        {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+        for folder in (tmp_path / "together", tmp_path / "alone")
+    )
+    assert together.keys() == alone.keys()
+    assert len(together) == 2 * (2 * 2 + 3 + 1)
+    assert [str(path) for path, content in together.items() if alone[path] != content] == []
 
 
 def test_generate_cut_out_mixing_and_backgrounds(model: str, tmp_path: Path) -> None:
@@ -101,11 +133,23 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
         (["--transparent", "--turntable"], "mp4 has no transparency"),
         (["--transparent", "--background", "red"], "exclude each other"),
         (["--background", "no_such_thing"], "neither a color such as #ffffff nor an image"),
-        (["--truncation-psi", "nan"], "is nan; give a number from -5 to 5"),
-        (["--yaws", "inf"], "is inf; give a number from"),
-        (["--resolution", "-4"], "give a whole number from 1 to 1024"),
-        (["--mesh-resolution", "1"], "must be between 8 and 1024"),
-        (["--mix-with", "-3"], "--mix-with is -3; give a whole number from 0"),
+        (["--truncation-psi", "nan"], "--truncation-psi is nan; give a number from -5 to 5"),
+        (["--yaws", "inf"], "--yaws is inf"),
+        (["--pitch", "91"], "--pitch is 91; give a number from -90 to 90"),
+        (["--rays", "-4"], "--rays is -4"),
+        (["--resolution", "0"], "--rays is 0"),
+        (["--turntable", "--frames", "0"], "--frames is 0"),
+        (["--turntable", "--fps", "0"], "--fps is 0"),
+        (["--cell-size", "1"], "--cell-size is 1"),
+        (["--mesh-resolution", "1"], "--mesh-resolution is 1; give a whole number from 8 to 1024"),
+        (["--triangles", "5"], "--triangles is 5"),
+        (["--texture", "512", "--triangles", "full"], "--texture needs a number of triangles"),
+        (["--smooth", "3"], "--smooth does nothing without --mesh"),
+        (["--frames", "12"], "--frames does nothing without --turntable"),
+        (["--mix-rows", "0-3"], "--mix-rows does nothing without --mix-with"),
+        (["--background", "seed:1-2"], "names 2 seeds"),
+        (["--mix-with", "-3"], "--mix-with is -3"),
+        (["--truncation-cutoff", "9"], "--truncation-cutoff is 9; give a whole number from 0 to 6"),
         (["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
         (["--mix-with", "1", "--mix-rows", "90"], "rows of ws go from 0 to 5"),
         (["--mesh", "glb", "--mesh-level", "1e9", "--mesh-resolution", "16"], "no surface"),
@@ -114,14 +158,87 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
 def test_mistakes_are_told_in_one_sentence(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    usage = ("are not understood", "is not a range", "has no", "exclude", "must be", "; give a")
+    failures = ("there is no checkpoint", "neither a color", "cannot be used", "no surface")
     given = ["generate", "--out", str(tmp_path / "out"), "--seeds", "0", "--yaws", "0"]
     if "--checkpoint" not in arguments:
         given += ["--checkpoint", model]
-    assert main([*given, *arguments]) == (2 if any(words in message for words in usage) else 1)
+    assert main([*given, *arguments]) == (1 if any(words in message for words in failures) else 2)
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("panohead: ")
     assert message in last
+
+
+def test_options_that_do_nothing_on_a_model_are_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model without background: another seed's background would change nothing."""
+    path = tmp_path / "bare.safetensors"
+    save_checkpoint(path, {"G_ema": tiny.generator(config=replace(tiny.CONFIG, use_background=False))})
+    out = tmp_path / "out"
+    arguments = ["generate", "--checkpoint", str(path), "--out", str(out), "--seeds", "0", "--yaws", "0"]
+    assert main([*arguments, "--background", "seed:3"]) == 2
+    assert "heads without a background" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*arguments, "--background", "#102030", "--mix-with", "1"]) == 0, "rows follow the model"
+
+
+def test_settings_tell_how_to_make_the_files_again(model: str, tmp_path: Path) -> None:
+    arguments = ["generate", "--checkpoint", model, "--seeds", "1-2", "--yaws", "0", "30", "--no-contact-sheet"]
+    assert main([*arguments, "--out", str(tmp_path / "a")]) == 0
+    settings = json.loads((tmp_path / "a" / "settings.json").read_text())
+    assert (settings["seeds"], settings["truncation_psi"]) == ([1, 2], 0.7)
+    assert settings["checkpoint_sha256"] == load_checkpoint(model).sha256
+    assert settings["version"] == panohead.__version__
+    words = shlex.split(settings["command"])
+    assert words[0] == "panohead"
+    assert main([*words[1:], "--out", str(tmp_path / "b")]) == 0
+    names = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.png")]
+    assert len(names) == 4
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_one_custom_for_the_folder(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same command goes on in its folder; others are refused before any work, unless --overwrite says otherwise."""
+    small = ["--checkpoint", model, "--seeds", "0", "--yaws", "0", "--no-contact-sheet"]
+    generate = ["generate", "--out", str(tmp_path / "out"), *small]
+    assert main(generate) == 0
+    assert main([*generate, "--seeds", "1"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"seed0000", "seed0001", "settings.json"}
+    walk = ["interpolate", "--checkpoint", model, "--seeds", "0-1", "--frames", "1", "--video-format", "gif"]
+    assert main([*walk, "--out", str(tmp_path / "out")]) == 1
+    assert "holds results of panohead generate; choose another --out, or give --overwrite" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "walk.gif").exists()
+    assert main([*walk, "--out", str(tmp_path / "out"), "--overwrite"]) == 0
+    for name, what in (("images", "a dataset"), ("stats.jsonl", "a training run")):
+        (tmp_path / what).mkdir()
+        (tmp_path / what / name).write_text("")
+        assert main(["generate", "--out", str(tmp_path / what), *small]) == 1
+        assert f"holds {what}" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("kept")
+    assert main(["generate", "--out", str(tmp_path / "mine"), *small]) == 0
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("arguments", [["--heads", "0"], ["--seeds", "0"], ["--frames", "0"], ["--heads", "1000"]])
+def test_the_demo_checks_before_the_work(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(["demo", "--checkpoint", model, "--out", str(tmp_path / "out"), *arguments]) == 2
+    assert not (tmp_path / "out").exists()
+    assert "give a whole number from 1 to" in capsys.readouterr().err
+
+
+def test_old_spellings_are_new_ones() -> None:
+    assert with_new_spellings(["interpolate", "--count=3", "--film_format", "gif"]) == [
+        "interpolate", "--frames=3", "--video-format", "gif",
+    ]  # fmt: skip
+    assert with_new_spellings(["dataset", "convert", "a", "--size", "8"]) == [
+        "dataset", "convert", "a", "--resolution", "8",
+    ]  # fmt: skip
+    for words in (["demo", "--out", "--seeds-of-x"], ["generate", "--", "--resolution"], ["dataset"], [], ["--help"]):
+        assert with_new_spellings(words) == words
 
 
 def test_debug_shows_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +283,7 @@ def test_demo_page_shows_what_was_written(model: str, tmp_path: Path, monkeypatc
     from panohead.head import Head
 
     whole = Head.mesh
-    monkeypatch.setattr(Head, "mesh", lambda self, resolution: whole(self, 24, level=2.0))
+    monkeypatch.setattr(Head, "mesh", lambda self, resolution, **_: whole(self, 24, level=2.0))
     assert main(["demo", "--checkpoint", model, "--out", str(tmp_path), "--seeds", "1", "--frames", "2"]) == 0
     page = (tmp_path / "index.html").read_text()
     for name in ("turntable.mp4", "contact_sheet.png", "head.glb"):

@@ -287,7 +287,13 @@ def test_the_command(generator: Generator, data: Path, tmp_path: Path, capsys: p
     assert first["results"] == second["results"], "one checkpoint twice"
     assert first["about"]["sha256"] == second["about"]["sha256"]
     assert main([*common, "--metrics", "beauty"]) == 2
-    assert "beauty" in capsys.readouterr().err
+    out = tmp_path / "unmeasured"
+    arguments = ["--checkpoint", common[common.index("--checkpoint") + 1], "--data", str(data), "--out", str(out)]
+    assert main(["evaluate", *arguments, "--metrics", "fid"]) == 1, "asked for and not done"
+    assert not out.exists(), "said before the work"
+    said = capsys.readouterr().err
+    assert "beauty" in said
+    assert "--inception-weights" in said
     assert main([*common, "--num", "1"]) == 2
     assert "raise the numbers" in capsys.readouterr().err
     assert main([*common, *options, "--resolution", "64"]) == 1

@@ -63,7 +63,7 @@ def stop_after(steps: int) -> OptimizationCallbacks:
     return OptimizationCallbacks(on_step=done.append, should_stop=lambda: len(done) >= steps)
 
 
-@pytest.mark.parametrize("steps", [2, 5, 12])
+@pytest.mark.parametrize("steps", [2, 5, 12, 16])
 def test_a_stopped_run_resumes_to_the_same_end(
     predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int
 ) -> None:
@@ -121,8 +121,6 @@ def test_a_state_of_another_task_is_refused(predictor: Predictor, crop: np.ndarr
     ("options", "sentence"),
     [
         ({"config": replace(QUICK, fine_steps=0)}, "0 search steps; give 1 or more"),
-        ({"config": replace(QUICK, tuning_steps=-1)}, "tuning_steps is -1; it must not be negative"),
-        ({"config": replace(QUICK, unseen_weight=-0.5)}, "unseen_weight is -0.5; it must not be negative"),
         ({"preset": "official", "config": replace(OFFICIAL, steps=0)}, "0 search steps; give 1 or more"),
     ],
 )
@@ -131,6 +129,13 @@ def test_options_that_cannot_be_meant_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
         run(predictor, crop, **options)
+
+
+@pytest.mark.parametrize("wrong", [{"tuning_steps": -1}, {"unseen_weight": -0.5}, {"tuned_blocks": -1}])
+def test_numbers_out_of_range_make_no_configuration(wrong: dict[str, float]) -> None:
+    (name,) = wrong
+    with pytest.raises(PanoHeadError, match=f"{name} is -.*; it must be from 0"):
+        replace(QUICK, **wrong)
 
 
 def test_configurations_by_the_options_of_all_presets() -> None:

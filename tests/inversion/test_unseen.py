@@ -35,6 +35,19 @@ def test_unseen_views_pull_a_changed_head_back() -> None:
     assert all(bool(g.isfinite().all()) for g in gradients)
 
 
+def test_raw_comparison_does_not_depend_on_super_resolution_and_background() -> None:
+    generator = tiny.generator().requires_grad_(False)
+    assert generator.background is not None
+    ws = generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1)
+    unseen = UnseenViews(generator, ws, [Camera.orbit(0)], least_angle_deg=60)
+    for network in (generator.superresolution, generator.background):
+        for parameter in network.parameters():
+            parameter.mul_(1.5)
+    field = generator.field(ws)
+    assert float(unseen.difference(generator, field, ws, 0, superresolve=False)) < 1e-5
+    assert float(unseen.difference(generator, field, ws, 0)) > 1e-3
+
+
 @pytest.mark.parametrize("count", range(1, 13))
 def test_unseen_views_take_turns(count: int) -> None:
     visited = [turn * coprime(count) % count for turn in range(count)]

@@ -3,7 +3,9 @@
 import json
 import math
 import struct
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,7 +16,10 @@ from torch import Tensor
 from panohead.errors import PanoHeadError
 from panohead.media.provenance import NOTICE
 from panohead.mesh.export import write_mesh, write_mrc
+from panohead.mesh.fill_colors import filled
 from panohead.mesh.gltf import srgb_to_linear
+from panohead.mesh.head_mesh import HeadMesh
+from panohead.mesh.settings import MeshUnit
 from panohead.mesh.surface import Surface, extract_surface
 from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT, to_trimesh
 from panohead.mesh.vertex_colors import ColoringView, color_vertices
@@ -84,17 +89,41 @@ def test_painted_sphere_comes_back_from_views_all_round(sphere: Surface, masked:
     assert error.max() < 12
 
 
-def test_what_no_view_shows_copies_the_nearest_seen_vertex(sphere: Surface) -> None:
+def test_what_no_view_shows_continues_its_neighbors(sphere: Surface) -> None:
+    """Harmonic: no brighter or darker than what is seen, and without jumps from vertex to vertex."""
     colors = color_vertices(sphere, [view(orbit(0))])
     z = sphere.vertices[:, 2]
     assert not colors.seen[z < 0].any()
     assert colors.seen[z > 0.15].all()
     assert color_error(sphere, colors.rgb)[z > 0.15].mean() < 1.5
-    seen = np.flatnonzero(colors.seen)
-    for hidden in np.flatnonzero(~colors.seen)[::500]:
-        distance = np.linalg.norm(sphere.vertices[seen] - sphere.vertices[hidden], axis=1)
-        nearest = seen[distance < distance.min() + 1e-6]
-        assert (colors.rgb[nearest] == colors.rgb[hidden]).all(axis=1).any()
+    values = colors.rgb.astype(float)
+    rim, back = values[colors.seen & (z < 0.2)], values[z < -0.1]
+    assert (back >= rim.min(axis=0) - 2).all()
+    assert (back <= rim.max(axis=0) + 2).all()
+    edges = np.concatenate([sphere.faces[:, [0, 1]], sphere.faces[:, [1, 2]], sphere.faces[:, [2, 0]]])
+    behind = (z[edges] < -0.02).all(axis=1)
+    assert np.abs(values[edges[behind, 0]] - values[edges[behind, 1]]).max() < 12
+
+
+def test_filling_is_the_membrane_of_a_direct_solution(sphere: Surface) -> None:
+    """Against a dense solution of the normal equations on a small mesh."""
+    mesh = trimesh.creation.icosphere(subdivisions=2)
+    vertices, faces = np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces)
+    generator = np.random.default_rng(0)
+    colors = generator.uniform(-1, 1, vertices.shape).astype(np.float32)
+    trust = generator.choice([0.0, 0.3, 1.0], len(vertices), p=[0.6, 0.2, 0.2])
+    found = filled(colors, trust, vertices, faces)
+    adjacent = np.zeros((len(vertices), len(vertices)))
+    for a, b, c in faces:
+        for i, j in ((a, b), (b, c), (c, a)):
+            adjacent[i, j] = adjacent[j, i] = 1
+    laplacian = np.diag(adjacent.sum(axis=1)) - adjacent
+    free = trust < 1
+    matrix = (np.diag(trust) + 0.05 * laplacian)[free]
+    right = trust[free, None] * colors[free] - matrix[:, ~free] @ colors[~free]
+    expected = np.linalg.solve(matrix[:, free], right)
+    np.testing.assert_array_equal(found[~free], colors[~free])
+    np.testing.assert_allclose(found[free], expected, atol=5e-3)
 
 
 def test_an_occluder_does_not_print_on_what_is_behind_it(sphere: Surface) -> None:
@@ -154,24 +183,82 @@ def test_life_size_with_unit_in_the_metadata(sphere: Surface, painted: trimesh.T
     np.testing.assert_allclose(painted.vertex_normals, sphere.vertex_normals, atol=1e-6)
 
 
+@pytest.mark.parametrize("unit", [None, "metre", "millimetre", "world"])
 @pytest.mark.parametrize("suffix", [".glb", ".obj", ".ply", ".stl"])
-def test_files_open_again(painted: trimesh.Trimesh, tmp_path: Path, suffix: str) -> None:
-    path = write_mesh(painted, tmp_path / "new" / f"head{suffix}")
+def test_files_open_again(painted: trimesh.Trimesh, tmp_path: Path, suffix: str, unit: MeshUnit | None) -> None:
+    path = write_mesh(painted, tmp_path / "new" / f"head{suffix}", unit=unit)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     again = trimesh.load(path, force="mesh", process=False)
-    np.testing.assert_allclose(again.extents, painted.extents, rtol=1e-4)
-    assert again.volume == pytest.approx(painted.volume, rel=1e-4)
+    written = unit or ("millimetre" if suffix == ".stl" else "metre")
+    scale = {"metre": 1, "millimetre": 1000, "world": 1 / METERS_PER_WORLD_UNIT}[written]
+    np.testing.assert_allclose(again.extents, painted.extents * scale, rtol=1e-4)
+    assert again.volume == pytest.approx(painted.volume * scale**3, rel=1e-4)
     assert len(again.faces) == len(painted.faces)
     if suffix == ".stl":
         return
-    np.testing.assert_allclose(again.vertices, painted.vertices, atol=2e-6)
+    np.testing.assert_allclose(again.vertices, painted.vertices * scale, atol=2e-6 * scale)
     assert again.is_watertight
     expected = painted.visual.vertex_colors[:, :3]
     if suffix == ".glb":
-        expected = np.rint(srgb_to_linear(expected) * 255)
-        assert again.metadata["unit"] == "metre"
+        assert again.metadata["unit"] == written
+        (again,) = trimesh.load(path, process=False).geometry.values()
+        found = again.visual.vertex_attributes["color"][:, :3] / 65535
+        np.testing.assert_allclose(found, srgb_to_linear(expected), atol=1e-5)
+        assert again.visual.material.metallicFactor == 0
+        return
     assert again.visual.kind == "vertex"
     np.testing.assert_allclose(again.visual.vertex_colors[:, :3].astype(float), expected, atol=1.01)
+
+
+@pytest.mark.parametrize("colored", [True, False])
+def test_3mf_holds_shape_colors_unit_and_the_notice(painted: trimesh.Trimesh, tmp_path: Path, colored: bool) -> None:
+    mesh = painted if colored else to_trimesh(Surface(np.asarray(painted.vertices, np.float32), painted.faces))
+    with zipfile.ZipFile(write_mesh(mesh, tmp_path / "head.3mf")) as archive:
+        assert archive.testzip() is None
+        assert set(archive.namelist()) == {"[Content_Types].xml", "_rels/.rels", "3D/3dmodel.model"}
+        root = ElementTree.fromstring(archive.read("3D/3dmodel.model"))
+    assert root.attrib["unit"] == "millimeter"
+    assert NOTICE in "".join(root.itertext())
+    assert "y up" in "".join(root.itertext())
+    vertices = [[float(node.attrib[axis]) for axis in "xyz"] for node in root.iter() if node.tag.endswith("}vertex")]
+    np.testing.assert_allclose(vertices, mesh.vertices * 1000, atol=1e-3)
+    nodes = [node.attrib for node in root.iter() if node.tag.endswith("}triangle")]
+    faces = np.array([[int(node[name]) for name in ("v1", "v2", "v3")] for node in nodes])
+    np.testing.assert_array_equal(faces, mesh.faces)
+    palette = [node.attrib["color"] for node in root.iter() if node.tag.endswith("}color")]
+    if not colored:
+        assert palette == []
+        return
+    for node, corners in list(zip(nodes, mesh.faces, strict=True))[::97]:
+        for name, vertex in zip(("p1", "p2", "p3"), corners, strict=True):
+            r, g, b = mesh.visual.vertex_colors[vertex, :3]
+            assert palette[int(node[name])] == f"#{r:02X}{g:02X}{b:02X}"
+
+
+def test_the_mesh_writes_what_the_commands_write(painted: trimesh.Trimesh, tmp_path: Path) -> None:
+    """``head.mesh().export("head.glb")``: no metal, linear colors, the mark; the same bytes as write_mesh."""
+    mesh = HeadMesh.of(trimesh.Trimesh(painted.vertices, painted.faces, process=False))
+    mesh.visual, mesh.vertex_normals, mesh.metadata = painted.visual.copy(), painted.vertex_normals, painted.metadata
+    for suffix in ("glb", "obj", "ply", "stl", "3mf"):
+        mesh.export(tmp_path / f"a.{suffix}")
+        write_mesh(painted, tmp_path / f"b.{suffix}")
+        content = (tmp_path / f"b.{suffix}").read_bytes()
+        assert (tmp_path / f"a.{suffix}").read_bytes() == content
+        assert mesh.export(file_type=suffix) == content
+        with (tmp_path / "c").open("wb") as file:
+            mesh.copy().export(file, file_type=suffix)
+        assert (tmp_path / "c").read_bytes() == content
+    assert mesh.export(file_type="off").startswith("OFF"), "other formats are trimesh's"
+
+
+def test_trimesh_itself_writes_no_metal(painted: trimesh.Trimesh, tmp_path: Path) -> None:
+    """A scene, or a copy that lost its class, is written by trimesh: with the material that the colors carry."""
+    for what in (trimesh.Scene(painted), painted.copy()):
+        what.export(tmp_path / "head.glb")
+        tree, _ = read_glb(tmp_path / "head.glb")
+        material = tree["materials"][tree["meshes"][0]["primitives"][0]["material"]]["pbrMetallicRoughness"]
+        assert material["metallicFactor"] == 0
+        assert material["roughnessFactor"] == 1
 
 
 def read_glb(path: Path) -> tuple[dict, bytes]:
@@ -193,19 +280,36 @@ def test_glb_follows_the_format_and_says_it_is_synthetic(painted: trimesh.Trimes
     assert tree["buffers"][0]["byteLength"] == len(binary)
     primitive = tree["meshes"][0]["primitives"][0]
 
-    def values(accessor: int, dtype: str) -> np.ndarray:
+    def values(accessor: int, dtype: str, width: int = 3) -> np.ndarray:
         part = tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]
         assert part["byteOffset"] % 4 == 0
-        return np.frombuffer(binary, dtype, part["byteLength"] // 4, part["byteOffset"]).reshape(-1, 3)
+        count = part["byteLength"] // np.dtype(dtype).itemsize
+        return np.frombuffer(binary, dtype, count, part["byteOffset"]).reshape(-1, width)
 
     position = values(primitive["attributes"]["POSITION"], "<f4")
     np.testing.assert_allclose(position, painted.vertices, atol=1e-6)
     np.testing.assert_array_equal(tree["accessors"][0]["max"], position.max(axis=0))
-    np.testing.assert_array_equal(values(primitive["indices"], "<u4"), painted.faces)
-    linear = values(primitive["attributes"]["COLOR_0"], "<f4")
+    assert tree["accessors"][primitive["indices"]]["componentType"] == 5123
+    np.testing.assert_array_equal(values(primitive["indices"], "<u2"), painted.faces)
+    assert tree["accessors"][primitive["attributes"]["COLOR_0"]]["normalized"] is True
+    linear = values(primitive["attributes"]["COLOR_0"], "<u2", 4) / 65535
+    assert (linear[:, 3] == 1).all()
     # Gray 188 is half the light: the textbook value of the sRGB curve.
     assert srgb_to_linear(np.array([[188, 0, 255]], np.uint8))[0] == pytest.approx([0.5029, 0, 1], abs=1e-3)
-    np.testing.assert_array_equal(linear, srgb_to_linear(np.asarray(painted.visual.vertex_colors)[:, :3]))
+    expected = srgb_to_linear(np.asarray(painted.visual.vertex_colors)[:, :3])
+    np.testing.assert_allclose(linear[:, :3], expected, atol=0.51 / 65535)
+    assert tree["materials"][0]["pbrMetallicRoughness"] == {"metallicFactor": 0, "roughnessFactor": 1}
+
+
+def test_many_vertices_have_wide_indices(tmp_path: Path) -> None:
+    grid = trimesh.creation.icosphere(subdivisions=7)
+    assert len(grid.vertices) > 65536
+    tree, binary = read_glb(write_mesh(grid, tmp_path / "fine.glb"))
+    accessor = tree["accessors"][tree["meshes"][0]["primitives"][0]["indices"]]
+    assert accessor["componentType"] == 5125
+    part = tree["bufferViews"][accessor["bufferView"]]
+    faces = np.frombuffer(binary, "<u4", accessor["count"], part["byteOffset"]).reshape(-1, 3)
+    np.testing.assert_array_equal(faces, grid.faces)
 
 
 def test_meshes_without_color_are_written_too(sphere: Surface, tmp_path: Path) -> None:
@@ -215,7 +319,8 @@ def test_meshes_without_color_are_written_too(sphere: Surface, tmp_path: Path) -
         assert len(again.vertices) == len(plain.vertices)
     tree, _ = read_glb(tmp_path / "head.glb")
     assert "COLOR_0" not in tree["meshes"][0]["primitives"][0]["attributes"]
-    assert "materials" not in tree
+    assert tree["materials"][0]["pbrMetallicRoughness"]["metallicFactor"] == 0
+    assert "extensionsUsed" not in tree, "a mesh without colors needs light"
 
 
 def test_text_formats_carry_the_notice(painted: trimesh.Trimesh, tmp_path: Path) -> None:
@@ -223,7 +328,7 @@ def test_text_formats_carry_the_notice(painted: trimesh.Trimesh, tmp_path: Path)
     assert f"comment notice: {NOTICE}".encode() in write_mesh(painted, tmp_path / "a.ply").read_bytes().splitlines()
     label = write_mesh(painted, tmp_path / "a.stl").read_bytes()[:80]
     assert b"synthetic" in label
-    assert b"unit metre" in label
+    assert b"unit millimetre, y up, face toward +z" in label
     assert not label.startswith(b"solid")
 
 

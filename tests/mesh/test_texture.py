@@ -110,15 +110,15 @@ def check_glb(path: Path) -> dict:
     tree, binary = glb(path)
     assert tree["buffers"] == [{"byteLength": len(binary)}]
     assert len(binary) % 4 == 0
-    parts = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
+    parts = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
     values = []
     for accessor in tree["accessors"]:
         part = tree["bufferViews"][accessor["bufferView"]]
         width = parts[accessor["type"]]
         assert part["byteOffset"] % 4 == 0
         assert part["byteOffset"] + part["byteLength"] <= len(binary)
-        assert part["byteLength"] == accessor["count"] * width * 4
-        dtype = {5126: "<f4", 5125: "<u4"}[accessor["componentType"]]
+        dtype = {5126: "<f4", 5125: "<u4", 5123: "<u2"}[accessor["componentType"]]
+        assert part["byteLength"] == accessor["count"] * width * np.dtype(dtype).itemsize
         array = np.frombuffer(binary, dtype, accessor["count"] * width, part["byteOffset"]).reshape(-1, width)
         assert np.isfinite(array).all()
         for name in ("min", "max"):

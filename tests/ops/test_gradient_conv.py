@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
@@ -14,11 +15,12 @@ from panohead.ops.cpu import jit, linear_maps
 from panohead.ops.cpu.activation_pass import Epilogue, narrowed, padded
 from panohead.ops.cpu.winograd_weights import PackedWeight, pack_weight
 from panohead.ops.gradient_conv import LayerSettings, WeightCache, modulated_layer
+from panohead.ops.inference_conv import PackedWeights
 from panohead.ops.pointwise_conv import pointwise
 from panohead.ops.resample import conv2d_resample, downsample2d, fir_filter, upsample2d
 from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import Convolution
-from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB
+from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB, forget_packed_weights
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason="needs numba")
 
@@ -220,6 +222,35 @@ def test_a_frozen_weight_is_packed_once_and_noticed_when_it_changes() -> None:
     cache.get("forward", weight, make)
     cache.get("forward", weight, make)
     assert len(made) == 4
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_a_frozen_weight_is_packed_once_for_inference_and_gradients(up: bool) -> None:
+    weight, inference = normal(16, 16, 3, 3), PackedWeights()
+    cache = WeightCache(inference)
+    assert cache.forward(weight, up=up) is inference.get(weight, up=up)
+    expected = WeightCache().forward(weight, up=up)
+    assert torch.equal(cache.forward(weight, up=up).values, expected.values)
+    other, other_inference = deepcopy((cache, inference))
+    assert other.forward(weight, up=up) is other_inference.get(weight, up=up), "copies of a layer share too"
+    assert other.forward(weight, up=up) is not inference.get(weight, up=up)
+    weight.requires_grad_()
+    before = inference.get(weight.detach(), up=up)
+    assert cache.forward(weight, up=up) is not before, "a weight that is trained is packed at every step"
+
+
+def test_packed_weights_are_dropped_and_made_again() -> None:
+    layer = SynthesisLayer(32, 32, w_dim=16, resolution=16).requires_grad_(False)
+    x, w = normal(1, 32, 16, 16), normal(1, 16, seed=1)
+    expected = layer(x, w)
+    w.requires_grad_()
+    layer(x, w).sum().backward()
+    assert layer._packed._packed is not None
+    assert layer._gradient_weights._kept
+    forget_packed_weights(torch.nn.Sequential(layer))
+    assert layer._packed._packed is None
+    assert not layer._gradient_weights._kept
+    assert torch.equal(layer(x, w.detach()), expected)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -46,3 +46,16 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PanoHeadError, match="choose another place"), atomic_path(tmp_path / "file" / "x.txt"):
         pass
+
+
+def test_all_files_have_the_same_rights(tmp_path: Path) -> None:
+    """safetensors writes files that only their owner may read; the umask decides, as for every other file."""
+    import torch
+    from safetensors.torch import save_file
+
+    with atomic_path(tmp_path / "plain.txt") as temporary:
+        temporary.write_text("text")
+    with atomic_path(tmp_path / "weights.safetensors") as temporary:
+        save_file({"weight": torch.zeros(2)}, temporary)
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1

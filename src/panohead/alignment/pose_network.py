@@ -17,6 +17,7 @@ from panohead.alignment.angles import nearest_rotation, view_of_head_angles
 from panohead.alignment.detector_models import PoseKind
 from panohead.errors import PanoHeadError
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
+from panohead.system.optional import failure_of
 
 # ImageNet's mean and standard deviation, channel by channel.
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
@@ -49,7 +50,8 @@ def open_network(path: Path) -> Network:
     try:
         import onnxruntime
     except ImportError as error:
-        raise PanoHeadError(f"{path} needs onnxruntime: pip install 'panohead[onnx]'") from error
+        failure = failure_of("onnxruntime", error)
+        raise PanoHeadError(f"{path} needs onnxruntime, and {failure.reason}: {failure.remedy}") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.files.image import UnknownFormat, decode_image, register_heif, standardized, to_rgb
 from panohead.files.regular import read_regular
 
@@ -82,6 +82,9 @@ def load_photo(photo: PhotoInput, name: str = "") -> DecodedPhoto:
         return DecodedPhoto(np.array(to_rgb(Image.fromarray(photo))), (), 1.0)
     if isinstance(photo, Image.Image):
         return from_pillow(photo)
+    if not isinstance(photo, str | Path):
+        kind = type(photo).__name__
+        raise UsageError(f"a photo of type {kind} cannot be read; give a path, a Pillow image or an array of uint8")
     try:
         return read_photo(read_regular(photo))
     except OSError as error:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -93,6 +93,29 @@ def parse_background(text: str) -> "tuple[int, int, int] | Image.Image":
         raise PanoHeadError(f"the background {text} is not a readable image ({reason}); give another") from error
 
 
+def changed_options(command: Any, *names: str) -> list[str]:
+    """Return those of a command's options, as they are typed, that do not have their default value."""
+    defaults = {field.name: field.default for field in fields(command)}
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(command, name) != defaults[name]]
+
+
+def check_needed(command: Any, needed: str, is_there: bool, *names: str) -> None:
+    """Refuse options that would do nothing.
+
+    Args:
+        command: dataclass of the options.
+        needed: option without which the others do nothing, as it is typed.
+        is_there: it was given.
+        names: fields of the others.
+
+    Raises:
+        UsageError: when one of the others was given and the needed one was not.
+    """
+    changed = [] if is_there else changed_options(command, *names)
+    if changed:
+        raise UsageError(f"{changed[0]} does nothing without {needed}; give both or neither")
+
+
 def output_folder(path: Path) -> Path:
     """Make the folder of the results.
 
@@ -131,6 +154,7 @@ def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
+        progress.update(task, completed=total)  # whatever was left out, what ends without an error is done
 
 
 def say(text: str) -> None:

@@ -120,7 +120,7 @@ class Convert:
     "dataset check" names it."""
     masks: Path | None = None
     """Folder or zip of the masks, if not beside the images."""
-    size: Annotated[int | None, NumberRange(8, IMAGE_SIDE.high, "pixels")] = None
+    resolution: Annotated[int | None, NumberRange(8, IMAGE_SIDE.high, "pixels")] = None
     """Side of the copies in pixels (folder and zip); by default files are copied byte for byte."""
     renumber: bool = False
     """Names and format of the official dataset tool (folder and zip)."""
@@ -150,7 +150,7 @@ class Convert:
                 self.out,
                 self.to,
                 masks=self.masks,
-                size=self.size,
+                size=self.resolution,
                 renumber=self.renumber,
                 cameras_from=self.cameras_from,
                 on_progress=on_progress,
@@ -168,9 +168,9 @@ class Convert:
     def _shards(self) -> None:
         from panohead.data.tools.write_shards import write_shards
 
-        if self.size is not None or self.renumber or self.cameras_from:
+        if self.resolution is not None or self.renumber or self.cameras_from:
             raise UsageError(
-                "--size, --renumber and --cameras-from do not go with --to shards; convert to a folder first"
+                "--resolution, --renumber and --cameras-from do not go with --to shards; convert to a folder first"
             )
         with progress("copying") as on_progress:
             paths = write_shards(

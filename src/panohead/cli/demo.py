@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from panohead.cli.common import Debug, Model, counting, output_folder, say
-from panohead.cli.ranges import SHEET_SEEDS
-from panohead.limits import FRAMES
+from panohead.cli.common import Debug, Model, counting, say
+from panohead.cli.results_folder import open_results, write_settings
+from panohead.limits import DEMO_HEADS, FRAMES
 
 
 @dataclass(kw_only=True)
@@ -15,18 +15,23 @@ class Demo(Model):
 
     out: Path = Path("demo_out")
     """Folder for the results."""
-    seeds: Annotated[int, SHEET_SEEDS] = 8
-    """Rows of the contact sheet."""
+    heads: Annotated[int, DEMO_HEADS] = 8
+    """Number of heads: rows of the contact sheet."""
     frames: Annotated[int, FRAMES] = 48
     """Frames of the turntable."""
+    overwrite: bool = False
+    """Write into OUT even if it holds results of another command."""
     debug: Debug = False
 
     def run(self) -> None:
         """Write turntable.mp4, contact_sheet.png, head.glb and index.html."""
         from panohead.gallery import write_demo
 
+        DEMO_HEADS.whole(self.heads, "--heads")
+        FRAMES.whole(self.frames, "--frames")
         predictor = self.load()
-        out = output_folder(self.out)
-        with counting("rendering", self.seeds * 8 + self.frames + 1) as step:
-            page = write_demo(predictor, out, seeds=self.seeds, frames=self.frames, step=step)
+        out = open_results(self.out, "demo", overwrite=self.overwrite)
+        with counting("rendering", self.heads * 8 + self.frames + 1) as step:
+            page = write_demo(predictor, out, count=self.heads, frames=self.frames, step=step)
+        write_settings(out, "demo", self, predictor, list(range(self.heads)))
         say(f"wrote turntable.mp4, contact_sheet.png and head.glb to {out}; open {page}")

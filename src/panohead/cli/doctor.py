@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from panohead.cli.common import Debug
 
+_WIDE = 400
+
 
 @dataclass(kw_only=True)
 class Doctor:
@@ -21,6 +23,8 @@ class Doctor:
 
         table = Table("what", "state", "detail", title="PanoHead on this machine", title_justify="left")
         for check in diagnose():
-            color = {"on": "green", "off": "yellow", "missing": "yellow"}.get(check.state, "")
+            color = {"on": "green", "off": "yellow", "missing": "yellow", "broken": "red"}.get(check.state, "")
             table.add_row(check.name, f"[{color}]{check.state}[/]" if color else check.state, escape(check.detail))
-        Console().print(table)
+        console = Console()
+        # A pipe or a file has room for long paths; nothing is cut or wrapped there.
+        (console if console.is_terminal else Console(width=_WIDE, soft_wrap=True)).print(table)

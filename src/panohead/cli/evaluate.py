@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from panohead.cli.common import Debug, counting, output_folder, say
-from panohead.errors import UsageError
+from panohead.cli.common import Debug, counting, say
+from panohead.cli.results_folder import open_results, write_settings
+from panohead.errors import PanoHeadError, UsageError
 from panohead.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Evaluate:
     settings: tyro.conf.OmitArgPrefixes[EvaluationSettings] = field(default_factory=EvaluationSettings)
     device: str = "cpu"
     """Device: cpu, cuda, cuda:1, mps."""
+    overwrite: bool = False
+    """Write into OUT even if it holds results of another command."""
     debug: Debug = False
 
     def run(self) -> None:
@@ -41,8 +44,9 @@ class Evaluate:
         from panohead.files.folder_lock import locked_folder
 
         evaluation = Evaluation(self.settings, self.data, progress=counting, reconstruct=_reconstruct)
+        evaluation.check_named()
         subjects = self._subjects()
-        out = output_folder(self.out)
+        out = open_results(self.out, "evaluate", overwrite=self.overwrite)
         with locked_folder(out, "evaluates"):
             columns = evaluation.run(subjects)
             metrics, table = write_report(out, evaluation.settings, columns, evaluation.about)
@@ -51,7 +55,11 @@ class Evaluate:
         (console if console.is_terminal else Console(width=160)).print(rich_table(columns))
         for reason in reasons(columns):
             say(f"not measured - {reason}")
+        write_settings(out, "evaluate", self)
         say(f"wrote {metrics} and {table}")
+        missing = evaluation.named_but_missing(columns)
+        if missing:
+            raise PanoHeadError(f"asked for and not measured: {', '.join(missing)}; the reasons are above")
 
     def _subjects(self) -> "dict[str, Predictor]":
         from panohead.predictor import load

@@ -1,22 +1,25 @@
 """``panohead generate``: images, turntables and meshes of sampled heads."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from panohead.cli.common import (
+    TRANSPARENT,
     VIDEO_SUFFIXES,
     Debug,
     Model,
+    check_needed,
     counting,
-    output_folder,
     parse_background,
     parse_numbers,
     say,
 )
 from panohead.cli.mesh_options import MeshOptions
 from panohead.cli.ranges import check_count
+from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import UsageError
 from panohead.limits import (
     COUNT,
@@ -28,6 +31,7 @@ from panohead.limits import (
     SEED,
     TRUNCATION_PSI,
     YAW_DEG,
+    NumberRange,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from panohead.gallery import ViewStyle
     from panohead.head import Head
     from panohead.predictor import Predictor
+
+_SEED = "seed:"
 
 
 @dataclass(kw_only=True)
@@ -54,16 +60,16 @@ class Generate(MeshOptions, Model):
     """Views in degrees: 0 front, 90 the camera on the head's left side, 180 back."""
     pitch: Annotated[float, PITCH_DEG] = 0.0
     """Height of the camera in degrees; positive is above the head."""
-    resolution: Annotated[int | None, RENDER_RESOLUTION] = None
-    """Rays per side before super-resolution (the generator's own if not given)."""
+    rays: Annotated[int | None, RENDER_RESOLUTION] = None
+    """Rays per side of the raw image, before super-resolution (the generator's own if not given)."""
     contact_sheet: bool = True
     """Also one sheet of all heads and views."""
     cell_size: Annotated[int, IMAGE_SIDE] = 192
     """Pixels per image on the contact sheet."""
     turntable: bool = False
     """Also a video of a full turn."""
-    turntable_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
-    """png: a folder of numbered files."""
+    video_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
+    """Format of the turntable; png: a folder of numbered files."""
     frames: Annotated[int, FRAMES] = 48
     """Frames of the turntable."""
     fps: Annotated[float, FPS] = 24.0
@@ -73,66 +79,117 @@ class Generate(MeshOptions, Model):
     masks: bool = False
     """Also the foreground mask per view."""
     transparent: bool = False
-    """Cut the heads out (PNG and webm)."""
+    """Cut the heads out (PNG and webm); the same as --background transparent."""
     background: str | None = None
-    """Background of every head: a color (#ffffff), an image's path, or seed:N for the background of another seed."""
+    """Background of every head: transparent, a color (#ffffff), an image's path, or seed:N for that of another seed."""
     mix_with: Annotated[int | None, SEED] = None
     """Style mixing: take some rows of ws from this seed."""
-    mix_rows: str = "7-13"
-    """Rows to take; low rows are shape, high rows color."""
+    mix_rows: str | None = None
+    """Rows to take, such as 4-7; low rows are shape, high rows color (the higher half if not given)."""
+    overwrite: bool = False
+    """Write into OUT even if it holds results of another command."""
     debug: Debug = False
 
     def run(self) -> None:
         """Sample the heads and write the files."""
         from panohead.gallery import write_sheet
+        from panohead.system.worker_threads import in_order, worker_count
 
         seeds = check_count(parse_numbers(self.seeds), "--seeds")
         self._check()
         predictor = self.load()
+        self._check_model(predictor)
         style = self._style(predictor)
-        out = output_folder(self.out)
+        out = open_results(self.out, "generate", overwrite=self.overwrite)
         rows = {}
+        start = time.monotonic()
         per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
         with counting("rendering", per_head * len(seeds)) as step:
-            for seed in seeds:
-                head = self._head(predictor, seed)
-                rows[f"seed {seed}"] = self._write_head(head, out, seed, style, step)
+
+            def write(seed: int) -> "list[Image]":
+                return self._write_head(predictor, out, seed, style, step)
+
+            # Several heads at once; of a single one several views.
+            workers = worker_count(predictor.device) if len(seeds) > 1 else 1
+            heads = in_order(write, seeds, workers) if workers > 1 else map(write, seeds)
+            for seed, images in zip(seeds, heads, strict=True):
+                rows[f"seed {seed}"] = images
+        rate = len(seeds) / (time.monotonic() - start)
         if self.contact_sheet:
             write_sheet(rows, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
-        say(f"wrote {len(seeds)} heads to {out}")
+        write_settings(out, "generate", self, predictor, seeds)
+        say(f"wrote {len(seeds)} heads to {out} ({rate:.2g} heads/s)")
 
     def _check(self) -> None:
-        wrong = {
-            "mp4 has no transparency; choose --turntable-format webm, gif or png": (
-                self.transparent and self.turntable and self.turntable_format == "mp4"
-            ),
-            "--transparent and --background exclude each other; choose one": (
-                self.transparent and self.background is not None
-            ),
-            "give at least one view to --yaws": not self.yaws,
-            **self.mesh_mistakes(),
-        }
-        for sentence, is_wrong in wrong.items():
-            if is_wrong:
-                raise UsageError(sentence)
-        self.check_packages()
+        if self.transparent and self.background not in (None, TRANSPARENT):
+            raise UsageError("--transparent and --background exclude each other; choose one")
+        cut_out = self.transparent or self.background == TRANSPARENT
+        if cut_out and self.turntable and self.video_format == "mp4":
+            raise UsageError("mp4 has no transparency; choose --video-format webm, gif or png")
+        if not self.yaws:
+            raise UsageError("give at least one view to --yaws")
+        for yaw in self.yaws:
+            YAW_DEG.real(yaw, "--yaws")
+        PITCH_DEG.real(self.pitch, "--pitch")
+        TRUNCATION_PSI.real(self.truncation_psi, "--truncation-psi")
+        FRAMES.whole(self.frames, "--frames")
+        FPS.real(self.fps, "--fps")
+        IMAGE_SIDE.whole(self.cell_size, "--cell-size")
+        if self.rays is not None:
+            RENDER_RESOLUTION.whole(self.rays, "--rays")
+        if self.mix_with is not None:
+            SEED.whole(self.mix_with, "--mix-with")
+        check_needed(self, "--turntable", self.turntable, "video_format", "frames", "fps")
+        check_needed(self, "--mix-with", self.mix_with is not None, "mix_rows")
+        check_needed(self, "--contact-sheet", self.contact_sheet, "cell_size")
+        self.check_mesh()
+        if self.background is not None:
+            self._background()
+
+    def _check_model(self, predictor: "Predictor") -> None:
+        """Check the options against the loaded generator, before any work."""
+        generator = predictor.generator
+        if self.background is not None and self.background.startswith(_SEED) and generator.background is None:
+            raise UsageError(
+                f"--background {self.background} does nothing with this model, which makes heads without a background; "
+                "give a color, an image or transparent"
+            )
+        rows = generator.backbone.num_ws
+        if self.truncation_cutoff is not None:
+            NumberRange(0, rows, "rows of ws").whole(self.truncation_cutoff, "--truncation-cutoff")
+        chosen = self._mix_rows(rows)
+        if chosen[-1] >= rows or chosen[0] < 0:
+            raise UsageError(f"rows of ws go from 0 to {rows - 1}; --mix-rows {self.mix_rows} leaves that range")
+
+    def _mix_rows(self, rows: int) -> list[int]:
+        """Return the rows to mix of a generator with so many."""
+        if self.mix_rows is None:
+            return list(range(rows // 2, rows))
+        return sorted(parse_numbers(self.mix_rows, "rows"))
+
+    def _background(self) -> "tuple[int, int, int] | Image | int | None":
+        """Return the color or image, the seed whose background to use, or None for none or a cut-out."""
+        if self.background is None or self.background == TRANSPARENT:
+            return None
+        if self.background.startswith(_SEED):
+            seeds = parse_numbers(self.background.removeprefix(_SEED), "background seeds")
+            if len(seeds) != 1:
+                raise UsageError(f"--background {self.background} names {len(seeds)} seeds; give one")
+            return seeds[0]
+        return parse_background(self.background)
 
     def _style(self, predictor: "Predictor") -> "ViewStyle":
         from panohead.gallery import ViewStyle
 
-        background: Any = None
-        other = None
-        if self.background is not None and self.background.startswith("seed:"):
-            seed = parse_numbers(self.background.removeprefix("seed:"), "background seeds")[0]
-            other = predictor.sample(seed, truncation_psi=self.truncation_psi)
-        elif self.background is not None:
-            background = parse_background(self.background)
+        behind = self._background()
+        background = None if isinstance(behind, int) else behind
+        other = predictor.sample(behind, truncation_psi=self.truncation_psi) if isinstance(behind, int) else None
         return ViewStyle(
             pitch_deg=self.pitch,
-            resolution=self.resolution,
+            resolution=self.rays,
             background=background,
             background_head=other,
-            transparent=self.transparent,
+            transparent=self.transparent or self.background == TRANSPARENT,
         )
 
     def _head(self, predictor: "Predictor", seed: int) -> "Head":
@@ -141,21 +198,28 @@ class Generate(MeshOptions, Model):
 
         if self.mix_with is None:
             return sample(seed)
-        return predictor.mix(sample(seed), sample(self.mix_with), parse_numbers(self.mix_rows, "rows"))
+        first = sample(seed)
+        return predictor.mix(first, sample(self.mix_with), self._mix_rows(first.ws.shape[1]))
 
     def _write_head(
-        self, head: "Head", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
-    ) -> list["Image"]:
+        self, predictor: "Predictor", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
+    ) -> "list[Image]":
         from panohead.gallery import write_meshes, write_turntable, write_views
+        from panohead.gallery.views import head_name
+        from panohead.system.worker_threads import single_thread
 
-        name = f"seed{seed:04d}"
+        with single_thread():  # so that a head does not depend on how many others there are
+            head = self._head(predictor, seed)
+        name = head_name(seed)
         images = write_views(
             head, out / name, self.yaws, style, depth=self.depth, mask=self.masks, step=step, thumbnail=self.cell_size
         )
         if self.turntable:
-            path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.turntable_format]}"
+            path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.video_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, style=style, step=step)
         if self.mesh:
-            write_meshes(head, [out / f"{name}.{suffix}" for suffix in self.mesh], self.mesh_settings())
+            paths = [out / f"{name}.{suffix}" for suffix in self.mesh]
+            with single_thread():
+                write_meshes(head, paths, self.mesh_settings(), unit=self.mesh_unit)
             step()
         return images

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from panohead.cli.common import VIDEO_SUFFIXES, Debug, Model, counting, output_folder, parse_numbers, say
+from panohead.cli.common import VIDEO_SUFFIXES, Debug, Model, counting, parse_numbers, say
 from panohead.cli.ranges import check_count
+from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import UsageError
 from panohead.limits import FPS, FRAMES, PITCH_DEG, TRUNCATION_PSI, YAW_DEG
 
@@ -20,7 +21,7 @@ class Interpolate(Model):
     """Seeds of the heads on the way, in this order: numbers and ranges, such as 0-3,8."""
     truncation_psi: Annotated[float, TRUNCATION_PSI] = 0.7
     """1 for full variety, smaller for typical heads."""
-    count: Annotated[int, FRAMES] = 24
+    frames: Annotated[int, FRAMES] = 24
     """Frames from one head to the next."""
     fps: Annotated[float, FPS] = 24.0
     """Frames per second."""
@@ -30,31 +31,35 @@ class Interpolate(Model):
     """Degrees by which the camera sways to both sides between two heads."""
     pitch: Annotated[float, PITCH_DEG] = 0.0
     """Height of the camera in degrees."""
-    film_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
-    """png: a folder of numbered files."""
+    video_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
+    """Format of the video; png: a folder of numbered files."""
+    overwrite: bool = False
+    """Write into OUT even if it holds results of another command."""
     debug: Debug = False
 
     def run(self) -> None:
         """Sample the heads and write the video."""
         seeds = check_count(parse_numbers(self.seeds), "--seeds")
         if len(seeds) < 2:
-            raise UsageError("a walk needs at least two --seeds")
+            raise UsageError(f"--seeds {self.seeds} names one head, and a walk needs two; give more, such as 0-3")
         from panohead.gallery import ViewStyle, write_walk
 
         predictor = self.load()
         heads = [predictor.sample(seed, truncation_psi=self.truncation_psi) for seed in seeds]
-        path = output_folder(self.out) / f"walk{VIDEO_SUFFIXES[self.film_format]}"
-        frames = len(heads) * self.count if self.loop else (len(heads) - 1) * self.count + 1
+        out = open_results(self.out, "interpolate", overwrite=self.overwrite)
+        path = out / f"walk{VIDEO_SUFFIXES[self.video_format]}"
+        frames = len(heads) * self.frames if self.loop else (len(heads) - 1) * self.frames + 1
         with counting("rendering", frames) as step:
             write_walk(
                 predictor,
                 heads,
                 path,
-                count=self.count,
+                count=self.frames,
                 fps=self.fps,
                 loop=self.loop,
                 yaw_sweep_deg=self.yaw_sweep,
                 style=ViewStyle(pitch_deg=self.pitch),
                 step=step,
             )
+        write_settings(out, "interpolate", self, predictor, seeds)
         say(f"wrote {path}")

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from panohead.cli.evaluate import Evaluate
 from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
+from panohead.cli.old_spellings import with_new_spellings
 from panohead.cli.prepare import Prepare
 from panohead.cli.ranges import check_ranges
 from panohead.cli.reconstruct import Reconstruct
@@ -77,12 +79,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one sentence, without the place in the source."""
+    print(f"panohead: note: {' '.join(str(message).split())}", file=sys.stderr)
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     if arguments is None:
         # For this whole process and everything that libraries start from it (torch.compile, Ray).
         os.environ.setdefault("PYTHONSAFEPATH", "1")
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run_command(arguments)
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
+    arguments = with_new_spellings(sys.argv[1:] if arguments is None else arguments)
     try:
         command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
     except PanoHeadError as error:  # settings that check themselves when they are made

@@ -33,7 +33,7 @@ class Prepare(DetectorOptions):
     """Files, folders, globs and zip archives."""
     out: Path
     """Folder of the dataset; an unfinished one is continued."""
-    size: Annotated[int, IMAGE_SIDE] = 512
+    resolution: Annotated[int, IMAGE_SIDE] = 512
     """Side of the crops in pixels."""
     format: Literal["png", "webp", "jpg"] = "png"
     """File format of the crops (webp: lossless); masks are always PNG."""
@@ -90,7 +90,7 @@ class Prepare(DetectorOptions):
         self.check_detectors()
         return PrepareSettings(
             out=self.out,
-            size=self.size,
+            size=self.resolution,
             format=self.format,
             all_faces=self.all_faces,
             gates=self.gates,

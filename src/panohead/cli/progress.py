@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from panohead.inversion import OptimizationStep
 
-_UNITS = {"screen": 1, "search, coarse": 4, "search": 8, "tune": 9}
-"""Relative cost of a step of every phase, for the time left (measured with the demo model: 10 to 90 ms)."""
+_UNITS = {"screen": 1, "search, coarse": 4, "search": 8, "tune, coarse": 5, "tune": 9}
+"""Relative cost of a step of every phase, for the time left (measured with the demo model: 10 to 100 ms)."""
 
 
 @contextmanager
@@ -51,6 +51,7 @@ def optimization_bar(
             )
 
         yield advance, lambda note: progress.console.print(note, markup=False, highlight=False, soft_wrap=True)
+        progress.update(task, completed=total, description="done")  # phases may end before their last step
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from panohead.data.selection import SelectionConfig, select
 from panohead.data.sources import FileSource, image_names, match_masks, open_source
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
+from panohead.limits import CAMERA_JITTER, COUNT, SEED
 
 __all__ = ["PhotoBatch", "PhotoDataset", "PhotoItem", "collate", "dataset_paths", "open_dataset"]
 
@@ -30,10 +31,10 @@ T = TypeVar("T")
 
 
 def open_dataset(
-    root: Path,
+    root: str | Path,
     selection: SelectionConfig | None = None,
     *,
-    masks: Path | None = None,
+    masks: str | Path | None = None,
     background: BackgroundMode = "keep",
     resolution: int | None = None,
     camera_jitter: float = 0.0,
@@ -52,17 +53,27 @@ def open_dataset(
         selection, broken_limit, cache: see :class:`PhotoDataset`.
 
     Raises:
+        UsageError: for impossible numbers or modes.
         PanoHeadError: when there is no dataset or it cannot be read; see :class:`PhotoDataset`.
     """
+    preprocessing = Preprocessing(background=background, resolution=resolution)
+    _check(camera_jitter, camera_jitter_seed, broken_limit)
     return PhotoDataset(
         *open_layout(root, masks),
         selection,
-        preprocessing=Preprocessing(background=background, resolution=resolution),
+        preprocessing=preprocessing,
         camera_jitter=camera_jitter,
         camera_jitter_seed=camera_jitter_seed,
         broken_limit=broken_limit,
         cache=cache,
     )
+
+
+def _check(camera_jitter: float, camera_jitter_seed: int, broken_limit: int) -> None:
+    """Refuse impossible numbers before any file is opened."""
+    CAMERA_JITTER.real(camera_jitter, "camera_jitter")
+    SEED.whole(camera_jitter_seed, "camera_jitter_seed")
+    COUNT.whole(broken_limit, "broken_limit")
 
 
 class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
@@ -98,6 +109,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         broken_limit: int = 0,
         cache: bool = False,
     ) -> None:
+        _check(camera_jitter, camera_jitter_seed, broken_limit)
         self._images, self._masks = (x if isinstance(x, FileSource) else open_source(x) for x in (images, masks))
         names = image_names(self._images)
         if not names:

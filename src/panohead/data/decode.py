@@ -1,7 +1,7 @@
 """Decoding of images and masks to pixels: reading, compositing on white, reducing."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt, UInt8
@@ -10,8 +10,9 @@ from PIL import Image
 from panohead.data.broken import BrokenFile
 from panohead.data.masks import mask_of_image, values_problem
 from panohead.data.sources import FileSource
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.files.image import BrokenImage, decode_image, decode_levels
+from panohead.limits import DATASET_SIDE
 
 PHOTO_MODES = ("RGB", "RGBA", "L", "LA", "P")
 """Pillow modes that files of photos may have."""
@@ -29,10 +30,20 @@ class Preprocessing:
     Attributes:
         background: "white" puts the person on white, by the mask and before reducing.
         resolution: side in pixels to reduce to, the original one divided by a whole number; None for the original.
+
+    Raises:
+        UsageError: for another mode, or a resolution that is no number of pixels.
     """
 
     background: BackgroundMode = "keep"
     resolution: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.background not in get_args(BackgroundMode):
+            modes = ", ".join(get_args(BackgroundMode))
+            raise UsageError(f"there is no background {self.background!r} for datasets; give one of {modes}")
+        if self.resolution is not None:
+            DATASET_SIDE.whole(self.resolution, "resolution")
 
     def factor(self, side: int, place: str) -> int:
         """Return the factor by which images of ``side`` pixels are reduced.
@@ -43,8 +54,8 @@ class Preprocessing:
         Raises:
             PanoHeadError: when the factor is no whole number.
         """
-        resolution = self.resolution or side
-        if resolution < 1 or side % resolution:
+        resolution = side if self.resolution is None else self.resolution
+        if side % resolution:
             fitting = [side // n for n in (1, 2, 4, 8) if side % n == 0]
             raise PanoHeadError(
                 f"the images of {place} have {side} pixels a side, which is no whole multiple of the resolution "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from panohead.data.shards import open_shards, shard_paths
 from panohead.data.sources import FileSource, open_source
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 
 
 def dataset_paths(root: Path) -> tuple[Path, Path]:
@@ -19,7 +19,7 @@ def dataset_paths(root: Path) -> tuple[Path, Path]:
     return images, masks
 
 
-def open_layout(root: Path, masks: Path | None = None) -> tuple[FileSource, FileSource]:
+def open_layout(root: str | Path, masks: str | Path | None = None) -> tuple[FileSource, FileSource]:
     """Open the images (with ``dataset.json``) and the masks of a dataset.
 
     Args:
@@ -28,10 +28,15 @@ def open_layout(root: Path, masks: Path | None = None) -> tuple[FileSource, File
         masks: folder or zip of the masks; then ``root`` is the folder or zip of the images themselves.
 
     Raises:
+        UsageError: for what is no path.
         PanoHeadError: when there is no dataset, or its shards are damaged.
     """
+    for path in (root, masks):
+        if path is not None and not isinstance(path, str | Path):
+            raise UsageError(f"a dataset is named by a path, not by a value of type {type(path).__name__}; give one")
+    root = Path(root)
     if masks is not None:
-        return open_source(root), open_source(masks)
+        return open_source(root), open_source(Path(masks))
     if not root.exists():
         raise PanoHeadError(f"{root} does not exist; give the folder of a dataset")
     images, beside = _beside(root, "images"), _beside(root, "masks")

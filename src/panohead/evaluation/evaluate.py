@@ -22,7 +22,7 @@ from panohead.evaluation.photos import ReferencePhotos
 from panohead.evaluation.protocol import comparisons
 from panohead.evaluation.real_data_baseline import tools_on_photos
 from panohead.evaluation.results import ProgressCallback, Result, Skipped, silent
-from panohead.evaluation.settings import EvaluationSettings
+from panohead.evaluation.settings import METRICS, SETS, EvaluationSettings, named_metrics
 from panohead.evaluation.toolbox import Toolbox
 from panohead.perceptual.inception import Inception
 from panohead.predictor import Predictor
@@ -72,6 +72,7 @@ class Evaluation:
             UsageError: for settings out of range.
         """
         self.settings, self.data, self.progress = settings.resolved(), data, progress
+        self.named = named_metrics(settings.metrics)
         self._reconstruct = reconstruct
         self._people: list[GroundTruthPerson] | PanoHeadError | None = None
         self._photo_sets: dict[tuple[bool, int], tuple[ImageSet, ImageSet]] = {}
@@ -101,6 +102,29 @@ class Evaluation:
             columns.append(column)
         columns.append(self._baseline(list(subjects.values()), resolution))
         return [column for column in columns if column.results or column.skipped]
+
+    def check_named(self) -> None:
+        """Check, before any work, that the metrics asked for by name can be measured here.
+
+        Raises:
+            PanoHeadError: when a dataset, weights or a package is missing for one of them.
+        """
+        named = self.named
+        if {*SETS, "depth"} & named:
+            _ = self.photos
+        reasons = []
+        if set(SETS[1:]) & named and isinstance(opened := self._tools.inception(torch.device("cpu")), PanoHeadError):
+            reasons.append(str(opened))
+        if {"identity", "camera"} & named:
+            skipped = self._tools.head_metrics()[1]
+            reasons += [one.reason for one in skipped if one.metric in named]
+        if reasons:
+            raise PanoHeadError(reasons[0])
+
+    def named_but_missing(self, columns: Sequence[EvaluationResult]) -> list[str]:
+        """Return the metrics that were asked for by name and not measured in some column."""
+        skipped = {one.metric for column in columns for one in column.skipped}
+        return [name for name in METRICS if name in self.named and name in skipped]
 
     @cached_property
     def photos(self) -> ReferencePhotos:

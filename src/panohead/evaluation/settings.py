@@ -96,3 +96,8 @@ def metric_names(requested: Sequence[str]) -> tuple[str, ...]:
     if unknown := [name for name in named if name not in METRICS]:
         raise UsageError(f"there is no metric {unknown[0]!r}; choose from {', '.join((*METRICS, *GROUPS))}")
     return tuple(name for name in METRICS if name in named)
+
+
+def named_metrics(requested: Sequence[str]) -> frozenset[str]:
+    """Return the metrics that were asked for one by one, not as members of a group."""
+    return frozenset(part for entry in requested for part in entry.split(",") if part in METRICS)

@@ -1,9 +1,12 @@
 """The results of ``panohead demo``, and the page that shows them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from panohead.frame import Frame
 from panohead.gallery.videos import write_turntable
-from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write_sheet, write_views
+from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, head_name, write_sheet, write_views
+from panohead.geometry import Camera
 from panohead.media.provenance import NOTICE
 from panohead.predictor import Predictor
 from panohead.reports import Figure, Figures, Link, Page, PageBlock, Paragraph, Video, url, write_page
@@ -11,13 +14,14 @@ from panohead.reports import Figure, Figures, Link, Page, PageBlock, Paragraph, 
 VIDEO, SHEET, MESH, PAGE = "turntable.mp4", "contact_sheet.png", "head.glb", "index.html"
 
 
-def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, step: FrameCallback) -> Path:
+def write_demo(predictor: Predictor, folder: Path, *, count: int, frames: int, step: FrameCallback) -> Path:
     """Write turntable, contact sheet, mesh and page of the first heads; views also lie in folders by seed.
 
     Args:
         predictor: the generator.
         folder: made already.
-        seeds: number of heads on the contact sheet; the first one is in the video and the mesh.
+        count: number of heads on the contact sheet, seeds from 0 on; the one whose front is best exposed is in the
+            video and the mesh.
         frames: frames of the turntable.
         step: called after each view and frame, and after the mesh.
 
@@ -25,30 +29,44 @@ def write_demo(predictor: Predictor, folder: Path, *, seeds: int, frames: int, s
         Path of the page.
 
     Raises:
-        PanoHeadError: when a file cannot be written, or the first head has no surface.
+        PanoHeadError: when a file cannot be written, or that head has no surface.
     """
     style = ViewStyle()
-    heads = {f"seed {seed}": predictor.sample(seed) for seed in range(seeds)}
+    heads = [predictor.sample(seed) for seed in range(count)]
     rows = {
-        label: write_views(head, folder / label.replace(" ", ""), CONTACT_YAWS, style, step=step)
-        for label, head in heads.items()
+        f"seed {seed}": write_views(head, folder / head_name(seed), CONTACT_YAWS, style, step=step)
+        for seed, head in enumerate(heads)
     }
     write_sheet(rows, folder / SHEET, CONTACT_YAWS, cell_size=128)
-    first = heads["seed 0"]
+    seed = best_exposed([head.render(Camera.orbit()) for head in heads])
+    first = heads[seed]
     write_turntable(first, folder / VIDEO, frames=frames, fps=24, style=style, step=step)
-    from panohead.mesh.export import write_mesh  # here: images need not wait for trimesh
-
-    write_mesh(first.mesh(resolution=160), folder / MESH, unlit=True)
+    first.save_mesh(folder / MESH, resolution=160)
     step()
     about = str(predictor.checkpoint.notes.get("about", "")) if predictor.checkpoint else ""
-    return write_page(demo_page(about), folder / PAGE)
+    return write_page(demo_page(about, seed), folder / PAGE)
 
 
-def demo_page(about: str) -> Page:
-    """Return the page of the files in its folder. ``about`` describes the model; "" says nothing."""
+def best_exposed(frames: Sequence[Frame]) -> int:
+    """Return the index of the view whose head is nearest to middle gray on average, so neither dark nor burnt out."""
+
+    def distance(frame: Frame) -> float:
+        alpha = frame.alpha()
+        return abs(float((frame.image.mean(dim=0, keepdim=True) * alpha).sum() / alpha.sum().clamp_min(1e-6)))
+
+    return min(range(len(frames)), key=lambda i: distance(frames[i]))
+
+
+def demo_page(about: str, seed: int) -> Page:
+    """Return the page of the files in its folder.
+
+    Args:
+        about: description of the model; "" says nothing.
+        seed: seed of the head of video and mesh.
+    """
     sheet = Figure(url(SHEET), "Generated heads in rows, each from eight sides", linked=True)
     blocks: list[PageBlock] = [
-        Video(url(VIDEO), "A generated head makes a full turn", autoplay=True),
+        Video(url(VIDEO), f"The generated head of seed {seed} makes a full turn", autoplay=True),
         *([Paragraph(about)] if about else []),
         Paragraph("The head of the video as a mesh with colors:", links=[Link(MESH, url(MESH), download=True)]),
         Figures([sheet], column_rem=80),

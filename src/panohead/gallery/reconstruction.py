@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panohead.errors import NoSurfaceError, PanoHeadError
-from panohead.gallery.meshes import MeshSettings, write_meshes
+from panohead.gallery.meshes import write_meshes
 from panohead.gallery.videos import write_turntable
 from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write_sheet, write_views
 from panohead.inversion import OutputFolder, ReconstructedHead
 from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, VIDEO_FILES
+from panohead.mesh.settings import MeshSettings, MeshUnit
 
 _FPS = 24.0
 
@@ -37,6 +38,7 @@ def write_results(
     frames: int,
     formats: Sequence[str],
     settings: MeshSettings,
+    unit: MeshUnit | None = None,
     step: FrameCallback,
 ) -> WrittenResults:
     """Write views, turntable and meshes; results of an earlier run go first.
@@ -48,6 +50,7 @@ def write_results(
         frames: frames of the turntable.
         formats: mesh formats, keys of MESH_FILES.
         settings: of the meshes.
+        unit: unit of their files; None for meters, in STL and 3MF millimeters.
         step: called ``len(CONTACT_YAWS) + frames + 1`` times.
 
     Raises:
@@ -71,7 +74,7 @@ def write_results(
     missing = ""
     try:
         names = [MESH_FILES[name] for name in formats]
-        mesh = write_meshes(head, [out / name for name in names], settings)
+        mesh = write_meshes(head, [out / name for name in names], settings, unit=unit)
         files += names
         if mesh is not None:
             notes.append(f"The photos show {mesh.metadata['seen_share']:.0%} of the mesh's vertices.")

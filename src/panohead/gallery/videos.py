@@ -7,22 +7,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 
 from panohead.frame import Frame
 from panohead.gallery.views import FrameCallback, ViewStyle
 from panohead.head import Head
 from panohead.media import VideoWriter, to_uint8
+from panohead.media.video import enlarged
 from panohead.predictor import Predictor
-
-MIN_VIDEO_SIDE = 256
-"""Pixels; smaller images are enlarged by a whole factor in videos."""
+from panohead.system.worker_threads import in_order, worker_count
 
 
 def write_turntable(
     head: Head, path: Path, *, frames: int, fps: float, style: ViewStyle, step: FrameCallback, also: Sequence[Path] = ()
 ) -> None:
-    """Write a video of a full turn.
+    """Write a video of a full turn; on a CPU several frames are rendered at once, while the video is encoded.
 
     Args:
         head: what to render.
@@ -38,8 +36,10 @@ def write_turntable(
     """
     with ExitStack() as stack:
         videos = [stack.enter_context(VideoWriter(one, fps)) for one in (path, *also)]
-        for i in range(frames):
-            pixels = _pixels(style, style.render(head, 360 * i / frames))
+        workers = worker_count(head.ws.device)
+        style.begin(head)
+        turn = in_order(lambda i: _pixels(style, style.render(head, 360 * i / frames)), range(frames), workers)
+        for pixels in turn:
             for video in videos:
                 video.write(pixels)
             step()
@@ -84,20 +84,19 @@ def write_walk(
     Raises:
         PanoHeadError: when the file cannot be written.
     """
+
+    def pixels(place: tuple[int, Head]) -> UInt8[np.ndarray, "height width channel"]:
+        i, head = place
+        yaw = yaw_sweep_deg * float(np.sin(2 * np.pi * i / count))
+        return _pixels(style, style.render(head, yaw))
+
+    walk = enumerate(latent_walk(predictor, heads, count, loop=loop))
     with VideoWriter(path, fps) as video:
-        for i, head in enumerate(latent_walk(predictor, heads, count, loop=loop)):
-            yaw = yaw_sweep_deg * float(np.sin(2 * np.pi * i / count))
-            video.write(_pixels(style, style.render(head, yaw)))
+        for frame in in_order(pixels, walk, worker_count(predictor.device)):
+            video.write(frame)
             step()
 
 
 def _pixels(style: ViewStyle, frame: Frame) -> UInt8[np.ndarray, "height width channel"]:
     """Return a frame's pixels; small images are enlarged, since video players show videos at their own size."""
-    pixels = np.asarray(style.image(frame)) if style.transparent else to_uint8(frame.image)
-    factor = -(-MIN_VIDEO_SIDE // pixels.shape[1])
-    if factor == 1:
-        return pixels
-    size = (pixels.shape[1] * factor, pixels.shape[0] * factor)
-    # Alpha apart from colors: Pillow would lose the colors of transparent pixels, which videos mix into the outline.
-    parts = [pixels[..., :3], *([pixels[..., 3]] if style.transparent else [])]
-    return np.dstack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in parts])
+    return enlarged(np.asarray(style.image(frame)) if style.transparent else to_uint8(frame.image))

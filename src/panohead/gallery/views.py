@@ -10,12 +10,18 @@ from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.media import contact_sheet, mask_to_pil, save_depth, save_image
+from panohead.system.worker_threads import in_order, single_thread, worker_count
 
 FrameCallback = Callable[[], None]
 """Called after each frame, for a progress bar."""
 
 CONTACT_YAWS = tuple(range(0, 360, 45))
 """Yaws of the columns of a contact sheet, in degrees."""
+
+
+def head_name(seed: int) -> str:
+    """Return the name of the files and folders of a sampled head."""
+    return f"seed{seed:04d}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,13 @@ class ViewStyle:
         frame = head.render(camera, resolution=self.resolution, background=self.background_head)
         return frame if self.background is None else frame.on(self.background)
 
+    def begin(self, head: Head) -> None:
+        """Compute what all views of a head share, so that several threads can render it at once."""
+        with single_thread():
+            head.begin()
+            if self.background_head is not None:
+                self.background_head.begin()
+
     def image(self, frame: Frame) -> Image.Image:
         """Return a view as RGB, or RGBA if the style is transparent."""
         return frame.to_pil(transparent=self.transparent)
@@ -58,7 +71,7 @@ def write_views(
     thumbnail: int = 192,
     step: FrameCallback,
 ) -> list[Image.Image]:
-    """Write one PNG per view to ``folder``, named by its yaw.
+    """Write one PNG per view to ``folder``, named by its yaw; on a CPU several views at once (see ``worker_threads``).
 
     Args:
         head: what to render.
@@ -76,8 +89,8 @@ def write_views(
     Raises:
         PanoHeadError: when a file cannot be written.
     """
-    small = []
-    for yaw in yaws_deg:
+
+    def write(yaw: float) -> Image.Image:
         frame = style.render(head, yaw)
         name = f"yaw{yaw:+04.0f}" if float(yaw).is_integer() else f"yaw{yaw:+g}"
         image = style.image(frame)
@@ -87,6 +100,12 @@ def write_views(
         if mask:
             save_image(mask_to_pil(frame.mask), folder / f"{name}_mask.png")
         image.thumbnail((thumbnail, thumbnail), Image.Resampling.LANCZOS)
+        return image
+
+    workers = worker_count(head.ws.device)
+    style.begin(head)
+    small = []
+    for image in in_order(write, yaws_deg, workers):
         small.append(image)
         step()
     return small

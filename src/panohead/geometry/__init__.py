@@ -1,6 +1,7 @@
 """Cameras and rays. The conventions of the whole package are stated once, in :mod:`panohead.geometry.camera`."""
 
 from panohead.geometry.camera import FOCAL, RADIUS, Camera, angle_between_deg
+from panohead.geometry.camera_check import single_camera
 from panohead.geometry.pose_sampling import look_at_pose, sample_gaussian_pose, sample_uniform_pose
 from panohead.geometry.rays import project, rays_from_camera
 
@@ -14,4 +15,5 @@ __all__ = [
     "rays_from_camera",
     "sample_gaussian_pose",
     "sample_uniform_pose",
+    "single_camera",
 ]

@@ -17,6 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from panohead.errors import UsageError
+from panohead.limits import CAMERA_RADIUS, CAMERA_TARGET, FOCAL_LENGTH, PITCH_DEG, YAW_DEG
+
 FOCAL = 4.2647
 """Focal length of the official crop, in image sizes (a field of view of 13.4 degrees)."""
 
@@ -33,10 +36,24 @@ class Camera:
     Attributes:
         cam2world: rigid motion from camera axes (OpenCV) to world axes, world units.
         intrinsics: focal lengths and principal point, divided by the image size.
+
+    Raises:
+        UsageError: for fields that are no tensors of these shapes. Their values are checked where one camera is used
+            (:func:`panohead.geometry.single_camera`): reading a batch from a GPU would wait for it.
     """
 
     cam2world: Float[Tensor, "*batch 4 4"]
     intrinsics: Float[Tensor, "*batch 3 3"]
+
+    def __post_init__(self) -> None:
+        for name, side in (("cam2world", 4), ("intrinsics", 3)):
+            value = getattr(self, name)
+            if not isinstance(value, Tensor) or value.shape[-2:] != (side, side):
+                found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"type {type(value).__name__}"
+                raise UsageError(f"the {name} of a camera has {found}; give a tensor of shape {side} x {side}")
+        if self.cam2world.shape[:-2] != self.intrinsics.shape[:-2]:
+            shapes = f"{tuple(self.cam2world.shape)} and {tuple(self.intrinsics.shape)}"
+            raise UsageError(f"cam2world and intrinsics have shapes {shapes}; give as many of one as of the other")
 
     @staticmethod
     def orbit(
@@ -52,11 +69,17 @@ class Camera:
 
         Args:
             yaw_deg: degrees; 0 is the front, positive toward +x, 180 the back.
-            pitch_deg: degrees; positive is above the head.
-            radius, target: world units.
-            focal: in image sizes.
+            pitch_deg: degrees, -90 to 90; positive is above the head.
+            radius, target: world units; the radius is above 0.
+            focal: in image sizes, above 0.
+
+        Raises:
+            UsageError: for numbers that are not finite, or outside the ranges of :mod:`panohead.limits`.
         """
-        yaw, pitch = math.radians(yaw_deg), math.radians(pitch_deg)
+        radius, focal = CAMERA_RADIUS.real(radius, "radius"), FOCAL_LENGTH.real(focal, "focal")
+        target = _target(target)
+        yaw = math.radians(YAW_DEG.real(yaw_deg, "yaw_deg"))
+        pitch = math.radians(PITCH_DEG.real(pitch_deg, "pitch_deg"))
         direction = (math.cos(pitch) * math.sin(yaw), math.sin(pitch), math.cos(pitch) * math.cos(yaw))
         # The tangent toward the pole is up: unlike the world's y axis it is never parallel to the viewing direction.
         north = (-math.sin(pitch) * math.sin(yaw), math.cos(pitch), -math.sin(pitch) * math.cos(yaw))
@@ -68,13 +91,25 @@ class Camera:
     def look_at(
         position: Float[Tensor, "*batch 3"], target: Float[Tensor, "*batch 3"], *, focal: float = FOCAL
     ) -> "Camera":
-        """Return cameras at ``position`` aimed at ``target`` with the world's y axis up (world units)."""
+        """Return cameras at ``position`` aimed at ``target`` with the world's y axis up (world units).
+
+        Raises:
+            UsageError: when the focal length is outside :data:`panohead.limits.FOCAL_LENGTH`.
+        """
+        focal = FOCAL_LENGTH.real(focal, "focal")
         cam2world = pose_looking(position, target - position)
         return Camera(cam2world, default_intrinsics(focal, position.device).expand(*position.shape[:-1], 3, 3))
 
     @staticmethod
     def from_label(label: Float[Tensor, "*batch 25"]) -> "Camera":
-        """Return the camera of a 25-number conditioning label (docs/reference.md 1.1)."""
+        """Return the camera of a 25-number conditioning label (docs/reference.md 1.1).
+
+        Raises:
+            UsageError: when it is no tensor of 25 numbers.
+        """
+        if not isinstance(label, Tensor) or label.shape[-1:] != (25,):
+            found = f"shape {tuple(label.shape)}" if isinstance(label, Tensor) else f"type {type(label).__name__}"
+            raise UsageError(f"a label of {found} is not a camera's; give a tensor of 25 numbers")
         return Camera(label[..., :16].unflatten(-1, (4, 4)), label[..., 16:25].unflatten(-1, (3, 3)))
 
     def to_label(self) -> Float[Tensor, "*batch 25"]:
@@ -115,6 +150,17 @@ class Camera:
         # From a GPU the numbers must have arrived before they are read; toward it the order of its work suffices.
         queued = torch.device(device).type != "cpu"
         return Camera(self.cam2world.to(device, non_blocking=queued), self.intrinsics.to(device, non_blocking=queued))
+
+
+def _target(target: Sequence[float]) -> list[float]:
+    """Return the three coordinates of a target as floats."""
+    try:
+        coordinates = list(target)
+    except TypeError:
+        coordinates = []
+    if isinstance(target, str) or len(coordinates) != 3:
+        raise UsageError(f"target is {target!r}; give three numbers in world units, such as (0, 0, 0)")
+    return [CAMERA_TARGET.real(value, "a coordinate of target") for value in coordinates]
 
 
 def translate_label(label: Float[Tensor, "*batch 25"], offset: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 25"]:

@@ -53,7 +53,7 @@ def check_checkpoint(value: Any) -> None:
     check_tree(value)
     networks = [value[key] for key in NETWORK_KEYS if value.get(key) is not None]
     if not networks or any(type(network) is not OfficialModule for network in networks):
-        raise Refusal("holds no networks: an official checkpoint has G, D or G_ema.")
+        raise Refusal("holds no networks; an official checkpoint has G, D or G_ema.")
 
 
 def check_tree(root: Any) -> None:

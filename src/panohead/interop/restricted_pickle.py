@@ -11,7 +11,6 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.files.file_kind import kind_of_bytes
 from panohead.interop.bounded_source import Blob, Refusal, Source, clip, never
-from panohead.interop.legacy_storage import MAGIC_PICKLE, Storage, read_storage
+from panohead.interop.legacy_storage import Storage, read_storage
 from panohead.interop.pickle_machine import Budget, Machine, StandIn
 from panohead.interop.plain_tree import OfficialModule, check_checkpoint, state_dict
 
@@ -37,17 +37,6 @@ CLASS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 NUMBER_LAYOUTS = {"f2": "e", "f4": "f", "f8": "d", "b1": "?"}
 NUMBER_LAYOUTS |= {f"i{size}": code for size, code in ((1, "b"), (2, "h"), (4, "i"), (8, "q"))}
 NUMBER_LAYOUTS |= {f"u{size}": code for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))}
-
-FOREIGN_FORMATS: Mapping[bytes, str] = {
-    b"\x1f\x8b": "is a gzip archive, not an official pickle; unpack it first.",
-    b"BZh": "is a bzip2 archive, not an official pickle; unpack it first.",
-    b"\xfd7zXZ\x00": "is an xz archive, not an official pickle; unpack it first.",
-    b"\x28\xb5\x2f\xfd": "is a zstd archive, not an official pickle; unpack it first.",
-    b"7z\xbc\xaf\x27\x1c": "is a 7z archive, not an official pickle; unpack it first.",
-    b"version https://git-lfs": "is a git-lfs pointer, not the checkpoint itself; fetch it with `git lfs pull`.",
-    b"<": "is a web page, not a checkpoint; the download went to an error page, fetch the file itself.",
-    MAGIC_PICKLE: "looks like a torch.save file, not an official pickle; give the .pkl that official training writes.",
-}
 
 
 def read_official_pickle(path: str | Path, *, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Any]:
@@ -101,17 +90,15 @@ def _open_regular(path: Path, max_bytes: int) -> io.BufferedReader:
 
 
 def _refuse_foreign(head: bytes, size: int) -> None:
-    if head.startswith(b"PK\x03\x04"):
-        # The first entry of torch's archives is the pickle; nothing is unpacked to find it.
-        name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
-        if name.endswith(b"/data.pkl"):
-            raise Refusal(FOREIGN_FORMATS[MAGIC_PICKLE])
-        raise Refusal("is a zip archive, not an official pickle; unpack it first.")
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+    kind = kind_of_bytes(head, size)
+    if kind.name == "torch":
+        raise Refusal(
+            "looks like a torch.save file, not an official pickle; give the .pkl that official training writes."
+        )
+    if kind.name == "safetensors":
         raise Refusal("is a safetensors file, not an official pickle; load it directly, it needs no import.")
-    for start, reason in FOREIGN_FORMATS.items():
-        if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(start):
-            raise Refusal(reason)
+    if kind.name != "pickle" and kind.remedy and kind.what.startswith(("a ", "an ")):
+        raise Refusal(f"is {kind.what}, not an official pickle; {kind.remedy}.")
     if head[:1] != b"\x80":
         raise Refusal("is not a pickle; give the .pkl file of an official checkpoint.")
 

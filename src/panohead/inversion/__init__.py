@@ -1,6 +1,6 @@
 """Reconstruction of heads from photos: latent search, pivotal tuning (PanoHead 4), and the measures of the result."""
 
-from panohead.inversion.fast_preset import FastConfig
+from panohead.inversion.fast_config import FastConfig
 from panohead.inversion.losses import FeatureLoss, ImageLoss, PyramidLoss
 from panohead.inversion.official_preset import OfficialConfig
 from panohead.inversion.optimization.log import OptimizationCallbacks, OptimizationLog, OptimizationStep

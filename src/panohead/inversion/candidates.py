@@ -41,9 +41,10 @@ def screen(
         seed: seed of the candidates.
         run: callbacks, log and stored states; the phase is called "screen".
     """
-    state = run.load_state("screen")
+    state = run.take_state("screen")
     if state is not None:
-        return state["start"].to(whitening.mean.device)
+        with run.restoring():
+            return state["start"].to(whitening.mean.device)
     resolution = max(generator.config.neural_rendering_resolution // 2, 8)
     streams = RandomStreams(seed, 0, whitening.mean.device)
 
@@ -79,5 +80,5 @@ def screen(
     tried.append((losses([mean])[0], mean))
     start = min(tried, key=lambda pair: pair[0])[1]
     if not run.log.stopped:
-        run.save_state("screen", {"start": start.cpu()})
+        run.save_state("screen", {"start": start.cpu()}, keep=True)
     return start

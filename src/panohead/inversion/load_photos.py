@@ -27,7 +27,7 @@ from panohead.data.names import EXAMPLES
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.image import to_rgb
 from panohead.files.regular import read_regular
-from panohead.geometry import Camera
+from panohead.geometry import Camera, single_camera
 from panohead.inversion.labels import check_camera, refuse_mismatch
 from panohead.inversion.photo import AlignedPhoto, aligned_photo, found_photo
 
@@ -37,6 +37,27 @@ ImageInput = str | Path | Image.Image | np.ndarray
 """Path, image, or uint8 array "height width 3" (RGB), "height width 4" (RGBA) or "height width" (gray)."""
 MaskInput = str | Path | Image.Image | np.ndarray
 """Path, image, or array "height width": uint8, 255 for the head, or bool."""
+
+
+def as_images(images: Sequence[ImageInput] | ImageInput) -> list[ImageInput]:
+    """Return one photo or several as a list; the text of one path is one photo, not one of each letter.
+
+    Raises:
+        UsageError: when it is neither.
+    """
+    if isinstance(images, np.ndarray) and images.ndim == 4:  # photo height width channel
+        return list(images)
+    if isinstance(images, str | Path | Image.Image | np.ndarray):
+        return [images]
+    try:
+        found = list(images)
+    except TypeError:
+        found = [images]  # type: ignore[list-item]
+    for photo in found:
+        if not isinstance(photo, str | Path | Image.Image | np.ndarray):
+            kind = type(photo).__name__
+            raise UsageError(f"a photo of type {kind} was given; give paths, Pillow images or uint8 arrays")
+    return found
 
 
 def read_images(
@@ -107,7 +128,8 @@ def _equal(a: AlignedPhoto, b: AlignedPhoto) -> bool:
 
 
 def _single(camera: Camera) -> Camera:
-    return Camera(camera.cam2world.reshape(4, 4).float(), camera.intrinsics.reshape(3, 3).float())
+    single = single_camera(camera, "a photo's camera")
+    return Camera(single.cam2world.float(), single.intrinsics.float())
 
 
 def _decode(image: ImageInput, name: str) -> DecodedPhoto:

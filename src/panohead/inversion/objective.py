@@ -113,6 +113,7 @@ class PhotoObjective:
         *,
         superresolve: bool,
         ws_background: Float[Tensor, "photo num_ws w_dim"] | None = None,
+        backgrounds: Sequence[Float[Tensor, "1 channel back_height back_width"] | None] | None = None,
     ) -> dict[str, Tensor]:
         """Return means over the photos: image distance ("picture", as in stored logs), "mask", and their sum "photos".
 
@@ -124,12 +125,19 @@ class PhotoObjective:
             resolution: rays per side.
             superresolve: compare after super-resolution; otherwise raw images.
             ws_background: ws of every photo's own background; None for those of the head.
+            backgrounds: every photo's background features, where they stay the same; then ``ws_background`` is not
+                read.
         """
         images, masks = [], []
         for i, camera in enumerate(cameras):
-            background = None if ws_background is None else ws_background[i : i + 1]
             view = generator.render_view(
-                field, ws, camera, resolution=resolution, ws_background=background, superresolve=superresolve
+                field,
+                ws,
+                camera,
+                resolution=resolution,
+                ws_background=None if ws_background is None else ws_background[i : i + 1],
+                background=None if backgrounds is None else backgrounds[i],
+                superresolve=superresolve,
             )
             images.append(self.image_distance(i, view.image))
             masks.append(self.mask_distance(i, view.mask))

@@ -13,7 +13,7 @@ from panohead.system.atomic_write import prepare_folder
 
 STATE_FILE = "reconstruct.state"
 REPORT_FILE = "report.html"
-MESH_FILES = {"glb": "head.glb", **{suffix: f"mesh.{suffix}" for suffix in ("obj", "ply", "stl", "mrc")}}
+MESH_FILES = {"glb": "head.glb", **{suffix: f"mesh.{suffix}" for suffix in ("obj", "ply", "stl", "3mf", "mrc")}}
 """File names of the meshes by format."""
 VIDEO_FILES = ("turntable.mp4", "turntable.webm")
 """Turntables: opaque, transparent."""
@@ -71,13 +71,16 @@ class OutputFolder:
         self.resume_file.path.unlink(missing_ok=True)
 
 
-def open_output_folder(path: str | Path, photos: Sequence[str | Path], *, resume: bool = False) -> OutputFolder:
+def open_output_folder(
+    path: str | Path, photos: Sequence[str | Path], *, resume: bool = False, replace: bool = False
+) -> OutputFolder:
     """Open the folder for the head of these photos, and make it if it does not exist.
 
     Args:
         path: the folder.
         photos: the photos' files; the order does not matter, nor do their names.
         resume: continue what an interrupted run left in the folder; otherwise that will be replaced.
+        replace: replace the head of other photos.
 
     Raises:
         PanoHeadError: when the folder cannot be written to, holds the head of other photos, or has a finished head and
@@ -88,9 +91,15 @@ def open_output_folder(path: str | Path, photos: Sequence[str | Path], *, resume
     prepare_folder(state)
     saved = saved_notes(path)
     earlier = [] if saved is None else saved.get("photos", [])
-    if earlier and sorted(content for _, content in earlier) != sorted(content for _, content in digests):
+    if (
+        not replace
+        and earlier
+        and sorted(content for _, content in earlier) != sorted(content for _, content in digests)
+    ):
         names = ", ".join(name for name, _ in earlier)
-        raise PanoHeadError(f"{path} holds the head of other photos ({names}); choose another --out")
+        raise PanoHeadError(
+            f"{path} holds the head of other photos ({names}); choose another --out, or give --overwrite to replace it"
+        )
     notes = []
     if resume and not state.is_file():
         if saved is not None:

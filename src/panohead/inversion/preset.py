@@ -10,6 +10,7 @@ from panohead.inversion.losses import ImageLoss
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.reconstructed_head import InversionResult
+from panohead.limits import COUNT, SEED, STEPS, WEIGHT
 from panohead.models.generator import Generator
 
 Config = TypeVar("Config")
@@ -45,6 +46,8 @@ class InversionPreset(Generic[Config]):
         max_photos: largest number of photos of one person.
         phases: function from a configuration to the maximum number of steps of every phase, in their order.
         invert: search and tuning; stopped early, it returns the best result so far.
+        earlier: function from a configuration to those that the same options may have meant in an earlier version.
+        new_fields: fields of the configuration that the earlier version did not have.
     """
 
     name: str
@@ -54,6 +57,8 @@ class InversionPreset(Generic[Config]):
     max_photos: int
     phases: Callable[[Config], dict[str, int]]
     invert: Callable[[InversionTask, Config, OptimizationRun], InversionResult]
+    earlier: Callable[[Config], Sequence[Config]] = lambda _: ()
+    new_fields: frozenset[str] = frozenset()
 
     def configure(
         self, *, steps: int | None = None, tuning_steps: int | None = None, unseen_weight: float | None = None
@@ -97,10 +102,8 @@ class InversionPreset(Generic[Config]):
         if photos > self.max_photos:
             limit = "one photo" if self.max_photos == 1 else f"{self.max_photos} photos"
             raise UsageError(f"the preset {self.name} takes {limit}, not {photos}; use the preset fast for several")
-        if seed is not None and seed < 0:
-            raise UsageError(f"the seed {seed} is negative; give 0 or more")
-        if getattr(config, self.search_steps) < 1:
-            raise UsageError(f"there are {getattr(config, self.search_steps)} search steps; give 1 or more")
-        for name in ("tuning_steps", "unseen_weight"):
-            if getattr(config, name, 0) < 0:
-                raise UsageError(f"{name} is {getattr(config, name)}; it must not be negative")
+        if seed is not None:
+            SEED.whole(seed, "the seed")
+        STEPS.whole(getattr(config, self.search_steps), "the number of search steps")
+        COUNT.whole(getattr(config, "tuning_steps", 0), "tuning_steps")
+        WEIGHT.real(getattr(config, "unseen_weight", 0), "unseen_weight")

@@ -11,8 +11,9 @@ from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
 from panohead.errors import UsageError
 from panohead.geometry import Camera
-from panohead.inversion.fast_preset import FAST, FastConfig
-from panohead.inversion.load_photos import ImageInput, MaskInput, read_images
+from panohead.inversion.fast_config import FastConfig
+from panohead.inversion.fast_preset import FAST
+from panohead.inversion.load_photos import ImageInput, MaskInput, as_images, read_images
 from panohead.inversion.losses import ImageLoss, PyramidLoss
 from panohead.inversion.official_preset import OFFICIAL, OfficialConfig
 from panohead.inversion.optimization.log import OptimizationCallbacks
@@ -29,8 +30,8 @@ INVERSION_PRESETS: dict[str, InversionPreset[Any]] = {preset.name: preset for pr
 
 def reconstruct(
     generator: Generator,
-    images: Sequence[ImageInput],
-    cameras: Sequence[Camera] | None = None,
+    images: Sequence[ImageInput] | ImageInput,
+    cameras: Sequence[Camera] | Camera | None = None,
     *,
     masks: Sequence[MaskInput | None] | None = None,
     poses: Sequence[GivenPose | None] | None = None,
@@ -48,7 +49,8 @@ def reconstruct(
 
     Args:
         generator: generator in eval mode, without gradients; it is only read.
-        images: paths, images or RGB arrays. With ``cameras`` crops in the official frame, otherwise ordinary photos.
+        images: one or several paths, images or RGB arrays. With ``cameras`` crops in the official frame, otherwise
+            ordinary photos.
         cameras: camera of each crop, without batch dimension; None to find and align the heads in ordinary photos.
         masks: head in each crop (None: no mask), or person in each ordinary photo (None: found by ``tools``). The
             preset official compares whole images, as the original does.
@@ -71,6 +73,8 @@ def reconstruct(
         UsageError: for options that the preset does not take.
         PanoHeadError: for photos that cannot be used, or a file that cannot be resumed from.
     """
+    images = as_images(images)
+    cameras = [cameras] if isinstance(cameras, Camera) else cameras
     chosen = find_preset(preset)
     config = chosen.config_type() if config is None else config
     chosen.check(config, len(images), seed)
@@ -83,7 +87,9 @@ def reconstruct(
             for note in photo.notes:
                 callbacks.on_note(f"{photo.name}: {note}")
     task = InversionTask(generator, photos, loss, chosen.default_seed if seed is None else seed)
-    run = OptimizationRun(_identity(task, config), callbacks=callbacks, resume_file=resume_file)
+    stored = None if resume_file is None else resume_file.stored_identity()
+    config, identity = _resumed(task, chosen, config, stored)
+    run = OptimizationRun(identity, callbacks=callbacks, resume_file=resume_file)
     result = chosen.invert(task, config, run)
     run.close()
     return ReconstructedHead(result, untuned=generator, photos=photos, log=run.log)
@@ -105,9 +111,25 @@ def output_side(generator: Generator) -> int:
     return generator.config.superresolution.output_resolution
 
 
-def _identity(task: InversionTask, config: FastConfig | OfficialConfig) -> str:
-    """Hash of everything that must be equal for a stored state to be resumed from."""
-    digest = hashlib.sha256(repr((type(config).__name__, asdict(config), task.loss.identity, task.seed)).encode())
+def _resumed(
+    task: InversionTask, preset: InversionPreset[Any], config: Any, stored: str | None
+) -> tuple[FastConfig | OfficialConfig, str]:
+    """Return configuration and identity of the run: those of an earlier version if the stored run is one of its own."""
+    identity = _identity(task, config)
+    if stored not in (None, identity):
+        for earlier in preset.earlier(config):
+            found = _identity(task, earlier, without=preset.new_fields)
+            if found == stored:
+                return earlier, found
+    return config, identity
+
+
+def _identity(
+    task: InversionTask, config: FastConfig | OfficialConfig, *, without: frozenset[str] = frozenset()
+) -> str:
+    """Hash of everything that must be equal for a stored state to be resumed from, without some fields."""
+    numbers = {name: value for name, value in asdict(config).items() if name not in without}
+    digest = hashlib.sha256(repr((type(config).__name__, numbers, task.loss.identity, task.seed)).encode())
     digest.update(weights_sha256(task.generator).encode())
     for photo in task.photos:
         parts = [photo.image, photo.camera.to_label(), *(x for x in (photo.mask, photo.inside) if x is not None)]

@@ -8,7 +8,6 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -25,7 +24,8 @@ from panohead.inversion.optimization.log import OptimizationLog
 from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.visibility import seen_points
 from panohead.inversion.weight_delta import load_difference, save_difference
-from panohead.mesh.export import METERS_PER_WORLD_UNIT
+from panohead.mesh.head_mesh import HeadMesh
+from panohead.mesh.trimesh_object import UNITS_PER_WORLD_UNIT, unit_of
 from panohead.models.generator import Generator
 from panohead.system.atomic_write import atomic_path
 from panohead.system.sealed_metadata import check_seal
@@ -89,7 +89,7 @@ class ReconstructedHead(Head):
             _any_opaque(self.render(Camera.orbit(yaw))) for yaw in (0.0, 180.0)
         )
 
-    def mesh(self, resolution: int = 256, **options: Any) -> trimesh.Trimesh:
+    def mesh(self, resolution: int = 256, **options: Any) -> HeadMesh:
         """Return the mesh of :meth:`Head.mesh`, with the visibility of its vertices in the photos.
 
         The vertex attribute ``seen`` is that visibility, 0 (invented) to 1; ``metadata["seen_share"]`` is the share of
@@ -99,7 +99,7 @@ class ReconstructedHead(Head):
             PanoHeadError: when there is no surface at this level.
         """
         mesh = super().mesh(resolution, **options)
-        scale = METERS_PER_WORLD_UNIT if options.get("unit", "metre") == "metre" else 1.0
+        scale = UNITS_PER_WORLD_UNIT[unit_of(mesh)]
         points = torch.from_numpy(np.array(mesh.vertices, np.float32) / scale)
         normals = torch.from_numpy(np.array(mesh.vertex_normals, np.float32))
         seen = seen_points(points, self.input_views, normals, [p.inside for p in self.photos]).cpu().numpy()

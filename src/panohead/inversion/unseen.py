@@ -22,7 +22,7 @@ _SOFTNESS = 5.0  # density over which occupancy goes from 0.27 to 0.5 to 0.73
 class UnseenViews:
     """Views of the untuned head from cameras at least ``least_angle_deg`` away from every photo's camera.
 
-    Images (with super-resolution), masks and surfaces from half the rays per side are rendered once.
+    Images (raw and super-resolved), masks and surfaces from half the rays per side are rendered once.
 
     Args:
         generator: untuned generator.
@@ -44,7 +44,8 @@ class UnseenViews:
         self._resolution = max(generator.config.neural_rendering_resolution // 2, 8)
         with torch.no_grad():
             field = generator.field(ws)
-            self._before = [self._render(generator, field, ws, camera) for camera in self.cameras]
+            self._background = generator.background_features(ws)
+            self._before = [self._render(generator, field, ws, camera, self._background) for camera in self.cameras]
             self._surface = []
             for camera, view in zip(self.cameras, self._before, strict=True):
                 points = surface_points(view, camera.to(ws.device))
@@ -56,7 +57,13 @@ class UnseenViews:
         return len(self.cameras)
 
     def difference(
-        self, generator: Generator, field: TriGridField, ws: Float[Tensor, "1 num_ws w_dim"], number: int
+        self,
+        generator: Generator,
+        field: TriGridField,
+        ws: Float[Tensor, "1 num_ws w_dim"],
+        number: int,
+        *,
+        superresolve: bool = True,
     ) -> Float[Tensor, ""]:
         """Return the mean absolute difference of image, mask, and occupancy at the surface, in one view.
 
@@ -67,17 +74,37 @@ class UnseenViews:
             field: its tri-grid of ``ws``.
             ws: ws of the head.
             number: number of the call; ``count`` calls in succession use every view once.
+            superresolve: compare super-resolved images; otherwise raw ones, both on the untuned background.
         """
         index = number * self._stride % self.count
-        before, now = self._before[index], self._render(generator, field, ws, self.cameras[index])
-        images = (now.image - before.image).abs().mean() + (now.mask - before.mask).abs().mean()
+        background = None if superresolve else self._background
+        before = self._before[index]
+        now = self._render(generator, field, ws, self.cameras[index], background, superresolve=superresolve)
+        image = before.image if superresolve else before.image_raw
+        images = (now.image - image).abs().mean() + (now.mask - before.mask).abs().mean()
         points, occupied = self._surface[index]
         if len(points) == 0:  # nothing opaque in this view
             return images
         return images + (occupancy(field, points) - occupied).abs().mean()
 
-    def _render(self, generator: Generator, field: TriGridField, ws: Tensor, camera: Camera) -> Rendering:
-        return generator.render_view(field, ws, camera.to(ws.device), resolution=self._resolution)
+    def _render(
+        self,
+        generator: Generator,
+        field: TriGridField,
+        ws: Tensor,
+        camera: Camera,
+        background: Tensor | None,
+        *,
+        superresolve: bool = True,
+    ) -> Rendering:
+        return generator.render_view(
+            field,
+            ws,
+            camera.to(ws.device),
+            resolution=self._resolution,
+            background=background,
+            superresolve=superresolve,
+        )
 
 
 def coprime(count: int) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from panohead.checkpoint import require_finite, weights_sha256, write_tensors
 from panohead.errors import PanoHeadError
+from panohead.files.file_kind import FileKind, kind_of
 from panohead.files.read_json import parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.models.build import build_for
@@ -74,7 +75,9 @@ def load_difference(path: Path, base: Generator) -> Generator:
             metadata = dict(file.metadata() or {})
             changes = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise PanoHeadError(f"{path} is not a readable difference file ({error}); write it again") from error
+        kind = kind_of(path) if path.is_file() else FileKind("missing", "not there")
+        remedy = kind.remedy or _REMEDY
+        raise PanoHeadError(f"{path} is not a readable difference file: it is {kind.what}; {remedy}") from error
     if metadata.get("kind") != _KIND or metadata.get("version") not in _VERSIONS:
         raise PanoHeadError(f"{path} is not a difference file of this version; run 'panohead reconstruct' again")
     check_seal(path, metadata, required=metadata["version"] != "1")

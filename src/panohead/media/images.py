@@ -12,8 +12,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.files.image import BrokenImage, decode_image
+from panohead.limits import QUALITY
 from panohead.media.provenance import SourceType, image_metadata
 from panohead.ops.pixels import image_from_uint8, image_to_uint8
 from panohead.system.atomic_write import atomic_path
@@ -181,8 +182,12 @@ def save_image(
         texts: further PNG text chunks.
 
     Raises:
+        UsageError: for what is no path, or a quality out of range.
         PanoHeadError: when the suffix is unknown, a JPEG would be transparent, or the folder cannot be written.
     """
+    if not isinstance(path, str | Path):
+        raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
+    quality = QUALITY.whole(quality, "quality")
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES:

@@ -140,7 +140,9 @@ def is_marked_synthetic(path: str | Path) -> bool:
     suffix = path.suffix.lower()
     try:
         if suffix == ".gif":
-            texts = read_regular(path)[-1024:].decode("latin-1")  # our comment is the last thing before the trailer
+            content = read_regular(path)
+            # Our comment is the last thing before the trailer, Pillow's the first thing after the header.
+            texts = (content[:4096] + content[-1024:]).decode("latin-1")
         else:
             texts = _video_texts(path) if suffix in _VIDEO_SUFFIXES else _image_texts(path)
     except (OSError, BrokenImage) as error:

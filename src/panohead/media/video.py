@@ -7,7 +7,12 @@ appears under its name only when it is whole: it is written beside it under a te
 from pathlib import Path
 from types import TracebackType
 
-from panohead.errors import PanoHeadError
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from panohead.errors import PanoHeadError, UsageError
+from panohead.limits import FPS
 from panohead.media.provenance import SourceType, video_metadata
 from panohead.media.sinks import Encoder, Gif, PngFolder, VideoFrame
 from panohead.system.atomic_write import prepare_folder
@@ -20,6 +25,27 @@ _COLOR = (
 )
 _H264 = "-c:v libx264 -movflags +faststart"
 _VP9 = "-c:v libvpx-vp9 -b:v 0 -deadline good -cpu-used 4 -row-mt 1"
+
+
+MIN_VIDEO_SIDE = 256
+"""Pixels; smaller images are enlarged by a whole factor in videos."""
+
+
+def enlarged(
+    pixels: UInt8[np.ndarray, "height width channel"],
+) -> UInt8[np.ndarray, "video_height video_width channel"]:
+    """Return a frame at least MIN_VIDEO_SIDE pixels wide, since video players show videos at their own size.
+
+    Args:
+        pixels: RGB, or RGBA with straight alpha.
+    """
+    factor = -(-MIN_VIDEO_SIDE // pixels.shape[1])
+    if factor == 1:
+        return pixels
+    size = (pixels.shape[1] * factor, pixels.shape[0] * factor)
+    # Alpha apart from colors: Pillow would lose the colors of transparent pixels, which videos mix into the outline.
+    parts = [pixels[..., :3], *([pixels[..., 3]] if pixels.shape[2] == 4 else [])]
+    return np.dstack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in parts])
 
 
 class VideoWriter:
@@ -59,8 +85,10 @@ class VideoWriter:
         self._crf = crf
         self._shape: tuple[int, ...] = ()
         self._sink: Encoder | Gif | PngFolder | None = None
-        if not fps > 0:
-            raise PanoHeadError(f"{self.path}: frames per second must be above 0, not {fps}")
+        try:
+            FPS.real(fps, "frames per second")
+        except UsageError as error:
+            raise UsageError(f"{self.path}: {error}") from None
         if self.path.suffix.lower() not in ("", *VIDEO_SUFFIXES):
             known = f"{', '.join(VIDEO_SUFFIXES)}, or no suffix for a folder of PNG files"
             raise PanoHeadError(f"{self.path}: cannot write videos of type '{self.path.suffix}'; use {known}")

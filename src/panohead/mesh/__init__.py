@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from panohead.mesh.export import MESH_FORMATS, Volume, write_mesh, write_mrc
+    from panohead.mesh.head_mesh import HeadMesh
+    from panohead.mesh.settings import MeshSettings
     from panohead.mesh.simplify import simplified, smoothed
     from panohead.mesh.surface import Surface, density_grid, extract_surface
     from panohead.mesh.texture import textured
@@ -15,6 +17,8 @@ __all__ = [
     "MESH_FORMATS",
     "METERS_PER_WORLD_UNIT",
     "ColoringView",
+    "HeadMesh",
+    "MeshSettings",
     "Surface",
     "VertexColors",
     "Volume",
@@ -36,6 +40,8 @@ _HOMES = {
         "write_mesh",
         "write_mrc",
     ),
+    "head_mesh": ("HeadMesh",),
+    "settings": ("MeshSettings",),
     "simplify": (
         "simplified",
         "smoothed",

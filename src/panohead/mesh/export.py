@@ -1,6 +1,7 @@
-"""Mesh files: GLB, OBJ with MTL and PNG, PLY, STL, and the density itself as MRC.
+"""Mesh files: GLB, OBJ with MTL and PNG, PLY, STL, 3MF, and the density itself as MRC.
 
-Meshes leave the package y up with the face toward +z, as glTF asks for ("+Y up, the front faces +Z").
+Meshes leave the package y up with the face toward +z, as glTF asks for ("+Y up, the front faces +Z"). GLB, OBJ and PLY
+have the mesh's own unit; STL and 3MF, which printers read, are in millimeters. All of them state the orientation.
 """
 
 import struct
@@ -15,16 +16,30 @@ from trimesh.exchange.obj import export_obj
 from trimesh.exchange.ply import export_ply
 from trimesh.exchange.stl import export_stl
 
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.media.provenance import NOTICE, software
 from panohead.mesh.gltf import encode_glb, plain_metadata, png_bytes
-from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT, joined, texture_of, to_trimesh, vertex_rgb
+from panohead.mesh.settings import MeshUnit
+from panohead.mesh.threemf import encode_3mf
+from panohead.mesh.trimesh_object import (
+    AXES,
+    METERS_PER_WORLD_UNIT,
+    in_unit,
+    joined,
+    texture_of,
+    to_trimesh,
+    unit_of,
+    vertex_rgb,
+)
 from panohead.system.atomic_write import atomic_path
 
 __all__ = ["MESH_FORMATS", "METERS_PER_WORLD_UNIT", "Volume", "to_trimesh", "write_mesh", "write_mrc"]
 
-MESH_FORMATS = ("glb", "obj", "ply", "stl", "mrc")
+MESH_FORMATS = ("glb", "obj", "ply", "stl", "3mf", "mrc")
 """Suffixes that :func:`write_mesh` knows."""
+
+
+_FOR_PRINTERS = ("stl", "3mf")
 
 
 @dataclass(frozen=True)
@@ -37,35 +52,38 @@ class Volume:
 
 
 def write_mesh(
-    mesh: trimesh.Trimesh | None, path: str | Path, *, unlit: bool | None = None, volume: Volume | None = None
+    mesh: trimesh.Trimesh | None,
+    path: str | Path,
+    *,
+    unit: MeshUnit | None = None,
+    unlit: bool | None = None,
+    volume: Volume | None = None,
 ) -> Path:
     """Write a mesh, atomically, in the format of the suffix (one of MESH_FORMATS).
 
-    ``.glb``: texture, or colors (linear floats, as glTF prescribes); normals, vertex attributes such as ``_SEEN``,
+    ``.glb``: texture, or colors (linear, as glTF prescribes, in 16 bits); normals, vertex attributes such as ``_SEEN``,
     metadata. ``.obj``: texture in ``NAME.mtl`` and ``NAME.png`` beside it, or colors behind the coordinates.
-    ``.ply``: binary, 8-bit colors, vertex attributes. ``.stl``: shape only. ``.mrc``: not the mesh but ``volume``.
+    ``.ply``: binary, 8-bit colors, vertex attributes. ``.stl``: shape only. ``.3mf``: shape and colors. ``.mrc``: not
+    the mesh but ``volume``.
 
     Args:
         mesh: y up, as ``to_trimesh`` makes it; None where only the volume is written.
         path: file to write.
+        unit: unit of the file's coordinates; None keeps the mesh's, but gives STL and 3MF millimeters.
         unlit: GLB only; say that the light is already in the colors (KHR_materials_unlit), so that web viewers and
-            Blender show them as they are. None: textured meshes only. Vertex colors are a choice between two readers:
-            unlit, trimesh does not read them; not unlit, there is no material, and the format's default is a metal,
-            black in three.js under ambient light.
+            Blender show them as they are. None: meshes with colors or a texture. False: a matte material under the
+            viewer's lights.
         volume: density for an MRC file.
 
     Returns:
         The path.
 
     Raises:
+        UsageError: for a unit that does not exist.
         PanoHeadError: when the suffix is unknown, the mesh is empty, an MRC has no volume, or the folder cannot be
             written.
     """
-    path = Path(path)
-    suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in MESH_FORMATS:
-        known = ", ".join(f".{name}" for name in MESH_FORMATS)
-        raise PanoHeadError(f"{path}: cannot write meshes of type '{path.suffix}'; use one of {known}")
+    path, suffix = Path(path), check_mesh_path(path, volume=True)
     if suffix == "mrc":
         if volume is None:
             raise PanoHeadError(f"{path}: an MRC file holds the density, not the surface; give a volume")
@@ -73,12 +91,45 @@ def write_mesh(
     if mesh is None or len(mesh.faces) == 0:
         raise PanoHeadError(f"{path}: the mesh is empty; there is nothing to write")
     if suffix == "obj" and texture_of(mesh) is not None:
-        return _write_textured_obj(mesh, path)
-    if suffix == "glb":
-        content = encode_glb(mesh, texture_of(mesh) is not None if unlit is None else unlit)
-    else:
-        content = _ENCODERS[suffix](mesh)
-    return _write(content, path)
+        return _write_textured_obj(mesh if unit is None else in_unit(mesh, unit), path)
+    return _write(encoded(mesh, suffix, unit=unit, unlit=unlit), path)
+
+
+def check_mesh_path(path: str | Path, *, volume: bool = False) -> str:
+    """Return the format of a mesh file by its suffix, without a dot.
+
+    Args:
+        path: file to write.
+        volume: density volumes are allowed too.
+
+    Raises:
+        UsageError: for what is no path.
+        PanoHeadError: when no such format is written.
+    """
+    if not isinstance(path, str | Path):
+        raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    formats = [name for name in MESH_FORMATS if volume or name != "mrc"]
+    if suffix not in formats:
+        known = ", ".join(f".{name}" for name in formats)
+        raise PanoHeadError(f"{path}: cannot write meshes of type '{Path(path).suffix}'; use one of {known}")
+    return suffix
+
+
+def encoded(mesh: trimesh.Trimesh, kind: str, *, unit: MeshUnit | None = None, unlit: bool | None = None) -> bytes:
+    """Return the content of a mesh file.
+
+    Args:
+        mesh: as of :func:`write_mesh`; not empty.
+        kind: "glb", "obj" (without a texture), "ply", "stl" or "3mf".
+        unit, unlit: see :func:`write_mesh`.
+    """
+    if kind in _FOR_PRINTERS:
+        life_size = unit_of(mesh) != "world"
+        mesh = in_unit(mesh, unit or ("millimetre" if life_size else "world"))
+    elif unit is not None:
+        mesh = in_unit(mesh, unit)
+    return encode_glb(mesh, unlit) if kind == "glb" else _ENCODERS[kind](mesh)
 
 
 def _write(content: bytes, path: Path) -> Path:
@@ -123,11 +174,18 @@ def _ply(mesh: trimesh.Trimesh) -> bytes:
 
 def _stl(mesh: trimesh.Trimesh) -> bytes:
     content: bytes = export_stl(mesh)
-    label = f"{software()}, unit {mesh.metadata.get('unit', 'unknown')}, y up, synthetic".encode("ascii", "replace")
+    label = f"{software()}, unit {unit_of(mesh)}, {mesh.metadata.get('axes', AXES)}, synthetic".encode(
+        "ascii", "replace"
+    )
     return label[:80].ljust(80) + content[80:]
 
 
-_ENCODERS: dict[str, Callable[[trimesh.Trimesh], bytes]] = {"obj": _obj, "ply": _ply, "stl": _stl}
+def _3mf(mesh: trimesh.Trimesh) -> bytes:
+    whole = joined(mesh)
+    return encode_3mf(np.asarray(whole.vertices), np.asarray(whole.faces), vertex_rgb(whole), plain_metadata(mesh))
+
+
+_ENCODERS: dict[str, Callable[[trimesh.Trimesh], bytes]] = {"obj": _obj, "ply": _ply, "stl": _stl, "3mf": _3mf}
 
 
 def write_mrc(volume: Float[np.ndarray, "x y z"], path: str | Path, voxel_size: float = 1.0) -> Path:

@@ -1,8 +1,10 @@
 """glTF 2.0 binary files (GLB) of colored or textured heads.
 
 Written here because trimesh would store sRGB bytes as vertex colors where the format asks for linear values: pale
-heads. Beyond positions, normals and colors a vertex may carry application-specific attributes, whose names start with
-an underscore: ``seen`` becomes ``_SEEN``.
+heads. Colors are 16-bit normalized integers (8 bits of a linear value would band in dark hair), indices 16-bit where
+they fit; positions and normals stay floats, which every reader of the format takes. Beyond positions, normals and
+colors a vertex may carry application-specific attributes, whose names start with an underscore: ``seen`` becomes
+``_SEEN``.
 """
 
 import io
@@ -12,17 +14,18 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
 from panohead.media.provenance import SourceType, image_metadata, software
 from panohead.mesh.trimesh_object import texture_of, vertex_rgb
 
 _SYNTHETIC: SourceType = "trainedAlgorithmicMedia"
-_FLOAT, _UNSIGNED_INT = 5126, 5125
+_COMPONENTS = {"<f4": 5126, "<u4": 5125, "<u2": 5123}
+_MAX_SHORT_INDEX = 65534  # 65535 would restart the primitive
 _VERTICES, _INDICES = 34962, 34963
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
-_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3"}
+_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
 def srgb_to_linear(rgb: UInt8[np.ndarray, "vertex 3"]) -> Float32[np.ndarray, "vertex 3"]:
@@ -30,6 +33,12 @@ def srgb_to_linear(rgb: UInt8[np.ndarray, "vertex 3"]) -> Float32[np.ndarray, "v
     level = np.arange(256) / 255  # every 8-bit value once
     table = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
     return table.astype(np.float32)[rgb]
+
+
+def linear_rgba16(rgb: UInt8[np.ndarray, "vertex 3"]) -> UInt16[np.ndarray, "vertex 4"]:
+    """Return sRGB colors as COLOR_0 stores them: linear, opaque, 0 to 65535 for 0 to 1."""
+    linear = np.rint(srgb_to_linear(rgb) * 65535)
+    return np.concatenate([linear, np.full((len(rgb), 1), 65535)], axis=1).astype("<u2")
 
 
 def plain_metadata(mesh: trimesh.Trimesh) -> dict[str, Any]:
@@ -60,33 +69,42 @@ class _Binary:
         return len(self.views) - 1
 
     def add_array(self, values: np.ndarray, target: int = _VERTICES, bounds: bool = False) -> int:
-        """Append an array as an accessor, on request with its extent, and return its index."""
+        """Append an array as an accessor, on request with its extent, and return its index.
+
+        Integers for vertices are normalized: their largest value stands for 1.
+        """
         flat = values.reshape(len(values), -1)
         accessor: dict[str, Any] = {
             "bufferView": self.add(np.ascontiguousarray(values).tobytes(), target),
-            "componentType": _FLOAT if values.dtype.kind == "f" else _UNSIGNED_INT,
+            "componentType": _COMPONENTS[values.dtype.str],
             "count": len(values),
             "type": _TYPES[flat.shape[1]],
         }
+        if target == _VERTICES and values.dtype.kind == "u":
+            accessor["normalized"] = True
         if bounds:
             accessor |= {"min": flat.min(axis=0).tolist(), "max": flat.max(axis=0).tolist()}
         self.accessors.append(accessor)
         return len(self.accessors) - 1
 
 
-def encode_glb(mesh: trimesh.Trimesh, unlit: bool = False) -> bytes:
+def encode_glb(mesh: trimesh.Trimesh, unlit: bool | None = None) -> bytes:
     """Return the content of a .glb file.
 
     Args:
         mesh: y up; texture, or vertex colors.
-        unlit: the light is already in the colors (KHR_materials_unlit).
+        unlit: the light is already in the colors (KHR_materials_unlit); None for meshes that have colors.
     """
+    texture = texture_of(mesh)
+    if unlit is None:
+        unlit = texture is not None or vertex_rgb(mesh) is not None
     binary = _Binary()
     attributes = {
         name: binary.add_array(values, bounds=name == "POSITION") for name, values in _attributes(mesh).items()
     }
-    indices = binary.add_array(mesh.faces.astype("<u4").reshape(-1), _INDICES)
-    primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "mode": 4}
+    narrow = len(mesh.vertices) <= _MAX_SHORT_INDEX + 1
+    indices = binary.add_array(mesh.faces.astype("<u2" if narrow else "<u4").reshape(-1), _INDICES)
+    primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "mode": 4, "material": 0}
     metadata = plain_metadata(mesh)
     tree: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": software(), "extras": metadata},
@@ -95,12 +113,8 @@ def encode_glb(mesh: trimesh.Trimesh, unlit: bool = False) -> bytes:
         "nodes": [{"name": "head", "mesh": 0}],
         "meshes": [{"name": "head", "primitives": [primitive], "extras": metadata}],
     }
-    texture = texture_of(mesh)
-    # Without a material the format's default applies, a metal, dark in viewers; but with one and no texture, trimesh
-    # drops the vertex colors.
-    if texture is not None or unlit:
-        primitive["material"] = 0
-        tree |= _material(binary, None if texture is None else texture[1], unlit)
+    # Without a material the format's default applies: a metal, black in many viewers.
+    tree |= _material(binary, None if texture is None else texture[1], unlit)
     tree["accessors"] = binary.accessors
     tree["bufferViews"] = binary.views
     tree["buffers"] = [{"byteLength": len(binary.content)}]
@@ -121,7 +135,7 @@ def _attributes(mesh: trimesh.Trimesh) -> dict[str, np.ndarray]:
     if texture is not None:
         arrays["TEXCOORD_0"] = (texture[0] * [1, -1] + [0, 1]).astype("<f4")  # v runs downward in glTF
     elif colors is not None:
-        arrays["COLOR_0"] = srgb_to_linear(colors).astype("<f4")
+        arrays["COLOR_0"] = linear_rgba16(colors)
     for name, values in mesh.vertex_attributes.items():
         if np.ndim(values) == 1 and np.issubdtype(np.asarray(values).dtype, np.number):
             arrays["_" + name.lstrip("_").upper()] = np.asarray(values).astype("<f4")

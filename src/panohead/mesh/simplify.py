@@ -1,5 +1,6 @@
 """Fewer triangles and no staircase: simplification and smoothing that keep a mesh closed, colored and in place."""
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,10 @@ from trimesh.triangles import closest_point, points_to_barycentric
 from trimesh.visual.texture import TextureVisuals
 
 from panohead.errors import PanoHeadError
+from panohead.limits import TRIANGLES
 from panohead.mesh.surface import Surface, largest_piece
 from panohead.mesh.surface import smoothed as smoothed_surface
-from panohead.mesh.trimesh_object import describe, to_surface, to_trimesh, vertex_rgb
-
-MIN_TRIANGLES = 100
+from panohead.mesh.trimesh_object import describe, to_surface, to_trimesh, unit_of, vertex_rgb
 
 # The library's thresholds are absolute; a head a quarter of a unit across leaves them room to reach any count.
 _WORKING_SIZE = 0.25
@@ -62,6 +62,11 @@ def simplified(mesh: trimesh.Trimesh, triangles: int) -> trimesh.Trimesh:
     return _rebuilt(mesh, after, None if rgb is None else carried(rgb), attributes)
 
 
+def can_simplify() -> bool:
+    """Return True if the package that simplifies is installed."""
+    return importlib.util.find_spec("fast_simplification") is not None
+
+
 def simplified_surface(surface: Surface, triangles: int) -> Surface:
     """Collapse edges by Garland and Heckbert's quadrics (SIGGRAPH 1997) down to at most ``triangles`` triangles.
 
@@ -70,23 +75,26 @@ def simplified_surface(surface: Surface, triangles: int) -> Surface:
     A surface that is small enough is returned as it is.
 
     Raises:
-        PanoHeadError: when fewer than MIN_TRIANGLES are asked for, or fast-simplification is missing.
+        UsageError: for a number outside :data:`panohead.limits.TRIANGLES`.
+        PanoHeadError: when fast-simplification is missing.
     """
-    if triangles < MIN_TRIANGLES:
-        raise PanoHeadError(f"a head needs at least {MIN_TRIANGLES} triangles; ask for more than {triangles}")
+    return _collapsed(surface, TRIANGLES.whole(triangles, "triangles"))
+
+
+def _collapsed(surface: Surface, triangles: int) -> Surface:
     if len(surface.faces) <= triangles:
         return surface
     try:
         from fast_simplification import simplify
     except ImportError as error:
-        sentence = "simplifying a mesh needs the package fast-simplification; run: pip install 'panohead[texture]'"
+        sentence = "simplifying a mesh needs the package fast-simplification; run: pip install fast-simplification"
         raise PanoHeadError(sentence) from error
     scale = _WORKING_SIZE / float(np.ptp(surface.vertices, axis=0).max())
     vertices, faces = simplify(surface.vertices * np.float32(scale), surface.faces, target_count=triangles)
     small = closed(np.asarray(vertices, np.float64) / scale, np.asarray(faces, np.int64))
     # Taking sheets apart costs a triangle or two more at times.
     excess = len(small.faces) - triangles
-    return small if excess <= 0 else simplified_surface(surface, triangles - excess)
+    return small if excess <= 0 else _collapsed(surface, triangles - excess)
 
 
 def _rebuilt(
@@ -96,7 +104,7 @@ def _rebuilt(
     attributes: dict[str, Any],
 ) -> trimesh.Trimesh:
     """Return the new shape with the metadata of the old mesh."""
-    new = to_trimesh(surface, rgb, unit="world" if mesh.metadata.get("unit") == "world" else "metre")
+    new = to_trimesh(surface, rgb, unit=unit_of(mesh))
     new.metadata = dict(mesh.metadata)
     describe(new)
     new.vertex_attributes.update(attributes)

@@ -4,7 +4,8 @@ World frame: y up, face toward +z, the box from -box_warp/2 to box_warp/2. Coord
 (``trimesh_object.to_trimesh`` turns them into meters). Density is raw sigma, before softplus(sigma - 1), as the decoder
 gives it; the official surface is sigma = 10 (docs/reference.md 7.9). Differences from the official extraction: its grid
 is sheared by up to one voxel, ours is not; its border is 30/256 of the box on every side (38/256 at the top of videos),
-ours is the renderer's crop in x and z, so that the mesh ends where the images do, and the outermost nodes in y.
+ours is the renderer's crop in x and z, so that the mesh ends where the images do, and in y the outermost nodes or,
+where asked for, the lower edge of the official frame.
 """
 
 import math
@@ -19,14 +20,14 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
 from panohead.errors import NoSurfaceError, PanoHeadError
+from panohead.mesh.low_pass import low_passed
+from panohead.mesh.settings import OFFICIAL_LEVEL
 
 DensityFunction = Callable[[Float[Tensor, "point 3"]], Float[Tensor, " point"]]
 GridProgress = Callable[[int, int], None]
 """Called with (points evaluated, points known to be needed so far)."""
 Axes = tuple[Float32[np.ndarray, " x"], Float32[np.ndarray, " y"], Float32[np.ndarray, " z"]]
 
-OFFICIAL_LEVEL = 10.0
-"""Raw density at the official surface."""
 RENDERER_CROP = 0.1
 """World units that the renderer leaves out at both ends of x and z."""
 DEFAULT_CHUNK = 2**17
@@ -46,6 +47,8 @@ class Surface:
     """Number of density evaluations."""
     grid_points: int = 0
     """Number of evaluations of the full cube, resolution^3."""
+    floor: float | None = None
+    """Height below which faces are a flat cut, world units: along its edge only the other faces decide the normals."""
 
     @property
     def volume(self) -> float:
@@ -57,7 +60,10 @@ class Surface:
         """Outward unit normals, faces weighted by area."""
         a, b, c = (self.vertices[self.faces[:, k]].astype(np.float64) for k in range(3))
         # The cross product is twice the face's area long: so larger faces count more.
-        repeated = np.repeat(np.cross(b - a, c - a), 3, axis=0)
+        area = np.cross(b - a, c - a)
+        if self.floor is not None:
+            area[np.maximum(np.maximum(a[:, 1], b[:, 1]), c[:, 1]) < self.floor] *= 1e-6
+        repeated = np.repeat(area, 3, axis=0)
         corners, count = self.faces.ravel(), len(self.vertices)
         normals = np.stack([np.bincount(corners, repeated[:, k], count) for k in range(3)], axis=1)
         length = np.linalg.norm(normals, axis=1, keepdims=True)
@@ -71,6 +77,8 @@ def extract_surface(
     box_warp: float = 1.0,
     level: float = OFFICIAL_LEVEL,
     crop: float = RENDERER_CROP,
+    bottom: float | None = None,
+    texel: float = 0.0,
     coarse_to_fine: bool = True,
     stride: int = 4,
     margin: int = 0,
@@ -89,6 +97,10 @@ def extract_surface(
         level: density at the surface.
         crop: nodes with |x| or |z| above box_warp/2 - crop are outside, as in the renderer (0: only the outermost
             nodes).
+        bottom: height below which everything is outside, world units; the surface is closed flat there. None: only the
+            outermost nodes.
+        texel: side of a texel of the tri-grid in world units; above 0 finer detail is taken out of the density before
+            the surface is found (:func:`panohead.mesh.low_pass.low_passed`).
         coarse_to_fine: evaluate every ``stride``-th node first, refine the blocks that the surface enters, and follow
             it from block to block. Pieces are found whole, thin strands included, and equal the dense result exactly.
             A piece is missed only if every block of stride^3 cells that it passes has its eight corners on one side:
@@ -109,14 +121,19 @@ def extract_surface(
     """
     if resolution < 8 or not 0 <= crop < box_warp / 2:
         raise PanoHeadError("a mesh needs a resolution of at least 8 and a crop below half the box; change them")
-    axes = _node_axes(resolution, box_warp, crop)
+    step = box_warp / (resolution - 1)
+    axes = _node_axes(resolution, box_warp, crop, bottom)
     lattice = _Lattice(density, axes, chunk, torch.device(device), progress)
     if coarse_to_fine:
-        _follow_surface(lattice, level, stride, margin)
+        # The low pass reads densities around the surface, so their values must be right there, not only their sides.
+        _follow_surface(lattice, level, stride, max(margin, 1) if texel > 0 else margin)
     else:
         _evaluate_all(lattice)
+    if texel > 0:
+        inside = lattice.values[1:-1, 1:-1, 1:-1]
+        inside[:] = low_passed(inside, level, texel / step)
     lattice.close(level)
-    vertices, faces = _march(lattice, level, box_warp / (resolution - 1))
+    vertices, faces = _march(lattice, level, step)
     surface = Surface(vertices, faces, lattice.evaluated, resolution**3)
     return largest_piece(surface) if keep == "largest" else surface
 
@@ -217,13 +234,18 @@ def _query(
     return sigma.clip(-_SIGMA_LIMIT, _SIGMA_LIMIT)
 
 
-def _node_axes(resolution: int, box_warp: float, crop: float) -> Axes:
+def _node_axes(resolution: int, box_warp: float, crop: float, bottom: float | None) -> Axes:
     """Return the world coordinates of the kept nodes along x, y, z, and of one ring node more at both ends."""
     step = box_warp / (resolution - 1)
     nodes = (np.arange(resolution) * step - box_warp / 2).astype(np.float32)
     first = max(1, math.ceil(crop / step - 1e-6))
     across = nodes[first - 1 : resolution - first + 1]
-    return across, nodes, across
+    lowest = 1 if bottom is None else max(1, math.ceil((bottom + box_warp / 2) / step - 1e-6))
+    if lowest > resolution - 2:
+        raise PanoHeadError(
+            f"nothing of the box is above {bottom:g} world units, so there is no mesh; lower the bottom"
+        )
+    return across, nodes[lowest - 1 :], across
 
 
 def _evaluate_all(lattice: _Lattice) -> None:

@@ -18,16 +18,11 @@ from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
 from panohead.errors import PanoHeadError
+from panohead.limits import TEXTURE_SIDE, TEXTURED_TRIANGLES
 from panohead.mesh.surface import Surface
 from panohead.mesh.trimesh_object import to_surface, vertex_rgb
 from panohead.mesh.vertex_colors import DEFAULT_SHARPNESS, ColoringView, blend_views, color_vertices, quantized
-
-DEFAULT_TRIANGLES = 20_000
-"""Number of triangles to which a head is simplified before it is textured, unless another is asked for."""
-MAX_TRIANGLES = 100_000
-"""Maximum number of triangles: xatlas takes about 10 s for 30,000 and more than in proportion beyond."""
-TEXTURE_SIZES = (16, 8192)
-"""Minimum and maximum number of pixels per side."""
+from panohead.system.optional import failure_of
 
 _PADDING = 4
 # Beside views of this much weight (one at 80 degrees from the normal) the vertex colors count as much.
@@ -56,20 +51,20 @@ def textured(
     shape. The vertex colors stay in ``visual.vertex_attributes["color"]``, vertex attributes with their vertices.
 
     Args:
-        mesh: as ``to_trimesh`` makes it, at most MAX_TRIANGLES triangles.
+        mesh: as ``to_trimesh`` makes it; number of triangles within :data:`panohead.limits.TEXTURED_TRIANGLES`.
         views: in world units, as for vertex colors.
-        size: within TEXTURE_SIZES.
+        size: within :data:`panohead.limits.TEXTURE_SIDE`.
         sharpness: power of the cosine between view and normal by which views are weighted.
 
     Raises:
-        PanoHeadError: when xatlas is missing, there are too many triangles, the size is out of range, or no view shows
-            the mesh.
+        UsageError: when the size is out of range.
+        PanoHeadError: when xatlas is missing, there are too many triangles, or no view shows the mesh.
     """
-    if not TEXTURE_SIZES[0] <= size <= TEXTURE_SIZES[1]:
-        least, most = TEXTURE_SIZES
-        raise PanoHeadError(f"a texture of {size} pixels a side cannot be made; ask for {least} to {most}")
-    if len(mesh.faces) > MAX_TRIANGLES:
-        sentence = f"a texture needs at most {MAX_TRIANGLES} triangles, and the mesh has {len(mesh.faces)}"
+    size = TEXTURE_SIDE.whole(size, "the size of a texture")
+    if len(mesh.faces) > TEXTURED_TRIANGLES.high:
+        sentence = (
+            f"a texture needs at most {TEXTURED_TRIANGLES.high:.0f} triangles, and the mesh has {len(mesh.faces)}"
+        )
         raise PanoHeadError(f"{sentence}; simplify it first")
     surface, views, normals = to_surface(mesh), list(views), np.array(mesh.vertex_normals, np.float32)
     rgb = vertex_rgb(mesh)
@@ -105,7 +100,8 @@ def laid_flat(surface: Surface) -> Atlas:
     try:
         import xatlas
     except ImportError as error:
-        sentence = "a texture needs the package xatlas; run: pip install 'panohead[texture]'"
+        failure = failure_of("xatlas", error)
+        sentence = f"a texture needs the package xatlas, and {failure.reason}; run: {failure.remedy}"
         raise PanoHeadError(sentence) from error
     options = xatlas.PackOptions()
     options.padding, options.bilinear = _PADDING, True

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera, project
+from panohead.mesh.fill_colors import filled
 from panohead.mesh.surface import Surface
 from panohead.ops.pixels import image_to_uint8
 
@@ -21,6 +22,8 @@ DEFAULT_DEPTH_TOLERANCE = 0.02
 
 # Below this sum of weights (a single view at 84 degrees from the normal) a vertex counts as unseen.
 _SEEN = 1e-4
+# From this sum on (a single view at 56 degrees) the mean counts alone; below it the neighbors count too.
+_WELL_SEEN = 0.1
 # Points projected at once: a texture has millions, and each costs about 100 bytes on the way.
 _CHUNK = 2**20
 
@@ -43,7 +46,7 @@ class ColoringView:
 
 @dataclass(frozen=True)
 class VertexColors:
-    """sRGB colors of vertices, and a mask of those that some view shows (the others copy the nearest one that is)."""
+    """sRGB colors of vertices, and a mask of those that some view shows (the others continue their neighbors')."""
 
     rgb: UInt8[np.ndarray, "vertex 3"]
     seen: Bool[np.ndarray, " vertex"]
@@ -85,6 +88,9 @@ def color_vertices(
 ) -> VertexColors:
     """Paint each vertex with the mean of the views that show it, weighted as in :func:`blend_views`.
 
+    Vertices that are shown only at grazing angles, or not at all, continue the colors around them
+    (:func:`panohead.mesh.fill_colors.filled`).
+
     Raises:
         PanoHeadError: when no view shows any vertex.
     """
@@ -93,13 +99,9 @@ def color_vertices(
     seen = (total > _SEEN).numpy()
     if not seen.any():
         raise PanoHeadError("none of the views shows the mesh, so it cannot be colored; check cameras and depth maps")
-    rgb = quantized(color / total.clamp_min(1e-12)[:, None])
-    if not seen.all():
-        from scipy.spatial import cKDTree
-
-        _, nearest = cKDTree(surface.vertices[seen]).query(surface.vertices[~seen])
-        rgb[~seen] = rgb[seen][nearest]
-    return VertexColors(rgb, seen)
+    mean = (color / total.clamp_min(1e-12)[:, None]).numpy()
+    trust = np.where(seen, (total / _WELL_SEEN).clamp_max(1).numpy(), 0)
+    return VertexColors(quantized(torch.from_numpy(filled(mean, trust, surface.vertices, surface.faces))), seen)
 
 
 def quantized(color: Float[Tensor, "point 3"]) -> UInt8[np.ndarray, "point 3"]:

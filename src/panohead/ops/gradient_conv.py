@@ -10,6 +10,7 @@ Callers ask :func:`unsupported` first. With the same number of threads the resul
 import functools
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from panohead.ops.cpu.activation_pass import Epilogue, narrowed, padded, widened
 from panohead.ops.cpu.jit import available, load_failure
 from panohead.ops.cpu.winograd_gradient import LOW_PASS_UP
 from panohead.ops.cpu.winograd_weights import PackedWeight, pack_up_weight, pack_weight, transposed
+from panohead.ops.inference_conv import PackedWeights
 
 _KERNELS = tuple(f"panohead.ops.cpu.{name}_kernels" for name in ("upconv", "downconv", "activation"))
 _MIN_PIXELS = 128  # over the batch; with fewer, packing the weights costs more than the products saved
@@ -45,10 +47,30 @@ class LayerSettings:
 
 
 class WeightCache:
-    """Transformed weights of one layer, forward and backward, kept while the weight is frozen; in no state dict."""
+    """Transformed weights of one layer, forward and backward, kept while the weight is frozen; in no state dict.
 
-    def __init__(self) -> None:
+    Args:
+        inference: the layer's cache for inference, which then serves forward too; None keeps a second one.
+    """
+
+    def __init__(self, inference: PackedWeights | None = None) -> None:
         self._kept: dict[str, tuple[tuple[object, ...], PackedWeight]] = {}
+        self._inference = inference
+
+    def forward(self, weight: Tensor, *, up: bool) -> PackedWeight:
+        """Return the transformed weight of the layer itself.
+
+        Args:
+            up: transform for the up-convolution.
+        """
+        if self._inference is not None and not weight.requires_grad:
+            return self._inference.get(weight, up=up)
+        pack = pack_up_weight if up else pack_weight
+        return self.get("forward", weight, lambda: pack(weight, energy=False))
+
+    def clear(self) -> None:
+        """Drop all transformed weights; the next call makes them again."""
+        self._kept.clear()
 
     def get(self, kind: str, weight: Tensor, make: Callable[[], PackedWeight]) -> PackedWeight:
         """Return ``make()``, or its earlier result for the same weight."""
@@ -62,11 +84,11 @@ class WeightCache:
             self._kept[kind] = (key, make())
         return self._kept[kind][1]
 
-    def __deepcopy__(self, memo: object) -> "WeightCache":
-        return WeightCache()
+    def __deepcopy__(self, memo: dict[int, object]) -> "WeightCache":
+        return WeightCache(deepcopy(self._inference, memo))
 
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        return WeightCache, ()
+    def __reduce__(self) -> tuple[type, tuple[PackedWeights | None]]:
+        return WeightCache, (self._inference,)
 
 
 def unsupported(x: Tensor, weight: Tensor) -> str | None:
@@ -135,9 +157,7 @@ class _Layer(torch.autograd.Function):
         settings: LayerSettings, cache: WeightCache,
     ) -> Tensor:  # fmt: skip
         ending, outs = settings.ending, weight.shape[0]
-        packed = cache.get(
-            "forward", weight, lambda: (pack_up_weight if settings.up == 2 else pack_weight)(weight, energy=False)
-        )
+        packed = cache.forward(weight, up=settings.up == 2)
         whole = padded(x)  # batch more height width, channels-last
         convolve = winograd.upconv3x3 if settings.up == 2 else winograd.conv3x3_winograd
         result = convolve(

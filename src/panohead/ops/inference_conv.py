@@ -4,6 +4,7 @@ The weight stays shared: the style scales the input, the demodulation the output
 docs/reference.md 2.6). So a layer's transformed weight is made once and serves every head and frame.
 """
 
+import threading
 from typing import Literal
 
 import torch
@@ -24,6 +25,7 @@ class PackedWeights:
     """Cache of the transformed weight of one layer, renewed when the weight changes. Not part of any state dict."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # heads are rendered on several threads
         self._packed: PackedWeight | None = None
         self._key: tuple[object, ...] = ()
 
@@ -37,9 +39,14 @@ class PackedWeights:
         # Writes through ``.data`` leave PyTorch's version counter alone, so sums of the values are compared too: a
         # thousandth of the convolution's cost.
         key = (weight.data_ptr(), weight._version, up, float(flat.sum()), float(flat.dot(flat)))
-        if self._packed is None or key != self._key:
-            self._packed, self._key = (pack_up_weight if up else pack_weight)(weight), key
-        return self._packed
+        with self._lock:
+            if self._packed is None or key != self._key:
+                self._packed, self._key = (pack_up_weight if up else pack_weight)(weight), key
+            return self._packed
+
+    def clear(self) -> None:
+        """Drop the transformed weight; the next call makes it again."""
+        self._packed, self._key = None, ()
 
     def __deepcopy__(self, memo: object) -> "PackedWeights":
         return PackedWeights()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
 from panohead.files.archive import check_torch_file
+from panohead.files.file_kind import kind_of
 from panohead.files.regular import MAX_WEIGHTS_BYTES
 
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -77,9 +78,11 @@ def load_inception(weights: Path | None, device: torch.device | str = "cpu") -> 
         check_torch_file(path, MAX_WEIGHTS_BYTES)
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
+        kind = kind_of(path)
+        found = str(error).splitlines()[0] if kind.name == "torch" else f"it is {kind.what}"
         raise PanoHeadError(
-            f"{path} does not hold the Inception weights of torch-fidelity ({str(error).splitlines()[0]}); "
-            f"download {WEIGHTS_URL}"
+            f"{path} does not hold the Inception weights of torch-fidelity ({found}); {kind.remedy or 'download'}"
+            f"{'' if kind.remedy else ' ' + WEIGHTS_URL}"
         ) from error
     return network.to(device)
 

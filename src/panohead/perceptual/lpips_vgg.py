@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
 from panohead.files.archive import check_torch_file
-from panohead.files.regular import MAX_WEIGHTS_BYTES, reason_of
+from panohead.files.file_kind import kind_of
+from panohead.files.regular import MAX_WEIGHTS_BYTES
 
 _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions between poolings
 # LPIPS's normalization of images in [-1, 1]: ImageNet's mean and deviation, to two or three digits.
@@ -104,4 +105,6 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return state
     except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise PanoHeadError(f"{path} is not a readable file of weights ({reason_of(error)})") from error
+        kind = kind_of(path)
+        remedy = kind.remedy or "give a .safetensors or torch.save file of VGG16 and LPIPS"
+        raise PanoHeadError(f"{path} is not a readable file of weights: it is {kind.what}; {remedy}") from error

@@ -14,6 +14,7 @@ from panohead.preparation.run import Engine
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
 from panohead.preparation.worker_pool import prepare_safely
+from panohead.system.optional import failure_of
 
 _BATCH = 8
 """Photos per call of an actor."""
@@ -50,7 +51,8 @@ def ray_engine(address: str, workers: int) -> Engine:
         import ray
         import ray.data
     except ImportError as error:
-        raise PanoHeadError("--ray needs Ray Data: pip install 'panohead[scale]'") from error
+        failure = failure_of("ray", error)
+        raise PanoHeadError(f"--ray needs Ray Data, and {failure.reason}: {failure.remedy}") from error
     try:
         if not ray.is_initialized():
             ray.init(address=address, log_to_driver=False, **({"num_cpus": workers} if address == "local" else {}))

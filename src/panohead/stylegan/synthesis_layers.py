@@ -56,7 +56,7 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("resample_filter", fir_filter())
         self._packed = PackedWeights()
-        self._gradient_weights = gradient_conv.WeightCache()
+        self._gradient_weights = gradient_conv.WeightCache(self._packed)
 
     def forward(
         self,
@@ -158,6 +158,11 @@ class SynthesisLayer(nn.Module):
             x, self.weight, styles, demodulation, noise_map, self.bias, settings, self._gradient_weights
         )
 
+    def forget_packed_weights(self) -> None:
+        """Drop the weight's transformed copies, up to eight times its memory; the next call makes them again."""
+        self._packed.clear()
+        self._gradient_weights.clear()
+
     def _noise_map(self, x: Tensor, randomness: RenderRandomness) -> Tensor | None:
         """Return the noise of all channels, "height width" or "batch 1 height width", times its learned strength."""
         mode = randomness.noise_mode
@@ -209,3 +214,10 @@ class ToRGB(nn.Module):
         # batch out_channels height width; no demodulation, so that the style sets the contrast
         x = modulated_conv2d(x, weight, styles, demodulate=False, fused=fused)
         return bias_act(x, bias.to(x.dtype), clamp=self.conv_clamp)
+
+
+def forget_packed_weights(network: nn.Module) -> None:
+    """Drop the transformed weights of all synthesis layers (1.4 GB at the paper's size); the next call makes them."""
+    for module in network.modules():
+        if isinstance(module, SynthesisLayer):
+            module.forget_packed_weights()

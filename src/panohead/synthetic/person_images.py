@@ -1,7 +1,6 @@
 """Images of one person: sample, build, render, develop, write."""
 
 import functools
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -22,6 +21,7 @@ from panohead.synthetic.renderer.lighting import Lighting, sample_background, sa
 from panohead.synthetic.renderer.render import Rendered, render
 from panohead.synthetic.renderer.scene import Scene, build_scene, build_scenes
 from panohead.synthetic.views import PersonView, sample_views
+from panohead.system.optional import failure_of
 
 _ENCODING: dict[str, dict[str, Any]] = {
     "webp": {"format": "WEBP", "quality": 90, "method": 3},
@@ -135,13 +135,15 @@ def shot_renderers(heads: Sequence[SyntheticHead], quality: str, edition: int) -
 def _renderer(head: SyntheticHead, scene: Scene, quality: str) -> Renderer:
     if quality == "fast":
         return functools.partial(render, scene)
-    if importlib.util.find_spec("bpy") is None:
+    try:
+        from panohead_cycles import CyclesRenderer
+    except ImportError as error:
         raise PanoHeadError(
-            "--quality cycles needs Blender's module bpy (see docs/synthetic-heads.md); or leave it at fast"
-        )
-    from panohead.synthetic.renderer.cycles import CyclesRenderer
-
-    return CyclesRenderer(head, scene)
+            "--quality cycles needs Blender's bpy and tools/panohead-cycles (see docs/synthetic-heads.md), and "
+            f"{failure_of('panohead_cycles', error).reason}; or leave it at fast"
+        ) from error
+    renderer: Renderer = CyclesRenderer(head, scene)
+    return renderer
 
 
 def photograph(

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,12 @@ def atomic_path(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
     prepare_folder(path)
     temporary = temporary_name(path)
     try:
+        temporary.touch(exist_ok=False)
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
+        # Some writers (safetensors) make files that only their owner may read; all results have the umask's rights.
+        if stat.S_IMODE(temporary.stat().st_mode) != mode:
+            temporary.chmod(mode)
         os.replace(temporary, path)
     except OSError as error:
         raise unwritable(path, error, remedy) from error

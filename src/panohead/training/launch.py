@@ -49,7 +49,10 @@ def train(
             (:mod:`panohead.alignment.comparison.dataset_check`); nothing is written then.
     """
     if initial is not None and not initial.is_file():
-        raise PanoHeadError(f"there is no checkpoint {initial}; give a .safetensors file with --init")
+        bundled = "bundled models hold no discriminator; " if initial.suffix == "" else ""
+        raise PanoHeadError(
+            f"there is no checkpoint {initial}; {bundled}give --init a .safetensors file, such as one of RUN/snapshots"
+        )
     if initial is None and config.start_kimg > 0:
         raise PanoHeadError(
             f"this run starts counting at {config.start_kimg:g} kimg; give the checkpoint that it continues with --init"

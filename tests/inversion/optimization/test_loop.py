@@ -1,5 +1,6 @@
 """The optimization loop: plateaus, the best step, divergence."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ def test_a_state_with_a_group_for_every_tensor_is_continued() -> None:
 
     old = torch.optim.Adam([{"params": [x], "lr": 0.1}, {"params": [y], "lr": 0.1}])
     step(old)
-    state = loop._state(1, [x, y], old, None, None)
+    state = deepcopy(loop._state(1, [x, y], old, None, None))
     step(old)
     expected = [x.detach().clone(), y.detach().clone()]
     new = torch.optim.Adam([x, y], lr=0.1)

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,7 +77,8 @@ class BestStep:
         """Copy the tensors if their loss is the smallest so far and the total loss is finite."""
         if not reading_waits(loss.device):
             if loss < self.loss:
-                self.values, self.loss = _copies(tensors), loss
+                _assign(self.values, tensors)  # in place: a second copy would cost memory
+                self.loss = loss
             return
         # Compared on the device: reading the loss would wait for it.
         better = (loss < self.loss) & total.isfinite()
@@ -122,13 +123,17 @@ def optimize(
     # torch's default betas, (0.9, 0.999), are those of the official code.
     adam = torch.optim.Adam([{"params": list(group.tensors), "lr": group.learning_rate} for group in groups])
     best = BestStep(_copies(tensors), torch.full((), torch.inf, device=tensors[0].device)) if keep_best else None
-    start, state = 0, run.load_state(phase)
+    start, state = 0, run.take_state(phase)
+    if state is not None and state.get("finished", False):
+        with run.restoring():
+            _assign(tensors, state["parameters"])
+        return
     if state is not None:
         with run.restoring():
             start, plateau, best = _restore(state, tensors, adam, plateau, best)
     at_once = not reading_waits(tensors[0].device)
     pending: list[Mapping[str, Tensor]] = []  # losses of the last steps, not read yet
-    done = start
+    done, sound = start, True
     for step in range(start, steps):
         if run.stop_requested() or (plateau is not None and plateau.over):
             break
@@ -147,19 +152,23 @@ def optimize(
         adam.step()
         done = step + 1
         save = run.save_is_due(done)
-        if (at_once or save or len(pending) == READ_EVERY) and not _read(
-            pending, phase, done, steps, run, plateau, criterion
-        ):
-            break
+        if at_once or save or len(pending) == READ_EVERY:
+            sound = _read(pending, phase, done, steps, run, plateau, criterion)
+            if not sound:
+                break
         if save:
-            run.save_state(phase, _state(done, tensors, adam, plateau, best))
+            run.save_state(phase, _state(done, tensors, adam, plateau, best), keep=False)
     # On a CPU at most the losses of a step that was not made, as its loss is not finite.
-    _read(pending, phase, done + (1 if at_once and pending else 0), steps, run, plateau, criterion)
-    # The last state is saved too, so that a resumed run skips a finished phase and continues a stopped one.
-    if run.saves_to_file and done > start:
-        run.save_state(phase, _state(done, tensors, adam, plateau, best))
+    extra = 1 if at_once and pending else 0
+    sound = _read(pending, phase, done + extra, steps, run, plateau, criterion) and sound
+    if run.saves_to_file and done > start and (run.log.stopped or not sound):
+        # A stopped phase continues; one that diverged does so again, and says so. Later phases change its tensors.
+        unfinished = _state(done, tensors, adam, plateau, best)
+        run.save_state(phase, unfinished if run.log.stopped else deepcopy(unfinished), keep=not run.log.stopped)
     if best is not None:
         _assign(tensors, best.values)
+    if run.saves_to_file and sound and not run.log.stopped:
+        run.save_state(phase, {"step": done, "finished": True, "parameters": _on_host(_copies(tensors))}, keep=True)
 
 
 def _read(
@@ -189,16 +198,12 @@ def _read(
 def _state(
     step: int, tensors: Sequence[Tensor], adam: torch.optim.Adam, plateau: Plateau | None, best: BestStep | None
 ) -> PhaseState:
-    """Return copies of everything that :func:`_restore` needs; later steps do not change them."""
-    state: PhaseState = {
-        "step": step,
-        "parameters": [tensor.cpu() for tensor in _copies(tensors)],
-        "adam": _deep_copy(adam.state_dict()),
-    }
+    """Return everything that :func:`_restore` needs: on a CPU the tensors themselves, which the next step changes."""
+    state: PhaseState = {"step": step, "parameters": _on_host(tensors), "adam": adam.state_dict()}
     if plateau is not None:
         state["plateau"] = asdict(plateau)
     if best is not None:
-        state.update(best=[value.cpu().clone() for value in best.values], best_loss=float(best.loss))
+        state.update(best=_on_host(best.values), best_loss=float(best.loss))
     return state
 
 
@@ -209,12 +214,13 @@ def _restore(
     plateau: Plateau | None,
     best: BestStep | None,
 ) -> tuple[int, Plateau | None, BestStep | None]:
-    """Restore tensors and Adam in place; return the number of steps done, the plateau and the best step."""
+    """Restore tensors and Adam in place; return the number of steps done, the plateau and the best step.
+
+    Adam takes the state's tensors over, so the state serves once.
+    """
     _assign(tensors, state["parameters"])
     # Groups and options are those of ``adam``: earlier versions stored one group per tensor, in the same order.
-    adam.load_state_dict(
-        {"state": _deep_copy(state["adam"]["state"]), "param_groups": adam.state_dict()["param_groups"]}
-    )
+    adam.load_state_dict({"state": state["adam"]["state"], "param_groups": adam.state_dict()["param_groups"]})
     if plateau is not None:
         plateau = Plateau(**state["plateau"])
     if best is not None:
@@ -235,12 +241,6 @@ def _copies(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [tensor.detach().clone() for tensor in tensors]
 
 
-def _deep_copy(value: Any) -> Any:
-    """Copy nested dicts and lists, and the tensors in them without their graph."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, dict):
-        return {key: _deep_copy(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_deep_copy(item) for item in value]
-    return value
+def _on_host(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors without gradients, in memory of their own only if they are on a device."""
+    return [tensor.detach().cpu() for tensor in tensors]

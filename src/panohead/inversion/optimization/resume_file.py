@@ -38,12 +38,25 @@ class ResumeFile:
     Attributes:
         path: location of the file; it is replaced as a whole at every save.
         resume: start from what the file holds, if it exists; otherwise it is overwritten.
-        save_every: number of steps between two saves within a phase.
+        save_every: smallest number of steps between two saves within a phase.
+        max_share: largest share of the time that saves within a phase may take; large states are saved less often.
     """
 
     path: Path
     resume: bool = False
-    save_every: int = 20
+    save_every: int = 10
+    max_share: float = 0.02
+
+    def stored_identity(self) -> str | None:
+        """Return the identity of the optimization that would be resumed; None if there is none to read."""
+        if not self.resume or not self.path.is_file():
+            return None
+        try:
+            check_torch_file(self.path, MAX_WEIGHTS_BYTES)
+            stored = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)["identity"]
+        except Exception:  # :meth:`read` says what is wrong
+            return None
+        return stored if isinstance(stored, str) else None
 
     def read(self, identity: str) -> tuple[list[OptimizationStep], dict[str, PhaseState]]:
         """Return the stored steps and the state of every phase that was started; nothing if there is nothing to resume.

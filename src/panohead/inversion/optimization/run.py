@@ -1,6 +1,8 @@
 """One optimization in progress: callbacks, stop request, log and stored states, for all its phases alike."""
 
 import contextlib
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -43,6 +45,8 @@ class OptimizationRun:
         self._states: dict[str, PhaseState] = {}
         if resume_file is not None:
             self.log.steps, self._states = resume_file.read(identity)
+        self._has_states = bool(self._states)
+        self._written_at, self._write_seconds = -math.inf, 0.0
 
     def stop_requested(self) -> bool:
         """Return True if the run should end now; once True, it stays so."""
@@ -57,9 +61,12 @@ class OptimizationRun:
         if self._callbacks.on_step is not None:
             self._callbacks.on_step(step)
 
-    def load_state(self, phase: str) -> PhaseState | None:
-        """Return the last saved state of a phase, None if there is none."""
-        return self._states.get(phase)
+    def take_state(self, phase: str) -> PhaseState | None:
+        """Return the last saved state of a phase, None if there is none; an unfinished one is given away, not kept."""
+        state = self._states.get(phase)
+        if state is not None and "adam" in state:
+            del self._states[phase]
+        return state
 
     @contextlib.contextmanager
     def restoring(self) -> Iterator[None]:
@@ -78,21 +85,35 @@ class OptimizationRun:
 
     def save_is_due(self, number: int) -> bool:
         """Return True if the state after this step of a phase should be saved."""
-        return self._file is not None and number % self._file.save_every == 0
+        if self._file is None or number % self._file.save_every:
+            return False
+        return self._write_seconds <= self._file.max_share * (time.monotonic() - self._written_at)
 
-    def save_state(self, phase: str, state: PhaseState) -> None:
-        """Keep the state of a phase, in the file too if there is one."""
-        self._states[phase] = state
-        self._write(self.log.steps)
+    def save_state(self, phase: str, state: PhaseState, *, keep: bool) -> None:
+        """Write the state of a phase to the file, if there is one.
+
+        Args:
+            phase: name of the phase.
+            state: its state.
+            keep: write it with those of later phases too; False for tensors that later steps change.
+        """
+        self._has_states = True
+        if keep:
+            self._states[phase] = state
+        self._write(self.log.steps, {**self._states, phase: state})
 
     def close(self) -> None:
         """Leave a file to resume from even if the run was stopped before any state was saved."""
-        if self.log.stopped and not self._states:
-            self._write([])  # without a state the steps will be done again
+        if self.log.stopped and not self._has_states:
+            self._write([], {})  # without a state the steps will be done again
 
-    def _write(self, steps: list[OptimizationStep]) -> None:
-        if self._file is not None:
-            self._file.write(self._identity, steps, self._states)
+    def _write(self, steps: list[OptimizationStep], states: Mapping[str, PhaseState]) -> None:
+        if self._file is None:
+            return
+        start = time.monotonic()
+        self._file.write(self._identity, steps, states)
+        self._written_at = time.monotonic()
+        self._write_seconds = self._written_at - start
 
 
 def on_host(rows: Sequence[Mapping[str, Tensor | float]]) -> list[dict[str, float]]:

@@ -1,8 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-#
-# This file, alone in the package, is under the GNU General Public License, version 3 or later, because it is written
-# against Blender's Python module (bpy, GPL-3.0). Nothing imports it unless ``--quality cycles`` is given, and the rest
-# of the package (Apache-2.0) neither needs it nor contains any of it. Deleting it removes only that option.
 """The optional quality tier: color by Blender's path tracer Cycles, geometry by the package's own renderer."""
 
 import tempfile

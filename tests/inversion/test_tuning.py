@@ -1,0 +1,94 @@
+"""Tuning: which parameters it changes, raw images before whole ones, and runs of the earlier version."""
+
+from dataclasses import asdict, fields, replace
+
+import torch
+
+import tiny
+from panohead.geometry import Camera
+from panohead.inversion import FastConfig, PyramidLoss
+from panohead.inversion.fast_config import NEW_FIELDS, earlier_configs
+from panohead.inversion.objective import PhotoObjective
+from panohead.inversion.optimization import OptimizationCallbacks, OptimizationRun, OptimizationStep
+from panohead.inversion.photo import AlignedPhoto
+from panohead.inversion.tuning import tune, tuned_parameters
+from panohead.models.generator import Generator
+
+
+def names(generator: Generator, blocks: int | None, *, superresolve: bool) -> list[str]:
+    """Names of the tuned parameters, in their order."""
+    chosen = {id(p) for p in tuned_parameters(generator, blocks, superresolve=superresolve)}
+    return [name for name, p in generator.named_parameters() if id(p) in chosen]
+
+
+def test_all_parameters_but_those_without_gradients_in_the_order_of_the_earlier_version() -> None:
+    """The state of an interrupted run lists Adam's moments by number."""
+    generator = tiny.generator()
+    assert generator.background is not None
+    expected = [n for n, _ in generator.named_parameters() if not n.startswith(("mapping_network.", "camera_align"))]
+    assert names(generator, None, superresolve=True) == expected
+    order = [id(p) for p in generator.parameters()]
+    positions = [order.index(id(p)) for p in tuned_parameters(generator, None, superresolve=True)]
+    assert positions == sorted(positions)
+
+
+def test_the_last_blocks_are_tuned_on_raw_images_without_what_these_do_not_show() -> None:
+    generator = tiny.generator()
+    last = [f"backbone.blocks.{name}." for name in list(generator.backbone.blocks)[-2:]]
+    raw = names(generator, 2, superresolve=False)
+    allowed = (*last, "decoder.", "torgb_raw.")
+    assert all(name.startswith(allowed) for name in raw)
+    assert all(any(name.startswith(start) for name in raw) for start in allowed)
+    whole = set(names(generator, 2, superresolve=True)) - set(raw)
+    assert {name.split(".")[0] for name in whole} == {"superresolution", "background"}
+    assert not any(name.startswith("background.synthesis.blocks.b4.") for name in whole)
+
+
+def tuned(config: FastConfig, resolution_log: list[OptimizationStep]) -> tuple[Generator, Generator]:
+    """The generator before and after a few steps towards a photo of another head."""
+    generator = tiny.generator().requires_grad_(False)
+    ws = generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1)
+    camera = Camera.orbit(10)
+    photo = AlignedPhoto("photo", torch.rand(3, 128, 128) * 2 - 1, torch.ones(1, 128, 128), camera, "given")
+    objective = PhotoObjective([photo], PyramidLoss(), empty=None)
+    run = OptimizationRun(callbacks=OptimizationCallbacks(on_step=resolution_log.append))
+    return generator, tune(generator, objective, ws, [camera], None, config=config, run=run)
+
+
+def changed(before: Generator, after: Generator) -> set[str]:
+    """Names of the parameters that differ."""
+    pairs = zip(before.named_parameters(), after.parameters(), strict=True)
+    return {name for (name, old), new in pairs if not torch.equal(old, new)}
+
+
+def test_raw_steps_come_first_and_the_untuned_generator_stays_as_it_is() -> None:
+    steps: list[OptimizationStep] = []
+    config = FastConfig(tuning_steps=2, coarse_tuning_ratio=1.5, unseen_interval=1)
+    before, after = tuned(config, steps)
+    assert [step.phase for step in steps] == ["tune, coarse"] * 3 + ["tune"] * 2
+    assert all("unseen" in step.losses for step in steps)
+    found = changed(before, after)
+    assert found <= set(names(before, 2, superresolve=True))
+    for part in ("backbone", "decoder", "torgb_raw", "superresolution", "background"):
+        assert any(name.startswith(f"{part}.") for name in found), part
+
+
+def test_without_raw_steps_all_are_on_whole_images() -> None:
+    steps: list[OptimizationStep] = []
+    before, after = tuned(FastConfig(tuning_steps=3, coarse_tuning_ratio=0, tuned_blocks=None), steps)
+    assert [step.phase for step in steps] == ["tune"] * 3
+    assert any(name.startswith("backbone.blocks.b4.") for name in changed(before, after))
+
+
+def test_configurations_of_the_earlier_version() -> None:
+    """Fields that it had keep their values; the number of tuning steps may have been its default."""
+    given = FastConfig(fine_steps=7, unseen_weight=0.3)
+    known = {field.name for field in fields(FastConfig)} - NEW_FIELDS - {"tuning_learning_rate", "tuning_steps"}
+    earlier = earlier_configs(given)
+    assert [config.tuning_steps for config in earlier] == [50, 150]
+    assert [config.tuning_steps for config in earlier_configs(replace(given, tuning_steps=24))] == [24]
+    for config in earlier:
+        assert {name: asdict(config)[name] for name in known} == {name: asdict(given)[name] for name in known}
+        assert config.coarse_tuning_steps == 0
+        assert config.tuned_blocks is None
+        assert config.tuning_learning_rate == 8e-3

@@ -1,0 +1,150 @@
+"""Calls of the Python API with arguments that it must refuse, made without the run-time type checks of the tests.
+
+Run as a script (test_api_arguments.py does) it prints the kind and the sentence of every error as JSON.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import tiny
+from panohead import Camera, load
+from panohead.alignment import align
+from panohead.data import open_dataset
+from panohead.inversion import FastConfig, reconstruct
+from panohead.models.generator_config import GeneratorConfig
+from panohead.predictor import Predictor
+
+NAN, INF = float("nan"), float("inf")
+
+
+def calls(out: Path) -> dict[str, Callable[[], object]]:
+    """Every call by a name: what is wrong with it."""
+    predictor = Predictor(tiny.generator())
+    head, camera = predictor.sample(0), Camera.orbit()
+    config = GeneratorConfig(**{**vars(tiny.CONFIG), "use_background": False})
+    bare = Predictor(tiny.generator(config=config)).sample(0)
+    pixels = Camera(camera.cam2world, camera.intrinsics * torch.tensor([[512.0], [512.0], [1.0]]))
+    mirrored = Camera(camera.cam2world * torch.tensor([-1.0, 1, 1, 1]), camera.intrinsics)
+    broken = Camera(camera.cam2world * NAN, camera.intrinsics)
+    transposed = Camera(camera.cam2world.T, camera.intrinsics)
+    opengl = Camera(camera.cam2world @ torch.diag(torch.tensor([1.0, -1, -1, 1])), camera.intrinsics)
+    sheared = Camera(camera.cam2world @ torch.diag(torch.tensor([2.0, 1, 1, 1])), camera.intrinsics)
+    found: dict[str, Callable[[], object]] = {
+        **{f"seed {s!r}": lambda s=s: predictor.sample(s) for s in (-1, 2**32, 1.5, NAN, "3", None, True, [1])},
+        **{f"psi {p!r}": lambda p=p: predictor.sample(0, truncation_psi=p) for p in (NAN, INF, 1e9, "1", None)},
+        **{f"cutoff {c!r}": lambda c=c: predictor.sample(0, truncation_cutoff=c) for c in (-1, 7, 2.5, "2")},
+        "conditioning batch": lambda: predictor.sample(0, conditioning_camera=camera.expand(2)),
+        "conditioning list": lambda: predictor.sample(0, conditioning_camera=[0, 0]),
+        **{f"yaw {y!r}": lambda y=y: Camera.orbit(y) for y in (NAN, INF, 1e30, "front", None)},
+        **{f"pitch {y!r}": lambda y=y: Camera.orbit(0, y) for y in (NAN, -INF, 91, "up")},
+        **{f"radius {r!r}": lambda r=r: Camera.orbit(radius=r) for r in (NAN, INF, 0, -2.7, 1e6, "2.7", None)},
+        **{f"focal {f!r}": lambda f=f: Camera.orbit(focal=f) for f in (NAN, INF, 0, -4, 2183.0, "4")},
+        **{f"target {t!r}": lambda t=t: Camera.orbit(target=t) for t in ((0, 0), (0, 0, NAN), "abc", 3, (0, 0, 1e9))},
+        "look_at focal": lambda: Camera.look_at(torch.ones(3), torch.zeros(3), focal=0),
+        "camera of lists": lambda: Camera([[1.0]], [[1.0]]),
+        "camera of another shape": lambda: Camera(torch.eye(3), torch.eye(3)),
+        "camera of unequal batches": lambda: Camera(torch.eye(4).expand(2, 4, 4), torch.eye(3)),
+        "label of 16": lambda: Camera.from_label(torch.zeros(16)),
+        "label of a list": lambda: Camera.from_label([0.0] * 25),
+        **{f"rays {r!r}": lambda r=r: head.render(camera, resolution=r) for r in (0, -4, 100_000, 1.5, NAN, "64")},
+        "preview resolution": lambda: head.preview(camera, resolution=0),
+        "batch of cameras": lambda: head.render(camera.expand(3)),
+        "preview of a batch": lambda: head.preview(camera.expand(3)),
+        "label as camera": lambda: head.render(camera.to_label()),
+        "yaw as camera": lambda: head.render(30),
+        "intrinsics in pixels": lambda: head.render(pixels),
+        "mirrored camera": lambda: head.render(mirrored),
+        "camera of NaN": lambda: head.render(broken),
+        "transposed camera": lambda: head.render(transposed),
+        "sheared camera": lambda: head.render(sheared),
+        "OpenGL axes": lambda: head.render(opengl),
+        "too far": lambda: head.render(Camera.orbit(radius=20)),
+        "too near": lambda: head.render(Camera.orbit(radius=0.1)),
+        "background of a color": lambda: head.render(camera, background=(255, 0, 0)),
+        "background that is not there": lambda: bare.render(camera, background=bare),
+        "background of another model": lambda: head.render(camera, background=bare),
+        **{f"turntable {n!r}": lambda n=n: head.turntable(n) for n in (0, -1, 2.5, NAN, "8", 10**9)},
+        "turntable pitch": lambda: head.turntable(4, pitch_deg=NAN),
+        "turntable start": lambda: head.turntable(4, start_yaw_deg=INF),
+        **{f"amount {a!r}": lambda a=a: predictor.interpolate(head, head, a) for a in (NAN, INF, 1e9, "0.5", None)},
+        "interpolate tensors": lambda: predictor.interpolate(head.ws, head.ws, 0.5),
+        "mix row": lambda: predictor.mix(head, head, [6]),
+        "mix text": lambda: predictor.mix(head, head, "0-3"),
+        "mix number": lambda: predictor.mix(head, head, 3),
+        "ws of NaN": lambda: predictor.from_w(head.ws * NAN),
+        "ws of a list": lambda: predictor.from_w([0.0] * 16),
+        "ws of another shape": lambda: predictor.from_w(torch.zeros(3)),
+        **{f"grid {r!r}": lambda r=r: head.mesh(resolution=r) for r in (0, 7, -4, 100_000, 64.5, "64")},
+        **{f"unit {u!r}": lambda u=u: head.mesh(32, unit=u) for u in ("cm", "inch", "", None, 1)},
+        **{f"level {v!r}": lambda v=v: head.mesh(32, level=v) for v in (NAN, INF, "10")},
+        **{f"smooth {n!r}": lambda n=n: head.mesh(32, smooth=n) for n in (-1, 2.5, 10**6)},
+        **{f"triangles {n!r}": lambda n=n: head.mesh(32, triangles=n) for n in (0, 99, -5, 2.5, "many")},
+        **{f"texture {n!r}": lambda n=n: head.mesh(32, texture=n) for n in (0, 15, 10**6, "512")},
+        "texture of all triangles": lambda: head.mesh(32, texture=64, triangles="full"),
+        "points of another shape": lambda: head.density(torch.zeros(3)),
+        "save image as text": lambda: head.render(camera).save(out / "a.txt"),
+        "save image to nothing": lambda: head.render(camera).save(None),
+        "quality": lambda: head.render(camera).save(out / "a.jpg", quality=1000),
+        "transparent JPEG": lambda: head.render(camera).save(out / "a.jpg", transparent=True),
+        "save mesh as text": lambda: head.save_mesh(out / "a.fbx"),
+        "save mesh in cm": lambda: head.save_mesh(out / "a.glb", unit="cm"),
+        "save a volume": lambda: head.save_mesh(out / "a.mrc"),
+        "save video as text": lambda: head.save_video(out / "a.avi"),
+        "video of no frame": lambda: head.save_video(out / "a.mp4", frames=0),
+        **{f"fps {f!r}": lambda f=f: head.save_video(out / "a.mp4", fps=f) for f in (0, -1, NAN, INF, "24")},
+        "transparent mp4": lambda: head.save_video(out / "a.mp4", transparent=True),
+        **{f"color {c!r}": lambda c=c: head.render(camera).on(c) for c in ((256, 0, 0), (0, 0), "red", None)},
+        "color NaN": lambda: head.render(camera).on((0, 0, NAN)),
+        "checkpoint None": lambda: load(None),
+        "checkpoint number": lambda: load(3),
+        "precision": lambda: load("demo", precision="fast"),
+        "device": lambda: load("demo", device="tpu"),
+        "no photo": lambda: reconstruct(predictor.generator, []),
+        "photo of letters": lambda: reconstruct(predictor.generator, "me.jpg"),
+        "photo of a number": lambda: reconstruct(predictor.generator, [3]),
+        "photo of a tensor": lambda: predictor.reconstruct(head.render(camera).image),
+        "photos and a batch of cameras": lambda: predictor.reconstruct(
+            Image.new("RGB", (64, 64)), camera.expand(2), config=FastConfig()
+        ),
+        **{
+            f"reconstruction seed {s!r}": lambda s=s: predictor.reconstruct(Image.new("RGB", (64, 64)), camera, seed=s)
+            for s in (-1, 1.5, NAN, "0", 2**64)
+        },
+        "align a number": lambda: align(3),
+        "align a float array": lambda: align(np.zeros((8, 8, 3))),
+        "dataset that is not there": lambda: open_dataset("nowhere"),
+        "dataset of a number": lambda: open_dataset(3),
+        **{
+            f"dataset {name} {value!r}": lambda name=name, value=value: open_dataset(out / "data", **{name: value})
+            for name, value in (
+                ("resolution", 0), ("resolution", -4), ("resolution", 2.5), ("background", "black"),
+                ("camera_jitter", NAN), ("camera_jitter", -1), ("camera_jitter_seed", -1), ("broken_limit", -1),
+            )
+        },
+    }  # fmt: skip
+    return found
+
+
+def main() -> None:
+    """Print what every call raises."""
+    out = Path(sys.argv[1])
+    found = {}
+    for name, call in calls(out).items():
+        try:
+            call()
+        except Exception as error:
+            kinds = [kind.__name__ for kind in type(error).__mro__]
+            found[name] = {"kinds": kinds, "sentence": str(error)}
+        else:
+            found[name] = {"kinds": [], "sentence": "passed"}
+    print(json.dumps({"found": found, "left": sorted(path.name for path in out.iterdir())}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Small tools: which torch is installed where, the page for package indexes, and the commands of the pages."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("system", "gpu", "first"), [("Linux", False, "cpu"), ("Linux", True, ""), ("Darwin", False, "")]
+)
+def test_torch_comes_from_the_index_that_fits(system: str, gpu: bool, first: str) -> None:
+    found = list(tool("install_torch").attempts("torch==2.13.0", system, gpu))
+    assert ("--index-url" in found[0][0]) == bool(first)
+    assert found[-1][0] == ["torch==2.13.0"], "in the end the default index"
+    assert "several GB" in found[-1][1] if first else len(found) == 1
+
+
+def test_the_page_for_indexes_has_no_relative_links() -> None:
+    text = tool("index_readme").absolute((ROOT / "README.md").read_text(), "https://forge.example/o/r/")
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert all(re.match(r"https?:|#", target) for target in targets)
+    assert (
+        "![Heads of the bundled model from eight sides](https://forge.example/o/r/raw/main/docs/images/demo.webp)"
+        in text
+    )
+
+
+def test_every_command_of_the_pages_is_planned() -> None:
+    """None is forgotten, none is left out without a reason, and most run."""
+    module = tool("check_docs")
+    steps = [step for page in module.PAGES for step in module.steps_of(page)]
+    assert len(steps) > 35
+    assert all(step.left_out or not step.text.startswith(("pip", "make", "torchrun")) for step in steps)
+    assert sum(not step.left_out for step in steps) > 25
+    unused = [rule for rule in module.RULES if not any(re.search(rule.pattern, step.text) for step in steps)]
+    unused = [rule for rule in unused if rule.shorter is None]
+    assert unused == [], "rules for commands that no page has"
+
+
+def test_the_short_commands_of_the_first_page_run() -> None:
+    """The rest: ``make docs-check``."""
+    module = tool("check_docs")
+    assert module.check_page(ROOT / "README.md", r"doctor|--dry-run", 120) == []
+
+
+def test_failures_and_missing_marks_are_found(tmp_path: Path) -> None:
+    module = tool("check_docs")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```\npanohead generate --nonsense\n```\n```python\n"
+        "from PIL import Image\nImage.new('RGB', (4, 4)).save('plain.png')\n```\n"
+    )
+    failures = module.check_page(page, "", 120)
+    assert "exit code 2" in failures[0]
+    assert failures[1:] == ["page.md: plain.png has no synthetic mark"]

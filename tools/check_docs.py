@@ -1,0 +1,237 @@
+"""Run the commands and the Python blocks of README.md and docs/*.md against the bundled model, page by page.
+
+    make docs-check                                     # about 15 minutes on two cores
+    python tools/check_docs.py --list                   # what would run, what is shortened, what is left out and why
+    python tools/check_docs.py --only doctor README.md  # commands that match a pattern, of some pages
+
+Every page has a folder of its own with stand-ins for the files that its reader brings (photos, checkpoints, masks).
+Commands run as written, in order, by bash; the few that take hours are shortened, and those that need what is not here
+(an installation, a GPU, weights that may not be passed on) are left out: RULES says which and why. Afterwards every
+image, video and mesh that they wrote is checked for its mark.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_PROGRAMS = ("panohead", "python", "pip", "make", "cp", "torchrun", "git", ".venv/bin", "pytest")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is done with commands that match a pattern: left out, or shortened by a replacement."""
+
+    pattern: str
+    reason: str
+    shorter: tuple[str, str] | None = None
+
+
+RULES = (
+    Rule(r"^pip install|^make (demo|env|test)|^git clone|^\.venv/bin", "installs software; tested by .ci/run"),
+    Rule(r"^torchrun --nproc-per-node 8", "eight GPUs"),
+    Rule(r"--device cuda", "a GPU"),
+    Rule(r"easy-khair|panohead\.safetensors", "an official checkpoint; tests/interop reads what stands for one"),
+    Rule(r"^panohead train --data my-heads --out run \.\.\.$", "an outline of a command"),
+    Rule(r"^python (benchmarks/reconstruction|tools/train_demo)\.py", "hours"),
+    Rule(r"^panohead synthesize .*--people 1250", "ten thousand images", (r"--people 1250", "--people 4 --workers 1")),
+    Rule(r"^panohead synthesize .*--people 3000", "36,000 images", (r"--people 3000", "--people 1 --workers 1")),
+    Rule(r"^panohead synthesize .*--preview", "a minute", (r"--people 8", "--people 1 --views 2")),
+    Rule(r"^panohead train --preset demo_64", "hours", (r"$", " --kimg 0.032 --ablation no_warm_start")),
+    Rule(r"^panohead train --resume", "hours", (r"$", " --kimg 0.064")),
+    Rule(r"^panohead train .*--estimate", "minutes of the largest preset", (r"panohead_512|demo_128", "tiny")),
+    Rule(r"^panohead evaluate .*--num 500", "minutes", (r"--num 500", "--num 8 --heads 1")),
+    Rule(r"^panohead evaluate", "an hour", (r"$", " --num 8 --heads 1 --people 1")),
+    Rule(r"^panohead reconstruct", "a minute", (r"$", " --steps 4 --tuning-steps 2 --frames 4")),
+    Rule(r"^panohead prepare", "one process suffices", (r"$", " --workers 1")),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a page, or one Python block; ``left_out`` and ``shortened`` are reasons."""
+
+    text: str
+    python: bool = False
+    left_out: str = ""
+    shortened: str = ""
+
+
+def steps_of(page: Path) -> Iterator[Step]:
+    """Yield the commands and Python blocks of a page in their order."""
+    text = page.read_text(encoding="utf-8")
+    for language, body in re.findall(r"^ *```(\w*)\n(.*?)^ *```", text, flags=re.DOTALL | re.MULTILINE):
+        if language == "python":
+            yield Step(body, python=True, left_out=_missing(body))
+        elif language == "":
+            for line in body.replace("\\\n", " ").splitlines():
+                command = " ".join(re.split(r"\s#", line)[0].split())
+                if command.startswith(_PROGRAMS):
+                    yield _planned(command)
+
+
+def _missing(block: str) -> str:
+    if "describe(real" in block:
+        return "an outline with tensors of the reader's"
+    return "hours" if "total_kimg" in block else ""
+
+
+def _planned(command: str) -> Step:
+    for rule in RULES:
+        if re.search(rule.pattern, command):
+            if rule.shorter is None:
+                return Step(command, left_out=rule.reason)
+            return Step(re.sub(*rule.shorter, command, count=1), shortened=rule.reason)
+    return Step(command)
+
+
+def bring_files(folder: Path) -> None:
+    """Write the files that readers of the pages bring, and programs named as in the pages."""
+    from PIL import Image
+    from skimage import data
+
+    astronaut = Image.fromarray(data.astronaut())
+    (folder / "photos").mkdir()
+    (folder / "scans").mkdir()
+    for name in ("me.jpg", "front.jpg", "left.jpg", "back.jpg", "portrait.jpg", "photos/one.jpg", "scans/two.png"):
+        astronaut.save(folder / name)
+    shutil.make_archive(str(folder / "more"), "zip", folder / "photos")
+    model = ROOT / "src" / "panohead" / "assets" / "demo.safetensors"
+    for run in ("a", "b"):
+        (folder / "runs" / run).mkdir(parents=True)
+        shutil.copy(model, folder / "runs" / run / "final.safetensors")
+    programs = folder / ".programs"
+    programs.mkdir()
+    for name, call in (("panohead", "-m panohead.cli.main"), ("python", "")):
+        script = programs / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
+        script.chmod(0o755)
+
+
+def bring_dataset(folder: Path) -> None:
+    """Render a small dataset under the name of the one that the pages make."""
+    from panohead.synthetic.config import SyntheticDatasetConfig
+    from panohead.synthetic.synthesize import synthesize
+
+    settings = {"people": 3, "views": 8, "resolution": 64, "seed": 1, "depth": True, "out": folder / "heads-10k"}
+    for _ in synthesize(SyntheticDatasetConfig.of_edition(1, **settings)):
+        pass
+
+
+def bring_crop(folder: Path) -> None:
+    """Write an aligned crop of a generated head with its label and mask."""
+    from panohead import Camera, load
+    from panohead.media import mask_to_pil, save_image
+
+    camera = Camera.orbit(20)
+    frame = load("demo").sample(3).render(camera)
+    save_image(frame.image, folder / "crop.png")
+    (folder / "masks").mkdir()
+    save_image(mask_to_pil(frame.alpha()), folder / "masks" / "crop.png")
+    labels = {"labels": [["crop.png", camera.to_label().tolist()]]}
+    (folder / "dataset.json").write_text(json.dumps(labels))
+
+
+def run_step(step: Step, folder: Path, timeout_s: float) -> tuple[int, str]:
+    """Run one step in the folder of its page; return exit code and the end of what it said."""
+    source = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(folder / ".programs"), os.environ["PATH"]])
+    environment = {**os.environ, "PYTHONPATH": source, "PATH": path}
+    command = [sys.executable, "-W", "error", "-c", step.text] if step.python else ["bash", "-c", step.text]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"stopped after {timeout_s:g} s"
+    return done.returncode, (done.stdout + done.stderr)[-1500:]
+
+
+def unmarked(folder: Path, since: float) -> list[str]:
+    """Return the images, videos and meshes written since a time that do not say that they are synthetic.
+
+    Crops and overlays of the reader's photos make no such claim; they lie in folders that prepare and reconstruct name.
+    """
+    from panohead.media import is_marked_synthetic
+
+    found = []
+    for path in sorted(folder.rglob("*")):
+        real = "my-heads" in path.parts or "dataset" in path.parts or path.name.startswith(("overlay", "astronaut"))
+        if not path.is_file() or real or path.stat().st_mtime < since:
+            continue
+        if path.suffix in (".png", ".jpg", ".webp", ".mp4", ".gif", ".webm") and not is_marked_synthetic(path):
+            found.append(path.relative_to(folder).as_posix())
+        if path.suffix == ".glb" and "notice" not in _glb_extras(path):
+            found.append(path.relative_to(folder).as_posix())
+    return found
+
+
+def _glb_extras(path: Path) -> dict[str, object]:
+    content = path.read_bytes()
+    length = struct.unpack_from("<I", content, 12)[0]
+    extras: dict[str, object] = json.loads(content[20 : 20 + length])["asset"].get("extras", {})
+    return extras
+
+
+def check_page(page: Path, only: str, timeout_s: float) -> list[str]:
+    """Run a page's steps; return the failures."""
+    failures: list[str] = []
+    chosen = [step for step in steps_of(page) if re.search(only, step.text)]
+    if not any(not step.left_out for step in chosen):
+        return []
+    with tempfile.TemporaryDirectory(prefix="docs-check-") as name:
+        folder = Path(name)
+        bring_files(folder)
+        if any("crop.png" in step.text for step in chosen):
+            bring_crop(folder)
+        if any("--data heads-10k" in s.text for s in chosen) and not any("--out heads-10k" in s.text for s in chosen):
+            bring_dataset(folder)
+        began = time.time()
+        for step in chosen:
+            if step.left_out:
+                continue
+            start = time.monotonic()
+            code, said = run_step(step, folder, timeout_s)
+            title = step.text.strip().splitlines()[0] if step.python else step.text
+            print(f"{'ok  ' if code == 0 else 'FAIL'} {time.monotonic() - start:5.0f} s  {title}", flush=True)
+            if code != 0:
+                failures.append(f"{page.name}: {title}: exit code {code}\n{said}")
+        failures += [f"{page.name}: {path} has no synthetic mark" for path in unmarked(folder, began)]
+    return failures
+
+
+def main() -> int:
+    """Run or list the pages' steps."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("pages", nargs="*", type=Path, help="pages (default: README.md and docs/*.md)")
+    parser.add_argument("--only", default="", help="run only steps that this regular expression matches")
+    parser.add_argument("--list", action="store_true", help="only list what would be done")
+    parser.add_argument("--timeout-s", type=float, default=900, help="seconds that one step may take")
+    options = parser.parse_args()
+    pages = [page.resolve() for page in options.pages] or PAGES
+    if options.list:
+        for page in pages:
+            for step in steps_of(page):
+                note = f"left out: {step.left_out}" if step.left_out else f"shortened: {step.shortened}"
+                print(
+                    f"{page.name}: {step.text.strip().splitlines()[0]}" + (f"  [{note}]" if note[-2:] != ": " else "")
+                )
+        return 0
+    failures = [failure for page in pages for failure in check_page(page, options.only, options.timeout_s)]
+    print(*failures, sep="\n\n")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
