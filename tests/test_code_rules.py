@@ -342,7 +342,7 @@ def test_the_rule_finds_openings() -> None:
 
 
 def test_json_is_read_in_one_place() -> None:
-    """Files and metadata go through ``panohead.files.read_json``; the others read what this program has just written."""
+    """Files and metadata go through ``panohead.files.read_json``; the others read what this program wrote itself."""
     own = {"preparation/files.py", "preparation/ray_engine.py", "synthetic/synthesize.py", "files/folder_lock.py"}
     readers = {
         path.relative_to(PACKAGE).as_posix()
