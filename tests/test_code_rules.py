@@ -340,3 +340,14 @@ def test_the_rule_finds_openings() -> None:
     writings = "open(x, 'wb'); path.open('ab'); zipfile.ZipFile(p, 'w'); tarfile.open(p, 'w'); tarfile.open(fileobj=f)"
     assert all(_openings(ast.parse(text.strip())) for text in readings.split(";"))
     assert not any(_openings(ast.parse(text.strip())) for text in writings.split(";"))
+
+
+def test_json_is_read_in_one_place() -> None:
+    """Files and metadata go through ``panohead.files.read_json``; the others read what this program wrote itself."""
+    own = {"preparation/files.py", "preparation/ray_engine.py", "synthetic/synthesize.py", "files/folder_lock.py"}
+    readers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"\bjson\.loads?\(", path.read_text(encoding="utf-8"))
+    }
+    assert readers - {"files/read_json.py"} <= own

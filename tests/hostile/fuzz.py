@@ -123,9 +123,11 @@ def read_run_folder(folder: Path) -> object:
 
 
 def read_run_records(folder: Path) -> object:
-    from panohead.training.run.report import write_report
+    from panohead.training.run.records import read_records, repair_records
+    from panohead.training.run.report import charts_of
 
-    return write_report(folder)
+    charts = charts_of(read_records(folder / "stats.jsonl"))
+    return charts, repair_records(folder / "stats.jsonl", last_nimg=8)
 
 
 def read_run_state(folder: Path) -> object:

@@ -11,7 +11,7 @@ from panohead.cli.detector_options import DetectorOptions
 from panohead.cli.mesh_options import MeshOptions
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import PanoHeadError, UsageError
-from panohead.limits import FRAMES, SEED, STEPS, WEIGHT, NumberRange
+from panohead.limits import COUNT, FRAMES, SEED, STEPS, WEIGHT, NumberRange
 
 if TYPE_CHECKING:
     from panohead.alignment.detectors import Detectors
@@ -41,7 +41,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     """JSON with the cameras of aligned crops (default: dataset.json beside the first)."""
     masks: Path | None = None
     """Folder or zip with your own masks, by the same names: of aligned crops, or of whole photos."""
-    head: tuple[int, ...] = ()
+    head: Annotated[tuple[int, ...], COUNT] = ()
     """Number of the head to take of several (a number for each photo); the report's overlay shows the numbers."""
     lpips: Path | None = None
     """Weights of LPIPS-VGG; without them a loss that needs none is used."""

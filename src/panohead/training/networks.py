@@ -75,7 +75,7 @@ def require_same_networks(config: TrainConfig, state: dict[str, Any], file: Path
     planned = {"generator": lambda: Generator(config.generator), "average": lambda: Generator(config.generator)}
     for key, make in {**planned, "discriminator": lambda: Discriminator(config.discriminator)}.items():
         try:
-            require_fitting(planned_state(make), state[key])
+            require_fitting(planned_state(make), state["players"][key])
         except (KeyError, AttributeError, TypeError, PanoHeadError) as error:
             raise PanoHeadError(f"{file} does not fit the run's configuration ({error}); start a new run") from error
 
