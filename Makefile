@@ -11,16 +11,21 @@ JOBS ?= 2
 LOCK ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c requirements-lock.txt)
 
-.PHONY: demo test lint types layers unit env env-dev lock bench clean
+.PHONY: demo test lint security types layers unit campaign env env-dev lock bench clean
 
 demo: env
 	$(BIN)/panohead demo --out $(OUT)
 
 test: env-dev lint types layers unit
 
-lint:
+lint: security
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+# Code that starts code or believes a file; dependencies that a release may break; packages with known holes (online).
+security:
+	$(BIN)/bandit -q -c pyproject.toml -r src tools
+	$(BIN)/python tools/check_dependencies.py
 
 types:
 	$(BIN)/mypy
@@ -30,6 +35,11 @@ layers:
 
 unit:
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q
+
+# Thousands of hostile inputs and kills in half an hour; the same command continues. Counts by family: campaign/counts.json
+SEED ?= 0
+campaign: env-dev
+	PYTHONPATH=tests $(BIN)/python -m hostile.campaign --out campaign --seed $(SEED)
 
 bench: env-dev
 	$(BIN)/python benchmarks/speed.py
@@ -52,4 +62,4 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OUT) campaign .mypy_cache .ruff_cache .import_linter_cache

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import tiny
 from panohead import checkpoint as module
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.rendering.renderer import RenderConfig
-from panohead.system.config_json import from_plain
+from panohead.system.sealed_metadata import sealed
 
 
 @pytest.fixture(scope="module")
@@ -123,12 +125,64 @@ def test_configurations_survive_json() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"z_dim": "many"}, "z_dim is 'many', not a int"),
-        ({"interpolation": "cubic"}, "interpolation is 'cubic', not one of"),
-        ({"plane_axes": [[0, 1, 2]]}, "plane_axes needs 3 values"),
-        ({"rendering": {"depth_sample": 3}}, "no setting 'depth_sample'"),
+        ({"z_dim": "many"}, "z_dim: expected int, got str"),
+        ({"interpolation": "cubic"}, "interpolation: invalid enum value 'cubic', not one of 'trilinear'"),
+        ({"plane_axes": [[0, 1, 2]]}, "plane_axes: expected array of length 3"),
+        ({"rendering": {"depth_sample": 3}}, "no setting 'rendering.depth_sample'"),
     ],
 )
 def test_configurations_are_checked(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         from_plain(GeneratorConfig, {**asdict(tiny.CONFIG), **change})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("kimg", "9.5"), ("notes", '{"about": "another"}'), ("panohead", "3"), ("metadata_sha256", "0")]
+)
+def test_edited_metadata_is_noticed(file: Path, tmp_path: Path, key: str, value: str) -> None:
+    path = tmp_path / "edited.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        metadata = dict(opened.metadata())
+    assert metadata["panohead"] == "2"
+    save_file(load_file(file), path, metadata={**metadata, key: value})
+    with pytest.raises(PanoHeadError, match=r"edited\.safetensors (is damaged|was written by a newer)"):
+        load_checkpoint(path)
+    without = {name: entry for name, entry in metadata.items() if name != "metadata_sha256"}
+    save_file(load_file(file), path, metadata=without)
+    with pytest.raises(PanoHeadError, match="its metadata has another hash"):
+        load_checkpoint(path)
+
+
+def test_checkpoints_of_version_1_open_without_a_hash_of_their_metadata(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        metadata = dict(opened.metadata())
+    del metadata["metadata_sha256"]
+    save_file(load_file(file), path, metadata={**metadata, "panohead": "1"})
+    assert load_checkpoint(path).kimg == 12.5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    path, generator = tmp_path / "ruined.safetensors", tiny.generator()
+    generator.decoder.output.bias[1] = value
+    save_checkpoint(path, {"G_ema": generator})
+    with pytest.raises(PanoHeadError, match=r"ruined\.safetensors holds numbers that are not finite in G_ema\.decoder"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("notes", ["[" * 100_000, "[]", "{", '{"a": NaN}', '{"a": ' + "9" * 400 + "}"])
+def test_hostile_notes_are_refused(file: Path, tmp_path: Path, notes: str) -> None:
+    path = tmp_path / "hostile.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        metadata = dict(opened.metadata()) | {"notes": notes}
+    del metadata["metadata_sha256"]
+    save_file(load_file(file), path, metadata=sealed(metadata))
+    with pytest.raises(PanoHeadError, match=r"hostile\.safetensors, notes is not of the form"):
+        load_checkpoint(path)
+
+
+def test_notes_that_are_no_json_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        save_checkpoint(tmp_path / "model.safetensors", {"G": tiny.generator()}, notes={"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []

@@ -219,7 +219,7 @@ def test_no_private_name_is_imported_from_another_package() -> None:
 
 def test_tests_mirror_the_source_tree() -> None:
     """Every folder of tests is one of the package, or listed here with its reason."""
-    others = {"browser", "examples", "gpu", "parity", "stored", "training/heads"}
+    others = {"browser", "examples", "gpu", "hostile", "parity", "stored", "training/heads"}
     folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("*.py")} - {"."}
     assert {f for f in folders if f not in others and not (PACKAGE / f).is_dir()} == set()
 

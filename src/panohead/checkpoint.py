@@ -1,7 +1,8 @@
 """Checkpoints: one ``.safetensors`` file with weights, resolved configuration and hash. Loading executes nothing.
 
 Tensor names are ``NETWORK.parameter`` (for example ``G_ema.backbone.blocks.b4.const``). The metadata holds JSON:
-``panohead`` (format version), ``networks`` (kind and configuration of each), ``kimg``, ``sha256`` and free ``notes``.
+``panohead`` (format version), ``networks`` (kind and configuration of each), ``sha256`` of weights and networks,
+``kimg``, free ``notes``, and from version 2 on ``metadata_sha256`` of all the other entries.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,15 +20,16 @@ from torch import Tensor, nn
 
 from panohead.attributes import AttributeEncoder, AttributeEncoderConfig
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain, parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.models.build import build_for
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.system.atomic_write import atomic_path
-from panohead.system.config_json import from_plain
+from panohead.system.sealed_metadata import check_seal, sealed
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 
 
@@ -76,6 +78,7 @@ def save_checkpoint(
 
     Raises:
         PanoHeadError: when the file cannot be written.
+        ValueError: when ``kimg`` or ``notes`` hold a number that is not finite, which JSON does not have.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -94,10 +97,10 @@ def save_checkpoint(
         "panohead": str(FORMAT_VERSION),
         "networks": networks_json,
         "sha256": digest,
-        "kimg": json.dumps(kimg),
-        "notes": json.dumps(dict(notes or {})),
+        "kimg": json.dumps(kimg, allow_nan=False),
+        "notes": json.dumps(dict(notes or {}), allow_nan=False),
     }
-    write_tensors(path, tensors, metadata)
+    write_tensors(path, tensors, sealed(metadata))
     return digest
 
 
@@ -114,20 +117,33 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{path} is a safetensors file but not a PanoHead checkpoint; convert official ones with "
             "'panohead import-official'"
         )
-    if int(metadata["panohead"]) > FORMAT_VERSION:
+    version = parse_json(metadata["panohead"], int, f"{path}, format version", remedy=_REMEDY)
+    if version > FORMAT_VERSION:
         raise PanoHeadError(
             f"{path} was written by a newer version of PanoHead; upgrade with 'pip install -U panohead'"
         )
-    if _digest(tensors, metadata["networks"]) != metadata.get("sha256"):
+    check_seal(path, metadata, required=version >= 2)
+    networks_json = metadata.get("networks", "")
+    if _digest(tensors, networks_json) != metadata.get("sha256"):
         raise PanoHeadError(f"{path} is damaged: its hash does not match; copy or download it again")
     networks: dict[str, nn.Module] = {}
-    for name, description in json.loads(metadata["networks"]).items():
+    described = parse_json(networks_json, dict[str, _NetworkDescription], f"{path}, networks", remedy=_REMEDY)
+    for name, description in described.items():
         prefix = f"{name}."
         state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
         networks[name] = _build(path, name, description, state)
-    return Checkpoint(
-        networks, json.loads(metadata.get("kimg", "null")), json.loads(metadata.get("notes", "{}")), metadata["sha256"]
-    )
+    kimg = parse_json(metadata.get("kimg", "null"), _KIMG, f"{path}, kimg", remedy=_REMEDY)
+    notes = parse_json(metadata.get("notes", "{}"), dict[str, Any], f"{path}, notes", remedy=_REMEDY)
+    return Checkpoint(networks, kimg, notes, metadata["sha256"])
+
+
+_REMEDY = "copy or download it again"
+_KIMG: Any = float | None
+
+
+class _NetworkDescription(TypedDict):
+    kind: str
+    config: dict[str, Any]
 
 
 _KINDS: dict[str, tuple[type[Any], type[Any]]] = {
@@ -145,7 +161,8 @@ def _describe(network: nn.Module) -> dict[str, Any]:
     raise TypeError(f"a checkpoint holds {', '.join(_KINDS)}, not {type(network).__name__}")
 
 
-def _build(path: Path, name: str, description: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
+def _build(path: Path, name: str, description: _NetworkDescription, state: dict[str, Tensor]) -> nn.Module:
+    require_finite(path, {f"{name}.{key}": value for key, value in state.items()})
     try:
         network_class, config_class = _KINDS[description["kind"]]
         config = from_plain(config_class, description["config"])
@@ -157,6 +174,20 @@ def _build(path: Path, name: str, description: dict[str, Any], state: dict[str, 
         reason = str(error).splitlines()[0]
         raise PanoHeadError(f"{path}: {name} does not fit this version of PanoHead ({reason})") from error
     return network.eval().requires_grad_(False)
+
+
+def require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Check that weights from a file hold neither NaN nor infinity.
+
+    Raises:
+        PanoHeadError: naming the file and the first tensor that does.
+    """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise PanoHeadError(
+                f"{path} holds numbers that are not finite in {name}; its training diverged or it is damaged: take an "
+                "earlier one"
+            )
 
 
 def weights_sha256(network: nn.Module) -> str:

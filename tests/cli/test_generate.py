@@ -101,11 +101,11 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
         (["--transparent", "--turntable"], "mp4 has no transparency"),
         (["--transparent", "--background", "red"], "exclude each other"),
         (["--background", "no_such_thing"], "neither a color such as #ffffff nor an image"),
-        (["--truncation-psi", "nan"], "finite numbers"),
-        (["--yaws", "inf"], "finite numbers"),
-        (["--resolution", "-4"], "must be at least 1"),
+        (["--truncation-psi", "nan"], "is nan; give a number from -5 to 5"),
+        (["--yaws", "inf"], "is inf; give a number from"),
+        (["--resolution", "-4"], "give a whole number from 1 to 1024"),
         (["--mesh-resolution", "1"], "must be between 8 and 1024"),
-        (["--mix-with", "-3"], "is a seed"),
+        (["--mix-with", "-3"], "--mix-with is -3; give a whole number from 0"),
         (["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
         (["--mix-with", "1", "--mix-rows", "90"], "rows of ws go from 0 to 5"),
         (["--mesh", "glb", "--mesh-level", "1e9", "--mesh-resolution", "16"], "no surface"),
@@ -114,7 +114,7 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
 def test_mistakes_are_told_in_one_sentence(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    usage = ("are not understood", "is not a range", "has no", "exclude", "finite", "must be", "is a seed")
+    usage = ("are not understood", "is not a range", "has no", "exclude", "must be", "; give a")
     given = ["generate", "--out", str(tmp_path / "out"), "--seeds", "0", "--yaws", "0"]
     if "--checkpoint" not in arguments:
         given += ["--checkpoint", model]

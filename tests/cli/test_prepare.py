@@ -54,7 +54,7 @@ def test_numbers_out_of_range_are_wrong_usage(
     option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prepare", str(tmp_path), "--out", str(tmp_path / "out"), option, value]) == 2
-    assert f"{option} {value} must be between" in capsys.readouterr().err
+    assert f"{option} is {value}; give a whole number from" in capsys.readouterr().err
 
 
 def test_settings_are_stored_in_the_order_of_older_versions() -> None:

@@ -86,7 +86,7 @@ def test_a_short_run_leaves_what_the_page_says(capsys: pytest.CaptureFixture[str
     assert json.loads((folder / "config.json").read_text()) == known, "a dry run changes nothing"
 
     snapshot = max((folder / "snapshots").glob("*.safetensors"))
-    assert snapshot.name == "kimg-000000.0.safetensors"
+    assert snapshot.name == "kimg-000000.024.safetensors"
     assert main(["generate", "--checkpoint", str(snapshot), "--seeds", "0", "--out", str(tmp_path / "heads")]) == 0
 
 

@@ -63,7 +63,7 @@ def prepared(folder: Path) -> PrepareSettings:
     return settings
 
 
-def journal_line(image: str, mask: str, *, overlay: str = "report/a.jpg", duplicate: bool = True) -> str:
+def log_line(image: str, mask: str, *, overlay: str = "report/a.jpg", duplicate: bool = True) -> str:
     crop = {
         "reason": "duplicate: of x", "image": image, "mask": mask, "kind": "face", "method": "x", "confidence": 1.0,
         "yaw_deg": 0.0, "pitch_deg": 0.0, "roll_deg": 0.0, "residual": None,
@@ -84,7 +84,7 @@ def test_an_edited_log_of_prepare_moves_nothing(name: str, tmp_path: Path, monke
     (tmp_path / "out" / "images").mkdir(exist_ok=True)
     (tmp_path / "out" / "images" / "linked").symlink_to(tmp_path)
     written = name.format(absolute=victim)
-    (tmp_path / "out" / ".prepare" / "journal.jsonl").write_text(journal_line(written, "a/b.png"))
+    (tmp_path / "out" / ".prepare" / "journal.jsonl").write_text(log_line(written, "a/b.png"))
     for again in (lambda: finish(settings), lambda: prepare([str(tmp_path / "photos")], settings, workers=0)):
         with contextlib.suppress(PanoHeadError):
             again()

@@ -12,13 +12,13 @@ import pytest
 
 import panohead
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain
 from panohead.interop.arguments import discriminator_config, generator_config
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.presets import ABLATIONS, PRESETS
 from panohead.rendering.renderer import RenderConfig
 from panohead.system.bounds import Bounded, OutOfRange, Range, Width
-from panohead.system.config_json import from_plain
 from panohead.training.config import TrainConfig, with_settings
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
 from panohead.presets import (
@@ -20,7 +21,6 @@ from panohead.presets import (
     tiny,
     with_batch,
 )
-from panohead.system.config_json import from_plain
 from panohead.training.config import TrainConfig, with_settings
 
 
@@ -97,7 +97,8 @@ def test_settings_are_replaced_by_name() -> None:
     [
         ({"density_regularizer": {"kind": "l1"}}, "would never run"),
         ({"total_kimg": 1, "start_kimg": 1}, "more than 1"),
-        ({"tick_kimg": float("nan")}, "finite number"),
+        ({"tick_kimg": float("nan")}, "tick_kimg is nan; expected a finite number"),
+        ({"tick_kimg": 0}, "more than 0"),
         ({"discriminator_adam.interval": 0}, "interval is 0"),
         ({"warm_start": {"steps": 1}}, "noise_mode=const"),
     ],

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from panohead.cli.common import Debug, counting, say
+from panohead.cli.ranges import SHARD_MB
 from panohead.data.convention_names import Convention
 from panohead.errors import PanoHeadError, UsageError
+from panohead.limits import IMAGE_SIDE, NumberRange
 
 if TYPE_CHECKING:
     from panohead.alignment.comparison.dataset_check import SampleFindings
@@ -38,18 +40,19 @@ class Inspect:
         from panohead.data.tools.dataset import inspect_dataset
         from panohead.data.tools.image import pose_image
         from panohead.preparation.files import REMEDY, encode
-        from panohead.system.atomic_write import write_bytes
+        from panohead.system.atomic_write import prepare_folder, write_bytes
 
+        folder = self.dataset if self.dataset.is_dir() else self.dataset.parent
+        histogram = self.picture or folder / "poses.png"
+        if histogram.suffix != ".png":
+            raise UsageError(f"--picture {histogram} must end in .png")
+        prepare_folder(histogram)
         with progress("reading images") as on_progress:
             found = inspect_dataset(self.dataset, self.masks, on_progress)
         findings = sample_of(self.dataset, self.masks)
         found.sample = [*findings.problems, *findings.notes]
         for line in describe(found):
             say(line)
-        folder = self.dataset if self.dataset.is_dir() else self.dataset.parent
-        histogram = self.picture or folder / "poses.png"
-        if histogram.suffix != ".png":
-            raise UsageError(f"--picture {histogram} must end in .png")
         write_bytes(histogram, encode(pose_image(found.angles_deg), ".png"), remedy=REMEDY)
         say(f"wrote {histogram}")
 
@@ -117,11 +120,11 @@ class Convert:
     "dataset check" names it."""
     masks: Path | None = None
     """Folder or zip of the masks, if not beside the images."""
-    size: int | None = None
+    size: Annotated[int | None, NumberRange(8, IMAGE_SIDE.high, "pixels")] = None
     """Side of the copies in pixels (folder and zip); by default files are copied byte for byte."""
     renumber: bool = False
     """Names and format of the official dataset tool (folder and zip)."""
-    shard_mb: float = 64.0
+    shard_mb: Annotated[float, SHARD_MB] = 64.0
     """Size of a shard in millions of bytes."""
     debug: Debug = False
 
@@ -141,8 +144,6 @@ class Convert:
         if self.to == "shards":
             self._shards()
             return
-        if self.size is not None and not 8 <= self.size <= 4096:
-            raise UsageError(f"--size {self.size} must be between 8 and 4096")
         with progress("copying") as on_progress:
             done = convert_dataset(
                 self.dataset,

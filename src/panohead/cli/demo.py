@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from panohead.cli.common import Debug, Model, counting, output_folder, say
+from panohead.cli.ranges import SHEET_SEEDS
+from panohead.limits import FRAMES
 
 
 @dataclass(kw_only=True)
@@ -12,9 +15,9 @@ class Demo(Model):
 
     out: Path = Path("demo_out")
     """Folder for the results."""
-    seeds: int = 8
+    seeds: Annotated[int, SHEET_SEEDS] = 8
     """Rows of the contact sheet."""
-    frames: int = 48
+    frames: Annotated[int, FRAMES] = 48
     """Frames of the turntable."""
     debug: Debug = False
 

@@ -1,10 +1,9 @@
 """``panohead generate``: images, turntables and meshes of sampled heads."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from panohead.cli.common import (
     VIDEO_SUFFIXES,
@@ -17,7 +16,19 @@ from panohead.cli.common import (
     say,
 )
 from panohead.cli.mesh_options import MeshOptions
+from panohead.cli.ranges import check_count
 from panohead.errors import UsageError
+from panohead.limits import (
+    COUNT,
+    FPS,
+    FRAMES,
+    IMAGE_SIDE,
+    PITCH_DEG,
+    RENDER_RESOLUTION,
+    SEED,
+    TRUNCATION_PSI,
+    YAW_DEG,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,27 +46,27 @@ class Generate(MeshOptions, Model):
     """Folder for the results."""
     seeds: str = "0-7"
     """Seeds of the heads: numbers and ranges, such as 0-7,12."""
-    truncation_psi: float = 0.7
+    truncation_psi: Annotated[float, TRUNCATION_PSI] = 0.7
     """1 for full variety, smaller for typical heads, 0 for the mean head."""
-    truncation_cutoff: int | None = None
+    truncation_cutoff: Annotated[int | None, COUNT] = None
     """Truncate only this many first rows of ws."""
-    yaws: tuple[float, ...] = (0, 45, 90, 135, 180, 225, 270, 315)
+    yaws: Annotated[tuple[float, ...], YAW_DEG] = (0, 45, 90, 135, 180, 225, 270, 315)
     """Views in degrees: 0 front, 90 the camera on the head's left side, 180 back."""
-    pitch: float = 0.0
+    pitch: Annotated[float, PITCH_DEG] = 0.0
     """Height of the camera in degrees; positive is above the head."""
-    resolution: int | None = None
+    resolution: Annotated[int | None, RENDER_RESOLUTION] = None
     """Rays per side before super-resolution (the generator's own if not given)."""
     contact_sheet: bool = True
     """Also one sheet of all heads and views."""
-    cell_size: int = 192
+    cell_size: Annotated[int, IMAGE_SIDE] = 192
     """Pixels per image on the contact sheet."""
     turntable: bool = False
     """Also a video of a full turn."""
     turntable_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
     """png: a folder of numbered files."""
-    frames: int = 48
+    frames: Annotated[int, FRAMES] = 48
     """Frames of the turntable."""
-    fps: float = 24.0
+    fps: Annotated[float, FPS] = 24.0
     """Frames per second of the turntable."""
     depth: bool = False
     """Also a 16-bit depth image per view."""
@@ -65,7 +76,7 @@ class Generate(MeshOptions, Model):
     """Cut the heads out (PNG and webm)."""
     background: str | None = None
     """Background of every head: a color (#ffffff), an image's path, or seed:N for the background of another seed."""
-    mix_with: int | None = None
+    mix_with: Annotated[int | None, SEED] = None
     """Style mixing: take some rows of ws from this seed."""
     mix_rows: str = "7-13"
     """Rows to take; low rows are shape, high rows color."""
@@ -75,7 +86,7 @@ class Generate(MeshOptions, Model):
         """Sample the heads and write the files."""
         from panohead.gallery import write_sheet
 
-        seeds = parse_numbers(self.seeds)
+        seeds = check_count(parse_numbers(self.seeds), "--seeds")
         self._check()
         predictor = self.load()
         style = self._style(predictor)
@@ -91,7 +102,6 @@ class Generate(MeshOptions, Model):
         say(f"wrote {len(seeds)} heads to {out}")
 
     def _check(self) -> None:
-        numbers = (*self.yaws, self.pitch, self.truncation_psi, self.fps)
         wrong = {
             "mp4 has no transparency; choose --turntable-format webm, gif or png": (
                 self.transparent and self.turntable and self.turntable_format == "mp4"
@@ -100,15 +110,7 @@ class Generate(MeshOptions, Model):
                 self.transparent and self.background is not None
             ),
             "give at least one view to --yaws": not self.yaws,
-            "angles, --truncation-psi and --fps must be finite numbers": (not all(map(math.isfinite, numbers))),
-            "--frames and --fps must be positive and --cell-size at least 16": (
-                self.frames < 1 or self.fps <= 0 or self.cell_size < 16
-            ),
-            "--resolution must be at least 1": self.resolution is not None and self.resolution < 1,
             **self.mesh_mistakes(),
-            "--mix-with is a seed between 0 and 2^32 - 1": (
-                self.mix_with is not None and not 0 <= self.mix_with < 2**32
-            ),
         }
         for sentence, is_wrong in wrong.items():
             if is_wrong:

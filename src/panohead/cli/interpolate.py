@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from panohead.cli.common import VIDEO_SUFFIXES, Debug, Model, counting, output_folder, parse_numbers, say
+from panohead.cli.ranges import check_count
 from panohead.errors import UsageError
+from panohead.limits import FPS, FRAMES, PITCH_DEG, TRUNCATION_PSI, YAW_DEG
 
 
 @dataclass(kw_only=True)
@@ -16,17 +18,17 @@ class Interpolate(Model):
     """Folder for the video."""
     seeds: str = "0-3"
     """Seeds of the heads on the way, in this order: numbers and ranges, such as 0-3,8."""
-    truncation_psi: float = 0.7
+    truncation_psi: Annotated[float, TRUNCATION_PSI] = 0.7
     """1 for full variety, smaller for typical heads."""
-    count: int = 24
+    count: Annotated[int, FRAMES] = 24
     """Frames from one head to the next."""
-    fps: float = 24.0
+    fps: Annotated[float, FPS] = 24.0
     """Frames per second."""
     loop: bool = True
     """Return to the first head at the end."""
-    yaw_sweep: float = 30.0
+    yaw_sweep: Annotated[float, YAW_DEG] = 30.0
     """Degrees by which the camera sways to both sides between two heads."""
-    pitch: float = 0.0
+    pitch: Annotated[float, PITCH_DEG] = 0.0
     """Height of the camera in degrees."""
     film_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
     """png: a folder of numbered files."""
@@ -34,9 +36,9 @@ class Interpolate(Model):
 
     def run(self) -> None:
         """Sample the heads and write the video."""
-        seeds = parse_numbers(self.seeds)
-        if len(seeds) < 2 or self.count < 1 or not self.fps > 0:
-            raise UsageError("a walk needs at least two --seeds, one frame of --count and a positive --fps")
+        seeds = check_count(parse_numbers(self.seeds), "--seeds")
+        if len(seeds) < 2:
+            raise UsageError("a walk needs at least two --seeds")
         from panohead.gallery import ViewStyle, write_walk
 
         predictor = self.load()

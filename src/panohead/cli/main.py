@@ -1,5 +1,8 @@
 """The ``panohead`` command: runs the subcommand and turns errors into one sentence and an exit code."""
 
+import contextlib
+import dataclasses
+import errno
 import os
 import signal
 import sys
@@ -17,12 +20,15 @@ from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
 from panohead.cli.prepare import Prepare
+from panohead.cli.ranges import check_ranges
 from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.synthesize import Synthesize
+from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams
 from panohead.cli.train import Train
 from panohead.errors import PanoHeadError, UsageError
 from panohead.system.malloc import keep_large_buffers
 from panohead.system.openmp import wait_without_spinning
+from panohead.system.text import printable, shortened
 
 _DESCRIPTION = (
     "Whole 3D human heads from a GAN: images, videos and meshes. 'panohead COMMAND --help' shows the options."
@@ -46,44 +52,105 @@ Command = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit code 0: done, 1: failed with a one-line reason, 2: wrong usage, 130: interrupted.
 
-    On a closed pipe (``| head``) it ends without a message, like other programs (SIGPIPE): 141.
+    On a closed pipe (``| head``) it ends without a message, like other programs (SIGPIPE): 141; at SIGTERM and SIGHUP
+    it clears away workers and temporary files: 143 and 129.
     """
+    repair_streams()
     try:
-        code = _run(arguments)
+        with ending_signals():
+            code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still in the buffer is written when Python ends; it must not complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
+    except OSError as error:
+        return _output_failed(error)
+    except SystemExit:  # after --help, or for wrong usage
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            return _output_failed(error)
+        raise
+    except Ended as end:
+        _tell("stopped by a signal; what was finished is kept")
+        return end.code
     return code
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
-    command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
     try:
+        command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
+    except PanoHeadError as error:  # settings that check themselves when they are made
+        _tell(shortened(printable(" ".join(str(error).split()))))
+        return 2
+    try:
+        check_ranges(command)
         command.run()
     except KeyboardInterrupt:
-        print("panohead: interrupted; what was finished is kept", file=sys.stderr)
+        _tell("interrupted; what was finished is kept")
         return 130
     except BrokenPipeError:
         raise
     except Exception as error:
         if command.debug:
             traceback.print_exc()
-        print(f"panohead: {_reason(error)}", file=sys.stderr)
+        _tell(_reason(error, command))
         return 2 if isinstance(error, UsageError) else 1
     return 0
 
 
-def _reason(error: Exception) -> str:
+def _tell(message: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(f"panohead: {message}", file=sys.stderr, flush=True)
+
+
+def _output_failed(error: OSError) -> int:
+    discard_output()
+    _tell(f"cannot write to the standard output ({error.strerror or error})")
+    return 1
+
+
+def _reason(error: Exception, command: Any) -> str:
+    """Return the one sentence on an error."""
+    text = shortened(printable(" ".join(str(error).split())))
     if isinstance(error, PanoHeadError):
-        return " ".join(str(error).split())
-    if isinstance(error, MemoryError):
-        return "out of memory; try a smaller --resolution or --mesh-resolution"
-    text = " ".join(str(error).split())
+        return text
+    if _is_memory(error):
+        return _memory_advice(command)
+    if isinstance(error, OSError):
+        name = error.filename
+        if name is None and error.errno in (errno.ENOSPC, errno.EBADF, errno.EIO):
+            return f"cannot write its output ({error.strerror}); check the standard output and the disk"
+        what = "a file" if name is None else shortened(printable(os.fsdecode(name) if name != "" else "''"))
+        return f"cannot use {what} ({error.strerror or error}); check the path and its permissions"
     return f"unexpected {type(error).__name__}: {text}; run again with --debug to see where"
+
+
+def _is_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _memory_advice(command: Any) -> str:
+    """Return the sentence on a lack of memory; it names the options that were raised, if any was."""
+    raised = [
+        f"--{field.name.replace('_', '-')}"
+        for field in dataclasses.fields(command)
+        if field.name in _HUNGRY and _is_raised(getattr(command, field.name), field.default)
+    ]
+    return f"out of memory; lower {' or '.join(raised)}" if raised else "out of memory for this input on this machine"
+
+
+_HUNGRY = ("resolution", "mesh_resolution", "texture", "cell_size", "size", "batch", "micro_batch", "workers", "seeds")
+"""Options that decide the memory."""
+
+
+def _is_raised(value: Any, default: Any) -> bool:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return number and (not isinstance(default, int) or value > default)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from panohead.alignment.quality_gates import QualityGates
 from panohead.cli.common import Debug, counting, say
 from panohead.cli.detector_options import DetectorOptions
 from panohead.errors import PanoHeadError, UsageError
+from panohead.limits import IMAGE_SIDE, WORKERS
 
 if TYPE_CHECKING:
     from panohead.preparation.run import Engine
@@ -32,11 +33,11 @@ class Prepare(DetectorOptions):
     """Files, folders, globs and zip archives."""
     out: Path
     """Folder of the dataset; an unfinished one is continued."""
-    size: int = 512
+    size: Annotated[int, IMAGE_SIDE] = 512
     """Side of the crops in pixels."""
     format: Literal["png", "webp", "jpg"] = "png"
     """File format of the crops (webp: lossless); masks are always PNG."""
-    workers: int = field(default_factory=_cores)
+    workers: Annotated[int, WORKERS] = field(default_factory=_cores)
     """Worker processes, of about 0.6 GB each."""
     all_faces: bool = False
     """Every face of a photo instead of the most central one."""
@@ -86,10 +87,6 @@ class Prepare(DetectorOptions):
 
         if not self.photos:
             raise UsageError("no photos were given; give files, folders, globs or zip archives")
-        if not 16 <= self.size <= 4096:
-            raise UsageError(f"--size {self.size} must be between 16 and 4096")
-        if not 1 <= self.workers <= 1024:
-            raise UsageError(f"--workers {self.workers} must be between 1 and 1024")
         self.check_detectors()
         return PrepareSettings(
             out=self.out,

@@ -10,6 +10,7 @@ from panohead.cli.common import TRANSPARENT, Debug, Model, counting, output_fold
 from panohead.cli.detector_options import DetectorOptions
 from panohead.cli.mesh_options import MeshOptions
 from panohead.errors import PanoHeadError, UsageError
+from panohead.limits import FRAMES, SEED, STEPS, WEIGHT, NumberRange
 
 if TYPE_CHECKING:
     from panohead.alignment.detectors import Detectors
@@ -43,17 +44,17 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     """Number of the head to take of several (a number for each photo); the report's overlay shows the numbers."""
     lpips: Path | None = None
     """Weights of LPIPS-VGG; without them a loss that needs none is used."""
-    seed: int | None = None
+    seed: Annotated[int | None, SEED] = None
     """Seed of all random numbers (the preset's own if not given)."""
-    steps: int | None = None
+    steps: Annotated[int | None, STEPS] = None
     """Number of search steps on whole images (the preset's own if not given)."""
-    tuning_steps: int | None = None
+    tuning_steps: Annotated[int | None, NumberRange(0, STEPS.high)] = None
     """Number of tuning steps; 0 for none."""
-    unseen_weight: float | None = None
+    unseen_weight: Annotated[float | None, WEIGHT] = None
     """Weight that keeps tuning from changing sides that no photo shows (fast only); 0 for none."""
     resume: bool = False
     """Continue an interrupted run in OUT."""
-    frames: int = 48
+    frames: Annotated[int, FRAMES] = 48
     """Number of frames of the turntable."""
     background: str | None = None
     """Background of turntable and views: a color (#ffffff), an image's path, or transparent: then the turntable is a
@@ -121,7 +122,6 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             "--head counts from 1": any(number < 1 for number in self.head),
             f"--head needs a number for each of the {len(self.photos)} photos": len(self.head)
             not in (0, len(self.photos)),
-            "--frames must be positive": self.frames < 1,
             **self.mesh_mistakes(),
         }
         for sentence, is_wrong in wrong.items():

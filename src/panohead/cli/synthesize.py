@@ -5,10 +5,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from panohead.cli.common import Debug, output_folder, say
+from panohead.cli.ranges import DATASET_PEOPLE, FOCAL, PITCH_STD_DEG, SYNTHETIC_SIDE, VIEWS
 from panohead.errors import PanoHeadError
+from panohead.limits import SEED, WORKERS
 
 if TYPE_CHECKING:
     from panohead.synthetic.config import SyntheticDatasetConfig
@@ -24,32 +26,32 @@ def _cores() -> int:
 class Synthesize:
     """Render random people over 360 degrees with exact cameras and masks. Repeat it to continue."""
 
-    people: int
+    people: Annotated[int, DATASET_PEOPLE]
     """Number of people."""
     out: Path
     """Folder of the dataset; an unfinished one is continued."""
     edition: Literal[1, 2] | None = None
     """2: framed as prepare frames photos, several shots per person. 1: the bytes of earlier versions. Default: that of
     the dataset in OUT, 2 for a new one."""
-    expressions: int | None = None
+    expressions: Annotated[int | None, VIEWS] = None
     """Shots per person, each with a separate expression and gaze; identity, hair and clothes stay. Edition 2: 2."""
     light: Literal["per-person", "per-view"] | None = None
     """Light and exposure: the same for all images of a person, or new ones for each view. Edition 2: per-person."""
-    views: int = 8
+    views: Annotated[int, VIEWS] = 8
     """Views per shot, one in each sector of the circle."""
-    resolution: int = 256
+    resolution: Annotated[int, SYNTHETIC_SIDE] = 256
     """Side of the images in pixels."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of every person, view and light."""
-    workers: int = field(default_factory=_cores)
+    workers: Annotated[int, WORKERS] = field(default_factory=_cores)
     """Processes, of about 0.35 GB each; the images do not depend on their number."""
     depth: bool = False
     """Also write depth along the ray (float16, world units)."""
     normals: bool = False
     """Also write world-space normals (float16)."""
-    focal: float = 4.2647
+    focal: Annotated[float, FOCAL] = 4.2647
     """Focal length in image widths; the default is the official crop."""
-    pitch_std_deg: float = 12.0
+    pitch_std_deg: Annotated[float, PITCH_STD_DEG] = 12.0
     """Standard deviation of the camera's pitch, which is clipped at 35 degrees."""
     quality: Literal["fast", "cycles"] = "fast"
     """fast: the renderer of this package. cycles: Blender's path tracer (needs bpy; several times slower)."""

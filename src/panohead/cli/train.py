@@ -1,6 +1,7 @@
 """``panohead train``: train a generator, resume a run, or estimate one. Also under ``torchrun``."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from panohead.cli.common import Debug, output_folder, say
-from panohead.errors import UsageError
+from panohead.cli.ranges import KIMG
+from panohead.errors import PanoHeadError, UsageError
+from panohead.files.read_json import parse_json
+from panohead.limits import BATCH, SEED
 
 if TYPE_CHECKING:
     from panohead.training.config import TrainConfig
@@ -35,13 +39,13 @@ class Train:
     """A .safetensors checkpoint to start from (second stages, fine-tuning)."""
     ablation: tuple[AblationName, ...] = ()
     """Changes of the preset, as in the paper's ablations."""
-    kimg: float | None = None
+    kimg: Annotated[float | None, KIMG] = None
     """Thousands of photos to show in all."""
-    batch: int | None = None
+    batch: Annotated[int | None, BATCH] = None
     """Photos per step, over all devices; the durations of blur and moving average scale in proportion."""
-    micro_batch: int | None = None
+    micro_batch: Annotated[int | None, BATCH] = None
     """Photos computed at once on one device."""
-    seed: int | None = None
+    seed: Annotated[int | None, SEED] = None
     """Seed of weights, order of photos and all random numbers."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Other settings by their dotted names, values as JSON: loss.r1_gamma=0.5 data.camera_jitter=0.05."""
@@ -58,7 +62,7 @@ class Train:
     def run(self) -> None:
         """Train, then print where the results are."""
         if self.dry_run or self.estimate:
-            self._describe(self.config() if self.resume is None else self._config_of(self.resume))
+            self._describe(self._checked(self.config() if self.resume is None else self._config_of(self.resume)))
             return
         if self.resume is not None:
             self._continue(self.resume)
@@ -98,6 +102,17 @@ class Train:
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return with_settings(config, settings | dict(_setting(text) for text in self.set)).checked()
 
+    def _checked(self, config: "TrainConfig") -> "TrainConfig":
+        """Refuse what the run would refuse, as far as it is known without reading the dataset."""
+        from panohead.training.networks import check_networks
+
+        config.micro_batches(1)
+        check_networks(config)
+        for path, option in ((self.data, "--data"), (self.init, "--init")):
+            if path is not None and not path.exists():
+                raise PanoHeadError(f"{option} {path} does not exist; give another")
+        return config
+
     def _config_of(self, run: Path) -> "TrainConfig":
         """Return the configuration of a run, with the length that the command line asks for."""
         from panohead.training.run.folder import read_run
@@ -125,7 +140,7 @@ class Train:
 
     def _describe(self, config: "TrainConfig") -> None:
         if self.dry_run:
-            say(json.dumps(asdict(config), indent=1))
+            say(json.dumps(asdict(config), indent=1, allow_nan=False))
             return
         from panohead.training.estimate import estimate
 
@@ -144,6 +159,12 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals or not name:
         raise UsageError(f"--set {text!r} is not NAME=VALUE; for example --set loss.r1_gamma=0.5")
     try:
-        return name.strip(), json.loads(value)
-    except json.JSONDecodeError:
+        return name.strip(), parse_json(value, _ANY, name, remedy="see --dry-run for the values")
+    except PanoHeadError as error:
+        # A word needs no quotes; whatever begins like a number, a list or an object is one.
+        if re.match(r"[\[{\d.+-]|nan|inf", value.strip(), re.IGNORECASE):
+            raise UsageError(f"--set {name}={value[:40]} has no value that can be used: {error}") from error
         return name.strip(), value
+
+
+_ANY: Any = Any

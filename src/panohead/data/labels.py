@@ -1,8 +1,7 @@
 """The cameras of a dataset: ``dataset.json`` in the official layout (docs/reference.md 1.1 and 6.1)."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +10,7 @@ from panohead.data.conventions import refuse_wrong_labels
 from panohead.data.names import match_names
 from panohead.data.sources import FileSource, FolderSource
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
 from panohead.files.regular import MAX_TEXT_BYTES, read_regular
 
 LABELS_FILE = "dataset.json"
@@ -40,8 +40,37 @@ class LabelFile(FolderSource):
         return str(self.path)
 
 
+class LabelsFile(TypedDict):
+    """Content of ``dataset.json``: a name and 25 numbers (or numeric strings) for every photo.
+
+    Attributes:
+        labels: pairs of file name and numbers, which :func:`label_of` checks.
+        coarse: names of coarsely aligned photos.
+        photo_corners: corners of the photos that do not fill their crops, which :func:`listed_corners` checks.
+    """
+
+    labels: list[tuple[str, Any]]
+    coarse: NotRequired[list[str]]
+    photo_corners: NotRequired[dict[str, list[tuple[float, float]]]]
+
+
+def read_labels_file(source: FileSource) -> LabelsFile:
+    """Read ``dataset.json`` as it stands, with "/" in all names.
+
+    Raises:
+        PanoHeadError: when the file is missing or not of that form.
+    """
+    file, form = source.describe(LABELS_FILE), '{"labels": [[file name, 25 numbers], ...]}'
+    if not source.has(LABELS_FILE):
+        raise PanoHeadError(f"{file} is missing; it must lie beside the images and hold {form}")
+    remedy = f"it must hold {form}; write it again"
+    content = parse_json(source.read(LABELS_FILE), LabelsFile, file, remedy=remedy)
+    content["labels"] = [(name.replace("\\", "/"), values) for name, values in content["labels"]]
+    return content
+
+
 def read_labels(source: FileSource, names: Sequence[str], *, check: bool = True) -> Float[np.ndarray, "photo 25"]:
-    """Read the labels of the named photos from ``{"labels": [[name, [25 numbers or numeric strings]], ...]}``.
+    """Read the labels of the named photos.
 
     Args:
         source: files with ``dataset.json``.
@@ -50,49 +79,34 @@ def read_labels(source: FileSource, names: Sequence[str], *, check: bool = True)
             read them unchecked.
 
     Raises:
-        PanoHeadError: when the file is missing or not of that form, a photo has no label of 25 finite numbers, or a
-            label is no camera (:mod:`panohead.data.label_check`).
+        PanoHeadError: when the file is missing or wrong, a photo has no label of 25 finite numbers, or a label is no
+            camera (:mod:`panohead.data.label_check`).
     """
-    file = source.describe(LABELS_FILE)
-    by_name = listed_labels(source)
+    file, by_name = source.describe(LABELS_FILE), listed_labels(source)
     found = match_names(names, by_name, "label", file)
-    labels = np.stack([_label(by_name[other], name, file) for name, other in zip(names, found, strict=True)])
+    labels = np.stack([label_of(by_name[other], name, file) for name, other in zip(names, found, strict=True)])
     if check:
         refuse_wrong_labels(names, labels, file, _argument(source))
     return labels
 
 
 def listed_labels(source: FileSource) -> dict[str, Any]:
-    """Return the labels as they stand in the file, unchecked, by name.
-
-    Raises:
-        PanoHeadError: when the file is missing or not of the form that :func:`read_labels` reads.
-    """
-    file, form = source.describe(LABELS_FILE), '{"labels": [[file name, 25 numbers], ...]}'
-    if not source.has(LABELS_FILE):
-        raise PanoHeadError(f"{file} is missing; it must lie beside the images and hold {form}")
-    try:
-        return {str(name).replace("\\", "/"): values for name, values in json.loads(source.read(LABELS_FILE))["labels"]}
-    except (ValueError, TypeError, KeyError) as error:
-        raise PanoHeadError(f"{file} is not of the form {form}; write it again") from error
+    """Return the labels as they stand in the file, unchecked, by name. Raises as :func:`read_labels_file`."""
+    return dict(read_labels_file(source)["labels"])
 
 
-def listed_corners(source: FileSource) -> dict[str, list[list[float]]]:
+def listed_corners(source: FileSource) -> dict[str, list[tuple[float, float]]]:
     """Return the photos' corners in their crops, by name of the image; empty where the file has none.
 
     Raises:
-        PanoHeadError: when the file cannot be read, or holds other corners than four pairs of numbers.
+        PanoHeadError: when the file cannot be read, or holds other corners than four pairs of finite numbers.
     """
-    file = source.describe(LABELS_FILE)
-    try:
-        listed = json.loads(source.read(LABELS_FILE)).get(CORNERS_KEY, {})
-        corners = {str(name): np.asarray(values, dtype=np.float64) for name, values in listed.items()}
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise PanoHeadError(f"{file} is no list of labels; write it again") from error
+    corners = read_labels_file(source).get("photo_corners", {})
     for name, values in corners.items():
-        if values.shape != (4, 2) or not np.isfinite(values).all():
+        if len(values) != 4 or not np.isfinite(np.array(values)).all():
+            file = source.describe(LABELS_FILE)
             raise PanoHeadError(f"the {CORNERS_KEY} of {name} in {file} must be four pairs of numbers; correct them")
-    return {name: values.tolist() for name, values in corners.items()}
+    return corners
 
 
 def _argument(source: FileSource) -> str:
@@ -117,13 +131,22 @@ def jittered(labels: Float[np.ndarray, "photo 25"], std: float, seed: int) -> Fl
     return moved
 
 
-def _label(values: Any, name: str, file: str) -> np.ndarray:
+def label_of(values: Any, name: str, file: str) -> Float[np.ndarray, "25"]:
+    """Check and convert the numbers of one label.
+
+    Args:
+        values: the value in the file.
+        name, file: the photo and the labels' file, for the error.
+
+    Raises:
+        PanoHeadError: when they are not 25 finite numbers that describe a camera.
+    """
     what = f"the label of {name} in {file}"
     try:
         # Numbers beyond float32 become infinite here and are refused below.
         with np.errstate(over="ignore"):
             label = np.asarray([float(value) for value in values]).astype(np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PanoHeadError(f"{what} is not a list of numbers; correct it") from error
     if label.shape != (LABEL_DIM,) or not np.isfinite(label).all():
         raise PanoHeadError(f"{what} must be {LABEL_DIM} finite numbers; correct it")

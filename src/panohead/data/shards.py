@@ -12,13 +12,14 @@ import tarfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict
 
 from PIL import Image
 
 from panohead.data.labels import CORNERS_KEY, LABELS_FILE
 from panohead.data.sources import FileSource, max_bytes_of
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
 from panohead.files.regular import open_regular, too_large
 
 BLOCK = 512
@@ -196,12 +197,15 @@ def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any, Any]]:
             raise PanoHeadError(f"cannot read {shard} ({_reason(error)}); restore the shard") from error
 
 
+class _LabelMember(TypedDict):
+    label: list[Any]
+    photo_corners: NotRequired[list[tuple[float, float]]]
+
+
 def _label(content: bytes, member: Member) -> tuple[Any, Any]:
-    try:
-        values = json.loads(content)
-        return values["label"], values.get(CORNERS_KEY)
-    except (ValueError, TypeError, KeyError) as error:
-        raise PanoHeadError(f"{member} is not of the form {_LABEL_FORM}; write it again") from error
+    remedy = f"it must be of the form {_LABEL_FORM}; write it again"
+    values = parse_json(content, _LabelMember, str(member), remedy=remedy)
+    return values["label"], values.get("photo_corners")
 
 
 def _read(file: BinaryIO, member: Member) -> bytes:

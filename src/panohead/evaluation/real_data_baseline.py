@@ -1,6 +1,5 @@
 """Third-party models measured on real photos, whose masks and cameras are known: the reliability of each."""
 
-import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from panohead.data.people import PEOPLE_FILE, read_people
 from panohead.evaluation.back_of_head import BACK_YAWS, FRONT_YAWS, BackOfHead, FaceDetector
 from panohead.evaluation.camera_error import CameraError, PoseEstimator
 from panohead.evaluation.identity import YAWS, FaceEmbedder, Identity
@@ -15,7 +15,6 @@ from panohead.evaluation.mask_metrics import MaskError, Segmenter
 from panohead.evaluation.photos import ReferencePhotos
 from panohead.evaluation.protocol import yaw_of
 from panohead.evaluation.results import Result
-from panohead.files.regular import read_text
 from panohead.geometry.camera import Camera
 from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 
@@ -63,17 +62,16 @@ def tools_on_photos(
 
 def _faces(photos: ReferencePhotos, count: int) -> Iterator[tuple[int, int]]:
     """Yield photo and person of at most ``count`` photos within the yaws of the identity metric, person by person."""
-    listing = photos.root / "people.jsonl"
+    listing = photos.root / PEOPLE_FILE
     if not listing.is_file():
         return
     place = {photos.dataset.names[photo]: index for index, photo in enumerate(photos.dataset.selection.photo)}
     yaws = yaw_of(photos.labels)
-    for line in read_text(listing).splitlines():
-        person = json.loads(line)
+    for person in read_people(listing):
         for index in (place[view["image"]] for view in person["views"] if view["image"] in place):
             if abs(yaws[index]) <= max(YAWS) and count > 0:
                 count -= 1
-                yield index, int(person["person"])
+                yield index, person["person"]
 
 
 def _fit(mask: Float[Tensor, "1 height width"], resolution: int) -> Float[Tensor, "1 low low"]:

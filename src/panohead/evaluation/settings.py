@@ -4,9 +4,10 @@ turns them into options."""
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from panohead.errors import UsageError
+from panohead.limits import COUNT, SEED, STEPS, TRUNCATION_PSI, NumberRange
 
 SETS = ("swd", "fid", "kid", "is", "pr")
 """Metrics that compare sets of images; all but the first need Inception."""
@@ -33,25 +34,25 @@ class EvaluationSettings:
     """Views to compare separately; bins are 30 degrees of |yaw|."""
     protocol: tuple[Protocol, ...] = ("official", "strict")
     """official restricts only the photos to the views, as the original; strict restricts both sides."""
-    num: int = 2000
+    num: Annotated[int, NumberRange(2, 1_000_000)] = 2000
     """Generated images for each way of making them (the paper: 50000)."""
-    reals: int | None = None
+    reals: Annotated[int | None, COUNT] = None
     """Photos: as many as --num if not given, 0 for all (the paper)."""
-    heads: int = 16
+    heads: Annotated[int, STEPS] = 16
     """Heads to measure from several sides."""
-    people: int = 4
+    people: Annotated[int, STEPS] = 4
     """Synthetic people to reconstruct, each from every number of photos (metric reconstruction)."""
-    people_seed: int = 77
+    people_seed: Annotated[int, SEED] = 77
     """Seed of those people; another one than that of the people that the generators were trained on."""
     people_edition: Literal[1, 2] = 2
     """Edition of the synthetic dataset, which frames those people; evaluations before the second edition used 1."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of latents, cameras, photos and projections."""
-    truncation_psi: float = 0.7
+    truncation_psi: Annotated[float, TRUNCATION_PSI] = 0.7
     """Truncation of the heads measured from several sides (the paper's mask error: 0.7); sets of images use 1."""
-    batch: int = 8
+    batch: Annotated[int, NumberRange(1, 10_000)] = 8
     """Images at once; changes nothing but speed and memory."""
-    resolution: int | None = None
+    resolution: Annotated[int | None, NumberRange(MIN_SIDE, 4096, "pixels")] = None
     """Pixels to compare at: the smallest of photos and generators if not given."""
     background: Literal["auto", "white", "keep"] = "auto"
     """Background of the people on photos; auto: white for generators without a background."""

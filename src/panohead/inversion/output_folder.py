@@ -87,7 +87,7 @@ def open_output_folder(path: str | Path, photos: Sequence[str | Path], *, resume
     state = path / STATE_FILE
     prepare_folder(state)
     saved = saved_notes(path)
-    earlier: PhotoDigests = [] if saved is None else saved.get("photos", [])
+    earlier = [] if saved is None else saved.get("photos", [])
     if earlier and sorted(content for _, content in earlier) != sorted(content for _, content in digests):
         names = ", ".join(name for name, _ in earlier)
         raise PanoHeadError(f"{path} holds the head of other photos ({names}); choose another --out")

@@ -1,11 +1,10 @@
 """Heads reconstructed from photos: with the photos, their cameras and the log; saved to a folder and opened again."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from panohead.checkpoint import weights_sha256
 from panohead.errors import PanoHeadError
 from panohead.files.archive import read_arrays
+from panohead.files.read_json import parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.frame import Frame
 from panohead.geometry import Camera
@@ -28,6 +28,7 @@ from panohead.inversion.weight_delta import load_difference, save_difference
 from panohead.mesh.export import METERS_PER_WORLD_UNIT
 from panohead.models.generator import Generator
 from panohead.system.atomic_write import atomic_path
+from panohead.system.sealed_metadata import check_seal
 
 LATENT_FILE = "latent.npz"
 TUNED_FILE = "tuned.difference.safetensors"
@@ -137,15 +138,23 @@ def _any_opaque(view: Frame, inside: Float[Tensor, "1 height width"] | None = No
     return bool(((alpha if inside is None else alpha * inside.cpu()) > _OPAQUE).any())
 
 
-def saved_notes(folder: Path) -> dict[str, Any] | None:
+class HeadNotes(TypedDict):
+    """Notes of a saved head: name and SHA-256 of every photo's file."""
+
+    photos: NotRequired[list[tuple[str, str]]]
+
+
+def saved_notes(folder: Path) -> HeadNotes | None:
     """Return the notes of the head saved in a folder; None if there is no head (or it cannot be read)."""
+    path = folder / TUNED_FILE
     try:
-        check_regular(folder / TUNED_FILE, MAX_WEIGHTS_BYTES)
-        with safe_open(folder / TUNED_FILE, framework="pt", device="cpu") as file:
-            notes = json.loads((file.metadata() or {})["notes"])
-    except (OSError, SafetensorError, KeyError, ValueError):
+        check_regular(path, MAX_WEIGHTS_BYTES)
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = dict(file.metadata() or {})
+        check_seal(path, metadata, required=False)
+        return parse_json(metadata.get("notes", ""), HeadNotes, f"{path}, notes")
+    except (OSError, SafetensorError, ValueError, PanoHeadError):
         return None
-    return notes if isinstance(notes, dict) else None
 
 
 def open_reconstruction(folder: Path, generator: Generator) -> Head:

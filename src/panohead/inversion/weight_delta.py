@@ -9,16 +9,18 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from panohead.checkpoint import weights_sha256, write_tensors
+from panohead.checkpoint import require_finite, weights_sha256, write_tensors
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.models.build import build_for
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.system.config_json import from_plain
+from panohead.system.sealed_metadata import check_seal, sealed
 
 _KIND = "panohead-difference"
-_VERSION = "1"
+_VERSIONS = ("1", "2")
+"""Versions that can be read; from 2 on the metadata has a hash."""
 _MAX_HALF = 6e4  # below the largest float16, 65504
 
 
@@ -47,12 +49,12 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
             tensors[name] = (change.half() if half else change).contiguous()
     metadata = {
         "kind": _KIND,
-        "version": _VERSION,
+        "version": _VERSIONS[-1],
         "base": weights_sha256(before),
         "config": json.dumps(asdict(after.config), sort_keys=True),
-        "notes": json.dumps(dict(notes or {})),
+        "notes": json.dumps(dict(notes or {}), allow_nan=False),
     }
-    write_tensors(path, tensors, metadata)
+    write_tensors(path, tensors, sealed(metadata))
     return path
 
 
@@ -73,23 +75,28 @@ def load_difference(path: Path, base: Generator) -> Generator:
             changes = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise PanoHeadError(f"{path} is not a readable difference file ({error}); write it again") from error
-    if metadata.get("kind") != _KIND or metadata.get("version") != _VERSION:
+    if metadata.get("kind") != _KIND or metadata.get("version") not in _VERSIONS:
         raise PanoHeadError(f"{path} is not a difference file of this version; run 'panohead reconstruct' again")
-    if metadata["base"] != weights_sha256(base):
+    check_seal(path, metadata, required=metadata["version"] != "1")
+    require_finite(path, changes)
+    if metadata.get("base") != weights_sha256(base):
         raise PanoHeadError(f"{path} was tuned from another checkpoint; open that one first")
     state = {name: value.clone() for name, value in base.state_dict().items()}
     for name, change in changes.items():
         if name not in state or change.shape != state[name].shape:
-            raise PanoHeadError(f"{path} does not fit its checkpoint ({name}); run 'panohead reconstruct' again")
+            raise PanoHeadError(f"{path} does not fit its checkpoint ({name}); {_REMEDY}")
         state[name] += change.to(state[name])
+    config = parse_json(metadata.get("config", ""), GeneratorConfig, f"{path}, config", remedy=_REMEDY)
+    if asdict(config) != asdict(base.config):
+        raise PanoHeadError(f"{path} is of a generator with another configuration; {_REMEDY}")
     try:
-        config = from_plain(GeneratorConfig, json.loads(metadata["config"]))
         tuned = build_for(lambda: Generator(config), state, frozenset({"dataset_label_std"}))
-    except (KeyError, TypeError, ValueError, PanoHeadError) as error:
-        raise PanoHeadError(
-            f"{path} does not fit its checkpoint ({error}); run 'panohead reconstruct' again"
-        ) from error
+    except PanoHeadError as error:
+        raise PanoHeadError(f"{path} does not fit its checkpoint ({error}); {_REMEDY}") from error
     if "dataset_label_std" not in state:
         tuned.dataset_label_std = None
     tuned.load_state_dict(state)
     return tuned.to(next(base.parameters()).device).eval().requires_grad_(False)
+
+
+_REMEDY = "run 'panohead reconstruct' again"

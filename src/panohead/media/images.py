@@ -40,7 +40,13 @@ _VIRIDIS = np.array(
 
 
 def to_uint8(image: Float[Tensor, "channel height width"]) -> UInt8[np.ndarray, "height width channel"]:
-    """Return an image in [-1, 1] as pixels 0..255 (:func:`image_to_uint8`): the exact inverse of ``from_uint8``."""
+    """Return an image in [-1, 1] as pixels 0..255 (:func:`image_to_uint8`): the exact inverse of ``from_uint8``.
+
+    Raises:
+        PanoHeadError: when a value is not finite; as pixels it would look like a color.
+    """
+    if not bool(image.detach().isfinite().all()):
+        raise PanoHeadError("an image holds values that are not finite; the weights or the latents are out of range")
     return np.ascontiguousarray(image_to_uint8(image).permute(1, 2, 0).cpu().numpy())
 
 

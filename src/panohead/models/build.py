@@ -44,6 +44,16 @@ def build_bounded(make: Callable[[], _Network]) -> _Network:
     """Return the network that ``make`` builds, if it has at most MAX_PARAMETERS numbers.
 
     Raises:
+        PanoHeadError: as :func:`check_bounded`.
+    """
+    check_bounded(make)
+    return make()
+
+
+def check_bounded(make: Callable[[], nn.Module]) -> None:
+    """Check that the network that ``make`` builds has at most MAX_PARAMETERS numbers, without memory for them.
+
+    Raises:
         PanoHeadError: when it has more, or the configuration cannot be built.
     """
     count = sum(value.numel() for value in planned_state(make).values())
@@ -52,7 +62,6 @@ def build_bounded(make: Callable[[], _Network]) -> _Network:
             f"the network would have {count / 1e6:,.0f} million numbers, more than {MAX_PARAMETERS / 1e6:,.0f}; "
             "choose fewer channels or layers"
         )
-    return make()
 
 
 def planned_state(make: Callable[[], nn.Module]) -> dict[str, Tensor]:

@@ -24,8 +24,9 @@ from PIL import Image
 from panohead.errors import PanoHeadError
 from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import inside
-from panohead.files.regular import MAX_TEXT_BYTES, read_regular, read_text
-from panohead.preparation.records import CropRecord, PhotoRecord
+from panohead.files.read_json import parse_json, read_json
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular
+from panohead.preparation.records import CropRecord, PhotoJson, PhotoRecord
 from panohead.preparation.sources import PhotoRef
 from panohead.system.atomic_write import write_json
 from panohead.system.text import printable
@@ -80,10 +81,7 @@ def open_out(out: Path, resume_key: dict[str, Any]) -> None:
         if out.exists() and any(path.name != LOCK_NAME for path in out.iterdir()):
             raise PanoHeadError(f"{out} is not empty and holds no prepared dataset; give a new folder with --out")
         write_json(settings, resume_key, remedy=REMEDY)
-    try:
-        stored = json.loads(read_text(settings))
-    except (OSError, ValueError) as error:
-        raise PanoHeadError(f"cannot read {settings} ({error}); delete {out} or give another --out") from error
+    stored = read_json(settings, dict[str, Any], remedy=f"delete {out} or give another --out")
     plain = json.loads(json.dumps(resume_key))
     different = sorted(key for key in {*plain, *stored} if plain.get(key) != stored.get(key))
     if different:
@@ -112,8 +110,9 @@ class ResumeLog:
             with self._path.open("r+b") as file:
                 file.truncate(whole)
         for line in content[:whole].splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                record = PhotoRecord.from_json(json.loads(line))
+            # A photo whose line is damaged is prepared again.
+            with contextlib.suppress(PanoHeadError):
+                record = PhotoRecord.from_json(parse_json(line, PhotoJson, str(self._path)))
                 yield record.photo, record
 
     def add(self, record: PhotoRecord) -> None:

@@ -5,9 +5,10 @@ objects and their order are a file format: datasets that older versions began ar
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import msgspec
 
 from panohead.files.inside import relative_name
 
@@ -84,23 +85,23 @@ class CropRecord:
         return {**result, "duplicate": True} if duplicate else result
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "CropRecord":
+    def from_json(values: "CropJson") -> "CropRecord":
         """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: when the object is not of that form, or a name in it is no name of a file.
+            OutsideFolder: when a name in it is no name of a file.
         """
-        plain = dict(values)
-        center, half_px, angle_deg = (plain["crop"][key] for key in _CROP_SQUARE)
-        x, y = center
-        del plain["crop"]
-        for name in ("image", "mask", "overlay"):
-            if plain[name]:
-                relative_name(plain[name])
-        plain["flags"], plain["label"] = tuple(plain["flags"]), tuple(plain["label"])
-        if (corners := plain.get("photo_corners")) is not None:
-            plain["photo_corners"] = tuple((u, v) for u, v in corners)
-        return CropRecord(center=(x, y), half_px=half_px, angle_deg=angle_deg, **plain)
+        for name in (values["image"], values["mask"], values["overlay"]):
+            if name:
+                relative_name(name)
+        names = {field.name for field in dataclasses.fields(CropRecord)}
+        plain: dict[str, Any] = {name: value for name, value in values.items() if name in names}
+        square = values["crop"]
+        x, y = square["centre"]
+        plain["flags"], plain["label"] = tuple(values["flags"]), tuple(values["label"])
+        if "photo_corners" in values:
+            plain["photo_corners"] = tuple((u, v) for u, v in values["photo_corners"])
+        return CropRecord(center=(x, y), half_px=square["half_px"], angle_deg=square["angle_deg"], **plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,11 +158,11 @@ class PhotoRecord:
         return {**result, **{key: value for key, value in optional.items() if value is not None}}
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "PhotoRecord":
+    def from_json(values: "PhotoJson") -> "PhotoRecord":
         """Return the record that a JSON object holds; the inverse of :meth:`to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: when the object is not of that form, or a name in it is no name of a file.
+            OutsideFolder: when a name in it is no name of a file.
         """
         photo, size = values["photo"], values.get("photo_px")
         if values.get("overlay"):
@@ -172,8 +173,58 @@ class PhotoRecord:
             reason=values["reason"],
             notes=tuple(values["remarks"]),
             crops=tuple(CropRecord.from_json(crop) for crop in values["crops"]),
-            again=bool(values.get("again")),
+            again=values.get("again", False),
             photo_px=None if size is None else (size[0], size[1]),
             heads_found=values.get("heads_found"),
             overlay=values.get("overlay"),
         )
+
+
+_SquareJson = TypedDict(  # noqa: UP013 - the key's spelling is the file's, not that of the package's names
+    "_SquareJson", {"centre": tuple[float, float], "half_px": float, "angle_deg": float}
+)
+"""Object "crop" of a crop's record. Its keys are a file format."""
+
+
+class CropJson(TypedDict):
+    """JSON object of a :class:`CropRecord`."""
+
+    reason: str
+    image: str
+    mask: str
+    kind: str
+    method: str
+    confidence: float
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    residual: float | None
+    crop: _SquareJson
+    flags: list[str]
+    core_px: float
+    sharpness: float
+    outside: float
+    face_visible: float | None
+    mask_coverage: float
+    mask_pieces: int
+    mask_largest: float
+    hash: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    label: Annotated[list[float], msgspec.Meta(min_length=25, max_length=25)]
+    overlay: str
+    head_outside: NotRequired[float]
+    photo_corners: NotRequired[list[tuple[float, float]]]
+    duplicate: NotRequired[bool]
+
+
+class PhotoJson(TypedDict):
+    """JSON object of a :class:`PhotoRecord`: one line of the log."""
+
+    photo: str
+    stamp: str
+    reason: str
+    remarks: list[str]
+    crops: list[CropJson]
+    again: NotRequired[bool]
+    photo_px: NotRequired[tuple[int, int] | None]
+    heads_found: NotRequired[int | None]
+    overlay: NotRequired[str | None]

@@ -1,13 +1,12 @@
 """The page ``report.html`` of a prepared dataset: each photo with an overlay, its measurements and its verdict."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from panohead.files.regular import read_text
+from panohead.files.read_json import read_json_lines
 from panohead.preparation.files import REMEDY
-from panohead.preparation.records import CropRecord, PhotoRecord
+from panohead.preparation.records import CropRecord, PhotoJson, PhotoRecord
 from panohead.reports import Figure, Figures, KeyValues, Link, Page, PageBlock, Paragraph, url, write_page
 
 PHOTOS_PER_PAGE = 2000
@@ -30,8 +29,8 @@ def write_report(out: Path, notes: Sequence[str] = ()) -> Path:
     Raises:
         PanoHeadError: when it cannot be written.
     """
-    lines = read_text(out / "prepare.jsonl").splitlines()
-    records = [PhotoRecord.from_json(json.loads(line)) for line in lines]
+    remedy = "run 'panohead prepare' again"
+    records = [PhotoRecord.from_json(row) for row in read_json_lines(out / "prepare.jsonl", PhotoJson, remedy=remedy)]
     parts = [records[i : i + PHOTOS_PER_PAGE] for i in range(0, len(records), PHOTOS_PER_PAGE)] or [[]]
     names = ["report.html"] + [f"report/page_{i + 1}.html" for i in range(1, len(parts))]
     for number, (name, part) in enumerate(zip(names, parts, strict=True)):

@@ -20,6 +20,7 @@ from panohead.preparation.records import PhotoRecord
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
 from panohead.system.safe_path import safe_children
+from panohead.system.signals import deaf_children
 
 MAX_SECONDS_PER_PHOTO = 180.0
 """Seconds after which a photo is given up."""
@@ -112,7 +113,7 @@ def prepare_many(refs: Iterable[PhotoRef], settings: PrepareSettings, workers: i
 def _start(context: Any, settings: PrepareSettings) -> _Worker:
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, settings), daemon=True)
-    with safe_children():
+    with safe_children(), deaf_children():
         process.start()
     theirs.close()
     return _Worker(process, ours)

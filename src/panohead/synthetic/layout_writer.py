@@ -20,17 +20,20 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict, cast
+
+import msgspec
 
 from panohead.errors import PanoHeadError
 from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import relative_name
-from panohead.files.regular import read_text
+from panohead.files.read_json import read_json, read_json_lines
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
 PersonRecord = dict[str, Any]
 _REMEDY = "free the disk or repair the folder, then run the same command again to continue"
+_AGAIN = "then run the same command again: that person will be rendered again"
 
 
 def image_stem(person: int, image: int) -> str:
@@ -71,11 +74,11 @@ def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
     finished: dict[int, PersonRecord] = {}
     whole = config.out / "people.jsonl"
     if whole.exists():
-        records = [json.loads(line) for line in read_text(whole).splitlines()]
-        finished.update({record["person"]: record for record in records})
+        for record in read_json_lines(whole, _StoredPerson, remedy="delete that line, " + _AGAIN):
+            finished[record["person"]] = cast(PersonRecord, record)
     for part in sorted((config.out / "parts").glob("*.json")):
-        record = json.loads(read_text(part))
-        finished[record["person"]] = record
+        record = read_json(part, _StoredPerson, remedy="delete it, " + _AGAIN)
+        finished[record["person"]] = cast(PersonRecord, record)
     kept = {person: record for person, record in finished.items() if person < config.people}
     return {person: record for person, record in sorted(kept.items()) if _is_whole(record, config)}
 
@@ -125,12 +128,21 @@ def _check_settings(settings: Path, config: SyntheticDatasetConfig) -> None:
 
 
 def _stored(settings: Path) -> PersonRecord:
-    try:
-        stored: PersonRecord = json.loads(read_text(settings))
-        int(stored.get("edition", 1))
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise PanoHeadError(f"cannot read {settings} ({error}); delete the folder or give another --out") from error
-    return stored
+    return cast(PersonRecord, read_json(settings, _StoredSettings, remedy="delete the folder or give another --out"))
+
+
+class _StoredSettings(TypedDict):
+    edition: NotRequired[int]
+
+
+class _StoredView(TypedDict):
+    image: str
+    label: Annotated[list[float], msgspec.Meta(min_length=25, max_length=25)]
+
+
+class _StoredPerson(TypedDict):
+    person: Annotated[int, msgspec.Meta(ge=0)]
+    views: list[_StoredView]
 
 
 def _is_whole(record: PersonRecord, config: SyntheticDatasetConfig) -> bool:

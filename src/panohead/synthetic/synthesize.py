@@ -17,6 +17,7 @@ from panohead.ops.cpu import jit
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.layout_writer import close_dataset, open_dataset
 from panohead.system.safe_path import module_command
+from panohead.system.signals import deaf_children
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -88,7 +89,8 @@ def _start_worker(config: SyntheticDatasetConfig, image_options: dict[str, Any])
     # One thread each: workers fill the cores, and sums come out in one order everywhere.
     environment = os.environ | dict.fromkeys(_ONE_THREAD, "1")
     command = module_command("panohead.synthetic.worker")
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    with deaf_children():
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
     process.stdin.write(pickle.dumps((config, image_options)).hex() + "\n")
     process.stdin.flush()

@@ -4,6 +4,7 @@ A separate process rather than a fork: it loads nothing but numpy, and it ends b
 """
 
 import json
+import os
 import pickle
 import sys
 
@@ -15,7 +16,8 @@ def main() -> None:
     # Imported here so that the heavy modules load after the settings have come.
     from panohead.synthetic.person_images import make_person
 
-    config, image_options = pickle.loads(bytes.fromhex(sys.stdin.readline()))
+    # Bytes of the parent process.
+    config, image_options = pickle.loads(bytes.fromhex(sys.stdin.readline()))  # nosec B301
     for line in sys.stdin:
         index = int(line)
         try:
@@ -23,4 +25,8 @@ def main() -> None:
             answer: dict[str, int | str] = {"person": index}
         except PanoHeadError as error:
             answer = {"person": index, "error": str(error)}
-        print(json.dumps(answer), flush=True)
+        try:
+            print(json.dumps(answer), flush=True)
+        except BrokenPipeError:  # the parent is gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return

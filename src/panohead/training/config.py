@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 
 from panohead.data.selection import SelectionConfig
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.randomness import NoiseMode
 from panohead.system.bounds import Bounded, Count, NotNegative, Range, Seed
-from panohead.system.config_json import from_plain
 from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.losses import LossConfig
 from panohead.training.optimizers import AdamConfig, discriminator_adam, generator_adam

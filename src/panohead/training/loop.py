@@ -14,12 +14,15 @@ from pathlib import Path
 from torch import Tensor
 
 from panohead.data.loader import PhotoLoader
+from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain
 from panohead.system.peak_memory import peak_memory_gb
 from panohead.training.augmentation.probability import AdaptiveProbability
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.interruption import stop_on_signals
 from panohead.training.distributed.ranks import Ranks, average, broadcast_module
 from panohead.training.losses import RealBatch
+from panohead.training.nan_guard import first_nonfinite
 from panohead.training.networks import TrainingNetworks, pack, unpack
 from panohead.training.run.checkpoint import LoadedState, save_state
 from panohead.training.run.log import RunLog
@@ -85,9 +88,11 @@ class Training:
             PanoHeadError: when a loss is not finite, another rank is lost, or a file cannot be written.
         """
         total, nimg = self.config.total_kimg, self.progress.nimg
+        # A run that was killed before its first state writes its first record once more.
+        kept_nimg = nimg if self.progress.step > 0 else nimg - 1
         # Only the first device writes.
         log_or_not = (
-            RunLog(self.folder, total_kimg=total, resume_nimg=nimg, quiet=self.quiet)
+            RunLog(self.folder, total_kimg=total, resume_nimg=kept_nimg, quiet=self.quiet)
             if self.ranks.is_first
             else nullcontext()
         )
@@ -105,10 +110,12 @@ class Training:
                 self._train_step(photos)
                 self._show_progress(log)
                 if self._ticks_passed() != ticks or self.finished:
+                    self._check_average()
                     self._log_and_evaluate(log, self._statistics())
                     if self._due(self.config.state_ticks):
                         self._save_state()
                 if request.agreed(self.ranks) and not self.finished:
+                    self._check_average()
                     self._save_state()
                     break
         return self.finished
@@ -203,6 +210,18 @@ class Training:
         log.tick(record)
         write_report(self.folder)
 
+    def _check_average(self) -> None:
+        """Raise PanoHeadError before anything is written when the moving average is not finite any more.
+
+        Losses do not show it: no loss is computed with the average.
+        """
+        ruined = first_nonfinite(self.networks.generator_ema)
+        if ruined is not None:
+            raise PanoHeadError(
+                f"the moving average of the generator is not finite any more ({ruined}); nothing more was written: "
+                f"resume {self.folder} from its last state, or start a new run with other ema_ settings"
+            )
+
     def _save_state(self) -> None:
         augment: dict[str, float] = {}
         if self.augment is not None:
@@ -214,7 +233,16 @@ class Training:
 
     def _load_state(self, loaded: LoadedState) -> None:
         self.warnings += loaded.skipped
-        unpack(self.networks, loaded.state["players"])
-        self.progress = TrainingProgress(**loaded.state["clock"])
-        if self.augment is not None:
-            self.augment.load_state_dict(loaded.state["augment"])
+        try:
+            unpack(self.networks, loaded.state["players"])
+            self.progress = from_plain(TrainingProgress, loaded.state["clock"])
+            if self.augment is not None:
+                self.augment.load_state_dict(from_plain(dict[str, float], loaded.state["augment"]))
+        except (PanoHeadError, KeyError, TypeError, ValueError) as error:
+            raise PanoHeadError(f"{loaded.file} cannot be resumed from: {error}; start a new run") from error
+        if self.progress.nimg != loaded.nimg:
+            raise PanoHeadError(f"{loaded.file} cannot be resumed from: its counts differ; start a new run")
+        for network in (self.networks.generator, self.networks.discriminator, self.networks.generator_ema):
+            ruined = first_nonfinite(network)
+            if ruined is not None:
+                raise PanoHeadError(f"{loaded.file} holds weights that are not finite ({ruined}); take an earlier one")

@@ -48,6 +48,17 @@ def count_nonfinite_gradients(parameters: Iterable[nn.Parameter]) -> int:
     return int((~largest.isfinite()).sum())
 
 
+def first_nonfinite(network: nn.Module) -> str | None:
+    """Return the name of the first parameter or buffer that is not finite, None without one; waits once if all are."""
+    tensors = {name: t.detach() for name, t in network.state_dict().items() if t.is_floating_point() and t.numel()}
+    if not tensors:
+        return None
+    largest = torch.stack(torch._foreach_norm([t.float() for t in tensors.values()], float("inf")))
+    if bool(largest.isfinite().all()):
+        return None
+    return next(name for name, value in zip(tensors, largest, strict=True) if not bool(value.isfinite()))
+
+
 @contextmanager
 def _watched_modules(networks: Mapping[str, nn.Module], found: list[str]) -> Iterator[None]:
     """Check every call of a module inside; the first with finite inputs and a non-finite output goes to ``found``."""

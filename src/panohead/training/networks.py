@@ -10,7 +10,7 @@ from torch import nn
 
 from panohead.checkpoint import load_checkpoint
 from panohead.errors import PanoHeadError
-from panohead.models.build import build_bounded, planned_state, require_fitting
+from panohead.models.build import check_bounded, planned_state, require_fitting
 from panohead.models.discriminator import Discriminator
 from panohead.models.generator import Generator
 from panohead.ops import precision
@@ -38,13 +38,32 @@ def set_precision(numerics: NumericsConfig) -> None:
 
 
 def make_networks(config: TrainConfig, device: torch.device) -> TrainingNetworks:
-    """Make untrained networks on ``device``; the same seed gives the same weights on every device."""
+    """Make untrained networks on ``device``; the same seed gives the same weights on every device.
+
+    Raises:
+        PanoHeadError: as :func:`check_networks`.
+    """
+    check_networks(config)
     # Made on the CPU with its random numbers, then moved; the global random state is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = build_bounded(lambda: Generator(config.generator))
-        discriminator = build_bounded(lambda: Discriminator(config.discriminator))
+        generator, discriminator = Generator(config.generator), Discriminator(config.discriminator)
     return assemble(config, generator.to(device), discriminator.to(device))
+
+
+def check_networks(config: TrainConfig) -> None:
+    """Check that networks can be made with these settings, without memory for their weights.
+
+    Raises:
+        PanoHeadError: when their parts do not fit together, or they are too large.
+    """
+    try:
+        for make in (lambda: Generator(config.generator), lambda: Discriminator(config.discriminator)):
+            check_bounded(make)
+    except PanoHeadError as error:
+        raise PanoHeadError(
+            f"no networks can be made with these settings ({error}); compare them with those of a preset (--dry-run)"
+        ) from error
 
 
 def require_same_networks(config: TrainConfig, state: dict[str, Any], file: Path) -> None:
@@ -124,8 +143,8 @@ def unpack(networks: TrainingNetworks, state: dict[str, Any]) -> None:
             (networks.discriminator_optimizer, "discriminator_optimiser"),
         ):
             load_adam_state(optimizer, _with_first_moments(state[key]))
-    except (KeyError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise PanoHeadError(f"the state does not fit the run's configuration ({reason}); start a new run") from error
 
 

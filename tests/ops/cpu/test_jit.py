@@ -29,6 +29,18 @@ def test_convolutions_step_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "is broken" in (winograd.unsupported(x, weight) or "")
 
 
+@pytest.mark.skipif(not jit.available(), reason="numba is not installed")
+def test_without_a_folder_for_the_cache_kernels_work_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.core import caching
+
+    jit._warn_uncached.cache_clear()
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    with pytest.warns(RuntimeWarning, match="set NUMBA_CACHE_DIR") as warned:
+        kernels = [jit.jit()(lambda x, n=n: x + n) for n in (1, 2)]
+    assert len(warned) == 1
+    assert [kernel(1) for kernel in kernels] == [2, 3]
+
+
 _CALLER = """
 from panohead.ops.cpu.jit import jit
 from callee import value

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import from_plain
 from panohead.ops.resample import fir_filter, upfirdn2d
-from panohead.system.config_json import from_plain
 from panohead.training.augmentation import (
     AdaptiveProbability,
     AugmentConfig,

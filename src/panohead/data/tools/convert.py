@@ -4,6 +4,7 @@ The official dataset tool takes images in the order of their names, leaves out t
 or mask, numbers the others ``00000/img00000000.png``, resizes them (Lanczos) and stores them in a zip.
 """
 
+import contextlib
 import io
 import json
 import posixpath
@@ -19,7 +20,16 @@ from PIL import Image
 
 from panohead.data.conventions import Convention, convert_labels, refuse_wrong_labels
 from panohead.data.decode import check_pixels
-from panohead.data.labels import CORNERS_KEY, LABELS_FILE, LabelFile, listed_corners, listed_labels, read_labels
+from panohead.data.labels import (
+    CORNERS_KEY,
+    LABELS_FILE,
+    LabelFile,
+    label_of,
+    listed_corners,
+    listed_labels,
+    read_labels,
+    read_labels_file,
+)
 from panohead.data.layout import open_layout
 from panohead.data.names import EXAMPLES, NameIndex
 from panohead.data.sources import FileSource, image_names
@@ -115,17 +125,21 @@ def convert_dataset(
 
 
 def _labels(images: FileSource) -> tuple[dict[str, Any], set[str]]:
-    """Return the labels as they stand in the file, unrounded, and the names marked coarse."""
-    try:
-        content = json.loads(images.read(LABELS_FILE))
-        listed = {str(name).replace("\\", "/"): values for name, values in content["labels"]}
-        return listed, set(content.get("coarse", []))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise PanoHeadError(f"{images.describe(LABELS_FILE)} is no list of labels; write it again") from error
+    """Return the labels as they stand in the file, unrounded, and the names marked coarse.
+
+    Labels that are no cameras are left out, and with them their images.
+    """
+    content, file = read_labels_file(images), images.describe(LABELS_FILE)
+    found: dict[str, Any] = {}
+    for name, values in content["labels"]:
+        with contextlib.suppress(PanoHeadError):
+            label_of(values, name, file)
+            found[name] = values
+    return found, set(content.get("coarse", []))
 
 
 def convert_label_file(path: Path, out: Path, cameras_from: Sequence[Convention]) -> int:
-    """Convert the cameras of a file of labels alone, and write them to another file; everything else in it is kept.
+    """Convert the cameras of a file of labels alone, and write them to another file; coarse names and corners are kept.
 
     Args:
         path: JSON file in the format of ``dataset.json``.
@@ -144,8 +158,8 @@ def convert_label_file(path: Path, out: Path, cameras_from: Sequence[Convention]
     names = list(listed_labels(source))
     if not names:
         raise PanoHeadError(f"{path} holds no labels; give a file of labels")
-    content = json.loads(source.read(LABELS_FILE))
-    content["labels"] = [list(pair) for pair in zip(names, _rewritten(source, path, names, cameras_from), strict=True)]
+    content = read_labels_file(source)
+    content["labels"] = list(zip(names, _rewritten(source, path, names, cameras_from), strict=True))
     write_bytes(out, json.dumps(content).encode(), remedy=_REMEDY)
     return len(names)
 

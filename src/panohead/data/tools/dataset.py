@@ -1,6 +1,6 @@
 """Inspection of a dataset: counts, poses, sizes, broken files, duplicates, balance, and advice."""
 
-import json
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from panohead.data.conventions import remedy_for
 from panohead.data.decode import check_pixels
 from panohead.data.duplicates import image_hash, repeated
 from panohead.data.label_check import check_labels
-from panohead.data.labels import LABELS_FILE, read_labels
+from panohead.data.labels import LABELS_FILE, label_of, read_labels_file
 from panohead.data.layout import open_layout
 from panohead.data.masks import MIN_SIDE_PX, mask_problem, read_mask, values_problem
 from panohead.data.names import NameIndex
@@ -166,20 +166,16 @@ def labels_found(images: FileSource, names: list[str]) -> tuple[dict[str, Float[
     """Return the labels that exist and can be read, and the number of images marked as coarsely aligned."""
     found: dict[str, np.ndarray] = {}
     try:
-        rows = read_labels(images, names, check=False)
-        found = dict(zip(names, rows, strict=True))
+        content = read_labels_file(images)
     except PanoHeadError:
-        # Some are missing or wrong; take the others one by one.
-        for name in names:
-            try:
-                found[name] = read_labels(images, [name], check=False)[0]
-            except PanoHeadError:
-                continue
-    try:
-        coarse = json.loads(images.read(LABELS_FILE)).get("coarse", []) if images.has(LABELS_FILE) else []
-    except (ValueError, AttributeError, PanoHeadError):
-        coarse = []
-    return found, len(set(coarse) & set(names))
+        return found, 0
+    by_name, file = dict(content["labels"]), images.describe(LABELS_FILE)
+    index = NameIndex(by_name)
+    for name in names:
+        if (listed := index.find(name)) is not None:
+            with contextlib.suppress(PanoHeadError):
+                found[name] = label_of(by_name[listed], name, file)
+    return found, len(set(content.get("coarse", [])) & set(names))
 
 
 def camera_angles(label: Float[np.ndarray, "25"]) -> tuple[float, float]:

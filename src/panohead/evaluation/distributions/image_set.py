@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from panohead.errors import PanoHeadError
 from panohead.evaluation.distributions.pyramid_patches import PyramidPatches, describe, join
 from panohead.files.archive import read_arrays
+from panohead.files.read_json import parse_json
 from panohead.ops.pixels import image_from_uint8
 from panohead.perceptual.inception import Inception
 from panohead.system.atomic_write import atomic_path
@@ -101,8 +103,8 @@ def load_set(path: Path) -> ImageSet | None:
     """Read a set written by :func:`save_set`; None for a missing or damaged file."""
     try:
         arrays = read_arrays(path)
-        seed = json.loads(str(arrays["about"]))["seed"]
-    except (OSError, ValueError, KeyError, EOFError):
+        seed = parse_json(str(arrays["about"]), dict[str, int | None], str(path))["seed"] or 0
+    except (OSError, KeyError, PanoHeadError):
         return None
     levels = {int(name[6:]): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("level_")}
     patches = PyramidPatches(seed=seed, descriptors=levels) if levels else None

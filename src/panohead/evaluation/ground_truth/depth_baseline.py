@@ -1,8 +1,8 @@
 """Disagreement of the dataset's own depth renders with each other: the noise floor of every geometry metric."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from panohead.data.dataset import dataset_paths
 from panohead.data.labels import read_labels
+from panohead.data.people import PEOPLE_FILE, read_people
 from panohead.data.sources import image_names, open_source
 from panohead.errors import PanoHeadError
 from panohead.evaluation.ground_truth.geometry import MM_PER_WORLD_UNIT, SECTORS, sector_of
@@ -19,7 +20,6 @@ from panohead.evaluation.results import Result
 from panohead.evaluation.warping import DepthView, depth_disagreement
 from panohead.files.archive import read_arrays
 from panohead.files.inside import inside
-from panohead.files.regular import read_text
 from panohead.geometry.camera import Camera
 
 SAME_SURFACE = 0.05
@@ -69,7 +69,7 @@ def depth_baseline(root: Path, people: int) -> list[Result]:
 
 def _people(root: Path, max_people: int) -> Iterator[list[TrueView]]:
     """Yield the views of each shot of the first people; expressions differ between shots, so surfaces do too."""
-    listing, depth = root / "people.jsonl", root / "depth"
+    listing, depth = root / PEOPLE_FILE, root / "depth"
     for path, remedy in (
         (listing, "use a synthetic dataset"),
         (depth, "render one with 'panohead synthesize --depth'"),
@@ -79,9 +79,9 @@ def _people(root: Path, max_people: int) -> Iterator[list[TrueView]]:
     source = open_source(dataset_paths(root)[0])
     names = image_names(source)
     labels = dict(zip(names, torch.from_numpy(read_labels(source, names)), strict=True))
-    for line in read_text(listing).splitlines()[:max_people]:
+    for person in islice(read_people(listing), max_people):
         shots: dict[int, list[str]] = {}
-        for view in json.loads(line)["views"]:
+        for view in person["views"]:
             if view["image"] in labels:
                 shots.setdefault(view.get("shot", 0), []).append(view["image"])
         for shown in shots.values():

@@ -1,9 +1,9 @@
 """Synthetic people whose true geometry is known: photos to reconstruct them from, and depth maps to compare with."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.evaluation.warping import DepthView
-from panohead.files.regular import read_text
+from panohead.files.read_json import read_json
 from panohead.geometry.camera import Camera
 from panohead.synthetic.config import NEWEST_EDITION
 from panohead.synthetic.people import sample_person
@@ -136,6 +136,7 @@ def halved(views: Sequence[DepthView]) -> list[DepthView]:
 def _seed_of(data: Path) -> int | None:
     """Return the seed of a synthetic dataset; None for any other dataset."""
     try:
-        return int(json.loads(read_text(data / "synthesis.json"))["seed"])
-    except (OSError, ValueError, KeyError, TypeError):
+        seed = read_json(data / "synthesis.json", dict[str, Any]).get("seed")
+    except PanoHeadError:
         return None
+    return seed if isinstance(seed, int) else None

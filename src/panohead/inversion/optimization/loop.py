@@ -124,7 +124,8 @@ def optimize(
     best = BestStep(_copies(tensors), torch.full((), torch.inf, device=tensors[0].device)) if keep_best else None
     start, state = 0, run.load_state(phase)
     if state is not None:
-        start, plateau, best = _restore(state, tensors, adam, plateau, best)
+        with run.restoring():
+            start, plateau, best = _restore(state, tensors, adam, plateau, best)
     at_once = not reading_waits(tensors[0].device)
     pending: list[Mapping[str, Tensor]] = []  # losses of the last steps, not read yet
     done = start
@@ -225,6 +226,8 @@ def _restore(
 @torch.no_grad()
 def _assign(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     for tensor, value in zip(tensors, values, strict=True):
+        if tensor.shape != value.shape:  # copy_ would broadcast
+            raise ValueError(f"shapes differ: {tuple(tensor.shape)} and {tuple(value.shape)}")
         tensor.copy_(value)
 
 

@@ -1,6 +1,5 @@
 """File from which an interrupted optimization resumes."""
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 
 from panohead.errors import PanoHeadError
 from panohead.files.archive import check_torch_file
+from panohead.files.read_json import from_plain
 from panohead.files.regular import MAX_WEIGHTS_BYTES
 from panohead.inversion.optimization.log import OptimizationStep
 from panohead.system.atomic_write import atomic_path
@@ -18,6 +18,17 @@ _VERSION = 1
 
 PhaseState = dict[str, Any]
 """State of one phase: tensors, numbers and strings in lists and dicts, which are read without executing anything."""
+
+
+_Row = tuple[str, int, int, dict[str, Any]]
+"""Phase, number, total number and losses of a step."""
+
+
+def _checked_states(states: Any) -> dict[str, PhaseState]:
+    """Return states by phase; raise TypeError where they are not of that form."""
+    if not isinstance(states, dict) or not all(isinstance(state, dict) for state in states.values()):
+        raise TypeError("states are no dicts")
+    return states
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,11 @@ class ResumeFile:
                     f"{self.path} is of other photos, another checkpoint or other settings; give those, or start again "
                     "without --resume"
                 )
-            return [OptimizationStep(*row) for row in stored["steps"]], stored["states"]
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            steps = [OptimizationStep(*row) for row in from_plain(list[_Row], stored["steps"])]
+            return steps, _checked_states(stored["states"])
+        except PanoHeadError:
+            raise
+        except Exception as error:  # a damaged file makes torch's reader raise nearly anything
             raise PanoHeadError(f"cannot resume from {self.path}; start again without --resume") from error
 
     def write(self, identity: str, steps: Sequence[OptimizationStep], states: Mapping[str, PhaseState]) -> None:

@@ -1,10 +1,12 @@
 """One optimization in progress: callbacks, stop request, log and stored states, for all its phases alike."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from panohead.errors import PanoHeadError
 from panohead.inversion.optimization.log import OptimizationCallbacks, OptimizationLog, OptimizationStep
 from panohead.inversion.optimization.resume_file import PhaseState, ResumeFile
 
@@ -58,6 +60,16 @@ class OptimizationRun:
     def load_state(self, phase: str) -> PhaseState | None:
         """Return the last saved state of a phase, None if there is none."""
         return self._states.get(phase)
+
+    @contextlib.contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Turn errors of a block that uses a loaded state into the sentence that the file does not fit."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            where = "the stored state" if self._file is None else self._file.path
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise PanoHeadError(f"cannot resume from {where} ({reason}); start again without --resume") from error
 
     @property
     def saves_to_file(self) -> bool:

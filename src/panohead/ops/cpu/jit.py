@@ -69,6 +69,23 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         # numba finds a cached kernel by its qualified name and the date of its own file alone, not by those of the
         # kernels that were compiled into it: after a change elsewhere it would use the old ones in silence.
         plain.__qualname__ = f"{plain.__qualname__}_{sources_digest()}"
-        return numba.njit(cache=True, **options)(plain)
+        try:
+            return numba.njit(cache=True, **options)(plain)
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            _warn_uncached()
+            return numba.njit(**options)(plain)
 
     return decorate
+
+
+@functools.cache
+def _warn_uncached() -> None:
+    """Warn once in a process."""
+    warnings.warn(
+        "no folder for compiled kernels can be written, so every process compiles them anew (seconds to minutes); set "
+        "NUMBA_CACHE_DIR to a folder",
+        RuntimeWarning,
+        stacklevel=2,
+    )

@@ -1,22 +1,22 @@
 """Reader of a synthetic dataset, finished or still growing, with the attributes of every shot."""
 
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from panohead.attributes.vocabulary import Vocabulary, light_numbers, shape_coordinates
+from panohead.data.people import PEOPLE_FILE, ListedPerson, read_people
 from panohead.errors import PanoHeadError
 from panohead.files.archive import read_arrays
 from panohead.files.image import BrokenImage, decode_image
 from panohead.files.inside import inside
-from panohead.files.regular import read_text
+from panohead.files.read_json import read_json
 from panohead.training.attribute_fit.shots import Shots
 
 _THREADS = 2
@@ -66,20 +66,17 @@ class GrowingDataset:
 
     def _records(self) -> list[dict[str, Any]]:
         """Return the records of all finished people, whether the dataset is finished or still being rendered."""
-        found = []
-        whole = self.root / "people.jsonl"
-        try:
-            if whole.is_file():
-                found += [json.loads(line) for line in read_text(whole).splitlines()]
-            found += [json.loads(read_text(part)) for part in sorted((self.root / "parts").glob("*.json"))]
-        except ValueError as error:
-            raise PanoHeadError(f"{self.root} holds a record that is not JSON ({error}); render it again") from error
-        return found
+        found: list[ListedPerson] = []
+        whole = self.root / PEOPLE_FILE
+        if whole.is_file():
+            found += read_people(whole)
+        found += [read_json(part, ListedPerson) for part in sorted((self.root / "parts").glob("*.json"))]
+        return cast(list[dict[str, Any]], found)
 
     def _read(self, record: dict[str, Any]) -> "_Person":
         try:
             return _read_person(self.root, record, self.vocabulary)
-        except (OSError, KeyError, ValueError, BrokenImage) as error:
+        except (OSError, KeyError, ValueError, TypeError, IndexError, BrokenImage) as error:
             raise PanoHeadError(
                 f"{self.root}: person {record.get('person')} cannot be read ({error}); render the dataset with "
                 "'panohead synthesize --depth', edition 2"

@@ -292,4 +292,10 @@ def _read(file: Path, opened: BinaryIO | io.FileIO, map_location: str | torch.de
         raise PanoHeadError(
             f"{file} is complete but torch {torch.__version__} cannot read it; use the version that wrote it"
         ) from error
-    return dict(saved)
+    except OSError:
+        raise
+    except Exception as error:  # what is no torch file makes torch's reader raise nearly anything
+        raise PanoHeadError(f"{file} holds no state of a training run; remove it") from error
+    if not isinstance(saved, dict) or type(saved.get("nimg")) is not int or not isinstance(saved.get("state"), dict):
+        raise PanoHeadError(f"{file} holds no state of a training run; remove it")
+    return saved

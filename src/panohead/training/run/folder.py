@@ -8,14 +8,13 @@ import json
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
 from panohead.errors import PanoHeadError
-from panohead.files.regular import read_text
+from panohead.files.read_json import from_plain, read_json
 from panohead.system.atomic_write import atomic_path
-from panohead.system.config_json import from_plain
 from panohead.training.config import TrainConfig
 
 CONFIG_FILE = "config.json"
@@ -80,17 +79,27 @@ def read_run(run: Path) -> RunDescription:
         raise PanoHeadError(
             f"{run} holds no run ({CONFIG_FILE} is missing); give the folder of one, or start with --out"
         )
+    described = read_json(file, _RunFile, remedy=_REMEDY)
+    initial, masks = described.get("initial"), described.get("masks")
     try:
-        described: dict[str, Any] = json.loads(read_text(file))
-        initial, masks = described.get("initial"), described.get("masks")
-        return RunDescription(
-            from_plain(TrainConfig, described["training"]),
-            Path(described["data"]),
-            Path(initial) if initial is not None else None,
-            described.get("labels_sha256"),
-            Path(masks) if masks is not None else None,
-        )
-    except OSError as error:
-        raise PanoHeadError(f"cannot read {file} ({error.strerror}); give the folder of a run") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PanoHeadError(f"{file} does not fit this version of PanoHead ({error}); start a new run") from error
+        config = from_plain(TrainConfig, described["training"]).checked()
+    except (ValueError, PanoHeadError) as error:
+        raise PanoHeadError(f"{file} does not fit this version of PanoHead ({error}); {_REMEDY}") from error
+    return RunDescription(
+        config,
+        Path(described["data"]),
+        Path(initial) if initial is not None else None,
+        described.get("labels_sha256"),
+        Path(masks) if masks is not None else None,
+    )
+
+
+_REMEDY = "start a new run"
+
+
+class _RunFile(TypedDict):
+    training: dict[str, Any]
+    data: str
+    initial: NotRequired[str | None]
+    labels_sha256: NotRequired[str | None]
+    masks: NotRequired[str | None]

@@ -1,5 +1,6 @@
 """Files of JSON lines that survive a killed process: ``stats.jsonl`` (a record per tick) and ``notes.jsonl``."""
 
+import contextlib
 import json
 import math
 import os
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
 from panohead.files.regular import MAX_TEXT_BYTES, read_regular
 from panohead.system.atomic_write import atomic_path, prepare_folder, unwritable
 
@@ -109,12 +111,8 @@ def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
         content = read_regular(path, MAX_TEXT_BYTES)
     except OSError as error:
         raise PanoHeadError(f"cannot read {path} ({error.strerror}); check its permissions") from error
-    found = []
+    found: list[tuple[bytes, dict[str, Any]]] = []
     for line in content.split(b"\n"):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict):
-            found.append((line, record))
+        with contextlib.suppress(PanoHeadError):
+            found.append((line, parse_json(line, dict[str, Any], str(path))))
     return found

@@ -1,6 +1,5 @@
 """The page ``report.html`` of a run: curves, snapshots, notes and configuration, without network and scripts."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from panohead.errors import PanoHeadError
-from panohead.files.regular import MAX_TEXT_BYTES, read_regular
+from panohead.files.read_json import read_json
 from panohead.media.images import IMAGE_SUFFIXES
 from panohead.reports import (
     Chart,
@@ -235,7 +234,6 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(read_regular(path, MAX_TEXT_BYTES))
-    except (OSError, ValueError, RecursionError):
+        return read_json(path, dict[str, Any])
+    except PanoHeadError:
         return {}
-    return found if isinstance(found, dict) else {}

@@ -19,15 +19,27 @@ from panohead.evaluation.distributions.sliced_wasserstein import (
 )
 from panohead.models.generator import Generator
 from panohead.ops.pixels import image_from_uint8
+from panohead.system.atomic_write import prepare_folder
 from panohead.training.config import TrainConfig
 from panohead.training.networks import TrainingNetworks
 from panohead.training.randomness import seeded
+from panohead.training.run.records import plain
 from panohead.training.run.snapshot_grid import snapshot_grid
 
 GRID_HEADS = 4
 """Number of heads in a grid."""
 GRID_PSI = 0.7
 """Truncation of the heads in a grid."""
+
+
+def snapshot_path(run: Path, nimg: int, suffix: str) -> Path:
+    """Return the path of a snapshot: ``RUN/snapshots/kimg-000012.0.SUFFIX``, with three decimals where one is rounded.
+
+    Args:
+        nimg: images shown so far; every number has another name.
+    """
+    decimals = 1 if nimg % 100 == 0 else 3
+    return run / "snapshots" / f"kimg-{nimg / 1000:0{7 + decimals}.{decimals}f}{suffix}"
 
 
 def save_snapshot(
@@ -45,9 +57,9 @@ def save_snapshot(
     Returns:
         The written file.
     """
-    file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.safetensors"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    notes = {"training": asdict(config), "figures": figures}
+    file = snapshot_path(run, nimg, ".safetensors")
+    # What is not finite would be no JSON.
+    notes = {"training": asdict(config), "figures": {name: plain(value) for name, value in figures.items()}}
     save_checkpoint(file, {"G_ema": networks.generator_ema}, kimg=nimg / 1000, notes=notes, dtype="float16")
     return file
 
@@ -66,8 +78,8 @@ def save_grid(run: Path, networks: TrainingNetworks, config: TrainConfig, nimg: 
     """
     rng = seeded("cpu", config.seed, "grid")
     z = torch.randn(GRID_HEADS, config.generator.z_dim, generator=rng)
-    file = run / "snapshots" / f"kimg-{nimg / 1000:08.1f}.webp"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file = snapshot_path(run, nimg, ".webp")
+    prepare_folder(file)
     device = next(networks.generator_ema.parameters()).device
     # A generator that is trained without a conditioning camera is used without one.
     unconditional = config.schedules.pose_swap_probability is None

@@ -1,17 +1,18 @@
 """Photos of people from several sides, with the person on each, held in memory as bytes."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NotRequired, TypedDict
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from panohead.data.dataset import open_dataset
+from panohead.data.people import PEOPLE_FILE, ListedView
 from panohead.errors import PanoHeadError
-from panohead.files.regular import read_text
+from panohead.files.read_json import read_json_lines
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ def load_multiview(
     Raises:
         PanoHeadError: when a file is missing or unreadable, or ``people.jsonl`` names no photo of the dataset.
     """
-    people_file = root / "people.jsonl"
+    people_file = root / PEOPLE_FILE
     if masks is not None and not people_file.is_file():
-        people_file = root.parent / "people.jsonl"
+        people_file = root.parent / PEOPLE_FILE
     dataset = open_dataset(root, masks=masks, background="white", resolution=resolution)
     if not people_file.is_file():
         raise PanoHeadError(
@@ -96,14 +97,16 @@ def load_multiview(
 def _people(file: Path) -> dict[str, int]:
     """Read the person of each photo (name without suffix): a line per person with its "views", or a line per photo."""
     person_of: dict[str, int] = {}
-    try:
-        for line in read_text(file).splitlines():
-            if line.strip():
-                row = json.loads(line)
-                shown = [view["image"] for view in row["views"]] if "views" in row else [row["name"]]
-                person_of |= {str(PurePosixPath(name).with_suffix("")): row["person"] for name in shown}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PanoHeadError(
-            f'{file} is not one JSON object per line with "person" and "views" or "name"; write it again'
-        ) from error
+    remedy = 'it needs one JSON object per line with "person" and "views" or "name"; write it again'
+    for row in read_json_lines(file, _Row, remedy=remedy):
+        shown = [view["image"] for view in row["views"]] if "views" in row else [row.get("name", "")]
+        if not all(PurePosixPath(name).name for name in shown):
+            raise PanoHeadError(f"{file} does not name the photos of person {row['person']}; {remedy}")
+        person_of |= {str(PurePosixPath(name).with_suffix("")): row["person"] for name in shown}
     return person_of
+
+
+class _Row(TypedDict):
+    person: int
+    views: NotRequired[list[ListedView]]
+    name: NotRequired[str]

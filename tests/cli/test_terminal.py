@@ -1,0 +1,87 @@
+"""Standard streams and signals: closed, full, and requests to end, in processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from panohead.cli.main import _reason
+from panohead.cli.reconstruct import Reconstruct
+from panohead.cli.train import Train
+
+COMMAND = [sys.executable, "-m", "panohead.cli.main"]
+DRY_RUN = " ".join([*COMMAND, "train", "--preset", "tiny", "--dry-run"])
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        (f"{DRY_RUN} > /dev/full", 1, "No space left on device"),
+        (f"{' '.join(COMMAND)} doctor --help > /dev/full", 1, "No space left on device"),
+        (f"{DRY_RUN} >&-", 0, ""),
+        (f"{DRY_RUN} --kimg nan 2> /dev/full", 2, ""),
+        (f"{DRY_RUN} --kimg nan 2>&-", 2, ""),
+        (f"{DRY_RUN} <&- >&- 2>&-", 0, ""),
+        (f"{DRY_RUN} --data $'gone\\xff'", 1, "gone\\udcff does not exist"),
+    ],
+)
+def test_streams(line: str, code: int, words: str, tmp_path: Path) -> None:
+    ran = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert (ran.returncode, "Traceback" in ran.stderr, "Exception ignored" in ran.stderr) == (code, False, False)
+    assert words in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "everyone"), [(signal.SIGTERM, False), (signal.SIGHUP, True), (signal.SIGINT, True)]
+)
+def test_signals_to_a_command_with_workers(number: signal.Signals, everyone: bool, tmp_path: Path) -> None:
+    """The terminal sends SIGHUP and SIGINT to all processes of a command, ``kill`` SIGTERM to one."""
+    out = tmp_path / "out"
+    arguments = ["synthesize", "--people", "40", "--views", "1", "--resolution", "16", "--workers", "2"]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments, "--out", str(out)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 200
+    while not list(out.glob("parts/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (os.killpg if everyone else os.kill)(process.pid, number)
+    _, stderr = process.communicate(timeout=100)
+    assert process.returncode == (130 if number == signal.SIGINT else 128 + number)
+    assert "Traceback" not in stderr
+    assert "what was finished is kept" in stderr
+    assert is_gone(process.pid), "a process of the session is left"
+
+
+def is_gone(group: int) -> bool:
+    """Wait up to ten seconds for the end of all processes of a group."""
+    for _ in range(200):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_advice_on_memory_fits() -> None:
+    train = Train()
+    assert _reason(MemoryError(), train) == "out of memory for this input on this machine"
+    assert _reason(MemoryError(), Train(batch=4096)) == "out of memory; lower --batch"
+    head = Reconstruct(photos=(Path("a.png"),), out=Path("out"), mesh_resolution=1000)
+    assert _reason(MemoryError(), head) == "out of memory; lower --mesh-resolution"
+    torch_error = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes")
+    assert _reason(torch_error, train) == "out of memory for this input on this machine"
+
+
+def test_messages_are_one_line_and_not_long() -> None:
+    told = _reason(OSError(36, "File name too long", "n\n" * 5000), Train())
+    assert "File name too long" in told
+    assert (len(told) < 2000, "\n" in told) == (True, False)
+    assert _reason(PermissionError(13, "Permission denied", "a\udcff"), Train()) == (
+        "cannot use a\\udcff (Permission denied); check the path and its permissions"
+    )
