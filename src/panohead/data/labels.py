@@ -51,7 +51,7 @@ class LabelsFile(TypedDict):
 
     labels: list[tuple[str, Any]]
     coarse: NotRequired[list[str]]
-    photo_corners: NotRequired[dict[str, list[tuple[float, float]]]]
+    photo_corners: NotRequired[dict[str, list[list[float]]]]
 
 
 def read_labels_file(source: FileSource) -> LabelsFile:
@@ -95,7 +95,7 @@ def listed_labels(source: FileSource) -> dict[str, Any]:
     return dict(read_labels_file(source)["labels"])
 
 
-def listed_corners(source: FileSource) -> dict[str, list[tuple[float, float]]]:
+def listed_corners(source: FileSource) -> dict[str, list[list[float]]]:
     """Return the photos' corners in their crops, by name of the image; empty where the file has none.
 
     Raises:
@@ -103,7 +103,7 @@ def listed_corners(source: FileSource) -> dict[str, list[tuple[float, float]]]:
     """
     corners = read_labels_file(source).get("photo_corners", {})
     for name, values in corners.items():
-        if len(values) != 4 or not np.isfinite(np.array(values)).all():
+        if [len(pair) for pair in values] != [2] * 4 or not np.isfinite(values).all():
             file = source.describe(LABELS_FILE)
             raise PanoHeadError(f"the {CORNERS_KEY} of {name} in {file} must be four pairs of numbers; correct them")
     return corners

@@ -199,7 +199,7 @@ def _read_labels(members: dict[str, Member]) -> Iterator[tuple[str, Any, Any]]:
 
 class _LabelMember(TypedDict):
     label: list[Any]
-    photo_corners: NotRequired[list[tuple[float, float]]]
+    photo_corners: NotRequired[list[list[float]]]
 
 
 def _label(content: bytes, member: Member) -> tuple[Any, Any]:

@@ -212,7 +212,7 @@ class CropJson(TypedDict):
     label: Annotated[list[float], msgspec.Meta(min_length=25, max_length=25)]
     overlay: str
     head_outside: NotRequired[float]
-    photo_corners: NotRequired[list[tuple[float, float]]]
+    photo_corners: NotRequired[list[list[float]]]
     duplicate: NotRequired[bool]
 
 

@@ -94,7 +94,7 @@ def _samples(root: Path, masks: Path | None) -> tuple[list[_ShardSample], FileSo
     return samples, photos, mask_files
 
 
-def _label_content(label: Float[np.ndarray, "25"], corners: list[tuple[float, float]] | None) -> bytes:
+def _label_content(label: Float[np.ndarray, "25"], corners: list[list[float]] | None) -> bytes:
     # str of a 32-bit number has the shortest digits that give the same number again.
     content: dict[str, Any] = {"label": [float(str(value)) for value in label]}
     if corners is not None:
