@@ -81,8 +81,7 @@ def read_labels(source: FileSource, names: Sequence[str], *, check: bool = True)
         PanoHeadError: when the file is missing or not of that form, a photo has no label of 25 finite numbers, or a
             label is no camera (:mod:`panohead.data.label_check`).
     """
-    file = source.describe(LABELS_FILE)
-    by_name = listed_labels(source)
+    file, by_name = source.describe(LABELS_FILE), listed_labels(source)
     found = match_names(names, by_name, "label", file)
     labels = np.stack([label_of(by_name[other], name, file) for name, other in zip(names, found, strict=True)])
     if check:
@@ -134,7 +133,7 @@ def listed_corners(source: FileSource) -> dict[str, list[list[float]]]:
     """Return the photos' corners in their crops, by name of the image; empty where the file has none.
 
     Raises:
-        PanoHeadError: when the file cannot be read, or holds other corners than four pairs of numbers.
+        PanoHeadError: when the file cannot be read, or holds other corners than four pairs of finite numbers.
     """
     file, corners = source.describe(LABELS_FILE), read_labels_file(source).get("photo_corners", {})
     for name, values in corners.items():
