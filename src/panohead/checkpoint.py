@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from panohead.attributes import AttributeEncoder, AttributeEncoderConfig
 from panohead.errors import PanoHeadError
+from panohead.files.file_kind import FileKind, kind_of
 from panohead.files.read_json import from_plain, parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.models.build import build_for
@@ -27,7 +28,6 @@ from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.system.atomic_write import atomic_path
-from panohead.system.file_kind import FileKind, kind_of
 from panohead.system.sealed_metadata import check_seal, sealed
 
 FORMAT_VERSION = 2

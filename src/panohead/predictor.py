@@ -14,13 +14,13 @@ from torch import Tensor
 
 from panohead.checkpoint import Checkpoint, load_checkpoint, weights_sha256
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.file_kind import kind_of
 from panohead.geometry import Camera, single_camera
 from panohead.head import Head, check_head
 from panohead.limits import INTERPOLATION, SEED, TRUNCATION_PSI, NumberRange
 from panohead.models.generator import Generator
 from panohead.models.precision import use_half_precision
 from panohead.ops.precision import Precision, set_precision
-from panohead.system.file_kind import kind_of
 
 if TYPE_CHECKING:
     import panohead.inversion

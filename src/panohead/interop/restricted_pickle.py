@@ -19,11 +19,11 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
+from panohead.files.file_kind import kind_of_bytes
 from panohead.interop.bounded_source import Blob, Refusal, Source, clip, never
 from panohead.interop.legacy_storage import Storage, read_storage
 from panohead.interop.pickle_machine import Budget, Machine, StandIn
 from panohead.interop.plain_tree import OfficialModule, check_checkpoint, state_dict
-from panohead.system.file_kind import kind_of_bytes
 
 __all__ = ["OfficialModule", "read_official_pickle", "state_dict"]
 

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from panohead.checkpoint import require_finite, weights_sha256, write_tensors
 from panohead.errors import PanoHeadError
+from panohead.files.file_kind import FileKind, kind_of
 from panohead.files.read_json import parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.models.build import build_for
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.system.file_kind import FileKind, kind_of
 from panohead.system.sealed_metadata import check_seal, sealed
 
 _KIND = "panohead-difference"

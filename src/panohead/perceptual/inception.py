@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
 from panohead.files.archive import check_torch_file
+from panohead.files.file_kind import kind_of
 from panohead.files.regular import MAX_WEIGHTS_BYTES
-from panohead.system.file_kind import kind_of
 
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
 WEIGHTS_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{WEIGHTS_FILE}"

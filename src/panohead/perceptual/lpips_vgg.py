@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
 from panohead.files.archive import check_torch_file
+from panohead.files.file_kind import kind_of
 from panohead.files.regular import MAX_WEIGHTS_BYTES
-from panohead.system.file_kind import kind_of
 
 _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions between poolings
 # LPIPS's normalization of images in [-1, 1]: ImageNet's mean and deviation, to two or three digits.

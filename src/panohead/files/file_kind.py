@@ -8,6 +8,8 @@ import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
+from panohead.files.regular import open_regular
+
 _HEAD = 4096
 _MAX_HEADER = 100_000_000  # bytes of JSON that safetensors allow
 TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
@@ -88,7 +90,7 @@ def kind_of_bytes(head: bytes, size: int) -> FileKind:
 
 def kind_of(path: Path) -> FileKind:
     """Return the kind of a file; raises OSError when it cannot be read."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(_HEAD)
         size = path.stat().st_size
         kind = kind_of_bytes(head, size)

@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 import tiny
 from panohead import PanoHeadError, load
 from panohead.checkpoint import load_checkpoint, save_checkpoint
+from panohead.files.file_kind import kind_of
 from panohead.interop.official import load_networks
 from panohead.inversion.weight_delta import load_difference
 from panohead.perceptual.inception import load_inception
 from panohead.perceptual.lpips_vgg import load_lpips_vgg
-from panohead.system.file_kind import kind_of
 
 
 def cut_off(path: Path, share: float) -> None:
