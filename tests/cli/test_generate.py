@@ -137,7 +137,7 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
         (["--yaws", "inf"], "--yaws is inf"),
         (["--pitch", "91"], "--pitch is 91; give a number from -90 to 90"),
         (["--rays", "-4"], "--rays is -4"),
-        (["--resolution", "0"], "--rays is 0"),
+        (["--resolution", "0"], "--resolution is 0"),
         (["--turntable", "--frames", "0"], "--frames is 0"),
         (["--turntable", "--fps", "0"], "--fps is 0"),
         (["--cell-size", "1"], "--cell-size is 1"),

@@ -21,7 +21,7 @@ def test_writes_everything(folder: Path, tmp_path: Path) -> None:
     assert command(folder, "--aligned", "--out", str(tmp_path), *small) == 0
     names = {path.name for path in tmp_path.iterdir()}
     expected = {"turntable.mp4", "views.png", "head.glb", "mesh.ply", "latent.npz", "report.html", "views"}
-    assert names == {*expected, "tuned.difference.safetensors"}
+    assert names == {*expected, "tuned.difference.safetensors", "settings.json"}
     assert is_marked_synthetic(tmp_path / "views.png")
     assert b"property float seen" in (tmp_path / "mesh.ply").read_bytes()[:2000]
     assert len(trimesh.load(tmp_path / "head.glb", force="mesh").faces) > 0
@@ -37,7 +37,7 @@ def test_writes_everything(folder: Path, tmp_path: Path) -> None:
 def test_missing_packages_are_told_before_the_work(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("panohead.gallery.meshes.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("panohead.mesh.settings.importlib.util.find_spec", lambda _: None)
     assert command(folder, "--aligned", "--texture", "64", "--out", str(tmp_path / "out")) == 1
     assert "need the package xatlas; run: pip install" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -75,11 +75,11 @@ def test_one_to_eight_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str],
         (["--head", "1", "2"], 2, "--head needs a number for each of the 1 photos"),
         (["--mask-model", "/nowhere/u2net.onnx"], 2, "--mask-model /nowhere/u2net.onnx does not exist"),
         (["--aligned", "--mask-model", "x.onnx"], 2, "--mask-model are for ordinary photos"),
-        (["--aligned", "--seed", "-1"], 2, "the seed -1 is negative"),
+        (["--aligned", "--seed", "-1"], 2, "--seed is -1; give a whole number"),
         (["--aligned", "--poses", "x.csv"], 2, "aligned crops have --labels"),
         (["--poses", "/nowhere/x.csv"], 1, "cannot read the poses in /nowhere/x.csv"),
         (["--aligned", "--labels", "/nowhere/x.json"], 1, "x.json is missing"),
-        (["--aligned", "--tuning-steps", "-1"], 2, "must not be negative"),
+        (["--aligned", "--tuning-steps", "-1"], 2, "--tuning-steps is -1; give a whole number"),
         (["--aligned", "--preset", "official", "--unseen-weight", "1"], 2, "has no unseen_weight"),
         (["--aligned", "--lpips", "/nowhere/vgg.pth"], 1, "no LPIPS weights"),
     ],

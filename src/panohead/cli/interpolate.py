@@ -41,7 +41,7 @@ class Interpolate(Model):
         """Sample the heads and write the video."""
         seeds = check_count(parse_numbers(self.seeds), "--seeds")
         if len(seeds) < 2:
-            raise UsageError(f"--seeds {self.seeds} names one head, and a walk needs two; give more, such as 0-3")
+            raise UsageError(f"a walk needs at least two --seeds; give more than {self.seeds}, such as 0-3")
         from panohead.gallery import ViewStyle, write_walk
 
         predictor = self.load()

@@ -20,7 +20,7 @@ from panohead.cli.evaluate import Evaluate
 from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
-from panohead.cli.old_spellings import with_new_spellings
+from panohead.cli.old_spellings import as_typed, with_new_spellings
 from panohead.cli.prepare import Prepare
 from panohead.cli.ranges import check_ranges
 from panohead.cli.reconstruct import Reconstruct
@@ -96,9 +96,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _run_command(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
-    arguments = with_new_spellings(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=arguments)
+        command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=with_new_spellings(words))
     except PanoHeadError as error:  # settings that check themselves when they are made
         _tell(shortened(printable(" ".join(str(error).split()))))
         return 2
@@ -113,7 +113,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if command.debug:
             traceback.print_exc()
-        _tell(_reason(error, command))
+        _tell(as_typed(_reason(error, command), words))
         return 2 if isinstance(error, UsageError) else 1
     return 0
 

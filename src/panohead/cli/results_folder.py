@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import read_text
 
 if TYPE_CHECKING:
     from panohead.predictor import Predictor
@@ -57,8 +58,8 @@ def _held(path: Path, name: str) -> str | None:
 
 def _command_of(file: Path) -> str | None:
     try:
-        words = shlex.split(str(json.loads(file.read_text(encoding="utf-8"))["command"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        words = shlex.split(str(json.loads(read_text(file))["command"]))
+    except (PanoHeadError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return words[1] if words[:1] == ["panohead"] and len(words) > 1 else None
 
