@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from panohead.errors import PanoHeadError
-from panohead.files.regular import read_text
 
 if TYPE_CHECKING:
     from panohead.predictor import Predictor
@@ -57,9 +56,11 @@ def _held(path: Path, name: str) -> str | None:
 
 
 def _command_of(file: Path) -> str | None:
+    from panohead.files.read_json import read_json
+
     try:
-        words = shlex.split(str(json.loads(read_text(file))["command"]))
-    except (PanoHeadError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        words = shlex.split(str(read_json(file, dict[str, Any]).get("command", "")))
+    except (ValueError, PanoHeadError):
         return None
     return words[1] if words[:1] == ["panohead"] and len(words) > 1 else None
 

@@ -3,11 +3,13 @@
 Nothing is unpacked, parsed or executed; a pickle is only recognized.
 """
 
-import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from panohead.errors import PanoHeadError
+from panohead.files.read_json import parse_json
 from panohead.files.regular import open_regular
 
 _HEAD = 4096
@@ -115,9 +117,9 @@ def _safetensors(head: bytes, size: int) -> FileKind:
 def _checked(header: bytes, start: int, size: int) -> FileKind:
     """Compare the size of a safetensors file with what its header says."""
     try:
-        entries = json.loads(header)
+        entries = parse_json(header, dict[str, Any], "its header")
         ends = [int(entry["data_offsets"][1]) for name, entry in entries.items() if name != "__metadata__"]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+    except (PanoHeadError, ValueError, TypeError, KeyError, IndexError):
         return FileKind("other", "a damaged safetensors file", "copy or download it again")
     needed = start + max(ends, default=0)
     return _cut_off(size, needed) if size < needed else FileKind("safetensors", "a safetensors file")

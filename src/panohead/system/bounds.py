@@ -13,15 +13,18 @@ import typing
 from typing import Any
 
 from panohead.errors import PanoHeadError
-from panohead.limits import NumberRange
 
 MAX_ITEMS = 10_000
 """Largest number of entries of a list, and of characters of a word, in a configuration."""
 _MAX_INTEGER = 2**63 - 1
 
 
-Range = NumberRange
-"""Smallest and largest allowed number, in ``Annotated[int, Range(1, 8)]``; of a tuple, for each of its entries."""
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Smallest and largest allowed number, in ``Annotated[int, Range(1, 8)]``; of a tuple, for each of its entries."""
+
+    low: float
+    high: float
 
 
 class OutOfRange(PanoHeadError, ValueError):
