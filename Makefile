@@ -11,7 +11,7 @@ JOBS ?= 2
 LOCK ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c requirements-lock.txt)
 
-.PHONY: demo test lint security types layers unit campaign env env-dev lock bench docs-check clean
+.PHONY: demo test lint security audit types layers unit campaign env env-dev lock bench docs-check clean
 
 demo: env
 	$(BIN)/panohead demo --out $(OUT)
@@ -22,9 +22,13 @@ lint: security
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-# Code that starts code or believes a file; dependencies that a release may break; packages with known holes (online).
+# Code that starts code or believes a file; dependencies that a release may break. `make audit` asks a database online for
+# known holes in the locked versions.
 security:
 	$(BIN)/bandit -q -c pyproject.toml -r src tools
+	$(BIN)/python tools/check_dependencies.py --offline
+
+audit: env-dev
 	$(BIN)/python tools/check_dependencies.py
 
 types:

@@ -27,7 +27,7 @@ OTHER_NAMES = {"mediapipe": "mediapipe", "face_recognition": "dlib-bin", "dlib":
                "PIL": "pillow", "skimage": "scikit-image", "cv2": "mediapipe", "google": "mediapipe",
                "mathutils": "bpy", "llvmlite": "numba", "markupsafe": "jinja2"}  # fmt: skip
 """Packages by the names that are imported, where they may not be installed."""
-OPTIONAL = {"pillow_heif"}
+OPTIONAL = {"pillow_heif", "panohead_cycles"}
 """Names that are imported only where the user has installed them."""
 OFFLINE = ("connection", "resolve", "timed out", "timeout", "unreachable", "network", "proxy", "ssl", "404", "http")
 """Words in the messages of pip-audit when it cannot reach its database."""

@@ -6,7 +6,7 @@ Colors are a color group of the materials extension, one entry a vertex color; s
 import io
 import zipfile
 from collections.abc import Mapping
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -51,7 +51,7 @@ def encode_3mf(
         ' xmlns:p="https://github.com/panohead">',
         f'<metadata name="Title">Head</metadata><metadata name="Application">{escape(software())}</metadata>',
         f'<metadata name="Description">{escape(NOTICE)}</metadata>',
-        *(f"<metadata name={quoteattr(f'p:{key}')}>{escape(str(value))}</metadata>" for key, value in metadata.items()),
+        *(f'<metadata name="p:{escape(key)}">{escape(str(value))}</metadata>' for key, value in metadata.items()),
         "<resources>",
     ]
     group = ""
