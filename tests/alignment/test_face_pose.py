@@ -178,6 +178,7 @@ def test_one_face_found_twice_counts_once() -> None:
 
 def test_a_face_that_the_second_pass_misses_is_dropped() -> None:
     """The first pass finds faces in hair; the second one, closer, does not."""
+    pytest.importorskip("mediapipe", exc_type=ImportError)
     face = project(np.eye(3), 8.0, (200.0, 200.0))
 
     class ScriptedFaces(MediaPipeFaces):

@@ -57,6 +57,6 @@ def test_large_bright_blocks_do_not_overflow() -> None:
 def test_only_whole_factors_reduce() -> None:
     assert Preprocessing(resolution=64).factor(256, "here") == 4
     assert Preprocessing().factor(256, "here") == 1
-    for resolution in (100, 512, -64):
+    for resolution in (100, 512):
         with pytest.raises(PanoHeadError, match=rf"here have 256 pixels .* resolution {resolution}; choose 256, 128"):
             Preprocessing(resolution=resolution).factor(256, "here")

@@ -295,7 +295,7 @@ def test_the_command(generator: Generator, data: Path, tmp_path: Path, capsys: p
     assert "beauty" in said
     assert "--inception-weights" in said
     assert main([*common, "--num", "1"]) == 2
-    assert "raise the numbers" in capsys.readouterr().err
+    assert "--num is 1; give a whole number from 2" in capsys.readouterr().err
     assert main([*common, *options, "--resolution", "64"]) == 1
     assert "--resolution 32" in capsys.readouterr().err
     assert main([*common, "--metrics", "swd"]) == 1

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,8 @@ def test_every_command_that_writes_into_a_folder(tmp_path: Path, capsys: pytest.
                          str(tmp_path / "labels.json")],
         "evaluates": ["evaluate", "--checkpoint", model, "--data", str(HEADS)],
     }  # fmt: skip
+    if find_spec("mediapipe") is None:
+        del commands["prepares photos"]  # refused before it looks at the folder
     for doing, command in commands.items():
         out = tmp_path / doing
         with locked_folder(out, doing):

@@ -32,11 +32,21 @@ from preparation.odd_files import chunk, encoded, png_bomb
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\n(x) print showpage\n%%EOF\n"
 
 
+def person_mask() -> Image.Image:
+    """A mask of a person in the middle of the image."""
+    mask = Image.new("L", (16, 16))
+    mask.paste(255, (4, 4, 12, 12))
+    return mask
+
+
 def dataset_with(folder: Path, image: bytes, mask: bytes) -> Path:
     """A dataset of a good image and of one of the given content."""
     good = Image.new("RGB", (16, 16), (200, 10, 10))
     labels = []
-    for name, content, beside in (("a.png", encoded(good, "PNG"), encoded(good, "PNG")), ("b.png", image, mask)):
+    for name, content, beside in (
+        ("a.png", encoded(good, "PNG"), encoded(person_mask(), "PNG")),
+        ("b.png", image, mask),
+    ):
         for kind, data in (("images", content), ("masks", beside)):
             (folder / kind).mkdir(parents=True, exist_ok=True)
             (folder / kind / name).write_bytes(data)
@@ -262,7 +272,7 @@ def test_orientation_counts_in_a_dataset(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = encoded(Image.fromarray(np.rot90(pixels)), "PNG", exif=exif)
-    root = dataset_with(tmp_path / "data", turned, encoded(Image.new("L", (16, 16), 255), "PNG"))
+    root = dataset_with(tmp_path / "data", turned, encoded(person_mask(), "PNG"))
     np.testing.assert_array_equal(open_dataset(root).photo(1)[0].permute(1, 2, 0).numpy(), pixels)
     convert_dataset(root, tmp_path / "copy", "folder", size=16)
     with Image.open(tmp_path / "copy" / "images" / "b.png") as copy:

@@ -12,6 +12,7 @@ import re
 import resource
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -152,12 +153,16 @@ def judge(case: Case, result: dict[str, Any]) -> Outcome:
     )
 
 
+_CACHES = (os.path.join(tempfile.gettempdir(), "torchinductor_"),)
+"""Beginnings of the places where libraries keep their caches."""
+
+
 class _Watch:
     """Audit hook of the child: what is executed, and what is written outside of the folder."""
 
     def __init__(self, folder: str, programs: list[str], log: int) -> None:
         self.folder, self.programs, self.log = folder, programs, log
-        self.allowed = (folder + os.sep, "/dev/", str(_PACKAGE) + os.sep, "/proc/self/", sys.prefix + os.sep)
+        self.allowed = (folder + os.sep, "/dev/", str(_PACKAGE) + os.sep, "/proc/self/", sys.prefix + os.sep, *_CACHES)
 
     def __call__(self, event: str, values: tuple[Any, ...]) -> None:
         try:
@@ -299,7 +304,8 @@ def serve(asked: int, told: int) -> None:
     torch.set_num_threads(1)
     with os.fdopen(asked) as requests:
         for line in requests:
-            base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            # Not ru_maxrss: exec keeps the peak of the process that started this one.
+            base = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
             os.write(told, (json.dumps(_serve_one(json.loads(line), base)) + "\n").encode())
 
 

@@ -317,7 +317,7 @@ def test_cameras_of_other_conventions_are_refused_and_named(image: Image.Image) 
     ):
         read_images([image], [Camera(opengl, FRONT.intrinsics)], SIDE)
     pixels = FRONT.intrinsics * torch.tensor([[512.0], [512.0], [1.0]])
-    with pytest.raises(PanoHeadError, match=r"intrinsics in pixels.*--cameras-from pixels"):
+    with pytest.raises(PanoHeadError, match=r"focal length.*divide pixels by the image size"):
         read_images([image], [Camera(FRONT.cam2world, pixels)], SIDE)
 
 

@@ -120,8 +120,8 @@ def test_a_state_of_another_task_is_refused(predictor: Predictor, crop: np.ndarr
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"config": replace(QUICK, fine_steps=0)}, "0 search steps; give 1 or more"),
-        ({"preset": "official", "config": replace(OFFICIAL, steps=0)}, "0 search steps; give 1 or more"),
+        ({"config": replace(QUICK, fine_steps=0)}, "search steps is 0; give a whole number from 1"),
+        ({"preset": "official", "config": replace(OFFICIAL, steps=0)}, "search steps is 0; give a whole number from 1"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(
@@ -187,7 +187,7 @@ def test_bad_images_are_refused_in_a_sentence(predictor: Predictor, crop: np.nda
         predictor.reconstruct([np.full_like(crop, 7)], front, config=QUICK)
     with pytest.raises(PanoHeadError, match="1 photos and 2 cameras"):
         predictor.reconstruct([crop], front * 2, config=QUICK)
-    with pytest.raises(PanoHeadError, match="the seed -1 is negative"):
+    with pytest.raises(PanoHeadError, match="the seed is -1; give a whole number from 0"):
         predictor.reconstruct([crop], front, config=QUICK, seed=-1)
     with pytest.raises(PanoHeadError, match="1 to 8"):
         predictor.reconstruct([crop] * 9, front * 9, config=QUICK)

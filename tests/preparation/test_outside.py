@@ -108,6 +108,7 @@ def test_masks_in_a_zip_are_those_of_the_folder(photo_folder: Folder, settings_f
 
 
 def test_photos_without_a_mask_are_told(photo_folder: Folder, settings_for: Settings) -> None:
+    pytest.importorskip("mediapipe", exc_type=ImportError)
     photos = photo_folder(2)
     (photos.parent / "own" / "p01.png").rename(photos.parent / "own" / "other.png")
     (note,) = [note for note in prepare([str(photos)], settings_for(), workers=0).notes if "mask" in note]

@@ -68,7 +68,7 @@ def preparation_page(text: str, folder: Path) -> Path:
 def demonstration_page(text: str, folder: Path) -> Path:
     """The demo page of a checkpoint that says ``text`` about itself."""
     path = folder / "index.html"
-    path.write_text(render_page(demo_page(text)), encoding="utf-8")
+    path.write_text(render_page(demo_page(text, 3)), encoding="utf-8")
     return path
 
 

@@ -76,7 +76,7 @@ def test_a_folder_without_an_edition_goes_on_as_the_first(rendered: Path, tmp_pa
 
 def test_unreadable_settings_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "synthesis.json").write_text('{"edition": "newest"}')
-    with pytest.raises(PanoHeadError, match=r"cannot read .*synthesis\.json"):
+    with pytest.raises(PanoHeadError, match=r"synthesis\.json is not of the form .*edition: expected int"):
         edition_of(tmp_path)
 
 

@@ -2,6 +2,7 @@
 written."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -132,12 +134,16 @@ def test_foreign_folders_and_files_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
-def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target, full = tmp_path / "image.bin", tmp_path / ".image.tmp.bin"
-    full.symlink_to("/dev/full")
-    monkeypatch.setattr("panohead.system.atomic_write.temporary_name", lambda _: full)
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path: Path) -> None:
+    target = tmp_path / "image.bin"
+    disk_full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"x" * 100_000)
+        raise disk_full
+
     with pytest.raises(PanoHeadError, match=r"image\.bin .No space left on device.; free the disk") as caught:
-        write_atomic(target, lambda file: file.write(b"x" * 100_000))
+        write_atomic(target, write)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

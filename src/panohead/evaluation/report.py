@@ -62,7 +62,7 @@ def rich_table(columns: Sequence[EvaluationResult]) -> Table:
     for column in columns:
         table.add_column(Text(printable(column.name)), justify="right", overflow="fold")
     for cells in _cells(columns):
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 
