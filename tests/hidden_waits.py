@@ -15,7 +15,7 @@ On a GPU ``torch.cuda.set_sync_debug_mode("error")`` plays this part (tests/gpu)
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from panohead.presets import tiny as tiny_preset
+from panohead.training.augmentation.config import AugmentConfig
+from panohead.training.config import TrainConfig
+from panohead.training.regularizers import DensityRegularizerConfig
 
 DEVICE = torch.device("meta")
 
@@ -121,3 +126,16 @@ def hidden_waits() -> Iterator[Waits]:
     waits = Waits()
     with _Dispatched(waits), _Called(waits):
         yield waits
+
+
+def training_with_all_updates() -> TrainConfig:
+    """The preset "tiny" with augmentation and with all four updates at step 16: R1 and density regularization too."""
+    config = tiny_preset()
+    return replace(
+        config,
+        batch=4,
+        micro_batch=2,
+        density_regularizer=DensityRegularizerConfig(kind="monotonic-detach"),
+        generator_adam=replace(config.generator_adam, interval=4),
+        augment=AugmentConfig(probability=0.5),
+    )

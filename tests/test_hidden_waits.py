@@ -12,19 +12,16 @@ import torch
 from torch import Tensor
 
 import tiny
-from hidden_waits import DEVICE, hidden_waits
+from hidden_waits import DEVICE, hidden_waits, training_with_all_updates
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.inversion.optimization import OptimizationRun, ParameterGroup, Plateau, optimize
 from panohead.inversion.optimization.run import READ_EVERY
 from panohead.models.generator import Generator
-from panohead.presets import tiny as tiny_preset
 from panohead.training import step as training_step
-from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.distributed.ranks import Ranks
 from panohead.training.losses import RealBatch
 from panohead.training.networks import make_networks
-from panohead.training.regularizers import DensityRegularizerConfig
 from panohead.training.run.running_means import RunningMeans
 from panohead.training.step import StepState, TrainingStep
 
@@ -110,15 +107,7 @@ def test_training_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """All four updates with augmentation: one read a step, that of the losses' finiteness."""
     monkeypatch.setattr(training_step, "seeded", lambda device, *key: _DeviceGenerator())
     monkeypatch.setattr(torch, "autocast", lambda *args, **options: contextlib.nullcontext())  # not known on "meta"
-    config = tiny_preset()
-    config = replace(
-        config,
-        batch=4,
-        micro_batch=2,
-        density_regularizer=DensityRegularizerConfig(kind="monotonic-detach"),
-        generator_adam=replace(config.generator_adam, interval=4),
-        augment=AugmentConfig(probability=0.5),
-    )
+    config = training_with_all_updates()
     side = config.resolution
     photos = RealBatch(*(torch.empty(4, *shape, device=DEVICE) for shape in ((3, side, side), (1, side, side), (25,))))
     networks, ranks = make_networks(config, DEVICE), Ranks(rank=0, world_size=1, local_rank=0, device=DEVICE)

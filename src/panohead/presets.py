@@ -75,55 +75,30 @@ def demo_128() -> TrainConfig:
     64^2 tri-grid (0.0125 units) is about as wide as the spacing of the rays (0.0099), so a finer one would cost more
     than it shows. The bundled weights come from known attributes, see :mod:`panohead.training.attribute_fit`.
     """
-    generator = GeneratorConfig(
+    small = demo_64()
+    generator = replace(
+        small.generator,
         z_dim=128,
         w_dim=256,
-        conditioning_scale=0.0,  # the mapping network ignores the camera
-        trigrid_resolution=64,
-        trigrid_channels=16,
         feature_channels=24,
         channel_base=4096,
         channel_max=256,
         position_maps=True,
+        neural_rendering_resolution=64,
         rendering=replace(_closeup(16), crop_margin=0.01),  # shoulders reach the border of the box
-        superresolution=SuperResolutionConfig(kind="2x", from_resolution=64, half_precision=False, channels=(48, 24)),
-        use_background=False,
-        use_camera_alignment=False,
+        superresolution=replace(small.generator.superresolution, from_resolution=64),
     )
-    batch = 16
-    return TrainConfig(
+    assert small.warm_start is not None
+    return replace(
+        small,
         generator=generator,
         discriminator=_small_discriminator(128, channel_base=2048, channel_max=128),
-        data=DataConfig(selection=SelectionConfig(mirror=True), background="white"),
         # Between two measured extremes at 64 pixels: 0.05 gave specks, 0.25 took the eyes away.
         loss=LossConfig(r1_gamma=0.1, r1_gamma_mask=0.1),
-        schedules=ScheduleConfig(
-            blur_init_sigma=0.0,
-            density_noise_fade_kimg=0.0,
-            pose_swap_probability=None,  # no conditioning camera at all
-        ),
-        # Smaller than the official rate, and the discriminator starts first: the generator is warm-started.
-        generator_adam=AdamConfig(learning_rate=0.001),
-        batch=batch,
+        schedules=replace(small.schedules, neural_resolution_initial=generator.neural_rendering_resolution),
         micro_batch=4,
-        total_kimg=200.0,
-        ema_half_life_kimg=3.0,
-        noise_mode="const",
-        frozen_generator_kimg=2.0,
-        tick_kimg=1.0,
-        state_ticks=2,
-        snapshot_ticks=10,
-        metric_ticks=10,
-        warm_start=WarmStartConfig(
-            steps=9000,
-            people_per_step=4,
-            views_per_person=3,
-            learning_rate=4e-3,
-            position_map_learning_rate=2e-2,
-            detail_weight=2.0,
-            decay_fraction=0.25,
-            ema_decay=0.997,
-        ),
+        # A patch of 32 rays is a quarter of a view, so whole views come first.
+        warm_start=replace(small.warm_start, coarse_steps=800),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, PngImagePlugin
 
+from files.unusable import make
 from panohead.alignment.read_photo import load_photo
 from panohead.cli.common import parse_background
 from panohead.data.dataset import open_dataset
@@ -170,23 +171,8 @@ def test_interruptions_are_no_broken_images() -> None:
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "socket", "sparse", "gone", "loop"])
 def test_only_regular_files_of_a_bounded_size_are_opened(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
-    match kind:
-        case "folder":
-            path.mkdir()
-        case "pipe":
-            os.mkfifo(path)
-        case "device":
-            path.symlink_to("/dev/zero")
-        case "socket":
-            import socket
-
-            with socket.socket(socket.AF_UNIX) as server:
-                server.bind(str(path))
-        case "sparse":
-            with path.open("wb") as file:
-                file.truncate(10**12)
-        case "loop":
-            path.symlink_to(path)
+    if kind != "gone":
+        make(kind, path)
     for reader in (parse_background, load_photo, load_depth, lambda p: read_images([p], [Camera.orbit(0)], 64)):
         with pytest.raises(PanoHeadError, match=r"photo\.png"):
             reader(str(path))

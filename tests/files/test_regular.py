@@ -2,7 +2,6 @@
 
 import io
 import os
-import socket
 import struct
 import tarfile
 import tracemalloc
@@ -16,6 +15,7 @@ import torch
 
 import tiny
 from data.small_photos import photo_name, write_photos, zipped
+from files.unusable import make
 from panohead.alignment.pose_file import read_poses
 from panohead.checkpoint import load_checkpoint
 from panohead.data.shards import open_shards
@@ -39,29 +39,6 @@ from panohead.training.run.records import STATS_NAME, read_records
 from panohead.training.warm_start.multiview import load_multiview
 
 KINDS = ("folder", "pipe", "device", "socket", "sparse", "loop")
-
-
-def make(kind: str, path: Path) -> None:
-    """Put something that is no usable file at a path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    match kind:
-        case "folder":
-            path.mkdir()
-        case "pipe":
-            os.mkfifo(path)
-        case "device":
-            path.symlink_to("/dev/zero")
-        case "socket":
-            here = os.getcwd()
-            os.chdir(path.parent)  # the name of a socket has at most 107 characters
-            with socket.socket(socket.AF_UNIX) as server:
-                server.bind(path.name)
-            os.chdir(here)
-        case "sparse":
-            with path.open("wb") as file:
-                file.truncate(10**13)
-        case "loop":
-            path.symlink_to(path)
 
 
 def readers(root: Path) -> Iterator[tuple[Path, Callable[[], object]]]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import tiny
+from hidden_waits import training_with_all_updates
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.models.frame_graph import AFTER
@@ -15,12 +16,9 @@ from panohead.ops import fast_paths
 from panohead.ops.precision import set_precision
 from panohead.ops.resample import fir_filter, upfirdn2d
 from panohead.predictor import Predictor
-from panohead.presets import tiny as tiny_preset
-from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.distributed.ranks import Ranks
 from panohead.training.losses import RealBatch
 from panohead.training.networks import make_networks
-from panohead.training.regularizers import DensityRegularizerConfig
 from panohead.training.run.running_means import RunningMeans
 from panohead.training.step import StepState, TrainingStep
 
@@ -69,15 +67,7 @@ def test_recorded_frames_are_the_plain_ones() -> None:
 
 def test_a_training_step_does_not_wait() -> None:
     """All four updates, up to the one check of the losses at the end."""
-    config, device = tiny_preset(), torch.device("cuda")
-    config = replace(
-        config,
-        batch=4,
-        micro_batch=2,
-        density_regularizer=DensityRegularizerConfig(kind="monotonic-detach"),
-        generator_adam=replace(config.generator_adam, interval=4),
-        augment=AugmentConfig(probability=0.5),
-    )
+    config, device = training_with_all_updates(), torch.device("cuda")
     side = config.resolution
     photos = RealBatch(*(torch.rand(4, *shape, device=device) for shape in ((3, side, side), (1, side, side), (25,))))
     labels = torch.stack([Camera.orbit(yaw).to_label() for yaw in (0, 40, 80, 120)]).cuda()

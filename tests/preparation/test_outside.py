@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from panohead.alignment.pose_file import GivenPose
-from panohead.data.labels import listed_corners
+from panohead.data.labels import listed_corners, read_labels_file
 from panohead.data.layout import open_layout
 from panohead.data.tools.convert import convert_dataset
 from panohead.data.tools.write_shards import write_shards
@@ -70,7 +70,11 @@ def test_reconstruction_and_other_layouts_know_it_too(cut: PrepareSettings, tmp_
     convert_dataset(cut.out, tmp_path / "zips", "zip", renumber=True)
     write_shards(cut.out, tmp_path / "shards")
     for place in (tmp_path / "zips", tmp_path / "shards"):
-        (same,) = [values for values in listed_corners(open_layout(place)[0]).values() if values[0][0] > 0]
+        (same,) = [
+            values
+            for values in listed_corners(read_labels_file(open_layout(place)[0]), "").values()
+            if values[0][0] > 0
+        ]
         np.testing.assert_allclose(same, corners)
 
 

@@ -103,15 +103,10 @@ def listed_labels(source: FileSource) -> dict[str, Any]:
     return {name.replace("\\", "/"): values for name, values in pairs}
 
 
-def readable_labels(source: FileSource) -> dict[str, Any]:
-    """Return those labels, as they stand in the file, that are 25 numbers of a camera, by name; others are left out.
-
-    Raises:
-        PanoHeadError: when the file is missing or holds no list of labels.
-    """
-    file = source.describe(LABELS_FILE)
+def readable_labels(content: LabelsFile, file: str) -> dict[str, Any]:
+    """Return those labels, as they stand in the file, that are 25 numbers of a camera, by name; others are left out."""
     found: dict[str, Any] = {}
-    for entry in read_labels_file(source)["labels"]:
+    for entry in content["labels"]:
         if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str):
             with contextlib.suppress(PanoHeadError):
                 label_of(entry[1], entry[0], file)
@@ -119,23 +114,19 @@ def readable_labels(source: FileSource) -> dict[str, Any]:
     return found
 
 
-def coarse_names(source: FileSource) -> set[str]:
-    """Return the names that the file marks as coarsely aligned.
-
-    Raises:
-        PanoHeadError: as :func:`read_labels_file`.
-    """
-    names: Any = read_labels_file(source).get("coarse", [])
+def coarse_names(content: LabelsFile) -> set[str]:
+    """Return the names that the file marks as coarsely aligned."""
+    names: Any = content.get("coarse", [])
     return {name.replace("\\", "/") for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
-def listed_corners(source: FileSource) -> dict[str, list[list[float]]]:
+def listed_corners(content: LabelsFile, file: str) -> dict[str, list[list[float]]]:
     """Return the photos' corners in their crops, by name of the image; empty where the file has none.
 
     Raises:
-        PanoHeadError: when the file cannot be read, or holds other corners than four pairs of finite numbers.
+        PanoHeadError: when it holds other corners than four pairs of finite numbers; names ``file``.
     """
-    file, corners = source.describe(LABELS_FILE), read_labels_file(source).get("photo_corners", {})
+    corners = content.get("photo_corners", {})
     for name, values in corners.items():
         try:
             from_plain(_Corners, values)

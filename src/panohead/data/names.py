@@ -38,12 +38,10 @@ class NameIndex:
 
     @cached_property
     def _by_last(self) -> dict[str, list[str]]:
-        """The names by each of the keys of their last part."""
+        """The names by each of their keys."""
         found: dict[str, list[str]] = {}
         for name in self.names:
-            stem = _stem(name)
-            last = posixpath.basename(stem)
-            for key in {last, _without_words(last), _flat(stem), _without_words(_flat(stem))}:
+            for key in _keys(_stem(name)):
                 found.setdefault(key, []).append(name)
         return found
 
@@ -52,9 +50,7 @@ class NameIndex:
         if (exact := self._exact.get(_plain(name))) is not None:
             return exact
         stem = _stem(name)
-        last = posixpath.basename(stem)
-        keys = {last, _without_words(last), _flat(stem), _without_words(_flat(stem))}
-        candidates = {other: None for key in sorted(keys) for other in self._by_last.get(key, [])}
+        candidates = {other: None for key in sorted(_keys(stem)) for other in self._by_last.get(key, [])}
         ranked = [(rank, other) for other in candidates if (rank := _likeness(stem, _stem(other))) is not None]
         best = max(ranked, default=None)
         # Two files that fit equally well: to take one of them would be a guess.
@@ -115,6 +111,12 @@ def _stem(name: str) -> str:
     stem = posixpath.splitext(_plain(name))[0].casefold()
     # Tools that make masks append their suffix to the image's: 1.jpg.png.
     return _IMAGE_SUFFIX.sub("", stem)
+
+
+def _keys(stem: str) -> set[str]:
+    """Return the names of a file without its folders, of which those that belong together share one."""
+    last, flat = posixpath.basename(stem), _flat(stem)
+    return {last, _without_words(last), flat, _without_words(flat)}
 
 
 def _flat(stem: str) -> str:

@@ -11,7 +11,7 @@ from panohead.alignment.comparison.label_faces import compare_face
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.photo_area import PhotoCorners
 from panohead.data.conventions import refuse_wrong_labels
-from panohead.data.labels import LabelFile, listed_corners, read_labels
+from panohead.data.labels import LabelFile, listed_corners, read_labels, read_labels_file
 from panohead.data.names import NameIndex
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
@@ -44,7 +44,7 @@ def read_corners(path: Path, photos: Sequence[Path]) -> list[PhotoCorners | None
     Raises:
         PanoHeadError: when the file cannot be read, or holds other corners than four pairs of numbers.
     """
-    listed = listed_corners(LabelFile(path))
+    listed = listed_corners(read_labels_file(LabelFile(path)), str(path))
     index = NameIndex(listed)
     found = [index.find(photo.as_posix()) for photo in photos]
     return [None if name is None else np.array(listed[name]) for name in found]

@@ -71,12 +71,25 @@ class RealBatch:
 
 @dataclass(frozen=True)
 class DiscriminatorInput:
-    """Inputs of the tri-discriminator: image and raw image about [-1, 1], mask about [0, 1], cameras (PanoHead 3.2)."""
+    """Inputs of the tri-discriminator: image and raw image about [-1, 1], mask about [0, 1], cameras (PanoHead 3.2).
+
+    ``label`` holds the numbers that condition the discriminator: a camera's 25, for a patch its position too.
+    """
 
     image: Float[Tensor, "batch 3 out_height out_width"]
     image_raw: Float[Tensor, "batch 3 height width"]
     mask: Float[Tensor, "batch 1 height width"]
-    label: Float[Tensor, "batch 25"]
+    label: Float[Tensor, "batch label"]
+
+    @property
+    def differentiable(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Image, raw image and mask: what gradients are taken at; the label has none."""
+        return self.image, self.image_raw, self.mask
+
+    def leaves(self, *, requires_grad: bool = True) -> "DiscriminatorInput":
+        """Return the same values as leaves of a new graph: no gradient flows from the raw image into the image."""
+        image, raw, mask = (x.detach().requires_grad_(requires_grad) for x in self.differentiable)
+        return DiscriminatorInput(image, raw, mask, self.label)
 
     def logits(self, discriminator: Discriminator) -> Float[Tensor, "batch 1"]:
         """Return the discriminator's logits; larger is more real."""
@@ -217,11 +230,13 @@ def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: L
         config: gammas.
     """
     # Leaves: gradients are taken here, not at the photos before resizing, blur and augmentation.
-    image, raw, mask = inputs = [x.detach().requires_grad_() for x in (real.image, real.image_raw, real.mask)]
-    logits = DiscriminatorInput(image, raw, mask, real.label).logits(discriminator)
+    inputs = real.leaves()
+    logits = inputs.logits(discriminator)
     # The gradient of the sum holds every sample's own gradient; minibatch statistics mix in a little of the neighbors',
     # as in the original. Discriminators without raw image or mask have no gradient there.
-    gradients = torch.autograd.grad(logits.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True)
+    gradients = torch.autograd.grad(
+        logits.sum(), inputs.differentiable, create_graph=True, allow_unused=True, materialize_grads=True
+    )
     image_norm, raw_norm, mask_norm = (gradient.square().sum(dim=(1, 2, 3)) for gradient in gradients)  # each: batch
     image_penalty = image_norm + raw_norm
     # Equation 9 with one gamma for the colors and one for the mask.

@@ -10,11 +10,11 @@ from panohead.ops.resize import filtered_resizing
 from panohead.training.attribute_fit.adversarial import (
     AdversarialConfig,
     AdversarialLoss,
-    PatchInput,
     fake_patches,
     real_patches,
 )
 from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches, image_losses
+from panohead.training.losses import DiscriminatorInput
 
 SMALL = AdversarialConfig(channel_base=256, channel_max=16, share=0.3)
 
@@ -37,7 +37,7 @@ def adversarial() -> AdversarialLoss:
     return AdversarialLoss(SMALL, patch=16)
 
 
-def trunk_features(adversarial: AdversarialLoss, patches: PatchInput) -> list[torch.Tensor]:
+def trunk_features(adversarial: AdversarialLoss, patches: DiscriminatorInput) -> list[torch.Tensor]:
     """Return the trunk's block outputs, from the inputs as PanoHead 3.2 stacks them."""
     size = patches.image.shape[-1]
     network = adversarial.discriminator
@@ -64,7 +64,7 @@ def test_term_has_the_gradient_of_the_loss_at_a_share_of_the_regression(adversar
 
     # The loss itself, back-propagated through the whole expression.
     fake, real = fake_patches(rendered, batch), real_patches(batch)
-    logits = [adversarial.discriminator(*x.leaves(), x.label) for x in (fake, real)]
+    logits = [x.logits(adversarial.discriminator) for x in (fake, real)]
     features = [trunk_features(adversarial, x) for x in (fake, real)]
     matching = sum(F.l1_loss(a, b) for a, b in zip(*features, strict=True)) / len(features[0])
     loss = F.softplus(logits[1] - logits[0]).mean() + SMALL.feature_weight * matching
@@ -92,7 +92,7 @@ def test_penalties_are_squared_gradients_at_real_and_rendered_patches() -> None:
     strong = AdversarialLoss(AdversarialConfig(channel_base=256, channel_max=16, penalty=1.0, interval=1), patch=16)
     rendered, batch = pair()
     real = real_patches(batch)
-    leaves = [x.clone().requires_grad_() for x in real.leaves()]
+    leaves = [x.clone().requires_grad_() for x in real.differentiable]
     gradients = torch.autograd.grad(strong.discriminator(*leaves, real.label).sum(), leaves)
     expected = sum(float(g.square().sum()) for g in gradients) / 4
     assert strong.discriminator_step(rendered, batch)["r1"] == pytest.approx(expected, rel=1e-4)

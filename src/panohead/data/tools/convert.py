@@ -83,7 +83,8 @@ def convert_dataset(
             conversion, or ``out`` holds one already.
     """
     images, mask_files = open_layout(root, masks)
-    labels, coarse, corners = readable_labels(images), coarse_names(images), listed_corners(images)
+    file, content = images.describe(LABELS_FILE), read_labels_file(images)
+    labels, coarse, corners = readable_labels(content, file), coarse_names(content), listed_corners(content, file)
     names = image_names(images)
     label_names, mask_names = NameIndex(labels), NameIndex(image_names(mask_files))
     found = {name: (label_names.find(name), mask_names.find(name)) for name in names}
@@ -93,7 +94,6 @@ def convert_dataset(
             f"no image of {root} has a label and a mask, so there is nothing to convert: {_examples('images', names)}, "
             f"{_examples('labels', label_names.names)}, {_examples('masks', mask_names.names)}"
         )
-    file = images.describe(LABELS_FILE)
     own = dict(zip(masks_of, match_names(list(masks_of), labels, "label", file), strict=True))
     values = _checked_labels({name: labels[label] for name, label in own.items()}, file, root, cameras_from)
     if any((out / f"{folder}{suffix}").exists() for folder in ("images", "masks") for suffix in ("", ".zip")):

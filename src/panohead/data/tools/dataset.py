@@ -13,7 +13,7 @@ from panohead.data.conventions import remedy_for
 from panohead.data.decode import check_pixels
 from panohead.data.duplicates import image_hash, repeated
 from panohead.data.label_check import check_labels
-from panohead.data.labels import LABELS_FILE, coarse_names, label_of, readable_labels
+from panohead.data.labels import LABELS_FILE, coarse_names, label_of, read_labels_file, readable_labels
 from panohead.data.layout import open_layout
 from panohead.data.masks import MIN_SIDE_PX, mask_problem, read_mask, values_problem
 from panohead.data.names import NameIndex
@@ -165,10 +165,12 @@ def labels_found(images: FileSource, names: list[str]) -> tuple[dict[str, Float[
     """Return the labels that exist and can be read, and the number of images marked as coarsely aligned."""
     found: dict[str, np.ndarray] = {}
     try:
-        labels, coarse = readable_labels(images), coarse_names(images)
+        content = read_labels_file(images)
     except PanoHeadError:
         return found, 0
-    index, file = NameIndex(labels), images.describe(LABELS_FILE)
+    file = images.describe(LABELS_FILE)
+    labels, coarse = readable_labels(content, file), coarse_names(content)
+    index = NameIndex(labels)
     for name in names:
         if (other := index.find(name)) is not None:
             found[name] = label_of(labels[other], name, file)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from panohead.data.labels import CORNERS_KEY, listed_corners, read_labels
+from panohead.data.labels import CORNERS_KEY, LABELS_FILE, listed_corners, read_labels, read_labels_file
 from panohead.data.layout import open_layout
 from panohead.data.names import NameIndex
 from panohead.data.shards import BLOCK, shard_paths
@@ -77,7 +77,7 @@ def _samples(root: Path, masks: Path | None) -> tuple[list[_ShardSample], FileSo
     if not names:
         raise PanoHeadError(f"{photos.path} holds no images; give the folder of a dataset")
     samples, taken = [], dict[str, str]()
-    corners = listed_corners(photos)
+    corners = listed_corners(read_labels_file(photos), photos.describe(LABELS_FILE))
     corner_names = NameIndex(corners)
     for name, mask, label in zip(names, match_masks(names, mask_files), read_labels(photos, names), strict=True):
         try:

@@ -23,6 +23,7 @@ from torch import Tensor
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.system.bounds import Bounded, Natural, NotNegative, Range, Width
 from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches
+from panohead.training.losses import DiscriminatorInput
 
 _SCALE_DECAY = 0.98
 """Decay of the running ratio of gradient norms: single batches differ by factors of two."""
@@ -88,7 +89,7 @@ class AdversarialLoss:
 
     def discriminator_step(self, rendered: RenderedPatches, batch: ImageBatch) -> dict[str, float]:
         """Update the discriminator with one batch of pairs: softplus(D(fake) - D(real)), and lazily R1 and R2."""
-        fake, real = fake_patches(rendered, batch).detach(), real_patches(batch)
+        fake, real = fake_patches(rendered, batch), real_patches(batch)
         self.discriminator.requires_grad_(True)
         self.optimizer.zero_grad(set_to_none=True)
         with_penalty = self.step_count % self.config.interval == 0
@@ -106,13 +107,13 @@ class AdversarialLoss:
         }
         return values | ({"r1": float(real_penalty.detach())} if with_penalty else {})
 
-    def _logits(self, inputs: "PatchInput", with_penalty: bool) -> tuple[Tensor, Tensor]:
+    def _logits(self, inputs: DiscriminatorInput, with_penalty: bool) -> tuple[Tensor, Tensor]:
         """Return logits and the mean squared norm of their gradients at the inputs (0 without penalty)."""
-        leaves = [x.requires_grad_(with_penalty) for x in inputs.leaves()]
-        logits = self.discriminator(*leaves, inputs.label)
+        leaves = inputs.leaves(requires_grad=with_penalty)
+        logits = leaves.logits(self.discriminator)
         if not with_penalty:
             return logits, logits.new_zeros(())
-        gradients = torch.autograd.grad(logits.sum(), leaves, create_graph=True)
+        gradients = torch.autograd.grad(logits.sum(), leaves.differentiable, create_graph=True)
         return logits, torch.stack([g.square().sum(dim=(1, 2, 3)).mean() for g in gradients]).sum()
 
     def generator_term(
@@ -124,19 +125,18 @@ class AdversarialLoss:
             regression: weighted regression loss of the super-resolved image; its gradient there sets the scale.
         """
         fake = fake_patches(rendered, batch)
-        inputs = fake.detach()
-        leaves = [x.requires_grad_() for x in inputs.leaves()]
+        leaves = fake.leaves()
         with torch.no_grad():
             real_logits, real_features = self._logits_and_features(real_patches(batch))
-        fake_logits, fake_features = self._logits_and_features(inputs)
+        fake_logits, fake_features = self._logits_and_features(leaves)
         logistic = F.softplus(real_logits - fake_logits).mean()
         matching = torch.stack([F.l1_loss(a, b) for a, b in zip(fake_features, real_features, strict=True)]).mean()
-        gradients = torch.autograd.grad(logistic + self.config.feature_weight * matching, leaves)
+        gradients = torch.autograd.grad(logistic + self.config.feature_weight * matching, leaves.differentiable)
         (at_image,) = torch.autograd.grad(regression, rendered.image, retain_graph=True)
         ratio = float(at_image.norm() / gradients[0].norm().clamp_min(1e-12))
         self.scale = ratio if self.scale is None else _SCALE_DECAY * self.scale + (1 - _SCALE_DECAY) * ratio
         scale = self.config.share * self.scale
-        products = [(scale * g * x).sum() for g, x in zip(gradients, fake.leaves(), strict=True)]
+        products = [(scale * g * x).sum() for g, x in zip(gradients, fake.differentiable, strict=True)]
         return AdversarialTerm(
             torch.stack(products).sum(),
             {
@@ -146,14 +146,14 @@ class AdversarialLoss:
             },
         )
 
-    def _logits_and_features(self, inputs: "PatchInput") -> tuple[Tensor, list[Tensor]]:
+    def _logits_and_features(self, inputs: DiscriminatorInput) -> tuple[Tensor, list[Tensor]]:
         """Return logits and the output of every block of the discriminator's trunk."""
         features: list[Tensor] = []
         hooks = [
             block.register_forward_hook(lambda _, __, output: features.append(output[0]))
             for block in self.discriminator.blocks.values()
         ]
-        logits = self.discriminator(*inputs.leaves(), inputs.label)
+        logits = inputs.logits(self.discriminator)
         for hook in hooks:
             hook.remove()
         return logits, features
@@ -174,33 +174,15 @@ class AdversarialLoss:
         self.scale, self.step_count = state["scale"], state["step_count"]
 
 
-@dataclass(frozen=True)
-class PatchInput:
-    """Inputs of the discriminator: image, raw image and mask of patches; the label is camera and position (y, x)."""
-
-    image: Float[Tensor, "head 3 out_height out_width"]
-    image_raw: Float[Tensor, "head 3 height width"]
-    mask: Float[Tensor, "head 1 height width"]
-    label: Float[Tensor, "head 27"]
-
-    def leaves(self) -> list[Tensor]:
-        """Return what gradients are taken at."""
-        return [self.image, self.image_raw, self.mask]
-
-    def detach(self) -> "PatchInput":
-        """Return the same values outside any graph."""
-        return PatchInput(self.image.detach(), self.image_raw.detach(), self.mask.detach(), self.label)
-
-
-def fake_patches(rendered: RenderedPatches, batch: ImageBatch) -> PatchInput:
+def fake_patches(rendered: RenderedPatches, batch: ImageBatch) -> DiscriminatorInput:
     """Return rendered patches as the discriminator's inputs."""
-    return PatchInput(rendered.image, rendered.image_raw, rendered.weights, _label(batch, rendered.image_raw))
+    return DiscriminatorInput(rendered.image, rendered.image_raw, rendered.weights, _label(batch, rendered.image_raw))
 
 
-def real_patches(batch: ImageBatch) -> PatchInput:
+def real_patches(batch: ImageBatch) -> DiscriminatorInput:
     """Return the true patches as the discriminator's inputs, raw image and mask at the resolution of the rays."""
     raw, mask = batch.at_rays()
-    return PatchInput(batch.image, raw, mask, _label(batch, raw))
+    return DiscriminatorInput(batch.image, raw, mask, _label(batch, raw))
 
 
 def _label(batch: ImageBatch, raw: Tensor) -> Float[Tensor, "head 27"]:
