@@ -12,6 +12,8 @@ from panohead.predictor import Predictor
 from panohead.reports import Figure, Figures, Link, Page, PageBlock, Paragraph, Video, url, write_page
 
 VIDEO, SHEET, MESH, PAGE = "turntable.mp4", "contact_sheet.png", "head.glb", "index.html"
+_MAX_OFF_GRAY = 0.45
+"""Largest mean brightness of a head off middle gray, in [-1, 1], that counts as neither dark nor burnt out."""
 
 
 def write_demo(predictor: Predictor, folder: Path, *, count: int, frames: int, step: FrameCallback) -> Path:
@@ -20,8 +22,8 @@ def write_demo(predictor: Predictor, folder: Path, *, count: int, frames: int, s
     Args:
         predictor: the generator.
         folder: made already.
-        count: number of heads on the contact sheet, seeds from 0 on; the one whose front is best exposed is in the
-            video and the mesh.
+        count: number of heads on the contact sheet, seeds from 0 on; the one whose front is clearest is in the video
+            and the mesh.
         frames: frames of the turntable.
         step: called after each view and frame, and after the mesh.
 
@@ -38,7 +40,7 @@ def write_demo(predictor: Predictor, folder: Path, *, count: int, frames: int, s
         for seed, head in enumerate(heads)
     }
     write_sheet(rows, folder / SHEET, CONTACT_YAWS, cell_size=128)
-    seed = best_exposed([head.render(Camera.orbit()) for head in heads])
+    seed = clearest([head.render(Camera.orbit()) for head in heads])
     first = heads[seed]
     write_turntable(first, folder / VIDEO, frames=frames, fps=24, style=style, step=step)
     first.save_mesh(folder / MESH, resolution=160)
@@ -47,14 +49,21 @@ def write_demo(predictor: Predictor, folder: Path, *, count: int, frames: int, s
     return write_page(demo_page(about, seed), folder / PAGE)
 
 
-def best_exposed(frames: Sequence[Frame]) -> int:
-    """Return the index of the view whose head is nearest to middle gray on average, so neither dark nor burnt out."""
+def clearest(frames: Sequence[Frame]) -> int:
+    """Return the index of the view that shows most: neither dark nor burnt out, and of these the one richest in detail.
 
-    def distance(frame: Frame) -> float:
-        alpha = frame.alpha()
-        return abs(float((frame.image.mean(dim=0, keepdim=True) * alpha).sum() / alpha.sum().clamp_min(1e-6)))
-
-    return min(range(len(frames)), key=lambda i: distance(frames[i]))
+    Detail is the mean difference of neighboring pixels inside the head; a cloud of one color has little of it.
+    """
+    means, details = [], []
+    for frame in frames:
+        alpha = frame.alpha()  # 1 height width
+        gray = frame.image.mean(dim=0, keepdim=True)
+        means.append(abs(float((gray * alpha).sum() / alpha.sum().clamp_min(1e-6))))
+        inside = alpha[..., 1:] * alpha[..., :-1]
+        details.append(float((gray.diff(dim=-1).abs() * inside).sum() / inside.sum().clamp_min(1e-6)))
+    # The best exposed one is always among them.
+    candidates = [i for i, mean in enumerate(means) if mean <= max(_MAX_OFF_GRAY, min(means))]
+    return max(candidates, key=lambda i: details[i])
 
 
 def demo_page(about: str, seed: int) -> Page:
