@@ -23,6 +23,7 @@ from panohead.attributes.vocabulary import standard_vocabulary
 from panohead.presets import demo_128
 from panohead.system.malloc import keep_large_buffers
 from panohead.training.attribute_fit.dataset import GrowingDataset
+from panohead.training.attribute_fit.deformations import DeformationSolver
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
 from panohead.training.attribute_fit.run import FitRun, RunOptions
 
@@ -40,6 +41,8 @@ class Options:
     """Number of people in the dataset."""
     capacity: int = 3000
     """Number of residual codes: as many people can be fitted."""
+    limit: int | None = None
+    """Number of people to fit; None for all. Few people become sharp sooner."""
     start_people: int = 60
     """Number of people to wait for before the fit starts."""
     workers: int = 1
@@ -77,6 +80,7 @@ def main(options: Options) -> None:
     os.nice(options.nice)
     keep_large_buffers()
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # light behind opaque surfaces: products of small numbers
     folder = options.folder
     children = []
     if not (folder / "heldout" / "people.jsonl").is_file():
@@ -100,7 +104,9 @@ def _fit(options: Options) -> None:
         patches_per_step=options.patches_per_step,
     )
     fit = AttributeFit(config, options.device)
-    training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.capacity)
+    generator = config.generator
+    deformations = DeformationSolver(generator.deformation, generator.rendering.box_warp)
+    training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.limit, deformations=deformations)
     held_out = GrowingDataset(options.folder / "heldout", vocabulary)
     training.wait_for(options.start_people)
     run = FitRun(options.folder / "fit", fit, training, held_out, RunOptions(steps=options.steps), _say)

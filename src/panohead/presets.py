@@ -84,6 +84,7 @@ def demo_128() -> TrainConfig:
         channel_base=4096,
         channel_max=256,
         position_maps=True,
+        deformation=16,
         neural_rendering_resolution=64,
         rendering=replace(_closeup(16), crop_margin=0.01),  # shoulders reach the border of the box
         superresolution=replace(small.generator.superresolution, from_resolution=64),

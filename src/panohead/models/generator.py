@@ -17,6 +17,7 @@ from panohead.geometry.camera import translate_label
 from panohead.models.background import Background, composite_over
 from panohead.models.camera_alignment import CameraAlignment
 from panohead.models.decoder import Decoder
+from panohead.models.deformation import Deformation
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolution
 from panohead.ops import fast_paths
@@ -68,6 +69,7 @@ class Generator(nn.Module):
         self.mapping_network = MappingNetwork(
             c.z_dim, c.label_dim, c.w_dim, num_ws=self.backbone.num_ws, num_layers=c.mapping_layers
         )
+        self.deformation = Deformation(c.deformation, c.deformation_rank, w_dim=c.w_dim) if c.deformation else None
         self.superresolution = SuperResolution(c.superresolution, in_channels=c.feature_channels, w_dim=c.w_dim)
         self.decoder = Decoder(
             c.trigrid_channels,
@@ -268,6 +270,7 @@ class Generator(nn.Module):
             self.config.rendering.box_warp,
             self.config.plane_axes,
             self.config.interpolation,
+            None if self.deformation is None else self.deformation(ws[:, 0]),
         )
 
     def render(

@@ -36,6 +36,9 @@ class GeneratorConfig(Bounded):
         num_fp16_resolutions: number of highest resolutions of backbone and background in half precision on CUDA.
         block: settings of the blocks of backbone and background.
         position_maps: give the backbone learned maps of positions, see :class:`SynthesisConfig`; not in the paper.
+        deformation: points per side of the grid of offsets that deforms space, see :class:`Deformation`; 0 for none
+            (the paper's).
+        deformation_rank: number of directions in which heads deform.
         rendering: sampling of rays.
         superresolution: configuration of the super-resolution network.
         use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
@@ -62,6 +65,8 @@ class GeneratorConfig(Bounded):
     num_fp16_resolutions: Layers = 0
     block: BlockConfig = field(default_factory=BlockConfig)
     position_maps: bool = False
+    deformation: Annotated[int, Range(0, 64)] = 0
+    deformation_rank: Annotated[int, Range(1, 1024)] = 64
     rendering: RenderConfig = field(default_factory=RenderConfig)
     superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     use_torgb_raw: bool = True

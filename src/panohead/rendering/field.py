@@ -8,6 +8,7 @@ from torch import Tensor
 
 from panohead.rendering import trigrid_cpu
 from panohead.rendering.decoder_mlp import DecoderWeights
+from panohead.rendering.deformation import canonical_points
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, sample_trigrid
 
 
@@ -34,6 +35,7 @@ class TriGridField:
         box_warp: side of the box that the grid spans, world units.
         axes: world axes of each volume.
         interpolation: "trilinear", or "bilinear" for a true tri-plane.
+        deformation: offsets from the world to the space of the planes (see :func:`canonical_points`); None for none.
     """
 
     planes: Float[Tensor, "batch 3 channel depth height width"]
@@ -41,17 +43,19 @@ class TriGridField:
     box_warp: float
     axes: PlaneAxes = PANOHEAD_AXES
     interpolation: Interpolation = "trilinear"
+    deformation: Float[Tensor, "batch 3 size size size"] | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """All tensors that can have a gradient."""
         decoder = self.decoder
         layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight, decoder.output_bias
-        return self.planes, *layers
+        return self.planes, *layers, *(() if self.deformation is None else (self.deformation,))
 
     def select(self, heads: slice) -> "TriGridField":
         """Return the field of some heads of the batch."""
-        return replace(self, planes=self.planes[heads])
+        deformation = None if self.deformation is None else self.deformation[heads]
+        return replace(self, planes=self.planes[heads], deformation=deformation)
 
     def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
         """Return hidden units of the decoder at the points (world units)."""
@@ -59,6 +63,8 @@ class TriGridField:
 
     def features(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point channel"]:
         """Return tri-grid features at the points, by the compiled sampler where it serves."""
+        if self.deformation is not None:
+            points = canonical_points(points, self.deformation, self.box_warp)
         if trigrid_cpu.unsupported(self.planes, points, self.interpolation) is None:
             return trigrid_cpu.sample_trigrid_cpu(self.planes, points, box_warp=self.box_warp, axes=self.axes)
         return sample_trigrid(

@@ -39,10 +39,7 @@ def unsupported(field: TriGridField, *others: Tensor) -> str | None:
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return "the model is being traced"
-    decoder = field.decoder
-    tensors = (
-        field.planes, decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight, decoder.output_bias, *others
-    )  # fmt: skip
+    tensors = (*field.tensors, *others)
     if any(tensor.device.type != "cpu" for tensor in tensors):
         return "not on a CPU"
     if any(tensor.dtype != torch.float32 for tensor in tensors):
@@ -111,9 +108,10 @@ def render_rays(
     def work(part: tuple[int, tuple[int, int]]) -> None:
         image, (start, end) = part
         given = (_array(rays[image]) for rays in (ray_origins, ray_directions, depths, u))
+        grid = _grid(planes[image], field, image)
         kernels.render(
-            order[start:end], kernels.Rays(*given, *limits), _grid(planes[image], field), layer, density, activation,
-            color, composites[image].numpy(), ray_depths[image].numpy(), weight_sum[image].numpy(),
+            order[start:end], kernels.Rays(*given, *limits), grid, layer, density, activation, color,
+            composites[image].numpy(), ray_depths[image].numpy(), weight_sum[image].numpy(),
         )  # fmt: skip
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, _TILE**2)])
@@ -140,7 +138,7 @@ def query_density(field: TriGridField, points: Float32[Tensor, "batch point 3"])
 
     def work(part: tuple[int, tuple[int, int]]) -> None:
         image, (start, end) = part
-        grid, target = _grid(planes[image], field), densities[image].numpy()
+        grid, target = _grid(planes[image], field, image), densities[image].numpy()
         kernels.query(_array(points[image]), start, end, grid, layer, density, target)
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, kernels.BLOCK)])
@@ -160,11 +158,15 @@ def _texels_are_runs(planes: Tensor) -> bool:
     return strides[2] == 1
 
 
-def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridField) -> Any:
-    """Return one head's texels for the kernels."""
+def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridField, image: int) -> Any:
+    """Return one head's texels and its deformation for the kernels."""
     from panohead.rendering.fused_cpu_kernels import Grid
 
-    strides = planes.stride()
+    strides, offsets, cells = planes.stride(), torch.zeros(1), 0
+    if field.deformation is not None:
+        # x y z slice row column -> slice row column (x y z), in grid coordinates
+        offsets = (field.deformation[image] * (2 / field.box_warp)).permute(1, 2, 3, 0).flatten()
+        cells = field.deformation.shape[-1] - 1
     return Grid(
         texels=planes.detach().as_strided((planes.numel(),), (1,)).numpy(),
         strides=(strides[0], *strides[2:]),
@@ -172,6 +174,8 @@ def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridF
         axes=tuple(axis for plane in field.axes for axis in plane),
         flat=field.interpolation == "bilinear",
         scale=np.float32(2 / field.box_warp),
+        offsets=_array(offsets),
+        cells=cells,
     )
 
 

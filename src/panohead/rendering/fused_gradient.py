@@ -18,6 +18,7 @@ from torch import Tensor
 from panohead.ops.cpu.jit import load_failure
 from panohead.ops.cpu.threads import cut, run
 from panohead.rendering import fused_cpu
+from panohead.rendering.deformation import canonical_points
 from panohead.rendering.field import TriGridField
 from panohead.rendering.fused_cpu import _OPAQUE, _array, _grid, _layers, _ray_order
 from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden, differentiable_gradients
@@ -78,7 +79,8 @@ def composite_rays(
     layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight[0], decoder.output_bias[0]
     planes = fused_cpu.texel_contiguous(field.planes)
     scene = _Scene(field, depths.detach(), u.detach(), noise.detach(), crop)
-    return CompositedHidden(*_CompositeRays.apply(planes, *layers, ray_origins, ray_directions, scene))
+    rays = ray_origins, ray_directions
+    return CompositedHidden(*_CompositeRays.apply(planes, *layers, *rays, field.deformation, scene))
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _heads(planes: Tensor, origins: Tensor, directions: Tensor, scene: _Scene) -
     near, far = scene.depths.aminmax()
     limits = [np.float32(float(number)) for number in (scene.crop, near, far, _OPAQUE)]
     arrays = [_array(x) for x in (origins, directions, scene.depths, scene.u)]
-    return [_Head(Rays(*(x[i] for x in arrays), *limits), _grid(planes[i], scene.field)) for i in range(len(planes))]
+    return [_Head(Rays(*(x[i] for x in arrays), *limits), _grid(planes[i], scene.field, i)) for i in range(len(planes))]
 
 
 def _parts(batch: int, count: int) -> list[tuple[int, Any]]:
@@ -121,7 +123,7 @@ class _CompositeRays(torch.autograd.Function):
         from panohead.rendering import fused_gradient_kernels as kernels
 
         *tensors, scene = inputs
-        planes, hidden_weight, _, _, _, origins, directions = tensors
+        planes, hidden_weight, _, _, _, origins, directions, _ = tensors
         batch, count, coarse = scene.depths.shape  # head ray sample
         layer, density, _ = _layers(scene.field.decoder)
         composites = torch.empty(batch, count, layer.bias.size)
@@ -149,10 +151,13 @@ class _CompositeRays(torch.autograd.Function):
         if torch.is_grad_enabled():  # a graph of the gradient is wanted
             again = _composite_plainly(tensors, ctx.scene, depths, noise)
             return *differentiable_gradients(again, grads, tensors, ctx.needs_input_grad), None
-        back = _Backward([x.detach() for x in tensors], ctx.scene, (depths, noise))
+        back = _Backward([None if x is None else x.detach() for x in tensors], ctx.scene, (depths, noise))
         sums = back.decoder_gradients(grads)
         planes = back.plane_gradients() if ctx.needs_input_grad[0] else None
-        rays = back.ray_gradients() if any(ctx.needs_input_grad[5:7]) else (None, None)
+        rays: tuple[Tensor | None, ...] = (None, None, None)
+        if any(ctx.needs_input_grad[5:8]):
+            deformed = ctx.scene.field.deformation is not None
+            rays = back.deformed_gradients() if deformed else (*back.ray_gradients(), None)
         return planes, *sums, *rays, None
 
 
@@ -165,13 +170,13 @@ def _saved(saved: tuple[Tensor, ...], image: int) -> Any:
 class _Backward:
     """The backward pass: first to the decoder and to every sample's features, then from these to planes and rays."""
 
-    def __init__(self, tensors: list[Tensor], scene: _Scene, saved: tuple[Tensor, Tensor]) -> None:
+    def __init__(self, tensors: list[Any], scene: _Scene, saved: tuple[Tensor, Tensor]) -> None:
         from panohead.rendering import fused_gradient_kernels as kernels
 
         self.kernels, self.scene, self.saved = kernels, scene, saved
-        self.planes, self.hidden_weight, *_, origins, directions = tensors
+        self.planes, self.hidden_weight, *_, self.origins, self.directions, self.deformation = tensors
         self.batch, self.count, self.total = saved[0].shape
-        self.heads = _heads(self.planes, origins, directions, scene)
+        self.heads = _heads(self.planes, self.origins, self.directions, scene)
         self.parts = _parts(self.batch, self.count)
         # gradients of the samples' features, head ray sample channel, and which samples were evaluated
         features = torch.empty(self.batch, self.count, self.total, self.planes.shape[2])
@@ -238,10 +243,29 @@ class _Backward:
         run(work, self.parts)
         return results
 
+    def deformed_gradients(self) -> tuple[Tensor, ...]:
+        """Return the gradients of origins, directions and deformation: the kernels', carried on by PyTorch's."""
+        moved = torch.empty(self.batch, self.count, self.total, 3)
+
+        def work(part: tuple[int, Any]) -> None:
+            image, which = part
+            rays, grid = self.heads[image]
+            self.kernels.point_gradients(
+                which, rays, _saved(self.saved, image), grid, self.sampled[image], moved[image].numpy()
+            )
+
+        run(work, self.parts)
+        inputs = [x.detach().requires_grad_() for x in (self.origins, self.directions, self.deformation)]
+        origins, directions, deformation = inputs
+        with torch.enable_grad():
+            points = origins[:, :, None] + self.saved[0][..., None] * directions[:, :, None]  # head ray sample 3
+            places = canonical_points(points.flatten(1, 2), deformation, self.scene.field.box_warp)
+        return torch.autograd.grad(places, inputs, moved.flatten(1, 2))
+
 
 def _composite_plainly(tensors: list[Tensor], scene: _Scene, depths: Tensor, noise: Tensor) -> CompositedHidden:
     """Composite the samples of the forward pass again, by operations that have gradients of any order."""
-    planes, hidden_weight, hidden_bias, density_weight, density_bias, origins, directions = tensors
+    planes, hidden_weight, hidden_bias, density_weight, density_bias, origins, directions, deformation = tensors
     decoder = replace(
         scene.field.decoder,
         hidden_weight=hidden_weight,
@@ -251,7 +275,7 @@ def _composite_plainly(tensors: list[Tensor], scene: _Scene, depths: Tensor, noi
     )
     # batch ray sample 3 -> batch ray*sample 3
     points = (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
-    features = replace(scene.field, planes=planes, decoder=decoder).features(points)
+    features = replace(scene.field, planes=planes, decoder=decoder, deformation=deformation).features(points)
     # batch ray*sample -> batch ray sample
     empty = (points[..., [0, 2]].abs() > scene.crop).any(dim=-1).reshape(depths.shape)
     return composite_hidden(features, decoder, depths, empty=empty, noise=noise if noise.numel() else None)

@@ -19,6 +19,7 @@ from panohead.rendering.fused_cpu_kernels import (
     Samples,
     _activate,
     _blend,
+    _canonical,
     _collect,
     _compose,
     _decay,
@@ -309,6 +310,23 @@ def backward(
 
 
 @_inner()
+def _place(rays: Any, ray: Any, depth: Any, axes: Any, plane: Any, grid: Any) -> Any:
+    """Coordinates of a sample along width, height and slices of a plane."""
+    x, y, z = _canonical(
+        rays.origins[ray, 0] + depth * rays.directions[ray, 0],
+        rays.origins[ray, 1] + depth * rays.directions[ray, 1],
+        rays.origins[ray, 2] + depth * rays.directions[ray, 2],
+        grid,
+    )
+    u, v, w = axes[3 * plane], axes[3 * plane + 1], axes[3 * plane + 2]
+    return (
+        x if u == 0 else y if u == 1 else z,
+        x if v == 0 else y if v == 1 else z,
+        x if w == 0 else y if w == 1 else z,
+    )
+
+
+@_inner()
 def _add(texels: Any, offset: Any, share: Any, row: Any, at: Any, channels: Any) -> None:
     """Add a row of gradients times a texel's share to the texel."""
     factor = splat(share)
@@ -321,15 +339,11 @@ def scatter(which: Any, rays: Any, saved: Any, grid: Any, sampled: Any, plane: A
     """Add the gradient of one plane of one head to ``texels``, flat as those of ``grid``."""
     total, channels = sampled.features.shape[1], sampled.features.shape[2]
     axes, strides, sizes = grid.axes, grid.strides, grid.sizes
-    u, v, w = axes[3 * plane], axes[3 * plane + 1], axes[3 * plane + 2]
     for ray in which:
         for i in range(total):
             if not sampled.live[ray, i]:
                 continue
-            depth = saved.depths[ray, i]
-            x = (rays.origins[ray, u] + depth * rays.directions[ray, u]) * grid.scale
-            y = (rays.origins[ray, v] + depth * rays.directions[ray, v]) * grid.scale
-            z = (rays.origins[ray, w] + depth * rays.directions[ray, w]) * grid.scale
+            x, y, z = _place(rays, ray, saved.depths[ray, i], axes, plane, grid)
             x0, x1, left, right = _neighbors(x, sizes[2])
             y0, y1, lower, upper = _neighbors(y, sizes[1])
             z0, z1, front, back = _neighbors(z, sizes[0])
@@ -400,19 +414,16 @@ def _ray_backward(rays: Any, ray: Any, saved: Any, grid: Any, sampled: Any, plan
     """Lanes of the gradient of a ray by one plane's coordinates: origin in three rows, direction in three."""
     # A sample is origin + depth x direction: the direction's gradient is depth times the origin's.
     total, channels = sampled.features.shape[1], sampled.features.shape[2]
-    u, v, w = grid.axes[3 * plane], grid.axes[3 * plane + 1], grid.axes[3 * plane + 2]
     x, y, z = splat(_ZERO), splat(_ZERO), splat(_ZERO)
     far_x, far_y, far_z = splat(_ZERO), splat(_ZERO), splat(_ZERO)
     for i in range(total):
         if not sampled.live[ray, i]:
             continue
         depth = saved.depths[ray, i]
+        u, v, w = _place(rays, ray, depth, grid.axes, plane, grid)
         along_x, along_y, along_z = _point_backward(
-            (rays.origins[ray, u] + depth * rays.directions[ray, u]) * grid.scale,
-            (rays.origins[ray, v] + depth * rays.directions[ray, v]) * grid.scale,
-            (rays.origins[ray, w] + depth * rays.directions[ray, w]) * grid.scale,
-            plane, grid, sampled.features, (ray * total + i) * channels,
-        )  # fmt: skip
+            u, v, w, plane, grid, sampled.features, (ray * total + i) * channels
+        )
         x, y, z = x + along_x, y + along_y, z + along_z
         far_x, far_y = fma(splat(depth), along_x, far_x), fma(splat(depth), along_y, far_y)
         far_z = fma(splat(depth), along_z, far_z)
@@ -435,3 +446,21 @@ def ray_gradients(which: Any, rays: Any, saved: Any, grid: Any, sampled: Any, or
             for k in range(3):
                 origins[ray, grid.axes[3 * plane + k]] += sums[k].sum() * grid.scale
                 directions[ray, grid.axes[3 * plane + k]] += sums[3 + k].sum() * grid.scale
+
+
+@jit(nogil=True)
+def point_gradients(which: Any, rays: Any, saved: Any, grid: Any, sampled: Any, points: Any) -> None:
+    """Write gradients of the samples' places in the space of the planes to ``points``, per world unit."""
+    total, channels = sampled.features.shape[1], sampled.features.shape[2]
+    lanes = np.empty((3, WIDTH), np.float32)
+    for ray in which:
+        for i in range(total):
+            points[ray, i] = _ZERO
+            if not sampled.live[ray, i]:
+                continue
+            for plane in range(3):
+                u, v, w = _place(rays, ray, saved.depths[ray, i], grid.axes, plane, grid)
+                along = _point_backward(u, v, w, plane, grid, sampled.features, (ray * total + i) * channels)
+                for k in range(3):
+                    store(lanes, k * WIDTH, along[k])
+                    points[ray, i, grid.axes[3 * plane + k]] += lanes[k].sum() * grid.scale

@@ -17,6 +17,7 @@ from panohead.files.archive import read_arrays
 from panohead.files.image import BrokenImage, decode_image
 from panohead.files.inside import inside
 from panohead.files.read_json import read_json
+from panohead.training.attribute_fit.deformations import DeformationSolver
 from panohead.training.attribute_fit.shots import Shots
 
 _THREADS = 2
@@ -29,10 +30,18 @@ class GrowingDataset:
         root: the dataset's folder.
         vocabulary: conversion of people to attribute vectors.
         limit: maximum number of people to read; None for all.
+        deformations: solver of the shots' known deformations; None for shots without.
     """
 
-    def __init__(self, root: Path, vocabulary: Vocabulary, *, limit: int | None = None) -> None:
-        self.root, self.vocabulary, self.limit = root, vocabulary, limit
+    def __init__(
+        self,
+        root: Path,
+        vocabulary: Vocabulary,
+        *,
+        limit: int | None = None,
+        deformations: DeformationSolver | None = None,
+    ) -> None:
+        self.root, self.vocabulary, self.limit, self.deformations = root, vocabulary, limit, deformations
         self._people: dict[int, _Person] = {}
 
     @property
@@ -75,7 +84,10 @@ class GrowingDataset:
 
     def _read(self, record: dict[str, Any]) -> "_Person":
         try:
-            return _read_person(self.root, record, self.vocabulary)
+            person = _read_person(self.root, record, self.vocabulary)
+            if self.deformations is not None:
+                person.offsets = self.deformations.of_person(record)
+            return person
         except (OSError, KeyError, ValueError, TypeError, IndexError, BrokenImage) as error:
             raise PanoHeadError(
                 f"{self.root}: person {record.get('person')} cannot be read ({error}); render the dataset with "
@@ -92,6 +104,7 @@ class _Person:
         self.masks, self.depth, self.labels = (torch.from_numpy(x) for x in (masks, depth, labels))
         self.view_of: list[list[int]] = []
         self.attributes: list[np.ndarray] = []
+        self.offsets: np.ndarray | None = None
 
 
 def _read_person(root: Path, record: dict[str, Any], vocabulary: Vocabulary) -> _Person:
@@ -123,6 +136,7 @@ def _joined(numbered: dict[int, _Person]) -> Shots:
 
     starts = np.cumsum([0, *(len(person.labels) for person in people)])
     view_of = [torch.tensor(p.view_of) + int(start) for p, start in zip(people, starts[:-1], strict=True)]
+    offsets = [person.offsets for person in people if person.offsets is not None]
     return Shots(
         images=cat("images"),
         masks=cat("masks"),
@@ -132,4 +146,5 @@ def _joined(numbered: dict[int, _Person]) -> Shots:
         attributes=torch.from_numpy(np.concatenate([np.stack(p.attributes) for p in people])),
         # The dataset's own numbers: people may finish in another order, and residual codes must stay theirs.
         person=torch.tensor([number for number, p in numbered.items() for _ in p.attributes]),
+        offsets=torch.from_numpy(np.concatenate(offsets)) if offsets else None,
     )

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -10,10 +10,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from panohead.attributes import AttributeEncoder, Vocabulary
+from panohead.models.deformation import Deformation
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.system.bounds import Bounded
 from panohead.training.attribute_fit.adversarial import AdversarialConfig, AdversarialLoss
+from panohead.training.attribute_fit.deformations import start_from_people
 from panohead.training.attribute_fit.images import (
     ImageBatch,
     RenderedPatches,
@@ -46,6 +48,9 @@ class FitConfig(Bounded):
         weights: weights of the losses by name.
         residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
             residual codes hold only what attributes cannot tell, and people without a code look as they can.
+        deformation_rate: Adam's learning rate of the deformation's coefficients.
+        known_deformation_steps: number of first steps in which heads are rendered with their known deformation; later
+            with the predicted one.
         adversarial: settings of the adversarial loss, which starts with :meth:`AttributeFit.add_adversarial_loss`.
         ema_decay: decay of the running average of all weights, reached after a warm-up.
         density_gain: scale of the decoder's density row at the start.
@@ -74,9 +79,12 @@ class FitConfig(Bounded):
             "image": 2.0,
             "image_detail": 1.0,
             "residual": 3e-3,
+            "deformation": 1.0,
         }
     )
     residual_dropout: float = 0.9
+    deformation_rate: float = 1e-2
+    known_deformation_steps: int = 3000
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     ema_decay: float = 0.999
     density_gain: float = 30.0
@@ -158,11 +166,24 @@ class AttributeFit:
                 patch = self.config.patch * scale
                 self.adversarial = AdversarialLoss(self.config.adversarial, patch=patch, device=self.device)
 
+    def start_deformation(self, data: Shots) -> None:
+        """Set the directions of the deformation to those of the shots' known ones, unless it has some already."""
+        if data.offsets is not None:
+            for model in (self.model, self.average):
+                module = model.generator.deformation
+                if module is not None and not module.offsets.weight.any():
+                    start_from_people(module, data.offsets)
+
     def _groups(self) -> list[dict[str, Any]]:
         generator, config = self.model.generator, self.config
         maps = [layer.noise_const.requires_grad_() for layer in noise_layers(generator)]
         positions = [p for name, p in generator.backbone.named_parameters() if name.endswith("position_map")]
-        apart = {id(p) for p in (*generator.mapping_network.parameters(), *positions)}
+        deformation: list[nn.Parameter] = []
+        if generator.deformation is not None:
+            # Its directions are the principal ones of people.
+            generator.deformation.offsets.requires_grad_(False)
+            deformation = list(generator.deformation.coefficients.parameters())
+        apart = {id(p) for p in (*generator.mapping_network.parameters(), *positions, *deformation)}
         return [
             {
                 "params": [p for p in generator.parameters() if id(p) not in apart and p.requires_grad],
@@ -172,6 +193,7 @@ class AttributeFit:
             {"params": positions, "lr": config.position_rate},
             {"params": list(self.model.encoder.parameters()), "lr": config.encoder_rate},
             {"params": list(self.model.residual.parameters()), "lr": config.residual_rate},
+            {"params": deformation, "lr": config.deformation_rate},
         ]
 
     def step(self, data: Shots) -> dict[str, float]:
@@ -206,6 +228,13 @@ class AttributeFit:
         ws = self.model.ws(data.attributes[shots], data.person[shots], known=known)
         trigrid = generator.field(ws)
         losses = {"residual": self.model.residual(data.person[shots]).square().mean()}
+        if trigrid.deformation is not None and data.offsets is not None:
+            known_offsets = data.offsets[shots].float()
+            difference = Deformation.normalized(trigrid.deformation) - Deformation.normalized(known_offsets)
+            losses["deformation"] = difference.square().mean()
+            # Images would move places only to hide what the tri-grid has not learnt yet.
+            teacher = self.step_count < config.known_deformation_steps
+            trigrid = replace(trigrid, deformation=known_offsets if teacher else trigrid.deformation.detach())
         assert generator.torgb_raw is not None
         if config.points_per_view:
             rendering = config.generator.rendering

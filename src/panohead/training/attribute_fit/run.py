@@ -102,6 +102,7 @@ class FitRun:
     def _train(self) -> None:
         data = self.training.refresh().to(self.fit.device)
         unseen = self.held_out.refresh().to(self.fit.device)
+        self.fit.start_deformation(data)
         self.say(f"step {self.fit.step_count}: {data.people} people, {data.count} shots")
         now = time.monotonic()
         due = {name: now + getattr(self.options, f"{name}_s") for name in ("save", "report", "sheet", "refresh")}
@@ -178,8 +179,8 @@ def load_compact(fit: AttributeFit, path: Path) -> None:
     from safetensors import safe_open
 
     state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
-    # States from before the position maps have none; zeros change nothing.
-    maps = {k: v for k, v in fit.model.state_dict().items() if k.endswith("position_map")}
+    # States from before the position maps and the deformation have none; zeros change nothing.
+    maps = {k: v for k, v in fit.model.state_dict().items() if k.endswith("position_map") or ".deformation." in k}
     state = {k: torch.zeros_like(v) for k, v in maps.items()} | state
     fit.model.load_state_dict(state)
     fit.average.load_state_dict(state)

@@ -18,6 +18,7 @@ class Shots:
         view_of: indices of the views of every shot.
         attributes: attribute vector of every shot.
         person: number of the person of every shot in the dataset; gaps where people are not finished yet.
+        offsets: known deformation of every shot, see :class:`DeformationSolver`; None where none is wanted.
     """
 
     images: UInt8[Tensor, "view 3 height width"]
@@ -27,10 +28,12 @@ class Shots:
     view_of: Int[Tensor, "shot view_of_shot"]
     attributes: Float[Tensor, "shot attribute"]
     person: Int[Tensor, " shot"]
+    offsets: Float16[Tensor, "shot 3 size size size"] | None = None
 
     def to(self, device: str) -> "Shots":
         """Return the same views on another device."""
-        return Shots(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Shots(**{name: None if x is None else x.to(device) for name, x in tensors.items()})
 
     @property
     def count(self) -> int:
