@@ -49,8 +49,8 @@ class FitConfig(Bounded):
         residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
             residual codes hold only what attributes cannot tell, and people without a code look as they can.
         deformation_rate: Adam's learning rate of the deformation's coefficients.
-        known_deformation_steps: number of first steps in which heads are rendered with their known deformation; later
-            with the predicted one.
+        known_deformation: share of the heads of a step that are rendered with their known deformation instead of the
+            predicted one, so that what is learnt of colors does not depend on how well shapes are predicted yet.
         adversarial: settings of the adversarial loss, which starts with :meth:`AttributeFit.add_adversarial_loss`.
         ema_decay: decay of the running average of all weights, reached after a warm-up.
         density_gain: scale of the decoder's density row at the start.
@@ -84,7 +84,7 @@ class FitConfig(Bounded):
     )
     residual_dropout: float = 0.9
     deformation_rate: float = 1e-2
-    known_deformation_steps: int = 3000
+    known_deformation: float = 0.5
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     ema_decay: float = 0.999
     density_gain: float = 30.0
@@ -233,8 +233,10 @@ class AttributeFit:
             difference = Deformation.normalized(trigrid.deformation) - Deformation.normalized(known_offsets)
             losses["deformation"] = difference.square().mean()
             # Images would move places only to hide what the tri-grid has not learnt yet.
-            teacher = self.step_count < config.known_deformation_steps
-            trigrid = replace(trigrid, deformation=known_offsets if teacher else trigrid.deformation.detach())
+            chosen = torch.rand(len(shots), generator=self.rng, device=self.device) < config.known_deformation
+            predicted = trigrid.deformation.detach()
+            deformation = torch.where(chosen[:, None, None, None, None], known_offsets, predicted)
+            trigrid = replace(trigrid, deformation=deformation)
         assert generator.torgb_raw is not None
         if config.points_per_view:
             rendering = config.generator.rendering
