@@ -83,6 +83,14 @@ def assert_same(ours: RayRendering, plain: RayRendering) -> None:
     assert float(seen.float().mean()) > 0.02  # a test of nothing but air would be none
 
 
+def test_deformed_fields() -> None:
+    """Random offsets, as large as a cell of the grid: some points leave the box."""
+    offsets = 0.1 * torch.randn(2, 3, 5, 5, 5, generator=torch.Generator().manual_seed(4))
+    field = make_field(batch=2, deformation=offsets)
+    config, rays = RenderConfig(depth_samples=12, importance_samples=10), view(90, 2)
+    assert_same(*render_both(field, rays, config, draw(rays, config)))
+
+
 @pytest.mark.parametrize("name", sorted(CASES.keys() - UNSUPPORTED))
 def test_original_numbers(name: str) -> None:
     case = CASES[name]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 import torch
-from jaxtyping import Float, Float16
+from jaxtyping import Bool, Float, Float16
 from scipy.sparse.linalg import cg
 from torch import Tensor
 
@@ -40,6 +40,8 @@ class DeformationSolver:
         first = sparse.diags([-1.0, 1.0], [0, 1], shape=(size - 1, size))
         second = sparse.diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(size - 2, size))
         self.smoothness = _SLOPE * _squares(first, size) + _BEND * _squares(second, size)
+        line = np.linspace(-box_warp / 2, box_warp / 2, size)
+        self.corners = np.stack(np.meshgrid(line, line, line, indexing="ij")[::-1], axis=-1).reshape(-1, 3)  # x y z
 
     def of_person(self, record: Mapping[str, Any]) -> Float16[np.ndarray, "shot 3 size size size"]:
         """Return the offsets of all shots of a person, a line of ``people.jsonl`` (edition 2), in world units."""
@@ -50,12 +52,20 @@ class DeformationSolver:
 
     def solve(self, vertices: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "3 size size size"]:
         """Return the offsets that take these vertices (world units) to the neutral head's."""
-        inside = (np.abs(vertices) < self.box_warp / 2).all(axis=1)
+        inside = self._inside(vertices)
         weights = self._interpolation(vertices[inside])
         moved = (self.neutral - vertices)[inside]
-        system = (weights.T @ weights + self.smoothness).tocsr()
-        found = [cg(system, weights.T @ moved[:, axis], rtol=1e-4, maxiter=300)[0] for axis in range(3)]
+        # The nearest affine map first. The rest comes by conjugate gradients, which change places far from all vertices
+        # last: stopped early, they leave the affine map there.
+        affine = np.linalg.lstsq(_homogeneous(vertices[inside]), moved, rcond=None)[0]
+        start = _homogeneous(self.corners) @ affine  # corner 3
+        system, target = (weights.T @ weights + self.smoothness).tocsr(), weights.T @ moved
+        found = [cg(system, target[:, k], start[:, k], rtol=1e-4, maxiter=200)[0] for k in range(3)]
         return np.stack(found).reshape(3, self.size, self.size, self.size)
+
+    def _inside(self, vertices: Float[np.ndarray, "vertex 3"]) -> Bool[np.ndarray, " vertex"]:
+        inside: Bool[np.ndarray, " vertex"] = (np.abs(vertices) < self.box_warp / 2).all(axis=1)
+        return inside
 
     def _interpolation(self, points: Float[np.ndarray, "point 3"]) -> Any:
         """Return the matrix from the grid's values (z y x) to trilinear values at the points."""
@@ -72,6 +82,10 @@ class DeformationSolver:
             values.append(np.where(step, place, 1 - place).prod(axis=1))
         entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
         return sparse.csr_matrix(entries, shape=(len(points), side**3))
+
+
+def _homogeneous(points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, "point 4"]:
+    return np.concatenate([points, np.ones((len(points), 1))], axis=1)
 
 
 def _squares(difference: Any, size: int) -> Any:
