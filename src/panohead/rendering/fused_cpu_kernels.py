@@ -1,8 +1,7 @@
 """The compiled loops of ``panohead.rendering.fused_cpu``. Importing this module needs numba.
 
-One file, because numba's cache on disk does not see changes in what a kernel calls from others. All floats are
-float32. The samples of one ray are evaluated in blocks, each sample into the next free row of hidden units (its
-*slot*); the samples of the second pass are numbered after those of the first.
+All floats are float32. The samples of one ray are evaluated in blocks, each sample into the next free row of hidden
+units (its *slot*); the samples of the second pass are numbered after those of the first.
 """
 
 import math
@@ -15,6 +14,7 @@ from numba.core import cgutils, types
 
 from panohead.ops.cpu.jit import jit
 from panohead.ops.cpu.simd import PANEL, ROWS, WIDTH, fma, intrinsic, load, multiply_block, splat, store
+from panohead.rendering.deformation_kernels import canonical
 
 BLOCK = 4 * ROWS
 """Samples evaluated together: enough to fill the matrix product, few enough to stop soon behind a surface."""
@@ -187,50 +187,13 @@ def _locate_in(plane: Any, x: Any, y: Any, z: Any, grid: Any, block: Any, row: A
     _add_corner(texels, block, row, at + 7, x1 + y1 + z1, d * back)
 
 
-@_inner(fastmath=_FAST, forceinline=True)
-def _cell(coordinate: Any, cells: Any) -> Any:
-    """Lower corner of the deformation's cell around a grid coordinate, and the place in it; the last one outside."""
-    position = min(max((coordinate + _ONE) * (_HALF * np.float32(cells)), _ZERO), np.float32(cells))
-    first = min(max(int(position), 0), cells - 1)
-    return first, position - np.float32(first)
-
-
-@_inner(fastmath=_FAST)
-def _offset(x: Any, y: Any, z: Any, grid: Any) -> Any:
-    """Return the deformation at a point, all in grid coordinates."""
-    side, offsets = grid.cells + 1, grid.offsets
-    column, along_x = _cell(x, grid.cells)
-    row, along_y = _cell(y, grid.cells)
-    slice_, along_z = _cell(z, grid.cells)
-    dx, dy, dz = _ZERO, _ZERO, _ZERO
-    for corner in range(8):  # bits: x, y, z
-        right, upper, back = corner & 1, (corner >> 1) & 1, corner >> 2
-        weight = (along_x if right else _ONE - along_x) * (along_y if upper else _ONE - along_y)
-        weight *= along_z if back else _ONE - along_z
-        at = 3 * (((slice_ + back) * side + row + upper) * side + column + right)
-        dx += weight * offsets[at]
-        dy += weight * offsets[at + 1]
-        dz += weight * offsets[at + 2]
-    return dx, dy, dz
-
-
-@_inner(forceinline=True)
-def _canonical(x: Any, y: Any, z: Any, grid: Any) -> Any:
-    """Grid coordinates of a point (world units) in the space of the planes (``deformation.canonical_points``)."""
-    x, y, z = x * grid.scale, y * grid.scale, z * grid.scale
-    if grid.cells > 0:
-        dx, dy, dz = _offset(x, y, z, grid)
-        x, y, z = x + dx, y + dy, z + dz
-    return x, y, z
-
-
 @_inner(forceinline=True)
 def _locate(x: Any, y: Any, z: Any, grid: Any, block: Any, row: Any) -> None:
     """Store the 24 texels around a point (world units).
 
     All samples of a block are located before the first is blended, so that the prefetched texels arrive meanwhile.
     """
-    x, y, z = _canonical(x, y, z, grid)
+    x, y, z = canonical(x, y, z, grid)
     _locate_in(np.int64(0), x, y, z, grid, block, row)
     _locate_in(np.int64(1), x, y, z, grid, block, row)
     _locate_in(np.int64(2), x, y, z, grid, block, row)

@@ -10,6 +10,7 @@ import numpy as np
 
 from panohead.ops.cpu.jit import jit
 from panohead.ops.cpu.simd import ROWS, WIDTH, fma, load, splat, store
+from panohead.rendering.deformation_kernels import canonical
 from panohead.rendering.fused_cpu_kernels import (
     _FAST,
     _HALF,
@@ -19,7 +20,6 @@ from panohead.rendering.fused_cpu_kernels import (
     Samples,
     _activate,
     _blend,
-    _canonical,
     _collect,
     _compose,
     _decay,
@@ -312,7 +312,7 @@ def backward(
 @_inner()
 def _place(rays: Any, ray: Any, depth: Any, axes: Any, plane: Any, grid: Any) -> Any:
     """Coordinates of a sample along width, height and slices of a plane."""
-    x, y, z = _canonical(
+    x, y, z = canonical(
         rays.origins[ray, 0] + depth * rays.directions[ray, 0],
         rays.origins[ray, 1] + depth * rays.directions[ray, 1],
         rays.origins[ray, 2] + depth * rays.directions[ray, 2],

@@ -63,7 +63,7 @@ def place_samples(
         image, (start, end) = part
         origins, directions, first, quantiles = (_array(x[image]) for x in (ray_origins, ray_directions, depths, u))
         rays = Rays(origins, directions, first, quantiles, crop, zero, zero, np.float32(_OPAQUE))
-        kernels.place(order[start:end], rays, _grid(planes[image], field), layer, density, found[image].numpy())
+        kernels.place(order[start:end], rays, _grid(planes[image], field, image), layer, density, found[image].numpy())
 
     run(work, [(image, part) for image in range(batch) for part in _pieces(count, _TILE**2)])
     return found

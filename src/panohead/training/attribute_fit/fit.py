@@ -50,7 +50,7 @@ class FitConfig(Bounded):
             residual codes hold only what attributes cannot tell, and people without a code look as they can.
         deformation_rate: Adam's learning rate of the deformation's coefficients.
         known_deformation: share of the heads of a step that are rendered with their known deformation instead of the
-            predicted one, so that what is learnt of colors does not depend on how well shapes are predicted yet.
+            predicted one, so that what is learned of colors does not depend on how well shapes are predicted yet.
         adversarial: settings of the adversarial loss, which starts with :meth:`AttributeFit.add_adversarial_loss`.
         ema_decay: decay of the running average of all weights, reached after a warm-up.
         density_gain: scale of the decoder's density row at the start.
@@ -232,7 +232,7 @@ class AttributeFit:
             known_offsets = data.offsets[shots].float()
             difference = Deformation.normalized(trigrid.deformation) - Deformation.normalized(known_offsets)
             losses["deformation"] = difference.square().mean()
-            # Images would move places only to hide what the tri-grid has not learnt yet.
+            # Images would move places only to hide what the tri-grid has not learned yet.
             chosen = torch.rand(len(shots), generator=self.rng, device=self.device) < config.known_deformation
             predicted = trigrid.deformation.detach()
             deformation = torch.where(chosen[:, None, None, None, None], known_offsets, predicted)
