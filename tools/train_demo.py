@@ -57,6 +57,8 @@ class Options:
     """Number of threads of the fit."""
     steps: int | None = None
     """Number of steps; the learning rates fall at the end. Without it the fit runs until it is stopped."""
+    rate: float = 1.0
+    """Factor of all learning rates: 1 for the first thousand steps of a fit, 0.1 and less later."""
     adversarial: bool = False
     """Add the adversarial loss (it stays in the state from then on): for a fit whose colors and shapes are settled."""
     init: Path | None = None
@@ -109,7 +111,7 @@ def _fit(options: Options) -> None:
     training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.limit, deformations=deformations)
     held_out = GrowingDataset(options.folder / "heldout", vocabulary)
     training.wait_for(options.start_people)
-    run = FitRun(options.folder / "fit", fit, training, held_out, RunOptions(steps=options.steps), _say)
+    run = FitRun(options.folder / "fit", fit, training, held_out, RunOptions(steps=options.steps, rate=options.rate), _say)
     if not run.resume() and options.init is not None:
         run.start_from(options.init)
     if options.adversarial:

@@ -39,6 +39,8 @@ class RunOptions:
             dataset.
         steps: number of steps; None for no end.
         decay_steps: number of last steps over which the learning rates fall to a twentieth.
+        rate: factor of all learning rates. With few heads a step, noise soon outweighs progress: from 14,000 steps at 1,
+            200 more at 0.1 took more from every loss than thousands at 1.
     """
 
     save_s: float = 300.0
@@ -47,6 +49,7 @@ class RunOptions:
     refresh_s: float = 900.0
     steps: int | None = None
     decay_steps: int = 2000
+    rate: float = 1.0
 
 
 class FitRun:
@@ -131,9 +134,10 @@ class FitRun:
         return self.options.steps is not None and self.fit.step_count >= self.options.steps
 
     def _set_rates(self) -> None:
+        self.fit.rate_factor = self.options.rate
         if self.options.steps is not None:
             left = (self.options.steps - self.fit.step_count) / self.options.decay_steps
-            self.fit.rate_factor = min(1.0, max(0.05, left))
+            self.fit.rate_factor *= min(1.0, max(0.05, left))
 
     def save(self) -> None:
         """Write the exact state and the compact one."""
