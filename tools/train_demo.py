@@ -111,7 +111,8 @@ def _fit(options: Options) -> None:
     training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.limit, deformations=deformations)
     held_out = GrowingDataset(options.folder / "heldout", vocabulary)
     training.wait_for(options.start_people)
-    run = FitRun(options.folder / "fit", fit, training, held_out, RunOptions(steps=options.steps, rate=options.rate), _say)
+    schedule = RunOptions(steps=options.steps, rate=options.rate)
+    run = FitRun(options.folder / "fit", fit, training, held_out, schedule, _say)
     if not run.resume() and options.init is not None:
         run.start_from(options.init)
     if options.adversarial:
