@@ -39,8 +39,8 @@ class RunOptions:
             dataset.
         steps: number of steps; None for no end.
         decay_steps: number of last steps over which the learning rates fall to a twentieth.
-        rate: factor of all learning rates. With few heads a step, noise soon outweighs progress: after 14,000 steps at 1,
-            200 at 0.1 took a fifth from every loss.
+        rate: factor of all learning rates. With few heads a step, noise soon outweighs progress: after 14,000 steps
+            at 1, 200 at 0.1 took a fifth from every loss.
     """
 
     save_s: float = 300.0
