@@ -59,6 +59,8 @@ class Options:
     """Number of steps; the learning rates fall at the end. Without it the fit runs until it is stopped."""
     rate: float = 1.0
     """Factor of all learning rates: 1 for the first thousand steps of a fit, 0.1 and less later."""
+    sharpness: float | None = None
+    """Scale of densities from now on, relative to a new fit's: 1 at first, 5 once heads have their shape."""
     adversarial: bool = False
     """Add the adversarial loss (it stays in the state from then on): for a fit whose colors and shapes are settled."""
     init: Path | None = None
@@ -115,6 +117,8 @@ def _fit(options: Options) -> None:
     run = FitRun(options.folder / "fit", fit, training, held_out, schedule, _say)
     if not run.resume() and options.init is not None:
         run.start_from(options.init)
+    if options.sharpness is not None:
+        fit.set_sharpness(options.sharpness)
     if options.adversarial:
         fit.add_adversarial_loss()
 

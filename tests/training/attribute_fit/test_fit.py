@@ -243,3 +243,22 @@ def test_mapping_draws_the_population() -> None:
     assert (drawn.mean(0) - ws.mean(0)).norm() < 0.2 * ws.std(0).norm()
     assert 0.75 < float(drawn.std(0).norm() / ws.std(0).norm()) < 1.2
     torch.testing.assert_close(generator.mapping_network.w_avg, ws.mean(0))
+
+
+def test_sharpness_scales_densities_and_keeps_occupancy(shots: Shots, vocabulary: Vocabulary, tmp_path: Path) -> None:
+    fit, chosen = fresh(vocabulary), torch.tensor([0, 2])
+    points = torch.rand(1, 20, 3) - 0.5
+    ws = fit.model.ws(shots.attributes[:1], None)
+    before = fit.model.generator.field(ws).density(points)
+    state = fit.rng.get_state()
+    occupancy = fit.losses(shots, chosen).losses["occupancy"]
+    fit.set_sharpness(2.0)
+    fit.set_sharpness(5.0)
+    after = fit.model.generator.field(ws).density(points)
+    torch.testing.assert_close(after, 5 * before, rtol=0, atol=1e-5 * float(after.abs().max()))
+    fit.rng.set_state(state)
+    torch.testing.assert_close(fit.losses(shots, chosen).losses["occupancy"], occupancy)
+    save_compact(fit, tmp_path / "compact.safetensors")
+    again = fresh(vocabulary)
+    load_compact(again, tmp_path / "compact.safetensors")
+    assert again.sharpness == 5.0

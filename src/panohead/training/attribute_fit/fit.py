@@ -154,6 +154,7 @@ class AttributeFit:
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step_count = 0
         self.rate_factor = 1.0
+        self.sharpness = 1.0
         self.adversarial: AdversarialLoss | None = None
 
     def add_adversarial_loss(self) -> None:
@@ -165,6 +166,19 @@ class AttributeFit:
                 scale = generator.superresolution.output_resolution // generator.neural_rendering_resolution
                 patch = self.config.patch * scale
                 self.adversarial = AdversarialLoss(self.config.adversarial, patch=patch, device=self.device)
+
+    def set_sharpness(self, sharpness: float) -> None:
+        """Scale all densities, relative to those of an untrained fit, without changing what is solid.
+
+        Where a surface lies is uncertain (hair above all), and the loss of occupancy makes density a probability: fog.
+        Scaled, it turns opaque where the probability passes one half. Fog at first leads to surfaces sooner.
+        """
+        with torch.no_grad():
+            for model in (self.model, self.average):
+                output = model.generator.decoder.output
+                output.weight[0].mul_(sharpness / self.sharpness)
+                output.bias[0].mul_(sharpness / self.sharpness)
+        self.sharpness = sharpness
 
     def start_deformation(self, data: Shots) -> None:
         """Set the directions of the deformation to those of the shots' known ones, unless it has some already."""
@@ -242,7 +256,7 @@ class AttributeFit:
             rendering = config.generator.rendering
             limits = (float(rendering.ray_start), float(rendering.ray_end))
             points = sample_points(data, shots, pixels=config.points_per_view, ray_range=limits, rng=self.rng)
-            losses |= point_losses(trigrid, generator.torgb_raw, ws[:, -1], points)
+            losses |= point_losses(trigrid, generator.torgb_raw, ws[:, -1], points, sharpness=self.sharpness)
         if not config.patches_per_step:
             return RegressionStep(losses)
         few = slice(0, config.patches_per_step)
@@ -263,6 +277,7 @@ class AttributeFit:
         """Return everything that the next steps depend on."""
         return {
             "step_count": self.step_count,
+            "sharpness": self.sharpness,
             "rng": self.rng.get_state(),
             "device": self.device,
             "model": self.model.state_dict(),
@@ -273,7 +288,7 @@ class AttributeFit:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a ``state_dict``: exactly on the same kind of device, else with new random numbers."""
-        self.step_count = state["step_count"]
+        self.step_count, self.sharpness = state["step_count"], state.get("sharpness", 1.0)
         if state.get("device", "cpu") == self.device:
             self.rng.set_state(state["rng"])
         else:

@@ -124,13 +124,17 @@ def _rays(
 
 
 def point_losses(
-    field: TriGridField, to_rgb: ToRGB, w: Float[Tensor, "head w_dim"], batch: PointBatch
+    field: TriGridField, to_rgb: ToRGB, w: Float[Tensor, "head w_dim"], batch: PointBatch, *, sharpness: float = 1.0
 ) -> dict[str, Tensor]:
-    """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (Huber)."""
+    """Return mean losses: ``occupancy`` (cross-entropy with the known occupancy) and ``surface_color`` (Huber).
+
+    Args:
+        sharpness: factor of the raw densities that belong to the same occupancy.
+    """
     count = batch.inside.shape[1]
     # One evaluation of the tri-grid for all points: head (inside, empty) hidden.
     hidden = field.hidden(torch.cat([batch.inside, batch.empty], dim=1))
-    logits = field.decoder.density(hidden)[..., 0] / _SCALE
+    logits = field.decoder.density(hidden)[..., 0] / (_SCALE * sharpness)
     target = torch.cat([batch.solid, torch.zeros_like(batch.solid).repeat(1, 2)], dim=1).float()
     usable = batch.usable.float().repeat(1, 3)
     occupancy = F.binary_cross_entropy_with_logits(logits, target, weight=usable, reduction="sum") / usable.sum()

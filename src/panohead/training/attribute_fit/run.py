@@ -175,7 +175,11 @@ class FitRun:
 def save_compact(fit: AttributeFit, path: Path) -> None:
     """Write averaged weights in float16 and the number of steps."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in fit.average.state_dict().items()}
-    write_tensors(path, {k: v.contiguous() for k, v in tensors.items()}, {"steps": str(fit.step_count)})
+    write_tensors(path, {k: v.contiguous() for k, v in tensors.items()}, _numbers(fit))
+
+
+def _numbers(fit: AttributeFit) -> dict[str, str]:
+    return {"steps": str(fit.step_count), "sharpness": str(fit.sharpness)}
 
 
 def load_compact(fit: AttributeFit, path: Path) -> None:
@@ -189,4 +193,5 @@ def load_compact(fit: AttributeFit, path: Path) -> None:
     fit.model.load_state_dict(state)
     fit.average.load_state_dict(state)
     with safe_open(path, framework="pt") as file:
-        fit.step_count = int(file.metadata()["steps"])
+        numbers = file.metadata()
+    fit.step_count, fit.sharpness = int(numbers["steps"]), float(numbers.get("sharpness", 1.0))
