@@ -255,7 +255,7 @@ def test_sharpness_scales_densities_and_keeps_occupancy(shots: Shots, vocabulary
     fit.set_sharpness(2.0)
     fit.set_sharpness(5.0)
     after = fit.model.generator.field(ws).density(points)
-    torch.testing.assert_close(after, 5 * before, rtol=0, atol=1e-5 * float(after.abs().max()))
+    torch.testing.assert_close(after, 5 * before, rtol=0, atol=1e-5 * float(after.detach().abs().max()))
     fit.rng.set_state(state)
     torch.testing.assert_close(fit.losses(shots, chosen).losses["occupancy"], occupancy)
     save_compact(fit, tmp_path / "compact.safetensors")
