@@ -26,6 +26,7 @@ class Deformation(nn.Module):
     def __init__(self, size: int, rank: int, *, w_dim: int) -> None:
         super().__init__()
         self.size = size
+        self.rank = rank
         self.coefficients = FullyConnected(w_dim, rank)
         self.offsets = FullyConnected(rank, 3 * size**3)
         with torch.no_grad():
@@ -35,6 +36,24 @@ class Deformation(nn.Module):
         """Return offsets (x, y, z) in world units from the world to the tri-grid's space, on a grid (z y x)."""
         size = self.size
         return self.offsets(self.coefficients(w)).unflatten(1, (3, size, size, size)) * _SCALE
+
+    @torch.no_grad()
+    def set_directions(
+        self, mean: Float[Tensor, " coordinate"], directions: Float[Tensor, "coordinate direction"]
+    ) -> None:
+        """Set the mean of all heads and the directions in which they differ; all heads are the mean at first.
+
+        Args:
+            mean, directions: :meth:`normalized` offsets, flattened; at most ``rank`` directions, for coefficients of
+                unit variance.
+        """
+        assert self.offsets.bias is not None
+        assert self.coefficients.bias is not None
+        self.offsets.weight.zero_()
+        self.offsets.weight[:, : directions.shape[1]] = directions / self.offsets.weight_gain
+        self.offsets.bias.copy_(mean)
+        self.coefficients.weight.zero_()
+        self.coefficients.bias.zero_()
 
     @staticmethod
     def normalized(offsets: Float[Tensor, "head 3 size size size"]) -> Float[Tensor, "head 3 size size size"]:

@@ -101,14 +101,8 @@ def start_from_people(module: Deformation, offsets: Float[Tensor, "shot 3 size s
     """Set the directions of a deformation to the principal ones of known deformations, and all heads to their mean."""
     known = module.normalized(offsets).flatten(1)  # shot coordinate
     mean = known.mean(dim=0)
-    rank, count = module.coefficients.bias.numel(), len(known)
+    count = len(known)
     # Gram matrix: far fewer shots than coordinates. known - mean = U S V^T
     _, u = torch.linalg.eigh((known - mean) @ (known - mean).T)
-    keep = min(rank, count - 1)
-    u = u[:, -keep:].flip(1)
-    directions = (known - mean).T @ u / count**0.5  # V S / sqrt(count): coefficients have unit variance
-    module.offsets.weight.zero_()
-    module.offsets.weight[:, :keep] = directions / module.offsets.weight_gain
-    module.offsets.bias.copy_(mean)
-    module.coefficients.weight.zero_()
-    module.coefficients.bias.zero_()
+    u = u[:, -min(module.rank, count - 1) :].flip(1)
+    module.set_directions(mean, (known - mean).T @ u / count**0.5)  # V S / sqrt(count)

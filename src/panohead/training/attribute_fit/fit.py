@@ -175,9 +175,8 @@ class AttributeFit:
         """
         with torch.no_grad():
             for model in (self.model, self.average):
-                output = model.generator.decoder.output
-                output.weight[0].mul_(sharpness / self.sharpness)
-                output.bias[0].mul_(sharpness / self.sharpness)
+                for parameter in model.generator.decoder.output.parameters():
+                    parameter[0].mul_(sharpness / self.sharpness)
         self.sharpness = sharpness
 
     def start_deformation(self, data: Shots) -> None:

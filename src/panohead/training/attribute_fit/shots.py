@@ -1,6 +1,6 @@
 """Views of synthetic people in memory: images, masks, depth and cameras, and the attributes of every shot."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from jaxtyping import Float, Float16, Int, UInt8
 from torch import Tensor
@@ -33,7 +33,7 @@ class Shots:
     def to(self, device: str) -> "Shots":
         """Return the same views on another device."""
         tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Shots(**{name: None if x is None else x.to(device) for name, x in tensors.items()})
+        return replace(self, **{name: x.to(device) for name, x in tensors.items() if x is not None})
 
     @property
     def count(self) -> int:
