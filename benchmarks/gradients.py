@@ -37,6 +37,7 @@ from panohead.ops import fast_paths
 from panohead.presets import demo_128, panohead_512
 from panohead.randomness import RenderRandomness
 from panohead.rendering.renderer import RenderConfig
+from panohead.system.malloc import keep_large_buffers
 from panohead.training.warm_start.patches import detail_loss, render_patches
 from training import updates
 

@@ -17,7 +17,7 @@ from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRendering, RenderConfig, first_depths
 from panohead.rendering.renderer import render_rays as plain_render
-from panohead.rendering.trigrid import EG3D_AXES, PANOHEAD_AXES, unflatten_planes
+from panohead.rendering.trigrid import EG3D_AXES, PANOHEAD_AXES, texel_contiguous, unflatten_planes
 from parity import golden, recipe
 
 pytestmark = pytest.mark.skipif(not available(), reason="the compiled kernels need numba")
@@ -275,15 +275,15 @@ def test_accuracy_of_the_softplus() -> None:
 
 def test_memory_layouts() -> None:
     field = make_field(batch=2)
-    ours = fused_cpu.texel_contiguous(field.planes)
+    ours = texel_contiguous(field.planes)
     assert bool((ours == field.planes).all())
     assert ours.shape == field.planes.shape
     assert ours.stride(2) == 1
-    assert fused_cpu.texel_contiguous(ours) is ours
+    assert texel_contiguous(ours) is ours
     # As a channels-last convolution would write it: row, column, plane, slice, channel.
     written = field.planes.permute(0, 4, 5, 1, 3, 2).contiguous().permute(0, 3, 5, 4, 1, 2)
-    assert fused_cpu.texel_contiguous(written) is written
-    second = fused_cpu.texel_contiguous(ours[1:])
+    assert texel_contiguous(written) is written
+    second = texel_contiguous(ours[1:])
     assert second.data_ptr() == ours[1:].data_ptr()
     points = torch.rand(2, 100, 3) - 0.5
     expected = fused_cpu.query_density(field, points)

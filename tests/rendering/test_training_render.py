@@ -139,6 +139,20 @@ def test_deformed_fields(implementation: tuple[torch.dtype, float]) -> None:
     assert_same(results(dispatch.render, leaves, CONFIG), results(render_rays, leaves, CONFIG), tolerance)
 
 
+@needs_numba
+def test_hard_surfaces_make_no_denormal_numbers() -> None:
+    """Opaque intervals in a row beside space of very negative density: arithmetic with denormals is slow."""
+    leaves = make_leaves(torch.float32)
+    with torch.no_grad():
+        leaves[3][0] *= 100  # raw densities of thousands, positive and negative
+    ours, plain = (results(render, leaves, CONFIG, depth=False) for render in (dispatch.render, render_rays))
+    smallest = torch.finfo(torch.float32).smallest_normal
+    for name, grad, expected in zip(NAMES[:5], ours[1], plain[1], strict=False):
+        assert not ((grad != 0) & (grad.abs() < smallest)).any(), name
+        largest = float(expected.abs().max())
+        torch.testing.assert_close(grad, expected, rtol=0, atol=5e-3 * largest, msg=lambda m, n=name: f"{n}: {m}")
+
+
 @pytest.mark.parametrize(
     "options", [{"axes": EG3D_AXES}, {"interpolation": "bilinear", "axes": EG3D_AXES}], ids=["axes", "tri-plane"]
 )

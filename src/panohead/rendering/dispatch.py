@@ -12,6 +12,7 @@ from panohead.randomness import RenderRandomness
 from panohead.rendering import fused_cpu, fused_gradient, training_render
 from panohead.rendering.field import Field, TriGridField
 from panohead.rendering.renderer import RayRendering, RenderConfig, first_depths, render_rays
+from panohead.rendering.trigrid import texel_contiguous
 
 _MIN_SAMPLES = 4
 
@@ -95,7 +96,7 @@ def prepare(field: TriGridField) -> TriGridField:
     padded = _padded(field)
     if fused_cpu.unsupported(padded) is not None:
         return field
-    return replace(padded, planes=fused_cpu.texel_contiguous(padded.planes))
+    return replace(padded, planes=texel_contiguous(padded.planes))
 
 
 def _padded(field: TriGridField) -> TriGridField:

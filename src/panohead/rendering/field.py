@@ -1,8 +1,9 @@
 """The radiance field of a batch of heads: points to density and features."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -55,7 +56,7 @@ class TriGridField:
     def select(self, heads: slice) -> "TriGridField":
         """Return the field of some heads of the batch."""
         deformation = None if self.deformation is None else self.deformation[heads]
-        return replace(self, planes=self.planes[heads], deformation=deformation)
+        return replace(self, planes=_Select.apply(self.planes, heads), deformation=deformation)
 
     def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
         """Return hidden units of the decoder at the points (world units)."""
@@ -99,3 +100,18 @@ class TriGridField:
     ) -> Float[Tensor, "batch ray channel"]:
         """Return color features from the composite of what ``evaluate`` returned."""
         return self.decoder.color_of_composite(latent, weight_sum) if self.composites_hidden_units else latent
+
+
+class _Select(torch.autograd.Function):
+    """Some heads of a tri-grid. The gradient keeps the layout of memory, which that of indexing does not."""
+
+    @staticmethod
+    def forward(ctx: Any, planes: Tensor, heads: slice) -> Tensor:
+        ctx.shape, ctx.strides, ctx.heads = planes.shape, planes.stride(), heads
+        return planes[heads]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        whole = torch.empty_strided(ctx.shape, ctx.strides, dtype=grad.dtype, device=grad.device).zero_()
+        whole[ctx.heads] = grad
+        return whole, None

@@ -19,6 +19,7 @@ from panohead.ops.cpu.jit import available, load_failure
 from panohead.ops.cpu.threads import cut, run
 from panohead.rendering.decoder_mlp import DecoderWeights
 from panohead.rendering.field import TriGridField
+from panohead.rendering.trigrid import flat_texels, texel_contiguous
 
 _KERNELS = "panohead.rendering.fused_cpu_kernels"
 CHANNEL_MULTIPLE = 16
@@ -50,19 +51,6 @@ def unsupported(field: TriGridField, *others: Tensor) -> str | None:
         return "gradients are wanted"
     # Last: other devices need not wait for numba's import.
     return "numba is not installed" if not available() else load_failure(_KERNELS)
-
-
-def texel_contiguous(
-    planes: Float[Tensor, "batch 3 channel depth height width"],
-) -> Float[Tensor, "batch 3 channel depth height width"]:
-    """Return the same tri-grid with the channels of a texel side by side in memory, as the kernel needs them.
-
-    The argument itself where they are already so; a copy takes about as long as a render, so callers keep it.
-    """
-    if _texels_are_runs(planes):
-        return planes
-    # batch 3 depth height width channel in memory, batch 3 channel depth height width by index
-    return planes.permute(0, 1, 3, 4, 5, 2).contiguous().permute(0, 1, 5, 2, 3, 4)
 
 
 @torch.no_grad()
@@ -145,19 +133,6 @@ def query_density(field: TriGridField, points: Float32[Tensor, "batch point 3"])
     return densities[..., None]
 
 
-def _texels_are_runs(planes: Tensor) -> bool:
-    """True when channels lie side by side and the planes fill their memory (so that it is one array)."""
-    strides = planes.stride()
-    # The axes after the batch, by stride: each must step over all smaller ones exactly.
-    order = sorted(range(1, 6), key=lambda axis: strides[axis])
-    size = 1
-    for axis in order:
-        if planes.shape[axis] > 1 and strides[axis] != size:
-            return False
-        size *= planes.shape[axis]
-    return strides[2] == 1
-
-
 def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridField, image: int) -> Any:
     """Return one head's texels and its deformation for the kernels."""
     from panohead.rendering.fused_cpu_kernels import Grid
@@ -168,7 +143,7 @@ def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridF
         offsets = (field.deformation[image] * (2 / field.box_warp)).permute(1, 2, 3, 0).flatten()
         cells = field.deformation.shape[-1] - 1
     return Grid(
-        texels=planes.detach().as_strided((planes.numel(),), (1,)).numpy(),
+        texels=flat_texels(planes),
         strides=(strides[0], *strides[2:]),
         sizes=tuple(planes.shape[2:]),
         axes=tuple(axis for plane in field.axes for axis in plane),

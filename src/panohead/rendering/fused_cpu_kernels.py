@@ -106,9 +106,9 @@ _L6, _L7 = np.float32(0.044089635), np.float32(-0.0085392077)
 
 @_inner(fastmath=_FAST, forceinline=True)
 def _decay(x: Any) -> Any:
-    """exp(-x) for x >= 0; exactly 1 at 0, about 1e-38 instead of anything smaller."""
+    """exp(-x) for x >= 0; exactly 1 at 0, 2^-100 (8e-31) instead of anything smaller, so that products stay normal."""
     # 2^power = 2^whole 2^f with |f| <= 1/2; whole goes into the exponent bits of a float32 (bias 127, 23 bits up).
-    power = max(-x * _LOG2_E, np.float32(-126.0))
+    power = max(-x * _LOG2_E, np.float32(-100.0))
     whole = np.int32(power - _HALF)
     f = power - np.float32(whole)
     fraction = _ONE + f * (_E1 + f * (_E2 + f * (_E3 + f * (_E4 + f * _E5))))

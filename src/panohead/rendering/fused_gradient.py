@@ -22,6 +22,7 @@ from panohead.rendering.deformation import canonical_points
 from panohead.rendering.field import TriGridField
 from panohead.rendering.fused_cpu import _OPAQUE, _array, _grid, _layers, _ray_order
 from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden, differentiable_gradients
+from panohead.rendering.trigrid import flat_texels, texel_contiguous
 
 _KERNELS = "panohead.rendering.fused_gradient_kernels"
 _MIN_SAMPLES = 4
@@ -77,7 +78,7 @@ def composite_rays(
     crop = field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf
     decoder = field.decoder
     layers = decoder.hidden_weight, decoder.hidden_bias, decoder.output_weight[0], decoder.output_bias[0]
-    planes = fused_cpu.texel_contiguous(field.planes)
+    planes = texel_contiguous(field.planes)
     scene = _Scene(field, depths.detach(), u.detach(), noise.detach(), crop)
     rays = ray_origins, ray_directions
     return CompositedHidden(*_CompositeRays.apply(planes, *layers, *rays, field.deformation, scene))
@@ -224,7 +225,7 @@ class _Backward:
         def work(part: tuple[int, int]) -> None:
             image, plane = part
             rays, grid = self.heads[image]
-            to = planes[image].as_strided((planes[image].numel(),), (1,)).numpy()
+            to = flat_texels(planes[image])
             self.kernels.scatter(order, rays, _saved(self.saved, image), grid, self.sampled[image], plane, to)
 
         run(work, [(image, plane) for image in range(self.batch) for plane in range(3)])

@@ -17,6 +17,7 @@ from panohead.ops.cpu.threads import run
 from panohead.rendering import fused_cpu
 from panohead.rendering.field import TriGridField
 from panohead.rendering.fused_cpu import _OPAQUE, _TILE, _array, _grid, _layers, _pieces, _ray_order
+from panohead.rendering.trigrid import texel_contiguous
 
 _KERNELS = "panohead.rendering.importance_kernels"
 _MIN_SAMPLES = 4
@@ -56,7 +57,7 @@ def place_samples(
     found = torch.empty(u.shape)
     layer, density, _ = _layers(field.decoder)
     crop = np.float32(field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf)
-    planes, order = fused_cpu.texel_contiguous(field.planes), _ray_order(count)
+    planes, order = texel_contiguous(field.planes), _ray_order(count)
     zero = np.float32(0)  # limits of the resulting depth, which is not computed here
 
     def work(part: tuple[int, tuple[int, int]]) -> None:

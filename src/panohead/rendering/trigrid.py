@@ -6,9 +6,10 @@ share one feature in the frontal plane. A tri-grid gives each plane a depth of D
 
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 PlaneAxes = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
@@ -41,6 +42,37 @@ def unflatten_texels(
 ) -> Float[Tensor, "batch 3 channel depth height width"]:
     """Return the tri-grid as :func:`unflatten_planes` does, from channels in the order of :func:`texel_order`."""
     return channels.unflatten(1, (3, depth, -1)).transpose(2, 3)
+
+
+def texel_contiguous(
+    planes: Float[Tensor, "batch 3 channel depth height width"],
+) -> Float[Tensor, "batch 3 channel depth height width"]:
+    """Return the same tri-grid with the channels of a texel side by side in memory, as the kernel needs them.
+
+    The argument itself where they are already so; a copy takes about as long as a render, so callers keep it.
+    """
+    if _texels_are_runs(planes):
+        return planes
+    # batch 3 depth height width channel in memory, batch 3 channel depth height width by index
+    return planes.permute(0, 1, 3, 4, 5, 2).contiguous().permute(0, 1, 5, 2, 3, 4)
+
+
+def _texels_are_runs(planes: Tensor) -> bool:
+    """True when channels lie side by side and the planes fill their memory (so that it is one array)."""
+    strides = planes.stride()
+    # The axes after the batch, by stride: each must step over all smaller ones exactly.
+    order = sorted(range(1, 6), key=lambda axis: strides[axis])
+    size = 1
+    for axis in order:
+        if planes.shape[axis] > 1 and strides[axis] != size:
+            return False
+        size *= planes.shape[axis]
+    return strides[2] == 1
+
+
+def flat_texels(planes: Float[Tensor, "3 channel depth height width"]) -> Float32[np.ndarray, " number"]:
+    """Return the memory of one head's :func:`texel_contiguous` tri-grid as a flat array."""
+    return planes.detach().as_strided((planes.numel(),), (1,)).numpy()
 
 
 def project_points(points: Float[Tensor, "batch point 3"], axes: PlaneAxes) -> Float[Tensor, "batch 3 point 3"]:

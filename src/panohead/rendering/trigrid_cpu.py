@@ -14,7 +14,14 @@ from torch import Tensor
 from panohead.ops import fast_paths
 from panohead.ops.cpu.jit import available, load_failure
 from panohead.ops.cpu.threads import cut, run
-from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes, sample_trigrid
+from panohead.rendering.trigrid import (
+    PANOHEAD_AXES,
+    Interpolation,
+    PlaneAxes,
+    flat_texels,
+    sample_trigrid,
+    texel_contiguous,
+)
 
 _MIN_POINTS = 2048
 _CHANNEL_MULTIPLE = 4
@@ -63,14 +70,14 @@ class _SampleTrigrid(torch.autograd.Function):
     def forward(ctx: Any, planes: Tensor, points: Tensor, axes: Any, scale: Any) -> Tensor:
         from panohead.rendering import trigrid_kernels as kernels
 
-        texels = planes.detach().permute(0, 1, 3, 4, 5, 2).contiguous()  # batch 3 depth height width channel
+        texels = texel_contiguous(planes.detach())
         given, points = points, points.detach().contiguous()
         out = torch.empty(*points.shape[:2], planes.shape[2])
 
         def work(part: tuple[int, int, int]) -> None:
             image, first, last = part
             kernels.gather(
-                texels[image].numpy(), points[image, first:last].numpy(), axes, scale, out[image, first:last].numpy()
+                _texels(texels[image]), points[image, first:last].numpy(), axes, scale, out[image, first:last].numpy()
             )
 
         run(work, _parts(points))
@@ -88,17 +95,16 @@ class _SampleTrigrid(torch.autograd.Function):
         texels, points, grad_out = ctx.texels, points.detach().contiguous(), grad_out.contiguous()
         grad_planes = grad_points = None
         if ctx.needs_input_grad[0]:
-            sums = torch.zeros_like(texels)
+            grad_planes = torch.empty_strided(texels.shape, texels.stride()).zero_()
 
             # One task owns one plane of one head: no two threads add to a texel, and the order is always the same.
             def add(part: tuple[int, int]) -> None:
                 image, k = part
                 kernels.scatter(
-                    grad_out[image].numpy(), points[image].numpy(), ctx.axes, ctx.scale, k, sums[image, k].numpy()
+                    grad_out[image].numpy(), points[image].numpy(), ctx.axes, ctx.scale, k, _texels(grad_planes[image])
                 )
 
             run(add, [(image, k) for image in range(len(points)) for k in range(3)])
-            grad_planes = sums.permute(0, 1, 5, 2, 3, 4)
         if ctx.needs_input_grad[1]:
             grad_points = torch.empty_like(points)
 
@@ -106,7 +112,7 @@ class _SampleTrigrid(torch.autograd.Function):
                 image, first, last = part
                 kernels.point_gradient(
                     grad_out[image, first:last].numpy(),
-                    texels[image].numpy(),
+                    _texels(texels[image]),
                     points[image, first:last].numpy(),
                     ctx.axes,
                     ctx.scale,
@@ -116,6 +122,14 @@ class _SampleTrigrid(torch.autograd.Function):
             run(fill, _parts(points))
         # batch 3 channel depth height width, batch point 3
         return grad_planes, grad_points, None, None
+
+
+def _texels(planes: Float[Tensor, "3 channel depth height width"]) -> Any:
+    """Return one head's texels for the kernels."""
+    from panohead.rendering.trigrid_kernels import Texels
+
+    strides = planes.stride()
+    return Texels(flat_texels(planes), (strides[0], *strides[2:]), tuple(planes.shape[2:]), planes.shape[1])
 
 
 def _plain_gradients(planes: Tensor, points: Tensor, grad_out: Tensor, ctx: Any) -> tuple[Tensor | None, Tensor | None]:

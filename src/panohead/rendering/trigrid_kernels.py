@@ -1,15 +1,24 @@
 """The compiled loops of :mod:`panohead.rendering.trigrid_cpu`: tri-grid sampling and its gradients, texel by texel.
 
-``planes`` are (3, depth, height, width, channel), ``points`` (point, 3), ``axes`` (3, 3). The kernels work on a range,
-hold no lock and share nothing but what each of them alone writes.
+``points`` are (point, 3), ``axes`` (3, 3). The kernels work on a range, hold no lock and share nothing but what each of
+them alone writes.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from panohead.ops.cpu.jit import jit
+
+
+class Texels(NamedTuple):
+    """The tri-grid of one head: ``values`` is flat, a texel is one run of ``channels``."""
+
+    values: Any
+    strides: Any  # distances between planes, slices, rows, columns, in elements
+    sizes: Any  # numbers of slices, rows, columns
+    channels: Any
 
 
 @jit(inline="always")
@@ -24,9 +33,9 @@ def _cell(coordinate: Any, size: int) -> Any:
 
 
 @jit(nogil=True, fastmath=True)
-def gather(planes: Any, points: Any, axes: Any, scale: Any, out: Any) -> None:
+def gather(texels: Any, points: Any, axes: Any, scale: Any, out: Any) -> None:
     """Write the mean over the planes of the trilinear features at the points to ``out`` (point, channel)."""
-    _, depth, height, width, channels = planes.shape
+    (depth, height, width), strides, channels = texels.sizes, texels.strides, texels.channels
     total = np.zeros(channels, np.float32)
     third = np.float32(1 / 3)
     for n in range(points.shape[0]):
@@ -40,7 +49,8 @@ def gather(planes: Any, points: Any, axes: Any, scale: Any, out: Any) -> None:
                 x, y, z = x0 + dx, y0 + dy, z0 + dz
                 if 0 <= x < width and 0 <= y < height and 0 <= z < depth:
                     share = (fx if dx else 1 - fx) * (fy if dy else 1 - fy) * (fz if dz else 1 - fz)
-                    texel = planes[k, z, y, x]
+                    at = k * strides[0] + z * strides[1] + y * strides[2] + x * strides[3]
+                    texel = texels.values[at : at + channels]
                     for c in range(channels):
                         total[c] += np.float32(share) * texel[c]
         for c in range(channels):
@@ -48,9 +58,9 @@ def gather(planes: Any, points: Any, axes: Any, scale: Any, out: Any) -> None:
 
 
 @jit(nogil=True, fastmath=True)
-def scatter(grad_out: Any, points: Any, axes: Any, scale: Any, k: int, grad_plane: Any) -> None:
-    """Add the gradient of plane ``k`` to ``grad_plane`` (depth, height, width, channel)."""
-    depth, height, width, channels = grad_plane.shape
+def scatter(grad_out: Any, points: Any, axes: Any, scale: Any, k: int, texels: Any) -> None:
+    """Add the gradient of plane ``k`` to ``texels``."""
+    (depth, height, width), strides, channels = texels.sizes, texels.strides, texels.channels
     third = np.float32(1 / 3)
     for n in range(points.shape[0]):
         x0, fx = _cell(points[n, axes[k, 0]] * scale, width)
@@ -61,15 +71,16 @@ def scatter(grad_out: Any, points: Any, axes: Any, scale: Any, k: int, grad_plan
             x, y, z = x0 + dx, y0 + dy, z0 + dz
             if 0 <= x < width and 0 <= y < height and 0 <= z < depth:
                 share = (fx if dx else 1 - fx) * (fy if dy else 1 - fy) * (fz if dz else 1 - fz)
-                texel = grad_plane[z, y, x]
+                at = k * strides[0] + z * strides[1] + y * strides[2] + x * strides[3]
+                texel = texels.values[at : at + channels]
                 for c in range(channels):
                     texel[c] += np.float32(share * third) * grad_out[n, c]
 
 
 @jit(nogil=True, fastmath=True)
-def point_gradient(grad_out: Any, planes: Any, points: Any, axes: Any, scale: Any, grad_points: Any) -> None:
+def point_gradient(grad_out: Any, texels: Any, points: Any, axes: Any, scale: Any, grad_points: Any) -> None:
     """Write the gradient of the points to ``grad_points`` (point, 3); outside lie texels of value zero."""
-    _, depth, height, width, channels = planes.shape
+    (depth, height, width), strides, channels = texels.sizes, texels.strides, texels.channels
     for n in range(points.shape[0]):
         grad_points[n, :] = 0
         for k in range(3):
@@ -82,7 +93,8 @@ def point_gradient(grad_out: Any, planes: Any, points: Any, axes: Any, scale: An
                 x, y, z = x0 + dx, y0 + dy, z0 + dz
                 if 0 <= x < width and 0 <= y < height and 0 <= z < depth:
                     dot = np.float32(0)
-                    texel = planes[k, z, y, x]
+                    at = k * strides[0] + z * strides[1] + y * strides[2] + x * strides[3]
+                    texel = texels.values[at : at + channels]
                     for c in range(channels):
                         dot += texel[c] * grad_out[n, c]
                     wx, wy, wz = fx if dx else 1 - fx, fy if dy else 1 - fy, fz if dz else 1 - fz

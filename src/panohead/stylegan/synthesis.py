@@ -145,7 +145,9 @@ class SynthesisBlock(nn.Module):
 
         assert x is not None
         if self.position_map is not None:
-            x = x + self.position_map.to(x.dtype)
+            # Channels last, as features lie in memory: the map's gradient is a sum over the batch in that order.
+            positions = self.position_map.to(x.dtype).permute(1, 2, 0)  # height width channel
+            x = (x.permute(0, 2, 3, 1) + positions).permute(0, 3, 1, 2)
         if self.torgb is not None:
             # batch image_channels height width
             contribution = self.torgb(x, next(rows), fused=fused, order=order).float()

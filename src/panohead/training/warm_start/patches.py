@@ -11,13 +11,14 @@ from panohead.geometry import Camera, rays_from_camera
 from panohead.models.generator import Generator
 from panohead.ops import fast_paths
 from panohead.randomness import RenderRandomness
-from panohead.rendering import fused_cpu, fused_gradient, importance
+from panohead.rendering import fused_gradient, importance
 from panohead.rendering.compositing import composite, interval_weights
 from panohead.rendering.density import clean_density, outside_crop
 from panohead.rendering.field import TriGridField
 from panohead.rendering.hidden_compositing import composite_hidden
 from panohead.rendering.renderer import RenderConfig, first_depths
 from panohead.rendering.sampling import importance_depths
+from panohead.rendering.trigrid import texel_contiguous
 from panohead.training.warm_start.multiview import MultiViewData
 
 
@@ -128,7 +129,7 @@ def render_patches(
     """
 
     # The channels of a texel side by side, for both passes and for the way back.
-    field = replace(field, planes=fused_cpu.texel_contiguous(field.planes)) if _compiled(field, fine_samples) else field
+    field = replace(field, planes=texel_contiguous(field.planes)) if _compiled(field, fine_samples) else field
     with torch.no_grad():
         fine = _importance_depths(field, origins, directions, scene, coarse_samples, fine_samples, rng)
     if _compiled(field, fine_samples):
