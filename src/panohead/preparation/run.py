@@ -74,13 +74,19 @@ def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) 
 
 
 def prepare_steps(
-    photos: Sequence[str], settings: PrepareSettings, *, workers: int = 1, engine: Engine | None = None
+    photos: Sequence[str],
+    settings: PrepareSettings,
+    *,
+    workers: int = 1,
+    engine: Engine | None = None,
+    overwrite: bool = False,
 ) -> Iterator[PreparationProgress]:
     """Prepare photos up to the index, one step per photo; call :func:`finish` afterwards.
 
     Args:
         photos, workers: as for :func:`prepare`.
         engine: prepares the photos in place of local worker processes (Ray).
+        overwrite: remove a prepared dataset that the folder holds, and start again.
 
     Yields:
         The progress: first of what older runs finished, then after every photo.
@@ -92,7 +98,8 @@ def prepare_steps(
     refs = [_stamped_safely(ref, settings) for ref in list_photos(photos)]
     _check_detectors(refs, settings)
     with locked_folder(settings.out, "prepares photos"):
-        open_out(settings.out, settings.resume_key())
+        inputs = [*{ref.path for ref in refs}, *([] if settings.masks is None else [settings.masks])]
+        open_out(settings.out, settings.resume_key(), overwrite=overwrite, inputs=inputs)
         # Those of another process are not swept: it would hold the lock.
         for leftover in settings.out.rglob(LEFTOVERS):
             leftover.unlink(missing_ok=True)
