@@ -114,8 +114,8 @@ def align_all(
     detectors: Detectors | None = None,
     given: GivenPose | None = None,
 ) -> list[Alignment]:
-    """Return every head with a visible face or in a head model's box, the most prominent first; else one head found in a
-    coarse way, or none.
+    """Return every head with a visible face or in a head model's box, the most prominent first; else one head found
+    in a coarse way, or none.
 
     Without a head model a person seen from behind is not found beside a visible face, however small that is.
     Arguments as for :func:`align_image`. With ``given`` there is one head, or none: the one in the user's box, or the

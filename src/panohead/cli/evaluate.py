@@ -45,9 +45,7 @@ class Evaluate:
         from panohead.evaluation.report import reasons, rich_table, write_report
         from panohead.files.folder_lock import locked_folder
 
-        evaluation = Evaluation(
-            self.settings, self.data, masks=self.masks, progress=counting, reconstruct=_reconstruct
-        )
+        evaluation = Evaluation(self.settings, self.data, masks=self.masks, progress=counting, reconstruct=_reconstruct)
         evaluation.check_named()
         subjects = self._subjects()
         out = open_results(self.out, "evaluate", overwrite=self.overwrite)

@@ -66,7 +66,7 @@ class Evaluation:
 
         Args:
             data: dataset folder; only sets of images and depth need it.
-            masks: folder or zip of the masks, if they are not beside the images; ``data`` is then the images themselves.
+            masks: folder or zip of the masks, if they are not beside the images; ``data`` is then the images.
             reconstruct: function from photos to a head, for the metric reconstruction; it is passed in because the
                 inversion package is not imported here.
 

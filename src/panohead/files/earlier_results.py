@@ -36,8 +36,8 @@ def remove_earlier_results(folder: Path, names: Sequence[str], inputs: Sequence[
 
     Args:
         folder: folder of the results.
-        names: names in it, in the order in which they are removed: last the one by which the folder is recognized, so
-            that an interrupted removal can be repeated.
+        names: names in it; not the file by which the folder is recognized, which is replaced afterwards, so that an
+            interrupted removal can be repeated.
         inputs: files and folders that the new results are made from.
 
     Raises:

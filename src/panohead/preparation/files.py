@@ -36,8 +36,8 @@ RESUME_LOG = ".prepare/journal.jsonl"
 SET_ASIDE = ".prepare/duplicates"
 SETTINGS = "prepare.json"
 """Paths in a prepared dataset; they are part of its format."""
-DATASET_FILES = ("images", "masks", "report", ".prepare", "report.html", "prepare.jsonl", "settings.json", SETTINGS)
-"""Everything that is written into the folder of a dataset."""
+DATASET_FILES = ("images", "masks", "report", ".prepare", "report.html", "prepare.jsonl", "settings.json")
+"""Everything else that is written into the folder of a dataset."""
 REMEDY = "free the disk, then run the same command again"
 
 
@@ -64,9 +64,7 @@ def encode(image: Image.Image, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def open_out(
-    out: Path, resume_key: dict[str, Any], *, overwrite: bool = False, inputs: Sequence[Path] = ()
-) -> None:
+def open_out(out: Path, resume_key: dict[str, Any], *, overwrite: bool = False, inputs: Sequence[Path] = ()) -> None:
     """Start or continue a dataset.
 
     Args:
@@ -86,6 +84,8 @@ def open_out(
             raise PanoHeadError(f"{out / name} is a link; put a folder in its place or give another --out")
     if overwrite and settings.exists():
         remove_earlier_results(out, DATASET_FILES, inputs)
+        # In one step: a folder without it would be taken for one of the user's.
+        write_json(settings, resume_key, remedy=REMEDY)
     if not settings.exists():
         if out.exists() and any(path.name != LOCK_NAME for path in out.iterdir()):
             raise PanoHeadError(f"{out} is not empty and holds no prepared dataset; give a new folder with --out")

@@ -35,10 +35,8 @@ from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
 PersonRecord = dict[str, Any]
-DATASET_FILES = (
-    "images", "masks", "depth", "normals", "parts", "people.jsonl", "preview.webp", "settings.json", "synthesis.json",
-)  # fmt: skip
-"""Everything that is written into the folder of a dataset."""
+DATASET_FILES = ("images", "masks", "depth", "normals", "parts", "people.jsonl", "preview.webp", "settings.json")
+"""Everything but the settings that is written into the folder of a dataset."""
 _REMEDY = "free the disk or repair the folder, then run the same command again to continue"
 
 
@@ -74,6 +72,7 @@ def open_dataset(config: SyntheticDatasetConfig, *, overwrite: bool = False) -> 
     _check_free(config)
     if overwrite and settings.exists():
         remove_earlier_results(config.out, DATASET_FILES)
+        write_json(settings, config.resume_key(), remedy=_REMEDY)
     if not settings.exists():
         write_json(settings, config.resume_key(), remedy=_REMEDY)
     _check_settings(settings, config)

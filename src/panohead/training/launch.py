@@ -66,7 +66,9 @@ def train(
         if ranks.is_first:
             sample = (SampleImage(*one) for one in loader.dataset.sampled(SAMPLE))
             refuse_wrong_sample(sample, str(data))
-            start_run(run, RunDescription(config, data, initial, loader.dataset.labels_sha256(), masks), overwrite=overwrite)
+            start_run(
+                run, RunDescription(config, data, initial, loader.dataset.labels_sha256(), masks), overwrite=overwrite
+            )
         return _train(config, loader, data, run, ranks, masks=masks, initial=initial, quiet=quiet)
 
 

@@ -21,9 +21,9 @@ from panohead.training.config import TrainConfig
 CONFIG_FILE = "config.json"
 RUN_FILES = (
     "states", "snapshots", "warm_start", "tensorboard", "report.html", "stats.jsonl", "notes.jsonl", "environment.json",
-    "settings.json", CONFIG_FILE,
+    "settings.json",
 )  # fmt: skip
-"""Everything that a run writes into its folder."""
+"""Everything but its description that a run writes into its folder."""
 
 
 @dataclass(frozen=True)
