@@ -7,8 +7,8 @@
 Every page has a folder of its own with stand-ins for the files that its reader brings (photos, checkpoints, masks).
 Commands run as written, in order, by bash; the few that take hours are shortened, and those that need what is not here
 (an installation, a GPU, weights that may not be passed on) are left out: RULES says which and why. So are those that
-find heads in photos, where MediaPipe (extra ``face``) is missing. Afterwards every image, video and mesh that they wrote
-is checked for its mark.
+find heads in photos, where MediaPipe (extra ``face``) is missing. Afterwards every image, video and mesh that they
+wrote is checked for its mark.
 """
 
 import argparse

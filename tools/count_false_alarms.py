@@ -7,7 +7,7 @@
 Every photo is a room (gradients, furniture of plain shapes, noise) with one person, larger or smaller and anywhere in
 it, whose whole official frame lies in the photo: an upright, well-lit head from the front, in profile, with glasses or
 with a hat, in equal parts. So no photo may be refused, and every sentence but "the camera is a guess" of a profile is a
-false alarm. The pictures stay in the folder, to be looked at. Needs the extra ``face``.
+false alarm. The photos stay in the folder, to be looked at. Needs the extra ``face``.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 A new folder is made. One that holds results of the same command is written to again: files of the same names are
 replaced, others stay; datasets and runs, which are many files, are continued or else refused, and ``--overwrite``
-removes them first. One that holds anything else that this package has written is refused, unless ``--overwrite``; a dataset
-has a folder to itself. Files of the user's own are never removed.
+removes them first. One that holds anything else that this package has written is refused, unless ``--overwrite``; a
+dataset has a folder to itself. Files of the user's own are never removed.
 """
 
 import json
