@@ -17,6 +17,7 @@ from panohead.data.labels import CORNERS_KEY, LABELS_FILE
 from panohead.files.folder_lock import locked_folder
 from panohead.files.inside import inside
 from panohead.files.regular import reason_of
+from panohead.limits import WORKERS
 from panohead.preparation.files import REMEDY, SET_ASIDE, ResumeLog, open_out
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
@@ -58,11 +59,11 @@ class PreparationProgress:
     accepted: int
 
 
-def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) -> PrepareSummary:
+def prepare(photos: str | Path | Sequence[str | Path], settings: PrepareSettings, workers: int = 1) -> PrepareSummary:
     """Prepare photos into ``settings.out``; continue a run that was interrupted.
 
     Args:
-        photos: files, folders, globs and zip archives.
+        photos: files, folders, globs and zip archives, one or several.
         workers: processes; 0 works in this one.
 
     Raises:
@@ -74,7 +75,7 @@ def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) 
 
 
 def prepare_steps(
-    photos: Sequence[str],
+    photos: str | Path | Sequence[str | Path],
     settings: PrepareSettings,
     *,
     workers: int = 1,
@@ -94,6 +95,8 @@ def prepare_steps(
     Raises:
         PanoHeadError: when the run itself cannot continue; never for one photo.
     """
+    if workers != 0:
+        WORKERS.whole(workers, "workers")
     forget_own_masks()
     refs = [_stamped_safely(ref, settings) for ref in list_photos(photos)]
     _check_detectors(refs, settings)

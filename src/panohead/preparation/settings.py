@@ -3,14 +3,14 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from panohead.alignment.detector_models import DetectorModels
 from panohead.alignment.detectors import Detectors, open_detectors
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.quality_gates import QualityGates
 from panohead.errors import UsageError
-from panohead.limits import HEAD_NUMBER
+from panohead.limits import HEAD_NUMBER, IMAGE_SIDE
 
 LAYOUT_VERSION = 1
 """Version of the files of a prepared dataset; another one is not continued."""
@@ -42,6 +42,14 @@ class PrepareSettings(DetectorModels):
     masks: Path | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.out, str | Path):
+            raise UsageError(f"out is of type {type(self.out).__name__}; give the path of a folder")
+        object.__setattr__(self, "out", Path(self.out))
+        IMAGE_SIDE.whole(self.size, "size")
+        if self.format not in get_args(ImageFormat):
+            raise UsageError(
+                f"there is no format {self.format!r} of crops; give one of {', '.join(get_args(ImageFormat))}"
+            )
         if HEAD_NUMBER.whole(self.head, "head") > 1 and self.all_faces:
             raise UsageError(f"all heads and head {self.head} alone cannot both be taken; give one of them")
 
