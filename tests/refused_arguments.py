@@ -127,7 +127,7 @@ def calls(out: Path) -> dict[str, Callable[[], object]]:
         "prepare one path that is not there": lambda: prepare("nowhere.jpg", PrepareSettings(out=out / "prepared")),
         "prepare with workers -1": lambda: prepare([str(out)], PrepareSettings(out=out / "prepared"), workers=-1),
         **{
-            f"prepare with {name} {value!r}": lambda name=name, value=value: PrepareSettings(**{"out": out, name: value})
+            f"prepare with {name} {value!r}": lambda k=name, v=value: PrepareSettings(**{"out": out, k: v})
             for name, value in (
                 ("out", None), ("size", 0), ("size", 1e5), ("format", "bmp"), ("head", 0), ("head", 1.5),
             )
