@@ -108,6 +108,8 @@ def notes_of_reconstruct(paths: list[Path]) -> dict[str, list[str]]:
             found[path.name] = list(read_images([path], None, 128, tools=tools)[0].notes)
         except PanoHeadError as error:
             found[path.name] = [f"REFUSED: {error}"]
+        for name, sentences in alarms({path.name: found[path.name]}).items():
+            print(f"reconstruct {name}: {'; '.join(sentences)}", flush=True)
     return found
 
 
@@ -152,9 +154,8 @@ def main() -> None:
         "prepare": alarms(notes_of_prepare(photos, arguments.out / "prepared")),
     }
     result = {"photos": len(paths), **{command: summary(said) for command, said in found.items()}}
-    for command, said in found.items():
-        for name, sentences in said.items():
-            print(f"{command} {name}: {'; '.join(sentences)}")
+    for name, sentences in found["prepare"].items():
+        print(f"prepare {name}: {'; '.join(sentences)}")
     print(json.dumps(result, indent=1))
     if arguments.json:
         arguments.json.write_text(json.dumps(result | {"sentences": found}))
