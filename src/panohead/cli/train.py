@@ -130,7 +130,9 @@ class Train:
 
     def _refuse_changes(self) -> None:
         fixed = ("preset", "out", "init", "ablation", "batch", "micro_batch", "seed", "set", "overwrite")
-        changed = [name for name in fixed if getattr(self, name) not in (None, (), False)]
+        given = {name: getattr(self, name) for name in fixed}
+        # By identity: a seed of 0 equals False.
+        changed = [name for name, value in given.items() if value is not None and value is not False and value != ()]
         if changed:
             raise UsageError(
                 f"--{changed[0].replace('_', '-')} cannot be changed by --resume; start a new run with --out"
