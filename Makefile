@@ -49,6 +49,7 @@ bench: env-dev
 	$(BIN)/python -m benchmarks
 
 docs-check: env-dev
+	$(PIP) -e ".[face]"
 	$(BIN)/python tools/check_docs.py
 
 lock: env-dev

@@ -19,6 +19,7 @@ from panohead.data import open_dataset
 from panohead.inversion import FastConfig, reconstruct
 from panohead.models.generator_config import GeneratorConfig
 from panohead.predictor import Predictor
+from panohead.preparation import PrepareSettings, prepare
 
 NAN, INF = float("nan"), float("inf")
 
@@ -120,6 +121,17 @@ def calls(out: Path) -> dict[str, Callable[[], object]]:
         "align a float array": lambda: align(np.zeros((8, 8, 3))),
         "dataset that is not there": lambda: open_dataset("nowhere"),
         "dataset of a number": lambda: open_dataset(3),
+        "dataset of nothing": lambda: open_dataset(None),
+        "prepare a number": lambda: prepare(3, PrepareSettings(out=out / "prepared")),
+        "prepare numbers": lambda: prepare([3], PrepareSettings(out=out / "prepared")),
+        "prepare one path that is not there": lambda: prepare("nowhere.jpg", PrepareSettings(out=out / "prepared")),
+        "prepare with workers -1": lambda: prepare([str(out)], PrepareSettings(out=out / "prepared"), workers=-1),
+        **{
+            f"prepare with {name} {value!r}": lambda k=name, v=value: PrepareSettings(**{"out": out, k: v})
+            for name, value in (
+                ("out", None), ("size", 0), ("size", 1e5), ("format", "bmp"), ("head", 0), ("head", 1.5),
+            )
+        },
         **{
             f"dataset {name} {value!r}": lambda name=name, value=value: open_dataset(out / "data", **{name: value})
             for name, value in (

@@ -6,11 +6,13 @@
 
 Every page has a folder of its own with stand-ins for the files that its reader brings (photos, checkpoints, masks).
 Commands run as written, in order, by bash; the few that take hours are shortened, and those that need what is not here
-(an installation, a GPU, weights that may not be passed on) are left out: RULES says which and why. Afterwards every
-image, video and mesh that they wrote is checked for its mark.
+(an installation, a GPU, weights that may not be passed on) are left out: RULES says which and why. So are those that
+find heads in photos, where MediaPipe (extra ``face``) is missing. Afterwards every image, video and mesh that they
+wrote is checked for its mark.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -79,6 +81,9 @@ def steps_of(page: Path) -> Iterator[Step]:
                 command = " ".join(re.split(r"\s#", line)[0].split())
                 if command.startswith(_PROGRAMS):
                     yield _planned(command)
+
+
+_FINDS_HEADS = re.compile(r"panohead (prepare|reconstruct) (?!.*--aligned)|\balign\(|\bprepare\(|\breconstruct\(")
 
 
 def _missing(block: str) -> str:
@@ -200,6 +205,9 @@ def check_page(page: Path, only: str, timeout_s: float) -> list[str]:
         began = time.time()
         for step in chosen:
             if step.left_out:
+                continue
+            if _FINDS_HEADS.search(step.text) and importlib.util.find_spec("mediapipe") is None:
+                print(f"left out, needs MediaPipe: {step.text.strip().splitlines()[0]}", flush=True)
                 continue
             start = time.monotonic()
             code, said = run_step(step, folder, timeout_s)

@@ -29,7 +29,7 @@ WIDER, SIDE = 1.6, 512
 MAX_YAW_DEG, MAX_PITCH_DEG = 15.0, 10.0
 
 
-def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[str, View]:
+def render_photos(folder: Path, people: int, seed: int, edition: int) -> dict[str, PersonView]:
     """Render one photo per person, with the person's first expression; return the true view of each."""
     config = SyntheticDatasetConfig.of_edition(edition, people=people, out=folder, seed=seed, expressions=1)
     views = {}
@@ -57,7 +57,7 @@ def angles(label: list[float]) -> tuple[float, float]:
     return float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arctan2(y, np.hypot(x, z))))
 
 
-def compare(crop: dict[str, Any], label: list[float], view: View) -> dict[str, float]:
+def compare(crop: dict[str, Any], label: list[float], view: PersonView) -> dict[str, float]:
     """Return prepare's frame and camera minus the true ones."""
     place = HeadCrop(tuple(crop["centre"]), crop["half_px"], crop["angle_deg"])
     corners = place.frame_corners()

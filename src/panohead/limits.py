@@ -117,6 +117,7 @@ PHOTOS_OF_A_PERSON = NumberRange(1, 8)
 CAMERA_JITTER = NumberRange(0, 10, "world units")
 COUNT = NumberRange(0, 2**31 - 1)
 """Numbers of things without another limit."""
+HEAD_NUMBER = NumberRange(1, 2**31 - 1)
 WEIGHT = NumberRange(0, 1e6)
 """Weights of losses."""
 STEPS = NumberRange(1, 1_000_000)

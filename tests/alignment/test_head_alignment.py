@@ -155,6 +155,33 @@ def test_models_find_box_and_tilt() -> None:
     assert abs(pitch) < 20
 
 
+@pytest.mark.parametrize("has_pose_model", [True, False])
+def test_a_person_seen_from_behind_does_not_lose_to_a_smaller_face(has_pose_model: bool) -> None:
+    """The head model's boxes around no face count by their size, as faces do, and have numbers."""
+    bystander, small = (10.0, 2.0, 100.0, 240.0), 20
+    heads = [[320, 250, 150, 200, 0.5], [550, 100, small, small, 0.9], [100, 240, 40, 52, 0.9]]
+    table = np.concatenate([heads, np.zeros((40, 5))]).T[None]
+    network = FakeNetwork([1, 3, 224, 224], *whenet_outputs(150.0, 0.0, 0.0))
+    models = {"head": HeadDetector(FakeNetwork([1, 3, 640, 640], table))}
+    if has_pose_model:
+        models["pose"] = PoseModel(network, "whenet")
+    found = align_all(IMAGE, detectors(bystander, yaw=150.0, **models))
+    assert [round(one.crop.center[0]) for one in found] == [320, pytest.approx(100, abs=8), 550]
+    assert (found[0].kind, found[1].kind) == ("coarse", "face")
+    assert found[0].angles_deg[0] == pytest.approx(150.0, abs=8.0)
+    assert found[0].crop.half_px == pytest.approx(200 / 0.99 / 2)
+
+
+def test_a_face_from_the_side_is_measured_in_its_own_box() -> None:
+    sideways = (60.0, 6.0, 300.0, 240.0)
+    table = np.concatenate([[[60, 60, 20, 26, 0.9], [300, 240, 120, 150, 0.5]], np.zeros((40, 5))]).T[None]
+    network = FakeNetwork([1, 3, 224, 224], *whenet_outputs(75.0, 0.0, 0.0))
+    models = {"head": HeadDetector(FakeNetwork([1, 3, 640, 640], table)), "pose": PoseModel(network, "whenet")}
+    first, second = align_all(IMAGE, detectors(sideways, **models))
+    assert (first.method, first.crop.half_px) == ("pose model", pytest.approx(150 / 0.99 / 2))
+    assert second.crop.center[0] == pytest.approx(60)
+
+
 def test_the_users_pose_wins() -> None:
     given = GivenPose(-135.0, 12.0, 20.0, (200.0, 100.0, 320.0, 260.0))
     found = align_image(IMAGE, detectors((0, 6, 300, 240)), given)

@@ -161,7 +161,7 @@ def test_coinciding_keys_are_refused(root: Path) -> None:
 
 
 def test_shards_are_not_mixed(root: Path, shards: list[Path]) -> None:
-    with pytest.raises(PanoHeadError, match="holds shards already"):
+    with pytest.raises(PanoHeadError, match="holds a dataset already"):
         write_shards(root, shards[0].parent)
 
 

@@ -1,6 +1,7 @@
 """The whole evaluation on the smallest generator and a dataset of painted spheres."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import tiny
 from evaluation.scenes import bands, sphere_view
 from panohead.checkpoint import save_checkpoint
 from panohead.cli.main import main
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.distributions.image_set import ImageSet, patches_per_image
 from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_sets
@@ -166,6 +167,22 @@ def test_metrics_of_features_see_what_is_wrong(data: Path) -> None:
     values = [fid(fakes) for fakes in darker]
     assert fid(reals) == pytest.approx(0, abs=1e-6)
     assert values == sorted(values)
+
+
+def test_masks_elsewhere_are_those_of_the_folder(data: Path, tmp_path: Path) -> None:
+    """The same dataset with its masks in a zip of another place: the same photos, people and identity."""
+    beside, elsewhere = ReferencePhotos(data), ReferencePhotos(data / "images", masks=data / "masks")
+    assert (elsewhere.sha256, elsewhere.folder) == (beside.sha256, data)
+    archive = Path(shutil.make_archive(str(tmp_path / "their masks"), "zip", data / "masks"))
+    packed = ReferencePhotos(data / "images", white=True, masks=archive)
+    expected = next(ReferencePhotos(data, white=True).batches(np.arange(2), 32, 2))
+    assert torch.equal(next(packed.batches(np.arange(2), 32, 2)), expected)
+    evaluation = Evaluation(
+        EvaluationSettings(metrics=("depth",), heads=2, floor=False), data / "images", masks=archive
+    )
+    assert [result.metric for result in evaluation.run({})[-1].results]
+    with pytest.raises(UsageError, match="--data"):
+        Evaluation(EvaluationSettings(), masks=archive)
 
 
 def test_official_and_strict_differ_by_the_poses_of_the_fakes(generator: Generator, data: Path) -> None:

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drawn import drawn_photo
+from drawn import DrawnFaces, DrawnMask, drawn_photo
+from panohead.alignment.detectors import Detectors
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.quality import QualityGates
 from panohead.cli.main import main
 from panohead.data.dataset import open_dataset
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.geometry.camera import Camera
 from panohead.preparation import process_photo, worker_pool
 from panohead.preparation.files import RESUME_LOG
@@ -30,7 +31,7 @@ from panohead.preparation.records import PhotoRecord
 from panohead.preparation.report import write_report
 from panohead.preparation.run import finish, prepare, prepare_steps
 from panohead.preparation.settings import PrepareSettings
-from panohead.preparation.sources import PhotoRef
+from panohead.preparation.sources import PhotoRef, list_photos
 
 from .conftest import BOX
 
@@ -177,6 +178,25 @@ def test_gates_can_be_changed(photo_folder: Folder, settings_for: Settings) -> N
     assert not list((strict.out / "images").glob("*/*"))
     lax = settings_for("lax", gates=QualityGates(min_core_px=10.0, duplicate_bits=-1))
     assert prepare([str(photos)], lax, workers=0).accepted == 2
+
+
+def test_a_head_is_taken_by_its_number(photo_folder: Folder, settings_for: Settings) -> None:
+    """As in reconstruct: 1 is the most prominent; a photo without a head of that number is left out and says so."""
+    (ref,) = list_photos([str(photo_folder(1))])
+    two = Detectors(faces=DrawnFaces(middles=((0.75, 0.5), (0.4, 0.5)), scale=4.0), body=None, masker=DrawnMask())
+    records = {}
+    for number in (1, 2, 3):
+        settings = settings_for(f"out{number}", poses={}, masks=None, head=number)
+        assert settings.resume_key().get("head", 1) == number
+        records[number] = process_photo.process_photo(ref, settings, two)
+    (first,), (second,) = records[1].crops, records[2].crops
+    assert first.center[0] < 160 < second.center[0]
+    assert "head 2 of 2 in the photo" in second.flags
+    assert records[3].reason == "no head of that number: 2 found, head 3 was asked for"
+    assert not records[3].crops
+    for wrong in ({"head": 0}, {"head": 2, "all_faces": True}):
+        with pytest.raises(UsageError):
+            settings_for(**wrong)
 
 
 def _dies(ref: PhotoRef, settings: PrepareSettings, detectors: Any) -> PhotoRecord:

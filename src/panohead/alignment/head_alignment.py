@@ -114,8 +114,10 @@ def align_all(
     detectors: Detectors | None = None,
     given: GivenPose | None = None,
 ) -> list[Alignment]:
-    """Return every head with a visible face, the most prominent first; else one head found in a coarse way, or none.
+    """Return every head with a visible face or in a head model's box, the most prominent first; else one head found
+    in a coarse way, or none.
 
+    Without a head model a person seen from behind is not found beside a visible face, however small that is.
     Arguments as for :func:`align_image`. With ``given`` there is one head, or none: the one in the user's box, or the
     one of the user's angles.
 
@@ -127,16 +129,25 @@ def align_all(
         one = align_given(image, given, detectors)
         return [] if one is None else [one]
     faces = by_prominence([align_face(landmarks) for landmarks in detectors.faces.faces(image, 16)], image.shape)
-    sure = [face for face in faces if face.kind == "face"]
-    if sure and (detectors.pose is None or sure[0] is faces[0]):
-        return faces
-    modeled = align_with_models(image, detectors)
+    boxes = [] if detectors.head is None else detectors.head.boxes(image)
+    faceless = [_align_faceless(image, box, detectors) for box in boxes if not any(_holds(box, one) for one in faces)]
+    found = by_prominence([*faces, *(one for one in faceless if one is not None)], image.shape)
+    if found and (found[0].kind == "face" or detectors.pose is None or found[0].landmarks is None):
+        return found
+    # A face from the side gives way to the pose model.
+    own_box = next((box for box in boxes if found and _holds(box, found[0])), None)
+    modeled = align_with_models(image, own_box, detectors)
     if modeled is not None:
-        return [modeled, *faces[1:]]
-    if faces:
-        return faces
+        return [modeled, *found[1:]]
     coarse = align_outline(image, detectors)
     return [] if coarse is None else [coarse]
+
+
+def _holds(box: Box, face: Alignment) -> bool:
+    """Return True for a box around the center of a face's crop."""
+    left, top, right, bottom = box
+    x, y = face.crop.center
+    return left <= x <= right and top <= y <= bottom
 
 
 def align_face(landmarks: Landmarks) -> Alignment:
@@ -198,12 +209,12 @@ def align_in_box(image: UInt8[np.ndarray, "height width 3"], box: Box, detectors
 
     None when the box shows no face, there is no pose model, and no body is found.
     """
-    left, top, right, bottom = box
     faces = by_prominence([align_face(landmarks) for landmarks in detectors.faces.faces(image, 16)], image.shape)
-    for face in faces:
-        x, y = face.crop.center
-        if left <= x <= right and top <= y <= bottom:
-            return face
+    return next((face for face in faces if _holds(box, face)), None) or _align_faceless(image, box, detectors)
+
+
+def _align_faceless(image: UInt8[np.ndarray, "height width 3"], box: Box, detectors: Detectors) -> Alignment | None:
+    """Return the alignment of a head in a box without its face: by the pose model, or the body in its surroundings."""
     crop = crop_of_box(box)
     if detectors.pose is not None:
         return _modeled(image, crop, detectors.pose)
@@ -218,16 +229,17 @@ def align_in_box(image: UInt8[np.ndarray, "height width 3"], box: Box, detectors
     return Alignment(camera, crop, body_confidence(yaw, disagreement), "coarse", "body landmarks in the box")
 
 
-def align_with_models(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> Alignment | None:
-    """Return crop and camera from the pose model, in the head model's box or, where there is none, the outline's."""
+def align_with_models(
+    image: UInt8[np.ndarray, "height width 3"], box: Box | None, detectors: Detectors
+) -> Alignment | None:
+    """Return crop and camera from the pose model, in the head's box or, where there is none, the outline's."""
     if detectors.pose is None:
         return None
-    boxes = [] if detectors.head is None else detectors.head.boxes(image)
-    crop = crop_of_box(boxes[0]) if boxes else outline(image, detectors, 90.0)
+    crop = outline(image, detectors, 90.0) if box is None else crop_of_box(box)
     if crop is None:
         return None
     found = _modeled(image, crop, detectors.pose)
-    if boxes:
+    if box is not None:
         return found
     crop = outline(image, detectors, found.angles_deg[0]) or crop
     return replace(found, crop=HeadCrop(crop.center, crop.half_px, found.crop.angle_deg))

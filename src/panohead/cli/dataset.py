@@ -12,6 +12,7 @@ import tyro
 
 from panohead.cli.common import Debug, counting, say
 from panohead.cli.ranges import SHARD_MB
+from panohead.cli.results_folder import refuse_others, write_settings
 from panohead.data.convention_names import Convention
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import IMAGE_SIDE, NumberRange
@@ -126,6 +127,8 @@ class Convert:
     """Names and format of the official dataset tool (folder and zip)."""
     shard_mb: Annotated[float, SHARD_MB] = 64.0
     """Size of a shard in millions of bytes."""
+    overwrite: bool = False
+    """Remove the copy of an earlier "dataset convert" in OUT (never a dataset that was made otherwise)."""
     debug: Debug = False
 
     def run(self) -> None:
@@ -137,10 +140,12 @@ class Convert:
                 raise UsageError(
                     "a file of labels is converted with --cameras-from; for images give the dataset's folder"
                 )
-            say(f"wrote {convert_label_file(self.dataset, self.out, self.cameras_from)} labels to {self.out}")
+            count = convert_label_file(self.dataset, self.out, self.cameras_from, overwrite=self.overwrite)
+            say(f"wrote {count} labels to {self.out}")
             return
         if self.to is None:
             raise UsageError("say the layout of the copy with --to folder, --to zip or --to shards")
+        refuse_others(self.out, "dataset convert")
         if self.to == "shards":
             self._shards()
             return
@@ -154,7 +159,9 @@ class Convert:
                 renumber=self.renumber,
                 cameras_from=self.cameras_from,
                 on_progress=on_progress,
+                overwrite=self.overwrite,
             )
+        write_settings(self.out, "dataset convert", self)
         for name in done.left_out[:_SHOWN]:
             say(f"left out {name}: no label or no mask")
         if len(done.left_out) > _SHOWN:
@@ -174,8 +181,14 @@ class Convert:
             )
         with progress("copying") as on_progress:
             paths = write_shards(
-                self.dataset, self.out, masks=self.masks, shard_mb=self.shard_mb, on_progress=on_progress
+                self.dataset,
+                self.out,
+                masks=self.masks,
+                shard_mb=self.shard_mb,
+                on_progress=on_progress,
+                overwrite=self.overwrite,
             )
+        write_settings(self.out, "dataset convert", self)
         say(f"wrote {len(paths)} shards to {self.out}")
 
 

@@ -28,6 +28,8 @@ class Evaluate:
     """One or several: a bundled name, a .safetensors file, or an official .pkl; NAME=FILE to name its column."""
     data: Path | None = None
     """The dataset to compare with: a folder with images/ (and its dataset.json) and masks/, or zips of them."""
+    masks: Path | None = None
+    """Folder or zip of the masks, if not beside the images; then --data is the images themselves."""
     settings: tyro.conf.OmitArgPrefixes[EvaluationSettings] = field(default_factory=EvaluationSettings)
     device: str = "cpu"
     """Device: cpu, cuda, cuda:1, mps."""
@@ -43,7 +45,7 @@ class Evaluate:
         from panohead.evaluation.report import reasons, rich_table, write_report
         from panohead.files.folder_lock import locked_folder
 
-        evaluation = Evaluation(self.settings, self.data, progress=counting, reconstruct=_reconstruct)
+        evaluation = Evaluation(self.settings, self.data, masks=self.masks, progress=counting, reconstruct=_reconstruct)
         evaluation.check_named()
         subjects = self._subjects()
         out = open_results(self.out, "evaluate", overwrite=self.overwrite)

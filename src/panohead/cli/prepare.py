@@ -11,8 +11,9 @@ import tyro
 from panohead.alignment.quality_gates import QualityGates
 from panohead.cli.common import Debug, counting, say
 from panohead.cli.detector_options import DetectorOptions
+from panohead.cli.results_folder import refuse_others, write_settings
 from panohead.errors import PanoHeadError, UsageError
-from panohead.limits import IMAGE_SIDE, WORKERS
+from panohead.limits import HEAD_NUMBER, IMAGE_SIDE, WORKERS
 
 if TYPE_CHECKING:
     from panohead.preparation.run import Engine
@@ -40,10 +41,15 @@ class Prepare(DetectorOptions):
     workers: Annotated[int, WORKERS] = field(default_factory=_cores)
     """Worker processes, of about 0.6 GB each."""
     all_faces: bool = False
-    """Every face of a photo instead of the most central one."""
+    """Every head of a photo instead of the most prominent one."""
+    head: Annotated[int, HEAD_NUMBER] = 1
+    """Number of the head to take of several, in every photo; the report's overlays show the numbers. A box in --poses
+    chooses in one photo."""
     ray: str | None = None
     """Address of a Ray cluster ("auto", "local"); photos and OUT must be on storage that all its machines reach."""
     gates: QualityGates = field(default_factory=QualityGates)
+    overwrite: bool = False
+    """Remove the prepared dataset that OUT holds and start again."""
     debug: Debug = False
 
     def run(self) -> None:
@@ -57,7 +63,10 @@ class Prepare(DetectorOptions):
         from panohead.system.text import printable
 
         settings = self.settings()
-        steps = prepare_steps(self.photos, settings, workers=self.workers, engine=self._engine())
+        refuse_others(self.out, "prepare")
+        steps = prepare_steps(
+            self.photos, settings, workers=self.workers, engine=self._engine(), overwrite=self.overwrite
+        )
         first = next(steps)
         if first.total == 0:
             raise PanoHeadError(f"{', '.join(self.photos)} holds no files to prepare; give photos")
@@ -67,6 +76,7 @@ class Prepare(DetectorOptions):
                 advance()
         summary = finish(settings)
         report = write_report(settings.out, summary.notes)
+        write_settings(settings.out, "prepare", self)
         say(f"{summary.accepted} crops of {summary.photos} photos, {summary.coarse} of them with a coarse camera")
         for reason, count in list(summary.reasons.items())[:_REASONS_SHOWN]:
             say(f"  {count} left out: {printable(reason)}")
@@ -87,12 +97,15 @@ class Prepare(DetectorOptions):
 
         if not self.photos:
             raise UsageError("no photos were given; give files, folders, globs or zip archives")
+        if self.head > 1 and self.all_faces:
+            raise UsageError("--head does not go with --all-faces")
         self.check_detectors()
         return PrepareSettings(
             out=self.out,
             size=self.resolution,
             format=self.format,
             all_faces=self.all_faces,
+            head=self.head,
             gates=self.gates,
             poses={} if self.poses is None else read_poses(self.poses),
             masks=self.masks,

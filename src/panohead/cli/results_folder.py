@@ -1,31 +1,34 @@
 """The folder of a command's results: one custom for ``--out``, and a ``settings.json`` beside the files.
 
 A new folder is made. One that holds results of the same command is written to again: files of the same names are
-replaced, others stay. One that holds anything else that this package has written is refused, unless ``--overwrite``.
-Files of the user's own do not matter; none is ever removed.
+replaced, others stay; datasets and runs, which are many files, are continued or else refused, and ``--overwrite``
+removes them first. One that holds anything else that this package has written is refused, unless ``--overwrite``; a
+dataset has a folder to itself. Files of the user's own are never removed.
 """
 
 import json
 import shlex
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+import tyro
 
 from panohead.errors import PanoHeadError
+from panohead.files.earlier_results import SETTINGS_FILE, command_of
 
 if TYPE_CHECKING:
     from panohead.predictor import Predictor
 
-SETTINGS_FILE = "settings.json"
-_OTHERS = {
-    "stats.jsonl": "a training run",
-    "synthesis.json": "a synthetic dataset",
-    "prepare.json": "a prepared dataset",
-    "dataset.json": "a dataset",
-    "images": "a dataset",
-    "images.zip": "a dataset",
+_MARKERS = {
+    "stats.jsonl": ("train", "a training run"),
+    "synthesis.json": ("synthesize", "a synthetic dataset"),
+    "prepare.json": ("prepare", "a prepared dataset"),
+    "dataset.json": ("", "a dataset"),
+    "images": ("", "a dataset"),
+    "images.zip": ("", "a dataset"),
 }
-"""Files by which results of commands without a settings.json are recognized."""
+"""Files by which results without a settings.json are recognized, each with its command and what they are."""
 
 
 def open_results(path: Path, name: str, *, overwrite: bool) -> Path:
@@ -47,22 +50,26 @@ def open_results(path: Path, name: str, *, overwrite: bool) -> Path:
     return output_folder(path)
 
 
+def refuse_others(path: Path, name: str) -> None:
+    """Refuse the folder of a new dataset where it holds other results: a dataset has a folder to itself.
+
+    Raises:
+        PanoHeadError: naming what it holds.
+    """
+    held = _held(path, name)
+    if held is not None:
+        raise PanoHeadError(f"{path} holds {held}; choose another --out: a dataset has a folder to itself")
+
+
 def _held(path: Path, name: str) -> str | None:
     """Return what a folder holds that the command must not mix with its own, None for nothing."""
-    if (path / SETTINGS_FILE).is_file():
-        other = _command_of(path / SETTINGS_FILE)
-        return None if other == name else f"results of panohead {other}" if other else f"another {SETTINGS_FILE}"
-    return next((what for file, what in _OTHERS.items() if (path / file).exists()), None)
-
-
-def _command_of(file: Path) -> str | None:
-    from panohead.files.read_json import read_json
-
-    try:
-        words = shlex.split(str(read_json(file, dict[str, Any]).get("command", "")))
-    except (ValueError, PanoHeadError):
+    found = {command: what for file, (command, what) in reversed(_MARKERS.items()) if (path / file).exists()}
+    if name in found:
         return None
-    return words[1] if words[:1] == ["panohead"] and len(words) > 1 else None
+    if (path / SETTINGS_FILE).is_file():
+        other = command_of(path)
+        return None if other == name else f"results of panohead {other}" if other else f"another {SETTINGS_FILE}"
+    return next(reversed(found.values()), None)
 
 
 def write_settings(
@@ -97,19 +104,34 @@ def write_settings(
 
 def typed(name: str, command: Any) -> str:
     """Return a command line that gives these options: those that differ from their defaults, quoted for a shell."""
-    words = ["panohead", *name.split()]
+    positional, options = _words(command, "")
+    # First what has no name: options of several values take all words that follow.
+    return shlex.join(["panohead", *name.split(), *positional, *options])
+
+
+def _words(command: Any, prefix: str) -> tuple[list[str], list[str]]:
+    """Return the words of values without an option's name, and those of all other changed options."""
+    positional: list[str] = []
+    options: list[str] = []
+    hints = get_type_hints(type(command), include_extras=True)
     for field in fields(command):
-        value, default = getattr(command, field.name), field.default
-        if value == default or field.name == "debug" or is_dataclass(value) or value == ():
+        value, marks = getattr(command, field.name), get_args(hints[field.name])
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if value == default or field.name == "debug" or value is None or value == ():
             continue
-        option = f"--{field.name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words.append(option if value else f"--no-{option[2:]}")
+        option = f"--{prefix}{field.name}".replace("_", "-")
+        if is_dataclass(value):
+            omitted = any(mark is tyro.conf.OmitArgPrefixes for mark in marks)
+            options += _words(value, prefix if omitted else f"{prefix}{field.name}.")[1]
+        elif any(mark is tyro.conf.Positional for mark in marks):
+            positional += map(str, value if isinstance(value, tuple) else [value])
+        elif isinstance(value, bool):
+            options.append(option if value else f"--no-{option[2:]}")
         elif isinstance(value, tuple):
-            words += [option, *map(str, value)]
-        elif value is not None:
-            words += [option, str(value)]
-    return shlex.join(words)
+            options += [option, *map(str, value)]
+        else:
+            options += [option, str(value)]
+    return positional, options
 
 
 def _plain(value: object) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from panohead.cli.common import Debug, output_folder, say
 from panohead.cli.ranges import DATASET_PEOPLE, FOCAL, PITCH_STD_DEG, SYNTHETIC_SIDE, VIEWS
+from panohead.cli.results_folder import refuse_others, write_settings
 from panohead.errors import PanoHeadError
 from panohead.limits import SEED, WORKERS
 
@@ -59,6 +60,8 @@ class Synthesize:
     """Format of the images; masks are always PNG."""
     preview: bool = False
     """Write only OUT/preview.webp, a contact sheet of up to 16 people from --views yaws."""
+    overwrite: bool = False
+    """Remove the synthetic dataset that OUT holds and start again."""
     debug: Debug = False
 
     def run(self) -> None:
@@ -69,20 +72,23 @@ class Synthesize:
             return
         from panohead.synthetic.synthesize import dataset_index, synthesize
 
-        steps = synthesize(config, self.workers, image_options(config.format))
+        refuse_others(self.out, "synthesize")
+        steps = synthesize(config, self.workers, image_options(config.format), overwrite=self.overwrite)
         began, people = time.monotonic(), 0
         for done in with_progress(steps, config):
             people = done
         seconds = time.monotonic() - began
+        write_settings(self.out, "synthesize", self)
         say(f"wrote {people * config.images_per_person} images of {people} people to {config.out} in {seconds:.0f} s")
         say(f"the cameras are in {dataset_index(config)}, the people in {config.out / 'people.jsonl'}")
 
     def config(self) -> "SyntheticDatasetConfig":
         """Return the settings that decide the dataset."""
-        from panohead.synthetic.config import SyntheticDatasetConfig
+        from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
         from panohead.synthetic.layout_writer import edition_of
 
-        edition = edition_of(self.out) if self.edition is None else self.edition
+        begun = NEWEST_EDITION if self.overwrite else edition_of(self.out)
+        edition = begun if self.edition is None else self.edition
         names = [name for name in SyntheticDatasetConfig.__dataclass_fields__ if name != "edition"]
         return SyntheticDatasetConfig.of_edition(edition, **{name: getattr(self, name) for name in names})
 

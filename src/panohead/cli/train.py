@@ -1,6 +1,7 @@
 """``panohead train``: train a generator, resume a run, or estimate one. Also under ``torchrun``."""
 
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from panohead.cli.common import Debug, output_folder, say
+from panohead.cli.common import Debug, say
 from panohead.cli.ranges import KIMG
+from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.read_json import parse_json
 from panohead.limits import BATCH, SEED
@@ -33,6 +35,8 @@ class Train:
     """Folder or zip of the masks, if not beside the images; then --data is the images themselves."""
     out: Path | None = None
     """Folder of the new run."""
+    overwrite: bool = False
+    """Remove the run that OUT holds and start again; or write beside the results of another command."""
     resume: Path | None = None
     """Folder of a run to resume, exactly; give --data as well if the dataset has moved."""
     init: Path | None = None
@@ -75,12 +79,15 @@ class Train:
         finished = train(
             config,
             self.data,
-            output_folder(self.out),
+            open_results(self.out, "train", overwrite=self.overwrite),
             masks=self.masks,
             initial=self.init,
             device=self.device,
             quiet=self.quiet,
+            overwrite=self.overwrite,
         )
+        if os.environ.get("RANK", "0") == "0":  # torchrun's processes share the folder
+            write_settings(self.out, "train", self)
         self._report(self.out, finished)
 
     def config(self) -> "TrainConfig":
@@ -122,8 +129,10 @@ class Train:
         return config if self.kimg is None else replace(config, total_kimg=self.kimg).checked()
 
     def _refuse_changes(self) -> None:
-        fixed = ("preset", "out", "init", "ablation", "batch", "micro_batch", "seed", "set")
-        changed = [name for name in fixed if getattr(self, name) not in (None, ())]
+        fixed = ("preset", "out", "init", "ablation", "batch", "micro_batch", "seed", "set", "overwrite")
+        given = {name: getattr(self, name) for name in fixed}
+        # By identity: a seed of 0 equals False.
+        changed = [name for name, value in given.items() if value is not None and value is not False and value != ()]
         if changed:
             raise UsageError(
                 f"--{changed[0].replace('_', '-')} cannot be changed by --resume; start a new run with --out"

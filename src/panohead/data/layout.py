@@ -31,8 +31,8 @@ def open_layout(root: str | Path, masks: str | Path | None = None) -> tuple[File
         UsageError: for what is no path.
         PanoHeadError: when there is no dataset, or its shards are damaged.
     """
-    for path in (root, masks):
-        if path is not None and not isinstance(path, str | Path):
+    for path in (root, Path() if masks is None else masks):
+        if not isinstance(path, str | Path):
             raise UsageError(f"a dataset is named by a path, not by a value of type {type(path).__name__}; give one")
     root = Path(root)
     if masks is not None:

@@ -1,7 +1,7 @@
 """Evaluation of checkpoints against a dataset: the work of ``panohead evaluate``."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from panohead.checkpoint import weights_sha256
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.evaluation.cost import cost
 from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.distributions.image_set import ImageSet
@@ -58,6 +58,7 @@ class Evaluation:
         settings: EvaluationSettings,
         data: Path | None = None,
         *,
+        masks: Path | None = None,
         progress: ProgressCallback = silent,
         reconstruct: ReconstructFunction | None = None,
     ) -> None:
@@ -65,13 +66,16 @@ class Evaluation:
 
         Args:
             data: dataset folder; only sets of images and depth need it.
+            masks: folder or zip of the masks, if they are not beside the images; ``data`` is then the images.
             reconstruct: function from photos to a head, for the metric reconstruction; it is passed in because the
                 inversion package is not imported here.
 
         Raises:
-            UsageError: for settings out of range.
+            UsageError: for settings out of range, or masks without data.
         """
-        self.settings, self.data, self.progress = settings.resolved(), data, progress
+        if masks is not None and data is None:
+            raise UsageError("the masks are those of a dataset; name its images with --data")
+        self.settings, self.data, self.masks, self.progress = settings.resolved(), data, masks, progress
         self.named = named_metrics(settings.metrics)
         self._reconstruct = reconstruct
         self._people: list[GroundTruthPerson] | PanoHeadError | None = None
@@ -131,7 +135,7 @@ class Evaluation:
         """The dataset's photos with their backgrounds; refused when a sample shows wrong labels, masks or crops."""
         if self.data is None:
             raise PanoHeadError("sets of images and depth are compared with a dataset; name one with --data")
-        photos = ReferencePhotos(self.data)
+        photos = ReferencePhotos(self.data, masks=self.masks)
         photos.refuse_wrong_sample()
         return photos
 
@@ -178,7 +182,7 @@ class Evaluation:
         if isinstance(self._people, list) and self.settings.floor:
             column.take(reconstruction_baseline(self._people))
         if "depth" in self.settings.metrics:
-            column.take(_try("depth", lambda: depth_baseline(self.photos.root, self.settings.heads)))
+            column.take(_try("depth", lambda: depth_baseline(self.photos.folder, self.settings.heads)))
         return column
 
     def _tools_on_photos(self, predictors: list[Predictor]) -> list[Result]:
@@ -186,7 +190,7 @@ class Evaluation:
         if not tools:
             return []
         return tools_on_photos(
-            ReferencePhotos(self.photos.root),
+            self.photos,
             count=PHOTOS_PER_HEAD * self.settings.heads,
             seed=self.settings.seed,
             resolution=self._resolution(predictors),
@@ -199,7 +203,7 @@ class Evaluation:
     def _reals(self, white: bool, settings: SetSettings) -> tuple[ImageSet, ImageSet]:
         key = white, settings.resolution
         if key not in self._photo_sets:
-            photos = ReferencePhotos(self.photos.root, white)
+            photos = replace(self.photos, white=white)
             self._photo_sets[key] = real_sets(photos, settings)
         return self._photo_sets[key]
 
@@ -255,9 +259,10 @@ class Evaluation:
         own = self.settings
         side = max([MIN_PHOTO_SIDE, *(p.generator.config.superresolution.output_resolution for p in predictors)])
         people = []
+        data = None if self.data is None else ReferencePhotos(self.data, masks=self.masks).folder
         with self.progress("building people", own.people) as step:
             for person in held_out_people(
-                own.people, own.people_seed, side, edition=own.people_edition, other_than=self.data
+                own.people, own.people_seed, side, edition=own.people_edition, other_than=data
             ):
                 people.append(person)
                 step()

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, refuse_wrong_sample
-from panohead.data.dataset import PhotoDataset, dataset_paths
+from panohead.data.dataset import PhotoDataset, open_dataset
+from panohead.data.layout import open_layout
 from panohead.errors import PanoHeadError
 from panohead.files.archive import open_zip
 from panohead.ops.pixels import mask_from_uint8
@@ -26,17 +27,24 @@ class ReferencePhotos:
     """A dataset without mirrored or repeated images.
 
     Attributes:
-        root: folder with ``images`` and ``masks`` (folders or zips).
+        root: folder with ``images`` and ``masks`` (folders or zips) or shards; with ``masks`` the images themselves.
         white: composite the people over white with their masks, for generators without a background.
+        masks: folder or zip of the masks, if they are not beside the images.
     """
 
     root: Path
     white: bool = False
+    masks: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder beside whose images a synthetic dataset lists its people and has its depth maps."""
+        return self.root if self.masks is None else self.root.parent
 
     @cached_property
     def dataset(self) -> PhotoDataset:
         """The dataset reader."""
-        return PhotoDataset(*dataset_paths(self.root))
+        return open_dataset(self.root, masks=self.masks)
 
     def refuse_wrong_sample(self) -> None:
         """Look at a sample of the photos.
@@ -57,10 +65,9 @@ class ReferencePhotos:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of every image's name, size and camera (and checksum in a zip), but not of the pixels themselves."""
-        images, masks = dataset_paths(self.root)
         digest = hashlib.sha256()
-        for path in (images, masks):
-            digest.update(_listing(path))
+        for source in open_layout(self.root, self.masks):
+            digest.update(_listing(source.path))
         digest.update(self.dataset.photo_labels.tobytes())
         return digest.hexdigest()
 

@@ -62,7 +62,7 @@ def tools_on_photos(
 
 def _faces(photos: ReferencePhotos, count: int) -> Iterator[tuple[int, int]]:
     """Yield photo and person of at most ``count`` photos within the yaws of the identity metric, person by person."""
-    listing = photos.root / PEOPLE_FILE
+    listing = photos.folder / PEOPLE_FILE
     if not listing.is_file():
         return
     place = {photos.dataset.names[photo]: index for index, photo in enumerate(photos.dataset.selection.photo)}

@@ -15,13 +15,14 @@ import contextlib
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from panohead.errors import PanoHeadError
+from panohead.files.earlier_results import remove_earlier_results
 from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import inside
 from panohead.files.read_json import parse_json, read_json
@@ -35,6 +36,8 @@ RESUME_LOG = ".prepare/journal.jsonl"
 SET_ASIDE = ".prepare/duplicates"
 SETTINGS = "prepare.json"
 """Paths in a prepared dataset; they are part of its format."""
+DATASET_FILES = ("images", "masks", "report", ".prepare", "report.html", "prepare.jsonl", "settings.json")
+"""Everything else that is written into the folder of a dataset."""
 REMEDY = "free the disk, then run the same command again"
 
 
@@ -61,11 +64,13 @@ def encode(image: Image.Image, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def open_out(out: Path, resume_key: dict[str, Any]) -> None:
+def open_out(out: Path, resume_key: dict[str, Any], *, overwrite: bool = False, inputs: Sequence[Path] = ()) -> None:
     """Start or continue a dataset.
 
     Args:
         resume_key: the settings that must be those of the dataset, if there is one.
+        overwrite: remove a prepared dataset that the folder holds, and start again.
+        inputs: files and folders that are read; they are never removed.
 
     Raises:
         PanoHeadError: when the folder holds something else, or a dataset with other settings.
@@ -77,6 +82,10 @@ def open_out(out: Path, resume_key: dict[str, Any]) -> None:
         # Files are moved and removed in these; a link would do so elsewhere.
         if (out / name).is_symlink():
             raise PanoHeadError(f"{out / name} is a link; put a folder in its place or give another --out")
+    if overwrite and settings.exists():
+        remove_earlier_results(out, DATASET_FILES, inputs)
+        # In one step: a folder without it would be taken for one of the user's.
+        write_json(settings, resume_key, remedy=REMEDY)
     if not settings.exists():
         if out.exists() and any(path.name != LOCK_NAME for path in out.iterdir()):
             raise PanoHeadError(f"{out} is not empty and holds no prepared dataset; give a new folder with --out")
@@ -86,7 +95,10 @@ def open_out(out: Path, resume_key: dict[str, Any]) -> None:
     different = sorted(key for key in {*plain, *stored} if plain.get(key) != stored.get(key))
     if different:
         names = ", ".join(different)
-        raise PanoHeadError(f"{out} was started with another {names}; repeat the old settings or give another --out")
+        raise PanoHeadError(
+            f"{out} was started with another {names}; repeat the old settings, give another --out, or --overwrite to "
+            "remove it and start again"
+        )
 
 
 class ResumeLog:

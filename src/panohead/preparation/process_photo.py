@@ -26,6 +26,7 @@ from panohead.preparation.sources import PhotoRef
 from panohead.system.atomic_write import write_bytes
 
 NO_HEAD = "no head found"
+NO_SUCH_HEAD = "no head of that number"
 
 
 def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors) -> PhotoRecord:
@@ -51,8 +52,12 @@ def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors
         searched = len(parts(photo.pixels.shape))
         reason = NO_HEAD if searched == 1 else f"{NO_HEAD}: a panorama, searched in {searched} parts"
         return replace(record, reason=reason, overlay=write_overlay(settings, ref, 0, small))
-    chosen = found if settings.all_faces else found[:1]
     record = replace(record, heads_found=len(found))
+    if settings.head > len(found) and not settings.all_faces:
+        small = overlay(photo.pixels, found[0], None, accepted=False, heads=found)
+        reason = f"{NO_SUCH_HEAD}: {len(found)} found, head {settings.head} was asked for"
+        return replace(record, reason=reason, overlay=write_overlay(settings, ref, 0, small))
+    chosen = range(len(found)) if settings.all_faces else [settings.head - 1]
     own = None if settings.masks is None else find_own_mask(settings.masks, ref.name)
     try:
         own_mask = None if own is None else own.read()
@@ -60,7 +65,7 @@ def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors
         return replace(record, reason=str(error))
     if own_mask is not None and (problem := aspect_problem(own_mask.shape, photo.pixels.shape)):
         return replace(record, reason=f"the mask {own} cannot be used: {problem}")
-    crops = [_crop(ref, settings, detectors, photo, own_mask, i, found) for i in range(len(chosen))]
+    crops = [_crop(ref, settings, detectors, photo, own_mask, i, found) for i in chosen]
     return replace(record, crops=tuple(crops))
 
 

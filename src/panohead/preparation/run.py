@@ -17,6 +17,7 @@ from panohead.data.labels import CORNERS_KEY, LABELS_FILE
 from panohead.files.folder_lock import locked_folder
 from panohead.files.inside import inside
 from panohead.files.regular import reason_of
+from panohead.limits import WORKERS
 from panohead.preparation.files import REMEDY, SET_ASIDE, ResumeLog, open_out
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.settings import PrepareSettings
@@ -58,11 +59,11 @@ class PreparationProgress:
     accepted: int
 
 
-def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) -> PrepareSummary:
+def prepare(photos: str | Path | Sequence[str | Path], settings: PrepareSettings, workers: int = 1) -> PrepareSummary:
     """Prepare photos into ``settings.out``; continue a run that was interrupted.
 
     Args:
-        photos: files, folders, globs and zip archives.
+        photos: files, folders, globs and zip archives, one or several.
         workers: processes; 0 works in this one.
 
     Raises:
@@ -74,13 +75,19 @@ def prepare(photos: Sequence[str], settings: PrepareSettings, workers: int = 1) 
 
 
 def prepare_steps(
-    photos: Sequence[str], settings: PrepareSettings, *, workers: int = 1, engine: Engine | None = None
+    photos: str | Path | Sequence[str | Path],
+    settings: PrepareSettings,
+    *,
+    workers: int = 1,
+    engine: Engine | None = None,
+    overwrite: bool = False,
 ) -> Iterator[PreparationProgress]:
     """Prepare photos up to the index, one step per photo; call :func:`finish` afterwards.
 
     Args:
         photos, workers: as for :func:`prepare`.
         engine: prepares the photos in place of local worker processes (Ray).
+        overwrite: remove a prepared dataset that the folder holds, and start again.
 
     Yields:
         The progress: first of what older runs finished, then after every photo.
@@ -88,11 +95,14 @@ def prepare_steps(
     Raises:
         PanoHeadError: when the run itself cannot continue; never for one photo.
     """
+    if workers != 0:
+        WORKERS.whole(workers, "workers")
     forget_own_masks()
     refs = [_stamped_safely(ref, settings) for ref in list_photos(photos)]
     _check_detectors(refs, settings)
     with locked_folder(settings.out, "prepares photos"):
-        open_out(settings.out, settings.resume_key())
+        inputs = [*{ref.path for ref in refs}, *([] if settings.masks is None else [settings.masks])]
+        open_out(settings.out, settings.resume_key(), overwrite=overwrite, inputs=inputs)
         # Those of another process are not swept: it would hold the lock.
         for leftover in settings.out.rglob(LEFTOVERS):
             leftover.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from panohead.alignment.read_photo import TemporarilyUnreadable
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.files.archive import BrokenArchive, open_zip, read_member
 from panohead.files.regular import MAX_FILE_BYTES, read_regular, reason_of
 
@@ -65,14 +65,25 @@ class PhotoRef:
             raise TemporarilyUnreadable("it cannot be read (the archive has changed)") from error
 
 
-def list_photos(arguments: Sequence[str]) -> list[PhotoRef]:
+def _argument(value: object) -> str:
+    if not isinstance(value, str | Path):
+        raise UsageError(f"photos are named by paths, not by a value of type {type(value).__name__}; give paths")
+    return str(value)
+
+
+def list_photos(arguments: str | Path | Sequence[str | Path]) -> list[PhotoRef]:
     """List all candidates below the arguments (files, folders, globs, zip archives), sorted by name.
 
+    Args:
+        arguments: one or several.
+
     Raises:
+        UsageError: when one is no path.
         PanoHeadError: when an argument is or matches nothing.
     """
     found: list[PhotoRef] = []
-    for argument in arguments:
+    several = isinstance(arguments, Iterable) and not isinstance(arguments, str | Path)
+    for argument in map(_argument, arguments if several else [arguments]):
         paths = [Path(argument)] if os.path.lexists(argument) else [Path(p) for p in sorted(glob.glob(argument))]
         if not paths:
             raise PanoHeadError(f"{argument} is neither a file nor a folder and matches none; give photos")

@@ -26,6 +26,7 @@ from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict, cast
 import msgspec
 
 from panohead.errors import PanoHeadError
+from panohead.files.earlier_results import remove_earlier_results
 from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import relative_name
 from panohead.files.read_json import parse_json, read_json
@@ -34,6 +35,8 @@ from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
 PersonRecord = dict[str, Any]
+DATASET_FILES = ("images", "masks", "depth", "normals", "parts", "people.jsonl", "preview.webp", "settings.json")
+"""Everything but the settings that is written into the folder of a dataset."""
 _REMEDY = "free the disk or repair the folder, then run the same command again to continue"
 
 
@@ -62,11 +65,14 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         write(file)
 
 
-def open_dataset(config: SyntheticDatasetConfig) -> dict[int, PersonRecord]:
+def open_dataset(config: SyntheticDatasetConfig, *, overwrite: bool = False) -> dict[int, PersonRecord]:
     """Start or resume: check the settings, delete files left half written by a kill, and return the records of the
-    finished people."""
+    finished people. With ``overwrite`` a synthetic dataset in the folder is removed first."""
     settings = config.out / "synthesis.json"
     _check_free(config)
+    if overwrite and settings.exists():
+        remove_earlier_results(config.out, DATASET_FILES)
+        write_json(settings, config.resume_key(), remedy=_REMEDY)
     if not settings.exists():
         write_json(settings, config.resume_key(), remedy=_REMEDY)
     _check_settings(settings, config)
@@ -134,12 +140,15 @@ def _check_settings(settings: Path, config: SyntheticDatasetConfig) -> None:
     if stored.get("edition", 1) != config.edition:
         raise PanoHeadError(
             f"{config.out} was begun with edition {stored.get('edition', 1)}; leave --edition away to continue it, "
-            "or give another --out"
+            "give another --out, or --overwrite to remove it and start again"
         )
     different = [name for name, value in config.resume_key().items() if stored.get(name) != value]
     if different:
         was = ", ".join(f"{name} {stored.get(name)}" for name in different)
-        raise PanoHeadError(f"{config.out} was begun with {was}; repeat those settings or give another --out")
+        raise PanoHeadError(
+            f"{config.out} was begun with {was}; repeat those settings, give another --out, or --overwrite to remove "
+            "it and start again"
+        )
 
 
 def _stored(settings: Path) -> PersonRecord:

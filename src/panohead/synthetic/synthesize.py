@@ -23,12 +23,17 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NU
 
 
 def synthesize(
-    config: SyntheticDatasetConfig, workers: int = 1, image_options: dict[str, Any] | None = None
+    config: SyntheticDatasetConfig,
+    workers: int = 1,
+    image_options: dict[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Iterator[int]:
     """Render the missing people; yield the number of finished people at the start and after each one.
 
     The files are the same bytes for any number of workers and any interruptions. ``image_options`` (picklable) go to
-    PIL's ``save`` of every image. Exhaust the iterator: the labels are written at its end.
+    PIL's ``save`` of every image. Exhaust the iterator: the labels are written at its end. ``overwrite`` removes a
+    synthetic dataset that the folder holds and starts again.
 
     Raises:
         FolderInUse: when another process renders into the folder.
@@ -38,7 +43,7 @@ def synthesize(
     if workers < 1:
         raise PanoHeadError(f"--workers {workers} is out of range; give 1 or more")
     with locked_folder(config.out, "renders"):
-        finished = open_dataset(config)
+        finished = open_dataset(config, overwrite=overwrite)
         missing = [index for index in range(config.people) if index not in finished]
         yield len(finished)
         for done, _ in enumerate(_rendered(config, missing, workers, image_options or {}), 1):

@@ -29,6 +29,7 @@ def train(
     initial: Path | None = None,
     device: str | None = None,
     quiet: bool,
+    overwrite: bool = False,
 ) -> bool:
     """Start a new run and train it to its end; also one process of several under ``torchrun``.
 
@@ -40,6 +41,7 @@ def train(
         initial: checkpoint to start from, instead of a warm start.
         device: "cpu", "cuda", "cuda:1" or "mps"; None for a GPU where there is one.
         quiet: print no progress.
+        overwrite: remove an earlier run in the folder, once the dataset is known to be usable.
 
     Returns:
         False when the run was asked to stop before its end; its state is saved then.
@@ -64,7 +66,9 @@ def train(
         if ranks.is_first:
             sample = (SampleImage(*one) for one in loader.dataset.sampled(SAMPLE))
             refuse_wrong_sample(sample, str(data))
-            start_run(run, RunDescription(config, data, initial, loader.dataset.labels_sha256(), masks))
+            start_run(
+                run, RunDescription(config, data, initial, loader.dataset.labels_sha256(), masks), overwrite=overwrite
+            )
         return _train(config, loader, data, run, ranks, masks=masks, initial=initial, quiet=quiet)
 
 

@@ -33,6 +33,7 @@ from panohead.data.labels import (
 from panohead.data.layout import open_layout
 from panohead.data.names import EXAMPLES, NameIndex, match_names
 from panohead.data.sources import FileSource, image_names
+from panohead.data.tools.room import make_room
 from panohead.errors import PanoHeadError
 from panohead.files.image import BrokenImage, decode_image
 from panohead.files.inside import OutsideFolder, inside, relative_name
@@ -69,6 +70,7 @@ def convert_dataset(
     renumber: bool = False,
     cameras_from: Sequence[Convention] = (),
     on_progress: Callable[[int, int], None] | None = None,
+    overwrite: bool = False,
 ) -> Converted:
     """Copy a dataset to ``out/images`` and ``out/masks``, folders or stored zips.
 
@@ -77,6 +79,7 @@ def convert_dataset(
         size: side of the copies in pixels; None copies files byte for byte.
         renumber: names and PNG format of the official dataset tool.
         cameras_from: steps of the convention of the labels (:mod:`panohead.data.conventions`); none for this package's.
+        overwrite: remove the copy of an earlier conversion in ``out``.
 
     Raises:
         PanoHeadError: when the dataset cannot be read, nothing of it is whole, a label is no camera even after its
@@ -96,8 +99,7 @@ def convert_dataset(
         )
     own = dict(zip(masks_of, match_names(list(masks_of), labels, "label", file), strict=True))
     values = _checked_labels({name: labels[label] for name, label in own.items()}, file, root, cameras_from)
-    if any((out / f"{folder}{suffix}").exists() for folder in ("images", "masks") for suffix in ("", ".zip")):
-        raise PanoHeadError(f"{out} holds a dataset already; give another folder or remove it")
+    make_room(out, overwrite=overwrite, inputs=(images.path, mask_files.path))
     corner_names = NameIndex(corners)
     origin: dict[str, str] = {}
     broken: list[str] = []
@@ -133,13 +135,14 @@ def convert_dataset(
     return Converted(len(origin), tuple(name for name in names if name not in masks_of), tuple(broken))
 
 
-def convert_label_file(path: Path, out: Path, cameras_from: Sequence[Convention]) -> int:
+def convert_label_file(path: Path, out: Path, cameras_from: Sequence[Convention], *, overwrite: bool = False) -> int:
     """Convert the cameras of a file of labels alone, and write them to another file; everything else in it is kept.
 
     Args:
         path: JSON file in the format of ``dataset.json``.
         out: the new file; it must not exist.
         cameras_from: steps of the convention of the labels.
+        overwrite: replace ``out``, unless it is the file that is read.
 
     Returns:
         Number of labels.
@@ -147,8 +150,8 @@ def convert_label_file(path: Path, out: Path, cameras_from: Sequence[Convention]
     Raises:
         PanoHeadError: when the file cannot be read, or a label is no camera even after its conversion.
     """
-    if out.exists():
-        raise PanoHeadError(f"{out} exists already; give another --out")
+    if out.exists() and (not overwrite or not out.is_file() or out.samefile(path)):
+        raise PanoHeadError(f"{out} exists already; give another --out" + ("" if overwrite else ", or --overwrite"))
     source = LabelFile(path)
     labels = listed_labels(source)
     if not labels:

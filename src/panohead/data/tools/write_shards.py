@@ -14,8 +14,9 @@ from jaxtyping import Float
 from panohead.data.labels import CORNERS_KEY, LABELS_FILE, listed_corners, read_labels, read_labels_file
 from panohead.data.layout import open_layout
 from panohead.data.names import NameIndex
-from panohead.data.shards import BLOCK, shard_paths
+from panohead.data.shards import BLOCK
 from panohead.data.sources import FileSource, image_names, match_masks
+from panohead.data.tools.room import make_room
 from panohead.errors import PanoHeadError
 from panohead.files.inside import OutsideFolder, relative_name
 from panohead.system.atomic_write import atomic_path
@@ -37,6 +38,7 @@ def write_shards(
     masks: Path | None = None,
     shard_mb: float = 64,
     on_progress: Callable[[int, int], None] | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Copy a dataset into shards, images byte for byte. Equal datasets give equal bytes.
 
@@ -49,6 +51,7 @@ def write_shards(
         out: folder of the shards; it must hold none yet.
         shard_mb: size of a shard in millions of bytes. A single sample may be larger.
         on_progress: called with samples written and all samples, after each shard.
+        overwrite: remove the copy of an earlier conversion in ``out``.
 
     Returns:
         The shards.
@@ -57,8 +60,7 @@ def write_shards(
         PanoHeadError: when the dataset cannot be read, two keys coincide, shards are there already or the disk is full.
     """
     samples, photos, mask_files = _samples(dataset_root, masks)
-    if shard_paths(out):
-        raise PanoHeadError(f"{out} holds shards already; give another folder or remove them")
+    make_room(out, overwrite=overwrite, inputs=(photos.path, mask_files.path))
     groups = _groups(samples, round(shard_mb * 1e6))
     paths, done = [], 0
     for number, group in enumerate(groups):

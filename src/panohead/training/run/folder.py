@@ -13,11 +13,17 @@ from typing import Any, NotRequired, TypedDict
 import torch
 
 from panohead.errors import PanoHeadError
+from panohead.files.earlier_results import remove_earlier_results
 from panohead.files.read_json import from_plain, read_json
 from panohead.system.atomic_write import atomic_path
 from panohead.training.config import TrainConfig
 
 CONFIG_FILE = "config.json"
+RUN_FILES = (
+    "states", "snapshots", "warm_start", "tensorboard", "report.html", "stats.jsonl", "notes.jsonl", "environment.json",
+    "settings.json",
+)  # fmt: skip
+"""Everything but its description that a run writes into its folder."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +46,23 @@ class RunDescription:
     masks: Path | None = None
 
 
-def start_run(run: Path, description: RunDescription) -> None:
+def start_run(run: Path, description: RunDescription, *, overwrite: bool = False) -> None:
     """Create the folder of a run and write its description.
+
+    Args:
+        overwrite: remove the run that the folder holds; not one whose weights or dataset are those of the new run.
 
     Raises:
         PanoHeadError: when the folder already holds a run, or cannot be written.
     """
-    file = run / CONFIG_FILE
-    if file.exists():
-        raise PanoHeadError(f"{run} holds a run already; resume it with --resume {run} or choose another --out")
+    if (run / CONFIG_FILE).exists():
+        if not overwrite:
+            raise PanoHeadError(
+                f"{run} holds a run already; resume it with --resume {run}, choose another --out, or give --overwrite "
+                "to remove it and start again"
+            )
+        inputs = (description.data, description.initial, description.masks)
+        remove_earlier_results(run, RUN_FILES, [path for path in inputs if path is not None])
     write_run(run, description)
 
 
