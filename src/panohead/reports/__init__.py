@@ -24,6 +24,7 @@ from panohead.reports.blocks import (
     url,
 )
 from panohead.reports.charts import Chart, Charts, Series
+from panohead.reports.head_viewer import FrameSheet, HeadViewer, HeadViewers
 from panohead.reports.page import render_page, write_page
 
 __all__ = [
@@ -32,6 +33,9 @@ __all__ = [
     "Figure",
     "Figures",
     "Folded",
+    "FrameSheet",
+    "HeadViewer",
+    "HeadViewers",
     "KeyNumbers",
     "KeyValues",
     "Link",
