@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -37,6 +37,7 @@ _INVENTED = (255, 0, 255)
 _INVENTED_ALPHA = 0.55  # as panohead.inversion.visibility.tinted
 
 
+@runtime_checkable
 class TurnableHead(Protocol):
     """What a page needs of a head."""
 

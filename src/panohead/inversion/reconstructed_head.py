@@ -108,7 +108,7 @@ class ReconstructedHead(Head):
         return mesh
 
     def invented(self, frame: Frame) -> Float[Tensor, "1 height width"]:
-        """Return the share of every pixel of a view that no photo shows, at the size of its depth; 0 beside the head."""
+        """Return the share of every pixel of a view that no photo shows, at the size of its depth."""
         seen = seen_pixels(frame, self.input_views, [photo.inside for photo in self.photos])
         return (1 - seen) * (frame.mask > _OPAQUE)
 

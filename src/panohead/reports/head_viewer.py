@@ -1,7 +1,7 @@
 """Heads that a reader turns with mouse, fingers or keys: frames of the rendering, and the mesh by three.js.
 
-A page that shows any holds the two scripts of ``viewer/`` once, three.js among them (MIT; ``viewer/three.json`` says which
-version). The page's Content-Security-Policy names their hashes, so that nothing else in it is ever executed.
+A page that shows any holds the two scripts of ``viewer/`` once, three.js among them (MIT; ``viewer/three.json`` says
+which version). The page's Content-Security-Policy names their hashes, so that nothing else in it is ever executed.
 """
 
 import base64
@@ -103,7 +103,7 @@ class HeadViewers:
 
 @functools.cache
 def viewer_asset(name: str) -> str:
-    """Return a text file of the component: "viewer.js", "viewer.css", "three.min.js", "three.json" or "LICENSE.three"."""
+    """Return a text file of the component: one of its scripts, "viewer.css", "three.json" or "LICENSE.three"."""
     return (resources.files("panohead.reports") / "viewer" / name).read_text(encoding="utf-8")
 
 
@@ -111,7 +111,7 @@ def viewer_asset(name: str) -> str:
 def viewer_scripts() -> Markup:
     """Return the script elements of a page with heads."""
     # Written here and not by the template: their hashes are of every character between the tags.
-    return Markup("\n").join(Markup(f"<script>{viewer_asset(name)}</script>") for name in _SCRIPTS)  # noqa: S704
+    return Markup("\n").join(Markup(f"<script>{viewer_asset(name)}</script>") for name in _SCRIPTS)  # nosec B704
 
 
 @functools.cache

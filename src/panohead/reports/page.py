@@ -27,7 +27,7 @@ def render_page(page: Page) -> str:
         drawn=lambda chart: draw(chart, f"chart{next(numbers)}"),
         number=lambda: next(numbers),
         policy=content_security_policy(scripts=page.shows_heads),
-        viewer_style=Markup(viewer_asset("viewer.css")) if page.shows_heads else "",  # noqa: S704
+        viewer_style=Markup(viewer_asset("viewer.css")) if page.shows_heads else "",  # nosec B704
         scripts=viewer_scripts() if page.shows_heads else "",
     )
 
