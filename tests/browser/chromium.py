@@ -22,7 +22,7 @@ FLAGS = (
     "--disable-sync --hide-scrollbars --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader "
     "--remote-debugging-pipe"
 )
-_WAIT_S = 60.0
+_WAIT_S = 90.0
 
 
 class Tab:
@@ -119,6 +119,13 @@ class Tab:
         clip = {"x": x, "y": y, "width": width, "height": height, "scale": 1}
         data = self.ask("Page.captureScreenshot", format="png", clip=clip)["data"]
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).astype(int)
+
+    def drawn(self, selector: str) -> np.ndarray:
+        """Return the pixels of a canvas, RGBA."""
+        address = str(self.value(f"document.querySelector({selector!r}).toDataURL()"))
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGBA")).astype(
+            int
+        )
 
     def press(self, key: str, text: str = "") -> None:
         """Press and release a key."""

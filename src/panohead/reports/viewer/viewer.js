@@ -10,6 +10,7 @@
   const ROOM = 1.16;               // the mesh is seen from a little farther away than the frames, whole
   const STEP = Math.PI / 24;       // radians a key press turns
   const MAX_PIXELS = 1024;         // side of a canvas
+  const SEEN = 0.3;                // visibility, weighted by the cosine of the viewing angle, from which nothing is tinted
   const INVENTED = [1, 0, 1], INVENTED_SHARE = 0.55; // linear magenta, as the reports tint
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -211,7 +212,7 @@
       const plain = new Float32Array(count * 3).fill(1), tinted = new Float32Array(count * 3), clay = new Float32Array(count * 3);
       const base = new THREE.Color(0xc9bcb0).toArray();
       for (let i = 0; i < count; i++) {
-        const tint = seen ? INVENTED_SHARE * (1 - Math.min(1, Math.max(0, seen.getX(i)))) : 0;
+        const tint = seen ? INVENTED_SHARE * (1 - Math.min(1, Math.max(0, seen.getX(i) / SEEN))) : 0;
         for (let k = 0; k < 3; k++) {
           if (own) plain[3 * i + k] = own.getComponent(i, k);
           tinted[3 * i + k] = plain[3 * i + k] * (1 - tint) + INVENTED[k] * tint;
