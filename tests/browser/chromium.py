@@ -97,7 +97,13 @@ class Tab:
 
     def value(self, expression: str) -> Any:
         """Return the value of an expression in the page."""
-        return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        return answer["result"].get("value")
+
+    def frames(self, count: int) -> None:
+        """Wait until the page has drawn so many frames."""
+        for _ in range(count):
+            self.value("new Promise(done => requestAnimationFrame(() => done(1)))")
 
     def until(self, expression: str) -> None:
         """Wait until an expression is true."""

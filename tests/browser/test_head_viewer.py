@@ -6,7 +6,6 @@ Needs Chromium. PANOHEAD_SHOTS=FOLDER leaves screenshots there.
 import json
 import os
 import struct
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +93,7 @@ def settled(tab: Tab) -> None:
     before = np.nan
     while yaw(tab) != before:
         before = yaw(tab)
-        time.sleep(0.3)
+        tab.frames(4)
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
@@ -110,7 +109,7 @@ def keep(tab: Tab, name: str) -> None:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_head_turns_by_itself_by_mouse_and_by_keys(tab: Tab, page: Path, width: int) -> None:
     tab.open(page, width=width, dark=width == 390)
-    tab.until("document.querySelectorAll('.head.ready').length >= 1")
+    tab.until("document.querySelector('.head').classList.contains('ready')")
     first = yaw(tab)
     tab.until(f"Math.abs(document.querySelector('.head').dataset.yaw - {first}) > 5")
     tab.press("Tab")  # the first head
@@ -143,7 +142,7 @@ def test_a_head_turns_by_itself_by_mouse_and_by_keys(tab: Tab, page: Path, width
 
 def test_mesh_light_clay_and_invented_parts(tab: Tab, page: Path) -> None:
     tab.open(page, width=1280, still=True)
-    tab.until("document.querySelectorAll('.head.ready').length >= 1")
+    tab.until("document.querySelector('.head').classList.contains('ready')")
     assert tab.value("document.querySelector('[data-does=turn]').getAttribute('aria-pressed')") == "false"
     settled(tab)
     rendering = tab.drawn("canvas")

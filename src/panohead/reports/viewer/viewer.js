@@ -57,11 +57,17 @@
       Object.assign(this, facts);
       this.image = new Image();
       this.image.src = "data:image/webp;base64," + facts.image;
+      this.one = document.createElement("canvas");
+      this.one.width = this.one.height = this.side;
     }
     cell(pen, number, share, side) {
       const x = (number % this.columns) * this.side, y = Math.floor(number / this.columns) * this.side;
+      // Copied pixel by pixel first: enlarged out of the sheet, a frame would take in some of its neighbor.
+      const copy = this.one.getContext("2d"), whole = [0, 0, this.side, this.side];
+      copy.globalCompositeOperation = "copy";
+      copy.drawImage(this.image, x, y, this.side, this.side, ...whole);
       pen.globalAlpha = share;
-      pen.drawImage(this.image, x, y, this.side, this.side, ...side);
+      pen.drawImage(this.one, ...whole, ...side);
     }
     draw(pen, yaw, area) {
       const place = (((yaw / (2 * Math.PI)) % 1) + 1) % 1 * this.count, first = Math.floor(place) % this.count;
