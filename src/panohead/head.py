@@ -246,10 +246,12 @@ class Head:
         frames = FRAMES.whole(PAGE_FRAMES if frames is None else frames, "frames")
         pitch = PITCH_DEG.real(pitch_deg, "pitch_deg")
         path = check_page_path(path)
+        mesh: HeadMesh | None = None
+        note = ""
         try:
-            mesh, note = self.mesh(**options), ""
+            mesh = self.mesh(**options)
         except NoSurfaceError as error:
-            mesh, note = None, f"There is no mesh: {error}"
+            note = f"There is no mesh: {error}"
         viewer = head_viewer(self, mesh, alt=alt, note=note, frames=frames, pitch_deg=pitch)
         return write_head_page([viewer], path, title=title)
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from panohead.gallery import ViewStyle
     from panohead.head import Head
+    from panohead.mesh import HeadMesh
     from panohead.predictor import Predictor
     from panohead.reports import HeadViewer
 
@@ -217,7 +218,8 @@ class Generate(MeshOptions, Model):
         if self.turntable:
             path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.video_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, style=style, step=step)
-        settings, mesh = self.mesh_settings(), None
+        settings = self.mesh_settings()
+        mesh: HeadMesh | None = None
         if self.mesh:
             paths = [out / f"{name}.{suffix}" for suffix in self.mesh]
             with single_thread():

@@ -12,6 +12,7 @@ from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write
 from panohead.head_page import write_head_page
 from panohead.inversion import OutputFolder, ReconstructedHead
 from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, VIDEO_FILES
+from panohead.mesh.head_mesh import HeadMesh
 from panohead.mesh.settings import MeshSettings, MeshUnit
 from panohead.reports import HeadViewer
 
@@ -78,7 +79,8 @@ def write_results(
     write_sheet({"": row}, out / "views.png", CONTACT_YAWS, cell_size=192, transparent=style.transparent)
     write_turntable(head, video, frames=frames, fps=_FPS, style=style, step=step, also=also)
     files, notes = [video.name, *(path.name for path in also), "views.png"], []
-    missing, mesh = "", None
+    missing = ""
+    mesh: HeadMesh | None = None
     try:
         names = [MESH_FILES[name] for name in formats]
         mesh = write_meshes(head, [out / name for name in names], settings, unit=unit)
