@@ -83,10 +83,8 @@ def test_a_head_without_a_surface_is_shown_without_a_mesh(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("path", "options", "error"),
     [
-        (3, {}, UsageError),
         ("head.htmlx", {}, PanoHeadError),
         ("head.html", {"frames": 0}, UsageError),
-        ("head.html", {"frames": 1.5}, UsageError),
         ("head.html", {"pitch_deg": 91}, UsageError),
         ("head.html", {"resolution": 3}, UsageError),
     ],

@@ -39,7 +39,7 @@ _INVENTED_ALPHA = 0.55  # as panohead.inversion.visibility.tinted
 
 @runtime_checkable
 class TurnableHead(Protocol):
-    """What a page needs of a head."""
+    """A head as far as a page needs it."""
 
     ws: Tensor
 
