@@ -1,8 +1,12 @@
 """A strict reader of the pages that the package writes."""
 
+import base64
+import hashlib
+import json
 import math
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 COORDINATES = ("d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height", "viewbox", "transform")
@@ -59,8 +63,34 @@ class ParsedPage(HTMLParser):
         return self.values("href") + self.values("src")
 
     def all_text(self) -> str:
-        """All texts but the style sheet's, joined by spaces."""
-        return " ".join(text for tag, texts in self.texts.items() if tag != "style" for text in texts)
+        """All texts but those of style sheet and scripts, joined by spaces."""
+        return " ".join(text for tag, texts in self.texts.items() if tag not in ("style", "script") for text in texts)
+
+    def head_facts(self) -> list[dict[str, Any]]:
+        """What the heads to turn give to their script."""
+        return [json.loads(text) for text in self._scripts("application/json")]
+
+    def _scripts(self, kind: str) -> list[str]:
+        # The reader reports a long script in one piece, and each script here has one attribute at most.
+        kinds = [value for tag, name, value in self.attributes if (tag, name) == ("script", "type")]
+        texts = self.texts.get("script", [])
+        assert len(texts) == self.names.count("script")
+        assert set(kinds) <= {"application/json"}
+        return texts[: len(kinds)] if kind == "application/json" else texts[len(kinds) :]
+
+    def check_scripts(self) -> None:
+        """Check that nothing is executed but what the page's policy names, and that only where there are heads."""
+        policies = [v for tag, name, v in self.attributes if (tag, name) == ("meta", "content") and "default-src" in v]
+        assert len(policies) == self.values("http-equiv").count("Content-Security-Policy") == 1
+        rules = dict(rule.strip().split(" ", 1) for rule in policies[0].split(";"))
+        assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+        assert not re.search(r"https?:|\*|unsafe-(?!inline)", policies[0])
+        heads = self.values("class").count("head")
+        scripts = self._scripts("")
+        assert len(self.head_facts()) == heads
+        assert len(scripts) == (2 if heads else 0)
+        hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+        assert rules.get("script-src", "") == " ".join(f"'sha256-{text}'" for text in hashes)
 
 
 def parse_page(text: str) -> ParsedPage:
@@ -69,7 +99,8 @@ def parse_page(text: str) -> ParsedPage:
     page = ParsedPage(text)
     assert page.names.count("h1") == page.names.count("title") - page.values("class").count("hint") == 1
     # Nothing is fetched from elsewhere and nothing is executed.
-    assert not {"script", "iframe", "object", "embed", "base", "form"} & set(page.names)
+    page.check_scripts()
+    assert not {"iframe", "object", "embed", "base", "form"} & set(page.names)
     assert not any(re.match(r"(\w+:)?//|(?!data:image/png;base64,)\w+:", link) for link in page.links())
     assert not any(name.startswith("on") for _, name, _ in page.attributes)
     # Small screens and dark ones.

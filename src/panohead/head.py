@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.errors import UsageError
+from panohead.errors import NoSurfaceError, UsageError
 from panohead.frame import Frame
 from panohead.geometry import RADIUS, Camera, single_camera
 from panohead.limits import FPS, FRAMES, PITCH_DEG, RENDER_RESOLUTION, YAW_DEG
@@ -213,6 +213,51 @@ class Head:
         check_mesh_path(path)
         unit = None if unit is None else unit_named(unit)
         return write_mesh(self.mesh(**options), path, unit=unit)
+
+    def save_html(
+        self,
+        path: str | Path,
+        *,
+        frames: int | None = None,
+        pitch_deg: float = 0.0,
+        title: str = "A generated head",
+        alt: str = "A generated head, to turn",
+        **options: Any,
+    ) -> Path:
+        """Write one offline page with the head to turn, its rendering and its mesh, marked as synthetic.
+
+        Args:
+            path: .html file to write; missing folders are made.
+            frames: frames of the rendering's full turn; None for 60.
+            pitch_deg: height of their camera in degrees; positive is above the head.
+            title: heading of the page.
+            alt: the head in words, for those who do not see it.
+            options: further arguments of :meth:`mesh`. A head without a surface is shown without a mesh.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: for impossible arguments, before the work.
+            PanoHeadError: when a package is missing or the file cannot be written.
+        """
+        from panohead.head_page import PAGE_FRAMES, check_page_path, head_viewer, write_head_page
+
+        frames = FRAMES.whole(PAGE_FRAMES if frames is None else frames, "frames")
+        pitch = PITCH_DEG.real(pitch_deg, "pitch_deg")
+        path = check_page_path(path)
+        mesh: HeadMesh | None = None
+        note = ""
+        try:
+            mesh = self.mesh(**options)
+        except NoSurfaceError as error:
+            note = f"There is no mesh: {error}"
+        viewer = head_viewer(self, mesh, alt=alt, note=note, frames=frames, pitch_deg=pitch)
+        return write_head_page([viewer], path, title=title)
+
+    def invented(self, frame: Frame) -> Float[Tensor, "1 height width"] | None:
+        """Return the share of every pixel of a view that no photo shows; None, as there are no photos here."""
+        return None
 
     def save_video(
         self,

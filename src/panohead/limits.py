@@ -102,6 +102,8 @@ DATASET_SIDE = NumberRange(1, 8192, "pixels")
 """Side of a dataset's images, as they are or reduced."""
 FRAMES = NumberRange(1, 100_000)
 """Frames of a video, of a turn or from one head to the next."""
+PAGE_HEADS = NumberRange(1, 24)
+"""Heads on one offline page, about 1 MB each."""
 DEMO_HEADS = NumberRange(1, 100)
 FPS = NumberRange(0.1, 240, "frames per second")
 

@@ -14,6 +14,9 @@ from panohead.reports import (
     Figure,
     Figures,
     Folded,
+    FrameSheet,
+    HeadViewer,
+    HeadViewers,
     KeyNumbers,
     KeyValues,
     Link,
@@ -40,7 +43,15 @@ HOSTILE = (
     "a\x00\x1b[31m\n\t\udcff\ud800",
     "w" * 5000,
     "' onmouseover='alert(1)",
+    "</script><script>alert(1)</script><!--<script>",
 )
+
+
+def head(text: str) -> HeadViewer:
+    """A head to turn with the text in every place that takes one."""
+    sheet = FrameSheet(b"RIFF", side=16, columns=2, count=3)
+    poster = embedded(Image.new("RGB", (2, 2)))
+    return HeadViewer(text, poster, frames=sheet, invented=sheet, glb=b"glTF", title=text, note=text, file=text)
 
 
 def everything(text: str) -> Page:
@@ -58,7 +69,9 @@ def everything(text: str) -> Page:
             Video(url("a.mp4"), text),
             Charts([Chart(text, (curve, curve), x_label=text, caption=text)]),
             Folded(text, [Section(text, [Paragraph(text)], level=3)]),
+            HeadViewers([head(text), head(text)]),
         ],
+        metadata={"description": text},
     )
 
 

@@ -12,6 +12,7 @@ import tiny
 from pages import ParsedPage, parse_page
 from panohead.gallery.demo import demo_page
 from panohead.geometry import Camera
+from panohead.head_page import write_head_page
 from panohead.inversion import FastConfig, ReconstructedHead
 from panohead.inversion.photo import HeadDetection
 from panohead.inversion.report import write_report as write_reconstruction_report
@@ -19,7 +20,7 @@ from panohead.media.images import to_uint8
 from panohead.predictor import Predictor
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.report import write_report as write_preparation_report
-from panohead.reports import render_page
+from panohead.reports import FrameSheet, HeadViewer, embedded, render_page
 from panohead.training.run.report import write_report as write_training_report
 
 HOSTILE = {
@@ -65,10 +66,22 @@ def preparation_page(text: str, folder: Path) -> Path:
     return write_preparation_report(folder, [text])
 
 
+def head_viewer(text: str) -> HeadViewer:
+    """A head to turn that is called ``text``."""
+    poster = embedded(Image.new("RGB", (2, 2)))
+    sheet = FrameSheet(b"RIFF", side=16, columns=2, count=3)
+    return HeadViewer(text, poster, frames=sheet, glb=b"glTF", title=text, note=text, file=text)
+
+
+def offline_page(text: str, folder: Path) -> Path:
+    """The offline page of two heads that are called ``text``, as the page is."""
+    return write_head_page([head_viewer(text), head_viewer(text)], folder / "head.html", title=text)
+
+
 def demonstration_page(text: str, folder: Path) -> Path:
     """The demo page of a checkpoint that says ``text`` about itself."""
     path = folder / "index.html"
-    path.write_text(render_page(demo_page(text, 3)), encoding="utf-8")
+    path.write_text(render_page(demo_page(text, head_viewer(text))), encoding="utf-8")
     return path
 
 
@@ -90,7 +103,15 @@ def reconstruction_page(head: ReconstructedHead) -> Callable[[str, Path], Path]:
         own, head.photos = head.photos, [photo]
         try:
             files = ["turntable.mp4", f"{text}.webm", text]
-            write_reconstruction_report(head, folder / "report.html", preset=text, loss=text, notes=[text], files=files)
+            write_reconstruction_report(
+                head,
+                folder / "report.html",
+                preset=text,
+                loss=text,
+                notes=[text],
+                files=files,
+                viewer=head_viewer(text),
+            )
         finally:
             head.photos = own
         return folder / "report.html"
@@ -103,12 +124,13 @@ def read(write: Callable[[str, Path], Path], text: str, folder: Path) -> ParsedP
     return parse_page(write(text, folder).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("writer", ["training", "preparation", "demonstration", "reconstruction"])
+@pytest.mark.parametrize("writer", ["training", "preparation", "demonstration", "offline", "reconstruction"])
 def test_no_text_becomes_markup(writer: str, head: ReconstructedHead, tmp_path: Path) -> None:
     write = {
         "training": training_page,
         "preparation": preparation_page,
         "demonstration": demonstration_page,
+        "offline": offline_page,
         "reconstruction": reconstruction_page(head),
     }[writer]
     harmless = read(write, "words", tmp_path / "harmless")

@@ -26,10 +26,11 @@ class Demo(Model):
     def run(self) -> None:
         """Write turntable.mp4, contact_sheet.png, head.glb and index.html."""
         from panohead.gallery import write_demo
+        from panohead.head_page import PAGE_FRAMES
 
         predictor = self.load()
         out = open_results(self.out, "demo", overwrite=self.overwrite)
-        with counting("rendering", self.heads * 8 + self.frames + 1) as step:
+        with counting("rendering", self.heads * 8 + self.frames + 1 + PAGE_FRAMES) as step:
             page = write_demo(predictor, out, count=self.heads, frames=self.frames, step=step)
         write_settings(out, "demo", self, predictor, list(range(self.heads)))
         say(f"wrote turntable.mp4, contact_sheet.png and head.glb to {out}; open {page}")

@@ -26,6 +26,7 @@ from panohead.limits import (
     FPS,
     FRAMES,
     IMAGE_SIDE,
+    PAGE_HEADS,
     PITCH_DEG,
     RENDER_RESOLUTION,
     SEED,
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 
     from panohead.gallery import ViewStyle
     from panohead.head import Head
+    from panohead.mesh import HeadMesh
     from panohead.predictor import Predictor
+    from panohead.reports import HeadViewer
 
 _SEED = "seed:"
 
@@ -93,32 +96,41 @@ class Generate(MeshOptions, Model):
     def run(self) -> None:
         """Sample the heads and write the files."""
         from panohead.gallery import write_sheet
+        from panohead.head_page import PAGE_FRAMES, write_head_page
         from panohead.system.worker_threads import in_order, worker_count
 
         seeds = check_count(parse_numbers(self.seeds), "--seeds")
         self._check()
+        if self.html is not None:
+            PAGE_HEADS.whole(len(seeds), "the number of seeds with --html")
         predictor = self.load()
         self._check_model(predictor)
         style = self._style(predictor)
         out = open_results(self.out, "generate", overwrite=self.overwrite)
-        rows = {}
+        rows, viewers = {}, []
         start = time.monotonic()
         per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
+        per_head += PAGE_FRAMES if self.html is not None else 0
         with counting("rendering", per_head * len(seeds)) as step:
 
-            def write(seed: int) -> "list[Image]":
+            def write(seed: int) -> "tuple[list[Image], HeadViewer | None]":
                 return self._write_head(predictor, out, seed, style, step)
 
             # Several heads at once; of a single one several views.
             workers = worker_count(predictor.device) if len(seeds) > 1 else 1
             heads = in_order(write, seeds, workers) if workers > 1 else map(write, seeds)
-            for seed, images in zip(seeds, heads, strict=True):
+            for seed, (images, viewer) in zip(seeds, heads, strict=True):
                 rows[f"seed {seed}"] = images
+                viewers += [] if viewer is None else [viewer]
         rate = len(seeds) / (time.monotonic() - start)
         if self.contact_sheet:
             write_sheet(rows, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
+        if self.html is not None:
+            title = "A generated head" if len(viewers) == 1 else "Generated heads"
+            write_head_page(viewers, out / self.html, title=title)
         write_settings(out, "generate", self, predictor, seeds)
-        say(f"wrote {len(seeds)} heads to {out} ({rate:.2g} heads/s)")
+        also = "" if self.html is None else f"; open {out / self.html}"
+        say(f"wrote {len(seeds)} heads to {out} ({rate:.2g} heads/s){also}")
 
     def _check(self) -> None:
         if self.transparent and self.background not in (None, TRANSPARENT):
@@ -192,8 +204,8 @@ class Generate(MeshOptions, Model):
 
     def _write_head(
         self, predictor: "Predictor", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
-    ) -> "list[Image]":
-        from panohead.gallery import write_meshes, write_turntable, write_views
+    ) -> "tuple[list[Image], HeadViewer | None]":
+        from panohead.gallery import styled_viewer, write_meshes, write_turntable, write_views
         from panohead.gallery.views import head_name
         from panohead.system.worker_threads import single_thread
 
@@ -206,9 +218,15 @@ class Generate(MeshOptions, Model):
         if self.turntable:
             path = out / f"{name}_turntable{VIDEO_SUFFIXES[self.video_format]}"
             write_turntable(head, path, frames=self.frames, fps=self.fps, style=style, step=step)
+        settings = self.mesh_settings()
+        mesh: HeadMesh | None = None
         if self.mesh:
             paths = [out / f"{name}.{suffix}" for suffix in self.mesh]
             with single_thread():
-                write_meshes(head, paths, self.mesh_settings(), unit=self.mesh_unit)
+                mesh = write_meshes(head, paths, settings, unit=self.mesh_unit)
             step()
-        return images
+        if self.html is None:
+            return images, None
+        alt, title = f"The generated head of seed {seed}, to turn", f"seed {seed}"
+        viewer = styled_viewer(head, style, mesh or settings, alt=alt, title=title, file=f"{name}.glb", step=step)
+        return images, viewer

@@ -1,6 +1,7 @@
 """Mesh options, the same for every command that writes meshes."""
 
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
 from panohead.cli.common import check_needed
@@ -30,6 +31,8 @@ class MeshOptions:
     """Pixels per side of a texture for glb and obj, instead of colors at the vertices."""
     trim: bool = True
     """Cut the bust flat where the images end; below nothing is ever shown."""
+    html: str | None = None
+    """Also one offline page with the head (generate: all heads) to turn in any browser: its name in OUT, head.html."""
 
     def mesh_settings(self) -> "MeshSettings":
         """Return the options as settings.
@@ -61,7 +64,14 @@ class MeshOptions:
             PanoHeadError: when a package is missing.
         """
         settings = self.mesh_settings()
-        names = [field.name for field in fields(MeshOptions) if field.name != "mesh"]
-        check_needed(self, "--mesh", bool(self.mesh), *names)
-        if self.mesh:
+        names = [field.name for field in fields(MeshOptions) if field.name not in ("mesh", "html")]
+        check_needed(self, "--mesh or --html", bool(self.mesh) or self.html is not None, *names)
+        if self.mesh or self.html is not None:
             settings.check_packages()
+        if self.html is not None:
+            _check_page_name(self.html)
+
+
+def _check_page_name(name: str) -> None:
+    if PurePath(name).name != name or "\\" in name or PurePath(name).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--html {name} is not the name of a page in OUT; give one such as head.html")

@@ -117,6 +117,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
 
     def _check(self) -> None:
         """Refuse options that do not go together; what the library takes, it checks itself."""
+        from panohead.inversion.output_folder import REPORT_FILE
+
         wrong = {
             "--labels goes with --aligned": not self.aligned and self.labels is not None,
             "--poses is for ordinary photos; aligned crops have --labels": self.aligned and self.poses is not None,
@@ -133,6 +135,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
                 raise UsageError(sentence)
         self.check_detectors()
         self.check_mesh()
+        if self.html is not None and self.html.lower() == REPORT_FILE:
+            raise UsageError(f"--html {self.html} is the name of the report; give another")
 
     def _check_files(self) -> None:
         from panohead.inversion.load_photos import check_photo_files
@@ -193,10 +197,11 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
 
     def _write(self, head: "ReconstructedHead", folder: "OutputFolder") -> None:
         from panohead.gallery import CONTACT_YAWS, write_results
+        from panohead.head_page import PAGE_FRAMES
         from panohead.inversion.output_folder import REPORT_FILE
         from panohead.inversion.report import write_report
 
-        with counting("writing", len(CONTACT_YAWS) + self.frames + 1) as step:
+        with counting("writing", len(CONTACT_YAWS) + self.frames + 1 + PAGE_FRAMES) as step:
             results = write_results(
                 head,
                 folder,
@@ -205,6 +210,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
                 formats=self.mesh,
                 settings=self.mesh_settings(),
                 unit=self.mesh_unit,
+                page=self.html,
                 step=step,
             )
         if results.missing_mesh:
@@ -220,6 +226,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             loss=_WEIGHT_FREE if self.lpips is None else f"LPIPS-VGG from {self.lpips.name}",
             notes=notes,
             files=[*results.files, *(path.name for path in saved)],
+            viewer=results.viewer,
         )
         for problem in problems:
             say(problem)

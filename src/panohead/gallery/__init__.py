@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from panohead.gallery.demo import write_demo
     from panohead.gallery.meshes import MeshSettings, write_meshes
+    from panohead.gallery.pages import styled_viewer
     from panohead.gallery.reconstruction import write_results
     from panohead.gallery.videos import latent_walk, write_turntable, write_walk
     from panohead.gallery.views import CONTACT_YAWS, ViewStyle, write_sheet, write_views
@@ -15,6 +16,7 @@ __all__ = [
     "MeshSettings",
     "ViewStyle",
     "latent_walk",
+    "styled_viewer",
     "write_demo",
     "write_meshes",
     "write_results",
@@ -30,6 +32,7 @@ _HOMES = {
         "MeshSettings",
         "write_meshes",
     ),
+    "pages": ("styled_viewer",),
     "reconstruction": ("write_results",),
     "videos": (
         "latent_walk",

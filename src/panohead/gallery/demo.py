@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from panohead.frame import Frame
+from panohead.gallery.meshes import write_meshes
+from panohead.gallery.pages import styled_viewer
 from panohead.gallery.videos import write_turntable
 from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, head_name, write_sheet, write_views
 from panohead.geometry import Camera
-from panohead.media.provenance import NOTICE
+from panohead.media.provenance import NOTICE, page_metadata
+from panohead.mesh.settings import MeshSettings
 from panohead.predictor import Predictor
-from panohead.reports import Figure, Figures, Link, Page, PageBlock, Paragraph, Video, url, write_page
+from panohead.reports import Figure, Figures, HeadViewer, HeadViewers, Link, Page, PageBlock, Paragraph, url, write_page
 
 VIDEO, SHEET, MESH, PAGE = "turntable.mp4", "contact_sheet.png", "head.glb", "index.html"
 _MAX_OFF_GRAY = 0.45
@@ -25,7 +28,7 @@ def write_demo(predictor: Predictor, folder: Path, *, count: int, frames: int, s
         count: number of heads on the contact sheet, seeds from 0 on; the one whose front is clearest is in the video
             and the mesh.
         frames: frames of the turntable.
-        step: called after each view and frame, and after the mesh.
+        step: called after each view and frame, also of the page, and after the mesh.
 
     Returns:
         Path of the page.
@@ -43,10 +46,14 @@ def write_demo(predictor: Predictor, folder: Path, *, count: int, frames: int, s
     seed = clearest([head.render(Camera.orbit()) for head in heads])
     first = heads[seed]
     write_turntable(first, folder / VIDEO, frames=frames, fps=24, style=style, step=step)
-    first.save_mesh(folder / MESH, resolution=160)
+    mesh = write_meshes(first, [folder / MESH], MeshSettings(resolution=160))
     step()
+    title = f"Seed {seed}"
+    viewer = styled_viewer(
+        first, style, mesh, alt=f"The generated head of seed {seed}, to turn", title=title, step=step
+    )
     about = str(predictor.checkpoint.notes.get("about", "")) if predictor.checkpoint else ""
-    return write_page(demo_page(about, seed), folder / PAGE)
+    return write_page(demo_page(about, viewer), folder / PAGE)
 
 
 def clearest(frames: Sequence[Frame]) -> int:
@@ -66,19 +73,22 @@ def clearest(frames: Sequence[Frame]) -> int:
     return max(candidates, key=lambda i: details[i])
 
 
-def demo_page(about: str, seed: int) -> Page:
+def demo_page(about: str, viewer: HeadViewer) -> Page:
     """Return the page of the files in its folder.
 
     Args:
         about: description of the model; "" says nothing.
-        seed: seed of the head of video and mesh.
+        viewer: the head of video and mesh.
     """
     sheet = Figure(url(SHEET), "Generated heads in rows, each from eight sides", linked=True)
     blocks: list[PageBlock] = [
-        Video(url(VIDEO), f"The generated head of seed {seed} makes a full turn", autoplay=True),
+        HeadViewers([viewer]),
         *([Paragraph(about)] if about else []),
-        Paragraph("The head of the video as a mesh with colors:", links=[Link(MESH, url(MESH), download=True)]),
+        Paragraph(
+            "The same head as a video and as a mesh with colors:",
+            links=[Link(VIDEO, url(VIDEO)), Link(MESH, url(MESH), download=True)],
+        ),
         Figures([sheet], column_rem=80),
         Paragraph(NOTICE, "soft"),
     ]
-    return Page("PanoHead: whole heads from all sides", blocks)
+    return Page("PanoHead: whole heads from all sides", blocks, metadata=page_metadata())

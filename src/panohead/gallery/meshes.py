@@ -8,12 +8,12 @@ from panohead.head import Head
 from panohead.mesh.settings import MeshSettings, MeshUnit
 
 if TYPE_CHECKING:
-    import trimesh
+    from panohead.mesh.head_mesh import HeadMesh
 
 
 def write_meshes(
     head: Head, paths: Sequence[Path], settings: MeshSettings, *, unit: MeshUnit | None = None
-) -> "trimesh.Trimesh | None":
+) -> "HeadMesh | None":
     """Write the head's surface in the format of each path; ``.mrc`` is the density volume instead.
 
     Args:

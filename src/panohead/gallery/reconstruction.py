@@ -6,11 +6,15 @@ from pathlib import Path
 
 from panohead.errors import NoSurfaceError, PanoHeadError
 from panohead.gallery.meshes import write_meshes
+from panohead.gallery.pages import styled_viewer
 from panohead.gallery.videos import write_turntable
 from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write_sheet, write_views
+from panohead.head_page import write_head_page
 from panohead.inversion import OutputFolder, ReconstructedHead
 from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, VIDEO_FILES
+from panohead.mesh.head_mesh import HeadMesh
 from panohead.mesh.settings import MeshSettings, MeshUnit
+from panohead.reports import HeadViewer
 
 _FPS = 24.0
 
@@ -22,11 +26,13 @@ class WrittenResults:
     Attributes:
         files: names in the folder.
         notes: sentences about them, for the report.
+        viewer: the head to turn, for the report.
         missing_mesh: reason why there is no mesh; "" if there is one, or none was asked for.
     """
 
     files: tuple[str, ...]
     notes: tuple[str, ...]
+    viewer: HeadViewer
     missing_mesh: str = ""
 
 
@@ -39,9 +45,10 @@ def write_results(
     formats: Sequence[str],
     settings: MeshSettings,
     unit: MeshUnit | None = None,
+    page: str | None = None,
     step: FrameCallback,
 ) -> WrittenResults:
-    """Write views, turntable and meshes; results of an earlier run go first.
+    """Write views, turntable, meshes and a page; results of an earlier run go first.
 
     Args:
         head: what to write.
@@ -51,7 +58,8 @@ def write_results(
         formats: mesh formats, keys of MESH_FILES.
         settings: of the meshes.
         unit: unit of their files; None for meters, in STL and 3MF millimeters.
-        step: called ``len(CONTACT_YAWS) + frames + 1`` times.
+        page: name of an offline page with the head alone; None for none.
+        step: called ``len(CONTACT_YAWS) + frames + 1 + PAGE_FRAMES`` times.
 
     Raises:
         PanoHeadError: when a file cannot be written, or the photos show nothing of the head.
@@ -72,6 +80,7 @@ def write_results(
     write_turntable(head, video, frames=frames, fps=_FPS, style=style, step=step, also=also)
     files, notes = [video.name, *(path.name for path in also), "views.png"], []
     missing = ""
+    mesh: HeadMesh | None = None
     try:
         names = [MESH_FILES[name] for name in formats]
         mesh = write_meshes(head, [out / name for name in names], settings, unit=unit)
@@ -82,4 +91,11 @@ def write_results(
         missing = str(error)
         notes.append(f"There is no mesh: {error}")
     step()
-    return WrittenResults(tuple(files), tuple(notes), missing)
+    # Without formats there is no mesh in the report, but on the page; what has no surface is not tried twice.
+    wanted = settings if page is not None and mesh is None and not missing else mesh
+    viewer = styled_viewer(
+        head, style, wanted, alt="The reconstructed head, to turn", file=MESH_FILES["glb"], step=step
+    )
+    if page is not None:
+        files.append(write_head_page([viewer], out / page, title="A head from photos").name)
+    return WrittenResults(tuple(files), tuple(notes), viewer, missing)

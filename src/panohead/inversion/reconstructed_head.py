@@ -22,7 +22,7 @@ from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.inversion.optimization.log import OptimizationLog
 from panohead.inversion.photo import AlignedPhoto
-from panohead.inversion.visibility import seen_points
+from panohead.inversion.visibility import seen_pixels, seen_points
 from panohead.inversion.weight_delta import load_difference, save_difference
 from panohead.mesh.head_mesh import HeadMesh
 from panohead.mesh.trimesh_object import UNITS_PER_WORLD_UNIT, unit_of
@@ -106,6 +106,11 @@ class ReconstructedHead(Head):
         mesh.vertex_attributes["seen"] = seen.astype(np.float32)
         mesh.metadata["seen_share"] = float((seen > 0).mean())
         return mesh
+
+    def invented(self, frame: Frame) -> Float[Tensor, "1 height width"]:
+        """Return the share of every pixel of a view that no photo shows, at the size of its depth."""
+        seen = seen_pixels(frame, self.input_views, [photo.inside for photo in self.photos])
+        return (1 - seen) * (frame.mask > _OPAQUE)
 
     def save(self, folder: Path, **notes: Any) -> list[Path]:
         """Write ``latent.npz`` (ws, labels, backgrounds) and the tuned generator's differences; each file is atomic.

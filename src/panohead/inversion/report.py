@@ -16,13 +16,15 @@ from panohead.inversion.photo import AlignedPhoto, CameraKind
 from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.inversion.visibility import seen_pixels, tinted
 from panohead.media.images import to_pil
-from panohead.media.provenance import NOTICE
+from panohead.media.provenance import NOTICE, page_metadata
 from panohead.media.video import VIDEO_SUFFIXES
 from panohead.reports import (
     Chart,
     Charts,
     Figure,
     Figures,
+    HeadViewer,
+    HeadViewers,
     Link,
     Page,
     PageBlock,
@@ -56,7 +58,14 @@ _TINT = "Magenta: no photo shows this; the generator invented it from the heads 
 
 
 def write_report(
-    head: ReconstructedHead, path: Path, *, preset: str, loss: str, notes: Sequence[str] = (), files: Sequence[str] = ()
+    head: ReconstructedHead,
+    path: Path,
+    *,
+    preset: str,
+    loss: str,
+    notes: Sequence[str] = (),
+    files: Sequence[str] = (),
+    viewer: HeadViewer | None = None,
 ) -> list[str]:
     """Write the page. Its images are inside it; files are linked, and videos among them play in the page.
 
@@ -65,6 +74,7 @@ def write_report(
         loss: the perceptual loss that was used, in words.
         notes: sentences for the top of the page.
         files: names of files in the page's folder.
+        viewer: the head to turn; takes the place of the videos, which are linked all the same.
 
     Returns:
         What is doubtful about the fit, in sentences that name the photos.
@@ -79,22 +89,23 @@ def write_report(
         Paragraph(NOTICE, "soft"),
         *(Paragraph(note) for note in notes),
         Paragraph(f"Preset {preset}. Perceptual loss: {loss}"),
-        *(
-            Video(url(file), f"{file}: the head makes a full turn")
-            for file in files
-            if file.lower().endswith(VIDEO_SUFFIXES)
-        ),
+        *([HeadViewers([viewer])] if viewer is not None else _videos(files)),
         Paragraph("Files:", links=[Link(file, url(file)) for file in files]),
         Section("Photos", [*legend, *photos]),
         Section("Seen or invented", [Paragraph(_TINT), _visibility(head)]),
         Section("Loss", [Charts(_loss_curves(head))]),
     ]
-    write_page(Page("Reconstruction", blocks), path)
+    write_page(Page("Reconstruction", blocks, metadata=page_metadata()), path)
     return [
         f"{photo.name}: {problem}"
         for photo, fit in zip(head.photos, measured, strict=True)
         for problem in fit.problems()
     ]
+
+
+def _videos(files: Sequence[str]) -> list[Video]:
+    videos = [file for file in files if file.lower().endswith(VIDEO_SUFFIXES)]
+    return [Video(url(file), f"{file}: the head makes a full turn") for file in videos]
 
 
 def _photo(head: ReconstructedHead, index: int, fit: Fit) -> Section:

@@ -95,6 +95,15 @@ def video_metadata(source: SourceType | None) -> dict[str, str]:
     }
 
 
+def page_metadata() -> dict[str, str]:
+    """Return names and contents of the meta elements of a page whose images are generated."""
+    return {
+        "generator": software(),
+        "description": NOTICE,
+        "DigitalSourceType": source_uri("trainedAlgorithmicMedia"),
+    }
+
+
 def append_gif_comment(path: Path, source: SourceType) -> None:
     """Insert a comment extension before the trailer of a GIF file (ffmpeg writes none).
 

@@ -1,8 +1,8 @@
 """Web pages and charts: one template for every page that the package writes.
 
 A page is a list of blocks (:mod:`panohead.reports.blocks`, :mod:`panohead.reports.charts`) that hold plain values;
-:func:`write_page` turns them into HTML that needs neither network nor scripts. Only the template writes tags, and it
-escapes every value.
+:func:`write_page` turns them into HTML that needs no network, and no scripts but those of the heads to turn
+(:mod:`panohead.reports.head_viewer`). Only the template writes tags, and it escapes every value.
 """
 
 from panohead.reports.blocks import (
@@ -24,6 +24,7 @@ from panohead.reports.blocks import (
     url,
 )
 from panohead.reports.charts import Chart, Charts, Series
+from panohead.reports.head_viewer import FrameSheet, HeadViewer, HeadViewers
 from panohead.reports.page import render_page, write_page
 
 __all__ = [
@@ -32,6 +33,9 @@ __all__ = [
     "Figure",
     "Figures",
     "Folded",
+    "FrameSheet",
+    "HeadViewer",
+    "HeadViewers",
     "KeyNumbers",
     "KeyValues",
     "Link",

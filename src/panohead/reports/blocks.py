@@ -6,13 +6,14 @@ All texts are plain text, never HTML: the template escapes them.
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
 from PIL import Image
 
 from panohead.reports.charts import Charts
+from panohead.reports.head_viewer import HeadViewers
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,9 @@ class Section:
     kind: ClassVar[str] = "section"
 
 
-PageBlock = Paragraph | NoteList | KeyNumbers | KeyValues | Table | Figures | Video | Folded | Section | Charts
+PageBlock = (
+    Paragraph | NoteList | KeyNumbers | KeyValues | Table | Figures | Video | HeadViewers | Folded | Section | Charts
+)
 
 
 @dataclass(frozen=True)
@@ -176,11 +179,25 @@ class Page:
         title: heading, and title of the window unless ``window_title`` is given.
         blocks: contents, in order.
         window_title: title of the browser's window; None for ``title``.
+        metadata: names and contents of meta elements, such as the mark that the page is synthetic.
     """
 
     title: str
     blocks: Sequence[PageBlock]
     window_title: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shows_heads(self) -> bool:
+        """True where a head to turn is anywhere on the page, so that it needs scripts."""
+        return _hold_heads(self.blocks)
+
+
+def _hold_heads(blocks: Sequence[PageBlock]) -> bool:
+    return any(
+        isinstance(block, HeadViewers) or (isinstance(block, Section | Folded) and _hold_heads(block.blocks))
+        for block in blocks
+    )
 
 
 def url(*parts: str) -> str:

@@ -10,15 +10,26 @@ from markupsafe import Markup
 
 from panohead.reports.blocks import Page
 from panohead.reports.drawing import draw
+from panohead.reports.head_viewer import content_security_policy, viewer_asset, viewer_scripts
 from panohead.system.atomic_write import REMEDY, write_bytes
 from panohead.system.text import printable
 
 
 def render_page(page: Page) -> str:
-    """Return the page as one HTML document that needs neither network nor scripts (linked files lie beside it)."""
+    """Return the page as one HTML document that needs no network (linked files lie beside it).
+
+    It holds no script unless it shows heads to turn, and then those of :mod:`panohead.reports.head_viewer` alone.
+    """
     numbers = count()
     template = _environment().get_template("page.html")
-    return template.render(page=page, drawn=lambda chart: draw(chart, f"chart{next(numbers)}"))
+    return template.render(
+        page=page,
+        drawn=lambda chart: draw(chart, f"chart{next(numbers)}"),
+        number=lambda: next(numbers),
+        policy=content_security_policy(scripts=page.shows_heads),
+        viewer_style=Markup(viewer_asset("viewer.css")) if page.shows_heads else "",  # nosec B704
+        scripts=viewer_scripts() if page.shows_heads else "",
+    )
 
 
 def write_page(page: Page, path: Path, *, remedy: str = REMEDY) -> Path:

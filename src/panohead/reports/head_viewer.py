@@ -1,0 +1,139 @@
+"""Heads that a reader turns with mouse, fingers or keys: frames of the rendering, and the mesh by three.js.
+
+A page that shows any holds the two scripts of ``viewer/`` once, three.js among them (MIT; ``viewer/three.json`` says
+which version). The page's Content-Security-Policy names their hashes, so that nothing else in it is ever executed.
+"""
+
+import base64
+import functools
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, ClassVar, Literal
+
+from markupsafe import Markup
+
+from panohead.geometry import FOCAL, RADIUS
+
+_SCRIPTS = ("three.min.js", "viewer.js")
+
+
+@dataclass(frozen=True)
+class FrameSheet:
+    """Frames of a full turn, row by row in one WebP image.
+
+    Attributes:
+        webp: the file.
+        side: side of a frame in pixels.
+        columns: frames in a row.
+        count: number of frames; the first is the front, and the camera moves toward +x.
+    """
+
+    webp: bytes
+    side: int
+    columns: int
+    count: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the script reads."""
+        image = base64.b64encode(self.webp).decode("ascii")
+        return {"image": image, "side": self.side, "columns": self.columns, "count": self.count}
+
+
+@dataclass(frozen=True)
+class HeadViewer:
+    """A head to turn; at least one of ``frames`` and ``glb`` is given.
+
+    Attributes:
+        alt: the head in words.
+        poster: address of an image of its front (:func:`panohead.reports.embedded`), shown until the script is there.
+        frames: the rendering of a full turn.
+        invented: overlay of the same frames that tints what no photo shows; None for a head without photos.
+        first: view that is shown first.
+        glb: mesh, centered as the renderer's world is; its attribute ``_SEEN`` makes the same overlay.
+        title: first line of the caption, in bold.
+        note: further line of the caption.
+        file: name under which the mesh is saved from the page.
+        unit: length of a world unit in the mesh's coordinates.
+        pitch_deg: height of the camera of the frames in degrees.
+        radius: distance of the camera of the frames, world units.
+        focal: focal length of the frames, in image sizes.
+    """
+
+    alt: str
+    poster: str
+    frames: FrameSheet | None = None
+    invented: FrameSheet | None = None
+    glb: bytes | None = None
+    first: Literal["frames", "mesh"] = "frames"
+    title: str = ""
+    note: str = ""
+    file: str = "head.glb"
+    unit: float = 1.0
+    pitch_deg: float = 0.0
+    radius: float = RADIUS
+    focal: float = FOCAL
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the script reads, as JSON can hold it."""
+        camera = {
+            "distance": self.radius * self.unit,
+            "fov": math.degrees(2 * math.atan(0.5 / self.focal)),
+            "pitch": math.radians(self.pitch_deg),
+        }
+        facts: dict[str, Any] = {"camera": camera, "file": self.file, "first": self.first}
+        if self.frames is not None:
+            facts["frames"] = self.frames.facts()
+        if self.invented is not None:
+            facts["invented"] = self.invented.facts()
+        if self.glb is not None:
+            facts["mesh"] = base64.b64encode(self.glb).decode("ascii")
+        return facts
+
+
+@dataclass(frozen=True)
+class HeadViewers:
+    """Heads to turn, in a grid."""
+
+    viewers: Sequence[HeadViewer]
+    kind: ClassVar[str] = "heads"
+
+
+@functools.cache
+def viewer_asset(name: str) -> str:
+    """Return a text file of the component: one of its scripts, "viewer.css", "three.json" or "LICENSE.three"."""
+    return (resources.files("panohead.reports") / "viewer" / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def viewer_scripts() -> Markup:
+    """Return the script elements of a page with heads."""
+    # Written here and not by the template: their hashes are of every character between the tags.
+    return Markup("\n").join(Markup(f"<script>{viewer_asset(name)}</script>") for name in _SCRIPTS)  # nosec B704
+
+
+@functools.cache
+def content_security_policy(*, scripts: bool) -> str:
+    """Return the policy of a page: nothing from the network, no script but ours.
+
+    Args:
+        scripts: the page shows heads to turn.
+    """
+    hashes = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(viewer_asset(name).encode()).digest()).decode('ascii')}'"
+        for name in _SCRIPTS
+    ]
+    rules = {
+        "default-src": "'none'",
+        # Files beside the page, embedded images, and the textures that GLTFLoader takes out of a GLB.
+        "img-src": "'self' data: blob:",
+        "media-src": "'self' data:",
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    if scripts:
+        rules |= {"script-src": " ".join(hashes), "connect-src": "blob: data:"}
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
