@@ -1,6 +1,5 @@
-"""Interactive viewer of heads in a browser (``panohead view``), on viser; nothing here is imported by other packages."""
+"""Interactive viewer of heads in a browser (``panohead view``), on viser.
 
-from panohead.viewer.access import is_loopback
-from panohead.viewer.head_viewer import HeadViewer
-
-__all__ = ["HeadViewer", "is_loopback"]
+:class:`panohead.viewer.head_viewer.HeadViewer` is all of it. Nothing is imported here: the queue, the rules of
+access and the filters of messages and uploads are used and tested without torch and viser.
+"""

@@ -34,13 +34,13 @@ def check_access(host: str, token: str | None) -> None:
     """
     if token is not None and (len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isalnum()):
         raise UsageError(
-            f"--token is too easy to guess or has other signs than letters and digits; give {MIN_TOKEN_LENGTH} or more, "
-            f"for example {secrets.token_hex(16)}"
+            f"--token is too easy to guess or has other signs than letters and digits; give {MIN_TOKEN_LENGTH} or more "
+            f"of them, for example {secrets.token_hex(16)}"
         )
     if token is None and not is_loopback(host):
         raise UsageError(
-            f"with --host {host} everyone on the network could use this machine and upload files to it; give --token too, "
-            f"for example --token {secrets.token_hex(16)}, or leave --host out and come in by SSH (ssh -L)"
+            f"with --host {host} everyone on the network could use this machine and upload files to it; give --token "
+            f"too, for example --token {secrets.token_hex(16)}, or leave --host out and come in by SSH (ssh -L)"
         )
 
 
@@ -96,12 +96,12 @@ class Gate:
             headers: names in lower case.
             port: port that is listened on.
         """
-        address = urlsplit(f"//{headers.get('host', '')}")
-        if self._token is None and (_hostname(address.netloc) not in self._names):
+        host, name = _parts(f"//{headers.get('host', '')}")
+        if self._token is None and name not in self._names:
             return Refusal(421, "This viewer answers to its own address only.")
         origin = headers.get("origin")
         is_websocket = headers.get("upgrade", "").lower() == "websocket"
-        if is_websocket and origin is not None and urlsplit(origin).netloc != address.netloc:
+        if is_websocket and origin is not None and _parts(origin)[0] != host:
             return Refusal(403, "This viewer is not open to other pages.")
         location, _, query = path.partition("?")
         if location not in _PAGES:
@@ -135,8 +135,10 @@ def _cookie_name(port: int) -> str:
     return f"panohead_{port}"
 
 
-def _hostname(netloc: str) -> str:
+def _parts(address: str) -> tuple[str, str]:
+    """Return host with port, and host alone, of an address; two empty texts for what is none."""
     try:
-        return (urlsplit(f"//{netloc}").hostname or "").lower()
+        parts = urlsplit(address)
+        return parts.netloc.lower(), (parts.hostname or "").lower()
     except ValueError:
-        return ""
+        return "", ""

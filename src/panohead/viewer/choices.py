@@ -1,16 +1,14 @@
 """State of one visitor's tab as values: the head, the view and the pose that are to be shown. Nothing here renders."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from panohead.errors import UsageError
 from panohead.limits import COLOR_LEVEL, SEED, TRUNCATION_PSI, NumberRange
 
-Layer = Literal["image", "depth", "mask", "normals", "mesh"]
-Backdrop = Literal["generated", "checker", "color", "photo"]
-
-LAYERS: tuple[Layer, ...] = get_args(Layer)
-BACKDROPS: tuple[Backdrop, ...] = get_args(Backdrop)
+LAYERS = ("image", "depth", "mask", "normals", "mesh")
+"""Layers of a view: the image, or what else it has."""
+BACKDROPS = ("generated", "checker", "color", "photo")
+"""Backgrounds: the model's own, the pattern of transparency, a color, a photo."""
 
 BLEND = NumberRange(0, 1)
 """Position between the first head and the second."""
@@ -72,8 +70,8 @@ class ViewChoice:
     """How a head is shown.
 
     Attributes:
-        layer: the image, or what else a view has.
-        backdrop: what stands behind the head.
+        layer: one of :data:`LAYERS`.
+        backdrop: what stands behind the head, one of :data:`BACKDROPS`.
         color: color of the backdrop "color", 0 to 255.
         photo: key of the backdrop "photo"; "" for none.
 
@@ -81,9 +79,9 @@ class ViewChoice:
         UsageError: for a layer or backdrop that does not exist, or a color out of range.
     """
 
-    layer: Layer = "image"
-    backdrop: Backdrop = "generated"
-    color: tuple[int, int, int] = (255, 255, 255)
+    layer: str = "image"
+    backdrop: str = "generated"
+    color: tuple[int, ...] = (255, 255, 255)
     photo: str = ""
 
     def __post_init__(self) -> None:

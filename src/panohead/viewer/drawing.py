@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from panohead.errors import PanoHeadError
 from panohead.viewer.choices import ViewRequest
 from panohead.viewer.heads import HeadShelf
-from panohead.viewer.layers import backdrop, compose
+from panohead.viewer.layers import backdrop, compose, scaled
 from panohead.viewer.poses import camera_of
 from panohead.viewer.preview_size import PreviewSize
 from panohead.viewer.render_queue import Quality
@@ -34,7 +34,9 @@ class Drawing:
         """Render and compose a tab's view."""
         owner = self._tabs.get(tab)
         if owner is not None and owner.draw_mesh_backdrop(request):
-            return Drawn(backdrop(request.view, (16, 16), self._heads.photo), None, 0, 0.0)
+            return Drawn(
+                backdrop(request.view, scaled(request.canvas, FULL_SIDE), self._heads.photo), quality, None, 0, 0.0
+            )
         head, camera = self._heads.head(request.head), camera_of(request.pose)
         begin = time.monotonic()
         if quality == "full":
@@ -46,13 +48,13 @@ class Drawing:
         seconds = time.monotonic() - begin
         if quality == "preview":
             self.preview_size.observe(rays, seconds)
-        return Drawn(image, frame, rays, seconds)
+        return Drawn(image, quality, frame, rays, seconds)
 
     def deliver(self, tab: Hashable, request: ViewRequest, quality: Quality, image: Drawn) -> None:
         """Send an image to its tab."""
         owner = self._tabs.get(tab)
         if owner is not None:
-            owner.show(request, image, is_full=quality == "full")
+            owner.show(request, image)
 
     def fail(self, tab: Hashable, request: ViewRequest, error: Exception) -> None:
         """Tell a tab why there is no image."""

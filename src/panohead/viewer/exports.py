@@ -30,7 +30,8 @@ def styled(frame: Frame, view: ViewChoice, photo: Photo) -> Image.Image:
     if backdrop is not None:
         return frame.on(backdrop).to_pil()
     if view.backdrop == "color":
-        return frame.on(view.color).to_pil()
+        red, green, blue = view.color
+        return frame.on((red, green, blue)).to_pil()
     return frame.to_pil(transparent=view.backdrop != "generated")
 
 
@@ -59,9 +60,7 @@ def mesh_file(head: Head, step: Step, *, life_size: bool = True) -> bytes:
     """Return the head's mesh as GLB: meters, or the generator's world units where it is not to be life size."""
 
     def write(path: Path) -> None:
-        head.save_mesh(
-            path, unit="metre" if life_size else "world", resolution=MESH_NODES, progress=lambda *_: step()
-        )
+        head.save_mesh(path, unit="metre" if life_size else "world", resolution=MESH_NODES, progress=lambda *_: step())
 
     return _written("head.glb", write)
 

@@ -138,6 +138,8 @@ class HeadViewer:
             Panel(tab, can_find_heads=self._can_find_heads)
         except PanoHeadError as error:
             tab.tell_error(error)
+        if tab.key not in self._server.get_clients():  # it left while its controls were made
+            self._disconnect(client)
 
     def _disconnect(self, client: Any) -> None:
         tab = self._tabs.pop(client.client_id, None)

@@ -33,7 +33,9 @@ class HeadShelf:
         opened: a reconstruction that was opened at the start, by its name.
     """
 
-    def __init__(self, predictor: Predictor, library: Path | None = None, opened: dict[str, Head] | None = None) -> None:
+    def __init__(
+        self, predictor: Predictor, library: Path | None = None, opened: dict[str, Head] | None = None
+    ) -> None:
         self.predictor = predictor
         self._library = library
         self._lock = threading.RLock()

@@ -20,6 +20,7 @@ _HALF_DEPTH = 0.42
 """Half of the range of depths that has colors, world units: a head and its hair, on a scale that never flickers."""
 _CHECKER_LEVELS = (150, 105)
 _CHECKERS = 24
+_PLAIN = (235, 235, 235)
 _MAX_PHOTO_PX = 1280
 
 
@@ -82,8 +83,7 @@ def compose(
         max_side: longer side of the result in pixels at most.
         photo: returns the background photo of a key.
     """
-    scale = min(1.0, max_side / max(canvas))
-    size = (max(1, round(canvas[0] * scale)), max(1, round(canvas[1] * scale)))
+    size = scaled(canvas, max_side)
     side = min(size)
     corner = ((size[0] - side) // 2, (size[1] - side) // 2)
     if view.layer != "image" or view.backdrop == "generated":
@@ -99,14 +99,22 @@ def compose(
     return filled
 
 
+def scaled(canvas: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """Return a canvas's width and height in pixels, made smaller until the longer one is at most ``max_side``."""
+    scale = min(1.0, max_side / max(canvas))
+    return max(1, round(canvas[0] * scale)), max(1, round(canvas[1] * scale))
+
+
 def backdrop(
     view: ViewChoice, size: tuple[int, int], photo: Callable[[str], Image.Image | None] = lambda _: None
 ) -> Image.Image:
-    """Return what stands behind a cut-out: a checker, a color, or a photo (a checker where there is none)."""
+    """Return what stands behind a cut-out or a mesh: gray, a checker, a color, or a photo (a checker for none)."""
+    if view.backdrop == "generated":
+        return Image.new("RGB", size, _PLAIN)
     image = photo(view.photo) if view.backdrop == "photo" else None
     if image is not None:
         return cover(image, size)
-    return Image.new("RGB", size, view.color) if view.backdrop == "color" else checker(size)
+    return Image.new("RGB", size, tuple(view.color)) if view.backdrop == "color" else checker(size)
 
 
 def cover(photo: Image.Image, size: tuple[int, int]) -> Image.Image:

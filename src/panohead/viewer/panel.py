@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from panohead.viewer.attribute_shift import SHIFT
-from panohead.viewer.choices import LAYERS, Pose, ViewRequest
+from panohead.viewer.choices import BACKDROPS, LAYERS, Pose, ViewRequest
+from panohead.viewer.layers import small_photo
 from panohead.viewer.photo_panel import PhotoPanel
 from panohead.viewer.poses import label_text
-from panohead.viewer.layers import small_photo
 from panohead.viewer.tab import Drawn, Tab
 from panohead.viewer.uploads import uploaded_photo
 
@@ -31,7 +31,7 @@ class Panel:
     def __init__(self, tab: Tab, *, can_find_heads: bool) -> None:
         self._tab, self._gui = tab, tab.client.gui
         self._is_writing = False
-        self._shown_at = 0.0
+        self._shown_at = self._rate = 0.0
         self._status = self._gui.add_markdown("Rendering ...")
         self._head_controls()
         self._second_head_controls()
@@ -45,18 +45,20 @@ class Panel:
     def show_status(self, drawn: Drawn, rate: float, request: ViewRequest) -> None:
         """Show resolution, frame rate and pose, a few times a second; the label when the view rests."""
         now = time.monotonic()
-        is_preview = drawn.frame is not None and drawn.frame.image is drawn.frame.image_raw
+        is_preview = drawn.quality == "preview"
         if is_preview and now - self._shown_at < _STATUS_EVERY_S:
             return
         self._shown_at = now
+        if is_preview:
+            self._rate = rate
         pose, what = request.pose, "3D mesh"
         if drawn.frame is not None:
             side = drawn.frame.image.shape[-1]
             kind = "preview" if is_preview else "full image"
             what = f"{kind} {side} x {side} px, {drawn.rays}² rays, {1000 * drawn.seconds:.0f} ms"
+        turning = f"{self._rate:.0f} images/s while turning; " if self._rate >= 0.5 else ""
         self._status.content = (
-            f"**{what}**, {rate:.0f} images/s  \nyaw {pose.yaw_deg:.0f}°, pitch {pose.pitch_deg:.0f}°, "
-            f"zoom {pose.zoom:.2f}"
+            f"**{what}**  \n{turning}yaw {pose.yaw_deg:.0f}°, pitch {pose.pitch_deg:.0f}°, zoom {pose.zoom:.2f}"
         )
         if not is_preview:
             self._label.value = label_text(pose)
@@ -100,7 +102,9 @@ class Panel:
             seed = gui.add_number("Seed", head.seed, min=0, max=_MAX_SEED, step=1, hint="The same seed, the same head.")
             self._on_update(seed, lambda value: tab.change_head(seed=value, saved=""))
             self._on_click(gui.add_button("Random head"), lambda: setattr(seed, "value", secrets.randbelow(100_000)))
-            psi = gui.add_slider("Truncation", 0.0, 1.0, 0.02, head.truncation_psi, hint="0 the mean head, 1 full variety")
+            psi = gui.add_slider(
+                "Truncation", 0.0, 1.0, 0.02, head.truncation_psi, hint="0 the mean head, 1 full variety"
+            )
             self._on_update(psi, lambda value: tab.change_head(truncation_psi=value))
 
     def _second_head_controls(self) -> None:
@@ -111,7 +115,9 @@ class Panel:
             self._on_update(seed, lambda value: tab.change_head(second_seed=value))
             blend = gui.add_slider("Blend", 0.0, 1.0, 0.02, head.blend, hint="0 the first head, 1 the second")
             self._on_update(blend, lambda value: tab.change_head(blend=value))
-            mix = gui.add_checkbox("Mix styles", False, hint="Take some rows of w: low rows are shape, high rows color.")
+            mix = gui.add_checkbox(
+                "Mix styles", False, hint="Take some rows of w: low rows are shape, high rows color."
+            )
             low = gui.add_slider("from row", 0, last, 1, (last + 1) // 2, visible=False)
             high = gui.add_slider("to row", 0, last, 1, last, visible=False)
 
@@ -141,19 +147,22 @@ class Panel:
 
     def _view_controls(self) -> None:
         gui, tab, view = self._gui, self._tab, self._tab.request.view
-        backdrops = {_BACKDROP_NAMES[name]: name for name in tab.shared.backdrops}
+        backdrops = {_BACKDROP_NAMES[name]: name for name in BACKDROPS}
         with gui.add_folder("View"):
             sides = gui.add_button_group("Turn to", tuple(_SIDES))
             sides.on_click(lambda event: tab.turn_to(Pose(yaw_deg=_SIDES.get(str(event.target.value), 0.0))))
             layer = gui.add_dropdown("Show", LAYERS, initial_value=view.layer)
             behind = gui.add_dropdown("Background", tuple(backdrops), initial_value=_BACKDROP_NAMES[view.backdrop])
             color = gui.add_rgb("Color", view.color, visible=False)
-            photo = gui.add_upload_button("Background photo ...", mime_type="image/*", visible=False)
+            # An upload button of viser cannot be hidden, a folder can.
+            photo_folder = gui.add_folder("Background photo", visible=False)
+            with photo_folder:
+                photo = gui.add_upload_button("Choose ...", mime_type="image/*")
             self._label = gui.add_text("Camera label", label_text(tab.request.pose), disabled=True)
 
         def change_backdrop(value: str) -> None:
             name = backdrops.get(value, "generated")
-            color.visible, photo.visible = name == "color", name == "photo"
+            color.visible, photo_folder.visible = name == "color", name == "photo"
             tab.change_view(backdrop=name)
 
         def change_photo(value: Any) -> None:

@@ -19,7 +19,12 @@ Report = Callable[[float, str], None]
 
 
 def reconstruct_photo(
-    predictor: Predictor, photo: Image.Image, camera: Camera | None, job: Job, report: Report, give_way: Callable[[], None]
+    predictor: Predictor,
+    photo: Image.Image,
+    camera: Camera | None,
+    job: Job,
+    report: Report,
+    give_way: Callable[[], None],
 ) -> ReconstructedHead:
     """Reconstruct the head of one photo.
 

@@ -36,7 +36,9 @@ class PhotoPanel:
                 "It is an aligned crop", not can_find_heads, disabled=not can_find_heads,
                 hint="In the official frame, seen from where the camera is now.",
             )  # fmt: skip
-            upload = gui.add_upload_button("Photo ...", mime_type="image/jpeg,image/png,image/webp,image/heic,image/avif")
+            upload = gui.add_upload_button(
+                "Photo ...", mime_type="image/jpeg,image/png,image/webp,image/heic,image/avif"
+            )
             self._progress = gui.add_progress_bar(0.0, visible=False)
             self._text = gui.add_markdown("", visible=False)
             self._cancel = gui.add_button("Cancel", visible=False)

@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 Request = TypeVar("Request", contravariant=True)
 Quality = Literal["preview", "full"]
 
 
+@runtime_checkable
 class RenderWork(Protocol[Request]):
     """What the queue's thread does; the three are called in that thread only."""
 

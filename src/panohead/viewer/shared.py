@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from panohead.models.generator import Generator
-from panohead.viewer.choices import BACKDROPS, Backdrop, HeadChoice, ViewRequest
+from panohead.viewer.choices import HeadChoice, ViewRequest
 from panohead.viewer.heads import HeadShelf
 from panohead.viewer.jobs import JobRunner
 from panohead.viewer.render_queue import RenderQueue
@@ -37,11 +37,6 @@ class Shared:
     def generator(self) -> Generator:
         """The generator, before any tuning."""
         return self.heads.predictor.generator
-
-    @property
-    def backdrops(self) -> list[Backdrop]:
-        """Backgrounds that this generator's heads can have."""
-        return list(BACKDROPS)
 
     def leave(self, tab: Hashable) -> None:
         """Forget a tab: nothing is made for it any more."""

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,7 @@ from panohead.viewer.choices import HeadChoice, Pose, ViewRequest
 from panohead.viewer.exports import image_file, mesh_file, turntable_file
 from panohead.viewer.jobs import Job
 from panohead.viewer.poses import pose_from, position_of, vertical_fov
+from panohead.viewer.render_queue import Quality
 from panohead.viewer.shared import Shared
 
 _MESH_NODE = "/head"
@@ -24,14 +25,24 @@ _RATE_WINDOW_S = 2.0
 
 @dataclass(frozen=True)
 class Drawn:
-    """Image for a tab. Attributes: frame: what it was made of, None for none. rays: per side. seconds: to make it."""
+    """Image for a tab.
+
+    Attributes:
+        image: as it fills the canvas.
+        quality: preview or full.
+        frame: what it was made of; None behind a mesh.
+        rays: per side.
+        seconds: time that it took.
+    """
 
     image: Image.Image
+    quality: Quality
     frame: Frame | None
     rays: int
     seconds: float
 
 
+@runtime_checkable
 class TabControls(Protocol):
     """Controls of a tab, as far as the tab writes to them."""
 
@@ -174,12 +185,12 @@ class Tab:
         """Return True where the mesh stands in the scene, so that only its background is to be drawn."""
         return request.view.layer == "mesh" and self._mesh_of == request.head
 
-    def show(self, request: ViewRequest, drawn: Drawn, *, is_full: bool) -> None:
+    def show(self, request: ViewRequest, drawn: Drawn) -> None:
         """Send an image to the browser, and as a file if that was asked for."""
-        image = np.asarray(drawn.image)
+        image, is_full = np.asarray(drawn.image), drawn.quality == "full"
         self.client.scene.set_background_image(image, format="jpeg", jpeg_quality=92 if is_full else 80)
         now = time.monotonic()
-        self._moments = [m for m in self._moments if now - m < _RATE_WINDOW_S][-200:] + [now]
+        self._moments = [*[m for m in self._moments if now - m < _RATE_WINDOW_S][-200:], now]
         if is_full and self._wants_file and drawn.frame is not None:
             self._wants_file = False
             yaw = f"yaw{request.pose.yaw_deg:+04.0f}"
@@ -228,4 +239,3 @@ class Tab:
 
     def _send(self, name: str, content: bytes) -> None:
         self.client.send_file_download(name, content, save_immediately=True)
-

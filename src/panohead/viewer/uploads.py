@@ -30,4 +30,6 @@ def _check(image: Image.Image) -> None:
     if image.format not in _FORMATS:
         raise PanoHeadError(f"it is of the format {image.format}")
     if image.width * image.height > MAX_UPLOAD_PIXELS:
-        raise PanoHeadError(f"it has {image.width} x {image.height} pixels, more than {MAX_UPLOAD_PIXELS // 10**6} million")
+        raise PanoHeadError(
+            f"it has {image.width} x {image.height} pixels, more than {MAX_UPLOAD_PIXELS // 10**6} million"
+        )
