@@ -16,13 +16,16 @@ from panohead.errors import PanoHeadError, UsageError
 from panohead.frame import Frame
 from panohead.geometry import FOCAL, RADIUS, Camera, rays_from_camera
 from panohead.head import Head
+from panohead.inversion import find_preset
 from panohead.predictor import Predictor
 from panohead.viewer import exports
 from panohead.viewer.attribute_shift import AttributeShift
 from panohead.viewer.choices import HeadChoice, Pose, ViewChoice, ViewRequest
 from panohead.viewer.exports import image_file, mesh_file, turntable_file
 from panohead.viewer.heads import CACHED_HEADS, KEPT_PER_TAB, HeadShelf
+from panohead.viewer.jobs import Job, JobCancelled
 from panohead.viewer.layers import backdrop, checker, compose, cover, normals_image
+from panohead.viewer.photo_job import reconstruct_photo, save_in_library
 from panohead.viewer.poses import camera_of, label_text, pose_from, position_of, vertical_fov
 from panohead.viewer.preview_size import PreviewSize
 
@@ -229,7 +232,9 @@ def test_sliders_move_along_the_encoders_difference() -> None:
 def test_files_are_what_they_say(predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "MESH_NODES", 32)
     monkeypatch.setattr(exports, "TURNTABLE_FRAMES", 6)
-    head = predictor.sample(0)
+    generator = tiny.generator()
+    generator.decoder.output.bias[0] += 30  # so that the surface lies at the level of the mesh's default
+    head = Predictor(generator).sample(0)
     frame = head.render(Camera.orbit())
     path = tmp_path / "view.png"
     path.write_bytes(image_file(frame, ViewChoice(backdrop="checker"), lambda _: None))
@@ -249,3 +254,27 @@ def test_files_are_what_they_say(predictor: Predictor, tmp_path: Path, monkeypat
         turntable_file(head, ViewChoice(), Pose(), lambda _: None, stop)
     with pytest.raises(KeyError):
         mesh_file(head, stop)
+
+
+def test_a_crop_becomes_a_head_that_the_library_lists(predictor: Predictor, tmp_path: Path) -> None:
+    config = find_preset("fast").configure(steps=2, tuning_steps=1)
+    crop = predictor.sample(5).render(Camera.orbit(20)).to_pil()
+    reports: list[float] = []
+    job = Job("reconstruction", lambda _: None, lambda _: None)
+
+    def report(share: float, _text: str) -> None:
+        reports.append(share)
+
+    head = reconstruct_photo(predictor, crop, Camera.orbit(20), job, report, lambda: None, config)
+    assert reports
+    assert all(0 <= share <= 1 for share in reports)
+    names = [save_in_library(head, tmp_path / "library", "tiny") for _ in range(2)]
+    shelf = HeadShelf(predictor, tmp_path / "library")
+    assert shelf.library() == [f"library:{name}" for name in sorted(names)]
+    opened = shelf.head(HeadChoice(saved=f"library:{names[0]}"))
+    torch.testing.assert_close(opened.ws, head.ws)
+    blended = shelf.head(HeadChoice(saved=f"library:{names[0]}", second_seed=3, blend=0.5))
+    assert blended.generator is opened.generator, "its own tuned generator"
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        reconstruct_photo(predictor, crop, Camera.orbit(20), job, report, lambda: None, config)

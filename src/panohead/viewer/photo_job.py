@@ -8,7 +8,7 @@ from PIL import Image
 
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
-from panohead.inversion import OptimizationCallbacks, OptimizationStep, ReconstructedHead, find_preset
+from panohead.inversion import FastConfig, OptimizationCallbacks, OptimizationStep, ReconstructedHead, find_preset
 from panohead.predictor import Predictor
 from panohead.viewer.jobs import Job
 
@@ -25,6 +25,7 @@ def reconstruct_photo(
     job: Job,
     report: Report,
     give_way: Callable[[], None],
+    config: FastConfig | None = None,
 ) -> ReconstructedHead:
     """Reconstruct the head of one photo.
 
@@ -35,12 +36,14 @@ def reconstruct_photo(
         job: is asked before every step whether to go on.
         report: shows the progress.
         give_way: called after every step, to wait for what is more urgent.
+        config: numbers of the preset; None for its defaults.
 
     Raises:
         JobCancelled: when the job was cancelled.
         PanoHeadError: when the photo cannot be used.
     """
-    total = sum(find_preset(_PRESET).phases(find_preset(_PRESET).configure()).values())
+    config = find_preset(_PRESET).configure() if config is None else config
+    total = sum(find_preset(_PRESET).phases(config).values())
     done, reported = 0, 0.0
 
     def advance(step: OptimizationStep) -> None:
@@ -56,6 +59,7 @@ def reconstruct_photo(
         photo,
         None if camera is None else [camera],
         preset=_PRESET,
+        config=config,
         callbacks=OptimizationCallbacks(on_step=advance, should_stop=job.is_cancelled),
     )
     job.check()
