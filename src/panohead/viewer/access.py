@@ -63,7 +63,7 @@ def check_port(host: str, port: int) -> None:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class AccessRefusal:
     """Answer to a request instead of the page: HTTP status, further headers and a sentence."""
 
     status: int
@@ -88,7 +88,7 @@ class Gate:
         self._token = token
         self._session = secrets.token_urlsafe(24)
 
-    def refusal(self, path: str, headers: Mapping[str, str], port: int) -> Refusal | None:
+    def refusal(self, path: str, headers: Mapping[str, str], port: int) -> AccessRefusal | None:
         """Return the answer to a request that does not get the page or a websocket; None for one that does.
 
         Args:
@@ -98,14 +98,14 @@ class Gate:
         """
         host, name = _parts(f"//{headers.get('host', '')}")
         if self._token is None and name not in self._names:
-            return Refusal(421, "This viewer answers to its own address only.")
+            return AccessRefusal(421, "This viewer answers to its own address only.")
         origin = headers.get("origin")
         is_websocket = headers.get("upgrade", "").lower() == "websocket"
         if is_websocket and origin is not None and _parts(origin)[0] != host:
-            return Refusal(403, "This viewer is not open to other pages.")
+            return AccessRefusal(403, "This viewer is not open to other pages.")
         location, _, query = path.partition("?")
         if location not in _PAGES:
-            return Refusal(404, "There is nothing here.")
+            return AccessRefusal(404, "There is nothing here.")
         if self._token is None or self._has_session(headers, port):
             return None
         return self._by_token(query, port)
@@ -118,17 +118,17 @@ class Gate:
         found = cookies.get(_cookie_name(port))
         return found is not None and hmac.compare_digest(found.value.encode(), self._session.encode())
 
-    def _by_token(self, query: str, port: int) -> Refusal:
+    def _by_token(self, query: str, port: int) -> AccessRefusal:
         assert self._token is not None
         try:
             given = parse_qs(query, max_num_fields=8).get("token", [""])[0]
         except ValueError:
             given = ""
         if not hmac.compare_digest(given.encode(errors="replace"), self._token.encode()):
-            return Refusal(403, "This viewer needs its token: open the address that 'panohead view' printed.")
+            return AccessRefusal(403, "This viewer needs its token: open the address that 'panohead view' printed.")
         # The page's address then no longer shows the token.
         cookie = f"{_cookie_name(port)}={self._session}; Path=/; HttpOnly; SameSite=Lax"
-        return Refusal(303, "", {"Location": "/", "Set-Cookie": cookie})
+        return AccessRefusal(303, "", {"Location": "/", "Set-Cookie": cookie})
 
 
 def _cookie_name(port: int) -> str:

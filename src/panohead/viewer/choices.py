@@ -19,7 +19,7 @@ CANVAS_SIDE = NumberRange(1, 16_384, "pixels")
 
 @dataclass(frozen=True, kw_only=True)
 class HeadChoice:
-    """Which head is shown.
+    """Head that is shown.
 
     Attributes:
         saved: key of a saved head or reconstruction, which then takes the place of the first seed; "" for none.
@@ -67,7 +67,7 @@ class HeadChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewChoice:
-    """How a head is shown.
+    """Manner in which a head is shown.
 
     Attributes:
         layer: one of :data:`LAYERS`.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from panohead.errors import PanoHeadError
 from panohead.system.optional import failure_of
-from panohead.viewer.access import Gate, Refusal
+from panohead.viewer.access import AccessRefusal, Gate
 from panohead.viewer.messages import MessageFilter
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def start_server(gate: Gate, host: str, port: int) -> "viser.ViserServer":
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", message="Queued a .* on a closed connection")
     guard = _Guard(gate, library.ServerConnection, _messages.Message.deserialize)
-    with _replaced(library, "serve", lambda *args, **options: guard.serve(original, *args, **options)) as original:
+    original = library.serve
+    with _replaced(library, "serve", lambda *args, **options: guard.serve(original, *args, **options)):
         server = viser.ViserServer(host=host, port=port, label="PanoHead", verbose=False)
     if not guard.is_in_place:
         server.stop()
@@ -84,11 +85,11 @@ def start_server(gate: Gate, host: str, port: int) -> "viser.ViserServer":
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[Any]:
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
-        yield before
+        yield
     finally:
         setattr(owner, name, before)
 
@@ -134,7 +135,7 @@ class _Guard:
         self._open = {c for c in self._open if c.state.name in ("CONNECTING", "OPEN")}
         is_websocket = headers.get("upgrade", "").lower() == "websocket"
         if refusal is None and is_websocket and len(self._open) >= MAX_TABS:
-            refusal = Refusal(503, f"This viewer already has {MAX_TABS} tabs; close one and reload.")
+            refusal = AccessRefusal(503, f"This viewer already has {MAX_TABS} tabs; close one and reload.")
         if refusal is None:
             if is_websocket:
                 self._open.add(connection)
@@ -151,7 +152,7 @@ class _Guard:
 def _guarded_connection(base: Any, decode: Callable[[bytes], Any]) -> Any:
     """Return a class of connections that hand on only good messages, and not too many a second."""
 
-    class GuardedConnection(base):  # type: ignore[misc]
+    class GuardedConnection(base):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             self._filter = MessageFilter(decode)

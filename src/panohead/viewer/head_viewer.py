@@ -109,8 +109,9 @@ class HeadViewer:
     def _warm_up(self) -> None:
         """Render the first head once, so that no visitor waits for kernels to be compiled."""
         drawing = Drawing(self.shared.heads, {})
-        for quality in ("preview", "full"):
-            drawing.produce(None, ViewRequest(head=self.shared.first_head), quality)  # type: ignore[arg-type]
+        request = ViewRequest(head=self.shared.first_head)
+        drawing.produce(None, request, "preview")
+        drawing.produce(None, request, "full")
 
     def _set_up(self) -> None:
         server = self._server

@@ -133,7 +133,7 @@ def small_photo(photo: Image.Image) -> Image.Image:
 
 
 def border_color(image: Image.Image) -> tuple[int, int, int]:
-    """Return the median color of an image's left and right borders, which goes on beside it."""
+    """Return the median color of an image's left and right borders, which continues beside it."""
     pixels = np.asarray(image.convert("RGB"))
     red, green, blue = np.median(np.concatenate([pixels[:, 0], pixels[:, -1]]), axis=0).astype(int).tolist()
     return red, green, blue

@@ -33,7 +33,7 @@ def reconstruct_photo(
         predictor: the generator.
         photo: the photo, or an aligned crop.
         camera: camera of an aligned crop; None finds the head in an ordinary photo.
-        job: is asked before every step whether to go on.
+        job: is asked before every step whether to continue.
         report: shows the progress.
         give_way: called after every step, to wait for what is more urgent.
         config: numbers of the preset; None for its defaults.

@@ -12,7 +12,7 @@ Quality = Literal["preview", "full"]
 
 @runtime_checkable
 class RenderWork(Protocol[Request]):
-    """What the queue's thread does; the three are called in that thread only."""
+    """Work of the queue's thread; the three are called in that thread only."""
 
     def produce(self, tab: Hashable, request: Request, quality: Quality) -> Any:
         """Make an image."""

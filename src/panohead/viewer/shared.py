@@ -1,4 +1,4 @@
-"""What all tabs share: heads, the render queue, long work, and the settings of the viewer."""
+"""State that all tabs share: heads, the render queue, long work, and the settings of the viewer."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass

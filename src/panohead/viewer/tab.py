@@ -76,7 +76,7 @@ class Tab:
 
     @property
     def request(self) -> ViewRequest:
-        """What the tab shows, or is about to."""
+        """Request for what the tab shows, or is about to."""
         return self._request
 
     def follow_camera(self) -> None:
