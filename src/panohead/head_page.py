@@ -16,7 +16,7 @@ from panohead.geometry import Camera
 from panohead.limits import FRAMES, PITCH_DEG
 from panohead.media.marked_image import marked
 from panohead.media.provenance import NOTICE, image_metadata, page_metadata
-from panohead.reports import FrameSheet, HeadViewer, HeadViewers, Page, Paragraph, embedded, write_page
+from panohead.reports import FrameSheet, HeadViewer, HeadViewers, Page, PageBlock, Paragraph, embedded, write_page
 from panohead.system.worker_threads import in_order, single_thread, worker_count
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def write_head_page(viewers: Sequence[HeadViewer], path: str | Path, *, title: s
         PanoHeadError: when the suffix is another, or the file cannot be written.
     """
     path = check_page_path(path)
-    blocks = [HeadViewers(viewers), Paragraph(NOTICE, "soft")]
+    blocks: list[PageBlock] = [HeadViewers(viewers), Paragraph(NOTICE, "soft")]
     return write_page(Page(title, blocks, metadata=page_metadata()), path)
 
 

@@ -83,7 +83,8 @@ def list_photos(arguments: str | Path | Sequence[str | Path]) -> list[PhotoRef]:
     """
     found: list[PhotoRef] = []
     several = isinstance(arguments, Iterable) and not isinstance(arguments, str | Path)
-    for argument in map(_argument, arguments if several else [arguments]):
+    given: Iterable[object] = arguments if several else [arguments]
+    for argument in map(_argument, given):
         paths = [Path(argument)] if os.path.lexists(argument) else [Path(p) for p in sorted(glob.glob(argument))]
         if not paths:
             raise PanoHeadError(f"{argument} is neither a file nor a folder and matches none; give photos")
