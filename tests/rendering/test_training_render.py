@@ -47,6 +47,12 @@ def make_leaves(dtype: torch.dtype, *, hidden: int = 40, opaque: float = 0.0) ->
     return [x.requires_grad_() for x in leaves]
 
 
+def make_offsets(dtype: torch.dtype) -> Tensor:
+    """A deformation with gradient."""
+    offsets = 0.05 * torch.randn(2, 3, 5, 5, 5, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    return offsets.to(dtype).requires_grad_()
+
+
 def make_field(leaves: list[Tensor], **options: Any) -> TriGridField:
     activation = options.pop("activation", "none")
     box_warp = options.pop("box_warp", 1.0)
@@ -133,9 +139,7 @@ def test_images_and_gradients_are_those_of_the_plain_renderer(
 def test_deformed_fields(implementation: tuple[torch.dtype, float]) -> None:
     """Images and gradients through a deformation, its own included; points outside the box move like its border."""
     dtype, tolerance = implementation
-    leaves = make_leaves(dtype)
-    offsets = 0.05 * torch.randn(2, 3, 5, 5, 5, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    leaves.append(offsets.to(dtype).requires_grad_())
+    leaves = [*make_leaves(dtype), make_offsets(dtype)]
     assert_same(results(dispatch.render, leaves, CONFIG), results(render_rays, leaves, CONFIG), tolerance)
 
 
@@ -197,13 +201,15 @@ def test_random_numbers_are_drawn_alike(implementation: tuple[torch.dtype, float
         assert torch.equal(state, states[0])
 
 
-def test_a_gradient_of_the_gradient_is_the_plain_one(implementation: tuple[torch.dtype, float]) -> None:
+@pytest.mark.parametrize("deformed", [False, True])
+def test_a_gradient_of_the_gradient_is_the_plain_one(implementation: tuple[torch.dtype, float], deformed: bool) -> None:
     dtype, tolerance = implementation
     found = []
     for render in (dispatch.render, render_rays):
-        leaves = make_leaves(dtype)
-        result = render(make_field(leaves), *leaves[5:], CONFIG, draws(dtype, CONFIG))
-        slopes = torch.autograd.grad(pulled(result, depth=False), [leaves[0], leaves[1], leaves[5]], create_graph=True)
+        leaves = make_leaves(dtype) + ([make_offsets(dtype)] if deformed else [])
+        result = render(make_field(leaves), *leaves[5:7], CONFIG, draws(dtype, CONFIG))
+        asked = [leaves[0], leaves[1], leaves[5], *leaves[7:]]
+        slopes = torch.autograd.grad(pulled(result, depth=False), asked, create_graph=True)
         slope = sum(x.square().sum() / float(x.detach().square().sum()) for x in slopes)
         assert isinstance(slope, Tensor)
         found.append(torch.autograd.grad(slope, leaves[:3]))

@@ -264,8 +264,12 @@ class _Backward:
         return torch.autograd.grad(places, inputs, moved.flatten(1, 2))
 
 
-def _composite_plainly(tensors: list[Tensor], scene: _Scene, depths: Tensor, noise: Tensor) -> CompositedHidden:
-    """Composite the samples of the forward pass again, by operations that have gradients of any order."""
+def _composite_plainly(tensors: list[Any], scene: _Scene, depths: Tensor, noise: Tensor) -> CompositedHidden:
+    """Composite the samples of the forward pass again, by operations that have gradients of any order.
+
+    Args:
+        tensors: those of the forward pass; the last one, the deformation, may be None.
+    """
     planes, hidden_weight, hidden_bias, density_weight, density_bias, origins, directions, deformation = tensors
     decoder = replace(
         scene.field.decoder,

@@ -152,15 +152,16 @@ class _CompositeHidden(torch.autograd.Function):
 
 
 def differentiable_gradients(
-    outputs: Sequence[Tensor], grads: Sequence[Tensor | None], inputs: Sequence[Tensor], needed: Sequence[bool]
+    outputs: Sequence[Tensor], grads: Sequence[Tensor | None], inputs: Sequence[Tensor | None], needed: Sequence[bool]
 ) -> list[Tensor | None]:
     """Return gradients of those inputs that are ``needed``, with a graph of their own; None for the others.
 
     Args:
         grads: gradients of the outputs; None for outputs that the loss does not use.
+        inputs: tensors, or None where none is needed.
     """
     given = [(x, grad) for x, grad in zip(outputs, grads, strict=True) if grad is not None]
-    wanted = [x for x, need in zip(inputs, needed, strict=False) if need]
+    wanted = [x for x, need in zip(inputs, needed, strict=False) if need and x is not None]
     found = iter(
         torch.autograd.grad(
             [x for x, _ in given], wanted, [grad for _, grad in given], create_graph=True, materialize_grads=True
