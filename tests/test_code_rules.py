@@ -298,7 +298,7 @@ _MAY_OPEN = {
     "ops/cpu/jit.py": "the package's own sources",
     "synthetic/basis.py": "an asset of the package",
     "data/cache.py": "figures of the system in /proc",
-    "reports/head_viewer.py": "scripts and style sheet of the package",
+    "reports/head_figures.py": "scripts and style sheet of the package",
 }
 """Modules that may open files for reading, with the reason."""
 

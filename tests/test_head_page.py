@@ -16,7 +16,7 @@ from panohead import Camera
 from panohead.errors import PanoHeadError, UsageError
 from panohead.gallery import ViewStyle, styled_viewer
 from panohead.head import Head
-from panohead.head_page import head_viewer, write_head_page
+from panohead.head_page import head_figure, write_head_page
 from panohead.media import is_marked_synthetic
 from panohead.mesh.settings import MeshSettings
 
@@ -103,7 +103,7 @@ def test_invented_parts_are_an_overlay_of_the_same_frames(tmp_path: Path) -> Non
         return share
 
     one.invented = upper_half  # type: ignore[assignment]
-    viewer = head_viewer(one, None, alt="a", frames=3)
+    viewer = head_figure(one, None, alt="a", frames=3)
     assert viewer.invented is not None
     for cell in cells(viewer.invented.facts()):
         middle = len(cell) // 2
@@ -126,10 +126,10 @@ def test_a_chosen_background_stays_behind_the_head() -> None:
 
 def test_sharp_renderings_are_shown_first_and_soft_ones_after_the_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
     mesh = head().mesh(**MESH)  # type: ignore[arg-type]
-    assert head_viewer(head(), mesh, alt="a", frames=2).first == "mesh"
-    assert head_viewer(head(), None, alt="a", frames=2).first == "frames"
+    assert head_figure(head(), mesh, alt="a", frames=2).first == "mesh"
+    assert head_figure(head(), None, alt="a", frames=2).first == "frames"
     monkeypatch.setattr("panohead.head_page._SHARP_SIDE", 16)
-    assert head_viewer(head(), mesh, alt="a", frames=2).first == "frames"
+    assert head_figure(head(), mesh, alt="a", frames=2).first == "frames"
 
 
 def test_settings_make_a_mesh(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ class Head:
             UsageError: for impossible arguments, before the work.
             PanoHeadError: when a package is missing or the file cannot be written.
         """
-        from panohead.head_page import PAGE_FRAMES, check_page_path, head_viewer, write_head_page
+        from panohead.head_page import PAGE_FRAMES, check_page_path, head_figure, write_head_page
 
         frames = FRAMES.whole(PAGE_FRAMES if frames is None else frames, "frames")
         pitch = PITCH_DEG.real(pitch_deg, "pitch_deg")
@@ -252,7 +252,7 @@ class Head:
             mesh = self.mesh(**options)
         except NoSurfaceError as error:
             note = f"There is no mesh: {error}"
-        viewer = head_viewer(self, mesh, alt=alt, note=note, frames=frames, pitch_deg=pitch)
+        viewer = head_figure(self, mesh, alt=alt, note=note, frames=frames, pitch_deg=pitch)
         return write_head_page([viewer], path, title=title)
 
     def invented(self, frame: Frame) -> Float[Tensor, "1 height width"] | None:

@@ -16,7 +16,7 @@ from panohead.geometry import Camera
 from panohead.limits import FRAMES, PITCH_DEG
 from panohead.media.marked_image import marked
 from panohead.media.provenance import NOTICE, image_metadata, page_metadata
-from panohead.reports import FrameSheet, HeadViewer, HeadViewers, Page, PageBlock, Paragraph, embedded, write_page
+from panohead.reports import FrameSheet, HeadFigure, HeadFigures, Page, PageBlock, Paragraph, embedded, write_page
 from panohead.system.worker_threads import in_order, single_thread, worker_count
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class TurnableHead(Protocol):
         """Return the share of every pixel of a view that no photo shows; None for a head without photos."""
 
 
-def head_viewer(
+def head_figure(
     head: TurnableHead,
     mesh: "HeadMesh | None",
     *,
@@ -66,7 +66,7 @@ def head_viewer(
     render: Callable[[float], Frame] | None = None,
     transparent: bool = True,
     step: Callable[[], None] = lambda: None,
-) -> HeadViewer:
+) -> HeadFigure:
     """Render a full turn and return it, with the mesh, as a block of a page.
 
     Args:
@@ -104,7 +104,7 @@ def head_viewer(
     glb, unit = (None, 1.0) if mesh is None else _glb(mesh)
     poster = cells[0].copy()
     poster.thumbnail((_POSTER_SIDE, _POSTER_SIDE))
-    return HeadViewer(
+    return HeadFigure(
         alt,
         embedded(marked(poster)),
         frames=_sheet(cells),
@@ -119,7 +119,7 @@ def head_viewer(
     )
 
 
-def write_head_page(viewers: Sequence[HeadViewer], path: str | Path, *, title: str) -> Path:
+def write_head_page(viewers: Sequence[HeadFigure], path: str | Path, *, title: str) -> Path:
     """Write a page of heads as one file that needs neither network nor other files, marked as synthetic.
 
     Args:
@@ -132,7 +132,7 @@ def write_head_page(viewers: Sequence[HeadViewer], path: str | Path, *, title: s
         PanoHeadError: when the suffix is another, or the file cannot be written.
     """
     path = check_page_path(path)
-    blocks: list[PageBlock] = [HeadViewers(viewers), Paragraph(NOTICE, "soft")]
+    blocks: list[PageBlock] = [HeadFigures(viewers), Paragraph(NOTICE, "soft")]
     return write_page(Page(title, blocks, metadata=page_metadata()), path)
 
 

@@ -15,8 +15,8 @@ from panohead.reports import (
     Figures,
     Folded,
     FrameSheet,
-    HeadViewer,
-    HeadViewers,
+    HeadFigure,
+    HeadFigures,
     KeyNumbers,
     KeyValues,
     Link,
@@ -47,11 +47,11 @@ HOSTILE = (
 )
 
 
-def head(text: str) -> HeadViewer:
+def head(text: str) -> HeadFigure:
     """A head to turn with the text in every place that takes one."""
     sheet = FrameSheet(b"RIFF", side=16, columns=2, count=3)
     poster = embedded(Image.new("RGB", (2, 2)))
-    return HeadViewer(text, poster, frames=sheet, invented=sheet, glb=b"glTF", title=text, note=text, file=text)
+    return HeadFigure(text, poster, frames=sheet, invented=sheet, glb=b"glTF", title=text, note=text, file=text)
 
 
 def everything(text: str) -> Page:
@@ -69,7 +69,7 @@ def everything(text: str) -> Page:
             Video(url("a.mp4"), text),
             Charts([Chart(text, (curve, curve), x_label=text, caption=text)]),
             Folded(text, [Section(text, [Paragraph(text)], level=3)]),
-            HeadViewers([head(text), head(text)]),
+            HeadFigures([head(text), head(text)]),
         ],
         metadata={"description": text},
     )

@@ -20,7 +20,7 @@ from panohead.media.images import to_uint8
 from panohead.predictor import Predictor
 from panohead.preparation.records import CropRecord, PhotoRecord
 from panohead.preparation.report import write_report as write_preparation_report
-from panohead.reports import FrameSheet, HeadViewer, embedded, render_page
+from panohead.reports import FrameSheet, HeadFigure, embedded, render_page
 from panohead.training.run.report import write_report as write_training_report
 
 HOSTILE = {
@@ -66,22 +66,22 @@ def preparation_page(text: str, folder: Path) -> Path:
     return write_preparation_report(folder, [text])
 
 
-def head_viewer(text: str) -> HeadViewer:
+def head_figure(text: str) -> HeadFigure:
     """A head to turn that is called ``text``."""
     poster = embedded(Image.new("RGB", (2, 2)))
     sheet = FrameSheet(b"RIFF", side=16, columns=2, count=3)
-    return HeadViewer(text, poster, frames=sheet, glb=b"glTF", title=text, note=text, file=text)
+    return HeadFigure(text, poster, frames=sheet, glb=b"glTF", title=text, note=text, file=text)
 
 
 def offline_page(text: str, folder: Path) -> Path:
     """The offline page of two heads that are called ``text``, as the page is."""
-    return write_head_page([head_viewer(text), head_viewer(text)], folder / "head.html", title=text)
+    return write_head_page([head_figure(text), head_figure(text)], folder / "head.html", title=text)
 
 
 def demonstration_page(text: str, folder: Path) -> Path:
     """The demo page of a checkpoint that says ``text`` about itself."""
     path = folder / "index.html"
-    path.write_text(render_page(demo_page(text, head_viewer(text))), encoding="utf-8")
+    path.write_text(render_page(demo_page(text, head_figure(text))), encoding="utf-8")
     return path
 
 
@@ -110,7 +110,7 @@ def reconstruction_page(head: ReconstructedHead) -> Callable[[str, Path], Path]:
                 loss=text,
                 notes=[text],
                 files=files,
-                viewer=head_viewer(text),
+                viewer=head_figure(text),
             )
         finally:
             head.photos = own

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from panohead.head import Head
     from panohead.mesh import HeadMesh
     from panohead.predictor import Predictor
-    from panohead.reports import HeadViewer
+    from panohead.reports import HeadFigure
 
 _SEED = "seed:"
 
@@ -113,7 +113,7 @@ class Generate(MeshOptions, Model):
         per_head += PAGE_FRAMES if self.html is not None else 0
         with counting("rendering", per_head * len(seeds)) as step:
 
-            def write(seed: int) -> "tuple[list[Image], HeadViewer | None]":
+            def write(seed: int) -> "tuple[list[Image], HeadFigure | None]":
                 return self._write_head(predictor, out, seed, style, step)
 
             # Several heads at once; of a single one several views.
@@ -204,7 +204,7 @@ class Generate(MeshOptions, Model):
 
     def _write_head(
         self, predictor: "Predictor", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
-    ) -> "tuple[list[Image], HeadViewer | None]":
+    ) -> "tuple[list[Image], HeadFigure | None]":
         from panohead.gallery import styled_viewer, write_meshes, write_turntable, write_views
         from panohead.gallery.views import head_name
         from panohead.system.worker_threads import single_thread

@@ -12,7 +12,7 @@ from panohead.geometry import Camera
 from panohead.media.provenance import NOTICE, page_metadata
 from panohead.mesh.settings import MeshSettings
 from panohead.predictor import Predictor
-from panohead.reports import Figure, Figures, HeadViewer, HeadViewers, Link, Page, PageBlock, Paragraph, url, write_page
+from panohead.reports import Figure, Figures, HeadFigure, HeadFigures, Link, Page, PageBlock, Paragraph, url, write_page
 
 VIDEO, SHEET, MESH, PAGE = "turntable.mp4", "contact_sheet.png", "head.glb", "index.html"
 _MAX_OFF_GRAY = 0.45
@@ -73,7 +73,7 @@ def clearest(frames: Sequence[Frame]) -> int:
     return max(candidates, key=lambda i: details[i])
 
 
-def demo_page(about: str, viewer: HeadViewer) -> Page:
+def demo_page(about: str, viewer: HeadFigure) -> Page:
     """Return the page of the files in its folder.
 
     Args:
@@ -82,7 +82,7 @@ def demo_page(about: str, viewer: HeadViewer) -> Page:
     """
     sheet = Figure(url(SHEET), "Generated heads in rows, each from eight sides", linked=True)
     blocks: list[PageBlock] = [
-        HeadViewers([viewer]),
+        HeadFigures([viewer]),
         *([Paragraph(about)] if about else []),
         Paragraph(
             "The same head as a video and as a mesh with colors:",

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from panohead.errors import NoSurfaceError
 from panohead.gallery.views import FrameCallback, ViewStyle
 from panohead.head import Head
-from panohead.head_page import PAGE_FRAMES, head_viewer
+from panohead.head_page import PAGE_FRAMES, head_figure
 from panohead.mesh.settings import MeshSettings
-from panohead.reports import HeadViewer
+from panohead.reports import HeadFigure
 
 if TYPE_CHECKING:
     from panohead.mesh.head_mesh import HeadMesh
@@ -24,7 +24,7 @@ def styled_viewer(
     file: str = "head.glb",
     frames: int = PAGE_FRAMES,
     step: FrameCallback,
-) -> HeadViewer:
+) -> HeadFigure:
     """Render a full turn in a style and return it, with the mesh, as a block of a page.
 
     Args:
@@ -44,7 +44,7 @@ def styled_viewer(
         except NoSurfaceError as error:
             mesh, note = None, f"There is no mesh: {error}"
     style.begin(head)
-    return head_viewer(
+    return head_figure(
         head,
         mesh,
         alt=alt,

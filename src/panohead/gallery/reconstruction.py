@@ -14,7 +14,7 @@ from panohead.inversion import OutputFolder, ReconstructedHead
 from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, VIDEO_FILES
 from panohead.mesh.head_mesh import HeadMesh
 from panohead.mesh.settings import MeshSettings, MeshUnit
-from panohead.reports import HeadViewer
+from panohead.reports import HeadFigure
 
 _FPS = 24.0
 
@@ -32,7 +32,7 @@ class WrittenResults:
 
     files: tuple[str, ...]
     notes: tuple[str, ...]
-    viewer: HeadViewer
+    viewer: HeadFigure
     missing_mesh: str = ""
 
 

@@ -23,8 +23,8 @@ from panohead.reports import (
     Charts,
     Figure,
     Figures,
-    HeadViewer,
-    HeadViewers,
+    HeadFigure,
+    HeadFigures,
     Link,
     Page,
     PageBlock,
@@ -65,7 +65,7 @@ def write_report(
     loss: str,
     notes: Sequence[str] = (),
     files: Sequence[str] = (),
-    viewer: HeadViewer | None = None,
+    viewer: HeadFigure | None = None,
 ) -> list[str]:
     """Write the page. Its images are inside it; files are linked, and videos among them play in the page.
 
@@ -89,7 +89,7 @@ def write_report(
         Paragraph(NOTICE, "soft"),
         *(Paragraph(note) for note in notes),
         Paragraph(f"Preset {preset}. Perceptual loss: {loss}"),
-        *([HeadViewers([viewer])] if viewer is not None else _videos(files)),
+        *([HeadFigures([viewer])] if viewer is not None else _videos(files)),
         Paragraph("Files:", links=[Link(file, url(file)) for file in files]),
         Section("Photos", [*legend, *photos]),
         Section("Seen or invented", [Paragraph(_TINT), _visibility(head)]),

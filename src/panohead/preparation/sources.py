@@ -82,8 +82,8 @@ def list_photos(arguments: str | Path | Sequence[str | Path]) -> list[PhotoRef]:
         PanoHeadError: when an argument is or matches nothing.
     """
     found: list[PhotoRef] = []
-    several = isinstance(arguments, Iterable) and not isinstance(arguments, str | Path)
-    given: Iterable[object] = arguments if several else [arguments]
+    one = isinstance(arguments, str | Path) or not isinstance(arguments, Iterable)
+    given: Iterable[object] = [arguments] if one else arguments
     for argument in map(_argument, given):
         paths = [Path(argument)] if os.path.lexists(argument) else [Path(p) for p in sorted(glob.glob(argument))]
         if not paths:

@@ -2,7 +2,7 @@
 
 A page is a list of blocks (:mod:`panohead.reports.blocks`, :mod:`panohead.reports.charts`) that hold plain values;
 :func:`write_page` turns them into HTML that needs no network, and no scripts but those of the heads to turn
-(:mod:`panohead.reports.head_viewer`). Only the template writes tags, and it escapes every value.
+(:mod:`panohead.reports.head_figures`). Only the template writes tags, and it escapes every value.
 """
 
 from panohead.reports.blocks import (
@@ -24,7 +24,7 @@ from panohead.reports.blocks import (
     url,
 )
 from panohead.reports.charts import Chart, Charts, Series
-from panohead.reports.head_viewer import FrameSheet, HeadViewer, HeadViewers
+from panohead.reports.head_figures import FrameSheet, HeadFigure, HeadFigures
 from panohead.reports.page import render_page, write_page
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "Figures",
     "Folded",
     "FrameSheet",
-    "HeadViewer",
-    "HeadViewers",
+    "HeadFigure",
+    "HeadFigures",
     "KeyNumbers",
     "KeyValues",
     "Link",

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from panohead.reports.charts import Charts
-from panohead.reports.head_viewer import HeadViewers
+from panohead.reports.head_figures import HeadFigures
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Section:
 
 
 PageBlock = (
-    Paragraph | NoteList | KeyNumbers | KeyValues | Table | Figures | Video | HeadViewers | Folded | Section | Charts
+    Paragraph | NoteList | KeyNumbers | KeyValues | Table | Figures | Video | HeadFigures | Folded | Section | Charts
 )
 
 
@@ -195,7 +195,7 @@ class Page:
 
 def _hold_heads(blocks: Sequence[PageBlock]) -> bool:
     return any(
-        isinstance(block, HeadViewers) or (isinstance(block, Section | Folded) and _hold_heads(block.blocks))
+        isinstance(block, HeadFigures) or (isinstance(block, Section | Folded) and _hold_heads(block.blocks))
         for block in blocks
     )
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from panohead.reports.blocks import Page
 from panohead.reports.drawing import draw
-from panohead.reports.head_viewer import content_security_policy, viewer_asset, viewer_scripts
+from panohead.reports.head_figures import content_security_policy, viewer_asset, viewer_scripts
 from panohead.system.atomic_write import REMEDY, write_bytes
 from panohead.system.text import printable
 
@@ -18,7 +18,7 @@ from panohead.system.text import printable
 def render_page(page: Page) -> str:
     """Return the page as one HTML document that needs no network (linked files lie beside it).
 
-    It holds no script unless it shows heads to turn, and then those of :mod:`panohead.reports.head_viewer` alone.
+    It holds no script unless it shows heads to turn, and then those of :mod:`panohead.reports.head_figures` alone.
     """
     numbers = count()
     template = _environment().get_template("page.html")

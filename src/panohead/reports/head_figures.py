@@ -43,7 +43,7 @@ class FrameSheet:
 
 
 @dataclass(frozen=True)
-class HeadViewer:
+class HeadFigure:
     """A head to turn; at least one of ``frames`` and ``glb`` is given.
 
     Attributes:
@@ -94,10 +94,10 @@ class HeadViewer:
 
 
 @dataclass(frozen=True)
-class HeadViewers:
+class HeadFigures:
     """Heads to turn, in a grid."""
 
-    viewers: Sequence[HeadViewer]
+    viewers: Sequence[HeadFigure]
     kind: ClassVar[str] = "heads"
 
 

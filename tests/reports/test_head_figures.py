@@ -8,30 +8,30 @@ import re
 from pathlib import Path
 
 import pytest
+from panohead.reports.head_figures import content_security_policy, viewer_asset
 from PIL import Image
 
 from pages import parse_page
 from panohead.reports import (
     Folded,
     FrameSheet,
-    HeadViewer,
-    HeadViewers,
+    HeadFigure,
+    HeadFigures,
     Page,
     Paragraph,
     Section,
     embedded,
     render_page,
 )
-from panohead.reports.head_viewer import content_security_policy, viewer_asset
 
 ROOT = Path(__file__).parents[2]
 GLB = bytes(range(256))
 
 
-def viewer(**options: object) -> HeadViewer:
+def viewer(**options: object) -> HeadFigure:
     sheet = FrameSheet(b"RIFF0123", side=16, columns=4, count=7)
     whole = {"frames": sheet, "glb": GLB} | options
-    return HeadViewer("a head", embedded(Image.new("RGB", (2, 2))), **whole)  # type: ignore[arg-type]
+    return HeadFigure("a head", embedded(Image.new("RGB", (2, 2))), **whole)  # type: ignore[arg-type]
 
 
 def test_three_js_is_the_recorded_one_with_its_license() -> None:
@@ -56,8 +56,8 @@ def test_scripts_cannot_end_their_element_and_make_no_code_of_texts(name: str) -
 
 
 def test_heads_of_a_page_share_the_scripts() -> None:
-    one = parse_page(render_page(Page("t", [HeadViewers([viewer()])])))
-    three = parse_page(render_page(Page("t", [HeadViewers([viewer(), viewer()]), HeadViewers([viewer()])])))
+    one = parse_page(render_page(Page("t", [HeadFigures([viewer()])])))
+    three = parse_page(render_page(Page("t", [HeadFigures([viewer(), viewer()]), HeadFigures([viewer()])])))
     assert (one.names.count("script"), three.names.count("script")) == (2 + 1, 2 + 3)
     assert len(three.head_facts()) == 3
 
@@ -71,13 +71,13 @@ def test_pages_without_heads_run_nothing() -> None:
 
 @pytest.mark.parametrize("wrap", [lambda b: Section("s", [b]), lambda b: Folded("f", [Section("s", [b], level=3)])])
 def test_heads_are_found_inside_other_blocks(wrap: object) -> None:
-    page = parse_page(render_page(Page("t", [wrap(HeadViewers([viewer()]))])))  # type: ignore[operator]
+    page = parse_page(render_page(Page("t", [wrap(HeadFigures([viewer()]))])))  # type: ignore[operator]
     assert len(page.head_facts()) == 1
 
 
 def test_facts_are_the_files_and_the_camera() -> None:
     (facts,) = parse_page(
-        render_page(Page("t", [HeadViewers([viewer(unit=0.5, pitch_deg=30.0, radius=2.0, focal=0.5)])]))
+        render_page(Page("t", [HeadFigures([viewer(unit=0.5, pitch_deg=30.0, radius=2.0, focal=0.5)])]))
     ).head_facts()
     assert base64.b64decode(facts["mesh"]) == GLB
     assert base64.b64decode(facts["frames"].pop("image")) == b"RIFF0123"
@@ -90,7 +90,7 @@ def test_facts_are_the_files_and_the_camera() -> None:
 
 
 def test_what_is_not_there_has_no_button() -> None:
-    page = parse_page(render_page(Page("t", [HeadViewers([viewer(glb=None)])])))
+    page = parse_page(render_page(Page("t", [HeadFigures([viewer(glb=None)])])))
     hidden = [tag for tag, name, _ in page.attributes if name == "hidden" and tag == "button"]
     assert len(hidden) == 5, "mesh, light, clay, invented parts, save"
     assert "mesh" not in page.head_facts()[0]
@@ -98,7 +98,7 @@ def test_what_is_not_there_has_no_button() -> None:
 
 
 def test_head_is_described_and_reached_by_keys() -> None:
-    page = parse_page(render_page(Page("t", [HeadViewers([viewer()])])))
+    page = parse_page(render_page(Page("t", [HeadFigures([viewer()])])))
     stage = {name: value for tag, name, value in page.attributes if tag == "div" and name != "class"}
     assert stage["tabindex"] == "0"
     assert stage["aria-label"] == "a head"

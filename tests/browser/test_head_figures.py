@@ -18,7 +18,7 @@ from PIL import Image
 import tiny
 from browser.chromium import CHROMIUM, Tab, chromium
 from panohead.head import Head
-from panohead.head_page import head_viewer, write_head_page
+from panohead.head_page import head_figure, write_head_page
 from panohead.mesh.head_mesh import HeadMesh
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
@@ -70,7 +70,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two heads; texts of the second, and the name of its morph target, try to be markup."""
     one = head()
     mesh = one.mesh(resolution=40, level=2.0)
-    viewer = head_viewer(one, mesh, alt="A test head", title="One", frames=12)
+    viewer = head_figure(one, mesh, alt="A test head", title="One", frames=12)
     assert viewer.glb is not None
     evil = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
     second = replace(viewer, alt=evil, title=evil, note=evil, glb=with_morph_target(viewer.glb, evil), first="mesh")
