@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-from panohead.reports.head_figures import content_security_policy, viewer_asset
 from PIL import Image
 
 from pages import parse_page
@@ -23,6 +22,7 @@ from panohead.reports import (
     embedded,
     render_page,
 )
+from panohead.reports.head_figures import content_security_policy, viewer_asset
 
 ROOT = Path(__file__).parents[2]
 GLB = bytes(range(256))

@@ -82,8 +82,9 @@ def list_photos(arguments: str | Path | Sequence[str | Path]) -> list[PhotoRef]:
         PanoHeadError: when an argument is or matches nothing.
     """
     found: list[PhotoRef] = []
-    one = isinstance(arguments, str | Path) or not isinstance(arguments, Iterable)
-    given: Iterable[object] = [arguments] if one else arguments
+    given: Iterable[object] = [arguments]
+    if isinstance(arguments, Iterable) and not isinstance(arguments, str | Path):
+        given = arguments
     for argument in map(_argument, given):
         paths = [Path(argument)] if os.path.lexists(argument) else [Path(p) for p in sorted(glob.glob(argument))]
         if not paths:
