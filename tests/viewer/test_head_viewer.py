@@ -150,8 +150,9 @@ class Browser:
 
     async def rest(self) -> Image.Image:
         """Wait for the full image that is not followed by another."""
-        count = -1
+        count, end = -1, time.monotonic() + 60
         while count != len(self.images) or "full image" not in self.status:
+            assert time.monotonic() < end, (self.status, self.texts[-3:], len(self.images))
             count = len(self.images)
             with contextlib.suppress(AssertionError):
                 await self.until(lambda: False, timeout_s=0.6)

@@ -5,7 +5,7 @@ direction from that point to the camera becomes yaw and pitch, and the distance 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from panohead.errors import UsageError
 from panohead.geometry import FOCAL, RADIUS, Camera
@@ -18,12 +18,12 @@ _POLE_DEG = 89.0
 """Largest pitch: nearer to the pole yaw is not defined well enough to be read from a direction."""
 
 
-def pose_from(position: Sequence[float], look_at: Sequence[float]) -> Pose:
+def pose_from(position: Iterable[float], look_at: Iterable[float]) -> Pose:
     """Return the pose of the browser's camera.
 
     Args:
-        position: of the camera, world units.
-        look_at: point that it orbits.
+        position: of the camera, three numbers in world units; viser gives an array.
+        look_at: point that it orbits, likewise.
 
     Raises:
         UsageError: for numbers that are not finite, or a camera at the point itself.
