@@ -3,7 +3,6 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -62,9 +61,8 @@ class HeadShelf:
         with self._lock:
             head = self._cache.get(choice)
             if head is None:
-                head = self._make(choice)
-                head.begin()
-                self._cache[choice] = head
+                self._cache[choice] = head = self._make(choice)
+            head.begin()
             self._cache.move_to_end(choice)
             while len(self._cache) > CACHED_HEADS:
                 self._cache.popitem(last=False)
@@ -154,7 +152,7 @@ class HeadShelf:
         folder = inside(self._library, name)
         if folder.parent != self._library:
             raise PanoHeadError(f"{name!r} is no folder of the library; choose another")
-        plain = replace(choice, blend=0.0, mixed_rows=None, attributes=())
+        plain = HeadChoice(saved=choice.saved)  # whatever else the tab has chosen: a reconstruction is opened once
         if plain not in self._cache:
             self._cache[plain] = self.predictor.open_reconstruction(folder)
         return self._cache[plain]

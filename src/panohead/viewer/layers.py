@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from panohead.frame import Frame
@@ -119,10 +119,7 @@ def backdrop(
 
 def cover(photo: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return a photo scaled and cropped to fill a size."""
-    scale = max(size[0] / photo.width, size[1] / photo.height)
-    width, height = size[0] / scale, size[1] / scale
-    left, top = (photo.width - width) / 2, (photo.height - height) / 2
-    return photo.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
+    return ImageOps.fit(photo, size, Image.Resampling.BILINEAR)
 
 
 def small_photo(photo: Image.Image) -> Image.Image:
