@@ -31,7 +31,7 @@ def test_writes_everything(folder: Path, tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert "no weights" in page
     assert "Seen or invented" in page
-    assert page.count("data:image/png") == 9
+    assert page.count("data:image/png") == 10  # nine figures, and the front of the head to turn
 
 
 def test_missing_packages_are_told_before_the_work(
