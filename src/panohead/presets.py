@@ -85,8 +85,11 @@ def demo_128() -> TrainConfig:
         channel_max=256,
         position_maps=True,
         deformation=16,
+        deformation_rank=28,  # 98 % of the variance of people's deformations
         neural_rendering_resolution=64,
-        rendering=replace(_closeup(16), crop_margin=0.01),  # shoulders reach the border of the box
+        # One pass: 16 + 16 samples miss surfaces between the first 16, which costs 0.4 dB and more time.
+        # Shoulders reach the border of the box.
+        rendering=replace(_closeup(40), importance_samples=0, crop_margin=0.01),
         superresolution=replace(small.generator.superresolution, from_resolution=64),
     )
     assert small.warm_start is not None

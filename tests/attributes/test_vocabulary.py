@@ -1,7 +1,10 @@
 """Attribute vectors of synthetic people: their names, their sections and the way back to a person."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
 from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.attributes.vocabulary import (
@@ -13,6 +16,7 @@ from panohead.attributes.vocabulary import (
     person_of_record,
     shape_coordinates,
 )
+from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.renderer.lighting import Lighting, sample_lighting
 
@@ -73,3 +77,13 @@ def test_encoder_carries_its_vocabulary(vocabulary: Vocabulary) -> None:
     encoder = AttributeEncoder.of_vocabulary(vocabulary, w_dim=8, hidden=16)
     assert encoder.vocabulary.names == vocabulary.names
     np.testing.assert_array_equal(encoder.vocabulary.shape_components, vocabulary.shape_components)
+
+
+def test_encoder_comes_back_from_a_checkpoint(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    encoder = AttributeEncoder.of_vocabulary(vocabulary, w_dim=8, hidden=16).eval()
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, {"attributes": encoder})
+    found = load_checkpoint(path).attribute_encoder()
+    assert found is not None
+    attributes = torch.randn(2, vocabulary.size)
+    torch.testing.assert_close(found(attributes), encoder(attributes))

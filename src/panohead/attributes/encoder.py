@@ -53,7 +53,10 @@ class AttributeEncoder(nn.Module):
         self.config = config
         self.register_buffer("shape_mean", torch.zeros(config.shape_coordinates))
         self.register_buffer("shape_directions", torch.zeros(config.shape_components, config.shape_coordinates))
-        widths = [self.vocabulary.size + config.residual, *[config.hidden] * config.layers]
+        # Not self.vocabulary: the buffers of a network that is only planned (meta device) hold no numbers.
+        shape = config.shape_components, config.shape_coordinates
+        size = Vocabulary(config.expressions, np.zeros(shape[1]), np.zeros(shape)).size
+        widths = [size + config.residual, *[config.hidden] * config.layers]
         layers: list[nn.Module] = []
         for i, o in pairwise(widths):
             layers += [nn.Linear(i, o), nn.LeakyReLU(0.2)]
