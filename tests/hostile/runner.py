@@ -6,8 +6,11 @@ and files written outside of it.
 """
 
 import contextlib
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import re
 import resource
 import signal
@@ -288,6 +291,22 @@ def _processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _import_everything() -> None:
+    """Import all of the package and what it loads late, so that no command pays for imports."""
+    from PIL import Image
+
+    import panohead
+
+    Image.init()
+    late = ("trimesh", "scipy.spatial", "scipy.optimize", "sympy", "typeguard", "tyro._backends", "matplotlib.figure",
+            "matplotlib.backends.backend_agg", "torch._meta_registrations", "torch._subclasses.fake_tensor")  # fmt: skip
+    inside = (found.name for found in pkgutil.walk_packages(panohead.__path__, "panohead."))
+    for name in (*late, *inside):
+        if not name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # an optional library
+                importlib.import_module(name)
+
+
 def serve(asked: int, told: int) -> None:
     """Import the package, then answer requests until the pipe is closed."""
     import torch
@@ -295,13 +314,13 @@ def serve(asked: int, told: int) -> None:
     from panohead.cli import main
 
     if not os.environ.get("HOSTILE_PROBE"):
-        from panohead.predictor import load  # noqa: F401
-        from panohead.training import launch  # noqa: F401
-
+        _import_everything()
     if probe := os.environ.get("HOSTILE_PROBE"):  # a test of this file
         exec(compile(Path(probe).read_text(), probe, "exec"), {})
     assert main
     torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy all pages of what is imported
     with os.fdopen(asked) as requests:
         for line in requests:
             # Not ru_maxrss: exec keeps the peak of the process that started this one.
