@@ -141,5 +141,7 @@ def prepared_folder(rng: random.Random, folder: Path) -> Case:
     note = spoil_json_file(rng, file)
     (folder / "photos" / "notes.png").write_bytes(b"no photo")
     (folder / "poses.csv").write_text("file,yaw_deg,pitch_deg,roll_deg,box\nnotes.png,0,0,0,1 1 9 9\n")
+    (folder / "cutouts").mkdir()
     argv = ["prepare", "photos", "--out", "prepared", "--size", "64", "--workers", "1", "--poses", "poses.csv"]
+    argv += ["--masks", "cutouts"]  # without the models that the machine may lack
     return case_of(argv, note, file.name, "prepared")
