@@ -319,8 +319,9 @@ def _import_everything() -> None:
     import panohead
 
     Image.init()
-    late = ("trimesh", "scipy.spatial", "scipy.optimize", "sympy", "typeguard", "tyro._backends", "matplotlib.figure",
-            "matplotlib.backends.backend_agg", "torch._meta_registrations", "torch._subclasses.fake_tensor")  # fmt: skip
+    late = ("trimesh", "scipy.spatial", "scipy.optimize", "typeguard", "tyro._backends", "tyro._backends._tyro_backend",
+            "matplotlib.figure", "matplotlib.backends.backend_agg", "numba.core.registry", "numba.np.ufunc",
+            "imageio_ffmpeg")  # fmt: skip
     inside = (found.name for found in pkgutil.walk_packages(panohead.__path__, "panohead."))
     for name in (*late, *inside):
         if not name.endswith("__main__"):

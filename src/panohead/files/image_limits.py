@@ -112,7 +112,7 @@ def _check_tags_of_file(content: bytes) -> None:
     if content[4:8] != b"ftyp":
         return
     # The place of EXIF in AVIF and HEIF is told by several nested boxes, and libavif takes the first header behind it.
-    # So every header counts. Pixels look like one by chance only, and hardly ever like one whose directory is in the file.
+    # So every header counts. Pixels look like one hardly ever, and hardly ever have its directory in the file.
     found = 0
     for header in _HEADERS[:2]:
         at = content.find(header)
