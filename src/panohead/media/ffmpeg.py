@@ -31,7 +31,7 @@ def ffmpeg_executable() -> str:
 
 
 def local(path: Path) -> str:
-    """Return a path as ffmpeg takes it for a file; in "a:b/film.mp4" it would look for a protocol called "a"."""
+    """Return a path as ffmpeg takes it for a file; in "a:b/video.mp4" it would look for a protocol called "a"."""
     return f"file:{path}"
 
 
