@@ -186,3 +186,12 @@ def test_notes_that_are_no_json_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         save_checkpoint(tmp_path / "model.safetensors", {"G": tiny.generator()}, notes={"loss": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_may_not_be_read_is_not_copied_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(module, "safe_open", closed)
+    with pytest.raises(PanoHeadError, match=r"model\.safetensors .*\(Permission denied\); check its permissions"):
+        load_checkpoint(file)

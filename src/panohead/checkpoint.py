@@ -241,6 +241,5 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise PanoHeadError(
-            f"{path} is not a readable safetensors file ({reason}); copy or download it again"
-        ) from error
+        remedy = "check its permissions" if isinstance(error, PermissionError) else "copy or download it again"
+        raise PanoHeadError(f"{path} is not a readable safetensors file ({reason}); {remedy}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from panohead.cli.generate import Generate
 from panohead.cli.main import _reason
 from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.train import Train
@@ -76,6 +77,17 @@ def test_advice_on_memory_fits() -> None:
     assert _reason(MemoryError(), head) == "out of memory; lower --mesh-resolution"
     torch_error = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes")
     assert _reason(torch_error, train) == "out of memory for this input on this machine"
+    small = Generate(checkpoint="demo", out=Path("out"), rays=8)
+    for error in (
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        OSError(12, "Cannot allocate memory"),
+        ImportError("libx.so: failed to map segment from shared object"),
+    ):
+        assert _reason(error, small) == "out of memory for this input on this machine"
+    large = Generate(checkpoint="demo", out=Path("out"), rays=512)
+    assert _reason(MemoryError(), large) == "out of memory; lower --rays"
+    assert "unexpected ImportError" in _reason(ImportError("no module named x"), small)
 
 
 def test_messages_are_one_line_and_not_long() -> None:

@@ -1,5 +1,6 @@
 """Opening a dataset: layouts, preprocessing, jittered cameras, broken images."""
 
+import os
 import pickle
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from data.small_photos import photo_name, spoil, write_photos, zipped
 from panohead.data.broken import BrokenPhotos
 from panohead.data.dataset import PhotoDataset, dataset_paths, open_dataset
 from panohead.data.selection import SelectionConfig
+from panohead.data.sources import FolderSource
 from panohead.data.tools.write_shards import write_shards
 from panohead.errors import PanoHeadError
 
@@ -54,6 +56,24 @@ def test_missing_datasets_are_told(root: Path, tmp_path: Path) -> None:
         open_dataset(root / "images")
     with pytest.raises(PanoHeadError, match=r"must hold images/ and masks/ .* or \.tar shards"):
         open_dataset(zipped(root, "images"))
+
+
+def test_a_closed_folder_makes_no_smaller_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(b"")
+    assert FolderSource(tmp_path).names() == ["a/0.png", "b/0.png"]
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if os.path.basename(path) == "b":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)  # root may list every folder
+    with pytest.raises(PanoHeadError, match=r"b \(Permission denied\); check its permissions"):
+        FolderSource(tmp_path).names()
+    assert FolderSource(tmp_path / "missing").names() == []
 
 
 def test_images_are_reduced_and_put_on_white(root: Path) -> None:

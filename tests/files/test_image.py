@@ -24,6 +24,7 @@ from panohead.data.tools.convert import convert_dataset
 from panohead.data.tools.dataset import inspect_dataset
 from panohead.errors import PanoHeadError
 from panohead.files.image import BrokenImage, decode_image, open_image
+from panohead.files.image_limits import check_tags
 from panohead.geometry import Camera
 from panohead.inversion.load_photos import read_images
 from panohead.media.images import load_depth
@@ -298,9 +299,50 @@ def test_tags_that_claim_the_same_bytes() -> None:
             decode_image(content)
 
 
+def bombs_in_other_places() -> dict[str, bytes]:
+    """Tags that claim the same bytes where a look at the first directory of plain TIFF finds nothing."""
+    plain = tiff(many_tags(3000, 1_900_000), bytes(2_000_000))
+    inner = struct.pack("<H", 3000) + b"".join(struct.pack("<HHII", *tag) for tag in many_tags(3000, 60_000))
+    below = tiff([(0x8769, 4, 1, 8 + 2 + 12 + 4)], inner.ljust(70_000, b"\0"))
+    entries = b"".join(struct.pack("<HHQQ", *tag) for tag in many_tags(3000, 60_000))
+    large = b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 3000) + entries + bytes(70_000)
+    text = b"\nexif\n 8\n" + tiff(many_tags(3000, 60_000), bytes(70_000)).hex().encode()
+    whole = encoded(Image.new("RGB", (16, 16)), "PNG")
+    at = whole.index(b"IDAT") - 4
+    exif = Image.Exif()
+    exif[40_000] = b"mark" + bytes(70_000)
+    avif = bytearray(encoded(Image.new("RGB", (16, 16)), "AVIF", exif=exif.tobytes()))
+    mark, head = avif.index(b"mark"), avif.index(b"MM\0*")
+    avif[mark : mark + len(inner)] = inner
+    avif[head : head + 8] = b"II*\0" + struct.pack("<I", mark - head)
+    name = b"Raw profile type exif\0"
+    return {
+        "the number the wrong way round": b"II\0*" + plain[4:],
+        "large TIFF": large,
+        "below another directory": whole[:at] + chunk(b"eXIf", below) + whole[at:],
+        "in a text": whole[:at] + chunk(b"tEXt", name + text) + whole[at:],
+        "in a packed text": whole[:at] + chunk(b"zTXt", name + b"\0" + zlib.compress(text)) + whole[at:],
+        "avif": bytes(avif),
+    }
+
+
+@pytest.mark.parametrize("place", bombs_in_other_places())
+def test_tags_are_bounded_wherever_they_stand(place: str) -> None:
+    with pytest.raises(BrokenImage, match="claim more bytes"):
+        decode_image(bombs_in_other_places()[place])
+
+
+def test_directories_that_hold_one_another_end() -> None:
+    with pytest.raises(BrokenImage):
+        decode_image(tiff([(0x8769, 4, 1, 8)] * 3, bytes(600)))
+    many = tiff([(0x8769, 4, 1, 100 + place) for place in range(30_000)], b"\xff" * 400_000)
+    with pytest.raises(BrokenImage, match="too many tags"):
+        check_tags(many, 10**18)
+
+
 def test_ordinary_tags() -> None:
     exif = Image.Exif()
     exif[0x010F] = "maker"
     exif.get_ifd(0x8769)[0x927C] = bytes(50_000)
-    for kind in ("JPEG", "PNG", "WEBP", "TIFF"):
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
         decode_image(encoded(Image.new("RGB", (16, 16)), kind, exif=exif))

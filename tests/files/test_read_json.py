@@ -147,6 +147,15 @@ def test_only_regular_files_of_a_size_are_read(make: Callable[[Path], None] | No
         read_json(path, dict[str, int])
 
 
+def test_a_closed_file_needs_rights_and_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path, *_: object) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(module, "read_regular", closed)
+    with pytest.raises(PanoHeadError, match=r"config\.json \(Permission denied\); check its permissions"):
+        read_json(tmp_path / "config.json", Labels, remedy="start a new run")
+
+
 def test_the_number_of_lists_is_bounded() -> None:
     text = "[" + "[]," * module.MAX_CONTAINERS + "[]]"
     with pytest.raises(PanoHeadError, match="larger than any such file"):

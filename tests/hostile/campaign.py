@@ -1,6 +1,7 @@
 """The campaign: thousands of hostile inputs through commands and readers; counts by family as JSON, resumable.
 
-    python -m hostile.campaign --out DIR [--seed 0] [--inputs 2000] [--fuzz 100000] [--kills 25] [--minutes 30]
+    python -m hostile.campaign --out DIR [--seed 0] [--inputs 2000] [--fuzz 100000] [--kills 25] [--pairs 20]
+        [--minutes 30]
 
 ``DIR/results.jsonl`` has a line per finished input; the same command continues it. ``DIR/counts.json`` and the table on
 standard output have the counts. Any fault makes the exit code 1.
@@ -23,6 +24,7 @@ import hostile.families_of_paths  # noqa: F401
 from hostile.families import FAMILIES, make
 from hostile.fuzz import TARGETS, fuzz_in_child
 from hostile.kills import COMMANDS, run_whole, trial
+from hostile.pairs import trial_of_two
 from hostile.runner import KINDS, CommandServer
 
 PORTION = 250
@@ -118,6 +120,28 @@ def run_kills(out: Path, seed: int, trials: int, deadline: float, only: str | No
                 file.flush()
 
 
+def run_pairs(out: Path, seed: int, trials: int, deadline: float, only: str | None = None) -> None:
+    """Start commands twice on one folder, the commands in turn, until the deadline."""
+    results = out / "results.jsonl"
+    done = {(r["family"], r["index"]) for r in read_lines(results)}
+    whole: dict[str, dict[str, str]] = {}
+    with CommandServer() as first, CommandServer() as second, results.open("a") as file:
+        for index in range(trials):
+            command = list(COMMANDS)[index % len(COMMANDS)]
+            name = f"two of {command}"
+            if (name, index) in done or (only and name != only):
+                continue
+            if time.monotonic() > deadline:
+                return
+            if command not in whole:
+                shutil.rmtree(out / "whole", ignore_errors=True)
+                whole[command] = run_whole(first, command, out / "whole")[0]
+            faults, said = trial_of_two((first, second), command, out / "two", whole[command])
+            record = {"family": name, "index": index, "seed": seed, "faults": faults}
+            file.write(json.dumps(record | ({"said": said} if faults else {})) + "\n")
+            file.flush()
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the records of a file of results; a line cut off by a kill is left out."""
     found = []
@@ -161,6 +185,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=2000)
     parser.add_argument("--fuzz", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=25, help="kills of each command")
+    parser.add_argument("--pairs", type=int, default=20, help="pairs of processes on one folder, the commands in turn")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--only", help="one family")
     options = parser.parse_args()
@@ -169,8 +194,13 @@ def main() -> int:
     deadline = time.monotonic() + 60 * options.minutes
     out, only = options.out.resolve(), options.only
     # Half of the time for the commands, a quarter for each of the others; what one leaves over, the next one has.
-    for part, share in ((run_commands, 0.5), (run_fuzz, 0.75), (run_kills, 1.0)):
-        count = {run_commands: options.inputs, run_fuzz: options.fuzz, run_kills: options.kills}[part]
+    parts = (
+        (run_commands, options.inputs, 0.5),
+        (run_fuzz, options.fuzz, 0.75),
+        (run_pairs, options.pairs, 0.85),
+        (run_kills, options.kills, 1.0),
+    )
+    for part, count, share in parts:
         if count:
             part(out, options.seed, count, deadline - (1 - share) * 60 * options.minutes, only)
     table = counts(read_lines(options.out / "results.jsonl"))

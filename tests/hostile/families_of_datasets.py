@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hostile.families import STORED, case_of, copied, family, spoil_json_file
 from hostile.runner import Case
-from hostile.spoil import hostile_images, spoiled_bytes, spoiled_json, spoiled_zip, zipped
+from hostile.spoil import hostile_images, png_of, spoiled_bytes, spoiled_json, spoiled_zip, zipped
 
 _DATASET_COMMANDS = (
     ["dataset", "inspect", "data", "--picture", "poses.png"],
@@ -141,5 +141,8 @@ def prepared_folder(rng: random.Random, folder: Path) -> Case:
     note = spoil_json_file(rng, file)
     (folder / "photos" / "notes.png").write_bytes(b"no photo")
     (folder / "poses.csv").write_text("file,yaw_deg,pitch_deg,roll_deg,box\nnotes.png,0,0,0,1 1 9 9\n")
+    (folder / "cutouts").mkdir()
+    (folder / "cutouts" / "notes.png").write_bytes(png_of(16, 16))
     argv = ["prepare", "photos", "--out", "prepared", "--size", "64", "--workers", "1", "--poses", "poses.csv"]
+    argv += ["--masks", "cutouts"]  # without the models that the machine may lack
     return case_of(argv, note, file.name, "prepared")

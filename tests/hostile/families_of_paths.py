@@ -97,6 +97,8 @@ def odd_paths(rng: random.Random, folder: Path) -> Case:
     return case_of(argv, f"{' '.join(template[:2])} {option}: {kind}", programs=("python",))
 
 
+_PREPARE = ["prepare", _ME, "--masks", str(STORED / "photo"), "--poses", "poses.csv", "--size", "64", "--workers", "1",
+            "--out", "prepared"]  # fmt: skip
 _INSIDE: list[tuple[str, str, list[str]]] = [
     ("run", "config.json", ["train", "--resume", "run", "--quiet", "--kimg", "0.024", "--data", str(HEADS)]),
     ("run", "stats.jsonl", ["train", "--resume", "run", "--quiet", "--kimg", "0.024", "--data", str(HEADS)]),
@@ -110,8 +112,8 @@ _INSIDE: list[tuple[str, str, list[str]]] = [
     ("interrupted", "reconstruct.state", [*_RECONSTRUCT, "--out", "interrupted", "--resume"]),
     ("reconstruction", "tuned.difference.safetensors", [*_RECONSTRUCT, "--out", "reconstruction"]),
     ("photo", "dataset.json", [*_RECONSTRUCT[:1], "photo/me.png", *_RECONSTRUCT[2:], "--out", "out"]),
-    ("prepared", "prepare.json", ["prepare", str(STORED / "photo"), "--size", "64", "--out", "prepared"]),
-    ("prepared", ".prepare", ["prepare", str(STORED / "photo"), "--size", "64", "--out", "prepared"]),
+    ("prepared", "prepare.json", _PREPARE),
+    ("prepared", ".prepare", _PREPARE),
 ]
 
 
@@ -119,6 +121,7 @@ _INSIDE: list[tuple[str, str, list[str]]] = [
 def odd_files_inside(rng: random.Random, folder: Path) -> Case:
     name, inner, argv = rng.choice(_INSIDE)
     place = copied(name, folder) / inner
+    (folder / "poses.csv").write_text("file,yaw_deg,pitch_deg,roll_deg,box\nme.png,0,0,0,1 1 60 60\n")
     if place.is_dir():
         shutil.rmtree(place)
     place.unlink(missing_ok=True)

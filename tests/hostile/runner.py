@@ -6,8 +6,12 @@ and files written outside of it.
 """
 
 import contextlib
+import ctypes
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import re
 import resource
 import signal
@@ -28,6 +32,9 @@ MAX_BYTES = 1 << 30
 _ADDRESS_SPACE = 6 << 30
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _PACKAGE = Path(__file__).parents[2] / "src"
+_PAST_RIGHTS = (1, 2)
+"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH of Linux: root reads files of mode 000 by them."""
+_CAPABILITY_VERSION, _DROP_FROM_BOUNDING_SET = 0x20080522, 24
 _LIBRARY_SEARCH = ("uname", "ldconfig", "gcc", "ld", "objdump", "lscpu", "fc-list")
 """Programs that libraries start to find other libraries (ctypes, numba, imageio)."""
 
@@ -206,6 +213,22 @@ class _Watch:
         os.write(self.log, (json.dumps([kind, what[:400]]) + "\n").encode())
 
 
+def _give_up_rights() -> None:
+    """Let the rights of files hold for this process and those it starts, even for root (Linux; elsewhere nothing)."""
+    if not sys.platform.startswith("linux"):
+        return
+    library = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, each twice 32 bits
+    if library.capget(header, sets):
+        return
+    for capability in _PAST_RIGHTS:
+        library.prctl(_DROP_FROM_BOUNDING_SET, capability, 0, 0, 0)
+    for part in range(3):
+        sets[part] &= ~sum(1 << capability for capability in _PAST_RIGHTS)
+    library.capset(header, sets)
+
+
 def _child(request: dict[str, Any], out: int, err: int, log: int) -> None:
     """Become the command: never returns."""
     os.setsid()
@@ -218,6 +241,7 @@ def _child(request: dict[str, Any], out: int, err: int, log: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 30, 2 << 30))
+    _give_up_rights()
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
     sys.addaudithook(_Watch(folder, request["programs"], log))
     code = 70
@@ -288,6 +312,23 @@ def _processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _import_everything() -> None:
+    """Import all of the package and what it loads late, so that no command pays for imports."""
+    from PIL import Image
+
+    import panohead
+
+    Image.init()
+    late = ("trimesh", "scipy.spatial", "scipy.optimize", "typeguard", "tyro._backends", "tyro._backends._tyro_backend",
+            "matplotlib.figure", "matplotlib.backends.backend_agg", "numba.core.registry", "numba.np.ufunc",
+            "imageio_ffmpeg")  # fmt: skip
+    inside = (found.name for found in pkgutil.walk_packages(panohead.__path__, "panohead."))
+    for name in (*late, *inside):
+        if not name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # an optional library
+                importlib.import_module(name)
+
+
 def serve(asked: int, told: int) -> None:
     """Import the package, then answer requests until the pipe is closed."""
     import torch
@@ -295,13 +336,13 @@ def serve(asked: int, told: int) -> None:
     from panohead.cli import main
 
     if not os.environ.get("HOSTILE_PROBE"):
-        from panohead.predictor import load  # noqa: F401
-        from panohead.training import launch  # noqa: F401
-
+        _import_everything()
     if probe := os.environ.get("HOSTILE_PROBE"):  # a test of this file
         exec(compile(Path(probe).read_text(), probe, "exec"), {})
     assert main
     torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy all pages of what is imported
     with os.fdopen(asked) as requests:
         for line in requests:
             # Not ru_maxrss: exec keeps the peak of the process that started this one.

@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 RAW = (
@@ -126,6 +127,7 @@ def png_of(width: int, height: int, *extra: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(extra) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+@cache
 def hostile_images() -> dict[str, bytes]:
     """Return contents that stand in an image file."""
     bomb = zlib.compress(b"\0" * 200_000_000, 9)

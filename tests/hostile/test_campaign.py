@@ -116,6 +116,8 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
         ("x = bytearray(1300 << 20); x[::4096] = bytes(len(x[::4096]))", "memory"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "wrong code"),
         ("pathlib.Path('inside.txt').write_text('x')", None),
+        ("pathlib.Path('closed.txt').touch(0); pathlib.Path('closed.txt').read_text()", "traceback"),
+        ("os.mkdir('closed', 0); os.listdir('closed')", "traceback"),
     ],
 )
 def test_the_watch_sees_what_a_command_does(body: str, fault: str | None, tmp_path: Path, probe: CommandServer) -> None:

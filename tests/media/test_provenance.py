@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 from panohead.errors import PanoHeadError
 from panohead.media.images import save_image
 from panohead.media.provenance import NOTICE, append_gif_comment, is_marked_synthetic, xmp_packet
+from panohead.media.video import VideoWriter
 
 TERM = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 IMAGE = torch.linspace(-1, 1, 16).expand(3, 16, 16)
@@ -93,3 +94,12 @@ def test_unreadable_files(tmp_path: Path) -> None:
         is_marked_synthetic(tmp_path / "text.png")
     with pytest.raises(PanoHeadError, match=r"text\.mp4"):
         is_marked_synthetic(tmp_path / "text.mp4")
+
+
+def test_a_playlist_by_another_name_leads_to_no_other_file(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "other.mp4", fps=10, source="trainedAlgorithmicMedia") as video:
+        video.write(np.zeros((16, 16, 3), np.uint8))
+    assert is_marked_synthetic(tmp_path / "other.mp4")
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(PanoHeadError, match=r"list\.mp4"):
+        is_marked_synthetic(tmp_path / "list.mp4")

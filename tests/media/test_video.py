@@ -60,6 +60,16 @@ def test_videos_hold_every_frame_in_its_colors(tmp_path: Path, suffix: str) -> N
     assert is_marked_synthetic(path)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names on Windows")
+@pytest.mark.parametrize("name", ["one.mp4", "one.webm", "one.gif"])
+def test_a_folder_with_a_colon_is_no_protocol(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("take:2")
+    folder.mkdir()
+    write(folder / name)
+    assert is_marked_synthetic(folder / name)
+
+
 def test_transparent_webm(tmp_path: Path) -> None:
     path = tmp_path / "video.webm"
     frames = write(path, alpha=True)

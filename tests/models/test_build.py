@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,21 @@ def test_a_plan_has_the_shapes_of_the_network() -> None:
     built = build_for(lambda: Generator(network.config), network.state_dict())
     # Nothing of the plan is left in it, for example by a cached constant.
     assert not any(value.is_meta for value in (*built.parameters(), *built.buffers()))
+
+
+def test_planning_needs_no_compiler_of_pytorch() -> None:
+    """Their import takes a second of a processor, at the start of every command that opens a model."""
+    stored = Path(__file__).parents[1] / "stored" / "tiny.safetensors"
+    code = f"""
+import sys
+from pathlib import Path
+from panohead.checkpoint import load_checkpoint
+load_checkpoint(Path({str(stored)!r}))
+print([name for name in ("sympy", "torch._dynamo") if name in sys.modules])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(tiny.__file__).parents[1] / "src")}
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
 def test_planning_and_building_draw_the_random_numbers_of_building() -> None:

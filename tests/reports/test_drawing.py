@@ -2,7 +2,10 @@
 
 import itertools
 import math
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -108,6 +111,30 @@ def test_drawings_repeat_whatever_the_user_has_set() -> None:
     assert not re.search(r"20\d\d-", first), "no date"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize(
+    ("content", "outcome"), [(None, "refused"), (b"\xff", "refused"), (b"lines.linewidth: 9", "drawn")]
+)
+def test_settings_in_the_current_folder_hold_nothing_up(content: bytes | None, outcome: str, tmp_path: Path) -> None:
+    """matplotlib reads the file when it is imported; from a named pipe (None) for ever."""
+    path = tmp_path / "matplotlibrc"
+    os.mkfifo(path) if content is None else path.write_bytes(content)
+    code = """
+import numpy as np
+from panohead.errors import PanoHeadError
+from panohead.reports import Chart, Series
+from panohead.reports.drawing import draw
+try:
+    draw(Chart("a", (Series("a", np.arange(2.0), np.arange(2.0)),)), "c0")
+    print("drawn")
+except PanoHeadError as error:
+    print("refused" if "matplotlibrc" in str(error) and "rename it" in str(error) else error)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == outcome, done.stdout + done.stderr
+
+
 def test_two_drawings_share_no_identifier() -> None:
     chart = Chart("a", (line([1.0, 2.0]),))
     names = [set(re.findall(r'id="([^"]+)"', draw(chart, identifier))) for identifier in ("c0", "c1")]
@@ -117,9 +144,6 @@ def test_two_drawings_share_no_identifier() -> None:
 
 def test_nothing_of_pyplot_is_loaded(tmp_path: Path) -> None:
     """Drawing needs neither a display nor global figures."""
-    import subprocess
-    import sys
-
     code = (
         "import sys, numpy as np\n"
         "from panohead.reports import Chart, Series\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from panohead.errors import PanoHeadError
-from panohead.system.atomic_write import atomic_path
+from panohead.system.atomic_write import atomic_path, unwritable
 
 
 def test_appears_at_the_end_and_replaces(tmp_path: Path) -> None:
@@ -59,3 +59,11 @@ def test_all_files_have_the_same_rights(tmp_path: Path) -> None:
         save_file({"weight": torch.zeros(2)}, temporary)
     modes = {path.stat().st_mode for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+def test_what_may_not_be_written_needs_rights_and_no_space() -> None:
+    assert str(unwritable(Path("a/b"), PermissionError(13, "Permission denied"))) == (
+        "cannot write a/b (Permission denied); check the permissions of it and its folder, or choose another place"
+    )
+    assert "free the disk" in str(unwritable(Path("a/b"), OSError(28, "No space left on device")))
+    assert "another folder" in str(unwritable(Path("a/b"), PermissionError(13, "x"), "choose another folder"))

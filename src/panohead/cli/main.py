@@ -147,10 +147,22 @@ def _reason(error: Exception, command: Any) -> str:
     return f"unexpected {type(error).__name__}: {text}; run again with --debug to see where"
 
 
+_MEMORY_TEXTS = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "can't start new thread",
+    "bad_alloc",
+    "failed to map segment",
+)
+"""Parts of the messages of PyTorch, the system, Python, C++ and the loader of libraries, in this order."""
+
+
 def _is_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return isinstance(error, RuntimeError | ImportError) and any(text in str(error) for text in _MEMORY_TEXTS)
 
 
 def _memory_advice(command: Any) -> str:
@@ -158,29 +170,28 @@ def _memory_advice(command: Any) -> str:
     raised = [
         f"--{field.name.replace('_', '-')}"
         for field in dataclasses.fields(command)
-        if field.name in _HUNGRY and _is_raised(getattr(command, field.name), field.default)
+        if field.name in _HUNGRY and _is_raised(getattr(command, field.name), field.default, _HUNGRY[field.name])
     ]
     return f"out of memory; lower {' or '.join(raised)}" if raised else "out of memory for this input on this machine"
 
 
-_HUNGRY = (
-    "resolution",
-    "rays",
-    "heads",
-    "mesh_resolution",
-    "texture",
-    "cell_size",
-    "batch",
-    "micro_batch",
-    "workers",
-    "seeds",
-)
-"""Options that decide the memory."""
+_HUNGRY = {
+    "resolution": 256,
+    "rays": 64,
+    "heads": 1,
+    "mesh_resolution": 128,
+    "texture": 512,
+    "cell_size": 256,
+    "batch": 4,
+    "micro_batch": 4,
+    "workers": 1,
+}
+"""Options that decide the memory, and numbers up to which they are never the reason where they have no default."""
 
 
-def _is_raised(value: Any, default: Any) -> bool:
+def _is_raised(value: Any, default: Any, modest: int) -> bool:
     number = isinstance(value, int) and not isinstance(value, bool)
-    return number and (not isinstance(default, int) or value > default)
+    return number and value > (default if isinstance(default, int) else modest)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class FolderSource(FileSource):
 
     def names(self) -> list[str]:
         found: list[str] = []
-        for folder, _, files in os.walk(self.path):
+        for folder, _, files in os.walk(self.path, onerror=_refuse_closed):
             # One path object per folder, not per file: datasets have millions of files.
             below = Path(folder).relative_to(self.path).as_posix()
             found += files if below == "." else [f"{below}/{file}" for file in files]
@@ -73,6 +73,13 @@ class FolderSource(FileSource):
         except OSError as error:
             reason = error.strerror or str(error)
             raise PanoHeadError(f"cannot read {self.describe(name)} ({reason}); repair or restore the file") from error
+
+
+def _refuse_closed(error: OSError) -> None:
+    """Refuse a folder that may not be listed: without it a dataset would be smaller in silence."""
+    if isinstance(error, PermissionError):
+        name = os.fsdecode(error.filename)
+        raise PanoHeadError(f"cannot list the folder {name} ({error.strerror}); check its permissions") from error
 
 
 class ZipSource(FileSource):

@@ -117,6 +117,8 @@ def _content(path: Path, remedy: str) -> bytes:
     try:
         return read_regular(path, MAX_TEXT_BYTES)
     except OSError as error:
+        if isinstance(error, PermissionError):  # nothing is wrong with what the file says
+            remedy = "check its permissions and those of its folder"
         raise PanoHeadError(f"cannot read {path} ({reason_of(error)}); {remedy}") from error
 
 

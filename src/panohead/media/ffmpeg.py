@@ -9,6 +9,9 @@ from panohead.errors import PanoHeadError
 
 _REMEDY = "run 'pip install imageio-ffmpeg' or set IMAGEIO_FFMPEG_EXE, or write a folder of PNG files instead"
 
+FOREIGN = ("-protocol_whitelist", "file", "-format_whitelist", "mov,matroska")
+"""Options before an input that others made: ffmpeg tells formats by content, and playlists lead to other files."""
+
 
 def ffmpeg_executable() -> str:
     """Return the path of ffmpeg (imageio-ffmpeg brings one).
@@ -25,6 +28,11 @@ def ffmpeg_executable() -> str:
     if shutil.which(executable) is None:
         raise PanoHeadError(f"videos need ffmpeg and {executable} is not a program; {_REMEDY}")
     return executable
+
+
+def local(path: Path) -> str:
+    """Return a path as ffmpeg takes it for a file; in "a:b/video.mp4" it would look for a protocol called "a"."""
+    return f"file:{path}"
 
 
 def run_ffmpeg(path: Path, arguments: list[str]) -> bytes:

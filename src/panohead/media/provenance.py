@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from panohead.errors import PanoHeadError
 from panohead.files.image import BrokenImage, open_image
 from panohead.files.regular import check_regular, read_regular
-from panohead.media.ffmpeg import run_ffmpeg
+from panohead.media.ffmpeg import FOREIGN, local, run_ffmpeg
 
 SourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia"]
 """IPTC terms: made by a trained model alone | a photograph altered by one | rendered by a program without training."""
@@ -130,7 +130,7 @@ def _image_texts(path: Path) -> str:
 
 
 def _video_texts(path: Path) -> str:
-    return run_ffmpeg(path, ["-i", str(path), "-f", "ffmetadata", "-"]).decode("utf-8", "replace")
+    return run_ffmpeg(path, [*FOREIGN, "-i", local(path), "-f", "ffmetadata", "-"]).decode("utf-8", "replace")
 
 
 def is_marked_synthetic(path: str | Path) -> bool:

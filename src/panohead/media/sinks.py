@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from panohead.errors import PanoHeadError
-from panohead.media.ffmpeg import failure, ffmpeg_executable, run_ffmpeg
+from panohead.media.ffmpeg import failure, ffmpeg_executable, local, run_ffmpeg
 from panohead.media.images import save_image
 from panohead.media.provenance import SourceType, append_gif_comment
 from panohead.system.atomic_write import temporary_name, unwritable
@@ -37,7 +37,7 @@ class Encoder:
         self.temporary = temporary_name(path)
         pixels = {3: "rgb24", 4: "rgba"}[channels]
         source = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{size[0]}x{size[1]}", "-r", f"{fps:g}", "-i", "-"]
-        command = [ffmpeg_executable(), "-v", "error", "-y", *source, "-an", *arguments, str(self.temporary)]
+        command = [ffmpeg_executable(), "-v", "error", "-y", *source, "-an", *arguments, local(self.temporary)]
         # A file, not a pipe: nobody reads while frames are written, and a full pipe would block ffmpeg.
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)
@@ -117,10 +117,10 @@ class Gif:
         rate = f"fps={min(self.fps, _GIF_MAX_FPS):g}"
         reserve = int(self.transparent)
         generate = f"{rate},palettegen=reserve_transparent={reserve}:stats_mode=full"
-        run_ffmpeg(self.path, ["-i", str(self.lossless), "-vf", generate, "-update", "1", str(self.palette)])
+        run_ffmpeg(self.path, ["-i", local(self.lossless), "-vf", generate, "-update", "1", local(self.palette)])
         use = f"[0:v]{rate}[v];[v][1:v]paletteuse=dither=sierra2_4a:diff_mode=rectangle:alpha_threshold=128"
-        inputs = ["-i", str(self.lossless), "-i", str(self.palette)]
-        run_ffmpeg(self.path, [*inputs, "-lavfi", use, "-loop", "0", str(self.temporary)])
+        inputs = ["-i", local(self.lossless), "-i", local(self.palette)]
+        run_ffmpeg(self.path, [*inputs, "-lavfi", use, "-loop", "0", local(self.temporary)])
         try:
             if self.source is not None:
                 append_gif_comment(self.temporary, self.source)

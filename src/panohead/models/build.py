@@ -5,10 +5,11 @@ memory first (PyTorch's meta device), and its names and shapes are compared with
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from panohead.errors import PanoHeadError
 
@@ -71,13 +72,31 @@ def planned_state(make: Callable[[], nn.Module]) -> dict[str, Tensor]:
         PanoHeadError: when the parts of the configuration do not fit together.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _ShapesOnly():
             return dict(make().state_dict())
     except PanoHeadError:
         raise
     except Exception as error:  # numbers that are each in range may still fit together in no way
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PanoHeadError(f"its configuration describes no network ({reason})") from error
+
+
+class _ShapesOnly(TorchFunctionMode):
+    """Random numbers, and quotients by a number, without values.
+
+    On the meta device PyTorch would import sympy and torch._dynamo for these two: a second of a processor at the start
+    of every command.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.randn:
+            return torch.empty(*args, **kwargs)
+        if func is Tensor.div and not kwargs and args[0].is_floating_point() and isinstance(args[1], int | float):
+            return args[0]
+        return func(*args, **kwargs)
 
 
 def require_fitting(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -19,9 +20,10 @@ Padding = tuple[int, int, int, int]
 
 def fir_filter(taps: Sequence[float] = (1, 3, 3, 1)) -> Filter:
     """Return a low-pass filter that sums to 1: 2-D (outer product) below eight taps, 1-D separable from there on."""
-    filter_1d = torch.as_tensor(taps, dtype=torch.float32)
-    result = filter_1d if len(taps) >= _SEPARABLE_FROM else torch.outer(filter_1d, filter_1d)
-    return result / result.sum()
+    # numpy: arithmetic on the meta device, where networks are planned, imports torch._dynamo (a second of a processor).
+    filter_1d = np.asarray(taps, np.float32)
+    result = filter_1d if len(taps) >= _SEPARABLE_FROM else np.outer(filter_1d, filter_1d)
+    return torch.as_tensor(result / result.sum())
 
 
 def filter_size(resample_filter: Filter | None) -> tuple[int, int]:

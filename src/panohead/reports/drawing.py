@@ -7,14 +7,18 @@ a fixed salt for identifiers, no date.
 import io
 import math
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from markupsafe import Markup
 
+from panohead.errors import PanoHeadError
+from panohead.files.regular import read_text, reason_of
 from panohead.reports.charts import MAX_VALUE, Chart, Series, Values
 from panohead.system.text import printable
 
@@ -24,6 +28,7 @@ SERIES_COLORS = 6
 # Size and margins in points (SVG units); the drawing scales with the column that it stands in.
 _WIDTH, _HEIGHT = 360.0, 190.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 10.0, 14.0, 20.0
+_MAX_SETTINGS_BYTES = 1_000_000
 _MAX_POINTS = 400
 _MAX_HINTS = 40
 _MIN_TO_SMOOTH = 8
@@ -73,6 +78,22 @@ def draw(chart: Chart, identifier: str) -> Markup:
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # nosec B704
 
 
+def _check_settings_file() -> None:
+    """Refuse a file of the current folder that matplotlib would wait for, or fail at, when it is imported.
+
+    Its values do no harm: they are replaced in :func:`_plot`.
+    """
+    path = Path("matplotlibrc")
+    if "matplotlib" in sys.modules or not path.exists() or path.is_dir():
+        return
+    try:
+        read_text(path, _MAX_SETTINGS_BYTES)
+    except (OSError, ValueError) as error:
+        raise PanoHeadError(
+            f"matplotlib would read {path.absolute()} and cannot ({reason_of(error)}); rename it or work elsewhere"
+        ) from error
+
+
 def _plot(
     lines: Sequence[_Line],
     x_limits: tuple[float, float],
@@ -81,6 +102,7 @@ def _plot(
     identifier: str,
 ) -> bytes:
     """Draw curves on one pair of axes; y is given as its decimal logarithm where the axis is logarithmic."""
+    _check_settings_file()
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Drawing

@@ -33,6 +33,8 @@ def prepare_folder(path: Path) -> None:
 
 def unwritable(path: Path, error: OSError, remedy: str = REMEDY) -> PanoHeadError:
     """Return the one-line error for a failed write."""
+    if isinstance(error, PermissionError) and remedy == REMEDY:
+        remedy = "check the permissions of it and its folder, or choose another place"
     return PanoHeadError(f"cannot write {path} ({_reason(error)}); {remedy}")
 
 
