@@ -126,9 +126,10 @@ def test_a_chosen_background_stays_behind_the_head() -> None:
 
 def test_sharp_renderings_are_shown_first_and_soft_ones_after_the_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
     mesh = head().mesh(**MESH)  # type: ignore[arg-type]
+    monkeypatch.setattr("panohead.head_page._SHARP_SIDE", 129)  # of images of 128 pixels
     assert head_figure(head(), mesh, alt="a", frames=2).first == "mesh"
     assert head_figure(head(), None, alt="a", frames=2).first == "frames"
-    monkeypatch.setattr("panohead.head_page._SHARP_SIDE", 16)
+    monkeypatch.setattr("panohead.head_page._SHARP_SIDE", 128)
     assert head_figure(head(), mesh, alt="a", frames=2).first == "frames"
 
 

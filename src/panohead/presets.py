@@ -69,7 +69,7 @@ def eg3d() -> TrainConfig:
 
 
 def demo_128() -> TrainConfig:
-    """Return the bundled model's configuration: 128 pixels from 64 x 64 rays, 4.7 million parameters, for a CPU.
+    """Return the bundled model's configuration: 128 pixels from 64 x 64 rays, 5.5 million parameters, for a CPU.
 
     On white and with exact cameras, so that no capacity is spent on backgrounds and camera offsets. A texel of the
     64^2 tri-grid (0.0125 units) is about as wide as the spacing of the rays (0.0099), so a finer one would cost more

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from panohead.inversion import OptimizationStep
 
 _UNITS = {"screen": 1, "search, coarse": 4, "search": 8, "tune, coarse": 5, "tune": 9}
-"""Relative cost of a step of every phase, for the time left (measured with the demo model: 10 to 100 ms)."""
+"""Relative cost of a step of every phase, for the time left (measured with the 64-pixel demo model: 10 to 100 ms)."""
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from panohead.predictor import Predictor
 from panohead.reports import Figure, Figures, HeadFigure, HeadFigures, Link, Page, PageBlock, Paragraph, url, write_page
 
 VIDEO, SHEET, MESH, PAGE = "turntable.mp4", "contact_sheet.png", "head.glb", "index.html"
-_MAX_OFF_GRAY = 0.45
+_MAX_OFF_GRAY = 0.25
 """Largest mean brightness of a head off middle gray, in [-1, 1], that counts as neither dark nor burnt out."""
 
 
