@@ -17,8 +17,8 @@ def use_half_precision(generator: Generator, half_dtype: HalfType = "float16", *
     run channels-last. With features clamped as in super-resolution (+-256), which the original has wherever it
     computes in half precision, nothing overflows. For inference: a stored checkpoint is not changed by it.
 
-    Measured on 16 images of the 64-pixel demo model of before, emulated on a CPU (range [-1, 1]): float16 differs from float32
-    by at most 0.0034, PSNR at least 79 dB; bfloat16 by at most 0.096, at least 54 dB.
+    Measured on 16 images of the 64-pixel demo model of before, emulated on a CPU (range [-1, 1]): float16 differs from
+    float32 by at most 0.0034, PSNR at least 79 dB; bfloat16 by at most 0.096, at least 54 dB.
 
     Args:
         half_dtype: "float16" has 10 bits of mantissa, "bfloat16" 7.
