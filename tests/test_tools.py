@@ -6,6 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
+
+from panohead.media import is_marked_synthetic
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +33,17 @@ def test_torch_comes_from_the_index_that_fits(system: str, gpu: bool, first: str
     assert ("--index-url" in found[0][0]) == bool(first)
     assert found[-1][0] == ["torch==2.13.0"], "in the end the default index"
     assert "several GB" in found[-1][1] if first else len(found) == 1
+
+
+def test_the_image_of_the_first_page_is_the_contact_sheet_of_the_demo(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(tmp_path / "contact_sheet.png")
+    module = tool("readme_images")
+    module.write_images(module.Options(demo=tmp_path, out=tmp_path))
+    with Image.open(tmp_path / "demo.webp") as image:
+        assert image.size == (40, 30)
+        assert max(abs(a - b) for a, b in zip(image.convert("RGB").getpixel((20, 15)), (200, 30, 30), strict=True)) < 12
+    assert is_marked_synthetic(tmp_path / "demo.webp")
+    assert not (tmp_path / "photo_to_head.webp").exists(), "nothing was reconstructed"
 
 
 def test_the_page_for_indexes_has_no_relative_links() -> None:

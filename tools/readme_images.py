@@ -50,11 +50,13 @@ def photo_row(photo: Path, reconstruction: Path) -> Image.Image:
     return row
 
 
-def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
+def write_images(options: Options) -> None:
+    """Write the images whose folders are given, marked as synthetic."""
     if options.demo is not None:
         sheet = Image.open(options.demo / SHEET).convert("RGB")
         save_image(sheet, options.out / "demo.webp", quality=85)
+    if (options.reconstruction is None) != (options.photo is None):
+        raise SystemExit("give --reconstruction and --photo together")
     if options.reconstruction is not None and options.photo is not None:
         row = photo_row(options.photo, options.reconstruction)
         composite: SourceType = "compositeWithTrainedAlgorithmicMedia"
@@ -62,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write_images(tyro.cli(Options, description=__doc__))

@@ -26,7 +26,7 @@ from panohead.training.attribute_fit.prior import PriorConfig, fit_mapping
 from panohead.training.attribute_fit.run import load_compact
 
 ASSET = Path(__file__).parents[1] / "src" / "panohead" / "assets" / "demo.safetensors"
-MAX_BYTES = 13_000_000
+MAX_BYTES = 12_000_000
 POPULATION = 20_000
 
 
