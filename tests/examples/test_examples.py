@@ -15,6 +15,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from panohead import load
 from panohead.media import is_marked_synthetic
 
 ROOT = Path(__file__).parents[2]
@@ -87,8 +88,9 @@ def test_reconstruction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     found = re.search(r"error at the photo's camera ([\d.]+)", capsys.readouterr().out)
     assert found is not None
     assert 0 < float(found[1]) < 0.15
-    assert pixels(tmp_path / "target.png").shape == (64, 64, 3)
-    assert pixels(tmp_path / "reconstruction.png").shape[1] > 8 * 64
+    side = load("demo").generator.config.superresolution.output_resolution
+    assert pixels(tmp_path / "target.png").shape == (side, side, 3)
+    assert pixels(tmp_path / "reconstruction.png").shape[1] > 8 * side
 
 
 @pytest.mark.filterwarnings("ignore")  # MediaPipe's own
