@@ -40,11 +40,11 @@ Settings = Callable[..., PrepareSettings]
 
 
 def tree(out: Path) -> dict[str, str]:
-    """Every file of a dataset but the logs, by its content's hash."""
+    """Every file of a dataset but the logs and the command's settings, by its content's hash."""
     return {
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name not in ("journal.jsonl", "workers.log")
+        if path.is_file() and path.name not in ("journal.jsonl", "workers.log", "settings.json")
     }
 
 
