@@ -21,7 +21,7 @@ from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.presets import demo_128
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
-from panohead.training.attribute_fit.population import population_ws
+from panohead.training.attribute_fit.population import population_ws, well_lit
 from panohead.training.attribute_fit.prior import PriorConfig, fit_mapping
 from panohead.training.attribute_fit.run import load_compact
 
@@ -46,6 +46,8 @@ class Fit:
     """Number of residual codes of the fit."""
     steps: int = 3000
     """Steps of the match."""
+    lights: float = 0.4
+    """Share of the people's lights that the seeds have: the brightest and least colored ones."""
 
 
 @dataclass(kw_only=True)
@@ -69,7 +71,8 @@ def release_fit(options: Fit) -> None:
     load_compact(fit, options.compact)
     data = GrowingDataset(options.people, vocabulary, limit=options.capacity).refresh()
     model = fit.average
-    ws = population_ws(model, data, vocabulary, POPULATION, seed=0)
+    lights = well_lit(data, vocabulary, options.lights)
+    ws = population_ws(model, data, vocabulary, POPULATION, seed=0, lights=lights)
     generator = model.generator
     distance = fit_mapping(generator, ws, PriorConfig(steps=options.steps))
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from panohead.training.attribute_fit.evaluate import compare
 from panohead.training.attribute_fit.face_windows import face_windows
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig, HeadModel
 from panohead.training.attribute_fit.points import _sample_pixels, sample_points
-from panohead.training.attribute_fit.population import population_ws
+from panohead.training.attribute_fit.population import population_ws, well_lit
 from panohead.training.attribute_fit.prior import PriorConfig, energy_distance, fit_mapping
 from panohead.training.attribute_fit.run import load_compact, save_compact
 from panohead.training.attribute_fit.shots import Shots
@@ -262,3 +263,15 @@ def test_sharpness_scales_densities_and_keeps_occupancy(shots: Shots, vocabulary
     again = fresh(vocabulary)
     load_compact(again, tmp_path / "compact.safetensors")
     assert again.sharpness == 5.0
+
+
+def test_well_lit_shots_are_bright_and_white(shots: Shots, vocabulary: Vocabulary) -> None:
+    columns = slice(*vocabulary.sections["light"])
+    attributes = shots.attributes.clone()
+    for shot, color in enumerate([(0.1, 0.1, 0.1), (1.0, 0.2, 0.2), (0.9, 0.9, 0.9), (0.5, 0.5, 0.5)]):
+        attributes[shot, columns] = torch.tensor(color).log().repeat(12)
+    lit = replace(shots, attributes=attributes)
+    assert well_lit(lit, vocabulary, 0.5).tolist() == [2, 3]
+    assert well_lit(lit, vocabulary, 0.0).tolist() == [2]
+    ws = population_ws(fresh(vocabulary).model.eval(), lit, vocabulary, 50, seed=0, lights=torch.tensor([2]))
+    assert len(ws.unique(dim=0)) > 3

@@ -6,7 +6,7 @@ code). So ``n`` people under ``m`` lights give n x m pairs and more.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from panohead.attributes import Vocabulary
@@ -16,20 +16,42 @@ from panohead.training.attribute_fit.shots import Shots
 _BATCH = 4096
 
 
+def well_lit(data: Shots, vocabulary: Vocabulary, share: float) -> Int[Tensor, " shot"]:
+    """Return the ``share`` of the shots whose light is the brightest and the least colored, at least one.
+
+    In half of a dataset's lights a head is dark or tinted: right for learning what light does, dull to look at.
+    """
+    light = data.attributes[:, slice(*vocabulary.sections["light"])].unflatten(1, (-1, 3))  # log irradiance, r g b
+    mean = light.mean(dim=1)  # shot 3
+    score = mean.mean(dim=1) - (mean.amax(dim=1) - mean.amin(dim=1))
+    return score.argsort(descending=True)[: max(1, round(share * data.count))]
+
+
 @torch.no_grad()
 def population_ws(
-    model: HeadModel, data: Shots, vocabulary: Vocabulary, count: int, *, seed: int
+    model: HeadModel,
+    data: Shots,
+    vocabulary: Vocabulary,
+    count: int,
+    *,
+    seed: int,
+    lights: Int[Tensor, " shot"] | None = None,
 ) -> Float[Tensor, "count w_dim"]:
-    """Return w of ``count`` recombinations of the attributes of a dataset's shots."""
+    """Return w of ``count`` recombinations of the attributes of a dataset's shots.
+
+    Args:
+        lights: the shots whose light may be drawn; None for all.
+    """
+    lights = torch.arange(data.count) if lights is None else lights
     rng = torch.Generator().manual_seed(seed)
 
     def draw(limit: int) -> Tensor:
         return torch.randint(limit, (count,), generator=rng)
 
     attributes = data.attributes[draw(data.count)]  # identity and shape of one shot's person
-    for section in ("light", "expression"):
+    for section, shots in (("light", lights[draw(len(lights))]), ("expression", draw(data.count))):
         columns = slice(*vocabulary.sections[section])
-        attributes[:, columns] = data.attributes[draw(data.count), columns]
+        attributes[:, columns] = data.attributes[shots, columns]
     person = data.person[draw(data.count)]  # whose residual code
     return torch.cat(
         [model.ws(a, p)[:, 0] for a, p in zip(attributes.split(_BATCH), person.split(_BATCH), strict=True)]
