@@ -36,7 +36,8 @@ def test_every_file_of_the_package_is_in_the_wheel() -> None:
 def test_the_wheel_is_of_one_license_with_its_texts() -> None:
     """Code under the GPL is neither in the package nor a dependency of it."""
     project = PROJECT["project"]
-    assert (project["license"], project["license-files"]) == ("Apache-2.0", ["LICENSE", "NOTICE"])
+    three = "src/panohead/reports/viewer/LICENSE.three"  # MIT
+    assert (project["license"], project["license-files"]) == ("Apache-2.0", ["LICENSE", "NOTICE", three])
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     for path in packaged():
         if path.suffix in (".py", ".html", ".css", ".js", ".md"):
@@ -49,7 +50,7 @@ def test_the_wheel_is_of_one_license_with_its_texts() -> None:
 def test_files_of_others_are_named_in_the_notice() -> None:
     """Whatever script, font or table the package carries and did not write has its license in NOTICE."""
     notice = (ROOT / "NOTICE").read_text()
-    own = {"demo.safetensors", "demo.md", "py.typed", "page.html", "style.css"}
+    own = {"demo.safetensors", "demo.md", "py.typed", "page.html", "style.css", "viewer.css", "viewer.js"}
     for path in packaged():
         if path.suffix != ".py" and path.name not in own:
             assert path.relative_to(ROOT).as_posix() in notice, f"{path.name}: add its origin and license to NOTICE"

@@ -148,8 +148,12 @@ def test_compiled_and_plain_heads_agree(predictor: Predictor) -> None:
     with fast_paths.plain_only():
         head = predictor.sample(0)
         plain, plain_density = head.render(camera), head.density(points)
-    for name in ("image", "image_raw", "mask", "depth"):
+    for name in ("image", "image_raw", "mask"):
         torch.testing.assert_close(getattr(fast, name), getattr(plain, name), atol=1e-4, rtol=1e-4)
+    # The depth of a ray without weight is one rounding error divided by another; no weight is a mask of -0.001.
+    seen = plain.mask > 0
+    assert float(seen.float().mean()) > 0.1
+    torch.testing.assert_close(fast.depth[seen], plain.depth[seen], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(fast_density, plain_density, atol=1e-4, rtol=1e-5)
 
 
