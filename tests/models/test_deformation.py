@@ -13,6 +13,7 @@ from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering import dispatch
 from panohead.rendering.deformation import canonical_points
 from panohead.rendering.renderer import RenderConfig
+from panohead.system.bounds import OutOfRange
 
 BOX = 0.8
 
@@ -121,3 +122,8 @@ def test_network_is_linear_in_w() -> None:
     zero = network(torch.zeros(1, 5))
     torch.testing.assert_close(network(a + b) - zero, network(a) - zero + network(b) - zero)
     torch.testing.assert_close(Deformation.normalized(network(a)), network(a) * 50)
+
+
+def test_a_grid_of_one_point_is_refused() -> None:
+    with pytest.raises(OutOfRange, match="at least 2"):
+        GeneratorConfig(deformation=1)

@@ -77,6 +77,8 @@ class GeneratorConfig(Bounded):
         super().__post_init__()
         entries = 3 * self.trigrid_resolution**2 * self.trigrid_depth * self.trigrid_channels
         samples = self.rendering.depth_samples + self.rendering.importance_samples
+        if self.deformation == 1:
+            raise OutOfRange("deformation is 1; a grid has at least 2 points per side, and 0 is none")
         if entries > MAX_TRIGRID_ENTRIES:
             raise OutOfRange(
                 f"a tri-grid of 3 x {self.trigrid_resolution} x {self.trigrid_resolution} x {self.trigrid_depth} x "
