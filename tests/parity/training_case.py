@@ -103,8 +103,11 @@ def draw(case: str, number: int, shape: tuple[int, ...], kind: str = "rand") -> 
     return make(f"loss/{case}/{kind}{number}", shape)
 
 
-def assert_gradients(case: str, network: nn.Module, *, gain: float = 1.0) -> None:
-    """Compare all gradients' norms and the stored gradients; ``gain`` is the original's factor of lazy losses."""
+def assert_gradients(case: str, network: nn.Module, *, gain: float = 1.0, relative: float = RELATIVE) -> None:
+    """Compare all gradients' norms (up to ``relative``) and the stored gradients.
+
+    ``gain`` is the original's factor of lazy losses.
+    """
     arrays, _ = load("loss")
     own = {official_name(network, name): p.grad for name, p in network.named_parameters()}
     expected = dict(zip(arrays[f"{case}/grad_names"].tolist(), arrays[f"{case}/grad_norms"].tolist(), strict=True))
@@ -117,7 +120,7 @@ def assert_gradients(case: str, network: nn.Module, *, gain: float = 1.0) -> Non
             assert norm <= 0, name
             assert found == -1, name
         else:
-            assert abs(found - norm) <= RELATIVE * abs(norm) + ABSOLUTE, f"{case}: {name} has {found}, golden {norm}"
+            assert abs(found - norm) <= relative * abs(norm) + ABSOLUTE, f"{case}: {name} has {found}, golden {norm}"
     prefix = f"{case}/grad/"
     for key in (key for key in arrays if key.startswith(prefix)):
         gradient = own[key.removeprefix(prefix)]

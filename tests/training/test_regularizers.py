@@ -43,7 +43,10 @@ def golden_randomness(case: str) -> tuple[PointRandomness, PointRandomness | Non
     [("Greg_l1", "l1"), ("Greg_monodetach", "monotonic-detach"), ("Greg_monofixed", "monotonic-fixed")],
 )
 def test_density_penalty_is_golden(case: str, kind: DensityRegularizer) -> None:
-    """In plain PyTorch: where two densities are nearly equal, another order of sums turns the sign of L1's gradient."""
+    """In plain PyTorch: where two densities are nearly equal, another order of sums turns the sign of L1's gradient.
+
+    Other processors sum in another order too: one turned sign among the points of L1 is worth a few thousandths.
+    """
     generator = golden.generator()
     smooth, monotonic = golden_randomness(case)
     with plain_only():
@@ -62,7 +65,7 @@ def test_density_penalty_is_golden(case: str, kind: DensityRegularizer) -> None:
     if kind == "monotonic-detach":
         assert_close("loss", f"{case}/stat/Loss/G/monotonic_loss", result.monotonicity)
     torch.testing.assert_close(result.loss, result.smoothness + result.monotonicity)
-    golden.assert_gradients(case, generator, gain=4)
+    golden.assert_gradients(case, generator, gain=4, relative=1e-2 if kind == "l1" else golden.RELATIVE)
 
 
 def linear_field(slope: float) -> TriGridField:
