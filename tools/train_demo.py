@@ -84,7 +84,6 @@ def main(options: Options) -> None:
     os.nice(options.nice)
     keep_large_buffers()
     torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)  # light behind opaque surfaces: products of small numbers
     folder = options.folder
     children = []
     if not (folder / "heldout" / "people.jsonl").is_file():
@@ -110,7 +109,9 @@ def _fit(options: Options) -> None:
     fit = AttributeFit(config, options.device)
     generator = config.generator
     deformations = DeformationSolver(generator.deformation, generator.rendering.box_warp)
-    training = GrowingDataset(options.folder / "heads", vocabulary, limit=options.limit, deformations=deformations)
+    # Never more people than there are residual codes.
+    limit = options.capacity if options.limit is None else min(options.limit, options.capacity)
+    training = GrowingDataset(options.folder / "heads", vocabulary, limit=limit, deformations=deformations)
     held_out = GrowingDataset(options.folder / "heldout", vocabulary)
     training.wait_for(options.start_people)
     schedule = RunOptions(steps=options.steps, rate=options.rate)

@@ -1,7 +1,7 @@
 """Laws of long work: one at a time, in order, newest of a kind, cancelled with its tab, a clean end."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,6 +18,18 @@ def runner() -> Iterator[JobRunner]:
 
 def _no_error(error: Exception) -> None:
     raise AssertionError(error)
+
+
+def _endless(begun: threading.Event) -> Callable[[Job], None]:
+    """Return work that says when it begins and ends only when it is cancelled."""
+
+    def work(job: Job) -> None:
+        begun.set()
+        while True:
+            threading.Event().wait(0.01)
+            job.check()
+
+    return work
 
 
 def test_jobs_run_one_after_the_other(runner: JobRunner) -> None:
@@ -41,14 +53,7 @@ def test_jobs_run_one_after_the_other(runner: JobRunner) -> None:
 def test_a_newer_job_of_its_kind_takes_the_place(runner: JobRunner) -> None:
     begun, done = threading.Event(), threading.Event()
     results: list[str] = []
-
-    def first(job: Job) -> None:
-        begun.set()
-        while True:
-            threading.Event().wait(0.01)
-            job.check()
-
-    runner.submit("a", Job("mesh", first, _no_error))
+    runner.submit("a", Job("mesh", _endless(begun), _no_error))
     assert begun.wait(5)
     runner.submit("a", Job("mesh", lambda _: results.append("second"), _no_error))
     runner.submit("a", Job("mesh", lambda _: (results.append("third"), done.set())[0], _no_error))
@@ -104,13 +109,7 @@ def test_stopping_cancels_what_runs() -> None:
     runner = JobRunner("test")
     runner.start()
     begun = threading.Event()
-
-    def work(job: Job) -> None:
-        begun.set()
-        while True:
-            threading.Event().wait(0.01)
-            job.check()
-
+    work = _endless(begun)
     runner.submit("a", Job("x", work, _no_error))
     assert begun.wait(5)
     assert runner.stop(5)

@@ -1,6 +1,6 @@
 """The compiled form of :func:`panohead.rendering.deformation.canonical_points`, for the kernels that render rays.
 
-Importing this module needs numba.
+Importing this module needs numba. Constants and flags that all of them share are here, below the others.
 """
 
 from functools import partial
@@ -12,8 +12,9 @@ from panohead.ops.cpu.jit import jit
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
-# As in fused_cpu_kernels: without "nnan" and "ninf", broken numbers stay broken.
+# No "nnan" and "ninf": a broken tri-grid must give NaN, not anything. The rest lets LLVM use vectors.
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
+# For functions called by kernels only. Hand them np.int64(0) instead of 0, or they are compiled for the number 0 anew.
 _inner = partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 

@@ -5,7 +5,6 @@ units (its *slot*); the samples of the second pass are numbered after those of t
 """
 
 import math
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from numba.core import cgutils, types
 
 from panohead.ops.cpu.jit import jit
 from panohead.ops.cpu.simd import PANEL, ROWS, WIDTH, fma, intrinsic, load, multiply_block, splat, store
-from panohead.rendering.deformation_kernels import canonical
+from panohead.rendering.deformation_kernels import _FAST, _HALF, _ONE, _ZERO, _inner, canonical
 
 BLOCK = 4 * ROWS
 """Samples evaluated together: enough to fill the matrix product, few enough to stop soon behind a surface."""
@@ -87,13 +86,6 @@ class Block(NamedTuple):
 _LINE = 16  # float32 elements per cache line of 64 bytes
 _EMPTY = np.float32(-1000.0)  # density.EMPTY
 _UNKNOWN, _CROPPED = -2, -1  # in place of a slot: not evaluated yet, emptied by the crop
-_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
-
-# No "nnan" and "ninf": a broken tri-grid must give NaN, not anything. The rest lets LLVM use vectors.
-_FAST = {"contract", "reassoc", "nsz", "arcp"}
-# For functions called by kernels only. Hand them np.int64(0) instead of 0, or they are compiled for the number 0 anew.
-_inner = partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
 # Minimax polynomials: 2^f - 1 = f (E1 + E2 f + ...) on +-1/2 and log(1 + e) = e (L0 + L1 e + ...) on [0, 1], with
 # relative errors of 9e-8 and 2e-7. The C library's exp and log are not vectorized.
 _LOG2_E = np.float32(math.log2(math.e))
