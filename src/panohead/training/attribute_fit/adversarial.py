@@ -22,8 +22,14 @@ from torch import Tensor
 
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.system.bounds import Bounded, Natural, NotNegative, Range, Width
-from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches
+from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches, color_loss
 from panohead.training.losses import DiscriminatorInput
+
+FINE_LOSSES = ("surface_color", "raw", "raw_detail", "image", "image_detail")
+"""Losses of single pixels and points."""
+
+_COARSE = 8
+"""Pixels per side over which the coarse loss averages."""
 
 _SCALE_DECAY = 0.98
 """Decay of the running ratio of gradient norms: single batches differ by factors of two."""
@@ -35,6 +41,10 @@ class AdversarialConfig(Bounded):
 
     Attributes:
         share: norm of the adversarial gradient at the image, relative to that of the regression.
+        fine_share: factor of the regression's weights for single pixels and points (the losses of :data:`FINE_LOSSES`):
+            what attributes do not determine is averaged away by them. ``coarse_weight`` is the weight of the color
+            averaged over 8 x 8 pixels, which they do determine, instead.
+        points_per_view: pixels per view whose points are supervised: shapes are known by then.
         feature_weight: weight of the distance of the discriminator's features beside the logistic loss.
         learning_rate: Adam's, of the discriminator.
         penalty: gamma of R1 and R2.
@@ -42,8 +52,11 @@ class AdversarialConfig(Bounded):
         channel_base, channel_max: widths of the discriminator.
     """
 
-    share: NotNegative = 0.5
-    feature_weight: NotNegative = 2.0
+    share: NotNegative = 1.0
+    fine_share: NotNegative = 0.2
+    coarse_weight: NotNegative = 4.0
+    points_per_view: Annotated[int, Range(0, 4096)] = 96
+    feature_weight: NotNegative = 1.0
     learning_rate: NotNegative = 2e-3
     penalty: NotNegative = 0.1
     interval: Natural = 8
@@ -172,6 +185,14 @@ class AdversarialLoss:
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scale, self.step_count = state["scale"], state["step_count"]
+
+
+def coarse_loss(rendered: RenderedPatches, batch: ImageBatch) -> Float[Tensor, ""]:
+    """Return the mean loss of colors averaged over 8 x 8 pixels, of the super-resolved and of the raw image."""
+    raw, _ = batch.at_rays()
+    rays = _COARSE * raw.shape[-1] // batch.image.shape[-1]
+    pairs = ((rendered.image, batch.image, _COARSE), (rendered.image_raw, raw, rays))
+    return torch.stack([color_loss(*(F.avg_pool2d(x, n) for x in pair)).mean() for *pair, n in pairs]).mean()
 
 
 def fake_patches(rendered: RenderedPatches, batch: ImageBatch) -> DiscriminatorInput:

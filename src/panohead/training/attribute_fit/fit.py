@@ -14,7 +14,7 @@ from panohead.models.deformation import Deformation
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.system.bounds import Bounded
-from panohead.training.attribute_fit.adversarial import AdversarialConfig, AdversarialLoss
+from panohead.training.attribute_fit.adversarial import FINE_LOSSES, AdversarialConfig, AdversarialLoss, coarse_loss
 from panohead.training.attribute_fit.deformations import start_from_people
 from panohead.training.attribute_fit.images import (
     ImageBatch,
@@ -220,7 +220,7 @@ class AttributeFit:
         total = self._weighted(found.losses)
         values = {name: float(value.detach()) for name, value in found.losses.items()}
         if self.adversarial is not None and found.rendered is not None and found.batch is not None:
-            image = self._weighted({name: found.losses[name] for name in ("image", "image_detail")})
+            image = self._weighted({name: found.losses[name] for name in ("image", "image_detail", "coarse")})
             term = self.adversarial.generator_term(found.rendered, found.batch, image)
             total = total + term.surrogate
             values |= term.values | self.adversarial.discriminator_step(found.rendered, found.batch)
@@ -232,7 +232,14 @@ class AttributeFit:
         return values
 
     def _weighted(self, losses: dict[str, Tensor]) -> Float[Tensor, ""]:
-        return torch.stack([self.config.weights[name] * value for name, value in losses.items()]).sum()
+        return torch.stack([self._weight(name) * value for name, value in losses.items()]).sum()
+
+    def _weight(self, name: str) -> float:
+        adversarial = self.config.adversarial
+        if name == "coarse":
+            return adversarial.coarse_weight
+        shared = self.adversarial is not None and name in FINE_LOSSES
+        return self.config.weights[name] * (adversarial.fine_share if shared else 1.0)
 
     def losses(self, data: Shots, shots: Int[Tensor, " head"]) -> "RegressionStep":
         """Return all regression losses of one batch of shots, unweighted."""
@@ -251,10 +258,13 @@ class AttributeFit:
             deformation = torch.where(chosen[:, None, None, None, None], known_offsets, predicted)
             trigrid = replace(trigrid, deformation=deformation)
         assert generator.torgb_raw is not None
-        if config.points_per_view:
+        pixels = config.points_per_view
+        if self.adversarial is not None:
+            pixels = min(pixels, config.adversarial.points_per_view)
+        if pixels:
             rendering = config.generator.rendering
             limits = (float(rendering.ray_start), float(rendering.ray_end))
-            points = sample_points(data, shots, pixels=config.points_per_view, ray_range=limits, rng=self.rng)
+            points = sample_points(data, shots, pixels=pixels, ray_range=limits, rng=self.rng)
             losses |= point_losses(trigrid, generator.torgb_raw, ws[:, -1], points, sharpness=self.sharpness)
         if not config.patches_per_step:
             return RegressionStep(losses)
@@ -263,7 +273,10 @@ class AttributeFit:
             data, shots[few], rays=config.generator.neural_rendering_resolution, patch=config.patch, rng=self.rng
         )
         rendered = render_patches(generator, trigrid.select(few), ws[few], batch, patch=config.patch, rng=self.rng)
-        return RegressionStep(losses | image_losses(rendered, batch), rendered, batch)
+        losses |= image_losses(rendered, batch)
+        if self.adversarial is not None:
+            losses["coarse"] = coarse_loss(rendered, batch)
+        return RegressionStep(losses, rendered, batch)
 
     @torch.no_grad()
     def _update_average(self) -> None:
