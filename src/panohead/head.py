@@ -62,7 +62,8 @@ class Head:
     @torch.no_grad()
     def field(self) -> TriGridField:
         """The tri-grid with its decoder, in the fastest memory layout."""
-        return prepare(self.generator.field(self.ws))
+        rendering = self.generator.config.rendering
+        return prepare(self.generator.field(self.ws), empty_cells=rendering.empty_cells)
 
     @cached_property
     @torch.no_grad()

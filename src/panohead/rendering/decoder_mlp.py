@@ -1,7 +1,7 @@
 """The arithmetic of the feature decoder: tri-grid features to density and color features (docs/reference.md 3.4)."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -26,6 +26,11 @@ class DecoderWeights:
     output_weight: Float[Tensor, "output hidden"]
     output_bias: Float[Tensor, " output"]
     activation: ColorActivation = "none"
+
+    def detach(self) -> "DecoderWeights":
+        """Return the same weights without gradients."""
+        names = "hidden_weight", "hidden_bias", "output_weight", "output_bias"
+        return replace(self, **{name: getattr(self, name).detach() for name in names})
 
     def hidden(self, features: Float[Tensor, "*point channel"]) -> Float[Tensor, "*point hidden"]:
         """Return hidden units: softplus of the first layer."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from panohead.ops import fast_paths
 from panohead.randomness import RenderRandomness
 from panohead.rendering import fused_cpu, fused_gradient, training_render
+from panohead.rendering.empty_space import find_empty_space
 from panohead.rendering.field import Field, TriGridField
 from panohead.rendering.renderer import RayRendering, RenderConfig, first_depths, render_rays
 from panohead.rendering.trigrid import texel_contiguous
@@ -31,6 +32,7 @@ def render(
     """
     randomness = RenderRandomness() if randomness is None else randomness
     rays = ray_origins, ray_directions
+    field = _without_empty_space(field, config, *rays)
     # 1. Gradients, density noise or a GPU: one evaluation at the sorted depths of both passes.
     if why_not_in_training(field, config, *rays) is None:
         assert isinstance(field, TriGridField)
@@ -89,14 +91,29 @@ def _render_fused(
     return RayRendering(features, depth, weight_sum)
 
 
-def prepare(field: TriGridField) -> TriGridField:
-    """Return the same field in the memory layout of the compiled kernel, for fields that are rendered repeatedly."""
+def _without_empty_space(field: Field, config: RenderConfig, *rays: Tensor) -> Field:
+    """Return the field with its empty space, where the configuration wants it and a compiled renderer profits."""
+    if config.empty_cells == 0 or not isinstance(field, TriGridField) or field.occupied is not None:
+        return field
+    tensors = (field.planes, *rays)
+    if not fast_paths.allowed() or fused_cpu.unsupported(field.detach(), *(x.detach() for x in tensors)) is not None:
+        return field
+    return find_empty_space(field, config.empty_cells)
+
+
+def prepare(field: TriGridField, *, empty_cells: int = 0) -> TriGridField:
+    """Return the same field for repeated rendering: in the memory layout of the compiled kernel, empty space found.
+
+    Args:
+        empty_cells: as in :class:`RenderConfig`.
+    """
     if not fast_paths.allowed():
         return field
     padded = _padded(field)
     if fused_cpu.unsupported(padded) is not None:
         return field
-    return replace(padded, planes=texel_contiguous(padded.planes))
+    field = replace(padded, planes=texel_contiguous(padded.planes))
+    return field if field.occupied is not None else find_empty_space(field, empty_cells)
 
 
 def _padded(field: TriGridField) -> TriGridField:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from panohead.rendering import trigrid_cpu
@@ -37,6 +37,8 @@ class TriGridField:
         axes: world axes of each volume.
         interpolation: "trilinear", or "bilinear" for a true tri-plane.
         deformation: offsets from the world to the space of the planes (see :func:`canonical_points`); None for none.
+        occupied: cells of the box (z y x) outside which renderers take no samples (see
+            :func:`panohead.rendering.empty_space.find_empty_space`); None for all.
     """
 
     planes: Float[Tensor, "batch 3 channel depth height width"]
@@ -45,6 +47,7 @@ class TriGridField:
     axes: PlaneAxes = PANOHEAD_AXES
     interpolation: Interpolation = "trilinear"
     deformation: Float[Tensor, "batch 3 size size size"] | None = None
+    occupied: Bool[Tensor, "batch cells cells cells"] | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -56,7 +59,18 @@ class TriGridField:
     def select(self, heads: slice) -> "TriGridField":
         """Return the field of some heads of the batch."""
         deformation = None if self.deformation is None else self.deformation[heads]
-        return replace(self, planes=_Select.apply(self.planes, heads), deformation=deformation)
+        occupied = None if self.occupied is None else self.occupied[heads]
+        planes = _Select.apply(self.planes, heads)
+        return replace(self, planes=planes, deformation=deformation, occupied=occupied)
+
+    def detach(self) -> "TriGridField":
+        """Return the same field without gradients."""
+        return replace(
+            self,
+            planes=self.planes.detach(),
+            decoder=self.decoder.detach(),
+            deformation=None if self.deformation is None else self.deformation.detach(),
+        )
 
     def hidden(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point hidden"]:
         """Return hidden units of the decoder at the points (world units)."""

@@ -1,8 +1,8 @@
 """Volume rendering on a CPU in one pass per ray: both passes of samples, decoder and compositing within the cache.
 
 The plain formulation, :func:`panohead.rendering.renderer.render_rays`, writes every feature of every sample to memory
-several times; here only the composited ray leaves the kernel. Besides, samples that the crop empties and samples behind
-something opaque are never evaluated, the second pass reuses the samples of the first, and with a linear decoder the
+several times; here only the composited ray leaves the kernel. Besides, samples that the crop empties, in space known to be empty
+and behind something opaque are never evaluated, the second pass reuses the samples of the first, and with a linear decoder the
 color layer is applied once per ray. Callers ask :func:`unsupported` first.
 """
 
@@ -142,6 +142,7 @@ def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridF
         # x y z slice row column -> slice row column (x y z), in grid coordinates
         offsets = (field.deformation[image] * (2 / field.box_warp)).permute(1, 2, 3, 0).flatten()
         cells = field.deformation.shape[-1] - 1
+    occupied = torch.zeros(1, dtype=torch.bool) if field.occupied is None else field.occupied[image].flatten()
     return Grid(
         texels=flat_texels(planes),
         strides=(strides[0], *strides[2:]),
@@ -151,6 +152,8 @@ def _grid(planes: Float[Tensor, "3 channel depth height width"], field: TriGridF
         scale=np.float32(2 / field.box_warp),
         offsets=_array(offsets),
         cells=cells,
+        occupied=_array(occupied),
+        boxes=0 if field.occupied is None else field.occupied.shape[-1],
     )
 
 

@@ -33,6 +33,8 @@ class Grid(NamedTuple):
     scale: Any  # world units to grid coordinates in [-1, 1]: 2 / box_warp
     offsets: Any  # deformation: what is added to grid coordinates, by slice, row, column; flat, of one element for none
     cells: Any  # its cells per side; 0 for none
+    occupied: Any  # boxes that are not empty, by slice, row, column; flat, of one element for no knowledge
+    boxes: Any  # their number per side; 0 for no knowledge
 
 
 class PackedLayer(NamedTuple):
@@ -251,9 +253,27 @@ def query(points: Any, first: Any, last: Any, grid: Any, layer: Any, density: An
             densities[start + i] = _activate(hidden, i, layer.bias, density.weight) + density.bias
 
 
+@_inner(forceinline=True)
+def _box(coordinate: Any, grid: Any) -> Any:
+    """Number of the box around a coordinate (world units) along one axis."""
+    return int(math.floor((coordinate * grid.scale + _ONE) * (_HALF * np.float32(grid.boxes))))
+
+
+@_inner(forceinline=True)
+def _is_empty(x: Any, y: Any, z: Any, grid: Any) -> Any:
+    """Return whether a point (world units) is known to lie in empty space (``empty_space.in_empty_space``)."""
+    boxes = grid.boxes
+    if boxes == 0:
+        return False
+    column, row, slice_ = _box(x, grid), _box(y, grid), _box(z, grid)
+    if min(column, row, slice_) < 0 or max(column, row, slice_) >= boxes:
+        return False
+    return not grid.occupied[(slice_ * boxes + row) * boxes + column]
+
+
 @_inner()
 def _collect(rays: Any, ray: Any, samples: Any, position: Any, total: Any, used: Any, grid: Any, block: Any) -> Any:
-    """Locate the next unknown samples in order, a block at most; empty the cropped ones.
+    """Locate the next unknown samples in order, a block at most; empty those in the crop and in empty space.
 
     Returns the position behind the last sample treated, and the number of samples in the block.
     """
@@ -267,7 +287,7 @@ def _collect(rays: Any, ray: Any, samples: Any, position: Any, total: Any, used:
         x = rays.origins[ray, 0] + depth[sample] * rays.directions[ray, 0]
         y = rays.origins[ray, 1] + depth[sample] * rays.directions[ray, 1]
         z = rays.origins[ray, 2] + depth[sample] * rays.directions[ray, 2]
-        if abs(x) > rays.crop or abs(z) > rays.crop:
+        if abs(x) > rays.crop or abs(z) > rays.crop or _is_empty(x, y, z, grid):
             samples.slot[sample], samples.density[sample] = _CROPPED, _EMPTY
             continue
         _locate(x, y, z, grid, block, count)

@@ -19,6 +19,7 @@ from panohead.ops.cpu.jit import load_failure
 from panohead.ops.cpu.threads import cut, run
 from panohead.rendering import fused_cpu
 from panohead.rendering.deformation import canonical_points
+from panohead.rendering.empty_space import in_empty_space
 from panohead.rendering.field import TriGridField
 from panohead.rendering.fused_cpu import _OPAQUE, _array, _grid, _layers, _ray_order
 from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden, differentiable_gradients
@@ -283,4 +284,7 @@ def _composite_plainly(tensors: list[Any], scene: _Scene, depths: Tensor, noise:
     features = replace(scene.field, planes=planes, decoder=decoder, deformation=deformation).features(points)
     # batch ray*sample -> batch ray sample
     empty = (points[..., [0, 2]].abs() > scene.crop).any(dim=-1).reshape(depths.shape)
+    occupied = scene.field.occupied
+    if occupied is not None:
+        empty = empty | in_empty_space(points, occupied, scene.field.box_warp).reshape(depths.shape)
     return composite_hidden(features, decoder, depths, empty=empty, noise=noise if noise.numel() else None)

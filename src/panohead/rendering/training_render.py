@@ -15,6 +15,7 @@ from panohead.randomness import RenderRandomness
 from panohead.rendering import fused_cpu, fused_gradient
 from panohead.rendering.compositing import clamp_depth, interval_weights
 from panohead.rendering.density import EMPTY, outside_crop
+from panohead.rendering.empty_space import in_empty_space
 from panohead.rendering.field import TriGridField
 from panohead.rendering.hidden_compositing import composite_hidden
 from panohead.rendering.renderer import RayRendering, RenderConfig, density_noise, first_depths
@@ -59,7 +60,7 @@ def render_in_torch(
     # batch ray coarse+fine, both in order of depth
     depths, noise = _all_depths(field, ray_origins, ray_directions, config, randomness)
     points = _points(ray_origins, ray_directions, depths)
-    empty = _empty(points, depths, config)
+    empty = _empty(points, depths, config, field)
     features = field.features(points)  # batch ray*sample channel
     hidden, depth, weight_sum = composite_hidden(features, field.decoder, depths, empty=empty, noise=noise)
     return _finish(field, config, hidden, clamp_depth(depth, depths), weight_sum)
@@ -88,7 +89,7 @@ def _all_depths(
     points = _points(origins, directions, depths)
     density = _density(field, points).reshape(depths.shape)  # batch ray coarse
     density = density if noise is None else density + noise
-    empty = _empty(points, depths, config)
+    empty = _empty(points, depths, config, field)
     density = density if empty is None else density.masked_fill(empty, EMPTY)
     u = randomness.quantiles(origins, config.importance_samples)
     fine = importance_depths(depths, interval_weights(density, depths), u)
@@ -105,11 +106,15 @@ def _points(origins: Tensor, directions: Tensor, depths: Tensor) -> Tensor:
     return (origins[:, :, None] + depths[..., None] * directions[:, :, None]).flatten(1, 2)
 
 
-def _empty(points: Tensor, depths: Tensor, config: RenderConfig) -> Tensor | None:
-    """Return which samples the crop empties, "batch ray sample"; None without a crop."""
-    if config.crop_margin <= 0:
-        return None
-    return outside_crop(points, box_warp=config.box_warp, margin=config.crop_margin).reshape(depths.shape)
+def _empty(points: Tensor, depths: Tensor, config: RenderConfig, field: TriGridField) -> Tensor | None:
+    """Return which samples are in the crop or in empty space, "batch ray sample"; None for neither."""
+    empty = None
+    if config.crop_margin > 0:
+        empty = outside_crop(points, box_warp=config.box_warp, margin=config.crop_margin).reshape(depths.shape)
+    if field.occupied is not None:
+        known = in_empty_space(points, field.occupied, field.box_warp).reshape(depths.shape)
+        empty = known if empty is None else empty | known
+    return empty
 
 
 def _density(field: TriGridField, points: Tensor) -> Tensor:
