@@ -91,6 +91,14 @@ def test_deformed_fields() -> None:
     assert_same(*render_both(field, rays, config, draw(rays, config)))
 
 
+def test_empty_space() -> None:
+    """Samples in cells that are said to be empty do not count, whatever the field is there."""
+    random = torch.Generator().manual_seed(5)
+    field = make_field(batch=2, occupied=torch.rand(2, 6, 6, 6, generator=random) < 0.5)
+    config, rays = RenderConfig(depth_samples=12, importance_samples=10), view(90, 2)
+    assert_same(*render_both(field, rays, config, draw(rays, config)))
+
+
 @pytest.mark.parametrize("name", sorted(CASES.keys() - UNSUPPORTED))
 def test_original_numbers(name: str) -> None:
     case = CASES[name]

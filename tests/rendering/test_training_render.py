@@ -57,6 +57,8 @@ def make_field(leaves: list[Tensor], **options: Any) -> TriGridField:
     activation = options.pop("activation", "none")
     box_warp = options.pop("box_warp", 1.0)
     options["deformation"] = leaves[7] if len(leaves) > 7 else None
+    if options.pop("with_empty_space", False):
+        options["occupied"] = torch.rand(2, 6, 6, 6, generator=torch.Generator().manual_seed(6)) < 0.7
     return TriGridField(leaves[0], DecoderWeights(*leaves[1:5], activation=activation), box_warp, **options)
 
 
@@ -143,6 +145,18 @@ def test_deformed_fields(implementation: tuple[torch.dtype, float]) -> None:
     assert_same(results(dispatch.render, leaves, CONFIG), results(render_rays, leaves, CONFIG), tolerance)
 
 
+def test_empty_space(implementation: tuple[torch.dtype, float]) -> None:
+    """Cells that are said to be empty have neither weight nor gradient."""
+    dtype, tolerance = implementation
+    leaves = make_leaves(dtype)
+    ours, plain, whole = (
+        results(render, leaves, CONFIG, depth=False, with_empty_space=known)
+        for render, known in ((dispatch.render, True), (render_rays, True), (render_rays, False))
+    )
+    assert_same(ours, plain, tolerance)
+    assert float((ours[0].weight_sum - whole[0].weight_sum).detach().abs().max()) > 0.1
+
+
 @needs_numba
 def test_hard_surfaces_make_no_denormal_numbers() -> None:
     """Opaque intervals in a row beside space of very negative density: arithmetic with denormals is slow."""
@@ -201,13 +215,16 @@ def test_random_numbers_are_drawn_alike(implementation: tuple[torch.dtype, float
         assert torch.equal(state, states[0])
 
 
-@pytest.mark.parametrize("deformed", [False, True])
-def test_a_gradient_of_the_gradient_is_the_plain_one(implementation: tuple[torch.dtype, float], deformed: bool) -> None:
+@pytest.mark.parametrize(("deformed", "empty"), [(False, False), (True, True)])
+def test_a_gradient_of_the_gradient_is_the_plain_one(
+    implementation: tuple[torch.dtype, float], deformed: bool, empty: bool
+) -> None:
     dtype, tolerance = implementation
     found = []
     for render in (dispatch.render, render_rays):
         leaves = make_leaves(dtype) + ([make_offsets(dtype)] if deformed else [])
-        result = render(make_field(leaves), *leaves[5:7], CONFIG, draws(dtype, CONFIG))
+        field = make_field(leaves, with_empty_space=empty)
+        result = render(field, *leaves[5:7], CONFIG, draws(dtype, CONFIG))
         asked = [leaves[0], leaves[1], leaves[5], *leaves[7:]]
         slopes = torch.autograd.grad(pulled(result, depth=False), asked, create_graph=True)
         slope = sum(x.square().sum() / float(x.detach().square().sum()) for x in slopes)

@@ -62,7 +62,8 @@ def _render(
     else:
         rendered = translate_label(labels, generator.align_camera(z, labels, truncation_psi=truncation_psi))
     ws = generator.mapping(z, conditioning, truncation_psi=truncation_psi)
-    return generator.render_view(prepare(generator.field(ws), empty_cells=generator.config.rendering.empty_cells), ws, Camera.from_label(rendered))
+    field = prepare(generator.field(ws), empty_cells=generator.config.rendering.empty_cells)
+    return generator.render_view(field, ws, Camera.from_label(rendered))
 
 
 def _latents(seed: int, first: int, count: int, z_dim: int) -> Float[Tensor, "batch z_dim"]:

@@ -49,7 +49,7 @@ class RenderConfig(Bounded):
     crop_margin: NotNegative = 0.1
     cull_clouds: Annotated[float, Range(-1e9, 1e9)] | None = None
     binarize_clouds: Annotated[float, Range(-1e9, 1e9)] | None = None
-    empty_cells: Annotated[int, Range(0, 256)] = 0
+    empty_cells: Annotated[int, Range(0, 128)] = 0
     density_noise: NotNegative = 0.0
     official_missed_rays: bool = False
 

@@ -86,7 +86,8 @@ def _renderings(
     batch: int,
 ) -> Iterator[Rendering]:
     """Render views of one head, ``batch`` at a time; its tri-grid and background are computed once."""
-    field, background = prepare(generator.field(ws), empty_cells=generator.config.rendering.empty_cells), generator.background_features(ws)
+    field = prepare(generator.field(ws), empty_cells=generator.config.rendering.empty_cells)
+    background = generator.background_features(ws)
     for part in labels.split(batch):
         randomness = RenderRandomness.even(generator=torch.Generator(ws.device).manual_seed(0))
         camera = Camera.from_label(part)
