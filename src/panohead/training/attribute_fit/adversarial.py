@@ -52,13 +52,13 @@ class AdversarialConfig(Bounded):
         channel_base, channel_max: widths of the discriminator.
     """
 
-    share: NotNegative = 1.0
+    share: NotNegative = 1.5
     fine_share: NotNegative = 0.2
     coarse_weight: NotNegative = 4.0
     points_per_view: Annotated[int, Range(0, 4096)] = 96
-    feature_weight: NotNegative = 1.0
-    learning_rate: NotNegative = 2e-3
-    penalty: NotNegative = 0.1
+    feature_weight: NotNegative = 0.5
+    learning_rate: NotNegative = 1e-3
+    penalty: NotNegative = 1.0
     interval: Natural = 8
     channel_base: Annotated[int, Range(1, 2**20)] = 2048
     channel_max: Width = 128
@@ -184,6 +184,8 @@ class AdversarialLoss:
         """Resume exactly from a ``state_dict``."""
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate  # not what it was then
         self.scale, self.step_count = state["scale"], state["step_count"]
 
 
