@@ -34,6 +34,10 @@ CATALOG = {
         "speed.py", "images, frames and meshes at full size", ("--repeats", "3"),
         ("--repeats", "1", "--only", "preview", "volume", "density"), minutes=3,
     ),
+    "empty_space": Benchmark(
+        "empty_space.py", "frames without samples in empty space", (),
+        ("--heads", "1", "--repeats", "1", "--samples", "40"), minutes=1,
+    ),
     "gradients": Benchmark(
         "gradients.py", "steps with gradients", ("--repeats", "2"), ("--repeats", "1", "--cases", "regression"),
         minutes=8,

@@ -1,9 +1,9 @@
 """Volume rendering on a CPU in one pass per ray: both passes of samples, decoder and compositing within the cache.
 
 The plain formulation, :func:`panohead.rendering.renderer.render_rays`, writes every feature of every sample to memory
-several times; here only the composited ray leaves the kernel. Besides, samples that the crop empties, in space known to be empty
-and behind something opaque are never evaluated, the second pass reuses the samples of the first, and with a linear decoder the
-color layer is applied once per ray. Callers ask :func:`unsupported` first.
+several times; here only the composited ray leaves the kernel. Besides, samples that the crop empties, in space known to
+be empty and behind something opaque are never evaluated, the second pass reuses the samples of the first, and with a
+linear decoder the color layer is applied once per ray. Callers ask :func:`unsupported` first.
 """
 
 import math
@@ -27,6 +27,9 @@ CHANNEL_MULTIPLE = 16
 
 _OPAQUE = 16.2
 """Optical depth taken for opaque: e^-16.2 = 9e-8 of the light passes, less than float32's rounding of 1 (1.2e-7)."""
+
+_NEARLY_OPAQUE = 9.0
+"""The same where empty space is approximated too: e^-9 = 1.2e-4 of the light passes, far less than a level of 255."""
 
 _TILE = 8  # rays of an image per side that are rendered together, so that their texels stay in the cache
 _PIECES = 8  # parts of the work per thread: some rays end early, so equal parts are not equal work
@@ -85,7 +88,7 @@ def render_rays(
     u = depths[..., :0] if importance_u is None else importance_u
     limit = field.box_warp / 2 - crop_margin if crop_margin > 0 else math.inf
     near, far = depths.aminmax()  # depth is clamped to the range of the whole batch, as by compositing.clamp_depth
-    limits = tuple(np.float32(float(number)) for number in (limit, near, far, _OPAQUE))
+    limits = tuple(np.float32(float(number)) for number in (limit, near, far, opaque(field)))
     activation = {"none": kernels.LINEAR, "sigmoid": kernels.SIGMOID, "lrelu": kernels.LEAKY}[field.decoder.activation]
     layer, density, color = _layers(field.decoder)
     # batch ray hidden (linear decoder) or batch ray color, widths rounded up to whole panels
@@ -109,6 +112,11 @@ def render_rays(
         hidden = composites[..., : field.decoder.hidden_bias.shape[0]]
         return field.decoder.color_of_composite(hidden, weight_sum), depth, weight_sum
     return composites[..., : field.decoder.output_bias.shape[0] - 1].contiguous(), depth, weight_sum
+
+
+def opaque(field: TriGridField) -> float:
+    """Return the optical depth behind which no sample of this field counts."""
+    return _OPAQUE if field.occupied is None else _NEARLY_OPAQUE
 
 
 @torch.no_grad()

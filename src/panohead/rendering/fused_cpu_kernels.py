@@ -15,7 +15,7 @@ from panohead.ops.cpu.jit import jit
 from panohead.ops.cpu.simd import PANEL, ROWS, WIDTH, fma, intrinsic, load, multiply_block, splat, store
 from panohead.rendering.deformation_kernels import _FAST, _HALF, _ONE, _ZERO, _inner, canonical
 
-BLOCK = 4 * ROWS
+BLOCK = 2 * ROWS
 """Samples evaluated together: enough to fill the matrix product, few enough to stop soon behind a surface."""
 
 LINEAR, SIGMOID, LEAKY = 0, 1, 2
@@ -256,7 +256,7 @@ def query(points: Any, first: Any, last: Any, grid: Any, layer: Any, density: An
 @_inner(forceinline=True)
 def _box(coordinate: Any, grid: Any) -> Any:
     """Number of the box around a coordinate (world units) along one axis."""
-    return int(math.floor((coordinate * grid.scale + _ONE) * (_HALF * np.float32(grid.boxes))))
+    return math.floor((coordinate * grid.scale + _ONE) * (_HALF * np.float32(grid.boxes)))
 
 
 @_inner(forceinline=True)

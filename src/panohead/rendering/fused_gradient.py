@@ -21,7 +21,7 @@ from panohead.rendering import fused_cpu
 from panohead.rendering.deformation import canonical_points
 from panohead.rendering.empty_space import in_empty_space
 from panohead.rendering.field import TriGridField
-from panohead.rendering.fused_cpu import _OPAQUE, _array, _grid, _layers, _ray_order
+from panohead.rendering.fused_cpu import _array, _grid, _layers, _ray_order, opaque
 from panohead.rendering.hidden_compositing import CompositedHidden, composite_hidden, differentiable_gradients
 from panohead.rendering.trigrid import flat_texels, texel_contiguous
 
@@ -107,7 +107,7 @@ def _heads(planes: Tensor, origins: Tensor, directions: Tensor, scene: _Scene) -
     from panohead.rendering.fused_cpu_kernels import Rays
 
     near, far = scene.depths.aminmax()
-    limits = [np.float32(float(number)) for number in (scene.crop, near, far, _OPAQUE)]
+    limits = [np.float32(float(number)) for number in (scene.crop, near, far, opaque(scene.field))]
     arrays = [_array(x) for x in (origins, directions, scene.depths, scene.u)]
     return [_Head(Rays(*(x[i] for x in arrays), *limits), _grid(planes[i], scene.field, i)) for i in range(len(planes))]
 
