@@ -20,8 +20,10 @@ from panohead.models.decoder import Decoder
 from panohead.models.deformation import Deformation
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolution
+from panohead.models.surface_texture import SurfaceTexture
 from panohead.ops import fast_paths
 from panohead.randomness import NoiseMode, RenderRandomness
+from panohead.rendering.deformation import canonical_points
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRendering
@@ -70,6 +72,11 @@ class Generator(nn.Module):
             c.z_dim, c.label_dim, c.w_dim, num_ws=self.backbone.num_ws, num_layers=c.mapping_layers
         )
         self.deformation = Deformation(c.deformation, c.deformation_rank, w_dim=c.w_dim) if c.deformation else None
+        self.surface_texture = (
+            SurfaceTexture(c.surface_texture, c.feature_channels, box_warp=c.rendering.box_warp)
+            if c.surface_texture
+            else None
+        )
         self.superresolution = SuperResolution(c.superresolution, in_channels=c.feature_channels, w_dim=c.w_dim)
         self.decoder = Decoder(
             c.trigrid_channels,
@@ -293,15 +300,42 @@ class Generator(nn.Module):
         origins, directions = rays_from_camera(camera, resolution)  # view ray 3
         views = len(origins)
         if views == len(field.planes):
-            return render(field, origins, directions, config, randomness)
+            return self.textured(field, origins, directions, render(field, origins, directions, config, randomness))
         if len(field.planes) != 1:
             raise ValueError(f"{views} cameras do not fit a field of {len(field.planes)} heads; give one camera a head")
         # Views of one head: their rays lie side by side in one sample, so that they share one tri-grid.
-        flat = render(field, origins.flatten(0, 1)[None], directions.flatten(0, 1)[None], config, randomness)
+        rays = origins.flatten(0, 1)[None], directions.flatten(0, 1)[None]
+        flat = self.textured(field, *rays, render(field, *rays, config, randomness))
         # 1 view*ray channel -> view ray channel
-        return RayRendering(
-            *(x.unflatten(1, (views, -1))[0] for x in (flat.features, flat.depth, flat.weight_sum)),
-        )
+        parts = flat.features, flat.depth, flat.weight_sum, flat.texture
+        return RayRendering(*(None if x is None else x.unflatten(1, (views, -1))[0] for x in parts))
+
+    def textured(
+        self,
+        field: TriGridField,
+        origins: Float[Tensor, "batch ray 3"],
+        directions: Float[Tensor, "batch ray 3"],
+        found: RayRendering,
+    ) -> RayRendering:
+        """Return rendered rays with the texture of the surfaces that they hit, for a generator with one."""
+        if self.surface_texture is None:
+            return found
+        points = self.surface_points(field, origins, directions, found)
+        return replace(found, texture=self.surface_texture(points) * found.weight_sum)
+
+    def surface_points(
+        self,
+        field: TriGridField,
+        origins: Float[Tensor, "batch ray 3"],
+        directions: Float[Tensor, "batch ray 3"],
+        found: RayRendering,
+    ) -> Float[Tensor, "batch ray 3"]:
+        """Return where rays hit surfaces, in the space of the tri-grid (world units), without gradients."""
+        # Where a surface lies is not to be learned from noise.
+        points = (origins + found.depth * directions).detach()
+        if field.deformation is None:
+            return points
+        return canonical_points(points, field.deformation.detach(), field.box_warp)
 
     def background_features(
         self, ws: Float[Tensor, "batch num_ws_background w_dim"], randomness: RenderRandomness | None = None
@@ -342,6 +376,8 @@ class Generator(nn.Module):
             composed = composite_over(composed, weights, background, antialias=self.config.superresolution.antialias)
         # batch channel height width -> batch 3 height width -> batch 3 out_height out_width
         image_raw = composed[:, :3] if self.torgb_raw is None else self.torgb_raw(composed, ws[:, -1], fused=False)
+        if foreground.texture is not None and superresolve:
+            composed = composed + foreground.texture.transpose(1, 2).unflatten(2, (resolution, resolution))
         image = self.superresolution(image_raw, composed, ws, randomness=randomness) if superresolve else image_raw
         return Rendering(
             image=image,

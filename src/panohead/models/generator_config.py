@@ -39,6 +39,8 @@ class GeneratorConfig(Bounded):
         deformation: points per side of the grid of offsets that deforms space, see :class:`Deformation`; 0 for none
             (the paper's).
         deformation_rank: number of directions in which heads deform.
+        surface_texture: channels of noise on surfaces that super-resolution gets, see :class:`SurfaceTexture`; 0 for
+            none (the paper's).
         rendering: sampling of rays.
         superresolution: configuration of the super-resolution network.
         use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
@@ -67,6 +69,7 @@ class GeneratorConfig(Bounded):
     position_maps: bool = False
     deformation: Annotated[int, Range(0, 64)] = 0
     deformation_rank: Annotated[int, Range(1, 1024)] = 64
+    surface_texture: Annotated[int, Range(0, 64)] = 0
     rendering: RenderConfig = field(default_factory=RenderConfig)
     superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     use_torgb_raw: bool = True

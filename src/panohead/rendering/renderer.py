@@ -62,11 +62,14 @@ class RayRendering:
         features: composited features, premultiplied by the weight.
         depth: mean distance along the ray, world units.
         weight_sum: foreground weight, [0, 1].
+        texture: what :class:`panohead.models.surface_texture.SurfaceTexture` adds for super-resolution, premultiplied;
+            None for nothing.
     """
 
     features: Float[Tensor, "batch ray channel"]
     depth: Float[Tensor, "batch ray 1"]
     weight_sum: Float[Tensor, "batch ray 1"]
+    texture: Float[Tensor, "batch ray channel"] | None = None
 
 
 def first_depths(

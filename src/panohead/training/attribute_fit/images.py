@@ -114,10 +114,15 @@ def render_patches(
         _cut(x, batch.offsets, rays, patch) for x in rays_from_camera(Camera.from_label(batch.labels), rays)
     )
     found = render(field, origins, directions, generator.config.rendering, RenderRandomness(generator=rng))
+    found = generator.textured(field, origins, directions, found)
     # head ray channel -> head channel height width
-    features, weights = (x.transpose(1, 2).unflatten(2, (patch, patch)) for x in (found.features, found.weight_sum))
+    features, weights, texture = (
+        None if x is None else x.transpose(1, 2).unflatten(2, (patch, patch))
+        for x in (found.features, found.weight_sum, found.texture)
+    )
     assert generator.torgb_raw is not None
     raw = generator.torgb_raw(features, ws[:, -1], fused=False)
+    features = features if texture is None else features + texture
     return RenderedPatches(super_resolve_patch(generator, raw, features, ws), raw, weights)
 
 

@@ -187,8 +187,9 @@ def load_compact(fit: AttributeFit, path: Path) -> None:
     from safetensors import safe_open
 
     state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
-    # States from before the position maps and the deformation have none; zeros change nothing.
-    maps = {k: v for k, v in fit.model.state_dict().items() if k.endswith("position_map") or ".deformation." in k}
+    # States from before the position maps, the deformation and the texture have none; zeros change nothing.
+    later = "position_map", ".deformation.", ".surface_texture."
+    maps = {k: v for k, v in fit.model.state_dict().items() if any(name in k for name in later)}
     state = {k: torch.zeros_like(v) for k, v in maps.items()} | state
     fit.model.load_state_dict(state)
     fit.average.load_state_dict(state)

@@ -1,0 +1,124 @@
+"""Rendered views of a fit, kept for the training of super-resolution alone: no rays, many images a second."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float16, Int, UInt8
+from torch import Tensor
+
+from panohead.geometry import Camera, rays_from_camera
+from panohead.ops.pixels import image_from_uint8, mask_from_uint8
+from panohead.randomness import RenderRandomness
+from panohead.rendering.dispatch import prepare, render
+from panohead.training.attribute_fit.face_windows import face_windows
+from panohead.training.attribute_fit.fit import HeadModel
+from panohead.training.attribute_fit.images import ImageBatch, on_white, window_indices
+from panohead.training.attribute_fit.shots import Shots
+
+_FACE_SHARE = 0.4
+"""Share of the patches of views with a visible face that are drawn around it: hair has to be learned too."""
+
+
+@dataclass(frozen=True)
+class RenderedViews:
+    """What super-resolution gets for each view, and the true image.
+
+    Attributes:
+        features: composited features.
+        noise: noise of :class:`SurfaceTexture`, premultiplied by the weight.
+        raw: raw image, about [-1, 1].
+        weights: foreground weight, [0, 1].
+        w: code of the head.
+        images, masks: the truth.
+    """
+
+    features: Float16[Tensor, "view channel height width"]
+    noise: Float16[Tensor, "view noise_channel height width"]
+    raw: Float16[Tensor, "view 3 height width"]
+    weights: Float16[Tensor, "view 1 height width"]
+    w: Float[Tensor, "view w_dim"]
+    labels: Float[Tensor, "view 25"]
+    images: UInt8[Tensor, "view 3 out_height out_width"]
+    masks: UInt8[Tensor, "view out_height out_width"]
+
+    @property
+    def count(self) -> int:
+        """Number of views."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """Patches of some views: inputs of super-resolution, and the truth."""
+
+    features: Float[Tensor, "patch channel height width"]
+    noise: Float[Tensor, "patch noise_channel height width"]
+    raw: Float[Tensor, "patch 3 height width"]
+    weights: Float[Tensor, "patch 1 height width"]
+    ws: Float[Tensor, "patch num_ws w_dim"]
+    truth: ImageBatch
+
+
+@torch.no_grad()
+def render_views(
+    model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], say: Callable[[str], None] = print
+) -> RenderedViews:
+    """Render all views of some shots by a fit's networks, from attributes and residual codes.
+
+    Args:
+        say: function called with a line of progress every 50 shots.
+    """
+    generator = model.generator
+    assert generator.surface_texture is not None
+    assert generator.torgb_raw is not None
+    side, parts = generator.config.neural_rendering_resolution, []
+    rendering = generator.config.rendering
+    for number, shot in enumerate(shots.tolist()):
+        ws = model.ws(data.attributes[shot : shot + 1], data.person[shot : shot + 1])
+        field = prepare(generator.field(ws), empty_cells=rendering.empty_cells)
+        for view in data.view_of[shot].tolist():
+            rays = rays_from_camera(Camera.from_label(data.labels[view : view + 1]), side)
+            found = render(field, *rays, rendering, RenderRandomness.even())
+            points = generator.surface_points(field, *rays, found)
+            noise = generator.surface_texture.noise(points) * found.weight_sum
+            features, noise, weights = (
+                x.transpose(1, 2).unflatten(2, (side, side)) for x in (found.features, noise, found.weight_sum)
+            )
+            raw = generator.torgb_raw(features, ws[:, -1], fused=False)
+            parts.append([x.half() for x in (features, noise, raw, weights)] + [ws[:, -1]])
+        if number % 50 == 49:
+            say(f"{number + 1} of {len(shots)} shots rendered")
+    views = data.view_of[shots].flatten()
+    rendered = [torch.cat(x) for x in zip(*parts, strict=True)]
+    return RenderedViews(*rendered, data.labels[views], data.images[views], data.masks[views])
+
+
+def sample_views(views: RenderedViews, *, count: int, patch: int, num_ws: int, rng: torch.Generator) -> ViewBatch:
+    """Sample a patch of each of ``count`` random views.
+
+    Args:
+        patch: rays per side of the patches.
+        num_ws: number of rows of ws.
+    """
+    chosen = torch.randint(views.count, (count,), generator=rng)
+    rays = views.raw.shape[-1]
+    room, scale = rays - patch, views.images.shape[-1] // rays
+    # Drawn beyond the border and clamped, so that corners are covered as often as centers.
+    offsets = torch.randint(-room // 4, room + room // 4 + 1, (count, 2), generator=rng).clamp(0, room)
+    faces = face_windows(views.labels[chosen])
+    jitter = torch.randint(-patch // 4, patch // 4 + 1, (count, 2), generator=rng)
+    around_face = (faces.center.flip(-1) * rays).long() - patch // 2 + jitter  # y x
+    near = faces.visible & (torch.rand(count, generator=rng) < _FACE_SHARE)
+    offsets = torch.where(near[:, None], around_face.clamp(0, room), offsets)
+
+    def cut(x: Tensor, corner: Tensor, size: int) -> Tensor:
+        y, column = window_indices(corner, size)
+        # Indices around a slice put its dimension last: patch height width channel.
+        return x[chosen[:, None, None], :, y, column].permute(0, 3, 1, 2)
+
+    parts = [cut(x, offsets, patch).float() for x in (views.features, views.noise, views.raw, views.weights)]
+    image = image_from_uint8(cut(views.images, offsets * scale, patch * scale))
+    mask = mask_from_uint8(cut(views.masks[:, None], offsets * scale, patch * scale))
+    truth = ImageBatch(views.labels[chosen], offsets, on_white(image, mask), mask, patch)
+    return ViewBatch(*parts, views.w[chosen, None].expand(-1, num_ws, -1), truth)
