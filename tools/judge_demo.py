@@ -78,8 +78,8 @@ def eyes_of(image: np.ndarray, mesh: Any) -> list[tuple[bool, bool]] | None:
 def enlarged(image: torch.Tensor) -> np.ndarray:
     """Return an image [-1, 1] as bytes at four times its size."""
     array = ((image.clamp(-1, 1).permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
-    picture = Image.fromarray(array)
-    return np.asarray(picture.resize((4 * picture.width, 4 * picture.height), Image.Resampling.BICUBIC))
+    small = Image.fromarray(array)
+    return np.asarray(small.resize((4 * small.width, 4 * small.height), Image.Resampling.BICUBIC))
 
 
 def faces(images: list[torch.Tensor]) -> dict[str, float]:

@@ -307,8 +307,11 @@ class Generator(nn.Module):
         rays = origins.flatten(0, 1)[None], directions.flatten(0, 1)[None]
         flat = self.textured(field, *rays, render(field, *rays, config, randomness))
         # 1 view*ray channel -> view ray channel
-        parts = flat.features, flat.depth, flat.weight_sum, flat.texture
-        return RayRendering(*(None if x is None else x.unflatten(1, (views, -1))[0] for x in parts))
+        features, depth, weight_sum = (
+            x.unflatten(1, (views, -1))[0] for x in (flat.features, flat.depth, flat.weight_sum)
+        )
+        texture = None if flat.texture is None else flat.texture.unflatten(1, (views, -1))[0]
+        return RayRendering(features, depth, weight_sum, texture)
 
     def textured(
         self,

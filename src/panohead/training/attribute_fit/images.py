@@ -115,14 +115,15 @@ def render_patches(
     )
     found = render(field, origins, directions, generator.config.rendering, RenderRandomness(generator=rng))
     found = generator.textured(field, origins, directions, found)
-    # head ray channel -> head channel height width
-    features, weights, texture = (
-        None if x is None else x.transpose(1, 2).unflatten(2, (patch, patch))
-        for x in (found.features, found.weight_sum, found.texture)
-    )
+
+    def square(x: Tensor) -> Tensor:
+        return x.transpose(1, 2).unflatten(2, (patch, patch))  # head ray channel -> head channel height width
+
+    features, weights = square(found.features), square(found.weight_sum)
     assert generator.torgb_raw is not None
     raw = generator.torgb_raw(features, ws[:, -1], fused=False)
-    features = features if texture is None else features + texture
+    if found.texture is not None:
+        features = features + square(found.texture)
     return RenderedPatches(super_resolve_patch(generator, raw, features, ws), raw, weights)
 
 

@@ -22,7 +22,7 @@ _FACE_SHARE = 0.4
 
 @dataclass(frozen=True)
 class RenderedViews:
-    """What super-resolution gets for each view, and the true image.
+    """Inputs of super-resolution for each view, and the true images.
 
     Attributes:
         features: composited features.
@@ -86,12 +86,13 @@ def render_views(
                 x.transpose(1, 2).unflatten(2, (side, side)) for x in (found.features, noise, found.weight_sum)
             )
             raw = generator.torgb_raw(features, ws[:, -1], fused=False)
-            parts.append([x.half() for x in (features, noise, raw, weights)] + [ws[:, -1]])
+            parts.append([*(x.half() for x in (features, noise, raw, weights)), ws[:, -1]])
         if number % 50 == 49:
             say(f"{number + 1} of {len(shots)} shots rendered")
     views = data.view_of[shots].flatten()
-    rendered = [torch.cat(x) for x in zip(*parts, strict=True)]
-    return RenderedViews(*rendered, data.labels[views], data.images[views], data.masks[views])
+    features, noise, raw, weights, w = (torch.cat(x) for x in zip(*parts, strict=True))
+    truth = data.labels[views], data.images[views], data.masks[views]
+    return RenderedViews(features, noise, raw, weights, w, *truth)
 
 
 def sample_views(views: RenderedViews, *, count: int, patch: int, num_ws: int, rng: torch.Generator) -> ViewBatch:
@@ -117,8 +118,10 @@ def sample_views(views: RenderedViews, *, count: int, patch: int, num_ws: int, r
         # Indices around a slice put its dimension last: patch height width channel.
         return x[chosen[:, None, None], :, y, column].permute(0, 3, 1, 2)
 
-    parts = [cut(x, offsets, patch).float() for x in (views.features, views.noise, views.raw, views.weights)]
+    features, noise, raw, weights = (
+        cut(x, offsets, patch).float() for x in (views.features, views.noise, views.raw, views.weights)
+    )
     image = image_from_uint8(cut(views.images, offsets * scale, patch * scale))
     mask = mask_from_uint8(cut(views.masks[:, None], offsets * scale, patch * scale))
     truth = ImageBatch(views.labels[chosen], offsets, on_white(image, mask), mask, patch)
-    return ViewBatch(*parts, views.w[chosen, None].expand(-1, num_ws, -1), truth)
+    return ViewBatch(features, noise, raw, weights, views.w[chosen, None].expand(-1, num_ws, -1), truth)
