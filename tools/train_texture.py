@@ -48,8 +48,10 @@ class Options:
     """Dataset of the fit."""
     shots: int = 500
     """Shots whose views are rendered, evenly spread over the dataset."""
-    steps: int = 6000
+    steps: int = 9000
     """Steps."""
+    decay_steps: int = 1500
+    """Number of last steps over which the learning rates fall to a twentieth."""
     capacity: int = 3000
     """Number of residual codes of the fit."""
     nice: int = 19
@@ -100,6 +102,7 @@ def main(options: Options) -> None:
     now = time.monotonic()
     save_at, report_at, started = now + SAVE_S, now + REPORT_S, (training.step_count, time.process_time())
     while training.step_count < options.steps and not stopped:
+        training.rate_factor = min(1.0, max(0.05, (options.steps - training.step_count) / options.decay_steps))
         for name, value in training.step(views).items():
             values[name].append(value)
         now = time.monotonic()

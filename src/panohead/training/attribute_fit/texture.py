@@ -69,11 +69,15 @@ class TextureFit:
             if not generator.surface_texture.weight.any():
                 nn.init.normal_(generator.surface_texture.weight, std=0.02)
         self.step_count = 0
+        self.rate_factor = 1.0
+        """Factor of the learning rates of super-resolution and texture."""
 
     def step(self, views: RenderedViews) -> dict[str, float]:
         """Take one step of generator and discriminator and return the losses by name."""
         config, generator = self.config, self.generator
         assert generator.surface_texture is not None
+        for group, rate in zip(self.optimizer.param_groups, (config.learning_rate, config.texture_rate), strict=True):
+            group["lr"] = rate * self.rate_factor
         batch = sample_views(
             views,
             count=config.patches_per_step,
