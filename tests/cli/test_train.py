@@ -131,7 +131,8 @@ def test_a_run_remembers_where_its_weights_came_from(capsys: pytest.CaptureFixtu
     [
         ([], 2, "--data DATASET"),
         (["--data", "nowhere", "--out", "{tmp}/run"], 1, "nowhere does not exist"),
-        (["--set", "loss.gamma=1", "--dry-run"], 1, "no setting 'loss.gamma'"),
+        (["--set", "loss.gamma=1", "--dry-run"], 2, "no setting 'loss.gamma'"),
+        (["--set", "loss.r1_gamma=[1]", "--dry-run"], 2, "expected float, got array"),
         (["--set", "loss.r1_gamma", "--dry-run"], 2, "NAME=VALUE"),
         (["--batch", "7", "--data", str(HEADS), "--out", "{tmp}/run"], 1, "multiple of"),
         (["--resume", "{tmp}"], 1, "holds no run"),

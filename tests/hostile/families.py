@@ -153,7 +153,7 @@ def command_line_numbers(rng: random.Random, folder: Path) -> Case:
             argv += [f"--{option}={value}"]
         if option.startswith(("mesh", "smooth", "triangles", "texture")) and command == "generate":
             argv += ["--mesh", "ply"]
-    return case_of(argv, " ".join(argv[-3:])[:200])
+    return case_of(argv, " ".join(argv[-3:])[:200], programs=("python",) if command == "synthesize" else ())
 
 
 @family(24)

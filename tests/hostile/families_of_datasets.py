@@ -137,6 +137,9 @@ def prepared_folder(rng: random.Random, folder: Path) -> Case:
     if not log.exists():
         shutil.copy(out / "prepare.jsonl", log)
     (folder / "victim.png").write_bytes(b"x")
+    started = json.loads((out / "prepare.json").read_text())
+    # As if it had been started by the same command, so that what is spoiled here is read.
+    (out / "prepare.json").write_text(json.dumps(started | {"masks": "cutouts"}))
     file = rng.choice((log, log, out / "prepare.json", out / "images" / "dataset.json"))
     note = spoil_json_file(rng, file)
     (folder / "photos" / "notes.png").write_bytes(b"no photo")

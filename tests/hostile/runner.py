@@ -234,7 +234,7 @@ def _child(request: dict[str, Any], out: int, err: int, log: int) -> None:
     os.setsid()
     folder = os.path.realpath(request["folder"])
     os.chdir(folder)
-    os.environ["TMPDIR"] = folder
+    os.environ["TMPDIR"] = tempfile.tempdir = folder  # the second is what this process has found already
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (out, 1), (err, 2)):
         os.dup2(source, target)
@@ -243,6 +243,7 @@ def _child(request: dict[str, Any], out: int, err: int, log: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 30, 2 << 30))
     _give_up_rights()
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]  # by these they are known as the process's own
     sys.addaudithook(_Watch(folder, request["programs"], log))
     code = 70
     try:

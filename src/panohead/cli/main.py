@@ -99,6 +99,9 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if any("\0" in word for word in words):  # a shell cannot give one, a caller of main can
+        _tell("an argument holds a zero byte, which no name or number may; leave it out")
+        return 2
     try:
         command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=with_new_spellings(words))
     except PanoHeadError as error:  # settings that check themselves when they are made
