@@ -121,6 +121,7 @@ class CommandServer:
         back, told = os.pipe()
         environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "COLUMNS": "160"}
         environment["MPLCONFIGDIR"] = os.path.join(sys.prefix, "matplotlib")  # its list of fonts takes long to make
+        environment.setdefault("TORCHINDUCTOR_CACHE_DIR", _COMPILED)  # the commands have other temporary folders
         environment["PYTHONPATH"] = os.pathsep.join([str(_PACKAGE), str(Path(__file__).parents[1])])
         arguments = [sys.executable, "-P", str(Path(__file__)), str(asked), str(told)]
         os.set_inheritable(asked, True)
@@ -160,8 +161,8 @@ def judge(case: Case, result: dict[str, Any]) -> Outcome:
     )
 
 
-_CACHES = (os.path.join(tempfile.gettempdir(), "torchinductor_"),)
-"""Beginnings of the places where libraries keep their caches."""
+_COMPILED = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or os.path.join(tempfile.gettempdir(), "torchinductor_hostile")
+"""Cache of compiled kernels, which all commands share and write to."""
 
 
 class _Watch:
@@ -169,7 +170,7 @@ class _Watch:
 
     def __init__(self, folder: str, programs: list[str], log: int) -> None:
         self.folder, self.programs, self.log = folder, programs, log
-        self.allowed = (folder + os.sep, "/dev/", str(_PACKAGE) + os.sep, "/proc/self/", sys.prefix + os.sep, *_CACHES)
+        self.allowed = (folder + os.sep, "/dev/", str(_PACKAGE) + os.sep, "/proc/self/", sys.prefix + os.sep, _COMPILED)
 
     def __call__(self, event: str, values: tuple[Any, ...]) -> None:
         try:

@@ -76,6 +76,15 @@ def atomic_path(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def wait_for_disk(path: Path) -> None:
+    """Wait until a file that a library has written is on the disk."""
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_bytes(path: Path, content: bytes, *, remedy: str = REMEDY) -> None:
     """Write a file that appears whole or not at all.
 
