@@ -336,7 +336,8 @@ def test_files_are_opened_in_one_place() -> None:
 
 
 def test_the_rule_finds_openings() -> None:
-    readings = "open(x); path.open(); path.open('ab'); open(p, 'r+b'); p.read_text(); np.load(p); zipfile.ZipFile(p); tarfile.open(p)"
+    readings = "open(x); path.open(); p.read_text(); np.load(p); zipfile.ZipFile(p); tarfile.open(p)"
+    readings += "; path.open('ab'); open(p, 'r+b')"
     writings = "open(x, 'wb'); path.open('xb'); zipfile.ZipFile(p, 'w'); tarfile.open(p, 'w'); tarfile.open(fileobj=f)"
     assert all(_openings(ast.parse(text.strip())) for text in readings.split(";"))
     assert not any(_openings(ast.parse(text.strip())) for text in writings.split(";"))

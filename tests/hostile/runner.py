@@ -51,6 +51,7 @@ class Case:
         codes: exit codes that are right.
         programs: beginnings of names of programs that may be started.
         note: the spoiled part, for the list of failures.
+        victims: files of the working folder that hold b"x" and must stay as they are.
         patient: allow ten times the seconds.
         kill_after: seconds after which the command and all its children are killed; None for never.
     """
@@ -63,6 +64,7 @@ class Case:
     codes: tuple[int, ...] = (0, 1, 2)
     programs: tuple[str, ...] = ()
     note: str = ""
+    victims: tuple[str, ...] = ()
     patient: bool = False
     kill_after: float | None = None
 
@@ -151,7 +153,7 @@ def judge(case: Case, result: dict[str, Any]) -> Outcome:
         faults.append("unnamed file")
     if result["bytes"] > MAX_BYTES:
         faults.append("memory")
-    if result["outside"]:
+    if result["outside"] or any(not _is_untouched(case.folder / name) for name in case.victims):
         faults.append("outside")
     detail = "".join(f"\n[started {s}]" for s in result["started"]) + "".join(
         f"\n[outside {s}]" for s in result["outside"]
@@ -159,6 +161,10 @@ def judge(case: Case, result: dict[str, Any]) -> Outcome:
     return Outcome(
         code, result["seconds"], result["bytes"] / 1e6, stderr[-4000:] + detail, result["stdout"][-2000:], tuple(faults)
     )
+
+
+def _is_untouched(victim: Path) -> bool:
+    return victim.is_file() and victim.read_bytes() == b"x"
 
 
 _COMPILED = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or os.path.join(tempfile.gettempdir(), "torchinductor_hostile")
