@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from panohead.cli.generate import Generate
-from panohead.cli.main import _reason
+from panohead.cli.main import _reason, main
 from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.train import Train
 
@@ -97,3 +97,23 @@ def test_messages_are_one_line_and_not_long() -> None:
     assert _reason(PermissionError(13, "Permission denied", "a\udcff"), Train()) == (
         "cannot use a\\udcff (Permission denied); check the path and its permissions"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "--dry-run", "--data", ""], "argument 4 is empty; give a value"),
+        (["train", "--dry-run", "--data="], "argument 3 is empty (--data); give a value"),
+        (["dataset", "inspect", ""], "argument 3 is empty; give a value"),
+        (["dataset", "inspect", "a\0b"], "argument 3 holds a zero byte"),
+    ],
+)
+def test_empty_arguments_are_no_folder(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--out "$OUT"`` with OUT unset would write into the current folder."""
+    assert main(words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_setting_may_be_empty_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--preset", "tiny", "--dry-run", "--set=loss.r1_gamma="]) == 2
+    assert "expected float, got str" in capsys.readouterr().err

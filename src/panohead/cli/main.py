@@ -99,8 +99,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if any("\0" in word for word in words):  # a shell cannot give one, a caller of main can
-        _tell("an argument holds a zero byte, which no name or number may; leave it out")
+    if unusable := _unusable(words):
+        _tell(unusable)
         return 2
     try:
         command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=with_new_spellings(words))
@@ -121,6 +121,18 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         _tell(as_typed(_reason(error, command), words))
         return 2 if isinstance(error, UsageError) else 1
     return 0
+
+
+def _unusable(words: Sequence[str]) -> str | None:
+    """Return what is wrong with arguments that no option can take; None when nothing is."""
+    for number, word in enumerate(words, 1):
+        option, equals, value = word.partition("=")
+        if word == "" or (option.startswith("--") and equals and value == ""):
+            # An unset variable of a shell, which as a path would be the current folder.
+            return f"argument {number} is empty{f' ({option})' if option else ''}; give a value or leave it out"
+        if "\0" in word:  # a shell cannot give one, a caller of main can
+            return f"argument {number} holds a zero byte, which no name or number may; leave it out"
+    return None
 
 
 def _tell(message: str) -> None:

@@ -18,6 +18,7 @@ from panohead.training.networks import load_initial, make_networks, require_same
 from panohead.training.run.checkpoint import LoadedState, load_latest_state
 from panohead.training.run.folder import RUN_FOLDERS, RunDescription, read_run, start_run, write_run
 from panohead.training.run.log import showing
+from panohead.training.run.records import check_logs
 from panohead.training.warm_start_stage import warm_start
 
 
@@ -137,6 +138,7 @@ def _owning(run: Path, ranks: Ranks) -> AbstractContextManager[None]:
     if not ranks.is_first:
         return nullcontext()
     refuse_linked_folders(run, RUN_FOLDERS)
+    check_logs(run)
     return locked_folder(run, "trains")
 
 

@@ -104,6 +104,13 @@ class RecordWriter:
         self._file.close()
 
 
+def check_logs(run: Path) -> None:
+    """Raise PanoHeadError when a log that a run's folder holds cannot be continued; for before the work."""
+    for path in (run / STATS_NAME, run / NOTES_NAME):
+        if os.path.lexists(path):
+            RecordWriter(path).close()
+
+
 def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
     if not path.is_file():
         return []
