@@ -197,16 +197,18 @@ def main() -> int:
     print(f"seed {options.seed}", flush=True)
     deadline = time.monotonic() + 60 * options.minutes
     out, only = options.out.resolve(), options.only
-    # Half of the time for the commands, a quarter for each of the others; what one leaves over, the next one has.
+    # Shares of the time; what one part leaves over, the next ones have.
     parts = (
         (run_commands, options.inputs, 0.5),
-        (run_fuzz, options.fuzz, 0.75),
-        (run_pairs, options.pairs, 0.85),
-        (run_kills, options.kills, 1.0),
+        (run_fuzz, options.fuzz, 0.25),
+        (run_pairs, options.pairs, 0.1),
+        (run_kills, options.kills, 0.15),
     )
-    for part, count, share in parts:
-        if count:
-            part(out, options.seed, count, deadline - (1 - share) * 60 * options.minutes, only)
+    asked = [part for part in parts if part[1]]
+    for number, (part, count, share) in enumerate(asked):
+        later = sum(share for *_, share in asked[number + 1 :])
+        end = time.monotonic() + (deadline - time.monotonic()) * share / (share + later)
+        part(out, options.seed, count, end, only)
     table = counts(read_lines(options.out / "results.jsonl"))
     (options.out / "counts.json").write_text(json.dumps(table, indent=1))
     print(as_table(table))

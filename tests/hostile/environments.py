@@ -26,7 +26,7 @@ ENVIRONMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "`HOME` unset": ("unset HOME; ", _GENERATE),
     "`HOME=/nonexistent`": ("export HOME=/nonexistent; ", _GENERATE),
     "`TMPDIR` missing": ("export TMPDIR=/nonexistent; ", _SYNTHESIZE),
-    "no writable temporary folder": (_MOUNT.format("for f in /tmp /var/tmp; do mount -t tmpfs -o ro none $f; done"), ()),
+    "no temporary folder": (_MOUNT.format("for f in /tmp /var/tmp; do mount -t tmpfs -o ro none $f; done"), ()),
     "`LANG=C`, no UTF-8": ("export LC_ALL=C LANG=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 PYTHONIOENCODING=; ", _GENERATE),
     "`ulimit -n 32`": ("ulimit -n 32; ", _SYNTHESIZE),
     "`ulimit -v 1500000` (kB)": ("ulimit -v 1500000; ", _GENERATE),
