@@ -67,7 +67,8 @@ def run(prefix: str, words: tuple[str, ...], folder: Path) -> tuple[str, bool]:
         return "hang", False
     lines = [line for line in ran.stderr.splitlines() if line.startswith(("panohead:", "unshare:", "mount:"))]
     said = lines[-1].removeprefix("panohead: ") if lines else ran.stderr.strip()[-200:] if ran.returncode else ""
-    right = ran.returncode in (0, 1, 2) and "Traceback" not in ran.stderr + ran.stdout
+    told = not ran.returncode or bool(lines) or "2>&-" in prefix
+    right = told and ran.returncode in (0, 1, 2) and "Traceback" not in ran.stderr + ran.stdout
     made = len(list(folder.rglob("*.png"))) + len(list(folder.rglob("*.webp")))
     done = f"works, {made} images" if not ran.returncode else f"exit code {ran.returncode}"
     return f"{done}{f': {said}' if said else ''} ({time.monotonic() - began:.0f} s)", right

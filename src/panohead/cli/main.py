@@ -87,6 +87,11 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        os.getcwd()
+    except OSError as error:  # PyTorch's library of linear algebra ends the process there, with a riddle
+        _tell(f"cannot use the current folder ({error.strerror}); change to one that exists")
+        return 1
     if arguments is None:
         # For this whole process and everything that libraries start from it (torch.compile, Ray).
         os.environ.setdefault("PYTHONSAFEPATH", "1")
