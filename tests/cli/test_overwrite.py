@@ -194,3 +194,16 @@ def test_settings_of_others_are_read_at_once(typed: object, command: str | None,
     began = time.process_time()
     assert command_of(tmp_path) == command
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("to", ["folder", "zip", "shards"])
+def test_a_copy_does_not_join_what_is_copied(to: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(tmp_path / "data")
+    before = sorted(tmp_path.rglob("*"))
+    inside = tmp_path / "data" / "images" / "copy"
+    assert main(["dataset", "convert", str(tmp_path / "data"), "--out", str(inside), "--to", to]) == 1
+    assert "would join the dataset; give another folder" in capsys.readouterr().err
+    assert sorted(path for path in tmp_path.rglob("*") if path != inside) == before
+    assert (
+        main(["dataset", "convert", str(tmp_path / "data"), "--out", str(tmp_path / "data" / "copy"), "--to", to]) == 0
+    )
