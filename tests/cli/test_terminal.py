@@ -28,6 +28,7 @@ DRY_RUN = " ".join([*COMMAND, "train", "--preset", "tiny", "--dry-run"])
         (f"{DRY_RUN} --kimg nan 2>&-", 2, ""),
         (f"{DRY_RUN} <&- >&- 2>&-", 0, ""),
         (f"{DRY_RUN} --data $'gone\\xff'", 1, "gone\\udcff does not exist"),
+        (f"COLUMNS=1 timeout 100 {' '.join(COMMAND)} generate --help > /dev/null", 0, ""),
         (f"mkdir gone; cd gone; rmdir ../gone; {DRY_RUN}", 1, "cannot use the current folder"),
     ],
 )

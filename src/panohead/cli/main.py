@@ -25,7 +25,7 @@ from panohead.cli.prepare import Prepare
 from panohead.cli.ranges import check_ranges
 from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.synthesize import Synthesize
-from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams
+from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.train import Train
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     it clears away workers and temporary files: 143 and 129.
     """
     repair_streams()
+    require_width()
     try:
         with ending_signals():
             code = _run(arguments)
