@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from panohead.cli.generate import Generate
-from panohead.cli.main import _reason, main
+from panohead.cli.main import _reason, _show_warning, main
 from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.train import Train
 
@@ -119,3 +119,8 @@ def test_empty_arguments_are_no_folder(words: list[str], told: str, capsys: pyte
 def test_a_setting_may_be_empty_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--preset", "tiny", "--dry-run", "--set=loss.r1_gamma="]) == 2
     assert "expected float, got str" in capsys.readouterr().err
+
+
+def test_notes_are_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    _show_warning("could not be\n  parsed:\nTraceback (most recent call last):\n  File x\nValueError: y")
+    assert capsys.readouterr().err == "panohead: note: could not be parsed:\n"

@@ -83,8 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning as one sentence, without the place in the source."""
-    _tell(f"note: {' '.join(str(message).split())}")
+    """Print a warning as one sentence, without the place in the source and tracebacks that a library quotes in it."""
+    text = " ".join(str(message).split()).partition(" Traceback (most recent call last)")[0]
+    _tell(f"note: {text}")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
