@@ -50,7 +50,7 @@ def fuzz_reader(target: str, out: Path, seed: int, seconds: int) -> None:
                 tell("unnamed file", data)
         except Exception:
             tell("traceback", data)
-        if found["inputs"] % 100 == 0:
+        if found["inputs"] % 10 == 0:
             (out / f"{target}.json").write_text(json.dumps(found))
 
     def tell(fault: str, data: bytes) -> None:
