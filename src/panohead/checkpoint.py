@@ -7,7 +7,6 @@ Tensor names are ``NETWORK.parameter`` (for example ``G_ema.backbone.blocks.b4.c
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,7 +26,7 @@ from panohead.models.build import build_for
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
-from panohead.system.atomic_write import atomic_path
+from panohead.system.atomic_write import atomic_path, wait_for_disk
 from panohead.system.sealed_metadata import check_seal, sealed
 
 FORMAT_VERSION = 2
@@ -212,8 +211,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
             save_file(tensors, temporary, metadata=metadata)
         except SafetensorError as error:
             raise OSError(str(error)) from error
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        wait_for_disk(temporary)
 
 
 def _examples(tensors: Mapping[str, Tensor]) -> str:

@@ -145,6 +145,17 @@ def test_listing_globs_and_repeats(tmp_path: Path) -> None:
         list_photos([str(tmp_path / "gone*.jpg")])
 
 
+def test_the_results_are_no_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``panohead prepare . --out heads``, run again, and ``panohead prepare * --out heads``."""
+    for name in ("me.jpg", "heads/images/00/me.png", "heads2/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    for arguments in ([tmp_path], ["."], ["*"], ["me.jpg", "heads", "heads2"]):
+        refs = list_photos(arguments, leave_out=Path("heads"))
+        assert sorted(Path(ref.name).name for ref in refs) == ["me.jpg", "x.png"]
+
+
 def test_printable_names() -> None:
     assert printable("a\nb") == "a\\nb"
     assert printable("\udcff.jpg") == "\\udcff.jpg"

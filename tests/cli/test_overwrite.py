@@ -3,6 +3,7 @@ anything else."""
 
 import json
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,37 @@ def test_the_command_in_the_settings_is_the_one_that_was_given(name: str, comman
     written = shlex.split(typed(name, given))
     assert written[: 1 + len(name.split())] == ["panohead", *name.split()]
     assert tyro.cli(command, args=written[1 + len(name.split()) :]) == given
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        ("panohead generate --out x", "generate"),
+        ("panohead dataset convert a --out b", "dataset convert"),
+        ("panohead doctor", "doctor"),
+        ("panohead", None),
+        ("rm -rf x", None),
+        ("panohead \x1b[31m x", None),
+        ("panohead " + "a" * 1_000_000, None),
+        ("panohead '" + "a" * 1_000_000, None),
+        (7, None),
+    ],
+)
+def test_settings_of_others_are_read_at_once(typed: object, command: str | None, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({"command": typed}))
+    began = time.process_time()
+    assert command_of(tmp_path) == command
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("to", ["folder", "zip", "shards"])
+def test_a_copy_does_not_join_what_is_copied(to: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(tmp_path / "data")
+    before = sorted(tmp_path.rglob("*"))
+    inside = tmp_path / "data" / "images" / "copy"
+    assert main(["dataset", "convert", str(tmp_path / "data"), "--out", str(inside), "--to", to]) == 1
+    assert "would join the dataset; give another folder" in capsys.readouterr().err
+    assert sorted(path for path in tmp_path.rglob("*") if path != inside) == before
+    assert (
+        main(["dataset", "convert", str(tmp_path / "data"), "--out", str(tmp_path / "data" / "copy"), "--to", to]) == 0
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from panohead.cli.generate import Generate
-from panohead.cli.main import _reason
+from panohead.cli.main import _reason, _show_warning, main
 from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.train import Train
 
@@ -28,6 +28,8 @@ DRY_RUN = " ".join([*COMMAND, "train", "--preset", "tiny", "--dry-run"])
         (f"{DRY_RUN} --kimg nan 2>&-", 2, ""),
         (f"{DRY_RUN} <&- >&- 2>&-", 0, ""),
         (f"{DRY_RUN} --data $'gone\\xff'", 1, "gone\\udcff does not exist"),
+        (f"COLUMNS=1 timeout 100 {' '.join(COMMAND)} generate --help > /dev/null", 0, ""),
+        (f"mkdir gone; cd gone; rmdir ../gone; {DRY_RUN}", 1, "cannot use the current folder"),
     ],
 )
 def test_streams(line: str, code: int, words: str, tmp_path: Path) -> None:
@@ -97,3 +99,28 @@ def test_messages_are_one_line_and_not_long() -> None:
     assert _reason(PermissionError(13, "Permission denied", "a\udcff"), Train()) == (
         "cannot use a\\udcff (Permission denied); check the path and its permissions"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "--dry-run", "--data", ""], "argument 4 is empty; give a value"),
+        (["train", "--dry-run", "--data="], "argument 3 is empty (--data); give a value"),
+        (["dataset", "inspect", ""], "argument 3 is empty; give a value"),
+        (["dataset", "inspect", "a\0b"], "argument 3 holds a zero byte"),
+    ],
+)
+def test_empty_arguments_are_no_folder(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--out "$OUT"`` with OUT unset would write into the current folder."""
+    assert main(words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_setting_may_be_empty_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--preset", "tiny", "--dry-run", "--set=loss.r1_gamma="]) == 2
+    assert "expected float, got str" in capsys.readouterr().err
+
+
+def test_notes_are_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    _show_warning("could not be\n  parsed:\nTraceback (most recent call last):\n  File x\nValueError: y")
+    assert capsys.readouterr().err == "panohead: note: could not be parsed:\n"

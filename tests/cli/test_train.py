@@ -16,6 +16,7 @@ from panohead.training.networks import make_networks
 from training.runs import final_state, tensors
 
 HEADS = Path(__file__).parents[1] / "training" / "heads"
+STORED = Path(__file__).parents[1] / "stored"
 SHORT = ["--preset", "tiny", "--data", str(HEADS), "--device", "cpu", "--quiet"]
 SETTINGS = ["--set", "tick_kimg=0.008", "metric_images=8", "data.cache=memory"]
 
@@ -131,7 +132,8 @@ def test_a_run_remembers_where_its_weights_came_from(capsys: pytest.CaptureFixtu
     [
         ([], 2, "--data DATASET"),
         (["--data", "nowhere", "--out", "{tmp}/run"], 1, "nowhere does not exist"),
-        (["--set", "loss.gamma=1", "--dry-run"], 1, "no setting 'loss.gamma'"),
+        (["--set", "loss.gamma=1", "--dry-run"], 2, "no setting 'loss.gamma'"),
+        (["--set", "loss.r1_gamma=[1]", "--dry-run"], 2, "expected float, got array"),
         (["--set", "loss.r1_gamma", "--dry-run"], 2, "NAME=VALUE"),
         (["--batch", "7", "--data", str(HEADS), "--out", "{tmp}/run"], 1, "multiple of"),
         (["--resume", "{tmp}"], 1, "holds no run"),
@@ -151,6 +153,22 @@ def test_refusals_are_one_sentence(
     assert words in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize("name", ["stats.jsonl", "notes.jsonl", "snapshots", "states", "tensorboard"])
+def test_a_run_with_links_is_not_changed(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run_folder, victim = tmp_path / "run", tmp_path / "victim"
+    shutil.copytree(STORED / "run", run_folder)
+    victim.mkdir() if "." not in name else victim.write_text("x")
+    (run_folder / name).rename(tmp_path / "before") if (run_folder / name).exists() else None
+    (run_folder / name).symlink_to(victim)
+    before = (run_folder / "config.json").read_bytes()
+    code, _, err = run(capsys, "--resume", str(run_folder), "--kimg", "1", "--data", str(HEADS), "--device", "cpu")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert "is a link" in err
+    assert name in err
+    assert (run_folder / "config.json").read_bytes() == before
+    assert list(victim.iterdir()) == [] if victim.is_dir() else victim.read_text() == "x"
 
 
 def test_divergence_names_the_module_and_keeps_the_state(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from panohead.data.tools.convert import convert_dataset
 from panohead.data.tools.write_shards import write_shards
 from panohead.errors import PanoHeadError
 from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
-from panohead.files.inside import OutsideFolder, inside, relative_name
+from panohead.files.inside import OutsideFolder, inside, refuse_linked_folders, relative_name
 from panohead.preparation.run import finish, prepare
 from panohead.preparation.settings import PrepareSettings
 from panohead.training.attribute_fit.dataset import GrowingDataset
@@ -160,3 +160,16 @@ def test_tar_members_stay_in_memory(tmp_path: Path) -> None:
     with pytest.raises(PanoHeadError):
         convert_dataset(tmp_path / "a.tar", tmp_path / "deep" / "out", "folder")
     assert not list(tmp_path.rglob("victim*"))
+
+
+@pytest.mark.parametrize("name", ["images", "images/00001"])
+def test_links_in_place_of_folders_that_are_written_to_are_refused(name: str, tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (out / name).parent.mkdir(parents=True)
+    (tmp_path / "named").symlink_to(out)
+    (out / "image.png").symlink_to("missing")  # a file is replaced, link or not
+    refuse_linked_folders(tmp_path / "named", ("images", "masks"))
+    (out / name).symlink_to(elsewhere)
+    with pytest.raises(PanoHeadError, match=f"{name} is a link"):
+        refuse_linked_folders(tmp_path / "named", ("images", "masks"))

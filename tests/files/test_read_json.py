@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 import pytest
+import torch
 
 from panohead.errors import PanoHeadError
 from panohead.files import read_json as module
@@ -74,6 +75,20 @@ def test_what_is_wrong_is_said_with_its_place(text: str | bytes, words: str, tmp
 def test_values_keep_keys_that_the_form_does_not_name() -> None:
     value = {"labels": [["\udcff", [1, 2.5]]], "fnames": [1]}
     assert parse_json(json.dumps(value), Labels, "here") == value
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        (torch.zeros(3), "the whole is of type Tensor"),
+        ({"rate": torch.zeros(3)}, "rate is of type Tensor"),
+        ({"inner": {"size": [{"a": object()}]}}, r"inner.size\[0\].a is of type object"),
+        ({"rate": b"1"}, "rate is of type bytes"),
+    ],
+)
+def test_what_is_no_value_of_json_is_refused(value: Any, place: str) -> None:
+    with pytest.raises(ValueError, match=f"{place}; expected a value of JSON"):
+        from_plain(Outer, value)
 
 
 def test_a_depth_of_64_is_read_and_65_is_not() -> None:

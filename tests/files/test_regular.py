@@ -23,7 +23,7 @@ from panohead.data.sources import open_source
 from panohead.data.tools.dataset import inspect_dataset
 from panohead.errors import PanoHeadError
 from panohead.files.archive import BrokenArchive, check_torch_file, open_zip, read_arrays, read_member
-from panohead.files.regular import NotRegular, open_regular, read_regular, read_text
+from panohead.files.regular import NotRegular, open_regular, open_to_append, read_regular, read_text
 from panohead.interop.restricted_pickle import read_official_pickle
 from panohead.inversion.labels import read_cameras
 from panohead.inversion.optimization.resume_file import ResumeFile
@@ -35,7 +35,7 @@ from panohead.preparation.files import RESUME_LOG, ResumeLog
 from panohead.preparation.sources import list_photos
 from panohead.training.run.checkpoint import load_latest_state
 from panohead.training.run.folder import CONFIG_FILE, read_run
-from panohead.training.run.records import STATS_NAME, read_records
+from panohead.training.run.records import STATS_NAME, RecordWriter, read_records
 from panohead.training.warm_start.multiview import load_multiview
 
 KINDS = ("folder", "pipe", "device", "socket", "sparse", "loop")
@@ -270,3 +270,34 @@ def test_damaged_zips_raise_one_kind_of_error(tmp_path: Path) -> None:
                 source.read(name)
         except PanoHeadError:
             continue
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "socket", "loop", "link"])
+def test_logs_are_never_written_through_links_and_pipes(kind: str, tmp_path: Path) -> None:
+    path, other = tmp_path / "log.jsonl", tmp_path / "other"
+    other.write_text("unfinished line")
+    if kind == "link":
+        path.symlink_to(other)
+    else:
+        make(kind, path)
+    for opening in (
+        lambda: open_to_append(path),
+        lambda: RecordWriter(path),
+        lambda: ResumeLog(tmp_path),
+    ):
+        (tmp_path / ".prepare").mkdir(exist_ok=True)
+        (tmp_path / RESUME_LOG).unlink(missing_ok=True)
+        (tmp_path / RESUME_LOG).symlink_to(path)
+        with pytest.raises((NotRegular, PanoHeadError), match=r"log\.jsonl|journal\.jsonl"):
+            opening()
+    assert other.read_text() == "unfinished line"
+
+
+def test_logs_are_made_and_continued(tmp_path: Path) -> None:
+    for text in (b"one\n", b"two\n"):
+        with open_to_append(tmp_path / "log") as file:
+            file.write(text)
+    with open_to_append(tmp_path / "log") as file:
+        file.truncate(4)
+        file.write(b"three\n")
+    assert (tmp_path / "log").read_bytes() == b"one\nthree\n"

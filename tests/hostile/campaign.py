@@ -15,7 +15,9 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from hostile.runner import KINDS, CommandServer
 
 PORTION = 250
 """Fuzzed inputs of one child."""
+Trial = Callable[[str, int], dict[str, Any]]
 
 
 def plan(inputs: int) -> Iterator[tuple[str, int]]:
@@ -49,20 +52,37 @@ def open_closed(folder: Path) -> None:
                 path.chmod(0o755)
 
 
-def run_commands(out: Path, seed: int, inputs: int, deadline: float, only: str | None = None) -> None:
-    """Run the command inputs that have no result yet, until the deadline."""
+def run_each(
+    out: Path, seed: int, trials: Iterable[tuple[str, int]], once: Trial, deadline: float, only: str | None
+) -> None:
+    """Run the trials that have no result yet, until the deadline, and write a line for each.
+
+    Args:
+        trials: family and index of each.
+        once: runs one and returns its record.
+        deadline: as :func:`time.monotonic`.
+        only: the one family to run; None for all.
+    """
     results = out / "results.jsonl"
-    done = {(r["family"], r["index"]) for r in read_lines(results)}
-    with CommandServer() as server, results.open("a") as file:
-        for command in () if only else ("reconstruct", "train"):
-            # Once without a limit, so that kernels are compiled and cached.
-            shutil.rmtree(out / "whole", ignore_errors=True)
-            run_whole(server, command, out / "whole")
-        for name, index in plan(inputs):
+    done = {(record["family"], record["index"]) for record in read_lines(results)}
+    with results.open("a") as file:
+        for name, index in trials:
             if (name, index) in done or (only and name != only):
                 continue
             if time.monotonic() > deadline:
                 return
+            file.write(json.dumps({"family": name, "index": index, "seed": seed, **once(name, index)}) + "\n")
+            file.flush()
+
+
+def run_commands(out: Path, seed: int, inputs: int, deadline: float, only: str | None = None) -> None:
+    """Run commands on hostile inputs."""
+    with CommandServer() as server:
+        for command in () if only else ("reconstruct", "train"):
+            # Once without a limit, so that kernels are compiled and cached.
+            run_whole(server, command, emptied(out / "whole"))
+
+        def once(name: str, index: int) -> dict[str, Any]:
             folder = out / "case"
             if folder.exists():
                 open_closed(folder)
@@ -70,76 +90,60 @@ def run_commands(out: Path, seed: int, inputs: int, deadline: float, only: str |
             folder.mkdir(parents=True)
             case = make(name, index, seed, folder)
             outcome = server.run(case)
-            record: dict[str, Any] = {"family": name, "index": index, "seed": seed, "code": outcome.code}
-            record |= {"seconds": round(outcome.seconds, 2), "mb": round(outcome.megabytes), "faults": outcome.faults}
+            record: dict[str, Any] = {"code": outcome.code, "seconds": round(outcome.seconds, 2)}
+            record |= {"mb": round(outcome.megabytes), "faults": outcome.faults}
             if outcome.faults:
                 record |= {"argv": [a[:300] for a in case.argv], "note": case.note[:200], "said": outcome.stderr}
-            file.write(json.dumps(record) + "\n")
-            file.flush()
+            return record
+
+        run_each(out, seed, plan(inputs), once, deadline, only)
 
 
 def run_fuzz(out: Path, seed: int, inputs: int, deadline: float, only: str | None = None) -> None:
-    """Fuzz the readers in portions of PORTION inputs, each in a forked child, until the deadline."""
-    results = out / "results.jsonl"
-    done = {(r["family"], r["index"]) for r in read_lines(results)}
+    """Fuzz the readers in portions of PORTION inputs, each in a forked child."""
+
+    def once(name: str, index: int) -> dict[str, Any]:
+        shutil.rmtree(out / "fuzz", ignore_errors=True)
+        return fuzz_in_child(name.removeprefix("fuzz "), out / "fuzz", PORTION, 1000 * seed + index)
+
     portions = max(1, round(inputs / PORTION / len(TARGETS)))
-    with results.open("a") as file:
-        for index in range(portions):
-            for target in TARGETS:
-                name = f"fuzz {target}"
-                if (name, index) in done or (only and name != only):
-                    continue
-                if time.monotonic() > deadline:
-                    return
-                shutil.rmtree(out / "fuzz", ignore_errors=True)
-                found = fuzz_in_child(target, out / "fuzz", PORTION, 1000 * seed + index)
-                file.write(json.dumps({"family": name, "index": index, "seed": seed, **found}) + "\n")
-                file.flush()
+    trials = [(f"fuzz {target}", index) for index in range(portions) for target in TARGETS]
+    run_each(out, seed, trials, once, deadline, only)
 
 
 def run_kills(out: Path, seed: int, trials: int, deadline: float, only: str | None = None) -> None:
-    """Kill commands at random moments, the commands in turn, until the deadline."""
-    results = out / "results.jsonl"
-    done = {(r["family"], r["index"]) for r in read_lines(results)}
-    whole: dict[str, tuple[dict[str, str], float]] = {}
-    with CommandServer() as server, results.open("a") as file:
-        for index in range(trials):
-            for command in COMMANDS:
-                name = f"kills of {command}"
-                if (name, index) in done or (only and name != only):
-                    continue
-                if time.monotonic() > deadline:
-                    return
-                if command not in whole:
-                    shutil.rmtree(out / "whole", ignore_errors=True)
-                    whole[command] = run_whole(server, command, out / "whole")
-                rng = random.Random(f"{seed} {name} {index}")
-                moment, faults, said = trial(server, command, out / "killed", rng, *whole[command])
-                record = {"family": name, "index": index, "seed": seed, "moment": round(moment, 2), "faults": faults}
-                file.write(json.dumps(record | ({"said": said} if faults else {})) + "\n")
-                file.flush()
+    """Kill commands at random moments, the commands in turn."""
+    with CommandServer() as server:
+        whole = cache(lambda command: run_whole(server, command, emptied(out / "whole")))
+
+        def once(name: str, index: int) -> dict[str, Any]:
+            command = name.removeprefix("kills of ")
+            rng = random.Random(f"{seed} {name} {index}")
+            moment, faults, said = trial(server, command, out / "killed", rng, *whole(command))
+            return {"moment": round(moment, 2), "faults": faults} | ({"said": said} if faults else {})
+
+        names = [(f"kills of {command}", index) for index in range(trials) for command in COMMANDS]
+        run_each(out, seed, names, once, deadline, only)
 
 
 def run_pairs(out: Path, seed: int, trials: int, deadline: float, only: str | None = None) -> None:
-    """Start commands twice on one folder, the commands in turn, until the deadline."""
-    results = out / "results.jsonl"
-    done = {(r["family"], r["index"]) for r in read_lines(results)}
-    whole: dict[str, dict[str, str]] = {}
-    with CommandServer() as first, CommandServer() as second, results.open("a") as file:
-        for index in range(trials):
-            command = list(COMMANDS)[index % len(COMMANDS)]
-            name = f"two of {command}"
-            if (name, index) in done or (only and name != only):
-                continue
-            if time.monotonic() > deadline:
-                return
-            if command not in whole:
-                shutil.rmtree(out / "whole", ignore_errors=True)
-                whole[command] = run_whole(first, command, out / "whole")[0]
-            faults, said = trial_of_two((first, second), command, out / "two", whole[command])
-            record = {"family": name, "index": index, "seed": seed, "faults": faults}
-            file.write(json.dumps(record | ({"said": said} if faults else {})) + "\n")
-            file.flush()
+    """Start commands twice on one folder, the commands in turn."""
+    with CommandServer() as first, CommandServer() as second:
+        whole = cache(lambda command: run_whole(first, command, emptied(out / "whole"))[0])
+
+        def once(name: str, index: int) -> dict[str, Any]:
+            command = name.removeprefix("two of ")
+            faults, said = trial_of_two((first, second), command, out / "two", whole(command))
+            return {"faults": faults} | ({"said": said} if faults else {})
+
+        names = [(f"two of {command}", index) for index, command in zip(range(trials), cycle(COMMANDS))]
+        run_each(out, seed, names, once, deadline, only)
+
+
+def emptied(folder: Path) -> Path:
+    """Remove a folder, and return its path."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -193,16 +197,18 @@ def main() -> int:
     print(f"seed {options.seed}", flush=True)
     deadline = time.monotonic() + 60 * options.minutes
     out, only = options.out.resolve(), options.only
-    # Half of the time for the commands, a quarter for each of the others; what one leaves over, the next one has.
+    # Shares of the time; what one part leaves over, the next ones have.
     parts = (
         (run_commands, options.inputs, 0.5),
-        (run_fuzz, options.fuzz, 0.75),
-        (run_pairs, options.pairs, 0.85),
-        (run_kills, options.kills, 1.0),
+        (run_fuzz, options.fuzz, 0.25),
+        (run_pairs, options.pairs, 0.1),
+        (run_kills, options.kills, 0.15),
     )
-    for part, count, share in parts:
-        if count:
-            part(out, options.seed, count, deadline - (1 - share) * 60 * options.minutes, only)
+    asked = [part for part in parts if part[1]]
+    for number, (part, count, share) in enumerate(asked):
+        later = sum(share for *_, share in asked[number + 1 :])
+        end = time.monotonic() + (deadline - time.monotonic()) * share / (share + later)
+        part(out, options.seed, count, end, only)
     table = counts(read_lines(options.out / "results.jsonl"))
     (options.out / "counts.json").write_text(json.dumps(table, indent=1))
     print(as_table(table))

@@ -56,6 +56,12 @@ def copied(name: str, folder: Path) -> Path:
     return Path(shutil.copytree(STORED / name, folder / name))
 
 
+def started_with_masks(prepared: Path, masks: str) -> None:
+    """Change a prepared dataset as if it had been started with these masks, so that it is continued, not refused."""
+    settings = prepared / "prepare.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"masks": masks}))
+
+
 def spoil_json_file(rng: random.Random, path: Path) -> str:
     """Spoil a JSON file, or one line of a JSON-lines file."""
     text = path.read_text()
@@ -153,7 +159,7 @@ def command_line_numbers(rng: random.Random, folder: Path) -> Case:
             argv += [f"--{option}={value}"]
         if option.startswith(("mesh", "smooth", "triangles", "texture")) and command == "generate":
             argv += ["--mesh", "ply"]
-    return case_of(argv, " ".join(argv[-3:])[:200])
+    return case_of(argv, " ".join(argv[-3:])[:200], programs=("python",) if command == "synthesize" else ())
 
 
 @family(24)

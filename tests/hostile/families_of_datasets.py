@@ -7,7 +7,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from hostile.families import STORED, case_of, copied, family, spoil_json_file
+from hostile.families import STORED, case_of, copied, family, spoil_json_file, started_with_masks
 from hostile.runner import Case
 from hostile.spoil import hostile_images, png_of, spoiled_bytes, spoiled_json, spoiled_zip, zipped
 
@@ -137,6 +137,7 @@ def prepared_folder(rng: random.Random, folder: Path) -> Case:
     if not log.exists():
         shutil.copy(out / "prepare.jsonl", log)
     (folder / "victim.png").write_bytes(b"x")
+    started_with_masks(out, "cutouts")
     file = rng.choice((log, log, out / "prepare.json", out / "images" / "dataset.json"))
     note = spoil_json_file(rng, file)
     (folder / "photos" / "notes.png").write_bytes(b"no photo")
@@ -145,4 +146,4 @@ def prepared_folder(rng: random.Random, folder: Path) -> Case:
     (folder / "cutouts" / "notes.png").write_bytes(png_of(16, 16))
     argv = ["prepare", "photos", "--out", "prepared", "--size", "64", "--workers", "1", "--poses", "poses.csv"]
     argv += ["--masks", "cutouts"]  # without the models that the machine may lack
-    return case_of(argv, note, file.name, "prepared")
+    return case_of(argv, note, file.name, "prepared", victims=("victim.png",))

@@ -5,7 +5,7 @@ import random
 import shutil
 from pathlib import Path
 
-from hostile.families import CHEAP, GENERATE, HEADS, STORED, TINY, case_of, copied, family
+from hostile.families import CHEAP, GENERATE, HEADS, STORED, TINY, case_of, copied, family, started_with_masks
 from hostile.runner import Case
 
 
@@ -99,6 +99,8 @@ def odd_paths(rng: random.Random, folder: Path) -> Case:
 
 _PREPARE = ["prepare", _ME, "--masks", str(STORED / "photo"), "--poses", "poses.csv", "--size", "64", "--workers", "1",
             "--out", "prepared"]  # fmt: skip
+_SYNTHESIZE = ["synthesize", "--people", "2", "--views", "2", "--resolution", "32", "--seed", "5", "--depth",
+               "--workers", "1", "--out", "synthetic"]  # fmt: skip
 _INSIDE: list[tuple[str, str, list[str]]] = [
     ("run", "config.json", ["train", "--resume", "run", "--quiet", "--kimg", "0.024", "--data", str(HEADS)]),
     ("run", "stats.jsonl", ["train", "--resume", "run", "--quiet", "--kimg", "0.024", "--data", str(HEADS)]),
@@ -114,17 +116,30 @@ _INSIDE: list[tuple[str, str, list[str]]] = [
     ("photo", "dataset.json", [*_RECONSTRUCT[:1], "photo/me.png", *_RECONSTRUCT[2:], "--out", "out"]),
     ("prepared", "prepare.json", _PREPARE),
     ("prepared", ".prepare", _PREPARE),
+    ("prepared", ".prepare/journal.jsonl", _PREPARE),
+    ("prepared", ".prepare/workers.log", _PREPARE),
+    ("prepared", "images", _PREPARE),
+    ("run", "notes.jsonl", ["train", "--resume", "run", "--quiet", "--kimg", "0.024", "--data", str(HEADS)]),
+    ("run", ".lock", ["train", "--resume", "run", "--quiet", "--kimg", "0.024", "--data", str(HEADS)]),
+    ("synthetic", "people.jsonl", _SYNTHESIZE),
+    ("synthetic", "images", _SYNTHESIZE),
 ]
 
 
-@family(3)
+@family(5)
 def odd_files_inside(rng: random.Random, folder: Path) -> Case:
     name, inner, argv = rng.choice(_INSIDE)
     place = copied(name, folder) / inner
+    if name == "prepared":
+        started_with_masks(folder / name, str(STORED / "photo"))
     (folder / "poses.csv").write_text("file,yaw_deg,pitch_deg,roll_deg,box\nme.png,0,0,0,1 1 60 60\n")
     if place.is_dir():
         shutil.rmtree(place)
     place.unlink(missing_ok=True)
+    (folder / "victim").write_bytes(b"x")
+    if rng.random() < 0.3:
+        place.symlink_to(folder / "victim")
+        return case_of(argv, f"{name}/{inner}: link to a file elsewhere", programs=("python",), victims=("victim",))
     _, kind = _odd_path(rng, place.parent, "")
     if (place.parent / "given").exists() or (place.parent / "given").is_symlink():
         if kind != "loop":

@@ -51,6 +51,7 @@ class Case:
         codes: exit codes that are right.
         programs: beginnings of names of programs that may be started.
         note: the spoiled part, for the list of failures.
+        victims: files of the working folder that hold b"x" and must stay as they are.
         patient: allow ten times the seconds.
         kill_after: seconds after which the command and all its children are killed; None for never.
     """
@@ -63,6 +64,7 @@ class Case:
     codes: tuple[int, ...] = (0, 1, 2)
     programs: tuple[str, ...] = ()
     note: str = ""
+    victims: tuple[str, ...] = ()
     patient: bool = False
     kill_after: float | None = None
 
@@ -121,6 +123,7 @@ class CommandServer:
         back, told = os.pipe()
         environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "COLUMNS": "160"}
         environment["MPLCONFIGDIR"] = os.path.join(sys.prefix, "matplotlib")  # its list of fonts takes long to make
+        environment.setdefault("TORCHINDUCTOR_CACHE_DIR", _COMPILED)  # the commands have other temporary folders
         environment["PYTHONPATH"] = os.pathsep.join([str(_PACKAGE), str(Path(__file__).parents[1])])
         arguments = [sys.executable, "-P", str(Path(__file__)), str(asked), str(told)]
         os.set_inheritable(asked, True)
@@ -150,7 +153,7 @@ def judge(case: Case, result: dict[str, Any]) -> Outcome:
         faults.append("unnamed file")
     if result["bytes"] > MAX_BYTES:
         faults.append("memory")
-    if result["outside"]:
+    if result["outside"] or any(not _is_untouched(case.folder / name) for name in case.victims):
         faults.append("outside")
     detail = "".join(f"\n[started {s}]" for s in result["started"]) + "".join(
         f"\n[outside {s}]" for s in result["outside"]
@@ -160,8 +163,12 @@ def judge(case: Case, result: dict[str, Any]) -> Outcome:
     )
 
 
-_CACHES = (os.path.join(tempfile.gettempdir(), "torchinductor_"),)
-"""Beginnings of the places where libraries keep their caches."""
+def _is_untouched(victim: Path) -> bool:
+    return victim.is_file() and victim.read_bytes() == b"x"
+
+
+_COMPILED = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or os.path.join(tempfile.gettempdir(), "torchinductor_hostile")
+"""Cache of compiled kernels, which all commands share and write to."""
 
 
 class _Watch:
@@ -169,7 +176,7 @@ class _Watch:
 
     def __init__(self, folder: str, programs: list[str], log: int) -> None:
         self.folder, self.programs, self.log = folder, programs, log
-        self.allowed = (folder + os.sep, "/dev/", str(_PACKAGE) + os.sep, "/proc/self/", sys.prefix + os.sep, *_CACHES)
+        self.allowed = (folder + os.sep, "/dev/", str(_PACKAGE) + os.sep, "/proc/self/", sys.prefix + os.sep, _COMPILED)
 
     def __call__(self, event: str, values: tuple[Any, ...]) -> None:
         try:
@@ -234,7 +241,7 @@ def _child(request: dict[str, Any], out: int, err: int, log: int) -> None:
     os.setsid()
     folder = os.path.realpath(request["folder"])
     os.chdir(folder)
-    os.environ["TMPDIR"] = folder
+    os.environ["TMPDIR"] = tempfile.tempdir = folder  # the second is what this process has found already
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (out, 1), (err, 2)):
         os.dup2(source, target)
@@ -243,6 +250,7 @@ def _child(request: dict[str, Any], out: int, err: int, log: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 30, 2 << 30))
     _give_up_rights()
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]  # by these they are known as the process's own
     sys.addaudithook(_Watch(folder, request["programs"], log))
     code = 70
     try:

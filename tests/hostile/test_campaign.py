@@ -78,6 +78,15 @@ def test_every_fault_is_found(changes: dict[str, Any], fault: str | None, tmp_pa
     assert judge(case, result(**changes)).faults == (() if fault is None else (fault,))
 
 
+def test_a_changed_or_missing_victim_is_outside(tmp_path: Path) -> None:
+    case = Case("", 0, (), tmp_path, victims=("victim",))
+    assert judge(case, result()).faults == ("outside",)
+    (tmp_path / "victim").write_bytes(b"x")
+    assert judge(case, result()).faults == ()
+    (tmp_path / "victim").write_bytes(b"xy")
+    assert judge(case, result()).faults == ("outside",)
+
+
 def test_a_canary_is_code_that_was_started(tmp_path: Path) -> None:
     (tmp_path / "canary_was_touched").write_text("")
     assert judge(Case("", 0, (), tmp_path), result()).faults == ("code started",)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from panohead.errors import PanoHeadError
-from panohead.system.atomic_write import atomic_path, unwritable
+from panohead.system.atomic_write import atomic_path, prepare_folder, unwritable, write_bytes
 
 
 def test_appears_at_the_end_and_replaces(tmp_path: Path) -> None:
@@ -46,6 +46,17 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PanoHeadError, match="choose another place"), atomic_path(tmp_path / "file" / "x.txt"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("a\0b.png", "zero byte"), ("n" * 5000, "too long"), ("folder", "it is a folder")]
+)
+def test_a_name_that_cannot_be_written_is_refused_before_the_work(name: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(PanoHeadError, match=rf"cannot write .*{reason}.*choose another name"):
+        prepare_folder(tmp_path / name)
+    with pytest.raises(PanoHeadError, match="choose another name"):
+        write_bytes(tmp_path / name, b"x")
 
 
 def test_all_files_have_the_same_rights(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from panohead.cli.prepare import Prepare
 from panohead.cli.ranges import check_ranges
 from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.synthesize import Synthesize
-from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams
+from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.train import Train
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     it clears away workers and temporary files: 143 and 129.
     """
     repair_streams()
+    require_width()
     try:
         with ending_signals():
             code = _run(arguments)
@@ -82,11 +83,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning as one sentence, without the place in the source."""
-    _tell(f"note: {' '.join(str(message).split())}")
+    """Print a warning as one sentence, without the place in the source and tracebacks that a library quotes in it."""
+    text = " ".join(str(message).split()).partition(" Traceback (most recent call last)")[0]
+    _tell(f"note: {text}")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        os.getcwd()
+    except OSError as error:  # PyTorch's library of linear algebra ends the process there, with a riddle
+        _tell(f"cannot use the current folder ({error.strerror}); change to one that exists")
+        return 1
     if arguments is None:
         # For this whole process and everything that libraries start from it (torch.compile, Ray).
         os.environ.setdefault("PYTHONSAFEPATH", "1")
@@ -99,6 +106,9 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if unusable := _unusable(words):
+        _tell(unusable)
+        return 2
     try:
         command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=with_new_spellings(words))
     except PanoHeadError as error:  # settings that check themselves when they are made
@@ -118,6 +128,18 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         _tell(as_typed(_reason(error, command), words))
         return 2 if isinstance(error, UsageError) else 1
     return 0
+
+
+def _unusable(words: Sequence[str]) -> str | None:
+    """Return what is wrong with arguments that no option can take; None when nothing is."""
+    for number, word in enumerate(words, 1):
+        option, equals, value = word.partition("=")
+        if word == "" or (option.startswith("--") and equals and value == ""):
+            # An unset variable of a shell, which as a path would be the current folder.
+            return f"argument {number} is empty{f' ({option})' if option else ''}; give a value or leave it out"
+        if "\0" in word:  # a shell cannot give one, a caller of main can
+            return f"argument {number} holds a zero byte, which no name or number may; leave it out"
+    return None
 
 
 def _tell(message: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -11,6 +12,9 @@ from types import FrameType
 from typing import Any
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+MIN_COLUMNS = 20
+"""Characters of a line below which tyro's help never ends (at one column) or says nothing."""
 
 
 class Ended(BaseException):
@@ -62,6 +66,12 @@ def repair_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
             if name == "stderr":
                 sys.stderr = _ForgivingText(stream.detach(), stream.encoding, "backslashreplace", line_buffering=True)
+
+
+def require_width() -> None:
+    """Let help and progress be written as for MIN_COLUMNS where the terminal, or COLUMNS, says fewer."""
+    if shutil.get_terminal_size().columns < MIN_COLUMNS:
+        os.environ["COLUMNS"] = str(MIN_COLUMNS)
 
 
 def discard_output() -> None:

@@ -94,8 +94,8 @@ class Train:
         """Return the preset with all changes that the command line asks for.
 
         Raises:
-            UsageError: for a ``--set`` that is not NAME=VALUE.
-            PanoHeadError: for settings that do not exist or do not fit together.
+            UsageError: for a ``--set`` that is not NAME=VALUE, and for settings that do not exist, take no such value
+                or do not fit together.
         """
         from panohead.presets import ABLATIONS, PRESETS, with_batch
         from panohead.training.config import with_settings
@@ -107,7 +107,11 @@ class Train:
             config = with_batch(config, self.batch)
         given = {"total_kimg": self.kimg, "micro_batch": self.micro_batch, "seed": self.seed}
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        return with_settings(config, settings | dict(_setting(text) for text in self.set)).checked()
+        settings |= dict(_setting(text) for text in self.set)
+        try:
+            return with_settings(config, settings).checked()
+        except PanoHeadError as error:
+            raise UsageError(str(error)) from error
 
     def _checked(self, config: "TrainConfig") -> "TrainConfig":
         """Refuse what the run would refuse, as far as it is known without reading the dataset."""

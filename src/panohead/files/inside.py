@@ -5,6 +5,7 @@ an absolute path or a drive; so every such name goes through :func:`inside`.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -47,3 +48,24 @@ def inside(folder: Path, name: Any) -> Path:
     if path.parent != folder and not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(folder)):
         raise OutsideFolder(f"{name[:80]!r} would lead out of the folder by a link")
     return path
+
+
+def refuse_linked_folders(folder: Path, names: Sequence[str]) -> None:
+    """Refuse links in the place of folders that files are written to, moved in or removed from, and of folders in them.
+
+    Through a link, which a dataset or a run of somebody else may hold, that would happen elsewhere. ``folder`` itself
+    may be a link: it was named by the user.
+
+    Raises:
+        PanoHeadError: naming the link.
+    """
+    for name in names:
+        path = folder / name
+        found = [path] if path.is_symlink() else []
+        if path.is_dir() and not found:
+            with os.scandir(path) as entries:
+                found = [Path(entry.path) for entry in entries if entry.is_symlink() and entry.is_dir()]
+        if found:
+            raise PanoHeadError(
+                f"{min(found)} is a link, through which files elsewhere would be changed; put a folder in its place"
+            )

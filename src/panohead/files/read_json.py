@@ -97,8 +97,8 @@ def from_plain(form: _FormType[_Form], plain: Any) -> _Form:
         An instance of a dataclass; for every other form the value itself, with keys that the form does not name.
 
     Raises:
-        ValueError: naming the place and what is expected there; also for numbers that are not finite or too large, and
-            for values nested too deep.
+        ValueError: naming the place and what is expected there; also for numbers that are not finite or too large, for
+            values nested too deep, and for what is no value of JSON (a tensor in a file of PyTorch).
     """
     _check_bounds(plain)
     try:
@@ -149,12 +149,16 @@ def _check_bounds(plain: Any) -> None:
                     raise ValueError(f"{_place(container, key)} is a number beyond {MAX_INTEGER:.3g}")
                 if kind is dict or kind is list or kind is tuple:
                     below.append((key, entry, container))
+                elif kind not in _SCALARS:
+                    raise ValueError(f"{_place(container, key)} is of type {kind.__name__}; expected a value of JSON")
         if not below:
             return
         level = below
     raise ValueError(f"{_place(level[0], '')[:60]} is nested deeper than {MAX_DEPTH} levels")
 
 
+_SCALARS = (float, int, str, bool, type(None))
+"""What else a value consists of. A tensor, from a state of a run, would be asked for its entries by msgspec."""
 _Container = tuple[Any, Any, Any]
 """Key of a list or object in the one that holds it, the list or object, and the container of that one."""
 

@@ -93,6 +93,36 @@ def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
     return read_regular(path, max_bytes).decode("utf-8-sig")
 
 
+def open_to_append(path: str | Path) -> BinaryIO:
+    """Open a log to add to its end, or to cut it; made if it is missing. Never waits, and never follows a link.
+
+    Other files are replaced as a whole, so that a link or a pipe under their name is only replaced; a log is changed
+    where it lies, which for a link in somebody's folder may be anywhere.
+
+    Raises:
+        NotRegular: for a link, folder, pipe, socket or device.
+        OSError: when it cannot be written.
+    """
+    try:
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        pass
+    else:
+        if stat.S_ISLNK(facts.st_mode):
+            raise NotRegular(errno.ELOOP, "it is a link, through which another file would be changed", str(path))
+        _check(facts, path, None)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        _check(os.fstat(descriptor), path, None)
+        return open(descriptor, "ab")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
 def reason_of(error: Exception) -> str:
     """Return why a file cannot be used, for a sentence: without the number and the path that OSError puts around it."""
     return " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -24,12 +24,12 @@ from PIL import Image
 from panohead.errors import PanoHeadError
 from panohead.files.earlier_results import remove_earlier_results
 from panohead.files.folder_lock import LOCK_NAME
-from panohead.files.inside import inside
+from panohead.files.inside import inside, refuse_linked_folders
 from panohead.files.read_json import parse_json, read_json
-from panohead.files.regular import MAX_TEXT_BYTES, read_regular
+from panohead.files.regular import MAX_TEXT_BYTES, open_to_append, read_regular
 from panohead.preparation.records import CropRecord, PhotoJson, PhotoRecord
 from panohead.preparation.sources import PhotoRef
-from panohead.system.atomic_write import write_json
+from panohead.system.atomic_write import unwritable, write_json
 from panohead.system.text import printable
 
 RESUME_LOG = ".prepare/journal.jsonl"
@@ -78,10 +78,7 @@ def open_out(out: Path, resume_key: dict[str, Any], *, overwrite: bool = False, 
     settings = out / SETTINGS
     if out.exists() and not out.is_dir():
         raise PanoHeadError(f"{out} is a file; give a folder with --out")
-    for name in ("images", "masks", ".prepare", SET_ASIDE):
-        # Files are moved and removed in these; a link would do so elsewhere.
-        if (out / name).is_symlink():
-            raise PanoHeadError(f"{out / name} is a link; put a folder in its place or give another --out")
+    refuse_linked_folders(out, ("images", "masks", ".prepare", SET_ASIDE))
     if overwrite and settings.exists():
         remove_earlier_results(out, DATASET_FILES, inputs)
         # In one step: a folder without it would be taken for one of the user's.
@@ -111,15 +108,17 @@ class ResumeLog:
     def __init__(self, out: Path) -> None:
         self._path = out / RESUME_LOG
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            open_to_append(self._path).close()
+        except OSError as error:
+            raise unwritable(self._path, error, "put it right or remove it, and run again") from error
         self.records: dict[str, PhotoRecord] = dict(self._read())
 
     def _read(self) -> Iterator[tuple[str, PhotoRecord]]:
-        if not self._path.exists():
-            return
         content = read_regular(self._path, MAX_TEXT_BYTES)
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
-            with self._path.open("r+b") as file:
+            with open_to_append(self._path) as file:
                 file.truncate(whole)
         for line in content[:whole].splitlines():
             # A photo whose line is damaged is prepared again.
@@ -134,7 +133,7 @@ class ResumeLog:
             PanoHeadError: when the log cannot be written.
         """
         try:
-            with self._path.open("ab") as file:
+            with open_to_append(self._path) as file:
                 file.write((json.dumps(record.to_json()) + "\n").encode())
         except OSError as error:
             raise PanoHeadError(f"cannot write {self._path} ({error.strerror}); free the disk and run again") from error

@@ -98,7 +98,7 @@ def prepare_steps(
     if workers != 0:
         WORKERS.whole(workers, "workers")
     forget_own_masks()
-    refs = [_stamped_safely(ref, settings) for ref in list_photos(photos)]
+    refs = [_stamped_safely(ref, settings) for ref in list_photos(photos, leave_out=settings.out)]
     _check_detectors(refs, settings)
     with locked_folder(settings.out, "prepares photos"):
         inputs = [*{ref.path for ref in refs}, *([] if settings.masks is None else [settings.masks])]

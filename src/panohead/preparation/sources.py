@@ -71,11 +71,12 @@ def _argument(value: object) -> str:
     return str(value)
 
 
-def list_photos(arguments: str | Path | Sequence[str | Path]) -> list[PhotoRef]:
+def list_photos(arguments: str | Path | Sequence[str | Path], *, leave_out: Path | None = None) -> list[PhotoRef]:
     """List all candidates below the arguments (files, folders, globs, zip archives), sorted by name.
 
     Args:
         arguments: one or several.
+        leave_out: folder whose files are none, wherever it lies: that of the results.
 
     Raises:
         UsageError: when one is no path.
@@ -90,13 +91,13 @@ def list_photos(arguments: str | Path | Sequence[str | Path]) -> list[PhotoRef]:
         if not paths:
             raise PanoHeadError(f"{argument} is neither a file nor a folder and matches none; give photos")
         for path in paths:
-            found.extend(_below(path))
+            found.extend(_below(path, None if leave_out is None else os.path.realpath(leave_out)))
     return sorted(_unique(found), key=lambda ref: ref.name.encode("utf-8", "surrogateescape"))
 
 
-def _below(path: Path) -> Iterator[PhotoRef]:
+def _below(path: Path, leave_out: str | None) -> Iterator[PhotoRef]:
     if path.is_dir():
-        yield from _in_folder(path)
+        yield from _in_folder(path, leave_out)
     elif path.suffix.lower() == ".zip":
         yield from _in_archive(path, path.name)
     else:
@@ -104,7 +105,9 @@ def _below(path: Path) -> Iterator[PhotoRef]:
         yield _file(path, path.name, follow=True)
 
 
-def _in_folder(root: Path) -> Iterator[PhotoRef]:
+def _in_folder(root: Path, leave_out: str | None) -> Iterator[PhotoRef]:
+    if os.path.realpath(root) == leave_out:
+        return
     top = root.resolve().name
     closed: list[OSError] = []
     for folder, folders, files in os.walk(root, followlinks=False, onerror=closed.append):
@@ -112,7 +115,8 @@ def _in_folder(root: Path) -> Iterator[PhotoRef]:
             path = Path(folder, name)
             if path.is_symlink():
                 yield PhotoRef(_label(top, path, root), path, problem="it is a link to a folder, which is not followed")
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        inner = [name for name in folders if os.path.realpath(os.path.join(folder, name)) != leave_out]
+        folders[:] = sorted(name for name in inner if not _is_hidden(name))
         for name in sorted(files):
             path = Path(folder, name)
             if _is_hidden(name) or path.suffix.lower() in _NOT_PHOTOS:

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import open_to_append
 from panohead.preparation.process_photo import process_photo
 from panohead.preparation.records import PhotoRecord
 from panohead.preparation.settings import PrepareSettings
@@ -57,14 +59,22 @@ def prepare_safely(ref: PhotoRef, settings: PrepareSettings, detectors: Any) -> 
         return failed(ref, f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
 
 
+def _worker_log(path: Path) -> BinaryIO:
+    """Open the log of messages; nobody's messages are worth a refusal, so a path that is no file takes none."""
+    try:
+        return open_to_append(path)
+    except OSError:
+        return open(os.devnull, "wb")
+
+
 def serve(pipe: "Connection[Any, Any]", settings: PrepareSettings) -> None:
     """Run a worker: answer photos with records until the parent closes the pipe."""
     import torch
 
     torch.set_num_threads(1)
-    log = os.open(settings.out / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     # MediaPipe writes to the standard error of the process, which would break the progress bar.
-    os.dup2(log, sys.stderr.fileno() if hasattr(sys.stderr, "fileno") else 2)
+    with _worker_log(settings.out / _LOG) as log:
+        os.dup2(log.fileno(), sys.stderr.fileno() if hasattr(sys.stderr, "fileno") else 2)
     detectors = None
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:

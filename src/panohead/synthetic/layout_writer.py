@@ -28,7 +28,7 @@ import msgspec
 from panohead.errors import PanoHeadError
 from panohead.files.earlier_results import remove_earlier_results
 from panohead.files.folder_lock import LOCK_NAME
-from panohead.files.inside import relative_name
+from panohead.files.inside import refuse_linked_folders, relative_name
 from panohead.files.read_json import parse_json, read_json
 from panohead.files.regular import read_text
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
@@ -73,6 +73,7 @@ def open_dataset(config: SyntheticDatasetConfig, *, overwrite: bool = False) -> 
     if overwrite and settings.exists():
         remove_earlier_results(config.out, DATASET_FILES)
         write_json(settings, config.resume_key(), remedy=_REMEDY)
+    refuse_linked_folders(config.out, ("images", "masks", "depth", "normals", "parts"))
     if not settings.exists():
         write_json(settings, config.resume_key(), remedy=_REMEDY)
     _check_settings(settings, config)

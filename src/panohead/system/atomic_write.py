@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from panohead.errors import PanoHeadError
+from panohead.system.text import printable
 
 REMEDY = "free the disk or choose another place"
 LEFTOVERS = ".*.tmp*"
@@ -22,13 +23,22 @@ def temporary_name(path: Path) -> Path:
 
 
 def prepare_folder(path: Path) -> None:
-    """Make the folder that will hold ``path``. Raise PanoHeadError where that is impossible."""
+    """Make the folder that will hold the file ``path``. Raise PanoHeadError where either of them is impossible."""
+    if "\0" in str(path):
+        raise PanoHeadError(f"cannot write {printable(str(path))} (no name may hold a zero byte); choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PanoHeadError(f"cannot make the folder {path.parent} ({_reason(error)}); choose another place") from error
     if not os.access(path.parent, os.W_OK):
         raise PanoHeadError(f"cannot write in the folder {path.parent} (no permission); choose another place")
+    try:
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            raise PanoHeadError(f"cannot write {path} (it is a folder); choose another name")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise PanoHeadError(f"cannot write {path} ({_reason(error)}); choose another name") from error
 
 
 def unwritable(path: Path, error: OSError, remedy: str = REMEDY) -> PanoHeadError:
@@ -64,6 +74,15 @@ def atomic_path(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
         raise unwritable(path, error, remedy) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def wait_for_disk(path: Path) -> None:
+    """Wait until a file that a library has written is on the disk."""
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: Path, content: bytes, *, remedy: str = REMEDY) -> None:

@@ -10,13 +10,15 @@ from panohead.data.dataset import open_dataset
 from panohead.data.loader import PhotoLoader
 from panohead.errors import PanoHeadError
 from panohead.files.folder_lock import locked_folder
+from panohead.files.inside import refuse_linked_folders
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.ranks import Ranks, average, join_ranks
 from panohead.training.loop import Training
 from panohead.training.networks import load_initial, make_networks, require_same_networks, set_precision
 from panohead.training.run.checkpoint import LoadedState, load_latest_state
-from panohead.training.run.folder import RunDescription, read_run, start_run, write_run
+from panohead.training.run.folder import RUN_FOLDERS, RunDescription, read_run, start_run, write_run
 from panohead.training.run.log import showing
+from panohead.training.run.records import check_logs
 from panohead.training.warm_start_stage import warm_start
 
 
@@ -133,7 +135,11 @@ def resume(
 
 def _owning(run: Path, ranks: Ranks) -> AbstractContextManager[None]:
     """Hold the run's folder; only the first rank writes into it."""
-    return locked_folder(run, "trains") if ranks.is_first else nullcontext()
+    if not ranks.is_first:
+        return nullcontext()
+    refuse_linked_folders(run, RUN_FOLDERS)
+    check_logs(run)
+    return locked_folder(run, "trains")
 
 
 def open_loader(

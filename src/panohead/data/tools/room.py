@@ -1,5 +1,6 @@
 """Room for the copy of a dataset in its folder."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ def make_room(out: Path, *, overwrite: bool, inputs: Sequence[Path]) -> None:
     Raises:
         PanoHeadError: when the folder holds a dataset that may not be removed.
     """
+    for path in inputs:
+        if path.is_dir() and Path(os.path.realpath(path)) in Path(os.path.realpath(out)).parents:
+            raise PanoHeadError(f"{out} lies in {path}, where its images would join the dataset; give another folder")
     shards = [path.relative_to(out).as_posix() for path in shard_paths(out)]
     held = [name for name in _LAYOUTS if (out / name).exists()] + shards
     if not held:

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from panohead.checkpoint import write_tensors
 from panohead.files.archive import check_torch_file
 from panohead.files.folder_lock import locked_folder
+from panohead.files.regular import open_to_append
 from panohead.system.atomic_write import atomic_path
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import FitComparison, compare
@@ -157,8 +158,8 @@ class FitRun:
         for name, source, known in (("seen", data, True), ("held_out", unseen, False)):
             row[f"psnr/{name}"] = round(float(self._compare(source, known).psnr.mean()), 3)
         self._losses.clear()
-        with open(self.folder / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(row) + "\n")
+        with open_to_append(self.folder / "metrics.jsonl") as file:
+            file.write((json.dumps(row) + "\n").encode())
         self.say(json.dumps(row))
 
     def _compare(self, data: Shots, known: bool, count: int = 8) -> FitComparison:

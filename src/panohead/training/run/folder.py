@@ -19,9 +19,9 @@ from panohead.system.atomic_write import atomic_path
 from panohead.training.config import TrainConfig
 
 CONFIG_FILE = "config.json"
+RUN_FOLDERS = ("states", "snapshots", "warm_start", "tensorboard")
 RUN_FILES = (
-    "states", "snapshots", "warm_start", "tensorboard", "report.html", "stats.jsonl", "notes.jsonl", "environment.json",
-    "settings.json",
+    *RUN_FOLDERS, "report.html", "stats.jsonl", "notes.jsonl", "environment.json", "settings.json",
 )  # fmt: skip
 """Everything but its description that a run writes into its folder."""
 

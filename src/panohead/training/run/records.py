@@ -10,7 +10,7 @@ from typing import Any, SupportsFloat
 
 from panohead.errors import PanoHeadError
 from panohead.files.read_json import parse_json
-from panohead.files.regular import MAX_TEXT_BYTES, read_regular
+from panohead.files.regular import MAX_TEXT_BYTES, open_to_append, read_regular
 from panohead.system.atomic_write import atomic_path, prepare_folder, unwritable
 
 STATS_NAME = "stats.jsonl"
@@ -81,9 +81,9 @@ class RecordWriter:
         self.path = path
         prepare_folder(path)
         try:
-            self._file = open(path, "ab")  # noqa: SIM115
+            self._file = open_to_append(path)
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise unwritable(path, error, "put a file in its place, remove it, or free the disk") from error
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record.
@@ -102,6 +102,13 @@ class RecordWriter:
     def close(self) -> None:
         """Close the file; further calls do nothing."""
         self._file.close()
+
+
+def check_logs(run: Path) -> None:
+    """Raise PanoHeadError when a log that a run's folder holds cannot be continued; for before the work."""
+    for path in (run / STATS_NAME, run / NOTES_NAME):
+        if os.path.lexists(path):
+            RecordWriter(path).close()
 
 
 def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
