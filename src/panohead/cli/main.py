@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -29,6 +30,7 @@ from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_
 from panohead.cli.train import Train
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.new_folders import empty_folders_removed
 from panohead.system.malloc import keep_large_buffers
 from panohead.system.openmp import wait_without_spinning
 from panohead.system.text import printable, shortened
@@ -106,7 +108,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         return 2
     try:
         check_ranges(command)
-        command.run()
+        with empty_folders_removed(_outputs(command)):
+            command.run()
     except KeyboardInterrupt:
         _tell("interrupted; what was finished is kept")
         return 130
@@ -118,6 +121,13 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         _tell(as_typed(_reason(error, command), words))
         return 2 if isinstance(error, UsageError) else 1
     return 0
+
+
+def _outputs(command: Any) -> list[Path]:
+    """Return the folders and files that a command writes: those of its options that name them."""
+    chosen = command.command if isinstance(command, Dataset) else command
+    given = (getattr(chosen, name, None) for name in ("out", "picture"))
+    return [path for path in given if isinstance(path, Path)]
 
 
 def _tell(message: str) -> None:

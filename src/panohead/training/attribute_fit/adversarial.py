@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from panohead.limits import NumberRange
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
-from panohead.system.bounds import Bounded, Natural, NotNegative, Range, Width
+from panohead.system.bounds import Bounded, Natural, NotNegative, Width
 from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches
 from panohead.training.losses import DiscriminatorInput
 
@@ -47,7 +48,7 @@ class AdversarialConfig(Bounded):
     learning_rate: NotNegative = 2e-3
     penalty: NotNegative = 0.1
     interval: Natural = 8
-    channel_base: Annotated[int, Range(1, 2**20)] = 2048
+    channel_base: Annotated[int, NumberRange(1, 2**20)] = 2048
     channel_max: Width = 128
 
 
