@@ -104,7 +104,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     try:
         command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=with_new_spellings(words))
     except PanoHeadError as error:  # settings that check themselves when they are made
-        _tell(shortened(printable(" ".join(str(error).split()))))
+        _tell(_with_option(shortened(printable(" ".join(str(error).split()))), words))
         return 2
     try:
         check_ranges(command)
@@ -121,6 +121,16 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         _tell(as_typed(_reason(error, command), words))
         return 2 if isinstance(error, UsageError) else 1
     return 0
+
+
+def _with_option(sentence: str, words: Sequence[str]) -> str:
+    """Return a sentence that begins with a setting's name with the option, as it was typed, in the name's place."""
+    name, _, rest = sentence.partition(" ")
+    options = (word.partition("=")[0] for word in words if word.startswith("--"))
+    # Options of a group have its name before theirs: --gates.min-coverage.
+    dashed = name.replace("_", "-")
+    found = next((option for option in options if option[2:].rpartition(".")[2] == dashed), name)
+    return f"{found} {rest}"
 
 
 def _outputs(command: Any) -> list[Path]:

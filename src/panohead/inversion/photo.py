@@ -206,8 +206,8 @@ def _problems(alignment: Alignment, cut: CutHead) -> list[str]:
     if alignment.kind == "coarse":
         yaw = alignment.angles_deg[0]
         problems.append(
-            f"The camera is a guess ({alignment.method}): a yaw of {yaw:.0f} degrees. The result is a best effort; if the "
-            "angle is wrong, give it with --poses."
+            f"The camera is a guess ({alignment.method}): a yaw of {yaw:.0f} degrees. The result is a best effort; if "
+            "the angle is wrong, give it with --poses."
         )
     if facts.head_outside.is_much:
         problems.append(f"About {facts.head_outside}: it is filled in for looks, and the result is a guess there.")

@@ -17,7 +17,7 @@ from panohead.limits import NumberRange
 
 MAX_ITEMS = 10_000
 """Largest number of entries of a list, and of characters of a word, in a configuration."""
-_MAX_INTEGER = 2**63 - 1
+_ANY_NUMBER = NumberRange(-(2**63 - 1), 2**63 - 1)
 
 
 class OutOfRange(PanoHeadError, ValueError):
@@ -63,11 +63,11 @@ def _check_number(name: str, hint: Any, value: Any, allowed: NumberRange | None)
             raise OutOfRange(f"{name} is {value}; give a finite number")
         if _base(hint) is int:
             raise OutOfRange(f"{name} is {value}; give a whole number")
-    low, high = (allowed.low, allowed.high) if allowed is not None else (-_MAX_INTEGER, _MAX_INTEGER)
-    if not low <= value <= high:
+    allowed = _ANY_NUMBER if allowed is None else allowed
+    if not allowed.low <= value <= allowed.high:
         # A number out of a file may have hundreds of digits.
-        shown = f"{value}" if abs(value) < 1e15 else "a number of too many digits"
-        raise OutOfRange(f"{name} is {shown}; it must be from {low:g} to {high:g}")
+        shown = allowed.rounded(value) if abs(value) < 1e15 else "a number of too many digits"
+        raise OutOfRange(f"{name} is {shown}; give {allowed.wanted('a number')}")
 
 
 def _range(hint: Any) -> NumberRange | None:
