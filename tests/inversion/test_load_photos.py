@@ -99,7 +99,7 @@ def test_without_a_face_a_body_is_a_labeled_guess_and_an_outline_none(image: Ima
     chosen.body, chosen.masker = Body(), SmallOval()
     photo = read_images([image], None, SIDE, tools=chosen)[0]
     assert photo.kind == "coarse"
-    assert [r for r in photo.notes if "The camera is a guess (body landmarks and outline): a yaw of -90 degrees" in r]
+    assert [r for r in photo.notes if "The camera is a guess (body landmarks and outline): a yaw of 90 degrees" in r]
     chosen.masker = NoOutline()
     with pytest.raises(PanoHeadError, match="a face up to about 60 degrees from the front; of a profile the shoulders"):
         read_images([image], None, SIDE, tools=chosen)
