@@ -195,3 +195,20 @@ def test_a_file_that_may_not_be_read_is_not_copied_again(file: Path, monkeypatch
     monkeypatch.setattr(module, "safe_open", closed)
     with pytest.raises(PanoHeadError, match=r"model\.safetensors .*\(Permission denied\); check its permissions"):
         load_checkpoint(file)
+
+
+def test_addresses_folders_and_quoted_homes_are_named(tmp_path: Path) -> None:
+    for given, remedy in (
+        ("https://example.org/head.safetensors", "it is an address: download the file"),
+        ("~/head.safetensors", "a quoted ~ is not your home folder"),
+        ("Demo", "a bundled name such as 'demo'"),
+    ):
+        with pytest.raises(PanoHeadError, match=remedy):
+            load_checkpoint(Path(given))
+    (tmp_path / "snapshots").mkdir()
+    with pytest.raises(PanoHeadError, match=r"is a folder; give a \.safetensors file"):
+        load_checkpoint(tmp_path)
+    for name in ("kimg-1", "kimg-2"):
+        (tmp_path / "snapshots" / f"{name}.safetensors").touch()
+    with pytest.raises(PanoHeadError, match=r"is a folder; give .*kimg-2\.safetensors"):
+        load_checkpoint(tmp_path)

@@ -227,9 +227,22 @@ def _remedy(path: Path, kind: FileKind) -> str:
     return kind.remedy or f"give a {SUFFIX} file of PanoHead or a bundled name such as 'demo'"
 
 
+def _remedy_of_missing(path: Path) -> str:
+    """Return what to do about a file that is not there."""
+    # Paths join repeated slashes.
+    if path.parts and path.parts[0] in ("http:", "https:", "s3:", "hf:"):
+        return "it is an address: download the file and give its path"
+    if str(path).startswith("~"):
+        return f"a quoted ~ is not your home folder: give {os.path.expanduser(path)}"
+    return f"give a {SUFFIX} file or a bundled name such as 'demo'"
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.exists():
-        raise PanoHeadError(f"there is no checkpoint {path}; give a {SUFFIX} file or a bundled name such as 'demo'")
+        raise PanoHeadError(f"there is no checkpoint {path}; {_remedy_of_missing(path)}")
+    if path.is_dir():
+        held = [*sorted(path.glob(f"*{SUFFIX}")), *sorted(path.glob(f"snapshots/*{SUFFIX}"))]
+        raise PanoHeadError(f"{path} is a folder; give {held[-1] if held else f'a {SUFFIX} file'}")
     try:
         check_regular(path, MAX_WEIGHTS_BYTES)
         kind = kind_of(path)

@@ -39,16 +39,13 @@ class NumberRange:
             UsageError: when it is no number, not finite, or outside the range.
         """
         if isinstance(value, str | bytes | bool) or not isinstance(value, SupportsFloat):
-            raise UsageError(f"{name} is {_shown(value)}; give {self._wanted('a number')}")
+            raise UsageError(f"{name} is {_shown(value)}; give {self.wanted('a number')}")
         try:
             number = float(value)
         except (TypeError, ValueError, OverflowError, RuntimeError):  # arrays and tensors of several numbers
-            raise UsageError(f"{name} is {_shown(value)}; give {self._wanted('one number')}") from None
+            raise UsageError(f"{name} is {_shown(value)}; give {self.wanted('one number')}") from None
         if not math.isfinite(number) or not self.low <= number <= self.high:
-            ends = [f"{end:.10g}" for end in (self.low, self.high)]
-            # Rounded, a number just beyond an end would read as that end.
-            shown = repr(number) if f"{number:.10g}" in ends else f"{number:.10g}"
-            raise UsageError(f"{name} is {shown}; give {self._wanted('a number')}")
+            raise UsageError(f"{name} is {self.rounded(number)}; give {self.wanted('a number')}")
         return number
 
     def whole(self, value: object, name: str) -> int:
@@ -58,15 +55,21 @@ class NumberRange:
                 raise TypeError
             number = operator.index(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError):
-            raise UsageError(f"{name} is {_shown(value)}; give {self._wanted('a whole number')}") from None
+            raise UsageError(f"{name} is {_shown(value)}; give {self.wanted('a whole number')}") from None
         if not self.low <= number <= self.high:
-            raise UsageError(f"{name} is {number}; give {self._wanted('a whole number')}")
+            raise UsageError(f"{name} is {number}; give {self.wanted('a whole number')}")
         return number
 
     def __contains__(self, value: float) -> bool:
         return bool(self.low <= value <= self.high)
 
-    def _wanted(self, kind: str) -> str:
+    def rounded(self, number: float) -> str:
+        """Return a number in ten digits; in all of its digits where it would read as an end of the range."""
+        ends = [f"{end:.10g}" for end in (self.low, self.high)]
+        return repr(number) if f"{number:.10g}" in ends else f"{number:.10g}"
+
+    def wanted(self, kind: str) -> str:
+        """Return what to give in words: "a number from 0 to 1"."""
         return f"{kind} from {self.low:.10g} to {self.high:.10g}{' ' * bool(self.unit)}{self.unit}"
 
 

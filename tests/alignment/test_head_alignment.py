@@ -8,7 +8,7 @@ from PIL import Image
 
 from alignment.test_pose_network import FakeNetwork, whenet_outputs
 from panohead.alignment.angles import view_of_orbit
-from panohead.alignment.body_pose import LEFT_EAR, NOSE, RIGHT_EAR
+from panohead.alignment.body_pose import LEFT_EAR, LEFT_SHOULDER, NOSE, RIGHT_EAR, RIGHT_SHOULDER
 from panohead.alignment.canonical_face import canonical_face
 from panohead.alignment.crop import HeadCrop
 from panohead.alignment.detectors import Detectors
@@ -55,16 +55,24 @@ class Body:
         self.sign, self.yaw, self.next = -self.sign, self.next, self.yaw
         head = np.zeros((33, 3))
         head[NOSE], head[LEFT_EAR], head[RIGHT_EAR] = (0, 0, 10), (7, 0, 0), (-7, 0, 0)
-        return np.concatenate([(head @ view_of_orbit(yaw, 0, 0).T) * [1, -1, -1], np.ones((33, 1))], axis=1)
+        # In the middle of windows, at the oval in the photo, and mirrored in its mirror image.
+        is_window = image.shape == (512, 512, 3)
+        x = image.shape[1] / 2 if is_window else 300 if self.sign < 0 else image.shape[1] - 1 - 300
+        head[[LEFT_SHOULDER, RIGHT_SHOULDER]] = (0, -100, 0)
+        place = [x, 256 if is_window else 200, 0]
+        return np.concatenate([(head @ view_of_orbit(yaw, 0, 0).T) * [1, -1, -1] + place, np.ones((33, 1))], axis=1)
 
 
 class Oval:
+    """A head at (300, 200) of the photo, and in the middle of windows."""
+
     def __init__(self, person: bool = True) -> None:
         self.person = person
 
     def mask(self, image: np.ndarray) -> np.ndarray:
         y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]] / (image.shape[0] / 480)
-        return self.person * ((((x - 300) / 60) ** 2 + ((y - 200) / 80) ** 2) < 1).astype(float)
+        column, row = (240, 240) if image.shape == (512, 512, 3) else (300, 200)
+        return self.person * ((((x - column) / 60) ** 2 + ((y - row) / 80) ** 2) < 1).astype(float)
 
 
 def detectors(*faces: Any, yaw: float | None = None, person: bool = True, **models: Any) -> Detectors:
@@ -124,6 +132,36 @@ def test_a_body_that_its_mirror_image_denies_is_left_out() -> None:
     found = align_image(IMAGE, chosen)
     assert found is not None
     assert gate(found, facts(), QualityGates()).startswith("pose unsure")
+
+
+def test_an_outline_elsewhere_than_the_body_is_no_head() -> None:
+    """The mask of a whole photo holds furniture: what the body's landmarks do not confirm is refused."""
+
+    class Elsewhere(Oval):
+        def mask(self, image: np.ndarray) -> np.ndarray:
+            return super().mask(image) if image.shape[:2] != (512, 512) else np.eye(512)
+
+    chosen = detectors(yaw=95.0)
+    chosen.masker = Elsewhere()
+    found = align_image(IMAGE, chosen)
+    assert found is not None
+    assert found.method == "outline apart from the body landmarks"
+    assert gate(found, facts(), QualityGates()).startswith("pose unsure")
+
+
+def test_a_face_upside_down_on_a_body_that_stands_is_none() -> None:
+    hanging = Faces((0, 6, 300, 200))
+    hanging.found = [face * [1, -1, -1] + [0, 400, 0] for face in hanging.found]
+    hanging.found = [face * [-1, 1, -1] + [600, 0, 0] for face in hanging.found]
+    chosen = detectors(yaw=95.0)
+    chosen.faces = hanging
+    found = align_image(IMAGE, chosen)
+    assert found is not None
+    assert (found.method, round(found.angles_deg[0])) == ("body landmarks and outline", 95)
+    chosen.body = None
+    alone = align_image(IMAGE, chosen)
+    assert alone is not None
+    assert abs(alone.crop.angle_deg) == pytest.approx(180, abs=15), "a photo of a face alone may hang upside down"
 
 
 def test_a_face_from_the_side_gives_way_to_a_pose_model() -> None:

@@ -10,7 +10,14 @@ from panohead.alignment.angles import (
     view_of_orbit,
 )
 from panohead.alignment.body_pose import LEFT_EAR, NOSE, RIGHT_EAR
-from panohead.alignment.head_box import HeadDetector, crop_of_box, crop_of_outline, decode_yolo, letterbox
+from panohead.alignment.head_box import (
+    HeadDetector,
+    crop_of_box,
+    crop_of_outline,
+    decode_yolo,
+    letterbox,
+    piece_nearest_middle,
+)
 from panohead.errors import PanoHeadError
 
 
@@ -76,3 +83,13 @@ def test_outline_finds_the_head_above_the_shoulders() -> None:
     assert crop.half_px == pytest.approx(80, rel=0.15)
     assert crop.center[1] == pytest.approx(120, abs=20)
     assert crop_of_outline(np.zeros((50, 50)), 0.0) is None
+
+
+def test_of_several_pieces_the_one_nearest_the_middle_is_the_person() -> None:
+    mask = np.zeros((40, 60))
+    mask[2:6, 2:50] = 1.0
+    mask[12:17, 20:28] = 0.8
+    person = np.zeros((40, 60))
+    person[12:17, 20:28] = 0.8
+    np.testing.assert_array_equal(piece_nearest_middle(mask), person)
+    assert not piece_nearest_middle(np.zeros((5, 7))).any()

@@ -81,15 +81,28 @@ class Body:
         self.sign = -self.sign
         head = np.zeros((33, 4))
         head[[0, 7, 8]] = [[-self.sign * 10, 0, 0, 1], [0, 0, self.sign * 7, 1], [0, 0, -self.sign * 7, 1]]
+        head[[11, 12], 1] = 0.3 * image.shape[0]
+        head[:, :2] += (image.shape[1] / 2, image.shape[0] / 2)
         return head
+
+
+class SmallOval:
+    """A head in the middle of an image, whatever it is."""
+
+    def mask(self, image: np.ndarray) -> np.ndarray:
+        y, x = np.mgrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]
+        return ((x / 0.35) ** 2 + (y / 0.45) ** 2 < 1).astype(np.float64)
 
 
 def test_without_a_face_a_body_is_a_labeled_guess_and_an_outline_none(image: Image.Image) -> None:
     chosen = tools(NO_FACES)
-    chosen.body = Body()
+    chosen.body, chosen.masker = Body(), SmallOval()
     photo = read_images([image], None, SIDE, tools=chosen)[0]
     assert photo.kind == "coarse"
-    assert [r for r in photo.notes if "The camera is a guess (body landmarks and outline)" in r]
+    assert [r for r in photo.notes if "The camera is a guess (body landmarks and outline): a yaw of 90 degrees" in r]
+    chosen.masker = NoOutline()
+    with pytest.raises(PanoHeadError, match="a face up to about 60 degrees from the front; of a profile the shoulders"):
+        read_images([image], None, SIDE, tools=chosen)
     with pytest.raises(PanoHeadError, match=r"by outline alone, .* a confidence of 0.10 and needs 0.15; give a photo"):
         read_images([image], None, SIDE, tools=tools(NO_FACES))
 

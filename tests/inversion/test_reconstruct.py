@@ -134,7 +134,7 @@ def test_options_that_cannot_be_meant_are_refused(
 @pytest.mark.parametrize("wrong", [{"tuning_steps": -1}, {"unseen_weight": -0.5}, {"tuned_blocks": -1}])
 def test_numbers_out_of_range_make_no_configuration(wrong: dict[str, float]) -> None:
     (name,) = wrong
-    with pytest.raises(PanoHeadError, match=f"{name} is -.*; it must be from 0"):
+    with pytest.raises(PanoHeadError, match=f"{name} is -.*; give a number from 0"):
         replace(QUICK, **wrong)
 
 

@@ -18,7 +18,7 @@ from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.presets import ABLATIONS, PRESETS
 from panohead.rendering.renderer import RenderConfig
-from panohead.system.bounds import Bounded, OutOfRange, Range, Width
+from panohead.system.bounds import Bounded, NumberRange, OutOfRange, Width
 from panohead.training.config import TrainConfig, with_settings
 
 
@@ -95,7 +95,7 @@ class Example(Bounded):
     width: Width = 8
     pair: tuple[Width, Width] | None = None
     rate: float = 0.5
-    mode: Annotated[float, Range(0, 1)] | Literal["auto"] = "auto"
+    mode: Annotated[float, NumberRange(0, 1)] | Literal["auto"] = "auto"
     words: tuple[str, ...] = ()
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
 

@@ -36,6 +36,9 @@ _PART, _STEP = 1.5, 0.75
 _MAX_PARTS = 48
 _UPRIGHT = 0.05
 """Advantage of the upright turn in the comparison of scores."""
+_SURE = 0.7
+"""Score below which a turn of the window is not believed: sure faces have 0.85 and more, upright profiles 0.57 to 0.9.
+A face that is found lying or upside down is compared with the body in :mod:`panohead.alignment.head_alignment`."""
 _BEYOND = 0
 """Gray level of windows beyond the photo, as MediaPipe's own: a mirror image would show a second face, or half of one
 made whole."""
@@ -111,6 +114,8 @@ class MediaPipeFaces:
         # Most photos are upright, so other turns must be better by more than the scores vary.
         upright = -quarter_turn(window.angle_deg) % 360
         turn_deg = max(_TURNS_DEG, key=lambda turn: scores[turn] + _UPRIGHT * (turn % 360 == upright))
+        if scores[turn_deg] < _SURE:
+            turn_deg = next(turn for turn in _TURNS_DEG if turn % 360 == upright)
         found = self._detect(turned[turn_deg], 1)
         if not found:
             return None

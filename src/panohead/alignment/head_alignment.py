@@ -19,14 +19,23 @@ from panohead.alignment.angles import (
     view_of_camera,
     view_of_orbit,
 )
-from panohead.alignment.body_pose import yaw_both_ways
+from panohead.alignment.body_pose import (
+    AGREEMENT_DEG,
+    BodyLandmarker,
+    BodyPose,
+    agreed_pose,
+    between_deg,
+    body_contradicts,
+    read_body,
+    read_body_again,
+)
 from panohead.alignment.canonical_face import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE
 from panohead.alignment.crop import HeadCrop, crop_of_landmarks, cut_frame, cut_window
 from panohead.alignment.detectors import Detectors
-from panohead.alignment.face_landmarks import Landmarks, shrunk
+from panohead.alignment.face_landmarks import Landmarks
 from panohead.alignment.face_pose import FacePose, fit_face
-from panohead.alignment.head_box import Box, crop_of_box, crop_of_outline
-from panohead.alignment.head_choice import by_prominence
+from panohead.alignment.head_box import Box, crop_of_box, outline, outline_of_body
+from panohead.alignment.head_choice import TURNED_FROM_DEG, by_prominence
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.pose_network import PoseModel
 from panohead.geometry.camera import Camera
@@ -42,15 +51,15 @@ MAX_FACE_YAW_DEG = 45.0
 """|yaw| beyond which the landmarks of the hidden half are guesses (yaw error 4 degrees at 45-60, 12 at 60-75)."""
 _DOUBTFUL_RESIDUAL = 0.06
 """Residual of the landmarks' fit at which the confidence is halved."""
-_OUTLINE_PX = 768
-"""Longer side of the photo in which the person's outline is searched."""
+_MAX_FACES = 16
+"""Largest number of faces that are looked for in a photo."""
 _HEAD_WINDOW = 1.15
 """Side of the pose model's window, in sides of the crop's core."""
 _BODY_WINDOW = 3.5
 """Half the side of the window in which the body below the user's box is searched, in halves of the crop's core."""
 _COARSE_CONFIDENCE = {"model": 0.5, "face": 0.5, "body": 0.35, "behind": 0.2, "outline": 0.1}
 """Confidence of a coarse camera by its source; the quality gate's default of 0.15 lies above the outline alone."""
-_DISAGREEMENT_DEG = (25.0, 60.0)
+_DISAGREEMENT_DEG = (AGREEMENT_DEG, 60.0)
 """Differences between the yaws of an image and of its mirror image: beyond the first unsure, beyond the second void."""
 
 
@@ -128,7 +137,7 @@ def align_all(
     if given is not None:
         one = align_given(image, given, detectors)
         return [] if one is None else [one]
-    faces = by_prominence([align_face(landmarks) for landmarks in detectors.faces.faces(image, 16)], image.shape)
+    faces = _faces(image, detectors)
     boxes = [] if detectors.head is None else detectors.head.boxes(image)
     faceless = [_align_faceless(image, box, detectors) for box in boxes if not any(_holds(box, one) for one in faces)]
     found = by_prominence([*faces, *(one for one in faceless if one is not None)], image.shape)
@@ -141,6 +150,22 @@ def align_all(
         return [modeled, *found[1:]]
     coarse = align_outline(image, detectors)
     return [] if coarse is None else [coarse]
+
+
+def _faces(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> list[Alignment]:
+    """Return the alignments of the visible faces, the most prominent first.
+
+    In a profile the finder may see a surer face upside down; one that lies or hangs while its body stands is none.
+    """
+    faces = [align_face(landmarks) for landmarks in detectors.faces.faces(image, _MAX_FACES)]
+    if detectors.body is not None and any(_is_turned(face) for face in faces):
+        body = read_body(image, detectors.body)
+        faces = [face for face in faces if not (_is_turned(face) and body_contradicts(body, face.crop))]
+    return by_prominence(faces, image.shape)
+
+
+def _is_turned(face: Alignment) -> bool:
+    return between_deg(face.crop.angle_deg, 0.0) >= TURNED_FROM_DEG
 
 
 def _holds(box: Box, face: Alignment) -> bool:
@@ -197,7 +222,7 @@ def align_given(image: UInt8[np.ndarray, "height width 3"], given: GivenPose, de
     if given.box is not None:
         return Alignment(camera, crop_of_box(given.box, given.roll_deg), 1.0, "given", "sidecar")
     boxes = [] if detectors.head is None else detectors.head.boxes(image)
-    crop = crop_of_box(boxes[0], given.roll_deg) if boxes else outline(image, detectors, given.yaw_deg)
+    crop = crop_of_box(boxes[0], given.roll_deg) if boxes else outline(image, detectors.masker, given.yaw_deg)
     if crop is None:
         return None
     turned = HeadCrop(crop.center, crop.half_px, given.roll_deg)
@@ -209,7 +234,7 @@ def align_in_box(image: UInt8[np.ndarray, "height width 3"], box: Box, detectors
 
     None when the box shows no face, there is no pose model, and no body is found.
     """
-    faces = by_prominence([align_face(landmarks) for landmarks in detectors.faces.faces(image, 16)], image.shape)
+    faces = _faces(image, detectors)
     return next((face for face in faces if _holds(box, face)), None) or _align_faceless(image, box, detectors)
 
 
@@ -219,14 +244,21 @@ def _align_faceless(image: UInt8[np.ndarray, "height width 3"], box: Box, detect
     if detectors.pose is not None:
         return _modeled(image, crop, detectors.pose)
     around = HeadCrop(crop.center, crop.half_px * _BODY_WINDOW, 0.0)
-    measured = (
-        None if detectors.body is None else yaw_both_ways(cut_window(image, around, 512, beyond=0), detectors.body)
-    )
-    if measured is None:
+    body = None if detectors.body is None else _body_in(cut_window(image, around, 512, beyond=0), detectors.body)
+    if body is None:
         return None
-    yaw, disagreement = measured
-    camera = camera_of_view(view_of_orbit(yaw, 0.0, 0.0))
-    return Alignment(camera, crop, body_confidence(yaw, disagreement), "coarse", "body landmarks in the box")
+    camera = camera_of_view(view_of_orbit(body.yaw_deg, 0.0, 0.0))
+    confidence = body_confidence(body.yaw_deg, body.disagreement_deg)
+    return Alignment(camera, crop, confidence, "coarse", "body landmarks in the box")
+
+
+def _body_in(window: UInt8[np.ndarray, "size size 3"], detector: BodyLandmarker) -> BodyPose | None:
+    """Return the pose of the person in a window."""
+    readings = read_body(window, detector)
+    pose = agreed_pose(readings)
+    if pose is None or pose.disagreement_deg <= AGREEMENT_DEG:
+        return pose
+    return agreed_pose([*readings, *read_body_again(window, readings, detector)])
 
 
 def align_with_models(
@@ -235,13 +267,13 @@ def align_with_models(
     """Return crop and camera from the pose model, in the head's box or, where there is none, the outline's."""
     if detectors.pose is None:
         return None
-    crop = outline(image, detectors, 90.0) if box is None else crop_of_box(box)
+    crop = outline(image, detectors.masker, 90.0) if box is None else crop_of_box(box)
     if crop is None:
         return None
     found = _modeled(image, crop, detectors.pose)
     if box is not None:
         return found
-    crop = outline(image, detectors, found.angles_deg[0]) or crop
+    crop = outline(image, detectors.masker, found.angles_deg[0]) or crop
     return replace(found, crop=HeadCrop(crop.center, crop.half_px, found.crop.angle_deg))
 
 
@@ -255,15 +287,39 @@ def _modeled(image: UInt8[np.ndarray, "height width 3"], crop: HeadCrop, model: 
 
 
 def align_outline(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> Alignment | None:
-    """Return the coarse alignment without models: yaw by body landmarks, crop by the outline, level and upright."""
-    measured = None if detectors.body is None else yaw_both_ways(image, detectors.body)
-    yaw, disagreement = measured or (180.0, 0.0)
-    crop = outline(image, detectors, yaw)
+    """Return the coarse alignment without models: yaw by body landmarks, crop by the outline, level and upright.
+
+    A profile that no outline confirms, or on whose yaw the readings do not agree, has the confidence of an outline
+    alone: not enough for a head.
+    """
+    body, crop = _body_and_outline(image, detectors)
+    if body is not None and crop is not None:
+        camera = camera_of_view(view_of_orbit(body.yaw_deg, 0.0, 0.0))
+        confidence = body_confidence(body.yaw_deg, body.disagreement_deg)
+        return Alignment(camera, crop, confidence, "coarse", "body landmarks and outline")
+    crop = outline(image, detectors.masker, 180.0)
     if crop is None:
         return None
-    label = "outline alone, taken for a back" if measured is None else "body landmarks and outline"
-    confidence = _COARSE_CONFIDENCE["outline"] if measured is None else body_confidence(yaw, disagreement)
-    return Alignment(camera_of_view(view_of_orbit(yaw, 0.0, 0.0)), crop, confidence, "coarse", label)
+    camera = camera_of_view(view_of_orbit(180.0, 0.0, 0.0))
+    label = "outline alone, taken for a back" if body is None else "outline apart from the body landmarks"
+    return Alignment(camera, crop, _COARSE_CONFIDENCE["outline"], "coarse", label)
+
+
+def _body_and_outline(
+    image: UInt8[np.ndarray, "height width 3"], detectors: Detectors
+) -> tuple[BodyPose | None, HeadCrop | None]:
+    """Return the pose by body landmarks and the crop by the outline around them; None for what is not found."""
+    if detectors.body is None:
+        return None, None
+    readings = read_body(image, detectors.body)
+    body = agreed_pose(readings)
+    if body is None:
+        return None, None
+    crop = outline_of_body(image, body, detectors.masker)
+    if crop is None or body.disagreement_deg > AGREEMENT_DEG:
+        body = agreed_pose([*readings, *read_body_again(image, readings, detectors.body)]) or body
+        crop = outline_of_body(image, body, detectors.masker)
+    return body, crop
 
 
 def body_confidence(yaw_deg: float, disagreement_deg: float) -> float:
@@ -275,12 +331,3 @@ def body_confidence(yaw_deg: float, disagreement_deg: float) -> float:
     if disagreement_deg > _DISAGREEMENT_DEG[1]:
         return _COARSE_CONFIDENCE["outline"]
     return _COARSE_CONFIDENCE["behind" if abs(yaw_deg) > 100.0 or disagreement_deg > _DISAGREEMENT_DEG[0] else "body"]
-
-
-def outline(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors, yaw_deg: float) -> HeadCrop | None:
-    """Return the crop of the person's topmost head by the mask of the whole photo; None without a person."""
-    shrink = max(1.0, max(image.shape[:2]) / _OUTLINE_PX)
-    crop = crop_of_outline(detectors.masker.mask(shrunk(image, shrink)), yaw_deg)
-    if crop is None:
-        return None
-    return HeadCrop((crop.center[0] * shrink, crop.center[1] * shrink), crop.half_px * shrink, crop.angle_deg)

@@ -4,8 +4,12 @@ import math
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from scipy import ndimage
 
-from panohead.alignment.crop import HeadCrop
+from panohead.alignment.body_pose import BodyPose
+from panohead.alignment.crop import HeadCrop, cut_window
+from panohead.alignment.face_landmarks import shrunk
+from panohead.alignment.person_mask import PersonMasker
 from panohead.alignment.pose_network import Network
 from panohead.errors import PanoHeadError
 
@@ -29,6 +33,15 @@ _TOP_TO_CENTER = 0.955
 """Distance of the crop's center below the top of the head, in halves of the core's side."""
 _BEHIND = 0.10
 """Distance of the outline's middle behind the crop's center in a side view, in halves of the core's side."""
+_OUTLINE_PX = 768
+"""Longer side of the photo in which the person's outline is searched."""
+_OUTLINE_WINDOWS, _OUTLINE_WINDOW_PX = (2.5, 1.75, 3.5), 512
+"""Halves of the sides of windows for a body's outline, in distances from its ears to the shoulders; and their pixels.
+In some of them the network takes furniture for a part of the person."""
+_NECK = (0.35, 1.15)
+"""Distance from ears to shoulders in sides of the crop's core (0.6 to 0.8 in synthetic profiles): others' outlines."""
+_EARS_AWAY = 0.35
+"""Distance of the ears from the crop's center, in sides of its core, from which the outline is another's."""
 _MIN_HALF_PX = 4.0
 _STEPS = 40
 
@@ -75,6 +88,52 @@ def crop_of_outline(mask: Float[np.ndarray, "height width"], yaw_deg: float) -> 
     middle = float(np.average(np.arange(len(columns)), weights=columns))
     center = (middle - _BEHIND * half * math.sin(math.radians(yaw_deg)), top + _TOP_TO_CENTER * half)
     return HeadCrop(center, half, 0.0)
+
+
+def piece_nearest_middle(mask: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
+    """Return a person's mask (0 to 1) without the pieces that do not hold its person pixel nearest to the middle."""
+    inside = mask > 0.5
+    if not inside.any():
+        return mask
+    middle = (mask.shape[0] // 2, mask.shape[1] // 2)
+    # Row and column of the nearest person pixel of every pixel.
+    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    pieces, _ = ndimage.label(inside)
+    return np.where(pieces == pieces[tuple(axis[middle] for axis in nearest)], mask, 0.0)
+
+
+def outline(image: UInt8[np.ndarray, "height width 3"], masker: PersonMasker, yaw_deg: float) -> HeadCrop | None:
+    """Return the crop of the person's topmost head by the mask of the whole photo; None without a person."""
+    shrink = max(1.0, max(image.shape[:2]) / _OUTLINE_PX)
+    crop = crop_of_outline(masker.mask(shrunk(image, shrink)), yaw_deg)
+    if crop is None:
+        return None
+    return HeadCrop((crop.center[0] * shrink, crop.center[1] * shrink), crop.half_px * shrink, crop.angle_deg)
+
+
+def outline_of_body(
+    image: UInt8[np.ndarray, "height width 3"], body: BodyPose, masker: PersonMasker
+) -> HeadCrop | None:
+    """Return the crop of the head by the mask around the body's landmarks; None where the two contradict each other.
+
+    The mask of a whole photo has pieces of furniture in it, and the head is not the topmost piece.
+    """
+    if body.neck_px < 1.0:
+        return None
+    for sides in _OUTLINE_WINDOWS:
+        window = HeadCrop(body.ears, sides * body.neck_px, 0.0)
+        mask = masker.mask(cut_window(image, window, _OUTLINE_WINDOW_PX, beyond=0))
+        found = crop_of_outline(piece_nearest_middle(mask), body.yaw_deg)
+        if found is None:
+            continue
+        half = (_OUTLINE_WINDOW_PX - 1) / 2
+        x, y = window.points(np.array([found.center]) / half - 1)[0]
+        crop = HeadCrop((float(x), float(y)), found.half_px * window.half_px / half, 0.0)
+        core_px = 2 * crop.half_px
+        away_px = math.hypot(crop.center[0] - body.ears[0], crop.center[1] - body.ears[1])
+        if _NECK[0] <= body.neck_px / core_px <= _NECK[1] and away_px <= _EARS_AWAY * core_px:
+            return crop
+    return None
 
 
 class HeadDetector:

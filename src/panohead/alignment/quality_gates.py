@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from panohead.errors import UsageError
 from panohead.limits import NumberRange
-from panohead.system.bounds import Bounded
+from panohead.system.bounds import Bounded, OutOfRange
 
 _SIZE, _ANGLE, _SHARE = NumberRange(0, 1e6), NumberRange(0, 180, "degrees"), NumberRange(0, 1)
 
@@ -35,3 +36,10 @@ class QualityGates(Bounded):
     """Smallest confidence of the alignment; the default leaves out heads known by an outline alone."""
     duplicate_bits: Annotated[int, NumberRange(-1, 64)] = 3
     """Crops whose 64-bit hashes differ in at most so many bits are copies; -1 keeps all."""
+
+    def __post_init__(self) -> None:
+        try:
+            super().__post_init__()
+        except OutOfRange as error:
+            # No ValueError, which the parser of options would show with its own names.
+            raise UsageError(str(error)) from error

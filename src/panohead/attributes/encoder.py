@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.attributes.vocabulary import Vocabulary
-from panohead.system.bounds import Bounded, Layers, Range, Width
+from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded, Layers, Width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +33,9 @@ class AttributeEncoderConfig(Bounded):
 
     w_dim: Width
     expressions: tuple[str, ...]
-    shape_coordinates: Annotated[int, Range(0, 4096)]
-    shape_components: Annotated[int, Range(0, 4096)]
-    residual: Annotated[int, Range(0, 4096)] = 32
+    shape_coordinates: Annotated[int, NumberRange(0, 4096)]
+    shape_components: Annotated[int, NumberRange(0, 4096)]
+    residual: Annotated[int, NumberRange(0, 4096)] = 32
     hidden: Width = 384
     layers: Layers = 2
 

@@ -64,7 +64,9 @@ def parse_numbers(text: str, what: str = "seeds") -> list[int]:
             raise UsageError(f"{what} {text!r} are not understood; give numbers and ranges such as 0-7,12")
         first = int(match[1])
         last = first if match[2] is None else int(match[2])
-        if last < first or last - first > 100_000 or last >= 2**32:
+        if last < first:
+            raise UsageError(f"{what} {part!r} count down; give {last}-{first}, or the numbers one by one")
+        if last - first > 100_000 or last >= 2**32:
             raise UsageError(f"{what} {part!r} is not a range of at most 100,000 numbers below 2^32")
         numbers.extend(range(first, last + 1))
     return numbers

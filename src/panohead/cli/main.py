@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -29,6 +30,7 @@ from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_
 from panohead.cli.train import Train
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.new_folders import empty_folders_removed
 from panohead.system.malloc import keep_large_buffers
 from panohead.system.openmp import wait_without_spinning
 from panohead.system.text import printable, shortened
@@ -112,11 +114,12 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     try:
         command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=with_new_spellings(words))
     except PanoHeadError as error:  # settings that check themselves when they are made
-        _tell(shortened(printable(" ".join(str(error).split()))))
+        _tell(_with_option(shortened(printable(" ".join(str(error).split()))), words))
         return 2
     try:
         check_ranges(command)
-        command.run()
+        with empty_folders_removed(_outputs(command)):
+            command.run()
     except KeyboardInterrupt:
         _tell("interrupted; what was finished is kept")
         return 130
@@ -140,6 +143,23 @@ def _unusable(words: Sequence[str]) -> str | None:
         if "\0" in word:  # a shell cannot give one, a caller of main can
             return f"argument {number} holds a zero byte, which no name or number may; leave it out"
     return None
+
+
+def _with_option(sentence: str, words: Sequence[str]) -> str:
+    """Return a sentence that begins with a setting's name with the option, as it was typed, in the name's place."""
+    name, _, rest = sentence.partition(" ")
+    options = (word.partition("=")[0] for word in words if word.startswith("--"))
+    # Options of a group have its name before theirs: --gates.min-coverage.
+    dashed = name.replace("_", "-")
+    found = next((option for option in options if option[2:].rpartition(".")[2] == dashed), name)
+    return f"{found} {rest}"
+
+
+def _outputs(command: Any) -> list[Path]:
+    """Return the folders and files that a command writes: those of its options that name them."""
+    chosen = command.command if isinstance(command, Dataset) else command
+    given = (getattr(chosen, name, None) for name in ("out", "picture"))
+    return [path for path in given if isinstance(path, Path)]
 
 
 def _tell(message: str) -> None:

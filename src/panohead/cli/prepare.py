@@ -56,7 +56,7 @@ class Prepare(DetectorOptions):
         """Prepare with a progress bar, then print counts and reasons.
 
         Raises:
-            PanoHeadError: when there are no files, or the run cannot continue.
+            PanoHeadError: when there are no files, the run cannot continue, or no photo gives a crop.
         """
         from panohead.preparation.report import write_report
         from panohead.preparation.run import finish, prepare_steps
@@ -68,8 +68,6 @@ class Prepare(DetectorOptions):
             self.photos, settings, workers=self.workers, engine=self._engine(), overwrite=self.overwrite
         )
         first = next(steps)
-        if first.total == 0:
-            raise PanoHeadError(f"{', '.join(self.photos)} holds no files to prepare; give photos")
         with counting("preparing", first.total) as advance:
             _repeat(advance, first.done)
             for _ in steps:
@@ -84,6 +82,10 @@ class Prepare(DetectorOptions):
             say(f"  {printable(note)}")
         if len(summary.notes) > _REASONS_SHOWN:
             say(f"  and {len(summary.notes) - _REASONS_SHOWN} more such rows; all are in the report")
+        if not summary.accepted:
+            raise PanoHeadError(
+                f"no photo gave a crop, so {settings.out} holds no dataset; the reasons are in {report}"
+            )
         say(f"wrote the dataset to {settings.out}; the report is {report}")
 
     def settings(self) -> "PrepareSettings":

@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, Int
 
 from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
-from panohead.system.bounds import Bounded, Natural, Range
+from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded, Natural
 
 BACK_FROM_YAW_DEG = 90.0
 """|yaw| from which a photo shows the back."""
@@ -32,13 +33,13 @@ class SelectionConfig(Bounded):
         seed: seed of that choice.
     """
 
-    min_yaw_deg: Annotated[float, Range(-360, 360)] = 0.0
-    max_yaw_deg: Annotated[float, Range(-360, 360)] = 180.0
-    max_pitch_deg: Annotated[float, Range(-360, 360)] = 90.0
-    back_repeat: Annotated[int, Range(0, 1000)] = 1
+    min_yaw_deg: Annotated[float, NumberRange(-360, 360)] = 0.0
+    max_yaw_deg: Annotated[float, NumberRange(-360, 360)] = 180.0
+    max_pitch_deg: Annotated[float, NumberRange(-360, 360)] = 90.0
+    back_repeat: Annotated[int, NumberRange(0, 1000)] = 1
     mirror: bool = False
     max_size: Natural | None = None
-    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    seed: Annotated[int, NumberRange(0, 2**32 - 1)] = 0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from panohead.system.bounds import Bounded, Count, Natural, NotNegative, Range
+from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded, Count, Natural, NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +39,12 @@ class FastConfig(Bounded):
         w_seed: seed of these w.
     """
 
-    starts: Annotated[int, Range(0, 100000)] = 32
+    starts: Annotated[int, NumberRange(0, 100000)] = 32
     coarse_steps: Count = 80
     fine_steps: Count = 30
     tuning_steps: Count = 50
-    coarse_tuning_ratio: Annotated[float, Range(0, 100)] = 1.2
-    tuned_blocks: Annotated[int | None, Range(0, 100)] = 2
+    coarse_tuning_ratio: Annotated[float, NumberRange(0, 100)] = 1.2
+    tuned_blocks: Annotated[int | None, NumberRange(0, 100)] = 2
     learning_rate: NotNegative = 0.08
     camera_learning_rate: NotNegative = 0.05
     coarse_tuning_learning_rate: NotNegative = 0.012
@@ -57,8 +58,8 @@ class FastConfig(Bounded):
     unseen_interval: Natural = 3
     unseen_superresolution_interval: Natural = 2
     unseen_angle_deg: float = 60.0
-    w_samples: Annotated[int, Range(2, 1000000)] = 4096
-    w_seed: Annotated[int, Range(0, 2**32 - 1)] = 123
+    w_samples: Annotated[int, NumberRange(2, 1000000)] = 4096
+    w_seed: Annotated[int, NumberRange(0, 2**32 - 1)] = 123
 
     @property
     def coarse_tuning_steps(self) -> int:

@@ -23,8 +23,9 @@ from panohead.inversion.preset import InversionPreset, InversionTask
 from panohead.inversion.randomness import RandomStreams
 from panohead.inversion.reconstructed_head import InversionResult
 from panohead.inversion.w_space import WSpace, w_space
+from panohead.limits import NumberRange
 from panohead.models.generator import Generator
-from panohead.system.bounds import Bounded, Count, NotNegative, Range
+from panohead.system.bounds import Bounded, Count, NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,8 @@ class OfficialConfig(Bounded):
     noise: NotNegative = 0.05
     mse_weight: NotNegative = 0.1
     mean_w_weight: NotNegative = 1.0
-    w_samples: Annotated[int, Range(2, 1000000)] = 10_000
-    w_seed: Annotated[int, Range(0, 2**32 - 1)] = 123
+    w_samples: Annotated[int, NumberRange(2, 1000000)] = 10_000
+    w_seed: Annotated[int, NumberRange(0, 2**32 - 1)] = 123
     ray_start: float | None = 2.35
     camera_offset: bool = True
 

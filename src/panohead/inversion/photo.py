@@ -177,7 +177,10 @@ def found_photo(
 
 def _chosen(heads: list[Alignment], number: int | None, name: str, shape: tuple[int, ...]) -> Alignment:
     """Return the head of this number (None: the first), or refuse the photo in a sentence."""
-    remedy = "give a photo that shows one, its angles and box with --poses, or an aligned crop with --aligned --labels"
+    remedy = (
+        "give a photo that shows one (a face up to about 60 degrees from the front; of a profile the shoulders too), "
+        "its angles and box with --poses FILE.csv, or an aligned crop with --aligned --labels"
+    )
     searched = len(parts(shape))
     if not heads:
         how = f" (a panorama of {shape[1]} x {shape[0]} pixels, searched in {searched} parts)" if searched > 1 else ""
@@ -201,7 +204,11 @@ def _problems(alignment: Alignment, cut: CutHead) -> list[str]:
     reason = gate(alignment, facts, _GATES)
     problems = []
     if alignment.kind == "coarse":
-        problems.append(f"The camera is a guess ({alignment.method}); the result is a best effort.")
+        yaw = alignment.angles_deg[0]
+        problems.append(
+            f"The camera is a guess ({alignment.method}): a yaw of {yaw:.0f} degrees. The result is a best effort; if "
+            "the angle is wrong, give it with --poses."
+        )
     if facts.head_outside.is_much:
         problems.append(f"About {facts.head_outside}: it is filled in for looks, and the result is a guess there.")
     if reason:

@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panohead.limits import NumberRange
 from panohead.ops.resample import fir_filter
 from panohead.ops.resize import filtered_resizing
 from panohead.stylegan.discriminator_blocks import DiscriminatorBlock, DiscriminatorEpilogue
 from panohead.stylegan.layers import HalfType
 from panohead.stylegan.mapping import MappingNetwork
 from panohead.stylegan.synthesis import Architecture
-from panohead.system.bounds import Bounded, Layers, NotNegative, Range, Side, Width
+from panohead.system.bounds import Bounded, Layers, NotNegative, Side, Width
 
 DiscriminatorVariant = Literal["tri", "tri_two_trunks", "dual", "single"]
 
@@ -47,20 +48,20 @@ class DiscriminatorConfig(Bounded):
     """
 
     variant: DiscriminatorVariant = "tri"
-    resolution: Annotated[int, Range(4, 2048)] = 512
-    label_dim: Annotated[int, Range(0, 1024)] = 25
+    resolution: Annotated[int, NumberRange(4, 2048)] = 512
+    label_dim: Annotated[int, NumberRange(0, 1024)] = 25
     architecture: Architecture = "resnet"
-    channel_base: Annotated[int, Range(1, 2**20)] = 32768
+    channel_base: Annotated[int, NumberRange(1, 2**20)] = 32768
     channel_max: Width = 512
     num_fp16_resolutions: Layers = 4
     conv_clamp: NotNegative | None = 256.0
     half_dtype: HalfType = "float16"
     mask_resolution: Side = 128
-    label_map_dim: Annotated[int, Range(0, 4096)] | None = None
+    label_map_dim: Annotated[int, NumberRange(0, 4096)] | None = None
     label_noise: NotNegative = 0.0
     mapping_layers: Layers = 8
     mbstd_group_size: Width | None = 4
-    mbstd_num_channels: Annotated[int, Range(0, 64)] = 1
+    mbstd_num_channels: Annotated[int, NumberRange(0, 64)] = 1
 
 
 class Discriminator(nn.Module):

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from panohead.limits import NumberRange
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.decoder_mlp import ColorActivation
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
 from panohead.stylegan.synthesis import BlockConfig, SynthesisConfig
-from panohead.system.bounds import Bounded, Layers, NotNegative, OutOfRange, Range, Side, Width
+from panohead.system.bounds import Bounded, Layers, NotNegative, OutOfRange, Side, Width
 
 MAX_TRIGRID_ENTRIES = 2**26
 """Numbers of a tri-grid; the paper's has 1.9e7."""
@@ -49,27 +50,27 @@ class GeneratorConfig(Bounded):
     """
 
     z_dim: Width = 512
-    label_dim: Annotated[int, Range(0, 1024)] = 25
+    label_dim: Annotated[int, NumberRange(0, 1024)] = 25
     w_dim: Width = 512
     mapping_layers: Layers = 2
-    conditioning_scale: Annotated[float, Range(-1e6, 1e6)] = 1.0
-    trigrid_resolution: Annotated[int, Range(4, 1024)] = 256
-    trigrid_depth: Annotated[int, Range(1, 64)] = 3
-    trigrid_channels: Annotated[int, Range(1, 256)] = 32
+    conditioning_scale: Annotated[float, NumberRange(-1e6, 1e6)] = 1.0
+    trigrid_resolution: Annotated[int, NumberRange(4, 1024)] = 256
+    trigrid_depth: Annotated[int, NumberRange(1, 64)] = 3
+    trigrid_channels: Annotated[int, NumberRange(1, 256)] = 32
     plane_axes: PlaneAxes = PANOHEAD_AXES
     interpolation: Interpolation = "trilinear"
-    feature_channels: Annotated[int, Range(1, 1024)] = 32
+    feature_channels: Annotated[int, NumberRange(1, 1024)] = 32
     decoder_activation: ColorActivation = "none"
     decoder_lr_multiplier: NotNegative = 1.0
     neural_rendering_resolution: Side = 64
-    channel_base: Annotated[int, Range(1, 2**20)] = 32768
+    channel_base: Annotated[int, NumberRange(1, 2**20)] = 32768
     channel_max: Width = 512
     num_fp16_resolutions: Layers = 0
     block: BlockConfig = field(default_factory=BlockConfig)
     position_maps: bool = False
-    deformation: Annotated[int, Range(0, 64)] = 0
-    deformation_rank: Annotated[int, Range(1, 1024)] = 64
-    surface_texture: Annotated[int, Range(0, 64)] = 0
+    deformation: Annotated[int, NumberRange(0, 64)] = 0
+    deformation_rank: Annotated[int, NumberRange(1, 1024)] = 64
+    surface_texture: Annotated[int, NumberRange(0, 64)] = 0
     rendering: RenderConfig = field(default_factory=RenderConfig)
     superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     use_torgb_raw: bool = True

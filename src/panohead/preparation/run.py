@@ -67,7 +67,7 @@ def prepare(photos: str | Path | Sequence[str | Path], settings: PrepareSettings
         workers: processes; 0 works in this one.
 
     Raises:
-        PanoHeadError: when the run itself cannot continue; never for one photo.
+        PanoHeadError: when there are no files, or the run itself cannot continue; never for one photo.
     """
     for _ in prepare_steps(photos, settings, workers=workers):
         pass
@@ -93,12 +93,15 @@ def prepare_steps(
         The progress: first of what older runs finished, then after every photo.
 
     Raises:
-        PanoHeadError: when the run itself cannot continue; never for one photo.
+        PanoHeadError: when there are no files, or the run itself cannot continue; never for one photo.
     """
     if workers != 0:
         WORKERS.whole(workers, "workers")
     forget_own_masks()
     refs = [_stamped_safely(ref, settings) for ref in list_photos(photos, leave_out=settings.out)]
+    if not refs:
+        given = [photos] if isinstance(photos, str | Path) else photos
+        raise PanoHeadError(f"{', '.join(map(str, given))} holds no files to prepare; give photos")
     _check_detectors(refs, settings)
     with locked_folder(settings.out, "prepares photos"):
         inputs = [*{ref.path for ref in refs}, *([] if settings.masks is None else [settings.masks])]

@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from panohead.limits import NumberRange
 from panohead.randomness import RenderRandomness
 from panohead.rendering.compositing import clamp_depth, composite, interval_weights
 from panohead.rendering.density import EMPTY, clean_density
 from panohead.rendering.empty_space import in_empty_space
 from panohead.rendering.field import Field
 from panohead.rendering.sampling import importance_depths, ray_box_limits, stratified_depths
-from panohead.system.bounds import Bounded, NotNegative, Range, Side
+from panohead.system.bounds import Bounded, NotNegative, Side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +41,16 @@ class RenderConfig(Bounded):
     """
 
     depth_samples: Side = 48
-    importance_samples: Annotated[int, Range(0, 2048)] = 48
-    ray_start: Annotated[float, Range(-1e6, 1e6)] | Literal["auto"] = 2.25
-    ray_end: Annotated[float, Range(-1e6, 1e6)] | Literal["auto"] = 3.3
-    box_warp: Annotated[float, Range(1e-6, 1e6)] = 1.0
+    importance_samples: Annotated[int, NumberRange(0, 2048)] = 48
+    ray_start: Annotated[float, NumberRange(-1e6, 1e6)] | Literal["auto"] = 2.25
+    ray_end: Annotated[float, NumberRange(-1e6, 1e6)] | Literal["auto"] = 3.3
+    box_warp: Annotated[float, NumberRange(1e-6, 1e6)] = 1.0
     disparity: bool = False
     white_background: bool = False
     crop_margin: NotNegative = 0.1
-    cull_clouds: Annotated[float, Range(-1e9, 1e9)] | None = None
-    binarize_clouds: Annotated[float, Range(-1e9, 1e9)] | None = None
-    empty_cells: Annotated[int, Range(0, 128)] = 0
+    cull_clouds: Annotated[float, NumberRange(-1e9, 1e9)] | None = None
+    binarize_clouds: Annotated[float, NumberRange(-1e9, 1e9)] | None = None
+    empty_cells: Annotated[int, NumberRange(0, 128)] = 0
     density_noise: NotNegative = 0.0
     official_missed_rays: bool = False
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from panohead.limits import NumberRange
 from panohead.ops import fast_paths
 from panohead.ops.bias_act import Activation
 from panohead.ops.cpu import linear_maps
@@ -18,7 +19,7 @@ from panohead.ops.resample import fir_filter, upsample2d
 from panohead.randomness import RenderRandomness
 from panohead.stylegan.layers import Convolution, HalfType, computing_dtype
 from panohead.stylegan.synthesis_layers import SynthesisLayer, ToRGB
-from panohead.system.bounds import Bounded, Layers, NotNegative, Range, Width
+from panohead.system.bounds import Bounded, Layers, NotNegative, Width
 
 Architecture = Literal["orig", "skip", "resnet"]
 Fused = bool | Literal["inference_only"]
@@ -192,9 +193,9 @@ class SynthesisConfig(Bounded):
             directly, as a basis, instead of through the convolutions below: much sooner.
     """
 
-    resolution: Annotated[int, Range(4, 2048)]
-    image_channels: Annotated[int, Range(1, 65536)]
-    channel_base: Annotated[int, Range(1, 2**20)] = 32768
+    resolution: Annotated[int, NumberRange(4, 2048)]
+    image_channels: Annotated[int, NumberRange(1, 65536)]
+    channel_base: Annotated[int, NumberRange(1, 2**20)] = 32768
     channel_max: Width = 512
     num_fp16_resolutions: Layers = 0
     block: BlockConfig = field(default_factory=BlockConfig)

@@ -135,15 +135,24 @@ def shot_renderers(heads: Sequence[SyntheticHead], quality: str, edition: int) -
 def _renderer(head: SyntheticHead, scene: Scene, quality: str) -> Renderer:
     if quality == "fast":
         return functools.partial(render, scene)
+    renderer: Renderer = import_cycles().CyclesRenderer(head, scene)
+    return renderer
+
+
+def import_cycles() -> Any:
+    """Import the path tracer's distribution and return the module.
+
+    Raises:
+        PanoHeadError: when it cannot be imported.
+    """
     try:
-        from panohead_cycles import CyclesRenderer
+        import panohead_cycles
     except ImportError as error:
         raise PanoHeadError(
             "--quality cycles needs Blender's bpy and tools/panohead-cycles (see docs/synthetic-heads.md), and "
             f"{failure_of('panohead_cycles', error).reason}; or leave it at fast"
         ) from error
-    renderer: Renderer = CyclesRenderer(head, scene)
-    return renderer
+    return panohead_cycles
 
 
 def photograph(

@@ -16,6 +16,7 @@ from panohead.files.folder_lock import locked_folder
 from panohead.ops.cpu import jit
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.layout_writer import close_dataset, open_dataset
+from panohead.synthetic.person_images import import_cycles
 from panohead.system.safe_path import module_command
 from panohead.system.signals import deaf_children
 
@@ -42,6 +43,8 @@ def synthesize(
     require_compiler()
     if workers < 1:
         raise PanoHeadError(f"--workers {workers} is out of range; give 1 or more")
+    if config.quality == "cycles":
+        import_cycles()
     with locked_folder(config.out, "renders"):
         finished = open_dataset(config, overwrite=overwrite)
         missing = [index for index in range(config.people) if index not in finished]

@@ -13,18 +13,11 @@ import typing
 from typing import Any
 
 from panohead.errors import PanoHeadError
+from panohead.limits import NumberRange
 
 MAX_ITEMS = 10_000
 """Largest number of entries of a list, and of characters of a word, in a configuration."""
-_MAX_INTEGER = 2**63 - 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """Smallest and largest allowed number, in ``Annotated[int, Range(1, 8)]``; of a tuple, for each of its entries."""
-
-    low: float
-    high: float
+_ANY_NUMBER = NumberRange(-(2**63 - 1), 2**63 - 1)
 
 
 class OutOfRange(PanoHeadError, ValueError):
@@ -49,7 +42,7 @@ def _hints(cls: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
-def _check(name: str, hint: Any, value: Any, allowed: Range | None) -> None:
+def _check(name: str, hint: Any, value: Any, allowed: NumberRange | None) -> None:
     if _needs_number(hint) and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
         raise OutOfRange(f"{name} is a {type(value).__name__}, not a number")
     if isinstance(value, bool | str | None):
@@ -64,22 +57,22 @@ def _check(name: str, hint: Any, value: Any, allowed: Range | None) -> None:
             _check(name, Any, entry, allowed)
 
 
-def _check_number(name: str, hint: Any, value: Any, allowed: Range | None) -> None:
+def _check_number(name: str, hint: Any, value: Any, allowed: NumberRange | None) -> None:
     if not isinstance(value, numbers.Integral):
         if not math.isfinite(value):
             raise OutOfRange(f"{name} is {value}; give a finite number")
         if _base(hint) is int:
             raise OutOfRange(f"{name} is {value}; give a whole number")
-    low, high = (allowed.low, allowed.high) if allowed is not None else (-_MAX_INTEGER, _MAX_INTEGER)
-    if not low <= value <= high:
+    allowed = _ANY_NUMBER if allowed is None else allowed
+    if not allowed.low <= value <= allowed.high:
         # A number out of a file may have hundreds of digits.
-        shown = f"{value}" if abs(value) < 1e15 else "a number of too many digits"
-        raise OutOfRange(f"{name} is {shown}; it must be from {low:g} to {high:g}")
+        shown = allowed.rounded(value) if abs(value) < 1e15 else "a number of too many digits"
+        raise OutOfRange(f"{name} is {shown}; give {allowed.wanted('a number')}")
 
 
-def _range(hint: Any) -> Range | None:
+def _range(hint: Any) -> NumberRange | None:
     """Return the range that stands anywhere in an annotation."""
-    if isinstance(hint, Range):
+    if isinstance(hint, NumberRange):
         return hint
     inner = (*typing.get_args(hint), *getattr(hint, "__metadata__", ()))
     return next((found for one in inner if (found := _range(one)) is not None), None)
@@ -101,19 +94,19 @@ def _needs_number(hint: Any) -> bool:
     return hint in (int, float)
 
 
-Count = typing.Annotated[int, Range(0, 1e9)]
+Count = typing.Annotated[int, NumberRange(0, 1e9)]
 """Number of steps, images or ticks."""
-Natural = typing.Annotated[int, Range(1, 1e9)]
+Natural = typing.Annotated[int, NumberRange(1, 1e9)]
 """The same, at least one."""
-Width = typing.Annotated[int, Range(1, 4096)]
+Width = typing.Annotated[int, NumberRange(1, 4096)]
 """Number of channels or features of a layer."""
-Layers = typing.Annotated[int, Range(0, 32)]
+Layers = typing.Annotated[int, NumberRange(0, 32)]
 """Number of layers of a small network."""
-Side = typing.Annotated[int, Range(1, 2048)]
+Side = typing.Annotated[int, NumberRange(1, 2048)]
 """Pixels, rays or samples along one axis."""
-Seed = typing.Annotated[int, Range(0, 2**63 - 1)]
+Seed = typing.Annotated[int, NumberRange(0, 2**63 - 1)]
 """Seed of random numbers."""
-Share = typing.Annotated[float, Range(0, 1)]
+Share = typing.Annotated[float, NumberRange(0, 1)]
 """Probability, share or decay."""
-NotNegative = typing.Annotated[float, Range(0, 1e9)]
+NotNegative = typing.Annotated[float, NumberRange(0, 1e9)]
 """Weight, duration or rate."""

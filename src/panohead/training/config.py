@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 from panohead.data.selection import SelectionConfig
 from panohead.errors import PanoHeadError
 from panohead.files.read_json import from_plain
+from panohead.limits import NumberRange
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.randomness import NoiseMode
-from panohead.system.bounds import Bounded, Count, NotNegative, Range, Seed
+from panohead.system.bounds import Bounded, Count, NotNegative, Seed
 from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.losses import LossConfig
 from panohead.training.optimizers import AdamConfig, discriminator_adam, generator_adam
@@ -37,7 +38,7 @@ class DataConfig(Bounded):
     camera_jitter: NotNegative = 0.0
     broken_limit: Count = 100
     cache: Literal["auto", "device", "memory", "none"] = "auto"
-    workers: Annotated[int, Range(0, 256)] = 3
+    workers: Annotated[int, NumberRange(0, 256)] = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,16 +101,16 @@ class TrainConfig(Bounded):
     density_regularizer: DensityRegularizerConfig | None = None
     augment: AugmentConfig | None = None
     numerics: NumericsConfig = field(default_factory=NumericsConfig)
-    batch: Annotated[int, Range(0, 65536)] = 32
-    micro_batch: Annotated[int, Range(0, 65536)] = 4
-    total_kimg: Annotated[float, Range(-1e9, 1e9)] = 25000.0
+    batch: Annotated[int, NumberRange(0, 65536)] = 32
+    micro_batch: Annotated[int, NumberRange(0, 65536)] = 4
+    total_kimg: Annotated[float, NumberRange(-1e9, 1e9)] = 25000.0
     start_kimg: NotNegative = 0.0
     ema_half_life_kimg: NotNegative = 10.0
     ema_ramp_up: NotNegative | None = 0.05
     noise_mode: NoiseMode = "random"
     frozen_generator_kimg: NotNegative = 0.0
     frozen_discriminator: bool = False
-    tick_kimg: Annotated[float, Range(-1e9, 1e9)] = 4.0
+    tick_kimg: Annotated[float, NumberRange(-1e9, 1e9)] = 4.0
     state_ticks: Count = 10
     snapshot_ticks: Count = 50
     metric_ticks: Count = 50

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import torch
 from torch import nn
 
-from panohead.system.bounds import Bounded, NotNegative, Range, Share
+from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded, NotNegative, Share
 
 GENERATOR_LEARNING_RATE = 0.0025
 DISCRIMINATOR_LEARNING_RATE = 0.002
@@ -34,7 +35,7 @@ class AdamConfig(Bounded):
     learning_rate: NotNegative
     betas: tuple[Share, Share] = (0.0, 0.99)
     epsilon: NotNegative = 1e-8
-    interval: Annotated[int, Range(-1e9, 1e9)] | None = None
+    interval: Annotated[int, NumberRange(-1e9, 1e9)] | None = None
 
     def per_step(self) -> tuple[float, tuple[float, float]]:
         """Return learning rate and betas with which ``interval`` + 1 steps do what ``interval`` did (StyleGAN2, B)."""

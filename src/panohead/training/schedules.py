@@ -7,7 +7,8 @@ values travel to the losses as one :class:`Scheduled`; nothing is written into a
 from dataclasses import dataclass
 from typing import Annotated
 
-from panohead.system.bounds import Bounded, NotNegative, Range, Share, Side
+from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded, NotNegative, Share, Side
 
 BLUR_FADE_KIMG_AT_BATCH_32 = 200.0
 """Official duration of the blur at a batch of 32, thousands of images."""
@@ -46,7 +47,7 @@ class ScheduleConfig(Bounded):
         neural_resolution_fade_kimg: duration of the change of resolution.
     """
 
-    blur_init_sigma: Annotated[float, Range(0, 100)] = 10.0
+    blur_init_sigma: Annotated[float, NumberRange(0, 100)] = 10.0
     blur_fade_kimg: NotNegative = BLUR_FADE_KIMG_AT_BATCH_32
     density_noise_fade_kimg: NotNegative = 200.0
     pose_swap_probability: Share | None = 0.7

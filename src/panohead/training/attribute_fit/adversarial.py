@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from panohead.limits import NumberRange
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
-from panohead.system.bounds import Bounded, Natural, NotNegative, Range, Width
+from panohead.system.bounds import Bounded, Natural, NotNegative, Width
 from panohead.training.attribute_fit.images import ImageBatch, RenderedPatches, color_loss
 from panohead.training.losses import DiscriminatorInput
 
@@ -55,12 +56,12 @@ class AdversarialConfig(Bounded):
     share: NotNegative = 1.5
     fine_share: NotNegative = 0.2
     coarse_weight: NotNegative = 4.0
-    points_per_view: Annotated[int, Range(0, 4096)] = 96
+    points_per_view: Annotated[int, NumberRange(0, 4096)] = 96
     feature_weight: NotNegative = 0.5
     learning_rate: NotNegative = 1e-3
     penalty: NotNegative = 1.0
     interval: Natural = 8
-    channel_base: Annotated[int, Range(1, 2**20)] = 2048
+    channel_base: Annotated[int, NumberRange(1, 2**20)] = 2048
     channel_max: Width = 128
 
 

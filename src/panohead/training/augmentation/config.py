@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated
 
 from panohead.errors import PanoHeadError
-from panohead.system.bounds import Bounded, Range
+from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +53,14 @@ class TransformStrengths(Bounded):
     """
 
     integer_translation: float = 0.125
-    scale_log2: Annotated[float, Range(-10, 10)] = 0.2
+    scale_log2: Annotated[float, NumberRange(-10, 10)] = 0.2
     rotation_deg: float = 180.0
-    anisotropic_log2: Annotated[float, Range(-10, 10)] = 0.2
+    anisotropic_log2: Annotated[float, NumberRange(-10, 10)] = 0.2
     fractional_translation: float = 0.125
     brightness: float = 0.2
-    contrast_log2: Annotated[float, Range(-10, 10)] = 0.5
+    contrast_log2: Annotated[float, NumberRange(-10, 10)] = 0.5
     hue_deg: float = 180.0
-    saturation_log2: Annotated[float, Range(-10, 10)] = 1.0
+    saturation_log2: Annotated[float, NumberRange(-10, 10)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panohead.limits import NumberRange
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
-from panohead.system.bounds import Bounded, Count, NotNegative, Range, Seed, Share, Side
+from panohead.system.bounds import Bounded, Count, NotNegative, Seed, Share, Side
 from panohead.training.warm_start.initialization import (
     initialize_density,
     initialize_position_maps,
@@ -68,11 +69,11 @@ class WarmStartConfig(Bounded):
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     steps: Count = 6000
     coarse_steps: Count = 800
-    people_per_step: Annotated[int, Range(1, 65536)] = 4
-    views_per_person: Annotated[int, Range(1, 1000)] = 2
+    people_per_step: Annotated[int, NumberRange(1, 65536)] = 4
+    views_per_person: Annotated[int, NumberRange(1, 1000)] = 2
     patch: Side = 32
     coarse_samples: Side = 14
-    fine_samples: Annotated[int, Range(0, 2048)] = 10
+    fine_samples: Annotated[int, NumberRange(0, 2048)] = 10
     learning_rate: NotNegative = 3e-3
     code_learning_rate: NotNegative = 2e-2
     mapping_learning_rate: NotNegative = 4e-2
