@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from panohead.gallery.pages import styled_viewer
     from panohead.gallery.reconstruction import write_results
     from panohead.gallery.videos import latent_walk, write_turntable, write_walk
-    from panohead.gallery.views import CONTACT_YAWS, ViewStyle, write_sheet, write_views
+    from panohead.gallery.views import CONTACT_YAWS, ViewStyle, write_sheet, write_strips, write_views
 
 __all__ = [
     "CONTACT_YAWS",
@@ -21,6 +21,7 @@ __all__ = [
     "write_meshes",
     "write_results",
     "write_sheet",
+    "write_strips",
     "write_turntable",
     "write_views",
     "write_walk",
@@ -43,6 +44,7 @@ _HOMES = {
         "CONTACT_YAWS",
         "ViewStyle",
         "write_sheet",
+        "write_strips",
         "write_views",
     ),
 }
