@@ -54,11 +54,12 @@ class HeadAttributes:
         Raises:
             UsageError: for a name that does not exist, or a value out of range.
         """
-        checked = check_values(self.known, values)
+        known = self.known
+        checked = check_values(known, values)
         columns, vector = self._columns(), self.vector.copy()
         for name, value in checked.items():
-            self.known[name].put(vector, columns, value)
-        if any(self.known[name].is_shape for name in checked):
+            known[name].put(vector, columns, value)
+        if any(known[name].is_shape for name in checked):
             self._follow_shape(vector, columns)
         return HeadAttributes(self.encoder, vector, self.residual)
 

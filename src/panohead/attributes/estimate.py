@@ -17,9 +17,9 @@ from panohead.attributes.vocabulary import Vocabulary, light_numbers
 
 _PEOPLE, _LIGHTS, _SEED = 600, 150, 4243
 _STEPS = 12
-_LEAST_STEP = 0.01
+_MIN_STEP = 0.01
 """Length of a step, in the scale of the vocabulary, below which the search ends."""
-_LEAST_VARIANCE = 1e-3
+_MIN_VARIANCE = 1e-3
 """Variance of numbers that hardly differ between people (rare expressions)."""
 _W_ERROR = 0.1
 """Deviation of a head's w from the encoder's, as a share of the deviation of people's w."""
@@ -39,11 +39,11 @@ def nearest_attributes(
     precision[:size, :size] = torch.from_numpy(np.linalg.inv(covariance))
     precision[size:, size:] = torch.eye(width, dtype=torch.float64) / _RESIDUAL_VARIANCE
     layers = [
-        (layer.weight.double().cpu(), layer.bias.double().cpu())
+        (layer.weight.cpu().double(), layer.bias.cpu().double())
         for layer in encoder.layers
         if isinstance(layer, torch.nn.Linear)
     ]
-    target = w.detach().double().cpu()
+    target = w.detach().cpu().double()
     x = center.clone()
     spread: Tensor | None = None
     for _ in range(_STEPS):
@@ -56,7 +56,7 @@ def nearest_attributes(
         gradient = jacobian.T @ (value - target) * weight + precision @ (x - center)
         step = torch.linalg.solve(jacobian.T @ jacobian * weight + precision, gradient)
         moved = _line_search(layers, encoder.W_SCALE, x, step, target, weight, precision, center)
-        if float((moved - x).norm()) < _LEAST_STEP:
+        if float((moved - x).norm()) < _MIN_STEP:
             break
         x = moved
     found = x.numpy()
@@ -104,6 +104,7 @@ def _encoded(layers: list[tuple[Tensor, Tensor]], scale: float, x: Tensor) -> Te
 
 
 def prior(vocabulary: Vocabulary) -> tuple[Float[np.ndarray, " a"], Float[np.ndarray, "a a"]]:
+    """Return mean and covariance of the attribute vectors of random people."""
     return _prior_of(vocabulary.expressions, len(vocabulary.shape_components))
 
 
@@ -132,6 +133,6 @@ def _prior_of(
         drawn = np.stack(lights).astype(np.float64) if name == "light" else numbers[:, start:end]
         is_shape = name == "shape"
         means.append(np.zeros(components) if is_shape else drawn.mean(axis=0))
-        spread = np.eye(components) if is_shape else np.cov(drawn.T) + _LEAST_VARIANCE * np.eye(end - start)
+        spread = np.eye(components) if is_shape else np.cov(drawn.T) + _MIN_VARIANCE * np.eye(end - start)
         blocks.append(spread)
     return np.concatenate(means), block_diag(*blocks)

@@ -141,13 +141,13 @@ def _identity() -> list[Attribute]:
         return NumberAttribute(attribute.name, attribute.limits, attribute.read, attribute.write, is_shape=True)
 
     return [
-        NumberAttribute("age", NumberRange(5, 85, "years"), _read_age, write_age, is_shape=True),
+        NumberAttribute("age", NumberRange(5, 85, "years"), _read_age, _write_age, is_shape=True),
         macro(_number("gender", "gender", unit, 2, -1)),
-        _number_with("skin_tone", unit, lambda v, c: (v[c["tone"]] + 1) / 2, _write_tone),
+        NumberAttribute("skin_tone", unit, lambda v, c: (v[c["tone"]] + 1) / 2, _write_tone),
         macro(_number("weight", "weight", unit, 2, -1)),
         macro(_number("muscle", "muscle", unit, 2, -1)),
         _one_of("hair_style"),
-        _number_with("hair_length", unit, _read_length, _write_length),
+        NumberAttribute("hair_length", unit, _read_length, _write_length),
         ChoiceAttribute("hair_color", (*HAIR_COLORS, _GRAY), _read_hair_color, _write_hair_color),
         _number("hair_melanin", "hair_melanin", NumberRange(0.1, 1.3), 1),
         _number("hair_red", "hair_red", unit, 1),
@@ -164,20 +164,11 @@ def _identity() -> list[Attribute]:
     ]
 
 
-def _number_with(
-    name: str,
-    limits: NumberRange,
-    read: Callable[[Vector, Columns], float],
-    write: Callable[[Vector, Columns, float], None],
-) -> NumberAttribute:
-    return NumberAttribute(name, limits, read, write)
-
-
 def _read_age(vector: Vector, columns: Columns) -> float:
     return float((vector[columns["age"]] + 1) * 40)
 
 
-def write_age(vector: Vector, columns: Columns, age: float) -> None:
+def _write_age(vector: Vector, columns: Columns, age: float) -> None:
     """Write an age in years, with the numbers of children and of old people."""
     vector[columns["age"]] = age / 40 - 1
     vector[columns["age_child"]] = max(0.0, (20 - age) / 15)
@@ -193,7 +184,7 @@ def _write_tone(vector: Vector, columns: Columns, tone: float) -> None:
 def _one_of(name: str, key: str = "") -> ChoiceAttribute:
     """Return an attribute of one-hot numbers."""
     key = key or name
-    # People's records spell it as Britons do; the words of users are American like all others.
+    # People's records have the British spelling, users the American one of everything else.
     words = {value.replace("grey", "gray"): value for value in CHOICES[key]}
 
     def read(vector: Vector, columns: Columns) -> str:
