@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from panohead.gallery.dataset_view import write_dataset_view
     from panohead.gallery.demo import write_demo
     from panohead.gallery.meshes import MeshSettings, write_meshes
     from panohead.gallery.pages import styled_viewer
@@ -17,6 +18,7 @@ __all__ = [
     "ViewStyle",
     "latent_walk",
     "styled_viewer",
+    "write_dataset_view",
     "write_demo",
     "write_meshes",
     "write_results",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "dataset_view": ("write_dataset_view",),
     "demo": ("write_demo",),
     "meshes": (
         "MeshSettings",
