@@ -39,7 +39,7 @@ SLIDERS: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 """Sliders and the ends between which they are set."""
 COLUMNS = ("age", "skin_tone", "hair_lightness", "hair_length", "weight", "gender", "brightness", "smile", "jawOpen")
-"""What the predictor tells, in the order of SLIDERS."""
+"""Numbers that the predictor tells, in the order of SLIDERS."""
 VALUES = 5
 RIDGE = 0.03
 FOLDS = 5
@@ -254,18 +254,28 @@ def tables(result: dict[str, Any]) -> str:
     lines += ["", "| slider moved | " + " | ".join(COLUMNS) + " |", "|---|" + "---|" * len(COLUMNS)]
     for name, row in result["sliders"].items():
         lines.append(f"| {name} | " + " | ".join(f"{row['moved'][column]:+.1f}" for column in COLUMNS) + " |")
-    weak = [name for name, (_, peak) in result["changes"].items() if peak < 4]
+    weights = {name: change for name, change in result["changes"].items() if is_weight(name)}
     strong = sorted(result["changes"].items(), key=lambda item: -item[1][1])
     lines += ["", "| attribute | mean change | strongest place |", "|---|---|---|"]
-    lines += [f"| {name} | {mean:.1f} | {peak:.0f} |" for name, (mean, peak) in strong if name not in weak]
-    lines += ["", "Below 4 levels in the strongest place, so hardly anything: " + (", ".join(weak) or "none") + "."]
+    lines += [f"| {name} | {mean:.1f} | {peak:.0f} |" for name, (mean, peak) in strong if name not in weights]
+    means, peaks = zip(*weights.values(), strict=True)
+    lines += [
+        "",
+        f"The {len(weights)} ARKit weights: mean {min(means):.1f} to {max(means):.1f}, "
+        f"strongest place {min(peaks):.0f} to {max(peaks):.0f}.",
+    ]
     return "\n".join(lines)
+
+
+def is_weight(name: str) -> bool:
+    """Return True for the name of an ARKit weight."""
+    return any(letter.isupper() for letter in name)
 
 
 def names_table(known: Mapping[str, Any]) -> str:
     """Return the attributes that have a name of their own, and the ARKit weights in one row, as Markdown."""
     lines = ["| name | values |", "|---|---|"]
-    weights = [name for name in known if any(letter.isupper() for letter in name) or name == "tongueOut"]
+    weights = [name for name in known if is_weight(name)]
     lines += [f"| `{name}` | {attribute.about} |" for name, attribute in known.items() if name not in weights]
     return "\n".join([*lines, f"| ARKit weights: {', '.join(f'`{name}`' for name in weights)} | 0 to 1 |"])
 

@@ -105,21 +105,44 @@ def found() -> tuple[Predictor, Directions]:
     return predictor, directions
 
 
-def test_named_directions_move_what_they_are_named_after(found: tuple[Predictor, Directions]) -> None:
-    predictor, directions = found
-    assert directions.names == ("brightness", "warmth", "hair_length", "width", "principal1", "principal2")
-    assert directions.figures["brightness"]["correlation"] > 0.8
-    head = predictor.mean_head()
-    seen = [
-        image_statistics(directions.moved(head, {"brightness": a}).preview(Camera.orbit()))["brightness"]
-        for a in (-2, 0, 2)
-    ]
-    assert seen == sorted(seen)
-    assert seen[0] < seen[2]
+class DrawnHead:
+    """A gray head whose level and width are linear in w; nothing else of it changes."""
+
+    LEVEL, WIDTH = normal(16, seed=5) / 60, normal(16, seed=6) / 60
+
+    def __init__(self, w: torch.Tensor) -> None:
+        self.w = w
+
+    def preview(self, camera: Camera) -> Frame:
+        mask = torch.full((1, 32, 32), 0.5)
+        mask[:, :20] += float(self.w @ self.WIDTH)
+        return frame(torch.full((3, 32, 32), float(self.w @ self.LEVEL)), mask)
+
+
+class DrawnHeads(Predictor):
+    """The tiny generator's w, with drawn heads."""
+
+    def from_w(self, ws):  # type: ignore[no-untyped-def]
+        return DrawnHead(ws)
+
+
+def test_named_directions_move_what_they_are_named_after() -> None:
+    """Where statistics are linear in w each direction moves its own by one deviation, and not the others."""
+    directions = find_directions(DrawnHeads(tiny.generator()), DirectionSettings(heads=200, principal=0))
+    assert directions.names == ("brightness", "width"), "the others are the same for all heads"
+    for name, other in (("brightness", "width"), ("width", "brightness")):
+        figures = directions.figures[name]
+        assert figures["correlation"] > 0.99
+        assert figures["moved"][name] == pytest.approx(1, abs=0.05)
+        assert abs(figures["moved"][other]) < 0.05
+    level, width = (vector @ DrawnHead.LEVEL for vector in directions.vectors)
+    assert level > 0
+    assert abs(width) < 0.1 * level
 
 
 def test_heads_move_along_straight_lines(found: tuple[Predictor, Directions]) -> None:
     predictor, directions = found
+    assert directions.names == ("brightness", "warmth", "hair_length", "width", "principal1", "principal2")
     head = predictor.sample(3)
     assert torch.equal(directions.moved(head, {}).ws, head.ws)
     both = directions.moved(head, {"width": 1.5, "principal1": -2})

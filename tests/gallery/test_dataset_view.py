@@ -57,7 +57,9 @@ def test_what_is_wrong_is_told(dataset: Path, capsys: pytest.CaptureFixture[str]
     (dataset / "masks" / photo_name(3)).unlink()
     shutil.copy(dataset / "images" / photo_name(5), dataset / "images" / photo_name(6))
     content = json.loads((dataset / "images" / LABELS_FILE).read_text())
-    content["labels"] = [[name, [9.0] * 25 if name == photo_name(8) else label] for name, label in content["labels"]]
+    (far,) = [label for name, label in content["labels"] if name == photo_name(8)]
+    for place in (3, 7, 11):
+        far[place] *= 2  # the camera is twice as far away as all others
     content["labels"] = [row for row in content["labels"] if row[0] != photo_name(9)]
     content["coarse"] = [photo_name(10)]
     (dataset / "images" / LABELS_FILE).write_text(json.dumps(content))
