@@ -295,13 +295,13 @@ def write_page(page: Path, result: dict[str, Any], known: Mapping[str, Any]) -> 
 
 def write_strips(predictor: Predictor, path: Path, seed: int = 4) -> None:
     """Write strips of one head: a row per slider."""
-    from panohead.media import contact_sheet
+    from panohead.media import contact_sheet, save_image
 
     head, rows = predictor.sample(seed), []
     for name, (low, high) in SLIDERS.items():
         values = np.linspace(low, high, 6)
         rows.append([head.with_attributes(**{name: float(v)}).render(Camera.orbit(20)).to_pil() for v in values])
-    contact_sheet(rows, row_labels=list(SLIDERS), cell_size=128).save(path, quality=85)
+    save_image(contact_sheet(rows, row_labels=list(SLIDERS), cell_size=128), path, quality=85)
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ class NumberSetting:
                 value = float(value)
             except ValueError:
                 limits = f"{self.limits.low:g} to {self.limits.high:g}"
-                raise UsageError(f"{self.name} is {value[:60]!r}; give a number from {limits}") from None
+                raise UsageError(f"{self.name} is {str(value)[:60]!r}; give a number from {limits}") from None
         return self.limits.real(value, self.name)
 
     @property
