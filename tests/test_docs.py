@@ -129,7 +129,7 @@ def test_flags_in_prose_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """A flag in backticks is one of some command's, or of a script in tools/ or benchmarks/."""
     monkeypatch.setenv("COLUMNS", "160")
     known = {flag for command in COMMANDS if command != "dataset" for flag in options(command)} | {"--help"}
-    known |= {flag for name in ("inspect", "check", "convert") for flag in options(f"dataset {name}")}
+    known |= {flag for name in ("inspect", "check", "convert", "view") for flag in options(f"dataset {name}")}
     scripts = [path.read_text() for folder in ("tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
     spans = [span for span in inline_code(page.read_text(encoding="utf-8")) if span.startswith("--")]
     used = {re.match(r"--[a-z0-9.-]+", span)[0] for span in spans if not span.startswith("--gates.*")}  # type: ignore[index]

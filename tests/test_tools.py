@@ -1,13 +1,18 @@
 """Small tools: which torch is installed where, the page for package indexes, and the commands of the pages."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from panohead.attributes import Vocabulary
+from panohead.attributes.named import attributes_of
+from panohead.attributes.vocabulary import expression_names
 from panohead.media import is_marked_synthetic
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +49,30 @@ def test_the_image_of_the_first_page_is_the_contact_sheet_of_the_demo(tmp_path: 
         assert max(abs(a - b) for a, b in zip(image.convert("RGB").getpixel((20, 15)), (200, 30, 30), strict=True)) < 12
     assert is_marked_synthetic(tmp_path / "demo.webp")
     assert not (tmp_path / "photo_to_head.webp").exists(), "nothing was reconstructed"
+
+
+def test_the_tables_of_attributes_are_those_of_their_figures() -> None:
+    """Nobody edits them by hand, every name is there, and the image says that it is synthetic."""
+    module = tool("measure_attributes")
+    page = (ROOT / "docs" / "attributes.md").read_text(encoding="utf-8")
+    result = json.loads((ROOT / "docs" / "attributes.json").read_text())
+    known = attributes_of(Vocabulary(expression_names(), np.zeros(0), np.zeros((0, 0))))
+    again = module.between(page, "names", module.names_table(known))
+    assert module.between(again, "measured", module.tables(result)) == page
+    assert set(result["changes"]) == set(known)
+    assert is_marked_synthetic(ROOT / "docs" / "images" / "attributes.webp")
+
+
+def test_the_predictor_of_attributes_learns_a_smooth_function() -> None:
+    """It tells a function of the features of unseen rows; noise of one number does not reach another's."""
+    module = tool("measure_attributes")
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(300, 4))
+    outputs = np.stack([inputs[:, 0] + np.sin(inputs[:, 1]), rng.normal(size=300)], axis=1)
+    found = module.Predictions(inputs[:250], outputs[:250])(inputs[250:])
+    assert module.correlation(found[:, 0], outputs[250:, 0]) > 0.95
+    assert abs(module.correlation(found[:, 1], outputs[250:, 1])) < 0.4
+    assert module.correlation(np.ones(5), np.arange(5.0)) == 0
 
 
 def test_the_page_for_indexes_has_no_relative_links() -> None:

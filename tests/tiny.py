@@ -1,7 +1,9 @@
 """The smallest generator that has every part of PanoHead, with weights that give a visible head."""
 
+import numpy as np
 import torch
 
+from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
@@ -28,3 +30,11 @@ def generator(seed: int = 0, config: GeneratorConfig = CONFIG) -> Generator:
     network.decoder.output.weight[0] *= 30
     network.decoder.output.bias[0] += 4
     return network
+
+
+def attribute_encoder() -> AttributeEncoder:
+    """An untrained encoder from attributes to the generator's w, whose vocabulary has no shapes."""
+    torch.manual_seed(0)
+    vocabulary = Vocabulary(("jawOpen",), np.zeros(0), np.zeros((0, 0)))
+    network = AttributeEncoder.of_vocabulary(vocabulary, w_dim=CONFIG.w_dim, residual=2, hidden=32)
+    return network.eval().requires_grad_(False)

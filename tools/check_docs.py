@@ -48,6 +48,8 @@ RULES = (
     Rule(r"^panohead view", "runs until Ctrl-C; tests/viewer starts and ends one"),
     Rule(r"^panohead train --data my-heads --out run \.\.\.$", "an outline of a command"),
     Rule(r"^python (benchmarks/reconstruction|tools/train_demo)\.py", "hours"),
+    Rule(r"^python tools/measure_attributes\.py", "a dataset of hundreds of people"),
+    Rule(r"^panohead directions", "minutes", (r"$", " --heads 20 --principal 1 --no-landmarks")),
     Rule(r"^panohead synthesize .*--people 1250", "ten thousand images", (r"--people 1250", "--people 4 --workers 1")),
     Rule(r"^panohead synthesize .*--people 3000", "36,000 images", (r"--people 3000", "--people 1 --workers 1")),
     Rule(r"^panohead synthesize .*--preview", "a minute", (r"--people 8", "--people 1 --views 2")),

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.errors import NoSurfaceError, UsageError
+from panohead.errors import NoSurfaceError, PanoHeadError, UsageError
 from panohead.frame import Frame
 from panohead.geometry import RADIUS, Camera, single_camera
 from panohead.limits import FPS, FRAMES, PITCH_DEG, RENDER_RESOLUTION, YAW_DEG
@@ -31,6 +31,9 @@ from panohead.rendering.dispatch import density, prepare
 from panohead.rendering.field import TriGridField
 
 if TYPE_CHECKING:
+    from panohead.attributes import AttributeEncoder
+    from panohead.attributes.editing import HeadAttributes
+    from panohead.attributes.named import Value
     from panohead.mesh.head_mesh import HeadMesh
 
 _COLORING_VIEWS = [(yaw, 0.0) for yaw in range(0, 360, 45)] + [(0.0, 40.0), (180.0, 40.0), (0.0, -30.0)]
@@ -44,6 +47,7 @@ class Head:
 
     Args:
         camera_offset: translation by camera self-adaptation, known for sampled heads.
+        attribute_encoder: network from named attributes to w of this generator; None where there is none.
     """
 
     def __init__(
@@ -51,12 +55,15 @@ class Head:
         generator: Generator,
         ws: Float[Tensor, "1 num_ws w_dim"],
         camera_offset: Float[Tensor, "1 3"] | None = None,
+        attribute_encoder: "AttributeEncoder | None" = None,
     ) -> None:
         self.generator = generator
         self.ws = ws
         self._graphs = FrameGraphs()
         self.camera_offset = camera_offset
         """Translation by camera self-adaptation, world units; known for sampled heads, applied by no method here."""
+        self.attribute_encoder = attribute_encoder
+        """Network from named attributes to w; None for a model that has none."""
 
     @cached_property
     @torch.no_grad()
@@ -309,6 +316,49 @@ class Head:
             frame = self.render(camera)
             image = foreground_colors(frame.image, frame.alpha())
             yield ColoringView(image, frame.depth, camera.cam2world, camera.intrinsics, frame.mask)
+
+    def attributes(self) -> "dict[str, Value]":
+        """Return the head's attributes by name (age in years, skin_tone 0 to 1, hair_style a word, ...).
+
+        Of a head of which only w is known they are the nearest ones, found in about 0.3 s.
+
+        Raises:
+            UsageError: for a model without an attribute encoder.
+        """
+        return self._attributes.values()
+
+    def with_attributes(self, **values: "Value") -> "Head":
+        """Return this head with some attributes set, such as ``age=60, hair_style="bob", skin_tone=0.8``.
+
+        The head keeps what attributes do not tell: it moves in w by the difference that the change makes to the
+        encoder, from the head's own attributes. What else moves is measured in docs/attributes.md.
+
+        Args:
+            values: numbers and words by the names of :meth:`attributes`; docs/attributes.md has the ranges.
+
+        Raises:
+            UsageError: for a name that does not exist, a value out of range, or a model without an attribute encoder.
+        """
+        before = self._attributes
+        after = before.changed(values)
+        ws = self.ws + (after.w() - before.w()).to(self.ws)
+        if not bool(ws.isfinite().all()):
+            raise PanoHeadError("the attribute encoder gives numbers that are not finite; take another checkpoint")
+        head = Head(self.generator, ws, self.camera_offset, self.attribute_encoder)
+        head.__dict__["_attributes"] = after
+        return head
+
+    @cached_property
+    def _attributes(self) -> "HeadAttributes":
+        from panohead.attributes.editing import HeadAttributes
+
+        if self.attribute_encoder is None:
+            raise UsageError(
+                "this model has no attribute encoder, so its heads have no named attributes; 'panohead directions' "
+                "finds directions for any model"
+            )
+        # Rows differ in a head of mixed styles or of a reconstruction; they move together.
+        return HeadAttributes.of_w(self.attribute_encoder, self.ws[0].mean(dim=0))
 
     @torch.no_grad()
     def _render(

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Sequence
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,6 +13,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from panohead.attributes import AttributeEncoder
+from panohead.attributes.named import Attribute, attributes_of
 from panohead.checkpoint import Checkpoint, load_checkpoint, weights_sha256
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.file_kind import kind_of
@@ -117,6 +120,17 @@ class Predictor:
         stored = "" if self.checkpoint is None else self.checkpoint.sha256
         return stored or weights_sha256(self.generator)
 
+    @cached_property
+    def attribute_encoder(self) -> AttributeEncoder | None:
+        """Network from named attributes to w, which :meth:`Head.with_attributes` needs; None where there is none."""
+        encoder = None if self.checkpoint is None else self.checkpoint.attribute_encoder()
+        return encoder if encoder is not None and encoder.config.w_dim == self.generator.config.w_dim else None
+
+    @property
+    def attributes(self) -> dict[str, Attribute]:
+        """Attributes that heads of this model have, by name, with their ranges; none without an attribute encoder."""
+        return {} if self.attribute_encoder is None else attributes_of(self.attribute_encoder.vocabulary)
+
     @torch.no_grad()
     def sample(
         self,
@@ -147,7 +161,7 @@ class Predictor:
         z = torch.from_numpy(latent(seed, self.generator.config.z_dim)).to(self.device)
         options: dict[str, Any] = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
         ws = self.generator.mapping(z, label, **options)
-        return Head(self.generator, ws, self.generator.align_camera(z, label, **options))
+        return Head(self.generator, ws, self.generator.align_camera(z, label, **options), self.attribute_encoder)
 
     def from_w(self, ws: Tensor) -> Head:
         """Return the head of given ws: "num_ws w_dim" or one row "w_dim" for all, also with a batch dimension of 1.
@@ -168,7 +182,7 @@ class Predictor:
             )
         if not bool(flat.isfinite().all()):
             raise UsageError("ws hold numbers that are not finite; give others")
-        return Head(self.generator, flat[None])
+        return Head(self.generator, flat[None], attribute_encoder=self.attribute_encoder)
 
     def mean_head(self) -> Head:
         """Return the head of the mean w, the limit of truncation."""
@@ -193,7 +207,9 @@ class Predictor:
         """
         from panohead.inversion import reconstruct  # here: whoever only samples heads need not wait for it
 
-        return reconstruct(self.generator, images, cameras, **options)
+        head = reconstruct(self.generator, images, cameras, **options)
+        head.attribute_encoder = self.attribute_encoder
+        return head
 
     def open_reconstruction(self, folder: str | Path) -> Head:
         """Open the head that ``panohead reconstruct`` wrote to a folder, from this checkpoint.
@@ -203,7 +219,9 @@ class Predictor:
         """
         from panohead.inversion import open_reconstruction
 
-        return open_reconstruction(Path(folder), self.generator)
+        head = open_reconstruction(Path(folder), self.generator)
+        head.attribute_encoder = self.attribute_encoder
+        return head
 
     def interpolate(self, first: Head, second: Head, amount: float) -> Head:
         """Return the head between two on a straight line in w.
@@ -218,7 +236,8 @@ class Predictor:
         """
         amount = INTERPOLATION.real(amount, "amount")
         _check_pair(first, second)
-        return Head(first.generator, torch.lerp(first.ws, second.ws, amount))
+        ws = torch.lerp(first.ws, second.ws, amount)
+        return Head(first.generator, ws, attribute_encoder=self.attribute_encoder)
 
     def mix(self, base: Head, style: Head, rows: Sequence[int]) -> Head:
         """Mix styles: return ``base`` with some rows of ``style``'s ws. Low rows are shape, high rows color.
@@ -235,7 +254,7 @@ class Predictor:
         if any(not 0 <= row < ws.shape[1] for row in chosen):
             raise UsageError(f"rows of ws go from 0 to {ws.shape[1] - 1}; {chosen} leaves that range")
         ws[:, chosen] = style.ws[:, chosen]
-        return Head(base.generator, ws)
+        return Head(base.generator, ws, attribute_encoder=self.attribute_encoder)
 
 
 def _check_pair(first: Head, second: Head) -> None:

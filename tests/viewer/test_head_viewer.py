@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 import tiny
+from panohead.checkpoint import Checkpoint
 from panohead.cli.main import main
 from panohead.errors import PanoHeadError, UsageError
 from panohead.predictor import Predictor
@@ -252,6 +253,25 @@ def test_only_controls_that_do_something_are_there(viewer: HeadViewer) -> None:
         assert "Attributes" not in browser.controls, "this model has no attribute encoder"
 
     with_browser(viewer, act)
+
+
+def test_an_attribute_changes_the_head_until_it_is_taken_back() -> None:
+    generator = tiny.generator()
+    checkpoint = Checkpoint({"G_ema": generator, "attributes": tiny.attribute_encoder()})
+
+    async def act(browser: Browser) -> None:
+        await browser.look(0)
+        first = await browser.rest()
+        assert {"Attributes", "age", "hair style", "jawOpen", "As it was"} <= set(browser.controls)
+        await browser.change("age", 85.0)
+        await browser.change("hair style", "long")
+        changed = await browser.rest()
+        assert _difference(changed, first) > 1
+        await browser.change("As it was", True)
+        assert _difference(await browser.rest(), first) < 0.5
+
+    with HeadViewer(Predictor(generator, checkpoint), port=0) as viewer:
+        with_browser(viewer, act)
 
 
 def test_files_are_sent(viewer: HeadViewer) -> None:

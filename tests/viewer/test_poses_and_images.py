@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tiny
-from panohead.attributes import AttributeEncoder, Vocabulary
+from panohead.checkpoint import Checkpoint
 from panohead.errors import PanoHeadError, UsageError
 from panohead.frame import Frame
 from panohead.geometry import FOCAL, RADIUS, Camera, rays_from_camera
@@ -19,10 +19,9 @@ from panohead.head import Head
 from panohead.inversion import find_preset
 from panohead.predictor import Predictor
 from panohead.viewer import exports
-from panohead.viewer.attribute_shift import AttributeShift
 from panohead.viewer.choices import HeadChoice, Pose, ViewChoice, ViewRequest
 from panohead.viewer.exports import image_file, mesh_file, turntable_file
-from panohead.viewer.heads import CACHED_HEADS, KEPT_PER_TAB, HeadShelf
+from panohead.viewer.heads import CACHED_HEADS, KEPT_PER_TAB, KNOWN_HEADS, HeadShelf
 from panohead.viewer.jobs import Job, JobCancelled
 from panohead.viewer.layers import backdrop, checker, compose, cover, normals_image
 from panohead.viewer.photo_job import reconstruct_photo, save_in_library
@@ -213,21 +212,38 @@ def test_no_name_leads_out_of_the_library(predictor: Predictor, tmp_path: Path, 
         shelf.head(HeadChoice(saved=f"library:{name}"))
 
 
-def test_sliders_move_along_the_encoders_difference() -> None:
-    torch.manual_seed(0)
-    vocabulary = Vocabulary(("jawOpen",), np.zeros(6), np.zeros((2, 6)))
-    encoder = AttributeEncoder.of_vocabulary(vocabulary, w_dim=16, hidden=16)
-    shift = AttributeShift(encoder)
-    assert "age" in shift.names
-    assert torch.equal(shift.displacement(()), torch.zeros(16))
-    vector = torch.zeros(1, encoder.vocabulary.size)
-    average = encoder(vector)
-    vector[0, encoder.vocabulary.names.index("age")] = 0.5
-    torch.testing.assert_close(shift.displacement((("age", 0.5),)), (encoder(vector) - average)[0])
-    with pytest.raises(UsageError, match="no slider"):
-        shift.displacement((("shape_0", 0.5),))
-    with pytest.raises(UsageError, match="age"):
-        shift.displacement((("age", 50.0),))
+def attribute_predictor() -> Predictor:
+    """The tiny generator with an untrained attribute encoder."""
+    generator = tiny.generator()
+    return Predictor(generator, Checkpoint({"G_ema": generator, "attributes": tiny.attribute_encoder()}))
+
+
+def test_heads_with_attributes_are_those_of_the_api() -> None:
+    predictor = attribute_predictor()
+    shelf = HeadShelf(predictor)
+    choice = HeadChoice(seed=2, truncation_psi=0.7, attributes=(("age", 70.0), ("beard", "full")))
+    expected = predictor.sample(2, truncation_psi=0.7).with_attributes(age=70.0, beard="full")
+    torch.testing.assert_close(shelf.head(choice).ws, expected.ws)
+    assert shelf.attributes(choice) == pytest.approx(expected.attributes())
+    assert shelf.attributes(HeadChoice(seed=2)) == pytest.approx(predictor.sample(2).attributes())
+    with pytest.raises(UsageError, match="no attribute 'shape_0'"):
+        shelf.head(HeadChoice(attributes=(("shape_0", 0.5),)))
+    with pytest.raises(UsageError, match="age is 500"):
+        shelf.head(HeadChoice(attributes=(("age", 500.0),)))
+
+
+def test_the_last_of_two_names_of_the_same_thing_wins() -> None:
+    shelf = HeadShelf(attribute_predictor())
+    pairs = (("hair_length", 0.0), ("hair_style", "long"))
+    assert shelf.attributes(HeadChoice(attributes=pairs))["hair_length"] == pytest.approx(1)
+    assert shelf.attributes(HeadChoice(attributes=pairs[::-1]))["hair_style"] == "buzz"
+
+
+def test_known_heads_are_few() -> None:
+    shelf = HeadShelf(attribute_predictor())
+    for seed in range(KNOWN_HEADS + 3):
+        shelf._with_attributes(HeadChoice(seed=seed))
+    assert len(shelf._edited) == KNOWN_HEADS
 
 
 def test_files_are_what_they_say(predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ LIGHT_DIRECTIONS = 12
 _PROBES = 512
 """Number of directions over which radiance is summed."""
 
-_GAZE_SCALE, _EXPRESSION_SCALE = 3.0, 2.0
+GAZE_SCALE, EXPRESSION_SCALE = 3.0, 2.0
+"""Scales of gaze (radians) and of ARKit weights in a vector."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "hair_style": ("bald", "buzz", "short", "side_part", "slick", "receding", "bob", "bob_fringe", "long", "wavy",
@@ -103,8 +104,8 @@ class Vocabulary:
                 identity_numbers(person),
                 self.shape_components @ (shape - self.shape_mean),
                 light,
-                [gaze[0] * _GAZE_SCALE, gaze[1] * _GAZE_SCALE],
-                [expression.get(name, 0.0) * _EXPRESSION_SCALE for name in self.expressions],
+                [gaze[0] * GAZE_SCALE, gaze[1] * GAZE_SCALE],
+                [expression.get(name, 0.0) * EXPRESSION_SCALE for name in self.expressions],
             ]
         ).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""``panohead dataset``: inspect, check and convert datasets."""
+"""``panohead dataset``: inspect, check, convert and view datasets."""
 
 import warnings
 from collections import Counter
@@ -193,13 +193,49 @@ class Convert:
 
 
 @dataclass(kw_only=True)
+class ViewImages:
+    """One offline page of a dataset's images by yaw, to filter by attributes, flags and what is wrong."""
+
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Folder with images and masks (folders or zips) or shards."""
+    masks: Path | None = None
+    """Folder or zip of the masks, if not beside the images; then DATASET is the images themselves."""
+    out: Path | None = None
+    """Page to write (default: view.html in the dataset's folder, where it can show the images at full size)."""
+    limit: Annotated[int, NumberRange(1, 5000, "images")] = 5000
+    """Images on the page: of more, those with a problem and an even choice of the others."""
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Check and draw the images, write the page, and print its place."""
+        from panohead.data.tools.dataset import inspect_dataset
+        from panohead.gallery import write_dataset_view
+        from panohead.system.atomic_write import prepare_folder
+
+        folder = self.dataset if self.dataset.is_dir() else self.dataset.parent
+        page = self.out or folder / "view.html"
+        if page.suffix != ".html":
+            raise UsageError(f"--out {page} must end in .html")
+        prepare_folder(page)
+        with progress("checking images") as on_progress:
+            checked = inspect_dataset(self.dataset, self.masks, on_progress)
+        with progress("drawing images") as on_progress:
+            shown, wrong = write_dataset_view(
+                self.dataset, page, checked, masks=self.masks, limit=self.limit, on_progress=on_progress
+            )
+        found = f"; something is wrong with {wrong} of them" if wrong else ""
+        say(f"wrote {page} with {shown} images{found}")
+
+
+@dataclass(kw_only=True)
 class Dataset:
-    """Inspect, check and convert datasets."""
+    """Inspect, check, convert and view datasets."""
 
     command: Annotated[
         Annotated[Inspect, tyro.conf.subcommand("inspect")]
         | Annotated[Check, tyro.conf.subcommand("check")]
-        | Annotated[Convert, tyro.conf.subcommand("convert")],
+        | Annotated[Convert, tyro.conf.subcommand("convert")]
+        | Annotated[ViewImages, tyro.conf.subcommand("view")],
         # Without a name the options are not prefixed by it.
         tyro.conf.arg(name=""),
     ]

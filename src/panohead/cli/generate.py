@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from panohead.cli.attribute_options import AttributeOptions, HeadOrder, shown
 from panohead.cli.common import (
     TRANSPARENT,
     VIDEO_SUFFIXES,
@@ -48,7 +50,7 @@ _SEED = "seed:"
 
 
 @dataclass(kw_only=True)
-class Generate(MeshOptions, Model):
+class Generate(AttributeOptions, MeshOptions, Model):
     """Images, turntables and meshes of sampled heads."""
 
     out: Path
@@ -95,42 +97,48 @@ class Generate(MeshOptions, Model):
 
     def run(self) -> None:
         """Sample the heads and write the files."""
-        from panohead.gallery import write_sheet
         from panohead.head_page import PAGE_FRAMES, write_head_page
-        from panohead.system.worker_threads import in_order, worker_count
+        from panohead.system.worker_threads import in_order, single_thread, worker_count
 
         seeds = check_count(parse_numbers(self.seeds), "--seeds")
         self._check()
-        if self.html is not None:
-            PAGE_HEADS.whole(len(seeds), "the number of seeds with --html")
         predictor = self.load()
         self._check_model(predictor)
+        directions = self.open_directions(predictor)
+        orders = self.orders(predictor, seeds, directions)
+        check_count([order.seed for order in orders], "heads")
+        if self.html is not None:
+            PAGE_HEADS.whole(len(orders), "the number of heads with --html")
         style = self._style(predictor)
         out = open_results(self.out, "generate", overwrite=self.overwrite)
         rows, viewers = {}, []
         start = time.monotonic()
         per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
         per_head += PAGE_FRAMES if self.html is not None else 0
-        with counting("rendering", per_head * len(seeds)) as step:
+        # A strip changes one head: its attributes are found once.
+        sampled = lru_cache(maxsize=8)(lambda seed: self._head(predictor, seed))
+        with counting("rendering", per_head * len(orders)) as step:
 
-            def write(seed: int) -> "tuple[list[Image], HeadFigure | None]":
-                return self._write_head(predictor, out, seed, style, step)
+            def write(order: HeadOrder) -> "tuple[list[Image], HeadFigure | None]":
+                with single_thread():  # so that a head does not depend on how many others there are
+                    head = order.applied(sampled(order.seed), directions)
+                return self._write_head(head, out, order, style, step)
 
             # Several heads at once; of a single one several views.
-            workers = worker_count(predictor.device) if len(seeds) > 1 else 1
-            heads = in_order(write, seeds, workers) if workers > 1 else map(write, seeds)
-            for seed, (images, viewer) in zip(seeds, heads, strict=True):
-                rows[f"seed {seed}"] = images
+            workers = worker_count(predictor.device) if len(orders) > 1 else 1
+            heads = in_order(write, orders, workers) if workers > 1 else map(write, orders)
+            for order, (images, viewer) in zip(orders, heads, strict=True):
+                rows[order] = images
                 viewers += [] if viewer is None else [viewer]
-        rate = len(seeds) / (time.monotonic() - start)
+        rate = len(orders) / (time.monotonic() - start)
         if self.contact_sheet:
-            write_sheet(rows, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
+            self._write_sheet(rows, out)
         if self.html is not None:
             title = "A generated head" if len(viewers) == 1 else "Generated heads"
             write_head_page(viewers, out / self.html, title=title)
         write_settings(out, "generate", self, predictor, seeds)
         also = "" if self.html is None else f"; open {out / self.html}"
-        say(f"wrote {len(seeds)} heads to {out} ({rate:.2g} heads/s){also}")
+        say(f"wrote {len(orders)} heads to {out} ({rate:.2g} heads/s){also}")
 
     def _check(self) -> None:
         if self.transparent and self.background not in (None, TRANSPARENT):
@@ -143,7 +151,9 @@ class Generate(MeshOptions, Model):
         check_needed(self, "--turntable", self.turntable, "video_format", "frames", "fps")
         check_needed(self, "--mix-with", self.mix_with is not None, "mix_rows")
         check_needed(self, "--contact-sheet", self.contact_sheet, "cell_size")
+        check_needed(self, "--sweep", self.sweep is not None, "sweep_steps")
         self.check_mesh()
+        self.check_attributes()
         if self.background is not None:
             self._background()
 
@@ -193,6 +203,21 @@ class Generate(MeshOptions, Model):
             transparent=self.transparent or self.background == TRANSPARENT,
         )
 
+    def _write_sheet(self, rows: "dict[HeadOrder, list[Image]]", out: Path) -> None:
+        """Write a sheet with a row per head; of a strip a row per seed and view, whose columns are the values."""
+        from panohead.gallery import write_sheet, write_strips
+
+        strip = next((order.swept for order in rows if order.swept is not None), None)
+        if strip is None:
+            labeled = {order.label: images for order, images in rows.items()}
+            write_sheet(labeled, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
+            return
+        seeds = dict.fromkeys(order.seed for order in rows)
+        strips = {f"seed {seed}": [images for order, images in rows.items() if order.seed == seed] for seed in seeds}
+        values = dict.fromkeys(shown(order.swept[1]) for order in rows if order.swept is not None)
+        path = out / f"sweep_{strip[0]}.png"
+        write_strips(strips, path, self.yaws, list(values), title=strip[0], cell_size=self.cell_size)
+
     def _head(self, predictor: "Predictor", seed: int) -> "Head":
         def sample(seed: int) -> "Head":
             return predictor.sample(seed, truncation_psi=self.truncation_psi, truncation_cutoff=self.truncation_cutoff)
@@ -203,15 +228,12 @@ class Generate(MeshOptions, Model):
         return predictor.mix(first, sample(self.mix_with), self._mix_rows(first.ws.shape[1]))
 
     def _write_head(
-        self, predictor: "Predictor", out: Path, seed: int, style: "ViewStyle", step: Callable[[], None]
+        self, head: "Head", out: Path, order: HeadOrder, style: "ViewStyle", step: Callable[[], None]
     ) -> "tuple[list[Image], HeadFigure | None]":
         from panohead.gallery import styled_viewer, write_meshes, write_turntable, write_views
-        from panohead.gallery.views import head_name
         from panohead.system.worker_threads import single_thread
 
-        with single_thread():  # so that a head does not depend on how many others there are
-            head = self._head(predictor, seed)
-        name = head_name(seed)
+        name = order.name
         images = write_views(
             head, out / name, self.yaws, style, depth=self.depth, mask=self.masks, step=step, thumbnail=self.cell_size
         )
@@ -227,6 +249,6 @@ class Generate(MeshOptions, Model):
             step()
         if self.html is None:
             return images, None
-        alt, title = f"The generated head of seed {seed}, to turn", f"seed {seed}"
+        alt, title = f"The generated head of {order.label}, to turn", order.label
         viewer = styled_viewer(head, style, mesh or settings, alt=alt, title=title, file=f"{name}.glb", step=step)
         return images, viewer

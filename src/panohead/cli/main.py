@@ -16,6 +16,7 @@ import tyro
 
 from panohead.cli.dataset import Dataset
 from panohead.cli.demo import Demo
+from panohead.cli.directions import FindDirections
 from panohead.cli.doctor import Doctor
 from panohead.cli.evaluate import Evaluate
 from panohead.cli.generate import Generate
@@ -44,6 +45,7 @@ Command = (
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
+    | Annotated[FindDirections, tyro.conf.subcommand("directions")]
     | Annotated[ImportOfficial, tyro.conf.subcommand("import-official")]
     | Annotated[Synthesize, tyro.conf.subcommand("synthesize")]
     | Annotated[Prepare, tyro.conf.subcommand("prepare")]

@@ -4,12 +4,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from panohead.gallery.dataset_view import write_dataset_view
     from panohead.gallery.demo import write_demo
     from panohead.gallery.meshes import MeshSettings, write_meshes
     from panohead.gallery.pages import styled_viewer
     from panohead.gallery.reconstruction import write_results
     from panohead.gallery.videos import latent_walk, write_turntable, write_walk
-    from panohead.gallery.views import CONTACT_YAWS, ViewStyle, write_sheet, write_views
+    from panohead.gallery.views import CONTACT_YAWS, ViewStyle, write_sheet, write_strips, write_views
 
 __all__ = [
     "CONTACT_YAWS",
@@ -17,16 +18,19 @@ __all__ = [
     "ViewStyle",
     "latent_walk",
     "styled_viewer",
+    "write_dataset_view",
     "write_demo",
     "write_meshes",
     "write_results",
     "write_sheet",
+    "write_strips",
     "write_turntable",
     "write_views",
     "write_walk",
 ]
 
 _HOMES = {
+    "dataset_view": ("write_dataset_view",),
     "demo": ("write_demo",),
     "meshes": (
         "MeshSettings",
@@ -43,6 +47,7 @@ _HOMES = {
         "CONTACT_YAWS",
         "ViewStyle",
         "write_sheet",
+        "write_strips",
         "write_views",
     ),
 }

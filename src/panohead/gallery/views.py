@@ -140,3 +140,34 @@ def write_sheet(
         transparent=transparent,
     )
     save_image(sheet, path)
+
+
+def write_strips(
+    strips: Mapping[str, Sequence[Sequence[Image.Image]]],
+    path: Path,
+    yaws_deg: Sequence[float],
+    values: Sequence[str],
+    *,
+    title: str,
+    cell_size: int,
+) -> None:
+    """Write heads that change from left to right: a row per strip and view, a column per value.
+
+    Args:
+        strips: images of every strip, "value view", by the strip's label.
+        path: image file to write.
+        yaws_deg: the views.
+        values: labels of the columns.
+        title: what changes.
+        cell_size: pixels per image.
+
+    Raises:
+        PanoHeadError: when there are no images, or the file cannot be written.
+    """
+    rows, labels = [], []
+    for label, heads in strips.items():
+        for view, yaw in enumerate(yaws_deg):
+            rows.append([images[view] for images in heads])
+            labels.append(f"{label}, {yaw:g}\N{DEGREE SIGN}")
+    sheet = contact_sheet(rows, row_labels=labels, column_labels=values, title=title, cell_size=cell_size)
+    save_image(sheet, path)

@@ -1,8 +1,8 @@
 """Web pages and charts: one template for every page that the package writes.
 
 A page is a list of blocks (:mod:`panohead.reports.blocks`, :mod:`panohead.reports.charts`) that hold plain values;
-:func:`write_page` turns them into HTML that needs no network, and no scripts but those of the heads to turn
-(:mod:`panohead.reports.head_figures`). Only the template writes tags, and it escapes every value.
+:func:`write_page` turns them into HTML that needs no network, and no scripts but those of heads to turn and of
+images to filter (:mod:`panohead.reports.head_figures`). Only the template writes tags, and it escapes every value.
 """
 
 from panohead.reports.blocks import (
@@ -25,9 +25,11 @@ from panohead.reports.blocks import (
 )
 from panohead.reports.charts import Chart, Charts, Series
 from panohead.reports.head_figures import FrameSheet, HeadFigure, HeadFigures
+from panohead.reports.image_browser import BrowserImage, ImageBrowser
 from panohead.reports.page import render_page, write_page
 
 __all__ = [
+    "BrowserImage",
     "Chart",
     "Charts",
     "Figure",
@@ -36,6 +38,7 @@ __all__ = [
     "FrameSheet",
     "HeadFigure",
     "HeadFigures",
+    "ImageBrowser",
     "KeyNumbers",
     "KeyValues",
     "Link",

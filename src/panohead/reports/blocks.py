@@ -14,6 +14,7 @@ from PIL import Image
 
 from panohead.reports.charts import Charts
 from panohead.reports.head_figures import HeadFigures
+from panohead.reports.image_browser import ImageBrowser
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,18 @@ class Section:
 
 
 PageBlock = (
-    Paragraph | NoteList | KeyNumbers | KeyValues | Table | Figures | Video | HeadFigures | Folded | Section | Charts
+    Paragraph
+    | NoteList
+    | KeyNumbers
+    | KeyValues
+    | Table
+    | Figures
+    | Video
+    | HeadFigures
+    | ImageBrowser
+    | Folded
+    | Section
+    | Charts
 )
 
 
@@ -190,12 +202,17 @@ class Page:
     @property
     def shows_heads(self) -> bool:
         """True where a head to turn is anywhere on the page, so that it needs scripts."""
-        return _hold_heads(self.blocks)
+        return _hold(HeadFigures, self.blocks)
+
+    @property
+    def shows_browser(self) -> bool:
+        """True where images to filter are anywhere on the page, so that it needs a script."""
+        return _hold(ImageBrowser, self.blocks)
 
 
-def _hold_heads(blocks: Sequence[PageBlock]) -> bool:
+def _hold(kind: type, blocks: Sequence[PageBlock]) -> bool:
     return any(
-        isinstance(block, HeadFigures) or (isinstance(block, Section | Folded) and _hold_heads(block.blocks))
+        isinstance(block, kind) or (isinstance(block, Section | Folded) and _hold(kind, block.blocks))
         for block in blocks
     )
 

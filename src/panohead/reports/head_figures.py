@@ -18,6 +18,7 @@ from markupsafe import Markup
 from panohead.geometry import FOCAL, RADIUS
 
 _SCRIPTS = ("three.min.js", "viewer.js")
+_BROWSER_SCRIPTS = ("browser.js",)
 
 
 @dataclass(frozen=True)
@@ -103,27 +104,33 @@ class HeadFigures:
 
 @functools.cache
 def viewer_asset(name: str) -> str:
-    """Return a text file of the component: one of its scripts, "viewer.css", "three.json" or "LICENSE.three"."""
+    """Return a text file of the pages: a script, "viewer.css", "browser.css", "three.json" or "LICENSE.three"."""
     return (resources.files("panohead.reports") / "viewer" / name).read_text(encoding="utf-8")
 
 
+def _names(heads: bool, browser: bool) -> tuple[str, ...]:
+    return (*(_SCRIPTS if heads else ()), *(_BROWSER_SCRIPTS if browser else ()))
+
+
 @functools.cache
-def viewer_scripts() -> Markup:
-    """Return the script elements of a page with heads."""
+def viewer_scripts(*, heads: bool = True, browser: bool = False) -> Markup:
+    """Return the script elements of a page with heads to turn, or with images to filter."""
     # Written here and not by the template: their hashes are of every character between the tags.
-    return Markup("\n").join(Markup(f"<script>{viewer_asset(name)}</script>") for name in _SCRIPTS)  # nosec B704
+    scripts = (Markup(f"<script>{viewer_asset(name)}</script>") for name in _names(heads, browser))  # nosec B704
+    return Markup("\n").join(scripts)
 
 
 @functools.cache
-def content_security_policy(*, scripts: bool) -> str:
+def content_security_policy(*, scripts: bool, browser: bool = False) -> str:
     """Return the policy of a page: nothing from the network, no script but ours.
 
     Args:
         scripts: the page shows heads to turn.
+        browser: the page shows images to filter.
     """
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(viewer_asset(name).encode()).digest()).decode('ascii')}'"
-        for name in _SCRIPTS
+        for name in _names(scripts, browser)
     ]
     rules = {
         "default-src": "'none'",
@@ -134,6 +141,8 @@ def content_security_policy(*, scripts: bool) -> str:
         "base-uri": "'none'",
         "form-action": "'none'",
     }
+    if hashes:
+        rules["script-src"] = " ".join(hashes)
     if scripts:
-        rules |= {"script-src": " ".join(hashes), "connect-src": "blob: data:"}
+        rules["connect-src"] = "blob: data:"
     return "; ".join(f"{name} {value}" for name, value in rules.items())

@@ -18,17 +18,20 @@ from panohead.system.text import printable
 def render_page(page: Page) -> str:
     """Return the page as one HTML document that needs no network (linked files lie beside it).
 
-    It holds no script unless it shows heads to turn, and then those of :mod:`panohead.reports.head_figures` alone.
+    It holds no script unless it shows heads to turn or images to filter, and then those of
+    :mod:`panohead.reports.head_figures` alone.
     """
     numbers = count()
+    sheets = {"viewer.css": page.shows_heads, "browser.css": page.shows_browser}
+    styles = [name for name, is_used in sheets.items() if is_used]
     template = _environment().get_template("page.html")
     return template.render(
         page=page,
         drawn=lambda chart: draw(chart, f"chart{next(numbers)}"),
         number=lambda: next(numbers),
-        policy=content_security_policy(scripts=page.shows_heads),
-        viewer_style=Markup(viewer_asset("viewer.css")) if page.shows_heads else "",  # nosec B704
-        scripts=viewer_scripts() if page.shows_heads else "",
+        policy=content_security_policy(scripts=page.shows_heads, browser=page.shows_browser),
+        viewer_style=Markup("\n").join(Markup(viewer_asset(name)) for name in styles),  # nosec B704
+        scripts=viewer_scripts(heads=page.shows_heads, browser=page.shows_browser),
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from panohead.attributes.named import Value
 from panohead.errors import UsageError
 from panohead.limits import COLOR_LEVEL, SEED, TRUNCATION_PSI, NumberRange
 
@@ -28,7 +29,7 @@ class HeadChoice:
         second_seed: seed of the second head.
         blend: 0 for the first head, 1 for the second, between them a straight line in w.
         mixed_rows: first and last row of ws that are taken from the second head; None for none.
-        attributes: name and displacement of every attribute that was moved.
+        attributes: name and value of every attribute that was set, in the order of setting.
 
     Raises:
         UsageError: for numbers out of range.
@@ -40,7 +41,7 @@ class HeadChoice:
     second_seed: int = 1
     blend: float = 0.0
     mixed_rows: tuple[int, int] | None = None
-    attributes: tuple[tuple[str, float], ...] = ()
+    attributes: tuple[tuple[str, Value], ...] = ()
 
     def __post_init__(self) -> None:
         SEED.whole(self.seed, "the seed")

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from panohead.viewer.attribute_shift import SHIFT
+from panohead.attributes.named import Value
+from panohead.viewer.attribute_panel import AttributePanel
 from panohead.viewer.choices import BACKDROPS, LAYERS, Pose, ViewRequest
 from panohead.viewer.layers import small_photo
 from panohead.viewer.photo_panel import PhotoPanel
@@ -35,7 +36,7 @@ class Panel:
         self._status = self._gui.add_markdown("Rendering ...")
         self._head_controls()
         self._second_head_controls()
-        self._attribute_controls()
+        self._attributes = AttributePanel(tab)
         self._view_controls()
         self._file_controls()
         self._photo = PhotoPanel(tab, can_find_heads=can_find_heads)
@@ -66,6 +67,10 @@ class Panel:
     def show_progress(self, share: float | None, text: str) -> None:
         """Show the progress of a reconstruction; None hides it."""
         self._photo.show_progress(share, text)
+
+    def show_attributes(self, values: dict[str, Value]) -> None:
+        """Show the attributes of the head."""
+        self._attributes.show(values)
 
     def show_heads(self, keys: list[str], chosen: str) -> None:
         """Show the list of saved heads."""
@@ -128,22 +133,6 @@ class Panel:
 
         for handle in (mix, low, high):
             self._on_update(handle, change)
-
-    def _attribute_controls(self) -> None:
-        shift = self._tab.shared.heads.attributes
-        if shift is None or not shift.names:
-            return
-        sliders: dict[str, Any] = {}
-
-        def change(_value: Any) -> None:
-            moved = tuple((name, float(s.value)) for name, s in sliders.items() if s.value != 0)
-            self._tab.change_head(attributes=moved)
-
-        with self._gui.add_folder("Attributes", expand_by_default=False):
-            for name in shift.names:
-                text = name.replace("_", " ")
-                sliders[name] = self._gui.add_slider(text, SHIFT.low, SHIFT.high, 0.05, 0.0)
-                self._on_update(sliders[name], change)
 
     def _view_controls(self) -> None:
         gui, tab, view = self._gui, self._tab, self._tab.request.view

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image
 
+from panohead.attributes.named import Value
 from panohead.errors import PanoHeadError, UsageError
 from panohead.frame import Frame
 from panohead.viewer.choices import HeadChoice, Pose, ViewRequest
@@ -55,6 +56,9 @@ class TabControls(Protocol):
     def show_heads(self, keys: list[str], chosen: str) -> None:
         """Show the list of saved heads."""
 
+    def show_attributes(self, values: dict[str, Value]) -> None:
+        """Show the attributes of the head."""
+
 
 class Tab:
     """State of one tab.
@@ -99,6 +103,21 @@ class Tab:
         with self._lock:
             self._request = replace(self._request, head=replace(self._request.head, **fields))
         self.ask()
+        self.find_attributes()
+
+    def find_attributes(self) -> None:
+        """Find the attributes of the head and show them; does nothing for a model without named attributes."""
+
+        def work(job: Job) -> None:
+            self.shared.queue.wait_until_calm(1.0)
+            job.check()
+            values = self.shared.heads.attributes(self._request.head)
+            job.check()
+            if self.controls is not None:
+                self.controls.show_attributes(values)
+
+        if self.shared.heads.predictor.attributes:
+            self.shared.exports.submit(self.key, Job("attributes", work, self.tell_error))
 
     def change_view(self, **fields: Any) -> None:
         """Change how it is shown; see :class:`ViewChoice`."""
