@@ -7,6 +7,7 @@ Tensor names are ``NETWORK.parameter`` (for example ``G_ema.backbone.blocks.b4.c
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

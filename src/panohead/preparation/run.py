@@ -14,6 +14,7 @@ from panohead.alignment.photo_mask import find_own_mask, forget_own_masks, own_m
 from panohead.alignment.pose_file import find_pose, notes_on_poses
 from panohead.data.duplicates import repeated
 from panohead.data.labels import CORNERS_KEY, LABELS_FILE
+from panohead.errors import PanoHeadError
 from panohead.files.folder_lock import locked_folder
 from panohead.files.inside import inside
 from panohead.files.regular import reason_of
