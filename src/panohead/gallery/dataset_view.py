@@ -83,7 +83,7 @@ def chosen(names: list[str], problems: Mapping[str, Any], limit: int) -> list[st
     wrong = [name for name in names if name in problems][:limit]
     others = [name for name in names if name not in problems]
     room = limit - len(wrong)
-    places = np.linspace(0, len(others) - 1, room).round().astype(int) if room and others else []
+    places: list[int] = np.linspace(0, len(others) - 1, room).round().astype(int).tolist() if room and others else []
     kept = {*wrong, *(others[place] for place in places)}
     return [name for name in names if name in kept]
 
@@ -139,7 +139,7 @@ class _Facts:
 
     def left_out(self, page_folder: Path, limit: int) -> list[BrowserImage]:
         """Return photos and heads that ``prepare`` left out, with their overlays."""
-        found = []
+        found: list[BrowserImage] = []
         for record in self._photos:
             for reason, overlay in _left_out(record):
                 if len(found) == limit:

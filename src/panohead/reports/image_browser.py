@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 MAX_IMAGES = 5000
-"""Images on one page, about 3 kB each."""
+"""Images on one page, about 2 kB each."""
 _THUMBNAIL_PX, _QUALITY = 96, 70
 
 
