@@ -135,7 +135,7 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
     [
         (["--checkpoint", "missing.safetensors"], "there is no checkpoint missing.safetensors"),
         (["--seeds", "0-x"], "seeds '0-x' are not understood"),
-        (["--seeds", "5-1"], "'5-1' is not a range"),
+        (["--seeds", "5-1"], "seeds '5-1' count down; give 1-5"),
         (["--transparent", "--turntable"], "mp4 has no transparency"),
         (["--transparent", "--background", "red"], "exclude each other"),
         (["--background", "no_such_thing"], "neither a color such as #ffffff nor an image"),

@@ -27,7 +27,7 @@ def test_without_options_the_settings_are_those_of_the_pipeline() -> None:
 @pytest.mark.parametrize("gate", dataclasses.fields(QualityGates), ids=lambda field: field.name)
 def test_every_gate_is_an_option(gate: "dataclasses.Field[float]") -> None:
     assert isinstance(gate.default, int | float)
-    value = gate.default + 1
+    value = gate.default / 2 if isinstance(gate.default, float) else gate.default + 1
     changed = settings(f"--gates.{gate.name.replace('_', '-')}", str(value))
     assert changed.gates == dataclasses.replace(QualityGates(), **{gate.name: value})
 

@@ -90,9 +90,9 @@ def test_out_of_range_is_wrong_usage(
         ("loss.r1_gamma=1e400", 2, "expected a finite number"),
         ("loss.r1_gamma=" + "[" * 5000, 2, "nested deeper"),
         ("loss.r1_gamma=" + "9" * 5000, 2, "thousands of digits"),
-        ("loss.r1_gamma=much", 1, "loss.r1_gamma: expected float, got str"),
-        ("data.cache=disk", 1, "data.cache: invalid enum value 'disk', not one of 'auto', 'device', 'memory', 'none'"),
-        ("generator.channel_base=0", 1, ""),
+        ("loss.r1_gamma=much", 2, "loss.r1_gamma: expected float, got str"),
+        ("data.cache=disk", 2, "data.cache: invalid enum value 'disk', not one of 'auto', 'device', 'memory', 'none'"),
+        ("generator.channel_base=0", 2, "channel_base is 0"),
         ("batch=3", 1, "cannot be shared"),
     ],
 )

@@ -106,7 +106,7 @@ def test_other_settings_are_refused(photo_folder: Folder, settings_for: Settings
     prepare([str(photos)], settings_for(), workers=0)
     with pytest.raises(PanoHeadError, match="size"):
         prepare([str(photos)], settings_for(size=32), workers=0)
-    with pytest.raises(PanoHeadError, match="not empty"):
+    with pytest.raises(PanoHeadError, match="another folder"):
         prepare([str(photos)], settings_for(out="photos"), workers=0)
 
 

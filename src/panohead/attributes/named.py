@@ -85,7 +85,7 @@ class ChoiceAttribute:
     def checked(self, value: object) -> Value:
         """Return the word. Raises UsageError when it is none of them."""
         if value not in self.words:
-            raise UsageError(f"{self.name} is {str(value)[:60]!r}; give one of {', '.join(self.words)}")
+            raise UsageError(f"{self.name} is {repr(value)[:60]}; give one of {', '.join(self.words)}")
         return str(value)
 
     def get(self, vector: Vector, columns: Columns) -> Value:

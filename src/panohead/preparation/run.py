@@ -102,6 +102,8 @@ def prepare_steps(
     refs = [_stamped_safely(ref, settings) for ref in list_photos(photos, leave_out=settings.out)]
     if not refs:
         given = [photos] if isinstance(photos, str | Path) else photos
+        if list_photos(photos):
+            raise PanoHeadError(f"{settings.out} holds the photos themselves; give another folder for the result")
         raise PanoHeadError(f"{', '.join(map(str, given))} holds no files to prepare; give photos")
     _check_detectors(refs, settings)
     with locked_folder(settings.out, "prepares photos"):

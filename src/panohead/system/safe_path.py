@@ -16,8 +16,16 @@ _RUN = "import importlib, sys; sys.path.append(sys.argv[1]); importlib.import_mo
 
 def leave_current_folder() -> None:
     """Take the current folder off the front of the search path, where ``python -m`` has put it."""
-    if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):
+    if not sys.flags.safe_path and sys.path and sys.path[0] in ("", _current_folder()):
         del sys.path[0]
+
+
+def _current_folder() -> str:
+    """Return the current folder; nothing when it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 @contextlib.contextmanager
