@@ -19,6 +19,7 @@ from panohead.geometry import Camera, single_camera
 from panohead.head import Head, check_head
 from panohead.limits import INTERPOLATION, SEED, TRUNCATION_PSI, NumberRange
 from panohead.models.generator import Generator
+from panohead.models.photo_encoder import PhotoEncoder
 from panohead.models.precision import use_half_precision
 from panohead.ops.precision import Precision, set_precision
 
@@ -112,6 +113,12 @@ class Predictor:
         return next(self.generator.parameters()).device
 
     @property
+    def photo_encoder(self) -> PhotoEncoder | None:
+        """Network from aligned photos to w, on the generator's device; None where the checkpoint has none."""
+        encoder = None if self.checkpoint is None else self.checkpoint.photo_encoder()
+        return None if encoder is None else encoder.to(self.device)
+
+    @property
     def sha256(self) -> str:
         """SHA-256 of the checkpoint; of the weights where it has none."""
         stored = "" if self.checkpoint is None else self.checkpoint.sha256
@@ -193,6 +200,7 @@ class Predictor:
         """
         from panohead.inversion import reconstruct  # here: whoever only samples heads need not wait for it
 
+        options.setdefault("encoder", self.photo_encoder)
         return reconstruct(self.generator, images, cameras, **options)
 
     def open_reconstruction(self, folder: str | Path) -> Head:

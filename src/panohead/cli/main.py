@@ -27,6 +27,7 @@ from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.synthesize import Synthesize
 from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams
 from panohead.cli.train import Train
+from panohead.cli.train_encoder import TrainEncoder
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
 from panohead.system.malloc import keep_large_buffers
@@ -47,6 +48,7 @@ Command = (
     | Annotated[Prepare, tyro.conf.subcommand("prepare")]
     | Annotated[Dataset, tyro.conf.subcommand("dataset")]
     | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[TrainEncoder, tyro.conf.subcommand("train-encoder")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
