@@ -178,7 +178,9 @@ def unmarked(folder: Path, since: float) -> list[str]:
 
     found = []
     for path in sorted(folder.rglob("*")):
-        real = {"my-heads", "dataset", "masks"} & set(path.parts) or path.name.startswith(("overlay", "astronaut", "photo.png"))
+        real = {"my-heads", "dataset", "masks"} & set(path.parts) or path.name.startswith(
+            ("overlay", "astronaut", "photo.png")
+        )
         if not path.is_file() or real or path.stat().st_mtime < since:
             continue
         if path.suffix in (".png", ".jpg", ".webp", ".mp4", ".gif", ".webm") and not is_marked_synthetic(path):

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +84,7 @@ def test_generated_heads_are_what_their_cameras_and_w_say(tmp_path: Path) -> Non
     assert np.array_equal(first.photo, again.photo)
     assert not np.array_equal(first.w, other.w)
     source.count = 4
-    list(islice(render_samples(source, tmp_path, lambda: False), 5))
+    assert list(render_samples(source, tmp_path, lambda: False)) == [0, 1, 2, 3, 4]
     batch = batch_of(read_samples(source, tmp_path))
     assert batch.has_w.all()
     assert not batch.has_attributes.any()
@@ -103,10 +102,11 @@ def test_generated_heads_are_what_their_cameras_and_w_say(tmp_path: Path) -> Non
 def test_renders_of_people_pair_views_of_one_shot(tmp_path: Path) -> None:
     views = []
     for k, (shot, yaw) in enumerate([(0, 10.0), (0, 170.0), (1, -20.0), (1, 120.0)]):
-        for folder, mode in (("images", "RGB"), ("masks", "L")):
+        value = 10 * (k + 1)
+        for folder, mode, color in (("images", "RGB", (value,) * 3), ("masks", "L", value)):
             path = tmp_path / folder / "0" / f"{k}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new(mode, (64, 64), 10 * (k + 1)).save(path)
+            Image.new(mode, (64, 64), color).save(path)
         label = Camera.orbit(yaw).to_label().tolist()
         views.append({"image": f"0/{k}.png", "shot": shot, "yaw_deg": yaw, "label": label})
     (tmp_path / "parts").mkdir()

@@ -71,6 +71,7 @@ class EncoderFit:
     ) -> None:
         self.config = config
         self.encoder = new_encoder(generator, attributes, config)
+        _start_from_mean(self.encoder, [*generated, *rendered])
         self.average = copy.deepcopy(self.encoder).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.encoder.parameters(), lr=0.0, weight_decay=_WEIGHT_DECAY)
         self.step_count = 0
@@ -130,6 +131,16 @@ class EncoderFit:
         self.encoder.load_state_dict(state["encoder"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+@torch.no_grad()
+def _start_from_mean(encoder: PhotoEncoder, samples: Sequence[StoredSample]) -> None:
+    """Let the untrained encoder answer the mean attributes of the samples, as it answers the mean w."""
+    known = [sample.attributes for sample in samples if not np.isnan(sample.attributes).any()]
+    if encoder.config.attributes and known:
+        begin = encoder.config.w_dim
+        mean = torch.from_numpy(np.mean(known, axis=0).astype(np.float32))
+        encoder.output.bias[begin : begin + encoder.config.attributes] = mean
 
 
 def rate_factor(step: int, steps: int) -> float:

@@ -16,7 +16,7 @@ from panohead.training.photo_encoder.samples import EncoderSample
 
 _TRAINED_SEED = 1 << 20
 """Offset of the seeds of drawn people, so that no training set of ``panohead synthesize`` has the same ones."""
-_LEAST_TURN_DEG = 30.0  # between the two views
+_MIN_TURN_DEG = 30.0  # between the two views
 _THIN = 0.02  # coverage under which a color cannot be told
 
 
@@ -52,9 +52,9 @@ class GeneratedSamples:
             w = self._attributes(torch.from_numpy(attributes)[None].to(device))
         else:
             z = torch.from_numpy(rng.standard_normal((1, generator.config.z_dim), np.float32)).to(device)
-            options = {"truncation_psi": float(rng.uniform(*config.psi))}
-            w = generator.mapping(z, label.to(device), **options)[:, 0]
-            offset = generator.align_camera(z, label.to(device), **options).cpu()
+            psi = float(rng.uniform(config.psi[0], config.psi[1]))
+            w = generator.mapping(z, label.to(device), truncation_psi=psi)[:, 0]
+            offset = generator.align_camera(z, label.to(device), truncation_psi=psi).cpu()
         ws = w[:, None].expand(-1, generator.backbone.num_ws, -1)  # 1 num_ws w_dim
         field = generator.field(ws)
         views = []
@@ -84,7 +84,7 @@ def random_cameras(rng: np.random.Generator) -> tuple[Camera, Camera]:
     """Return the camera of a photo, mostly near the front, and another one from any side, at least 30 degrees away."""
     yaw = rng.normal() * 25 if rng.random() < 0.7 else rng.uniform(-100, 100)
     pitches = (rng.normal(size=2) * np.array([10, 8])).clip(-30, 30)
-    turn = rng.uniform(_LEAST_TURN_DEG, 360 - _LEAST_TURN_DEG)
+    turn = rng.uniform(_MIN_TURN_DEG, 360 - _MIN_TURN_DEG)
     return Camera.orbit(float(yaw), float(pitches[0])), Camera.orbit(float(yaw + turn), float(pitches[1]))
 
 

@@ -32,14 +32,14 @@ from panohead.media.provenance import image_metadata
 from panohead.system.atomic_write import atomic_path, write_bytes
 from panohead.training.photo_encoder.augmentation import PhotoAugmentation
 from panohead.training.photo_encoder.config import EncoderTrainConfig
-from panohead.training.photo_encoder.evaluate import EncoderScore, score, sample_sheet
+from panohead.training.photo_encoder.evaluate import EncoderScore, sample_sheet, score
 from panohead.training.photo_encoder.fit import EncoderFit, parameters_of
 from panohead.training.photo_encoder.generated import GeneratedSamples
 from panohead.training.photo_encoder.rendered import RenderedSamples
 from panohead.training.photo_encoder.samples import SampleSource, StoredSample, read_samples, render_samples
 
 RUN_FILE, STATE_FILE, METRICS_FILE, FINAL_FILE = "encoder.json", "state.pt", "metrics.jsonl", f"final{SUFFIX}"
-_REPORTS, _LEAST_STEPS = 12, 100  # reports in a run, and steps between two
+_REPORTS, _MIN_STEPS = 12, 100  # reports in a run, and steps between two
 _SAVE_S = 120.0
 _SCORED, _SCORED_IMAGES = 256, 8
 _CLEAN = PhotoAugmentation(strength=0.0)
@@ -225,7 +225,7 @@ class _Run:
     def _fit(self, fit: EncoderFit, unseen: Sequence[StoredSample]) -> bool:
         """Take all steps that are left; return False when the run was stopped."""
         steps, saved = self.config.steps, time.monotonic()
-        every = max(_LEAST_STEPS, steps // _REPORTS)
+        every = max(_MIN_STEPS, steps // _REPORTS)
         losses: dict[str, list[float]] = defaultdict(list)
         while fit.step_count < steps:
             if self.callbacks.stop():

@@ -71,16 +71,16 @@ def augment(
         photo, mask = one[..., :3], one[..., 3:]
         photo, mask = _stage(photo, mask, camera, config, rng)
         photo = _take(photo, config, rng)
-        inside = _border(mask, config.of("border"), rng)
-        images.append(photo)
+        insides.append(_border(mask, config.of("border"), rng))
         masks.append(_misjudge_mask(mask, config.of("mask"), rng))
-        insides.append(inside)
-    image, mask, inside = (
-        torch.from_numpy(np.stack(x).astype(np.float32)).permute(0, 3, 1, 2).contiguous()
-        for x in (images, masks, insides)
-    )
+        images.append(photo)
     motion = offset + torch.from_numpy(framing.offset()).float()
-    return AugmentedPhotos(image * 2 - 1, mask, inside, estimated, torch.cat([turn, motion], dim=1))
+    offsets = torch.cat([turn, motion], dim=1)
+    return AugmentedPhotos(_stacked(images) * 2 - 1, _stacked(masks), _stacked(insides), estimated, offsets)
+
+
+def _stacked(images: list[np.ndarray]) -> Float[Tensor, "photo channel height width"]:
+    return torch.from_numpy(np.stack(images).astype(np.float32)).permute(0, 3, 1, 2).contiguous()
 
 
 def _stage(
