@@ -130,9 +130,10 @@ def _is_finished(one: "Reconstruct", checkpoint_sha256: str) -> bool:
 def _plain_options(one: "Reconstruct", stored: dict[str, Any]) -> dict[str, Any]:
     """Return the options as settings hold them; those that do not count as they are stored."""
     from panohead.cli.results_folder import plain
+    from panohead.files.read_json import parse_json
 
     given = {field.name: getattr(one, field.name) for field in fields(one) if field.name != "debug"}
-    read = json.loads(json.dumps(given, default=plain))
+    read = parse_json(json.dumps(given, default=plain), dict[str, Any], "the options")
     return {name: stored.get(name) if name in _OWN else value for name, value in read.items()}
 
 
@@ -191,6 +192,7 @@ def _write_sheet(out: Path, made: Sequence[_Outcome]) -> None:
     """Write photo and views of up to a hundred heads as one image."""
     from PIL import Image
 
+    from panohead.files.image import decode_image
     from panohead.media import contact_sheet, save_image
 
     rows = []
@@ -199,7 +201,7 @@ def _write_sheet(out: Path, made: Sequence[_Outcome]) -> None:
         row: list[Image.Image | None] = []
         for file in files:
             path = out / outcome.name / file
-            row.append(Image.open(path).convert("RGB") if path.is_file() else None)
+            row.append(decode_image(path).image.convert("RGB") if path.is_file() else None)
         rows.append(row)
     columns = ["photo", *(f"{float(name[4:]):g}\N{DEGREE SIGN}" for name in _SHEET_YAWS)]
     names = [outcome.name[:24] for outcome in made[:_MAX_SHEET_ROWS]]

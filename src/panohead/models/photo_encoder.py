@@ -61,7 +61,7 @@ class PhotoEncoderConfig(Bounded):
 
 @dataclass(frozen=True)
 class EncoderPrediction:
-    """What an encoder reads from photos.
+    """Answer of an encoder to photos.
 
     Attributes:
         whitened: w in whitened coordinates, where people have deviation 1.

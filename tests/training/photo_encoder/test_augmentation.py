@@ -9,7 +9,7 @@ from panohead.geometry import Camera
 from panohead.inversion.camera_refinement import moved
 from panohead.training.photo_encoder.augmentation import FAMILIES, AugmentedPhotos, PhotoAugmentation, augment
 from panohead.training.photo_encoder.augmentation.framing import (
-    Framing,
+    Reframing,
     face_center,
     misjudge_cameras,
     reframe,
@@ -90,7 +90,7 @@ def test_the_camera_moves_as_the_framing_says() -> None:
 def test_reframing_moves_content_right_down_and_larger() -> None:
     layers = torch.zeros(1, 4, 64, 64)
     layers[..., 30:34, 38:42] = 1  # 8 pixels right of the center
-    framing = Framing(np.array([[0.125, 0.25]]), np.array([1.5]), np.array([0.0]))
+    framing = Reframing(np.array([[0.125, 0.25]]), np.array([1.5]), np.array([0.0]))
     found = reframe(layers, framing)[0, 0]
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     center = [float((found * axis).sum() / found.sum()) for axis in (x, y)]

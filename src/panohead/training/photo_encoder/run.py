@@ -27,7 +27,7 @@ from panohead.errors import PanoHeadError
 from panohead.files.archive import check_torch_file
 from panohead.files.earlier_results import remove_earlier_results
 from panohead.files.folder_lock import locked_folder
-from panohead.files.read_json import read_json
+from panohead.files.read_json import parse_json, read_json
 from panohead.media.provenance import image_metadata
 from panohead.system.atomic_write import atomic_path, write_bytes
 from panohead.training.photo_encoder.augmentation import PhotoAugmentation
@@ -155,13 +155,13 @@ class _Run:
     def _continue_or_begin(self, datasets: Sequence[Path]) -> None:
         """Write what the run is, or check that the folder holds the same run."""
         networks = [self.generator, *([] if self.attributes is None else [self.attributes])]
-        wanted = {
+        wanted: dict[str, Any] = {
             "checkpoint": [weights_sha256(network) for network in networks],
             "datasets": [str(path.resolve()) for path in datasets],
             "config": asdict(self.config),
         }
-        wanted = json.loads(json.dumps(wanted))  # tuples become lists
         path = self.out / RUN_FILE
+        wanted = parse_json(json.dumps(wanted), dict[str, Any], str(path))  # tuples become lists
         if not path.is_file():
             wanted["samples"] = [source.count for source in self.sources]
             write_bytes(path, (json.dumps(wanted, indent=1) + "\n").encode())

@@ -19,6 +19,7 @@ from PIL import Image
 
 from panohead.errors import PanoHeadError
 from panohead.files.archive import read_arrays
+from panohead.files.image import decode_image
 from panohead.system.atomic_write import atomic_path
 
 SHARD = 64
@@ -83,7 +84,7 @@ class StoredSample:
 
     @property
     def is_held_out(self) -> bool:
-        """Whether the sample is for measuring only."""
+        """True for samples that are for measuring only."""
         return self.person % _HELD_OUT == _HELD_OUT - 1
 
     def open(self) -> EncoderSample:
@@ -100,8 +101,7 @@ def _encoded(pixels: UInt8[np.ndarray, "side side 4"]) -> bytes:
 
 
 def _decoded(data: bytes) -> UInt8[np.ndarray, "side side 4"]:
-    with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
-        return np.array(image.convert("RGBA"))
+    return np.array(decode_image(data, colors=False).image.convert("RGBA"))
 
 
 def shards(source: SampleSource) -> list[str]:

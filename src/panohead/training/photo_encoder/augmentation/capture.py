@@ -6,11 +6,13 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageFilter
 
-Photo = Float[np.ndarray, "height width 3"]
+from panohead.files.image import decode_image
+
+PhotoPixels = Float[np.ndarray, "height width 3"]
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def relight(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
+def relight(photo: PhotoPixels, strength: float, rng: np.random.Generator) -> PhotoPixels:
     """Change exposure and gamma, and let the light fall off across the photo."""
     side = len(photo)
     y, x = np.mgrid[:side, :side].astype(np.float32) / side - 0.5
@@ -19,7 +21,7 @@ def relight(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
     return (photo * gain[..., None]).clip(0, 1) ** np.exp(rng.normal() * 0.12 * strength)
 
 
-def recolor(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
+def recolor(photo: PhotoPixels, strength: float, rng: np.random.Generator) -> PhotoPixels:
     """Change white balance, saturation and contrast; one photo in twenty-five turns gray."""
     balance = np.exp(rng.normal(size=3) * 0.06 * strength)
     saturation, contrast = np.exp(rng.normal(size=2) * np.array([0.25, 0.12]) * strength)
@@ -32,7 +34,7 @@ def recolor(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
     return (middle + (photo - middle) * contrast).clip(0, 1)
 
 
-def blur(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
+def blur(photo: PhotoPixels, strength: float, rng: np.random.Generator) -> PhotoPixels:
     """Defocus, shake or shrink and enlarge six of ten photos."""
     if rng.random() >= min(0.6 * strength, 1.0):
         return photo
@@ -50,7 +52,7 @@ def blur(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
     return np.asarray(image, np.float32) / 255
 
 
-def _shaken(photo: Photo, angle: float, length: float) -> Photo:
+def _shaken(photo: PhotoPixels, angle: float, length: float) -> PhotoPixels:
     """Return the mean of the photo shifted along a line, whole pixels."""
     steps = np.linspace(-length / 2, length / 2, 5)
     total = np.zeros_like(photo)
@@ -59,7 +61,7 @@ def _shaken(photo: Photo, angle: float, length: float) -> Photo:
     return total / len(steps)
 
 
-def add_noise(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
+def add_noise(photo: PhotoPixels, strength: float, rng: np.random.Generator) -> PhotoPixels:
     """Add shot and readout noise to two of three photos."""
     if rng.random() >= min(0.67 * strength, 1.0):
         return photo
@@ -68,16 +70,16 @@ def add_noise(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
     return (photo + rng.standard_normal(photo.shape, np.float32) * deviation).clip(0, 1)
 
 
-def compress(photo: Photo, strength: float, rng: np.random.Generator) -> Photo:
+def compress(photo: PhotoPixels, strength: float, rng: np.random.Generator) -> PhotoPixels:
     """Compress half of the photos as JPEG, of quality 90 to 20."""
     if rng.random() >= min(0.5 * strength, 1.0):
         return photo
     quality = round(90 - 70 * min(rng.uniform() * strength, 1.0))
     buffer = io.BytesIO()
     Image.fromarray(to_bytes(photo)).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer).convert("RGB"), np.float32) / 255
+    return np.asarray(decode_image(buffer.getvalue()).image.convert("RGB"), np.float32) / 255
 
 
-def to_bytes(photo: Photo) -> np.ndarray:
+def to_bytes(photo: PhotoPixels) -> np.ndarray:
     """Return 0..1 as 0..255."""
     return np.rint(photo.clip(0, 1) * 255).astype(np.uint8)

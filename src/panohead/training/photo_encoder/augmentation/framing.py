@@ -23,7 +23,7 @@ _FRONT_DEG = 50.0
 
 
 @dataclass(frozen=True)
-class Framing:
+class Reframing:
     """Similarity of the image plane: content is scaled and rotated about the center, then shifted.
 
     Attributes:
@@ -47,14 +47,14 @@ class Framing:
         return np.concatenate([aside, forward[:, None]], axis=1)
 
 
-def sample_framing(count: int, strength: float, rng: np.random.Generator) -> Framing:
+def sample_framing(count: int, strength: float, rng: np.random.Generator) -> Reframing:
     """Return random framings; strength 0 gives none."""
     draws = rng.standard_normal((count, 4)).clip(-_MAX_DEVIATIONS, _MAX_DEVIATIONS) * strength
-    return Framing(draws[:, :2] * _SHIFT, np.exp(draws[:, 2] * _SIZE), np.radians(draws[:, 3] * _ROLL_DEG))
+    return Reframing(draws[:, :2] * _SHIFT, np.exp(draws[:, 2] * _SIZE), np.radians(draws[:, 3] * _ROLL_DEG))
 
 
 def reframe(
-    layers: Float[Tensor, "photo channel height width"], framing: Framing
+    layers: Float[Tensor, "photo channel height width"], framing: Reframing
 ) -> Float[Tensor, "photo channel height width"]:
     """Apply framings to images; what comes in at the border repeats the border."""
     if not framing.shift.any() and (framing.size == 1).all() and not framing.roll.any():

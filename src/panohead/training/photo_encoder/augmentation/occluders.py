@@ -4,11 +4,12 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFilter
 
-Photo = Float[np.ndarray, "height width 3"]
+from panohead.training.photo_encoder.augmentation.capture import PhotoPixels
+
 Coverage = Float[np.ndarray, "height width 1"]
 
 
-def random_texture(side: int, rng: np.random.Generator) -> Photo:
+def random_texture(side: int, rng: np.random.Generator) -> PhotoPixels:
     """Return a random image in 0..1: even, a gradient, soft or rough patches, or stripes."""
     kind = rng.integers(5)
     first, second = rng.uniform(0, 1, 3), rng.uniform(0, 1, 3)
@@ -27,12 +28,12 @@ def random_texture(side: int, rng: np.random.Generator) -> Photo:
     return (0.5 * (first + (second - first) * fine) + 0.5 * fine).astype(np.float32)
 
 
-def put_before(photo: Photo, color: Photo, coverage: Coverage) -> Photo:
+def put_before(photo: PhotoPixels, color: PhotoPixels, coverage: Coverage) -> PhotoPixels:
     """Return the photo with something in front of it."""
     return photo + (color - photo) * coverage
 
 
-def random_occluder(side: int, rng: np.random.Generator) -> tuple[Photo, Coverage, bool]:
+def random_occluder(side: int, rng: np.random.Generator) -> tuple[PhotoPixels, Coverage, bool]:
     """Return color and coverage of a hand or an object, and whether it is a part of the person (a hand)."""
     is_hand = bool(rng.random() < 0.5)
     drawn = Image.new("L", (side, side))
@@ -77,7 +78,7 @@ def _skin(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
     return dark + (light - dark) * rng.uniform() + rng.normal(size=3) * 0.03
 
 
-def dark_glasses(side: int, eyes: tuple[float, float, float], rng: np.random.Generator) -> tuple[Photo, Coverage]:
+def dark_glasses(side: int, eyes: tuple[float, float, float], rng: np.random.Generator) -> tuple[PhotoPixels, Coverage]:
     """Return color and coverage of two lenses and a bridge.
 
     Args:
