@@ -55,6 +55,11 @@ RULES = (
     Rule(r"^panohead synthesize .*--preview", "a minute", (r"--people 8", "--people 1 --views 2")),
     Rule(r"^panohead train --preset demo_64", "hours", (r"$", " --kimg 0.032 --ablation no_warm_start")),
     Rule(r"^panohead train --resume", "hours", (r"$", " --kimg 0.064")),
+    Rule(r"^panohead reconstruct .*--quick", "half a minute", (r"$", " --frames 4")),
+    Rule(
+        r"^panohead train-encoder .*--out", "an hour or two", (r"--data heads-e2", "--samples 16 --steps 1 --batch 1")
+    ),
+    Rule(r"^panohead train-encoder", "a minute", (r"--data heads-e2", "")),
     Rule(r"^panohead train .*--estimate", "minutes of the largest preset", (r"panohead_512|demo_128", "tiny")),
     Rule(r"^panohead evaluate .*--num 500", "minutes", (r"--num 500", "--num 8 --heads 1")),
     Rule(r"^panohead evaluate", "an hour", (r"$", " --num 8 --heads 1 --people 1")),
@@ -175,7 +180,9 @@ def unmarked(folder: Path, since: float) -> list[str]:
 
     found = []
     for path in sorted(folder.rglob("*")):
-        real = {"my-heads", "dataset", "masks"} & set(path.parts) or path.name.startswith(("overlay", "astronaut"))
+        real = {"my-heads", "dataset", "masks"} & set(path.parts) or path.name.startswith(
+            ("overlay", "astronaut", "photo.png")
+        )
         if not path.is_file() or real or path.stat().st_mtime < since:
             continue
         if path.suffix in (".png", ".jpg", ".webp", ".mp4", ".gif", ".webm") and not is_marked_synthetic(path):

@@ -27,6 +27,7 @@ from panohead.models.build import build_for
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.models.photo_encoder import PhotoEncoder, PhotoEncoderConfig
 from panohead.system.atomic_write import atomic_path, wait_for_disk
 from panohead.system.sealed_metadata import check_seal, sealed
 
@@ -36,7 +37,7 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Networks by name ("G_ema", "G", "D", "attributes"), in eval mode, with training progress and notes."""
+    """Networks by name ("G_ema", "G", "D", "attributes", "encoder"), in eval mode, with training progress and notes."""
 
     networks: dict[str, nn.Module]
     kimg: float | None = None
@@ -47,6 +48,11 @@ class Checkpoint:
         """Return the network from named attributes to w; None where the checkpoint has none."""
         network = self.networks.get("attributes")
         return network if isinstance(network, AttributeEncoder) else None
+
+    def photo_encoder(self) -> PhotoEncoder | None:
+        """Return the network from aligned photos to w; None where the checkpoint has none."""
+        network = self.networks.get("encoder")
+        return network if isinstance(network, PhotoEncoder) else None
 
     def generator(self) -> Generator:
         """Return the generator for inference: the EMA generator if there is one, else the trained one.
@@ -151,6 +157,7 @@ _KINDS: dict[str, tuple[type[Any], type[Any]]] = {
     "generator": (Generator, GeneratorConfig),
     "discriminator": (Discriminator, DiscriminatorConfig),
     "attribute_encoder": (AttributeEncoder, AttributeEncoderConfig),
+    "photo_encoder": (PhotoEncoder, PhotoEncoderConfig),
 }
 """Classes and configurations of the networks that a checkpoint can hold, by kind."""
 

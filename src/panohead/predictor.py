@@ -22,6 +22,7 @@ from panohead.geometry import Camera, single_camera
 from panohead.head import Head, check_head
 from panohead.limits import INTERPOLATION, SEED, TRUNCATION_PSI, NumberRange
 from panohead.models.generator import Generator
+from panohead.models.photo_encoder import PhotoEncoder
 from panohead.models.precision import use_half_precision
 from panohead.ops.precision import Precision, set_precision
 
@@ -113,6 +114,12 @@ class Predictor:
     def device(self) -> torch.device:
         """Device of the generator."""
         return next(self.generator.parameters()).device
+
+    @property
+    def photo_encoder(self) -> PhotoEncoder | None:
+        """Network from aligned photos to w, on the generator's device; None where the checkpoint has none."""
+        encoder = None if self.checkpoint is None else self.checkpoint.photo_encoder()
+        return None if encoder is None else encoder.to(self.device)
 
     @property
     def sha256(self) -> str:
@@ -207,6 +214,7 @@ class Predictor:
         """
         from panohead.inversion import reconstruct  # here: whoever only samples heads need not wait for it
 
+        options.setdefault("encoder", self.photo_encoder)
         head = reconstruct(self.generator, images, cameras, **options)
         head.attribute_encoder = self.attribute_encoder
         return head

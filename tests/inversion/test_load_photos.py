@@ -266,7 +266,7 @@ def test_the_command_tells_of_a_wrong_label_before_it_begins(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Reconstruct, "_tools", lambda _: tools(framed_faces(60)))
+    monkeypatch.setattr(Reconstruct, "tools", lambda _: tools(framed_faces(60)))
     image.save(tmp_path / "me.png")
     arguments = ["reconstruct", str(tmp_path / "me.png"), "--checkpoint", str(folder / "tiny.safetensors")]
     labeled = ["--aligned", "--labels", str(folder / "dataset.json"), "--out", str(tmp_path / "out")]
@@ -295,7 +295,7 @@ def test_the_command_refuses_in_one_sentence(
     spoil: Callable[[Path, Image.Image], object],
     sentence: str,
 ) -> None:
-    monkeypatch.setattr(Reconstruct, "_tools", lambda _: tools(masker=NoOutline()))
+    monkeypatch.setattr(Reconstruct, "tools", lambda _: tools(masker=NoOutline()))
     spoil(tmp_path / "me.png", image)
     arguments = ["reconstruct", str(tmp_path / "me.png"), "--checkpoint", str(folder / "tiny.safetensors")]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 1

@@ -29,6 +29,7 @@ from panohead.cli.reconstruct import Reconstruct
 from panohead.cli.synthesize import Synthesize
 from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.train import Train
+from panohead.cli.train_encoder import TrainEncoder
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.new_folders import empty_folders_removed
@@ -51,6 +52,7 @@ Command = (
     | Annotated[Prepare, tyro.conf.subcommand("prepare")]
     | Annotated[Dataset, tyro.conf.subcommand("dataset")]
     | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[TrainEncoder, tyro.conf.subcommand("train-encoder")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]

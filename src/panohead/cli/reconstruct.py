@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from panohead.geometry import Camera
     from panohead.inversion import ImageLoss, OutputFolder, ReconstructedHead
     from panohead.inversion.load_photos import MaskInput
+    from panohead.predictor import Predictor
 
 _WEIGHT_FREE = "Laplacian pyramid, gradients and SSIM; no weights (give --lpips for LPIPS-VGG)"
 
@@ -30,11 +31,18 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     """Photos of one person to a head. Ctrl-C keeps the best so far; --resume continues."""
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """One to eight photos of one person, from any side."""
+    """One to eight photos of one person, from any side; with --each photos and folders of them, of any people."""
     out: Path
     """Folder for the results."""
     preset: Literal["fast", "official"] = "fast"
     """Method; official: the original's protocol (one photo, a thousand steps; masks are not used)."""
+    start: Literal["encoder", "mean", "random"] | None = None
+    """Start of the search: a photo encoder's guess (the default where the checkpoint has one), the mean head, or the
+    best of random heads (the default elsewhere)."""
+    quick: bool = False
+    """The photo encoder's guess alone, without search and tuning."""
+    each: bool = False
+    """One head a photo, in folders of OUT by the photos' names, with a contact page; repeat it to continue."""
     aligned: bool = False
     """The photos are crops in the official frame; --labels has their cameras."""
     labels: Path | None = None
@@ -70,20 +78,53 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
 
     def run(self) -> None:
         """Reconstruct the head and write everything to the folder."""
+        self._check()
+        self._check_preset()
+        if self.each:
+            from panohead.cli.reconstruct_each import reconstruct_each
+
+            reconstruct_each(self)
+            return
+        self._check_files()
+        inputs = self.inputs()
+        self.note_poses()
+        head, folder = self.make(inputs, self.tools(), *self.load_all())
+        if head.log.stopped:
+            say(f"stopped early: the best so far is in {folder}; the same command with --resume continues")
+            raise KeyboardInterrupt
+        say(f"wrote the head to {folder}; look at {folder / 'report.html'}")
+
+    def load_all(self) -> "tuple[Predictor, ImageLoss | None]":
+        """Load generator and loss, and check that there is an encoder where one is asked for."""
+        from panohead.inversion.encoder_guess import check_encoder
+        from panohead.inversion.reconstruct import chosen_start
+
+        self._style()
+        predictor = self.load()
+        encoder = predictor.photo_encoder
+        if chosen_start(self._preset(), self.start, has_encoder=encoder is not None) == "encoder":
+            check_encoder(encoder, predictor.generator)
+        return predictor, self._loss()
+
+    def inputs(self) -> dict[str, Any]:
+        """Return what is given beside the photos, as arguments of :meth:`Predictor.reconstruct`."""
+        return {
+            "cameras": self._cameras(),
+            "masks": self._masks(),
+            "corners": self._corners(),
+            "poses": self._poses(),
+            "heads": self.head or None,
+        }
+
+    def make(
+        self, inputs: dict[str, Any], tools: "Detectors | None", predictor: "Predictor", loss: "ImageLoss | None"
+    ) -> "tuple[ReconstructedHead, Path]":
+        """Reconstruct one head and write it; return it and its folder."""
         from panohead.cli.progress import optimization_bar, stop_on_interrupt
         from panohead.files.folder_lock import locked_folder
         from panohead.inversion import OptimizationCallbacks, find_preset, open_output_folder
 
-        self._check()
-        preset = find_preset(self.preset)
-        config = preset.configure(steps=self.steps, tuning_steps=self.tuning_steps, unseen_weight=self.unseen_weight)
-        preset.check(config, len(self.photos), self.seed)
-        self._check_files()
-        cameras, masks = self._cameras(), self._masks()
-        corners, poses, tools = self._corners(), self._poses(), self._tools()
-        self._style()  # so that a mistake in --background is reported before the work
-        predictor = self.load()
-        loss = self._loss()
+        preset, config = find_preset(self._preset()), self._config()
         out = open_results(self.out, "reconstruct", overwrite=self.overwrite)
         with locked_folder(out, "reconstructs"):
             folder = open_output_folder(out, self.photos, resume=self.resume, replace=self.overwrite)
@@ -92,13 +133,10 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             with stop_on_interrupt() as asked, optimization_bar(preset.phases(config)) as (advance, show_note):
                 head = predictor.reconstruct(
                     self.photos,
-                    cameras,
-                    masks=masks,
-                    poses=poses,
-                    heads=self.head or None,
-                    corners=corners,
-                    preset=self.preset,
+                    **inputs,
+                    preset=self._preset(),
                     config=config,
+                    start=self.start,
                     loss=loss,
                     seed=self.seed,
                     callbacks=OptimizationCallbacks(on_step=advance, on_note=show_note, should_stop=asked),
@@ -109,11 +147,26 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
                 say("stopped; writing the best so far (Ctrl-C again to leave at once)")
             self._write(head, folder)
             write_settings(folder.path, "reconstruct", self, predictor)
-            if head.log.stopped:
-                say(f"stopped early: the best so far is in {folder.path}; the same command with --resume continues")
-                raise KeyboardInterrupt
-            folder.finish()
-            say(f"wrote the head to {folder.path}; look at {folder.path / 'report.html'}")
+            if not head.log.stopped:
+                folder.finish()
+        return head, folder.path
+
+    def _preset(self) -> Literal["fast", "official", "quick"]:
+        return "quick" if self.quick else self.preset
+
+    def _config(self) -> Any:
+        from panohead.inversion import find_preset
+
+        preset = find_preset(self._preset())
+        return preset.configure(steps=self.steps, tuning_steps=self.tuning_steps, unseen_weight=self.unseen_weight)
+
+    def _check_preset(self) -> None:
+        """Refuse numbers and a start that the preset does not take, before any work."""
+        from panohead.inversion import find_preset
+        from panohead.inversion.reconstruct import chosen_start
+
+        find_preset(self._preset()).check(self._config(), 1 if self.each else len(self.photos), self.seed)
+        chosen_start(self._preset(), self.start, has_encoder=False)
 
     def _check(self) -> None:
         """Refuse options that do not go together; what the library takes, it checks itself."""
@@ -126,6 +179,14 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
                 self.aligned and bool(self.models.files)
             ),
             "--head is for ordinary photos; an aligned crop is of one head": self.aligned and bool(self.head),
+            "--quick is the encoder's guess; it does not go with --preset official": (
+                self.quick and self.preset != "fast"
+            ),
+            "--quick leaves nothing to resume": self.quick and self.resume,
+            "--each continues by itself; leave --resume out": self.each and self.resume,
+            "--each takes the most prominent head of every photo; leave --head out, or give boxes in --poses": (
+                self.each and bool(self.head)
+            ),
             "--head counts from 1": any(number < 1 for number in self.head),
             f"--head needs a number for each of the {len(self.photos)} photos": len(self.head)
             not in (0, len(self.photos)),
@@ -172,16 +233,22 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         return None if self.masks is None else find_masks(self.masks, self.photos)
 
     def _poses(self) -> "list[GivenPose | None] | None":
-        from panohead.alignment.pose_file import find_pose, notes_on_poses, read_poses
+        from panohead.alignment.pose_file import find_pose, read_poses
 
         if self.poses is None:
             return None
-        listed, names = read_poses(self.poses), [photo.as_posix() for photo in self.photos]
-        for note in notes_on_poses(listed, names):
-            say(f"{self.poses}: {note}")
-        return [find_pose(listed, name) for name in names]
+        listed = read_poses(self.poses)
+        return [find_pose(listed, photo.as_posix()) for photo in self.photos]
 
-    def _tools(self) -> "Detectors | None":
+    def note_poses(self) -> None:
+        """Print what is odd about the poses, seen from all photos."""
+        from panohead.alignment.pose_file import notes_on_poses, read_poses
+
+        if self.poses is not None:
+            for note in notes_on_poses(read_poses(self.poses), [photo.as_posix() for photo in self.photos]):
+                say(f"{self.poses}: {note}")
+
+    def tools(self) -> "Detectors | None":
         """Return detectors of heads; for aligned crops those that compare labels with faces, if they are installed."""
         from panohead.alignment.detector_check import check_models
         from panohead.alignment.detectors import open_detectors
@@ -222,14 +289,19 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         problems = write_report(
             head,
             folder.path / REPORT_FILE,
-            preset=self.preset,
-            loss=_WEIGHT_FREE if self.lpips is None else f"LPIPS-VGG from {self.lpips.name}",
+            preset=self._preset(),
+            loss=self._loss_name(),
             notes=notes,
             files=[*results.files, *(path.name for path in saved)],
             viewer=results.viewer,
         )
         for problem in problems:
             say(problem)
+
+    def _loss_name(self) -> str:
+        if self.quick:
+            return "none; this is the photo encoder's guess."
+        return _WEIGHT_FREE if self.lpips is None else f"LPIPS-VGG from {self.lpips.name}"
 
     def _style(self) -> "ViewStyle":
         from panohead.gallery import ViewStyle

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MARKERS = {
     "stats.jsonl": ("train", "a training run"),
+    "encoder.json": ("train-encoder", "the training of a photo encoder"),
     "synthesis.json": ("synthesize", "a synthetic dataset"),
     "prepare.json": ("prepare", "a prepared dataset"),
     "dataset.json": ("", "a dataset"),
@@ -99,7 +100,7 @@ def write_settings(
     if predictor is not None:
         settings["checkpoint_sha256"] = predictor.sha256
     settings["options"] = options
-    write_bytes(out / SETTINGS_FILE, (json.dumps(settings, indent=1, default=_plain) + "\n").encode())
+    write_bytes(out / SETTINGS_FILE, (json.dumps(settings, indent=1, default=plain) + "\n").encode())
 
 
 def typed(name: str, command: Any) -> str:
@@ -134,5 +135,6 @@ def _words(command: Any, prefix: str) -> tuple[list[str], list[str]]:
     return positional, options
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return a value that JSON does not know as one that it does."""
     return vars(value) if is_dataclass(value) else str(value)

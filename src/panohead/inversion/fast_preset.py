@@ -1,4 +1,4 @@
-"""The preset ``fast``: random candidates, search in whitened w with camera refinement, regularized pivotal tuning.
+"""The preset ``fast``: a start by encoder or random candidates, search in whitened w with cameras, guarded tuning.
 
 Search and tuning both begin with raw images, which cost a fraction of super-resolved ones. Several photos of one person
 share w and tuning; every photo has its own camera and, where the generator makes backgrounds, its own background.
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from panohead.inversion.camera_refinement import CameraRefinement
 from panohead.inversion.candidates import screen
+from panohead.inversion.encoder_guess import start_from_guess
 from panohead.inversion.fast_config import NEW_FIELDS, FastConfig, earlier_configs, phases
 from panohead.inversion.load_photos import MAX_PHOTOS
 from panohead.inversion.objective import PhotoObjective, compositing_color
@@ -35,7 +36,11 @@ def invert_fast(task: InversionTask, config: FastConfig, run: OptimizationRun) -
     )
     whitening = w_space(generator, samples=config.w_samples, seed=config.w_seed).whitening()
     refinement = CameraRefinement(objective.photos, whitening.mean.device)
-    start = screen(generator, objective, refinement.cameras(), whitening, config.starts, seed=task.seed, run=run)
+    if task.guess is None:
+        start = screen(generator, objective, refinement.cameras(), whitening, config.starts, seed=task.seed, run=run)
+    else:
+        moves = config.camera_learning_rate > 0
+        start = start_from_guess(generator, objective, refinement, whitening, task.guess, move_cameras=moves, run=run)
     ws, ws_background = _search(generator, objective, refinement, whitening, start, config, run)
     cameras = refinement.cameras()
     if run.stop_requested() or config.tuning_steps == 0:

@@ -234,7 +234,10 @@ def check_photo_files(photos: Sequence[Path], *, found_by_name: bool) -> None:
 
 def _check_file(photo: Path) -> None:
     if photo.is_dir():
-        raise PanoHeadError(f"{photo} is a folder; give the photos in it, at most {MAX_PHOTOS} of one person")
+        raise PanoHeadError(
+            f"{photo} is a folder; give the photos in it, at most {MAX_PHOTOS} of one person, or --each for one head a "
+            "photo"
+        )
     if not photo.is_file():
         raise PanoHeadError(f"there is no photo {photo}; check the path")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, TypeVar
 
 from panohead.errors import UsageError
+from panohead.inversion.encoder_guess import EncoderGuess
 from panohead.inversion.load_photos import check_count
 from panohead.inversion.losses import ImageLoss
 from panohead.inversion.optimization.run import OptimizationRun
@@ -25,12 +26,14 @@ class InversionTask:
         photos: one or more photos of one person.
         loss: perceptual loss.
         seed: seed of all random numbers, 0 or more.
+        guess: a photo encoder's guess to start from; None without one.
     """
 
     generator: Generator
     photos: Sequence[AlignedPhoto]
     loss: ImageLoss
     seed: int
+    guess: EncoderGuess | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,8 @@ class InversionPreset(Generic[Config]):
     Attributes:
         name: name in the Python API and on the command line.
         config_type: frozen dataclass with the numbers of the method; its defaults are those of the preset. All have
-            ``tuning_steps``.
-        search_steps: name of the field with the number of search steps on whole images.
+            ``tuning_steps`` where there is a search.
+        search_steps: name of the field with the number of search steps on whole images; None without a search.
         default_seed: seed if none is given.
         max_photos: largest number of photos of one person.
         phases: function from a configuration to the maximum number of steps of every phase, in their order.
@@ -52,7 +55,7 @@ class InversionPreset(Generic[Config]):
 
     name: str
     config_type: type[Config]
-    search_steps: str
+    search_steps: str | None
     default_seed: int
     max_photos: int
     phases: Callable[[Config], dict[str, int]]
@@ -74,7 +77,7 @@ class InversionPreset(Generic[Config]):
             UsageError: for a number that this preset does not have.
         """
         changed: dict[str, Any] = {
-            self.search_steps: steps,
+            self.search_steps or "steps": steps,
             "tuning_steps": tuning_steps,
             "unseen_weight": unseen_weight,
         }
@@ -104,4 +107,5 @@ class InversionPreset(Generic[Config]):
             raise UsageError(f"the preset {self.name} takes {limit}, not {photos}; use the preset fast for several")
         if seed is not None:
             SEED.whole(seed, "the seed")
-        STEPS.whole(getattr(config, self.search_steps), "the number of search steps")
+        if self.search_steps is not None:
+            STEPS.whole(getattr(config, self.search_steps), "the number of search steps")

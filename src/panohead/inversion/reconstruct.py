@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, Literal
+from dataclasses import asdict, replace
+from typing import Any, Literal, get_args
 
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.photo_area import PhotoCorners
@@ -11,6 +11,7 @@ from panohead.alignment.pose_file import GivenPose
 from panohead.checkpoint import weights_sha256
 from panohead.errors import UsageError
 from panohead.geometry import Camera
+from panohead.inversion.encoder_guess import Start, check_encoder, guess_head
 from panohead.inversion.fast_config import FastConfig
 from panohead.inversion.fast_preset import FAST
 from panohead.inversion.load_photos import ImageInput, MaskInput, as_images, read_images
@@ -20,11 +21,13 @@ from panohead.inversion.optimization.log import OptimizationCallbacks
 from panohead.inversion.optimization.resume_file import ResumeFile
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.preset import InversionPreset, InversionTask
+from panohead.inversion.quick_preset import QUICK, QuickConfig
 from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.models.generator import Generator
+from panohead.models.photo_encoder import PhotoEncoder
 
-Preset = Literal["fast", "official"]
-INVERSION_PRESETS: dict[str, InversionPreset[Any]] = {preset.name: preset for preset in (FAST, OFFICIAL)}
+Preset = Literal["fast", "official", "quick"]
+INVERSION_PRESETS: dict[str, InversionPreset[Any]] = {preset.name: preset for preset in (FAST, OFFICIAL, QUICK)}
 """Presets by their names."""
 
 
@@ -38,7 +41,9 @@ def reconstruct(
     heads: Sequence[int | None] | None = None,
     corners: Sequence[PhotoCorners | None] | None = None,
     preset: Preset = "fast",
-    config: FastConfig | OfficialConfig | None = None,
+    config: FastConfig | OfficialConfig | QuickConfig | None = None,
+    start: Start | None = None,
+    encoder: PhotoEncoder | None = None,
     loss: ImageLoss | None = None,
     seed: int | None = None,
     callbacks: OptimizationCallbacks | None = None,
@@ -58,8 +63,11 @@ def reconstruct(
             both are to be estimated.
         heads: number of the head to take of several in each ordinary photo, from 1; None for the most prominent.
         corners: photos' corners in crops that go beyond them, as ``panohead prepare`` writes them; None for others.
-        preset: "official" for the original's protocol (one photo).
+        preset: "official" for the original's protocol (one photo), "quick" for the encoder's guess alone.
         config: numbers of the preset; None for its defaults.
+        start: start of the search of the preset "fast"; None for the encoder's guess where there is an encoder, and for
+            the best of random candidates where there is none. "official" starts from the mean w, "quick" is a guess.
+        encoder: photo encoder of the generator's checkpoint, in eval mode.
         loss: perceptual loss; None for the weight-free :class:`PyramidLoss`.
         seed: seed of all random numbers, 0 or more; None for the preset's own.
         callbacks: functions that follow and stop the optimization.
@@ -71,6 +79,7 @@ def reconstruct(
 
     Raises:
         UsageError: for options that the preset does not take.
+        PanoHeadError: when there is no encoder where one is asked for.
         PanoHeadError: for photos that cannot be used, or a file that cannot be resumed from.
     """
     images = as_images(images)
@@ -78,6 +87,10 @@ def reconstruct(
     chosen = find_preset(preset)
     config = chosen.config_type() if config is None else config
     chosen.check(config, len(images), seed)
+    start = chosen_start(preset, start, has_encoder=encoder is not None)
+    if start == "mean" and isinstance(config, FastConfig):
+        config = replace(config, starts=0)
+    guide = check_encoder(encoder, generator) if start == "encoder" else None
     photos = read_images(
         images, cameras, output_side(generator), masks=masks, poses=poses, heads=heads, corners=corners, tools=tools
     )
@@ -86,12 +99,15 @@ def reconstruct(
         for photo in photos:
             for note in photo.notes:
                 callbacks.on_note(f"{photo.name}: {note}")
-    task = InversionTask(generator, photos, loss, chosen.default_seed if seed is None else seed)
+    guess = None if guide is None else guess_head(guide, photos)
+    task = InversionTask(generator, photos, loss, chosen.default_seed if seed is None else seed, guess)
     stored = None if resume_file is None else resume_file.stored_identity()
     config, identity = _resumed(task, chosen, config, stored)
     run = OptimizationRun(identity, callbacks=callbacks, resume_file=resume_file)
     result = chosen.invert(task, config, run)
     run.close()
+    if guess is not None:
+        run.log.notes.append(guess.note())
     return ReconstructedHead(result, untuned=generator, photos=photos, log=run.log)
 
 
@@ -106,14 +122,33 @@ def find_preset(name: str) -> InversionPreset[Any]:
     return INVERSION_PRESETS[name]
 
 
+def chosen_start(preset: Preset, start: Start | None, *, has_encoder: bool) -> Start:
+    """Return the start of a reconstruction.
+
+    Args:
+        preset: name of the preset.
+        start: the user's choice; None for the default.
+        has_encoder: the checkpoint has a photo encoder.
+
+    Raises:
+        UsageError: for a start that does not exist, or that the preset does not take.
+    """
+    if start is not None and start not in get_args(Start):
+        raise UsageError(f"there is no start {start!r}; give one of {', '.join(get_args(Start))}")
+    only: Start | None = {"official": "mean", "quick": "encoder"}.get(preset)  # type: ignore[assignment]
+    if only is not None:
+        if start not in (None, only):
+            raise UsageError(f"the preset {preset} has the start {only}, not {start}; leave the start out")
+        return only
+    return start or ("encoder" if has_encoder else "random")
+
+
 def output_side(generator: Generator) -> int:
     """Return the side of the generator's images in pixels."""
     return generator.config.superresolution.output_resolution
 
 
-def _resumed(
-    task: InversionTask, preset: InversionPreset[Any], config: Any, stored: str | None
-) -> tuple[FastConfig | OfficialConfig, str]:
+def _resumed(task: InversionTask, preset: InversionPreset[Any], config: Any, stored: str | None) -> tuple[Any, str]:
     """Return configuration and identity of the run: those of an earlier version if the stored run is one of its own."""
     identity = _identity(task, config)
     if stored not in (None, identity):
@@ -125,12 +160,17 @@ def _resumed(
 
 
 def _identity(
-    task: InversionTask, config: FastConfig | OfficialConfig, *, without: frozenset[str] = frozenset()
+    task: InversionTask,
+    config: FastConfig | OfficialConfig | QuickConfig,
+    *,
+    without: frozenset[str] = frozenset(),
 ) -> str:
     """Hash of everything that must be equal for a stored state to be resumed from, without some fields."""
     numbers = {name: value for name, value in asdict(config).items() if name not in without}
     digest = hashlib.sha256(repr((type(config).__name__, numbers, task.loss.identity, task.seed)).encode())
     digest.update(weights_sha256(task.generator).encode())
+    if task.guess is not None:
+        digest.update(task.guess.identity.encode())
     for photo in task.photos:
         parts = [photo.image, photo.camera.to_label(), *(x for x in (photo.mask, photo.inside) if x is not None)]
         for part in parts:

@@ -93,7 +93,7 @@ def write_report(
         Paragraph("Files:", links=[Link(file, url(file)) for file in files]),
         Section("Photos", [*legend, *photos]),
         Section("Seen or invented", [Paragraph(_TINT), _visibility(head)]),
-        Section("Loss", [Charts(_loss_curves(head))]),
+        *([Section("Loss", [Charts(curves)])] if (curves := _loss_curves(head)) else []),
     ]
     write_page(Page("Reconstruction", blocks, metadata=page_metadata()), path)
     return [

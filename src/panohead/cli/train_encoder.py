@@ -1,0 +1,130 @@
+"""``panohead train-encoder``: train a network from a photo to w for any generator."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from panohead.cli.common import Debug, say
+from panohead.cli.results_folder import open_results, write_settings
+from panohead.errors import PanoHeadError, UsageError
+from panohead.limits import BATCH, LEARNING_RATE, SEED, STEPS, NumberRange
+
+if TYPE_CHECKING:
+    from panohead.training.photo_encoder.config import EncoderTrainConfig
+    from panohead.training.photo_encoder.evaluate import EncoderScore
+    from panohead.training.photo_encoder.run import EncoderProgress
+
+_SAMPLES = NumberRange(16, 10_000_000)
+_STRENGTH = NumberRange(0, 4)
+
+
+@dataclass(kw_only=True)
+class TrainEncoder:
+    """Train a photo encoder for a generator: photo to head in milliseconds. Ctrl-C stops; repeat it to continue."""
+
+    checkpoint: str = "demo"
+    """A bundled name ("demo"), a .safetensors file, or an official .pkl (read without executing it)."""
+    data: tuple[Path, ...] = ()
+    """Datasets of panohead synthesize, to learn from true renders too."""
+    out: Path | None = None
+    """Folder of the run; final.safetensors in it is the checkpoint with its encoder."""
+    samples: Annotated[int | None, _SAMPLES] = None
+    """Number of the generator's own heads to render first (default 12000)."""
+    steps: Annotated[int | None, STEPS] = None
+    """Number of training steps (default 6000)."""
+    batch: Annotated[int | None, BATCH] = None
+    """Photos per step (default 32)."""
+    learning_rate: Annotated[float | None, LEARNING_RATE] = None
+    """Highest learning rate (default 0.001)."""
+    augmentation: Annotated[float, _STRENGTH] = 1.0
+    """Strength of the photographic augmentation; 0 for none."""
+    seed: Annotated[int, SEED] = 0
+    """Seed of heads, cameras, augmentation and weights."""
+    estimate: bool = False
+    """Time a few heads and steps, print the duration of the whole run, and stop."""
+    overwrite: bool = False
+    """Remove the run that OUT holds and start again; or write beside the results of another command."""
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Train, then print where the checkpoint is."""
+        from panohead.predictor import open_checkpoint
+
+        config = self.config()
+        for path in self.data:
+            if not path.is_dir():
+                raise PanoHeadError(f"--data {path} is no folder; give a dataset of 'panohead synthesize'")
+        if self.out is None and not self.estimate:
+            raise UsageError("a run needs --out RUN; or give --estimate")
+        checkpoint = open_checkpoint(self.checkpoint)
+        if self.estimate:
+            from panohead.training.photo_encoder import estimate_encoder
+
+            for line in estimate_encoder(checkpoint, datasets=self.data, config=config).lines():
+                say(line)
+            return
+        assert self.out is not None
+        from panohead.cli.progress import stop_on_interrupt
+        from panohead.training.photo_encoder import train_encoder
+        from panohead.training.photo_encoder.run import EncoderCallbacks
+
+        out = open_results(self.out, "train-encoder", overwrite=self.overwrite)
+        with stop_on_interrupt() as asked, _bars() as (advance, report):
+            trained = train_encoder(
+                checkpoint,
+                out,
+                datasets=self.data,
+                config=config,
+                callbacks=EncoderCallbacks(on_progress=advance, on_report=report, should_stop=asked),
+                overwrite=self.overwrite,
+            )
+        write_settings(out, "train-encoder", self)
+        if trained.path is None:
+            say(f"stopped; the same command continues in {out}")
+            raise KeyboardInterrupt
+        say(f"the checkpoint with its encoder is {trained.path}; its heads beside the truth are in {out / 'sheets'}")
+
+    def config(self) -> "EncoderTrainConfig":
+        """Return the settings that the options ask for."""
+        from panohead.training.photo_encoder import EncoderTrainConfig, PhotoAugmentation
+
+        names = ("samples", "steps", "batch", "learning_rate")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        augmentation = PhotoAugmentation(strength=self.augmentation)
+        return EncoderTrainConfig(augmentation=augmentation, seed=self.seed, **given)
+
+
+@contextmanager
+def _bars() -> Iterator[tuple[Callable[["EncoderProgress"], None], Callable[[int, "EncoderScore"], None]]]:
+    """Show progress with the time left on standard error; yield functions for progress and for figures."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[losses]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(step: "EncoderProgress") -> None:
+            losses = ", ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
+            if step.phase not in tasks:
+                # What an earlier run has done does not count for the speed.
+                tasks[step.phase] = progress.add_task(step.phase, total=step.total, completed=step.done, losses=losses)
+            progress.update(tasks[step.phase], completed=step.done, losses=losses)
+
+        def report(step: int, score: "EncoderScore") -> None:
+            line = (
+                f"step {step}, held-out people: error of w {score.w_error:.0%} of the mean head's, yaw off by "
+                f"{score.yaw_error_deg:.1f} degrees ({score.yaw_error_before_deg:.1f} before)"
+            )
+            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        yield advance, report
