@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panohead.system.bounds import Bounded, OutOfRange, Range, Width
+from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded, OutOfRange, Width
 
 OFFSET_NUMBERS = 5
 """Numbers of a camera's correction: yaw, pitch (degrees), right, down, forward (world units)."""
@@ -40,10 +41,10 @@ class PhotoEncoderConfig(Bounded):
     """
 
     w_dim: Width
-    attributes: Annotated[int, Range(0, 4096)] = 0
-    resolution: Annotated[int, Range(16, 1024)] = 128
-    channels: Annotated[tuple[int, ...], Range(1, 1024)] = (48, 96, 160, 224)
-    blocks: Annotated[tuple[int, ...], Range(0, 16)] = (1, 1, 2, 1)
+    attributes: Annotated[int, NumberRange(0, 4096)] = 0
+    resolution: Annotated[int, NumberRange(16, 1024)] = 128
+    channels: Annotated[tuple[int, ...], NumberRange(1, 1024)] = (48, 96, 160, 224)
+    blocks: Annotated[tuple[int, ...], NumberRange(0, 16)] = (1, 1, 2, 1)
     hidden: Width = 512
 
     def __post_init__(self) -> None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from panohead.system.bounds import Bounded, Natural, NotNegative, Range, Seed, Share, Side, Width
+from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded, Natural, NotNegative, Seed, Share, Side, Width
 from panohead.training.photo_encoder.augmentation import PhotoAugmentation
 
 
@@ -32,20 +33,20 @@ class EncoderTrainConfig(Bounded):
         seed: seed of everything.
     """
 
-    samples: Annotated[int, Range(16, 10_000_000)] = 12_000
+    samples: Annotated[int, NumberRange(16, 10_000_000)] = 12_000
     steps: Natural = 6_000
-    batch: Annotated[int, Range(1, 4096)] = 32
+    batch: Annotated[int, NumberRange(1, 4096)] = 32
     learning_rate: NotNegative = 1e-3
-    resolution: Annotated[int, Range(16, 1024)] = 128
-    channels: Annotated[tuple[int, ...], Range(1, 1024)] = (48, 96, 160, 224)
-    blocks: Annotated[tuple[int, ...], Range(0, 16)] = (1, 1, 2, 1)
+    resolution: Annotated[int, NumberRange(16, 1024)] = 128
+    channels: Annotated[tuple[int, ...], NumberRange(1, 1024)] = (48, 96, 160, 224)
+    blocks: Annotated[tuple[int, ...], NumberRange(0, 16)] = (1, 1, 2, 1)
     hidden: Width = 512
     side: Side = 64
-    psi: Annotated[tuple[float, ...], Range(0, 2)] = (0.5, 1.0)
+    psi: Annotated[tuple[float, ...], NumberRange(0, 2)] = (0.5, 1.0)
     attribute_share: Share = 0.5
     dataset_share: Share = 0.35
     image_interval: Natural = 4
-    image_heads: Annotated[int, Range(0, 4096)] = 4
+    image_heads: Annotated[int, NumberRange(0, 4096)] = 4
     image_rays: Side = 32
     w_weight: NotNegative = 1.0
     attribute_weight: NotNegative = 1.0
@@ -53,6 +54,6 @@ class EncoderTrainConfig(Bounded):
     image_weight: NotNegative = 2.0
     confidence_weight: NotNegative = 0.05
     ema_decay: Share = 0.998
-    whitening_samples: Annotated[int, Range(2, 1_000_000)] = 4096
+    whitening_samples: Annotated[int, NumberRange(2, 1_000_000)] = 4096
     augmentation: PhotoAugmentation = field(default_factory=PhotoAugmentation)
     seed: Seed = 0

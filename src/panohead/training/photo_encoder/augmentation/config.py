@@ -3,9 +3,10 @@
 from dataclasses import dataclass, fields
 from typing import Annotated
 
-from panohead.system.bounds import Bounded, Range
+from panohead.limits import NumberRange
+from panohead.system.bounds import Bounded
 
-Strength = Annotated[float, Range(0, 4)]
+Strength = Annotated[float, NumberRange(0, 4)]
 
 
 @dataclass(frozen=True, kw_only=True)
