@@ -155,7 +155,7 @@ def align_all(
 def _faces(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> list[Alignment]:
     """Return the alignments of the visible faces, the most prominent first.
 
-    In a profile the finder may see a surer face upside down; one that lies or hangs while its body stands is none.
+    In a profile the detector may see a surer face upside down; one that lies or hangs while its body stands is none.
     """
     faces = [align_face(landmarks) for landmarks in detectors.faces.faces(image, _MAX_FACES)]
     if detectors.body is not None and any(_is_turned(face) for face in faces):

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from panohead.alignment.quality_gates import QualityGates
-from panohead.cli.common import Debug, counting, say
-from panohead.cli.detector_options import DetectorOptions
+from panohead.cli.common import Debug, DetectorOptions, counting, say
 from panohead.cli.results_folder import refuse_others, write_settings
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import HEAD_NUMBER, IMAGE_SIDE, WORKERS

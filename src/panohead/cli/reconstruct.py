@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from panohead.cli.common import TRANSPARENT, Debug, Model, counting, parse_background, say
-from panohead.cli.detector_options import DetectorOptions
+from panohead.cli.common import TRANSPARENT, Debug, DetectorOptions, Model, counting, parse_background, say
 from panohead.cli.mesh_options import MeshOptions
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import PanoHeadError, UsageError

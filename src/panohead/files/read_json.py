@@ -158,7 +158,7 @@ def _check_bounds(plain: Any) -> None:
 
 
 _SCALARS = (float, int, str, bool, type(None))
-"""What else a value consists of. A tensor, from a state of a run, would be asked for its entries by msgspec."""
+"""Other types that a value consists of. msgspec would ask a tensor (of a state of a run) for its entries."""
 _Container = tuple[Any, Any, Any]
 """Key of a list or object in the one that holds it, the list or object, and the container of that one."""
 

@@ -28,6 +28,7 @@ from panohead.files.archive import check_torch_file
 from panohead.files.earlier_results import remove_earlier_results
 from panohead.files.folder_lock import locked_folder
 from panohead.files.read_json import parse_json, read_json
+from panohead.files.regular import open_to_append
 from panohead.media.provenance import image_metadata
 from panohead.system.atomic_write import atomic_path, write_bytes
 from panohead.training.photo_encoder.augmentation import PhotoAugmentation
@@ -265,8 +266,8 @@ class _Run:
             "held_out_clean": clean.to_json(),
             "losses": {name: round(float(np.mean(values)), 5) for name, values in losses.items()},
         }
-        with open(self.out / METRICS_FILE, "a") as file:
-            file.write(json.dumps(row) + "\n")
+        with open_to_append(self.out / METRICS_FILE) as file:
+            file.write((json.dumps(row) + "\n").encode())
         sheet = sample_sheet(fit.average, self.generator, unseen, self.config.augmentation, seed=self.config.seed)
         path = self.out / "sheets" / f"step-{fit.step_count:07d}.webp"
         with atomic_path(path) as temporary:

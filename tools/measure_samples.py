@@ -1,6 +1,6 @@
 """Measure what a demo model's samples look like: faces in front, none behind, eyes.
 
-    python tools/judge_demo.py [CHECKPOINT] --held-out RUN/heldout --heads 512 --json judged.json
+    python tools/measure_samples.py [CHECKPOINT] --held-out RUN/heldout --heads 512 --json samples.json
 
 Faces and eyes by MediaPipe's face mesh (the extra ``face``), at four times the size of the images. An eye is open where
 its height is at least a tenth of its width, and has a visible iris where the landmarks' iris is darker than the white
