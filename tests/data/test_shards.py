@@ -166,8 +166,10 @@ def test_shards_are_not_mixed(root: Path, shards: list[Path]) -> None:
 
 
 def test_an_unwritable_place_is_told(root: Path) -> None:
-    with pytest.raises(PanoHeadError, match=r"cannot make the folder .*dataset\.json .*; choose another place"):
-        write_shards(root, root / "images" / "dataset.json")
+    place = root.parent / "occupied"
+    place.write_text("a file")
+    with pytest.raises(PanoHeadError, match=r"cannot make the folder .*occupied .*; choose another place"):
+        write_shards(root, place)
 
 
 def test_a_failed_shard_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

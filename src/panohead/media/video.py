@@ -94,7 +94,7 @@ class VideoWriter:
             raise PanoHeadError(f"{self.path}: cannot write videos of type '{self.path.suffix}'; use {known}")
 
     def __enter__(self) -> "VideoWriter":
-        prepare_folder(self.path)
+        prepare_folder(self.path, is_folder=self.path.suffix == "")
         return self
 
     def write(self, frame: VideoFrame) -> None:

@@ -22,8 +22,12 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
 
 
-def prepare_folder(path: Path) -> None:
-    """Make the folder that will hold the file ``path``. Raise PanoHeadError where either of them is impossible."""
+def prepare_folder(path: Path, *, is_folder: bool = False) -> None:
+    """Make the folder that will hold the file ``path``. Raise PanoHeadError where either of them is impossible.
+
+    Args:
+        is_folder: ``path`` will be a folder of files, and may be one already.
+    """
     if "\0" in str(path):
         raise PanoHeadError(f"cannot write {printable(str(path))} (no name may hold a zero byte); choose another name")
     try:
@@ -33,7 +37,7 @@ def prepare_folder(path: Path) -> None:
     if not os.access(path.parent, os.W_OK):
         raise PanoHeadError(f"cannot write in the folder {path.parent} (no permission); choose another place")
     try:
-        if stat.S_ISDIR(os.lstat(path).st_mode):
+        if stat.S_ISDIR(os.lstat(path).st_mode) and not is_folder:
             raise PanoHeadError(f"cannot write {path} (it is a folder); choose another name")
     except FileNotFoundError:
         pass
