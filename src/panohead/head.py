@@ -27,7 +27,7 @@ from panohead.mesh.surface import GridProgress
 from panohead.mesh.vertex_colors import ColoringView, color_vertices
 from panohead.models.frame_graph import FrameGraphs
 from panohead.models.generator import Generator, Rendering
-from panohead.rendering.dispatch import density, prepare
+from panohead.rendering.dispatch import density
 from panohead.rendering.field import TriGridField
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ class Head:
     @torch.no_grad()
     def field(self) -> TriGridField:
         """The tri-grid with its decoder, in the fastest memory layout."""
-        rendering = self.generator.config.rendering
-        return prepare(self.generator.field(self.ws), empty_cells=rendering.empty_cells)
+        return self.generator.prepared_field(self.ws)
 
     @cached_property
     @torch.no_grad()

@@ -12,7 +12,6 @@ from panohead.evaluation.protocol import Route, drawn_labels
 from panohead.geometry.camera import Camera, translate_label
 from panohead.models.generator import Generator, Rendering
 from panohead.ops.pixels import image_to_uint8
-from panohead.rendering.dispatch import prepare
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,7 @@ def _render(
     else:
         rendered = translate_label(labels, generator.align_camera(z, labels, truncation_psi=truncation_psi))
     ws = generator.mapping(z, conditioning, truncation_psi=truncation_psi)
-    field = prepare(generator.field(ws), empty_cells=generator.config.rendering.empty_cells)
-    return generator.render_view(field, ws, Camera.from_label(rendered))
+    return generator.render_view(generator.prepared_field(ws), ws, Camera.from_label(rendered))
 
 
 def _latents(seed: int, first: int, count: int, z_dim: int) -> Float[Tensor, "batch z_dim"]:

@@ -24,7 +24,7 @@ from panohead.models.surface_texture import SurfaceTexture
 from panohead.ops import fast_paths
 from panohead.randomness import NoiseMode, RenderRandomness
 from panohead.rendering.deformation import canonical_points
-from panohead.rendering.dispatch import render
+from panohead.rendering.dispatch import prepare, render
 from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRendering
 from panohead.rendering.trigrid import texel_order, unflatten_planes, unflatten_texels
@@ -246,7 +246,9 @@ class Generator(nn.Module):
         randomness = RenderRandomness.even() if randomness is None else randomness
         resolution = self.config.neural_rendering_resolution if resolution is None else resolution
         camera = camera.expand(1) if camera.cam2world.ndim == 2 else camera
-        foreground = self.render(field, camera, resolution, randomness, density_noise=density_noise)
+        foreground = self.render(
+            field, camera, resolution, randomness, density_noise=density_noise, texture=superresolve
+        )
         if background is None:
             background = self.background_features(ws if ws_background is None else ws_background, randomness)
         views = len(foreground.features)
@@ -280,6 +282,10 @@ class Generator(nn.Module):
             None if self.deformation is None else self.deformation(ws[:, 0]),
         )
 
+    def prepared_field(self, ws: Float[Tensor, "batch num_ws w_dim"]) -> TriGridField:
+        """Return :meth:`field` for views that follow: in the fastest memory layout, with its empty space found."""
+        return prepare(self.field(ws), empty_cells=self.config.rendering.empty_cells)
+
     def render(
         self,
         field: TriGridField,
@@ -288,10 +294,14 @@ class Generator(nn.Module):
         randomness: RenderRandomness,
         *,
         density_noise: float | None = None,
+        texture: bool = True,
     ) -> RayRendering:
         """Render the rays of ``resolution`` squared pixels: features, depth and weight of the foreground.
 
         Cameras and other arguments as of :meth:`render_view`.
+
+        Args:
+            texture: also the texture that super-resolution gets, for a generator with one.
         """
         config = self.config.rendering
         # Training fades the noise out (schedules.Scheduled.density_noise); the config's value is for other uses.
@@ -300,18 +310,20 @@ class Generator(nn.Module):
         origins, directions = rays_from_camera(camera, resolution)  # view ray 3
         views = len(origins)
         if views == len(field.planes):
-            return self.textured(field, origins, directions, render(field, origins, directions, config, randomness))
+            found = render(field, origins, directions, config, randomness)
+            return self.textured(field, origins, directions, found) if texture else found
         if len(field.planes) != 1:
             raise ValueError(f"{views} cameras do not fit a field of {len(field.planes)} heads; give one camera a head")
         # Views of one head: their rays lie side by side in one sample, so that they share one tri-grid.
         rays = origins.flatten(0, 1)[None], directions.flatten(0, 1)[None]
-        flat = self.textured(field, *rays, render(field, *rays, config, randomness))
+        flat = render(field, *rays, config, randomness)
+        flat = self.textured(field, *rays, flat) if texture else flat
         # 1 view*ray channel -> view ray channel
         features, depth, weight_sum = (
             x.unflatten(1, (views, -1))[0] for x in (flat.features, flat.depth, flat.weight_sum)
         )
-        texture = None if flat.texture is None else flat.texture.unflatten(1, (views, -1))[0]
-        return RayRendering(features, depth, weight_sum, texture)
+        own = None if flat.texture is None else flat.texture.unflatten(1, (views, -1))[0]
+        return RayRendering(features, depth, weight_sum, own)
 
     def textured(
         self,
@@ -379,7 +391,7 @@ class Generator(nn.Module):
             composed = composite_over(composed, weights, background, antialias=self.config.superresolution.antialias)
         # batch channel height width -> batch 3 height width -> batch 3 out_height out_width
         image_raw = composed[:, :3] if self.torgb_raw is None else self.torgb_raw(composed, ws[:, -1], fused=False)
-        if foreground.texture is not None and superresolve:
+        if foreground.texture is not None:
             composed = composed + foreground.texture.transpose(1, 2).unflatten(2, (resolution, resolution))
         image = self.superresolution(image_raw, composed, ws, randomness=randomness) if superresolve else image_raw
         return Rendering(

@@ -95,6 +95,11 @@ class GeneratorConfig(Bounded):
             )
 
     @property
+    def pixels_per_ray(self) -> int:
+        """Pixels of the image per ray and axis."""
+        return self.superresolution.output_resolution // self.neural_rendering_resolution
+
+    @property
     def backbone(self) -> SynthesisConfig:
         """Size of the network that makes the tri-grid."""
         return SynthesisConfig(

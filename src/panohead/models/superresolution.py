@@ -79,7 +79,6 @@ class SuperResolution(nn.Module):
         shape = _SHAPES[config.kind]
         first, second = config.channels or shape.channels
         self.input_resolution = config.input_resolution
-        self.output_scale = config.output_resolution // config.input_resolution
         # Without upsampling ("2x", "4x") the first block only adds its image to the raw one.
         first_resolution = self.input_resolution * (2 if shape.first_block_upsamples else 1)
         block = BlockConfig(

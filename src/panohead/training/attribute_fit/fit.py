@@ -162,9 +162,7 @@ class AttributeFit:
         if self.adversarial is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)
-                generator = self.config.generator
-                scale = generator.superresolution.output_resolution // generator.neural_rendering_resolution
-                patch = self.config.patch * scale
+                patch = self.config.patch * self.config.generator.pixels_per_ray
                 self.adversarial = AdversarialLoss(self.config.adversarial, patch=patch, device=self.device)
 
     def set_sharpness(self, sharpness: float) -> None:

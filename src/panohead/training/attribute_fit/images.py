@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
@@ -70,20 +70,56 @@ def sample_patches(
     views = data.view_of[shots]  # head view
     count, device = len(shots), rng.device
     view = views.gather(1, torch.randint(views.shape[1], (count, 1), generator=rng, device=device))[:, 0]
-    room, scale = rays - patch, data.resolution // rays
+    offsets = sample_offsets(data.labels[view], rays=rays, patch=patch, face_share=_FACE_SHARE, rng=rng)
+    return true_patches(data.labels, data.images, data.masks, view, offsets, rays=rays, patch=patch)
+
+
+def sample_offsets(
+    labels: Float[Tensor, "head 25"], *, rays: int, patch: int, face_share: float, rng: torch.Generator
+) -> Int[Tensor, "head 2"]:
+    """Sample the upper left corner (y, x) of a patch of each view, in rays.
+
+    Args:
+        rays, patch: rays per side of a whole view and of the patch.
+        face_share: share of the views with a visible face whose patch is drawn around it.
+    """
+    room, count, device = rays - patch, len(labels), rng.device
     # Drawn beyond the border and clamped, so that corners are covered as often as centers.
     offsets = torch.randint(-room // 4, room + room // 4 + 1, (count, 2), generator=rng, device=device).clamp(0, room)
-    faces = face_windows(data.labels[view])
+    faces = face_windows(labels)
     jitter = torch.randint(-patch // 4, patch // 4 + 1, (count, 2), generator=rng, device=device)
     around_face = (faces.center.flip(-1) * rays).long() - patch // 2 + jitter  # y x
-    chosen = faces.visible & (torch.rand(count, generator=rng, device=device) < _FACE_SHARE)
-    offsets = torch.where(chosen[:, None], around_face.clamp(0, room), offsets)
-    size = patch * scale  # pixels of the full image
-    y, x = window_indices(offsets * scale, size)
-    # Indices around a slice put its dimension last: head height width 3.
-    image = image_from_uint8(data.images[view[:, None, None], :, y, x].permute(0, 3, 1, 2))
-    mask = mask_from_uint8(data.masks[view[:, None, None], y, x])[:, None]
-    return ImageBatch(data.labels[view], offsets, on_white(image, mask), mask, patch)
+    chosen = faces.visible & (torch.rand(count, generator=rng, device=device) < face_share)
+    return torch.where(chosen[:, None], around_face.clamp(0, room), offsets)
+
+
+def true_patches(
+    labels: Float[Tensor, "view 25"],
+    images: UInt8[Tensor, "view 3 height width"],
+    masks: UInt8[Tensor, "view height width"],
+    view: Int[Tensor, " head"],
+    offsets: Int[Tensor, "head 2"],
+    *,
+    rays: int,
+    patch: int,
+) -> ImageBatch:
+    """Cut the patches at ``offsets`` (in rays) from the true images of the views ``view``, the person over white."""
+    scale = images.shape[-1] // rays
+    image = image_from_uint8(cut_patches(images, view, offsets * scale, patch * scale))
+    mask = mask_from_uint8(cut_patches(masks[:, None], view, offsets * scale, patch * scale))
+    return ImageBatch(labels[view], offsets, on_white(image, mask), mask, patch)
+
+
+def cut_patches(
+    maps: Shaped[Tensor, "view channel height width"],
+    view: Int[Tensor, " head"],
+    corner: Int[Tensor, "head 2"],
+    size: int,
+) -> Shaped[Tensor, "head channel size size"]:
+    """Cut a square at its upper left corner (y, x) from the map of each of the views ``view``."""
+    y, x = window_indices(corner, size)
+    # Indices around a slice put its dimension last: head height width channel.
+    return maps[view[:, None, None], :, y, x].permute(0, 3, 1, 2)
 
 
 def window_indices(

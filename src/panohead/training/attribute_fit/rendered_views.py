@@ -8,12 +8,10 @@ from jaxtyping import Float, Float16, Int, UInt8
 from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
-from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.randomness import RenderRandomness
-from panohead.rendering.dispatch import prepare, render
-from panohead.training.attribute_fit.face_windows import face_windows
+from panohead.rendering.dispatch import render
 from panohead.training.attribute_fit.fit import HeadModel
-from panohead.training.attribute_fit.images import ImageBatch, on_white, window_indices
+from panohead.training.attribute_fit.images import ImageBatch, cut_patches, sample_offsets, true_patches
 from panohead.training.attribute_fit.shots import Shots
 
 _FACE_SHARE = 0.4
@@ -73,13 +71,12 @@ def render_views(
     assert generator.surface_texture is not None
     assert generator.torgb_raw is not None
     side, parts = generator.config.neural_rendering_resolution, []
-    rendering = generator.config.rendering
     for number, shot in enumerate(shots.tolist()):
         ws = model.ws(data.attributes[shot : shot + 1], data.person[shot : shot + 1])
-        field = prepare(generator.field(ws), empty_cells=rendering.empty_cells)
+        field = generator.prepared_field(ws)
         for view in data.view_of[shot].tolist():
             rays = rays_from_camera(Camera.from_label(data.labels[view : view + 1]), side)
-            found = render(field, *rays, rendering, RenderRandomness.even())
+            found = render(field, *rays, generator.config.rendering, RenderRandomness.even())
             points = generator.surface_points(field, *rays, found)
             noise = generator.surface_texture.noise(points) * found.weight_sum
             features, noise, weights = (
@@ -104,24 +101,9 @@ def sample_views(views: RenderedViews, *, count: int, patch: int, num_ws: int, r
     """
     chosen = torch.randint(views.count, (count,), generator=rng)
     rays = views.raw.shape[-1]
-    room, scale = rays - patch, views.images.shape[-1] // rays
-    # Drawn beyond the border and clamped, so that corners are covered as often as centers.
-    offsets = torch.randint(-room // 4, room + room // 4 + 1, (count, 2), generator=rng).clamp(0, room)
-    faces = face_windows(views.labels[chosen])
-    jitter = torch.randint(-patch // 4, patch // 4 + 1, (count, 2), generator=rng)
-    around_face = (faces.center.flip(-1) * rays).long() - patch // 2 + jitter  # y x
-    near = faces.visible & (torch.rand(count, generator=rng) < _FACE_SHARE)
-    offsets = torch.where(near[:, None], around_face.clamp(0, room), offsets)
-
-    def cut(x: Tensor, corner: Tensor, size: int) -> Tensor:
-        y, column = window_indices(corner, size)
-        # Indices around a slice put its dimension last: patch height width channel.
-        return x[chosen[:, None, None], :, y, column].permute(0, 3, 1, 2)
-
+    offsets = sample_offsets(views.labels[chosen], rays=rays, patch=patch, face_share=_FACE_SHARE, rng=rng)
     features, noise, raw, weights = (
-        cut(x, offsets, patch).float() for x in (views.features, views.noise, views.raw, views.weights)
+        cut_patches(x, chosen, offsets, patch).float() for x in (views.features, views.noise, views.raw, views.weights)
     )
-    image = image_from_uint8(cut(views.images, offsets * scale, patch * scale))
-    mask = mask_from_uint8(cut(views.masks[:, None], offsets * scale, patch * scale))
-    truth = ImageBatch(views.labels[chosen], offsets, on_white(image, mask), mask, patch)
+    truth = true_patches(views.labels, views.images, views.masks, chosen, offsets, rays=rays, patch=patch)
     return ViewBatch(features, noise, raw, weights, views.w[chosen, None].expand(-1, num_ws, -1), truth)

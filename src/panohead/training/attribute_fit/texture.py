@@ -29,9 +29,8 @@ class TextureConfig(Bounded):
         patch: rays per side of a patch.
         learning_rate, texture_rate: Adam's learning rates of super-resolution and of the texture's layer.
         color_weight, detail_weight: weights of the regression of single pixels.
-        coarse_weight: weight of that of colors over 8 x 8 pixels.
         ema_decay: decay of the running average of the weights.
-        adversarial: settings of the discriminator.
+        adversarial: settings of the discriminator, and the weight of the regression of colors over 8 x 8 pixels.
     """
 
     patches_per_step: Natural = 8
@@ -40,7 +39,6 @@ class TextureConfig(Bounded):
     texture_rate: NotNegative = 5e-3
     color_weight: NotNegative = 0.5
     detail_weight: NotNegative = 0.2
-    coarse_weight: NotNegative = 4.0
     ema_decay: NotNegative = 0.998
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     seed: int = 0
@@ -61,10 +59,9 @@ class TextureFit:
             {"params": list(generator.surface_texture.parameters()), "lr": config.texture_rate},
         ]
         self.optimizer = torch.optim.Adam(groups, betas=(0.0, 0.99))
-        scale = generator.superresolution.output_scale
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.adversarial = AdversarialLoss(config.adversarial, patch=config.patch * scale)
+            self.adversarial = AdversarialLoss(config.adversarial, patch=config.patch * generator.config.pixels_per_ray)
             # The layer would have no gradient where noise and image are independent: a small random start.
             if not generator.surface_texture.weight.any():
                 nn.init.normal_(generator.surface_texture.weight, std=0.02)
@@ -91,7 +88,7 @@ class TextureFit:
         losses = {
             "image": config.color_weight * color_loss(image, batch.truth.image).mean(),
             "image_detail": config.detail_weight * detail_loss(image, batch.truth.image),
-            "coarse": config.coarse_weight * coarse_loss(rendered, batch.truth),
+            "coarse": config.adversarial.coarse_weight * coarse_loss(rendered, batch.truth),
         }
         regression = torch.stack(list(losses.values())).sum()
         term = self.adversarial.generator_term(rendered, batch.truth, regression)

@@ -14,7 +14,6 @@ from panohead.geometry.camera import RADIUS
 from panohead.media import contact_sheet, depth_preview, mask_to_pil, save_image, to_pil
 from panohead.models.generator import Generator, Rendering
 from panohead.randomness import RenderRandomness
-from panohead.rendering.dispatch import prepare
 
 YAWS_DEG = tuple(range(0, 360, 45))
 _MAX_CELL = 256
@@ -86,8 +85,7 @@ def _renderings(
     batch: int,
 ) -> Iterator[Rendering]:
     """Render views of one head, ``batch`` at a time; its tri-grid and background are computed once."""
-    field = prepare(generator.field(ws), empty_cells=generator.config.rendering.empty_cells)
-    background = generator.background_features(ws)
+    field, background = generator.prepared_field(ws), generator.background_features(ws)
     for part in labels.split(batch):
         randomness = RenderRandomness.even(generator=torch.Generator(ws.device).manual_seed(0))
         camera = Camera.from_label(part)
