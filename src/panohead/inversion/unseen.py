@@ -43,7 +43,7 @@ class UnseenViews:
         self._stride = coprime(self.count)
         self._resolution = max(generator.config.neural_rendering_resolution // 2, 8)
         with torch.no_grad():
-            field = generator.field(ws)
+            field = generator.prepared_field(ws)
             self._background = generator.background_features(ws)
             self._before = [self._render(generator, field, ws, camera, self._background) for camera in self.cameras]
             self._surface = []

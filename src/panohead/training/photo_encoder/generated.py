@@ -56,7 +56,7 @@ class GeneratedSamples:
             w = generator.mapping(z, label.to(device), truncation_psi=psi)[:, 0]
             offset = generator.align_camera(z, label.to(device), truncation_psi=psi).cpu()
         ws = w[:, None].expand(-1, generator.backbone.num_ws, -1)  # 1 num_ws w_dim
-        field = generator.field(ws)
+        field = generator.prepared_field(ws)
         views = []
         for view, whole in ((camera.translated(offset[0]), True), (second.translated(offset[0]), False)):
             rendering = generator.render_view(field, ws, view.to(device), superresolve=whole)

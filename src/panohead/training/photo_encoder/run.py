@@ -194,9 +194,9 @@ class _Run:
         fit = EncoderFit(self.generator, self.attributes, self.config, training[0], rendered)
         self._resume(fit)
         unseen = _spread(held_out, _SCORED)
-        if not self._fit(fit, unseen):
+        result = self._fit(fit, unseen)
+        if result is None:
             return TrainedEncoder(None)
-        result = self._score(fit, unseen)
         self._save_final(fit, result)
         (self.out / STATE_FILE).unlink(missing_ok=True)
         return TrainedEncoder(final, result)
@@ -223,15 +223,15 @@ class _Run:
         except Exception as error:  # a damaged file makes torch's reader raise nearly anything
             raise PanoHeadError(f"cannot continue from {path}; remove it to train again from the samples") from error
 
-    def _fit(self, fit: EncoderFit, unseen: Sequence[StoredSample]) -> bool:
-        """Take all steps that are left; return False when the run was stopped."""
+    def _fit(self, fit: EncoderFit, unseen: Sequence[StoredSample]) -> EncoderScore | None:
+        """Take all steps that are left and return the figures at the end; None when the run was stopped."""
         steps, saved = self.config.steps, time.monotonic()
         every = max(_MIN_STEPS, steps // _REPORTS)
         losses: dict[str, list[float]] = defaultdict(list)
         while fit.step_count < steps:
             if self.callbacks.stop():
                 self._save(fit)
-                return False
+                return None
             found = fit.step()
             if not all(np.isfinite(value) for value in found.values()):
                 raise PanoHeadError(
@@ -246,8 +246,7 @@ class _Run:
             if time.monotonic() - saved > _SAVE_S:
                 self._save(fit)
                 saved = time.monotonic()
-        self._report(fit, unseen, losses)
-        return True
+        return self._report(fit, unseen, losses)
 
     def _save(self, fit: EncoderFit) -> None:
         with atomic_path(self.out / STATE_FILE) as temporary:
@@ -258,7 +257,10 @@ class _Run:
         images = min(_SCORED_IMAGES, len(unseen))
         return score(fit.average, self.generator, unseen, augmentation, seed=self.config.seed, images=images)
 
-    def _report(self, fit: EncoderFit, unseen: Sequence[StoredSample], losses: Mapping[str, list[float]]) -> None:
+    def _report(
+        self, fit: EncoderFit, unseen: Sequence[StoredSample], losses: Mapping[str, list[float]]
+    ) -> EncoderScore:
+        """Write a line and a sheet, and return the figures under augmentation."""
         found, clean = self._score(fit, unseen), self._score(fit, unseen, clean=True)
         row = {
             "step": fit.step_count,
@@ -274,6 +276,7 @@ class _Run:
             sheet.save(temporary, quality=88, **image_metadata(".webp", "trainedAlgorithmicMedia"))
         if self.callbacks.on_report is not None:
             self.callbacks.on_report(fit.step_count, found)
+        return found
 
     def _save_final(self, fit: EncoderFit, result: EncoderScore) -> None:
         networks = dict(self.checkpoint.networks) | {"encoder": fit.average}
