@@ -86,6 +86,7 @@ def demo_128() -> TrainConfig:
         position_maps=True,
         deformation=16,
         surface_texture=8,
+        surface_strands=6,
         deformation_rank=28,  # 98 % of the variance of people's deformations
         neural_rendering_resolution=64,
         # One pass: a first one of few samples misses surfaces, and 40 in all leave rings on hair. Most of the 96 lie in

@@ -42,6 +42,7 @@ class GeneratorConfig(Bounded):
         deformation_rank: number of directions in which heads deform.
         surface_texture: channels of noise on surfaces that super-resolution gets, see :class:`SurfaceTexture`; 0 for
             none (the paper's).
+        surface_strands: channels of noise along the lines on which hair falls beside them, see :class:`Strands`.
         rendering: sampling of rays.
         superresolution: configuration of the super-resolution network.
         use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
@@ -71,6 +72,7 @@ class GeneratorConfig(Bounded):
     deformation: Annotated[int, NumberRange(0, 64)] = 0
     deformation_rank: Annotated[int, NumberRange(1, 1024)] = 64
     surface_texture: Annotated[int, NumberRange(0, 64)] = 0
+    surface_strands: Annotated[int, NumberRange(0, 64)] = 0
     rendering: RenderConfig = field(default_factory=RenderConfig)
     superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     use_torgb_raw: bool = True
@@ -83,6 +85,8 @@ class GeneratorConfig(Bounded):
         samples = self.rendering.depth_samples + self.rendering.importance_samples
         if self.deformation == 1:
             raise OutOfRange("deformation is 1; a grid has at least 2 points per side, and 0 is none")
+        if self.surface_strands and not self.surface_texture:
+            raise OutOfRange(f"surface_strands is {self.surface_strands} without a surface_texture to be part of")
         if entries > MAX_TRIGRID_ENTRIES:
             raise OutOfRange(
                 f"a tri-grid of 3 x {self.trigrid_resolution} x {self.trigrid_resolution} x {self.trigrid_depth} x "

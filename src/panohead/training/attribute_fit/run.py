@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -192,6 +193,11 @@ def load_compact(fit: AttributeFit, path: Path) -> None:
     later = "position_map", ".deformation.", ".surface_texture."
     maps = {k: v for k, v in fit.model.state_dict().items() if any(name in k for name in later)}
     state = {k: torch.zeros_like(v) for k, v in maps.items()} | state
+    texture = fit.model.generator.surface_texture
+    if texture is not None:
+        # Nor have textures from before the strands any of theirs.
+        name = "generator.surface_texture.weight"
+        state[name] = F.pad(state[name], (0, texture.weight.shape[1] - state[name].shape[1]))
     fit.model.load_state_dict(state)
     fit.average.load_state_dict(state)
     with safe_open(path, framework="pt") as file:

@@ -63,8 +63,9 @@ class TextureFit:
             torch.manual_seed(config.seed)
             self.adversarial = AdversarialLoss(config.adversarial, patch=config.patch * generator.config.pixels_per_ray)
             # The layer would have no gradient where noise and image are independent: a small random start.
-            if not generator.surface_texture.weight.any():
-                nn.init.normal_(generator.surface_texture.weight, std=0.02)
+            weight = generator.surface_texture.weight
+            with torch.no_grad():
+                weight.add_(torch.randn_like(weight).mul_(0.02) * (weight == 0).all(dim=0))
         self.step_count = 0
         self.rate_factor = 1.0
         """Factor of the learning rates of super-resolution and texture."""
