@@ -46,8 +46,10 @@ class Fit:
     """Number of residual codes of the fit."""
     steps: int = 3000
     """Steps of the match."""
-    lights: float = 0.4
-    """Share of the people's lights that the seeds have: the brightest and least colored ones."""
+    lights: float = 0.15
+    """Share of the people's lights that the seeds have: the brightest and least colored ones; 1 for all."""
+    exposure: float = 1.2
+    """Factor of the seeds' lights: synthetic photos are darker than a photographer's."""
 
 
 @dataclass(kw_only=True)
@@ -72,7 +74,7 @@ def release_fit(options: Fit) -> None:
     data = GrowingDataset(options.people, vocabulary, limit=options.capacity).refresh()
     model = fit.average
     lights = well_lit(data, vocabulary, options.lights)
-    ws = population_ws(model, data, vocabulary, POPULATION, seed=0, lights=lights)
+    ws = population_ws(model, data, vocabulary, POPULATION, seed=0, lights=lights, exposure=options.exposure)
     generator = model.generator
     distance = fit_mapping(generator, ws, PriorConfig(steps=options.steps))
     with torch.no_grad():

@@ -29,6 +29,7 @@ from panohead.system.malloc import keep_large_buffers
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import compare
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
+from panohead.training.attribute_fit.population import well_lit
 from panohead.training.attribute_fit.rendered_views import render_views
 from panohead.training.attribute_fit.run import load_compact, save_compact
 from panohead.training.attribute_fit.texture import TextureConfig, TextureFit
@@ -47,7 +48,9 @@ class Options:
     people: Path
     """Dataset of the fit."""
     shots: int = 500
-    """Shots whose views are rendered, evenly spread over the dataset."""
+    """Shots whose views are rendered, evenly spread over the well-lit ones of the dataset."""
+    lights: float = 0.7
+    """Share of the shots that are well lit: in dark ones there is little to see."""
     steps: int = 9000
     """Steps."""
     decay_steps: int = 1500
@@ -69,7 +72,8 @@ def main(options: Options) -> None:
     fit = AttributeFit(FitConfig(generator=demo_128().generator, vocabulary=vocabulary, people=options.capacity))
     load_compact(fit, options.fit)
     data = GrowingDataset(options.people, vocabulary).refresh()
-    shots = torch.linspace(0, data.count - 1, min(options.shots, data.count)).long()
+    lit = well_lit(data, vocabulary, options.lights).sort().values
+    shots = lit[torch.linspace(0, len(lit) - 1, min(options.shots, len(lit))).long()]
     views = render_views(fit.average, data, shots)
     print(f"{views.count} views", flush=True)
     training = TextureFit(options.config, fit.average.generator)

@@ -73,9 +73,7 @@ class Generator(nn.Module):
         )
         self.deformation = Deformation(c.deformation, c.deformation_rank, w_dim=c.w_dim) if c.deformation else None
         self.surface_texture = (
-            SurfaceTexture(
-                c.surface_texture, c.feature_channels, box_warp=c.rendering.box_warp, strands=c.surface_strands
-            )
+            SurfaceTexture(c.surface_texture, c.feature_channels, box_warp=c.rendering.box_warp, kind=c.surface_noise)
             if c.surface_texture
             else None
         )

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from panohead.limits import NumberRange
 from panohead.models.superresolution import SuperResolutionConfig
+from panohead.models.surface_noise import NoiseKind
 from panohead.rendering.decoder_mlp import ColorActivation
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
@@ -42,7 +43,7 @@ class GeneratorConfig(Bounded):
         deformation_rank: number of directions in which heads deform.
         surface_texture: channels of noise on surfaces that super-resolution gets, see :class:`SurfaceTexture`; 0 for
             none (the paper's).
-        surface_strands: channels of noise along the lines on which hair falls beside them, see :class:`Strands`.
+        surface_noise: its kind: ``strands`` (grain, and lines on which hair falls) or ``planes``, the first one.
         rendering: sampling of rays.
         superresolution: configuration of the super-resolution network.
         use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
@@ -72,7 +73,7 @@ class GeneratorConfig(Bounded):
     deformation: Annotated[int, NumberRange(0, 64)] = 0
     deformation_rank: Annotated[int, NumberRange(1, 1024)] = 64
     surface_texture: Annotated[int, NumberRange(0, 64)] = 0
-    surface_strands: Annotated[int, NumberRange(0, 64)] = 0
+    surface_noise: NoiseKind = "planes"
     rendering: RenderConfig = field(default_factory=RenderConfig)
     superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     use_torgb_raw: bool = True
@@ -85,8 +86,6 @@ class GeneratorConfig(Bounded):
         samples = self.rendering.depth_samples + self.rendering.importance_samples
         if self.deformation == 1:
             raise OutOfRange("deformation is 1; a grid has at least 2 points per side, and 0 is none")
-        if self.surface_strands and not self.surface_texture:
-            raise OutOfRange(f"surface_strands is {self.surface_strands} without a surface_texture to be part of")
         if entries > MAX_TRIGRID_ENTRIES:
             raise OutOfRange(
                 f"a tri-grid of 3 x {self.trigrid_resolution} x {self.trigrid_resolution} x {self.trigrid_depth} x "

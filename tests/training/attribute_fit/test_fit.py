@@ -1,6 +1,7 @@
 """The regression fit on renders of two people at a small size."""
 
 import copy
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.renderer import RenderConfig
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.people import sample_person
+from panohead.synthetic.renderer.lighting import fibonacci_sphere
 from panohead.synthetic.synthesize import synthesize
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import compare
@@ -273,5 +275,20 @@ def test_well_lit_shots_are_bright_and_white(shots: Shots, vocabulary: Vocabular
     lit = replace(shots, attributes=attributes)
     assert well_lit(lit, vocabulary, 0.5).tolist() == [2, 3]
     assert well_lit(lit, vocabulary, 0.0).tolist() == [2]
+    # Light from behind does not light a face.
+    facing = torch.from_numpy(fibonacci_sphere(12)[:, 2]).float()
+    attributes[2, columns] += (-facing[:, None]).expand(-1, 3).reshape(-1)
+    assert well_lit(lit, vocabulary, 0.0).tolist() == [2]
+    attributes[3, columns] += facing[:, None].expand(-1, 3).reshape(-1)
+    attributes[2, columns] -= 0.3
+    assert well_lit(lit, vocabulary, 0.0).tolist() == [3]
     ws = population_ws(fresh(vocabulary).model.eval(), lit, vocabulary, 50, seed=0, lights=torch.tensor([2]))
     assert len(ws.unique(dim=0)) > 3
+
+
+def test_exposure_adds_to_the_logarithm_of_all_lights(shots: Shots, vocabulary: Vocabulary) -> None:
+    model = fresh(vocabulary).model.eval()
+    brighter = shots.attributes.clone()
+    brighter[:, slice(*vocabulary.sections["light"])] += math.log(1.5)
+    expected = population_ws(model, replace(shots, attributes=brighter), vocabulary, 20, seed=0)
+    torch.testing.assert_close(population_ws(model, shots, vocabulary, 20, seed=0, exposure=1.5), expected)

@@ -5,25 +5,34 @@ shape together: shape follows age and ancestry), the light, the expression, and 
 code). So ``n`` people under ``m`` lights give n x m pairs and more.
 """
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from panohead.attributes import Vocabulary
+from panohead.attributes.vocabulary import LIGHT_DIRECTIONS
+from panohead.synthetic.renderer.lighting import fibonacci_sphere
 from panohead.training.attribute_fit.fit import HeadModel
 from panohead.training.attribute_fit.shots import Shots
 
 _BATCH = 4096
 
+_COLORED = 2.0
+"""Brightness, in natural logarithms, that makes up for a cast of the same size."""
+
 
 def well_lit(data: Shots, vocabulary: Vocabulary, share: float) -> Int[Tensor, " shot"]:
-    """Return the ``share`` of the shots whose light is the brightest and the least colored, at least one.
+    """Return the ``share`` of the shots whose face is lit the brightest and the least colored, at least one.
 
-    In half of a dataset's lights a head is dark or tinted: right for learning what light does, dull to look at.
+    In half of a dataset's lights a face is dark or tinted: right for learning what light does, dull to look at.
     """
     light = data.attributes[:, slice(*vocabulary.sections["light"])].unflatten(1, (-1, 3))  # log irradiance, r g b
-    mean = light.mean(dim=1)  # shot 3
-    score = mean.mean(dim=1) - (mean.amax(dim=1) - mean.amin(dim=1))
+    # A face is seen where surfaces face the front (+z): weights from 0 behind to 1 in front.
+    facing = torch.from_numpy(fibonacci_sphere(LIGHT_DIRECTIONS)[:, 2]).float().add(1) / 2
+    mean = torch.einsum("sdc,d->sc", light, facing / facing.sum())  # shot 3
+    score = mean.mean(dim=1) - _COLORED * (mean.amax(dim=1) - mean.amin(dim=1))
     return score.argsort(descending=True)[: max(1, round(share * data.count))]
 
 
@@ -36,11 +45,13 @@ def population_ws(
     *,
     seed: int,
     lights: Int[Tensor, " shot"] | None = None,
+    exposure: float = 1.0,
 ) -> Float[Tensor, "count w_dim"]:
     """Return w of ``count`` recombinations of the attributes of a dataset's shots.
 
     Args:
         lights: the shots whose light may be drawn; None for all.
+        exposure: factor of all lights, above 0.
     """
     lights = torch.arange(data.count) if lights is None else lights
     rng = torch.Generator().manual_seed(seed)
@@ -52,6 +63,8 @@ def population_ws(
     for section, shots in (("light", lights[draw(len(lights))]), ("expression", draw(data.count))):
         columns = slice(*vocabulary.sections[section])
         attributes[:, columns] = data.attributes[shots, columns]
+    # Lights are logarithms of irradiance.
+    attributes[:, slice(*vocabulary.sections["light"])] += math.log(exposure)
     person = data.person[draw(data.count)]  # whose residual code
     return torch.cat(
         [model.ws(a, p)[:, 0] for a, p in zip(attributes.split(_BATCH), person.split(_BATCH), strict=True)]

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -195,9 +194,10 @@ def load_compact(fit: AttributeFit, path: Path) -> None:
     state = {k: torch.zeros_like(v) for k, v in maps.items()} | state
     texture = fit.model.generator.surface_texture
     if texture is not None:
-        # Nor have textures from before the strands any of theirs.
+        # A layer of another number of channels is of another noise.
         name = "generator.surface_texture.weight"
-        state[name] = F.pad(state[name], (0, texture.weight.shape[1] - state[name].shape[1]))
+        if state[name].shape != texture.weight.shape:
+            state[name] = torch.zeros_like(texture.weight)
     fit.model.load_state_dict(state)
     fit.average.load_state_dict(state)
     with safe_open(path, framework="pt") as file:

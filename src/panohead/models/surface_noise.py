@@ -1,0 +1,168 @@
+"""Fixed noise at points of space: what :class:`SurfaceTexture` reads where rays hit surfaces.
+
+Each kind has buffers that files need not hold: NumPy guarantees that ``RandomState``'s numbers never change.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+NoiseKind = Literal["planes", "strands"]
+
+_PLANE_SIDE = 128
+"""Texels per side of the planes' maps."""
+
+_STRETCH = 8.0
+"""Ratio of length and width of noise that follows hair: it mostly falls."""
+
+_GRAIN_SIDE = 48
+"""Texels per side of the grain's volume; it is mirrored beyond."""
+
+_GRAIN_TEXELS = (0.01, 0.02, 0.04)
+"""Widths of the grain's texels in turn, world units: from the distance between two rays to a curl."""
+
+_SKULL = (0.0, 0.06, -0.035)
+"""Center of the skull's dome, world units, in heads framed as ``panohead prepare`` frames them (measured on people)."""
+
+_DOME = 0.24
+"""Radius of the dome, world units."""
+
+_COLUMNS = (128, 64, 32)
+"""Texels around the head of the strands' maps, in turn: from one that is little wider than a ray to locks."""
+
+_ROWS = 24
+"""Texels of the strands' maps from the crown down, each ``_STRETCH`` times as long as wide."""
+
+_CROWN = 0.05
+"""Distance from the dome's axis, world units, below which strands fade: they would be narrower than a ray."""
+
+
+class PlaneNoise(nn.Module):
+    """Sum of three maps over two axes each; in the second half of the channels long along y.
+
+    The first form of this noise, for files that were trained with it: where a surface is parallel to two axes, one of
+    the maps becomes stripes.
+
+    Args:
+        channels: number of noise channels.
+        box_warp: side of the box that the maps span, world units.
+    """
+
+    maps: Tensor
+
+    def __init__(self, channels: int, *, box_warp: float) -> None:
+        super().__init__()
+        self.box_warp = box_warp
+        noise = np.random.RandomState(0).standard_normal((3, channels, _PLANE_SIDE, _PLANE_SIDE))
+        self.register_buffer("maps", torch.from_numpy(noise.astype(np.float32)), persistent=False)
+
+    def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
+        """Return the noise at points (world units), of variance about 1 in the middle of texels."""
+        at = points * (2 / self.box_warp)
+        half = self.maps.shape[1] - self.maps.shape[1] // 2
+        parts = [
+            self._sample(at, slice(0, half)),
+            self._sample(at * at.new_tensor([1, 1 / _STRETCH, 1]), slice(half, None)),
+        ]
+        return torch.cat(parts, dim=1).transpose(1, 2)
+
+    def _sample(self, at: Tensor, channels: slice) -> Float[Tensor, "head channel point"]:
+        total: Tensor | None = None
+        for maps, axes in zip(self.maps, ([0, 1], [2, 1], [0, 2]), strict=True):
+            chosen = maps[None, channels].expand(len(at), -1, -1, -1)
+            # Mirrored beyond the box: noise without an end.
+            found = F.grid_sample(chosen, at[:, :, None, axes], align_corners=False, padding_mode="reflection")[..., 0]
+            total = found if total is None else total + found
+        assert total is not None
+        return total / 3**0.5
+
+
+class Grain(nn.Module):
+    """Noise without a direction, for skin and curls.
+
+    Args:
+        channels: number of noise channels; their texels take the widths of :data:`_GRAIN_TEXELS` in turn.
+    """
+
+    volume: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        noise = np.random.RandomState(2).standard_normal((channels, _GRAIN_SIDE, _GRAIN_SIDE, _GRAIN_SIDE))
+        self.register_buffer("volume", torch.from_numpy(noise.astype(np.float32)), persistent=False)
+
+    def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
+        """Return the noise at points (world units), of variance about 1 in the middle of texels."""
+        parts: list[Tensor] = [points[..., :0]] * len(self.volume)
+        levels = len(_GRAIN_TEXELS)
+        for level, texel in enumerate(_GRAIN_TEXELS[: len(self.volume)]):
+            volume = self.volume[None, level::levels].expand(len(points), -1, -1, -1, -1)
+            grid = (points * (2 / (texel * _GRAIN_SIDE)))[:, :, None, None]
+            found = F.grid_sample(volume, grid, align_corners=False, padding_mode="reflection")[..., 0, 0]
+            parts[level::levels] = found.unbind(1)
+        return torch.stack(parts, dim=2)
+
+
+class Strands(nn.Module):
+    """Noise along the lines on which combed hair falls: from the crown over the dome of the skull, then straight down.
+
+    Args:
+        channels: number of noise channels; their maps take the widths of :data:`_COLUMNS` in turn.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        random = np.random.RandomState(1)
+        for level, columns in enumerate(_COLUMNS[:channels]):
+            count = len(range(level, channels, len(_COLUMNS)))
+            noise = random.standard_normal((count, _ROWS, columns)).astype(np.float32)
+            # The first column again behind the last: around the head there is no border.
+            maps = torch.from_numpy(np.concatenate([noise, noise[:, :, :1]], axis=2))
+            self.register_buffer(f"maps_{columns}", maps, persistent=False)
+
+    def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
+        """Return the noise at points (world units), of variance about 1 in the middle of texels."""
+        x, y, z = (points - points.new_tensor(_SKULL)).unbind(dim=2)
+        radius = (x.square() + z.square()).sqrt()
+        around = torch.atan2(x, z) / math.pi  # -1 to 1, 0 in front
+        # Length of the line from the crown: an arc above the dome's center, vertical below it.
+        angle = torch.atan2(radius, y.clamp_min(0))
+        down = _DOME * angle - y.clamp_max(0)
+        found = []
+        for columns in _COLUMNS[: self.channels]:
+            width = 2 * math.pi * _DOME / columns
+            rows = down / (_STRETCH * width) * (2 / (_ROWS - 1)) - 1
+            maps = self.get_buffer(f"maps_{columns}")[None].expand(len(points), -1, -1, -1)
+            grid = torch.stack([around, rows], dim=2)[:, :, None]
+            found.append(F.grid_sample(maps, grid, align_corners=True, padding_mode="reflection")[..., 0])
+        # head channel point -> head point channel
+        return (torch.cat(found, dim=1) * (radius / _CROWN).clamp_max(1)[:, None]).transpose(1, 2)
+
+
+class GrainAndStrands(nn.Module):
+    """Grain in the first half of the channels, strands in the second.
+
+    Args:
+        channels: number of noise channels, at least 1.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.grain = Grain(channels - channels // 2)
+        self.strands = Strands(channels // 2) if channels > 1 else None
+
+    def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
+        """Return the noise at points (world units), of variance about 1 in the middle of texels."""
+        grain = self.grain(points)
+        return grain if self.strands is None else torch.cat([grain, self.strands(points)], dim=2)
+
+
+def noise_of_kind(kind: NoiseKind, channels: int, *, box_warp: float) -> nn.Module:
+    """Return a module that maps points (head point 3, world units) to noise (head point channel)."""
+    return PlaneNoise(channels, box_warp=box_warp) if kind == "planes" else GrainAndStrands(channels)
