@@ -85,7 +85,7 @@ def demo_128() -> TrainConfig:
         channel_max=256,
         position_maps=True,
         deformation=16,
-        surface_texture=12,
+        surface_texture=20,
         surface_noise="strands",
         deformation_rank=28,  # 98 % of the variance of people's deformations
         neural_rendering_resolution=64,

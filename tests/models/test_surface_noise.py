@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from panohead.models import surface_noise
-from panohead.models.surface_noise import Grain, GrainAndStrands, PlaneNoise, Strands
+from panohead.models.surface_noise import Grain, GrainAndStrands, PlaneNoise, Strands, points_within_rays
 
 BOX = 0.8
 
@@ -18,7 +18,7 @@ def some_points(count: int = 200) -> torch.Tensor:
 def test_planes_are_noise() -> None:
     """Mean 0, variance near 1, channels unlike each other; the second half is long along y."""
     planes = PlaneNoise(6, box_warp=BOX)
-    noise = planes(some_points(4000)).flatten(0, 1)
+    noise = planes(some_points(4000), 1).flatten(0, 1)
     assert float(noise.mean(0).abs().max()) < 0.1
     # Between texels bilinear interpolation averages: 4/9 of the variance is left on the whole.
     assert 0.3 < float(noise.var(0).min()) <= float(noise.var(0).max()) < 0.7
@@ -28,7 +28,7 @@ def test_planes_are_noise() -> None:
     for axis, long in ((0, False), (1, True), (2, False)):
         moved = some_points(4000)
         moved[..., axis] += step
-        change = (planes(moved) - planes(some_points(4000))).flatten(0, 1).square().mean(0)
+        change = (planes(moved, 1) - planes(some_points(4000), 1)).flatten(0, 1).square().mean(0)
         isotropic, falling = change[:3].mean(), change[3:].mean()
         assert (float(falling) < 0.3 * float(isotropic)) == long, axis
 
@@ -54,14 +54,35 @@ def test_grain_is_noise_of_three_scales_without_a_direction() -> None:
         assert float(change[[0, 3]].min()) > 1.5 * float(change[[1, 4]].max()) > 2 * float(change[2]), axis
 
 
-def test_channels_are_grain_then_strands() -> None:
-    points = some_points()
-    for count, grains in ((1, 1), (2, 1), (7, 4)):
-        found = GrainAndStrands(count)(points)
-        assert found.shape == (2, 200, count)
+def test_channels_are_grain_then_strands_then_fine_ones() -> None:
+    points = some_points(2 * 9 * 9)  # two squares a head
+    for count, grains, wide, fine in ((1, 1, 0, 0), (2, 1, 1, 0), (7, 4, 3, 0), (20, 6, 6, 2)):
+        found = GrainAndStrands(count)(points, 9)
+        assert found.shape == (2, 162, count)
         torch.testing.assert_close(found[..., :grains], Grain(grains)(points))
-        if count > grains:
-            torch.testing.assert_close(found[..., grains:], Strands(count - grains)(points))
+        if wide:
+            torch.testing.assert_close(found[..., grains : grains + wide], Strands(wide)(points))
+        assert found.shape[2] - grains - wide == 4 * fine
+
+
+def test_fine_strands_are_those_of_the_pixels() -> None:
+    """On a plane the four places of a ray are the pixels' own, so a finer grid of rays finds the same noise."""
+
+    def plane(side: int) -> torch.Tensor:
+        line = (torch.arange(side) + 0.5) / side - 0.5
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        return torch.stack([x, -y, 0.2 + 0.1 * x], dim=-1).flatten(0, 1)[None]
+
+    torch.testing.assert_close(
+        points_within_rays(plane(8), 8).unflatten(1, (8, 8, 2, 2))[:, 1:-1, 1:-1],  # interpolated: not at the border
+        plane(16).unflatten(1, (8, 2, 8, 2)).transpose(2, 3)[:, 1:-1, 1:-1],
+    )
+    found = GrainAndStrands(16)(plane(32), 32)[0, :, 8:].unflatten(0, (32, 32)).unflatten(2, (2, 4))
+    for map_, parts in enumerate(found.permute(2, 0, 1, 3)):
+        pixels = Strands(2, (256,), seed=3)(plane(64))[0, :, map_].unflatten(0, (32, 2, 32, 2))
+        torch.testing.assert_close(
+            parts[1:-1, 1:-1], pixels.transpose(1, 2).flatten(2)[1:-1, 1:-1], rtol=1e-3, atol=1e-3
+        )
 
 
 def on_the_head(around: torch.Tensor, height: torch.Tensor) -> torch.Tensor:

@@ -80,7 +80,7 @@ def test_rows_of_rays_hit_the_noise_of_their_points() -> None:
     found = generator.render(field, views, 6, RenderRandomness.even())
     origins, directions = rays_from_camera(views, 6)
     points = canonical_points(origins + found.depth * directions, field.deformation, BOX)  # type: ignore[arg-type]
-    expected = generator.surface_texture(points) * found.weight_sum
+    expected = generator.surface_texture(points, 6) * found.weight_sum
     assert found.texture is not None
     torch.testing.assert_close(found.texture, expected)
     # Two views of one head at once.

@@ -311,13 +311,13 @@ class Generator(nn.Module):
         views = len(origins)
         if views == len(field.planes):
             found = render(field, origins, directions, config, randomness)
-            return self.textured(field, origins, directions, found) if texture else found
+            return self.textured(field, origins, directions, found, side=resolution) if texture else found
         if len(field.planes) != 1:
             raise ValueError(f"{views} cameras do not fit a field of {len(field.planes)} heads; give one camera a head")
         # Views of one head: their rays lie side by side in one sample, so that they share one tri-grid.
         rays = origins.flatten(0, 1)[None], directions.flatten(0, 1)[None]
         flat = render(field, *rays, config, randomness)
-        flat = self.textured(field, *rays, flat) if texture else flat
+        flat = self.textured(field, *rays, flat, side=resolution) if texture else flat
         # 1 view*ray channel -> view ray channel
         features, depth, weight_sum = (
             x.unflatten(1, (views, -1))[0] for x in (flat.features, flat.depth, flat.weight_sum)
@@ -331,12 +331,18 @@ class Generator(nn.Module):
         origins: Float[Tensor, "batch ray 3"],
         directions: Float[Tensor, "batch ray 3"],
         found: RayRendering,
+        *,
+        side: int,
     ) -> RayRendering:
-        """Return rendered rays with the texture of the surfaces that they hit, for a generator with one."""
+        """Return rendered rays with the texture of the surfaces that they hit, for a generator with one.
+
+        Args:
+            side: rays per side of the square images or patches, row by row, that the rays form.
+        """
         if self.surface_texture is None:
             return found
         points = self.surface_points(field, origins, directions, found)
-        return replace(found, texture=self.surface_texture(points) * found.weight_sum)
+        return replace(found, texture=self.surface_texture(points, side) * found.weight_sum)
 
     def surface_points(
         self,

@@ -35,6 +35,9 @@ _DOME = 0.24
 _COLUMNS = (128, 64, 32)
 """Texels around the head of the strands' maps, in turn: from one that is little wider than a ray to locks."""
 
+_FINE_COLUMNS = (256,)
+"""Texels around the head of the maps of fine strands."""
+
 _ROWS = 24
 """Texels of the strands' maps from the crown down, each ``_STRETCH`` times as long as wide."""
 
@@ -61,8 +64,12 @@ class PlaneNoise(nn.Module):
         noise = np.random.RandomState(0).standard_normal((3, channels, _PLANE_SIDE, _PLANE_SIDE))
         self.register_buffer("maps", torch.from_numpy(noise.astype(np.float32)), persistent=False)
 
-    def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
-        """Return the noise at points (world units), of variance about 1 in the middle of texels."""
+    def forward(self, points: Float[Tensor, "head ray 3"], side: int) -> Float[Tensor, "head ray channel"]:
+        """Return the noise at points (world units), of variance about 1 in the middle of texels.
+
+        Args:
+            side: without effect: how rays lie beside each other.
+        """
         at = points * (2 / self.box_warp)
         half = self.maps.shape[1] - self.maps.shape[1] // 2
         parts = [
@@ -112,19 +119,21 @@ class Strands(nn.Module):
     """Noise along the lines on which combed hair falls: from the crown over the dome of the skull, then straight down.
 
     Args:
-        channels: number of noise channels; their maps take the widths of :data:`_COLUMNS` in turn.
+        channels: number of noise channels.
+        columns: texels of their maps around the head, in turn.
+        seed: seed of the maps.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, columns: tuple[int, ...] = _COLUMNS, *, seed: int = 1) -> None:
         super().__init__()
-        self.channels = channels
-        random = np.random.RandomState(1)
-        for level, columns in enumerate(_COLUMNS[:channels]):
-            count = len(range(level, channels, len(_COLUMNS)))
-            noise = random.standard_normal((count, _ROWS, columns)).astype(np.float32)
+        self.columns = columns[:channels]
+        random = np.random.RandomState(seed)
+        for level, texels in enumerate(self.columns):
+            count = len(range(level, channels, len(columns)))
+            noise = random.standard_normal((count, _ROWS, texels)).astype(np.float32)
             # The first column again behind the last: around the head there is no border.
             maps = torch.from_numpy(np.concatenate([noise, noise[:, :, :1]], axis=2))
-            self.register_buffer(f"maps_{columns}", maps, persistent=False)
+            self.register_buffer(f"maps_{texels}", maps, persistent=False)
 
     def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
         """Return the noise at points (world units), of variance about 1 in the middle of texels."""
@@ -135,7 +144,7 @@ class Strands(nn.Module):
         angle = torch.atan2(radius, y.clamp_min(0))
         down = _DOME * angle - y.clamp_max(0)
         found = []
-        for columns in _COLUMNS[: self.channels]:
+        for columns in self.columns:
             width = 2 * math.pi * _DOME / columns
             rows = down / (_STRETCH * width) * (2 / (_ROWS - 1)) - 1
             maps = self.get_buffer(f"maps_{columns}")[None].expand(len(points), -1, -1, -1)
@@ -146,23 +155,50 @@ class Strands(nn.Module):
 
 
 class GrainAndStrands(nn.Module):
-    """Grain in the first half of the channels, strands in the second.
+    """Grain, strands as wide as rays and wider, and fine strands at 2 x 2 places of every ray.
+
+    A pixel is half as wide as a ray, so one number a ray cannot tell super-resolution where fine strands are.
 
     Args:
-        channels: number of noise channels, at least 1.
+        channels: number of noise channels: half of them fine strands (4 a map), the rest half grain, half strands.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.grain = Grain(channels - channels // 2)
-        self.strands = Strands(channels // 2) if channels > 1 else None
+        fine = channels // 8
+        strands = (channels - 4 * fine) // 2
+        self.grain = Grain(channels - 4 * fine - strands)
+        self.strands = Strands(strands)
+        self.fine = Strands(fine, _FINE_COLUMNS, seed=3)
 
-    def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
-        """Return the noise at points (world units), of variance about 1 in the middle of texels."""
-        grain = self.grain(points)
-        return grain if self.strands is None else torch.cat([grain, self.strands(points)], dim=2)
+    def forward(self, points: Float[Tensor, "head ray 3"], side: int) -> Float[Tensor, "head ray channel"]:
+        """Return the noise at points of rays (world units), of variance about 1 in the middle of texels.
+
+        Args:
+            side: rays per side of the squares, row by row, that the rays form.
+        """
+        parts = [self.grain(points)]
+        if self.strands.columns:
+            parts.append(self.strands(points))
+        if self.fine.columns:
+            within = self.fine(points_within_rays(points, side))  # head ray*4 channel
+            parts.append(within.unflatten(1, (-1, 4)).transpose(2, 3).flatten(2))
+        return torch.cat(parts, dim=2)
+
+
+def points_within_rays(points: Float[Tensor, "head ray 3"], side: int) -> Float[Tensor, "head ray*4 3"]:
+    """Return the places where the 2 x 2 parts of every ray hit a surface, interpolated between the rays' own.
+
+    Args:
+        side: rays per side of the squares, row by row, that the rays form.
+    """
+    images = points.unflatten(1, (-1, side, side)).flatten(0, 1).permute(0, 3, 1, 2)  # image 3 height width
+    finer = F.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
+    # image 3 height 2 width 2 -> image height width 2 2 3
+    parts = finer.unflatten(3, (side, 2)).unflatten(2, (side, 2)).permute(0, 2, 4, 3, 5, 1)
+    return parts.reshape(len(points), -1, 3)
 
 
 def noise_of_kind(kind: NoiseKind, channels: int, *, box_warp: float) -> nn.Module:
-    """Return a module that maps points (head point 3, world units) to noise (head point channel)."""
+    """Return a module that maps points of rays (head ray 3, world units) and ``side`` to noise (head ray channel)."""
     return PlaneNoise(channels, box_warp=box_warp) if kind == "planes" else GrainAndStrands(channels)

@@ -29,6 +29,10 @@ class SurfaceTexture(nn.Module):
         self.noise = noise_of_kind(kind, noise_channels, box_warp=box_warp)
         self.weight = nn.Parameter(torch.zeros(channels, noise_channels))
 
-    def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
-        """Return features at points (world units)."""
-        return F.linear(self.noise(points), self.weight)
+    def forward(self, points: Float[Tensor, "head ray 3"], side: int) -> Float[Tensor, "head ray channel"]:
+        """Return features at the points (world units) that rays hit.
+
+        Args:
+            side: rays per side of the squares, row by row, that the rays form.
+        """
+        return F.linear(self.noise(points, side), self.weight)

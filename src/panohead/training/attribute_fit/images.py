@@ -150,7 +150,7 @@ def render_patches(
         _cut(x, batch.offsets, rays, patch) for x in rays_from_camera(Camera.from_label(batch.labels), rays)
     )
     found = render(field, origins, directions, generator.config.rendering, RenderRandomness(generator=rng))
-    found = generator.textured(field, origins, directions, found)
+    found = generator.textured(field, origins, directions, found, side=patch)
 
     def square(x: Tensor) -> Tensor:
         return x.transpose(1, 2).unflatten(2, (patch, patch))  # head ray channel -> head channel height width

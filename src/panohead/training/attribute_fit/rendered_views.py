@@ -78,7 +78,7 @@ def render_views(
             rays = rays_from_camera(Camera.from_label(data.labels[view : view + 1]), side)
             found = render(field, *rays, generator.config.rendering, RenderRandomness.even())
             points = generator.surface_points(field, *rays, found)
-            noise = generator.surface_texture.noise(points) * found.weight_sum
+            noise = generator.surface_texture.noise(points, side) * found.weight_sum
             features, noise, weights = (
                 x.transpose(1, 2).unflatten(2, (side, side)) for x in (found.features, noise, found.weight_sum)
             )
