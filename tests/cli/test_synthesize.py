@@ -10,7 +10,7 @@ from PIL import Image
 from panohead.cli.synthesize import Synthesize, with_progress
 from panohead.data.dataset import PhotoDataset, dataset_paths
 from panohead.errors import PanoHeadError
-from panohead.media.provenance import is_marked_synthetic
+from panohead.media.marks import is_marked_synthetic
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.views import FOCAL
 

@@ -28,7 +28,7 @@ from panohead.files.image_limits import check_tags
 from panohead.geometry import Camera
 from panohead.inversion.load_photos import read_images
 from panohead.media.images import load_depth
-from panohead.media.provenance import is_marked_synthetic
+from panohead.media.marks import is_marked_synthetic
 from preparation.odd_files import chunk, encoded, png_bomb
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\n(x) print showpage\n%%EOF\n"

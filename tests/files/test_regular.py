@@ -30,7 +30,7 @@ from panohead.inversion.optimization.resume_file import ResumeFile
 from panohead.inversion.output_folder import photo_digests
 from panohead.inversion.reconstructed_head import LATENT_FILE, open_reconstruction
 from panohead.inversion.weight_delta import load_difference
-from panohead.media.provenance import is_marked_synthetic
+from panohead.media.marks import is_marked_synthetic
 from panohead.preparation.files import RESUME_LOG, ResumeLog
 from panohead.preparation.sources import list_photos
 from panohead.training.run.checkpoint import load_latest_state

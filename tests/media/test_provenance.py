@@ -11,7 +11,8 @@ from PIL import ExifTags, Image
 
 from panohead.errors import PanoHeadError
 from panohead.media.images import save_image
-from panohead.media.provenance import NOTICE, append_gif_comment, is_marked_synthetic, xmp_packet
+from panohead.media.marks import is_marked_synthetic
+from panohead.media.provenance import NOTICE, append_gif_comment, xmp_packet
 from panohead.media.video import VideoWriter
 
 TERM = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"

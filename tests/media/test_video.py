@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from panohead.errors import PanoHeadError
-from panohead.media.provenance import is_marked_synthetic
+from panohead.media.marks import is_marked_synthetic
 from panohead.media.video import VideoWriter
 
 HEIGHT, WIDTH, COUNT = 48, 64, 10

@@ -13,7 +13,7 @@ from PIL import Image
 
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera, rays_from_camera
-from panohead.media.provenance import is_marked_synthetic
+from panohead.media.marks import is_marked_synthetic
 from panohead.mesh.export import MESH_FORMATS, Volume, write_mesh
 from panohead.mesh.surface import Surface
 from panohead.mesh.texture import Atlas, baked, rasterized, textured

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from panohead import __version__
 from panohead.cli.dataset import Dataset
 from panohead.cli.demo import Demo
 from panohead.cli.directions import FindDirections
@@ -30,6 +31,7 @@ from panohead.cli.synthesize import Synthesize
 from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.train import Train
 from panohead.cli.train_encoder import TrainEncoder
+from panohead.cli.verify import Verify
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.new_folders import empty_folders_removed
@@ -38,7 +40,8 @@ from panohead.system.openmp import wait_without_spinning
 from panohead.system.text import printable, shortened
 
 _DESCRIPTION = (
-    "Whole 3D human heads from a GAN: images, videos and meshes. 'panohead COMMAND --help' shows the options."
+    "Whole 3D human heads from a GAN: images, videos and meshes. 'panohead COMMAND --help' shows the options, "
+    "'panohead --version' the version."
 )
 
 Command = (
@@ -55,6 +58,7 @@ Command = (
     | Annotated[TrainEncoder, tyro.conf.subcommand("train-encoder")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
+    | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
@@ -112,6 +116,9 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     wait_without_spinning()
     keep_large_buffers()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        print(f"panohead {__version__}")
+        return 0
     if unusable := _unusable(words):
         _tell(unusable)
         return 2

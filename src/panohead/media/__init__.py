@@ -12,7 +12,7 @@ from panohead.media.images import (
     to_rgba,
     to_uint8,
 )
-from panohead.media.provenance import is_marked_synthetic
+from panohead.media.marks import is_marked_synthetic
 from panohead.media.video import VideoWriter
 
 __all__ = [

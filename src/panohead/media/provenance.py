@@ -1,4 +1,4 @@
-"""Marks in image and video files which say that they are synthetic.
+"""Marks in image and video files which say that they are synthetic; :mod:`panohead.media.marks` reads them.
 
 The machine-readable mark is the IPTC "digital source type" (https://cv.iptc.org/newscodes/digitalsourcetype/) in an XMP
 packet, which photo agencies, search engines and social networks read; beside it stands a sentence for people.
@@ -7,16 +7,12 @@ Pixels are not touched: a mark can be stripped, it is a declaration and not a wa
 
 import functools
 import importlib.metadata
-import re
 from pathlib import Path
 from typing import Any, Literal
 
 from PIL import ExifTags, Image, PngImagePlugin
 
 from panohead.errors import PanoHeadError
-from panohead.files.image import BrokenImage, open_image
-from panohead.files.regular import check_regular, read_regular
-from panohead.media.ffmpeg import FOREIGN, local, run_ffmpeg
 
 SourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia"]
 """IPTC terms: made by a trained model alone | a photograph altered by one | rendered by a program without training."""
@@ -118,42 +114,3 @@ def append_gif_comment(path: Path, source: SourceType) -> None:
             raise PanoHeadError(f"{path} is not a complete GIF file; write it again")
         file.seek(-1, 2)
         file.write(b"!\xfe" + blocks + b"\x00;")
-
-
-def _image_texts(path: Path) -> str:
-    with open_image(path) as image:
-        exif = image.getexif()
-        texts = [exif.get(ExifTags.Base.ImageDescription, "")]
-        for value in image.info.values():
-            texts.append(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
-    return "\n".join(texts)
-
-
-def _video_texts(path: Path) -> str:
-    return run_ffmpeg(path, [*FOREIGN, "-i", local(path), "-f", "ffmetadata", "-"]).decode("utf-8", "replace")
-
-
-def is_marked_synthetic(path: str | Path) -> bool:
-    """Return True if an image, GIF or video carries one of the IPTC terms of :data:`SourceType`, or the notice.
-
-    Raises:
-        PanoHeadError: when the file is missing or is neither image nor video.
-    """
-    path = Path(path)
-    try:
-        check_regular(path)
-    except FileNotFoundError as error:
-        raise PanoHeadError(f"{path} does not exist; give an image or a video") from error
-    except OSError as error:
-        raise PanoHeadError(f"{path} cannot be read ({error.strerror}); give an image or a video") from error
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".gif":
-            content = read_regular(path)
-            # Our comment is the last thing before the trailer, Pillow's the first thing after the header.
-            texts = (content[:4096] + content[-1024:]).decode("latin-1")
-        else:
-            texts = _video_texts(path) if suffix in _VIDEO_SUFFIXES else _image_texts(path)
-    except (OSError, BrokenImage) as error:
-        raise PanoHeadError(f"cannot read {path} as an image; check that the file is whole") from error
-    return NOTICE in texts or re.search(r"digitalsourcetype/\w*[aA]lgorithmicMedia", texts) is not None
