@@ -301,3 +301,33 @@ def test_demo_page_shows_what_was_written(model: str, tmp_path: Path, monkeypatc
     header = (tmp_path / "head.glb").read_bytes()
     length = struct.unpack("<I", header[12:16])[0]
     assert "asset" in json.loads(header[20 : 20 + length])
+
+
+def test_a_reconstructed_head_is_rendered_like_a_sampled_one(tmp_path: Path) -> None:
+    stored = Path(__file__).parents[1] / "stored"
+    head, checkpoint = stored / "reconstruction", str(stored / "tiny.safetensors")
+    arguments = ["--checkpoint", checkpoint, "--head", str(head), "--yaws", "10"]
+    assert main(["generate", *arguments, "--out", str(tmp_path)]) == 0
+    names = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert names == {"head/yaw+010.png", "contact_sheet.png", "settings.json"}
+    expected = panohead.load(checkpoint).open_reconstruction(head).render(panohead.Camera.orbit(10)).to_pil()
+    with Image.open(tmp_path / "head" / "yaw+010.png") as image:
+        assert np.array_equal(np.asarray(image), np.asarray(expected))
+    assert "seeds" not in json.loads((tmp_path / "settings.json").read_text())
+
+
+@pytest.mark.parametrize("option", [["--seeds", "3"], ["--truncation-psi", "1"], ["--mix-with", "2"]])
+def test_options_of_sampling_are_refused_with_a_head(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    arguments = ["--checkpoint", model, "--head", str(tmp_path), "--out", str(tmp_path / "out"), *option]
+    assert main(["generate", *arguments]) == 2
+    assert f"{option[0]} does nothing with --head" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_a_head_is_named(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--checkpoint", model, "--head", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert main(["generate", *arguments]) == 1
+    assert str(tmp_path / "none") in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,7 +1,7 @@
 """Options that set attributes of heads: ``--set age=60 hair_style=bob`` and ``--sweep age=10..80``."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,26 +21,33 @@ _SWEEP_STEPS = NumberRange(2, 100)
 
 @dataclass(frozen=True, kw_only=True)
 class HeadOrder:
-    """One head to make: of a seed, with some attributes set.
+    """One head to make: of a seed or the opened one, with some attributes set.
 
     Attributes:
+        seed: None for the opened head.
         values: names and values of the attributes that are set.
         swept: name and value of the attribute that the strip goes through; None without a strip.
     """
 
-    seed: int
+    seed: int | None
     values: "tuple[tuple[str, Value], ...]" = ()
     swept: "tuple[str, Value] | None" = None
 
     @property
     def name(self) -> str:
         """Name of the head's files and folders."""
-        return f"seed{self.seed:04d}" + ("" if self.swept is None else f"_{self.swept[0]}_{shown(self.swept[1])}")
+        base = "head" if self.seed is None else f"seed{self.seed:04d}"
+        return base + ("" if self.swept is None else f"_{self.swept[0]}_{shown(self.swept[1])}")
 
     @property
     def label(self) -> str:
         """Name of the head on sheets and pages."""
-        return f"seed {self.seed}" + ("" if self.swept is None else f", {self.swept[0]} {shown(self.swept[1])}")
+        return self.base_label + ("" if self.swept is None else f", {self.swept[0]} {shown(self.swept[1])}")
+
+    @property
+    def base_label(self) -> str:
+        """Name of the head without the strip's value."""
+        return "head" if self.seed is None else f"seed {self.seed}"
 
     def applied(self, head: "Head", directions: "Directions | None" = None) -> "Head":
         """Return the head with the attributes set, and moved along directions."""
@@ -90,8 +97,10 @@ class AttributeOptions:
         check_origin(directions, predictor.sha256, self.directions)
         return directions
 
-    def orders(self, predictor: "Predictor", seeds: list[int], directions: "Directions | None") -> list[HeadOrder]:
-        """Return all heads to make, those of one seed together.
+    def orders(
+        self, predictor: "Predictor", seeds: Sequence[int | None], directions: "Directions | None"
+    ) -> list[HeadOrder]:
+        """Return all heads to make, those of one seed together; None among the seeds is the opened head.
 
         Raises:
             UsageError: for attributes that the model does not have, or values out of range.

@@ -1,4 +1,4 @@
-"""``panohead generate``: images, turntables and meshes of sampled heads."""
+"""``panohead generate``: images, turntables and meshes of sampled heads, or of a reconstructed one."""
 
 import time
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from panohead.cli.common import (
     VIDEO_SUFFIXES,
     Debug,
     Model,
+    changed_options,
     check_needed,
     counting,
     parse_background,
@@ -51,12 +52,14 @@ _SEED = "seed:"
 
 @dataclass(kw_only=True)
 class Generate(AttributeOptions, MeshOptions, Model):
-    """Images, turntables and meshes of sampled heads."""
+    """Images, turntables and meshes of sampled heads, or of a reconstructed one."""
 
     out: Path
     """Folder for the results."""
     seeds: str = "0-7"
     """Seeds of the heads: numbers and ranges, such as 0-7,12."""
+    head: Path | None = None
+    """Folder of panohead reconstruct, whose head is taken instead of seeds."""
     truncation_psi: Annotated[float, TRUNCATION_PSI] = 0.7
     """1 for full variety, smaller for typical heads, 0 for the mean head."""
     truncation_cutoff: Annotated[int | None, COUNT] = None
@@ -100,23 +103,24 @@ class Generate(AttributeOptions, MeshOptions, Model):
         from panohead.head_page import PAGE_FRAMES, write_head_page
         from panohead.system.worker_threads import in_order, single_thread, worker_count
 
-        seeds = check_count(parse_numbers(self.seeds), "--seeds")
+        seeds = [] if self.head is not None else check_count(parse_numbers(self.seeds), "--seeds")
         self._check()
         predictor = self.load()
         self._check_model(predictor)
         directions = self.open_directions(predictor)
-        orders = self.orders(predictor, seeds, directions)
-        check_count([order.seed for order in orders], "heads")
+        orders = self.orders(predictor, seeds if self.head is None else [None], directions)
+        check_count(orders, "heads")
         if self.html is not None:
             PAGE_HEADS.whole(len(orders), "the number of heads with --html")
         style = self._style(predictor)
+        opened = None if self.head is None else predictor.open_reconstruction(self.head)
         out = open_results(self.out, "generate", overwrite=self.overwrite)
         rows, viewers = {}, []
         start = time.monotonic()
         per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
         per_head += PAGE_FRAMES if self.html is not None else 0
         # A strip changes one head: its attributes are found once.
-        sampled = lru_cache(maxsize=8)(lambda seed: self._head(predictor, seed))
+        sampled = lru_cache(maxsize=8)(lambda seed: opened or self._head(predictor, seed))
         with counting("rendering", per_head * len(orders)) as step:
 
             def write(order: HeadOrder) -> "tuple[list[Image], HeadFigure | None]":
@@ -134,9 +138,10 @@ class Generate(AttributeOptions, MeshOptions, Model):
         if self.contact_sheet:
             self._write_sheet(rows, out)
         if self.html is not None:
-            title = "A generated head" if len(viewers) == 1 else "Generated heads"
+            kind = "reconstructed" if opened is not None else "generated"
+            title = f"A {kind} head" if len(viewers) == 1 else f"{kind.capitalize()} heads"
             write_head_page(viewers, out / self.html, title=title)
-        write_settings(out, "generate", self, predictor, seeds)
+        write_settings(out, "generate", self, predictor, seeds or None)
         also = "" if self.html is None else f"; open {out / self.html}"
         say(f"wrote {len(orders)} heads to {out} ({rate:.2g} heads/s){also}")
 
@@ -148,6 +153,9 @@ class Generate(AttributeOptions, MeshOptions, Model):
             raise UsageError("mp4 has no transparency; choose --video-format webm, gif or png")
         if not self.yaws:
             raise UsageError("give at least one view to --yaws")
+        sampling = changed_options(self, "seeds", "truncation_psi", "truncation_cutoff", "mix_with", "mix_rows")
+        if self.head is not None and sampling:
+            raise UsageError(f"{sampling[0]} does nothing with --head, which is one head already; choose one")
         check_needed(self, "--turntable", self.turntable, "video_format", "frames", "fps")
         check_needed(self, "--mix-with", self.mix_with is not None, "mix_rows")
         check_needed(self, "--contact-sheet", self.contact_sheet, "cell_size")
@@ -212,8 +220,9 @@ class Generate(AttributeOptions, MeshOptions, Model):
             labeled = {order.label: images for order, images in rows.items()}
             write_sheet(labeled, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
             return
-        seeds = dict.fromkeys(order.seed for order in rows)
-        strips = {f"seed {seed}": [images for order, images in rows.items() if order.seed == seed] for seed in seeds}
+        strips: dict[str, list[list[Image]]] = {}
+        for order, images in rows.items():
+            strips.setdefault(order.base_label, []).append(images)
         values = dict.fromkeys(shown(order.swept[1]) for order in rows if order.swept is not None)
         path = out / f"sweep_{strip[0]}.png"
         write_strips(strips, path, self.yaws, list(values), title=strip[0], cell_size=self.cell_size)
@@ -249,6 +258,7 @@ class Generate(AttributeOptions, MeshOptions, Model):
             step()
         if self.html is None:
             return images, None
-        alt, title = f"The generated head of {order.label}, to turn", order.label
+        kind = "reconstructed" if self.head is not None else "generated"
+        alt, title = f"The {kind} head of {order.label}, to turn", order.label
         viewer = styled_viewer(head, style, mesh or settings, alt=alt, title=title, file=f"{name}.glb", step=step)
         return images, viewer

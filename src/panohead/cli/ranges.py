@@ -4,9 +4,11 @@ import dataclasses
 import types
 import typing
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from panohead.limits import NumberRange
+
+T = TypeVar("T")
 
 MAX_HEADS = 10_000
 """Maximum number of heads that one command makes."""
@@ -60,8 +62,8 @@ def _ranges(hint: Any) -> Iterator[NumberRange]:
             yield from _ranges(part)
 
 
-def check_count(numbers: list[int], what: str) -> list[int]:
-    """Return the numbers if there are not too many heads to make.
+def check_count(numbers: list[T], what: str) -> list[T]:
+    """Return the seeds, or whatever stands for a head each, if there are not too many to make.
 
     Raises:
         UsageError: when there are more than MAX_HEADS.
