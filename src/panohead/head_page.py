@@ -26,8 +26,9 @@ PAGE_FRAMES = 60
 """Frames of a full turn in a page, unless another number is asked for."""
 PAGE_SUFFIXES = (".html", ".htm")
 _COLUMNS = 10
-# WebP halves the resolution of colors, so small frames are enlarged before; large ones would fill a phone's memory.
-_MIN_SIDE, _MAX_SIDE = 128, 384
+# WebP halves the resolution of colors, and browsers enlarge by triangles, so small frames are enlarged before; large
+# ones would fill a phone's memory.
+_MIN_SIDE, _MAX_SIDE = 256, 384
 _POSTER_SIDE = 256
 _SHARP_SIDE = 128
 """Side in pixels from which the rendering looks better than the mesh, and is shown first: at 128 its eyes and lips are

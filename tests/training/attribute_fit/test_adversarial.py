@@ -25,7 +25,7 @@ def pair(seed: int = 0, *, noise: float = 0.3) -> tuple[RenderedPatches, ImageBa
     image = torch.rand(4, 3, 16, 16, generator=rng) * 2 - 1
     mask = torch.rand(4, 1, 16, 16, generator=rng)
     offsets = torch.randint(0, 8, (4, 2), generator=rng)
-    batch = ImageBatch(torch.randn(4, 25, generator=rng), offsets, image, mask, 8)
+    batch = ImageBatch(torch.randn(4, 25, generator=rng), offsets, image, mask, torch.ones_like(mask), 8)
     raw, weights = batch.at_rays()
     noisy = [x + noise * torch.randn(x.shape, generator=rng) for x in (image, raw, weights)]
     return RenderedPatches(*(x.requires_grad_() for x in noisy)), batch

@@ -22,8 +22,9 @@ from panohead.synthetic.renderer.lighting import fibonacci_sphere
 from panohead.synthetic.synthesize import synthesize
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import compare
-from panohead.training.attribute_fit.face_windows import face_windows
+from panohead.training.attribute_fit.face_windows import _DETAILS, detail_windows, face_windows
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig, HeadModel
+from panohead.training.attribute_fit.images import sample_patches
 from panohead.training.attribute_fit.points import _sample_pixels, sample_points
 from panohead.training.attribute_fit.population import population_ws, well_lit
 from panohead.training.attribute_fit.prior import PriorConfig, energy_distance, fit_mapping
@@ -150,6 +151,28 @@ def test_a_third_of_the_pixels_lies_in_the_face(shots: Shots) -> None:
     assert (inside[windows.visible] > 0.33).all()
     assert pixels.min() == 0
     assert pixels.max() == SIDE - 1
+
+
+def test_eyes_and_mouth_are_windows_of_their_own(shots: Shots) -> None:
+    camera = Camera.orbit(yaw_deg=30, pitch_deg=5)
+    windows = detail_windows(camera.to_label())
+    places = torch.tensor(_DETAILS)
+    position, _, _ = project(places, camera)
+    position = (position + 1) / 2
+    torch.testing.assert_close(windows.center, position, rtol=0, atol=1e-5)
+    beside = position + torch.tensor([0.1, 0.0])
+    assert windows.cover(torch.cat([position, beside])).tolist() == [True] * 3 + [False] * 3
+    behind = detail_windows(Camera.orbit(yaw_deg=180).to_label())
+    assert not behind.cover(behind.center).any()
+    # In patches their pixels have the larger weight, and no others.
+    rng = torch.Generator().manual_seed(0)
+    found = sample_patches(shots, torch.arange(shots.count), rays=SIDE // 2, patch=SIDE // 4, rng=rng)
+    assert set(found.importance.unique().tolist()) == {1.0, 5.0}
+    for label, corner, weights in zip(found.labels, found.offsets, found.importance[:, 0], strict=True):
+        y, x = torch.meshgrid(torch.arange(SIDE // 2), torch.arange(SIDE // 2), indexing="ij")
+        pixels = (torch.stack([x + 2 * corner[1], y + 2 * corner[0]], -1) + 0.5) / SIDE
+        inside = detail_windows(label).cover(pixels.flatten(0, 1)).unflatten(0, (SIDE // 2, SIDE // 2))
+        assert torch.equal(weights > 1, inside)
 
 
 def test_heads_without_their_residual_code_are_the_mean_person(vocabulary: Vocabulary, shots: Shots) -> None:

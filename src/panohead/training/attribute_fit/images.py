@@ -13,12 +13,15 @@ from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.randomness import RenderRandomness
 from panohead.rendering.dispatch import render
 from panohead.rendering.field import TriGridField
-from panohead.training.attribute_fit.face_windows import face_windows
+from panohead.training.attribute_fit.face_windows import detail_windows, face_windows
 from panohead.training.attribute_fit.shots import Shots
 from panohead.training.warm_start.patches import super_resolve_patch
 
 _HUBER = 0.25
 """Color difference from which the loss is linear: twice the mean difference after some thousand steps."""
+
+_DETAIL = 5.0
+"""Weight of pixels of eyes and mouth, where those of the rest have 1."""
 
 _FACE_SHARE = 0.6
 """Share of the views with a visible face whose patch is drawn around it."""
@@ -32,6 +35,7 @@ class ImageBatch:
         offsets: upper left corner (y, x) of the patch, in rays.
         image: the patch in the full image, [-1, 1].
         mask: coverage, [0, 1].
+        importance: weight of every pixel in losses of colors: eyes and mouth count more.
         rays: rays per side of the patch.
     """
 
@@ -39,6 +43,7 @@ class ImageBatch:
     offsets: Int[Tensor, "head 2"]
     image: Float[Tensor, "head 3 height width"]
     mask: Float[Tensor, "head 1 height width"]
+    importance: Float[Tensor, "head 1 height width"]
     rays: int
 
     def at_rays(
@@ -107,7 +112,19 @@ def true_patches(
     scale = images.shape[-1] // rays
     image = image_from_uint8(cut_patches(images, view, offsets * scale, patch * scale))
     mask = mask_from_uint8(cut_patches(masks[:, None], view, offsets * scale, patch * scale))
-    return ImageBatch(labels[view], offsets, on_white(image, mask), mask, patch)
+    importance = _importance(labels[view], offsets * scale, patch * scale, images.shape[-1])
+    return ImageBatch(labels[view], offsets, on_white(image, mask), mask, importance, patch)
+
+
+def _importance(
+    labels: Float[Tensor, "head 25"], corner: Int[Tensor, "head 2"], size: int, side: int
+) -> Float[Tensor, "head 1 size size"]:
+    """Return the weights of the pixels of square windows by their upper left corners (y, x)."""
+    y, x = window_indices(corner, size)
+    # head pixel 2, image coordinates of pixel centers
+    pixels = (torch.stack(torch.broadcast_tensors(x, y), dim=-1).flatten(1, 2) + 0.5) / side
+    covered = detail_windows(labels).cover(pixels)
+    return (1 + (_DETAIL - 1) * covered.float()).unflatten(1, (1, size, size))
 
 
 def cut_patches(
@@ -170,14 +187,19 @@ def _cut(rays: Float[Tensor, "head ray 3"], offsets: Int[Tensor, "head 2"], side
 
 
 def image_losses(rendered: RenderedPatches, batch: ImageBatch) -> dict[str, Tensor]:
-    """Return mean losses: raw and super-resolved color (Huber), detail (pixel differences), mask (cross-entropy)."""
+    """Return mean losses: raw and super-resolved color (Huber), detail (pixel differences), mask (cross-entropy).
+
+    Eyes and mouth count more in all but the mask (:attr:`ImageBatch.importance`).
+    """
     target_raw, target_mask = batch.at_rays()
+    pixels = batch.importance
+    rays = F.avg_pool2d(pixels, pixels.shape[-1] // batch.rays)
     return {
-        "raw": color_loss(rendered.image_raw, target_raw).mean(),
-        "raw_detail": detail_loss(rendered.image_raw, target_raw),
+        "raw": (rays * color_loss(rendered.image_raw, target_raw)).mean(),
+        "raw_detail": detail_loss(rendered.image_raw, target_raw, rays),
         "mask": F.binary_cross_entropy(rendered.weights.clamp(1e-4, 1 - 1e-4), target_mask),
-        "image": color_loss(rendered.image, batch.image).mean(),
-        "image_detail": detail_loss(rendered.image, batch.image),
+        "image": (pixels * color_loss(rendered.image, batch.image)).mean(),
+        "image_detail": detail_loss(rendered.image, batch.image, pixels),
     }
 
 
@@ -190,12 +212,18 @@ def color_loss(a: Float[Tensor, "*shape"], b: Float[Tensor, "*shape"]) -> Float[
     return F.smooth_l1_loss(a, b, beta=_HUBER, reduction="none")
 
 
-def detail_loss(a: Float[Tensor, "head 3 h w"], b: Float[Tensor, "head 3 h w"]) -> Float[Tensor, ""]:
-    """Return L1 between differences of neighboring pixels, horizontal and vertical, over one and two pixels."""
+def detail_loss(
+    a: Float[Tensor, "head 3 h w"], b: Float[Tensor, "head 3 h w"], weight: Float[Tensor, "head 1 h w"]
+) -> Float[Tensor, ""]:
+    """Return L1 between differences of neighboring pixels, horizontal and vertical, over one and two pixels.
+
+    Args:
+        weight: weight of each difference, at its lower or right pixel.
+    """
     difference = a - b
     terms = [
-        (difference[..., k:, :] - difference[..., :-k, :]).abs().mean()
-        + (difference[..., :, k:] - difference[..., :, :-k]).abs().mean()
+        (weight[..., k:, :] * (difference[..., k:, :] - difference[..., :-k, :]).abs()).mean()
+        + (weight[..., :, k:] * (difference[..., :, k:] - difference[..., :, :-k]).abs()).mean()
         for k in (1, 2)
     ]
     return torch.stack(terms).mean()

@@ -14,7 +14,7 @@ from torch import Tensor
 from panohead.ops.pixels import image_from_uint8
 from panohead.rendering.field import TriGridField
 from panohead.stylegan.synthesis_layers import ToRGB
-from panohead.training.attribute_fit.face_windows import face_windows
+from panohead.training.attribute_fit.face_windows import detail_windows, face_windows
 from panohead.training.attribute_fit.images import color_loss
 from panohead.training.attribute_fit.shots import Shots
 
@@ -56,8 +56,8 @@ def sample_points(
     """Sample pixels of all views of the given shots, and points along their rays.
 
     Args:
-        pixels: pixels per view: a third from the face where it is visible, a third from the middle half of the image
-            (two thirds where it is not), a third from anywhere.
+        pixels: pixels per view: a third from the face where it is visible (half of them eyes and mouth), a third from
+            the middle half of the image (two thirds where it is not), a third from anywhere.
         ray_range: distances between which empty rays are sampled, world units.
     """
     views = data.view_of[shots]  # head view
@@ -99,13 +99,16 @@ def sample_points(
 def _sample_pixels(
     labels: Float[Tensor, "head view 25"], side: int, shape: tuple[int, ...], rng: torch.Generator
 ) -> Int[Tensor, "head view pixel 2"]:
-    """Sample pixels (x, y): thirds from the face, the middle half and the whole of every view."""
+    """Sample pixels (x, y): thirds from the face (half of them eyes and mouth), the middle half and the whole view."""
     u = torch.rand((*shape, 2), generator=rng, device=rng.device)
-    faces = face_windows(labels)
+    faces, details = face_windows(labels), detail_windows(labels)
     number = torch.arange(shape[-1], device=rng.device)[:, None]  # pixel 1
     middle = 0.25 + 0.5 * u
     # head view pixel 2
     face = faces.center[..., None, :] + faces.radius[..., None, None] * (2 * u - 1)
+    of = number[:, 0] % details.center.shape[-2]
+    detail = details.center[..., of, :] + details.radius[..., of, :] * (2 * u - 1)
+    face = torch.where(number < shape[-1] // 6, detail, face)
     face = torch.where(faces.visible[..., None, None], face, middle)
     at = torch.where(number < shape[-1] // 3, face, torch.where(number < 2 * shape[-1] // 3, middle, u))
     return (at * side).long().clamp(0, side - 1)

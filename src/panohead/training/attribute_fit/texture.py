@@ -86,9 +86,10 @@ class TextureFit:
         texture = torch.einsum("pnhw,cn->pchw", batch.noise, generator.surface_texture.weight)
         image = super_resolve_patch(generator, batch.raw, batch.features + texture, batch.ws)
         rendered = RenderedPatches(image, batch.raw, batch.weights)
+        pixels = batch.truth.importance
         losses = {
-            "image": config.color_weight * color_loss(image, batch.truth.image).mean(),
-            "image_detail": config.detail_weight * detail_loss(image, batch.truth.image),
+            "image": config.color_weight * (pixels * color_loss(image, batch.truth.image)).mean(),
+            "image_detail": config.detail_weight * detail_loss(image, batch.truth.image, pixels),
             "coarse": config.adversarial.coarse_weight * coarse_loss(rendered, batch.truth),
         }
         regression = torch.stack(list(losses.values())).sum()
