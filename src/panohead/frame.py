@@ -14,7 +14,7 @@ from torch import Tensor
 from panohead.errors import PanoHeadError, UsageError
 from panohead.geometry import Camera
 from panohead.limits import COLOR_LEVEL
-from panohead.media.cutout import foreground_colors
+from panohead.media.cutout import foreground_colors, refined_alpha
 from panohead.media.images import from_uint8, save_image, to_pil, to_rgba
 from panohead.media.marked_image import marked
 
@@ -45,13 +45,18 @@ class Frame:
         enlarged = F.interpolate(self.mask[None], size, mode="bicubic", align_corners=False, antialias=False)
         return enlarged[0].clamp(0, 1)
 
+    def matte(self) -> Float[Tensor, "1 height width"]:
+        """Return the mask for cutting the head out, in [0, 1]: :meth:`alpha` with the edges of the image."""
+        texel = self.image.shape[-1] / self.mask.shape[-1]
+        return refined_alpha(self.alpha().float(), self.image.float(), texel=texel)
+
     def to_pil(self, *, transparent: bool = False) -> Image.Image:
         """Return the image as RGB, or as RGBA (straight alpha) with everything but the head transparent.
 
         Its ``info`` and its ``save`` carry the mark that it is synthetic.
         """
         if transparent:
-            alpha = self.alpha()
+            alpha = self.matte()
             return marked(Image.fromarray(to_rgba(foreground_colors(self.image, alpha), alpha)))
         return marked(to_pil(self.image))
 
@@ -81,7 +86,7 @@ class Frame:
         """
         height, width = self.image.shape[-2:]
         backdrop = _backdrop(background, width, height).to(self.image.device)
-        alpha = self.alpha()
+        alpha = self.matte()
         return replace(self, image=torch.lerp(backdrop, foreground_colors(self.image, alpha), alpha))
 
 

@@ -313,7 +313,7 @@ class Head:
         for yaw, pitch in _COLORING_VIEWS:
             camera = Camera.orbit(yaw, pitch)
             frame = self.render(camera)
-            image = foreground_colors(frame.image, frame.alpha())
+            image = foreground_colors(frame.image, frame.matte())
             yield ColoringView(image, frame.depth, camera.cam2world, camera.intrinsics, frame.mask)
 
     def attributes(self) -> "dict[str, Value]":

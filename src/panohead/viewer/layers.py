@@ -92,7 +92,7 @@ def compose(
         filled.paste(square.resize((side, side), Image.Resampling.BICUBIC), corner)
         return filled
     filled = backdrop(view, size, photo)
-    alpha = frame.alpha()
+    alpha = frame.matte()
     cut = Image.fromarray(to_rgba(foreground_colors(frame.image, alpha), alpha))
     cut = cut.resize((side, side), Image.Resampling.BICUBIC)
     filled.paste(cut, corner, cut)
