@@ -54,6 +54,11 @@ class Checkpoint:
         network = self.networks.get("encoder")
         return network if isinstance(network, PhotoEncoder) else None
 
+    def fits_float16(self) -> bool:
+        """Return True if float16 holds all weights exactly: they were read from such a file and not trained since."""
+        weights = (value for network in self.networks.values() for value in network.state_dict().values())
+        return all(torch.equal(x.half().to(x.dtype), x) for x in weights if x.is_floating_point())
+
     def generator(self) -> Generator:
         """Return the generator for inference: the EMA generator if there is one, else the trained one.
 

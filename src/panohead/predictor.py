@@ -1,11 +1,12 @@
 """Python API from checkpoint to heads: ``load("demo").sample(seed=0).render(Camera.orbit(yaw_deg=135)).to_pil()``."""
 
 import operator
+import tempfile
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -15,11 +16,21 @@ from torch import Tensor
 
 from panohead.attributes import AttributeEncoder
 from panohead.attributes.named import Attribute, attributes_of
-from panohead.checkpoint import Checkpoint, load_checkpoint, weights_sha256
+from panohead.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, weights_sha256
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.file_kind import kind_of
 from panohead.geometry import Camera, single_camera
 from panohead.head import Head, check_head
+from panohead.hub import (
+    CARD_FILE,
+    MODEL_FILE,
+    hub_file,
+    is_hub_name,
+    model_card,
+    parse_hub_name,
+    pretrained_file,
+    push_folder,
+)
 from panohead.limits import INTERPOLATION, SEED, TRUNCATION_PSI, NumberRange
 from panohead.models.generator import Generator
 from panohead.models.photo_encoder import PhotoEncoder
@@ -39,14 +50,15 @@ def load(
     """Open a generator.
 
     Args:
-        name_or_path: a bundled name ("demo"), a ``.safetensors`` checkpoint or an official ``.pkl``.
+        name_or_path: a bundled name ("demo"), a ``.safetensors`` checkpoint, an official ``.pkl``, or a file on a hub
+            (``hf://user/model@revision``, see :mod:`panohead.hub`).
         device: device to run on.
         precision: on a GPU, "parity" computes as exactly as a CPU and "speed" in TensorFloat-32 and half precision; on
             a CPU there is no difference. Set for the whole process: :mod:`panohead.ops.precision`.
 
     Raises:
         UsageError: for a precision that does not exist, or a name that is no text.
-        PanoHeadError: when there is no such checkpoint, it cannot be read, or the device does not exist.
+        PanoHeadError: when there is no such checkpoint, it cannot be read or fetched, or the device does not exist.
     """
     if precision not in get_args(Precision):
         raise UsageError(f"there is no precision {precision!r}; give one of {', '.join(get_args(Precision))}")
@@ -66,7 +78,7 @@ def load(
 
 
 def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
-    """Read a checkpoint by bundled name or path, on the CPU; an official pickle is read without executing it.
+    """Read a checkpoint by bundled name, path or name on a hub, on the CPU; an official pickle without executing it.
 
     Raises:
         UsageError: for a name that is no text.
@@ -75,6 +87,8 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
     if not isinstance(name_or_path, str | Path):
         kind = type(name_or_path).__name__
         raise UsageError(f"a checkpoint is named by text or a path, not by a value of type {kind}; give 'demo' or one")
+    if is_hub_name(name_or_path):
+        return load_checkpoint(hub_file(parse_hub_name(str(name_or_path))))
     if str(name_or_path) in BUNDLED and not Path(name_or_path).is_file():
         asset = resources.files("panohead") / "assets" / f"{name_or_path}.safetensors"
         with resources.as_file(asset) as path:
@@ -109,6 +123,48 @@ class Predictor:
     def __init__(self, generator: Generator, checkpoint: Checkpoint | None = None) -> None:
         self.generator = generator.eval().requires_grad_(False)
         self.checkpoint = checkpoint
+
+    @staticmethod
+    def from_pretrained(
+        name_or_folder: str | Path, device: torch.device | str = "cpu", *, revision: str | None = None
+    ) -> "Predictor":
+        """Open a model of a hub ("user/model", fetched once), or of a folder that :meth:`save_pretrained` wrote.
+
+        Args:
+            revision: branch, tag or commit of the repository.
+
+        Raises:
+            UsageError, PanoHeadError: as :func:`panohead.hub.pretrained_file` and :func:`load`.
+        """
+        return load(pretrained_file(name_or_folder, revision), device)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the checkpoint and a model card to a folder, as repositories on a hub have them.
+
+        Raises:
+            PanoHeadError: when the folder cannot be written.
+        """
+        from panohead.system.atomic_write import prepare_folder, write_bytes
+
+        folder = Path(folder)
+        prepare_folder(folder, is_folder=True)
+        known = self.checkpoint or Checkpoint({"G_ema": self.generator})
+        dtype: Literal["float16", "float32"] = "float16" if known.fits_float16() else "float32"
+        save_checkpoint(folder / MODEL_FILE, known.networks, kimg=known.kimg, notes=known.notes, dtype=dtype)
+        write_bytes(folder / CARD_FILE, model_card(load_checkpoint(folder / MODEL_FILE)).encode())
+        return folder
+
+    def push_to_hub(self, name: str, *, private: bool = True, message: str = "Add a PanoHead generator") -> str:
+        """Upload the checkpoint and its model card to "user/model"; returns the URL of the commit.
+
+        Args:
+            private: of a repository that is made for it: only its owner sees it.
+
+        Raises:
+            UsageError, PanoHeadError: as :func:`panohead.hub.push_folder`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            return push_folder(self.save_pretrained(folder), name, private=private, message=message)
 
     @property
     def device(self) -> torch.device:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from panohead.models import surface_noise
-from panohead.models.surface_noise import Grain, GrainAndStrands, PlaneNoise, Strands, points_within_rays
+from panohead.models.surface_noise import GrainNoise, HairNoise, PlaneNoise, StrandNoise, points_within_rays
 
 BOX = 0.8
 
@@ -40,7 +40,7 @@ def test_noise_is_the_same_everywhere_and_always() -> None:
 
 
 def test_grain_is_noise_of_three_scales_without_a_direction() -> None:
-    grain, points = Grain(5), some_points(4000)
+    grain, points = GrainNoise(5), some_points(4000)
     noise = grain(points).flatten(0, 1)
     assert float(noise.mean(0).abs().max()) < 0.1
     # Between texels trilinear interpolation averages: 8/27 of the variance is left on the whole.
@@ -57,11 +57,11 @@ def test_grain_is_noise_of_three_scales_without_a_direction() -> None:
 def test_channels_are_grain_then_strands_then_fine_ones() -> None:
     points = some_points(2 * 9 * 9)  # two squares a head
     for count, grains, wide, fine in ((1, 1, 0, 0), (2, 1, 1, 0), (7, 4, 3, 0), (20, 6, 6, 2)):
-        found = GrainAndStrands(count)(points, 9)
+        found = HairNoise(count)(points, 9)
         assert found.shape == (2, 162, count)
-        torch.testing.assert_close(found[..., :grains], Grain(grains)(points))
+        torch.testing.assert_close(found[..., :grains], GrainNoise(grains)(points))
         if wide:
-            torch.testing.assert_close(found[..., grains : grains + wide], Strands(wide)(points))
+            torch.testing.assert_close(found[..., grains : grains + wide], StrandNoise(wide)(points))
         assert found.shape[2] - grains - wide == 4 * fine
 
 
@@ -77,9 +77,9 @@ def test_fine_strands_are_those_of_the_pixels() -> None:
         points_within_rays(plane(8), 8).unflatten(1, (8, 8, 2, 2))[:, 1:-1, 1:-1],  # interpolated: not at the border
         plane(16).unflatten(1, (8, 2, 8, 2)).transpose(2, 3)[:, 1:-1, 1:-1],
     )
-    found = GrainAndStrands(16)(plane(32), 32)[0, :, 8:].unflatten(0, (32, 32)).unflatten(2, (2, 4))
+    found = HairNoise(16)(plane(32), 32)[0, :, 8:].unflatten(0, (32, 32)).unflatten(2, (2, 4))
     for map_, parts in enumerate(found.permute(2, 0, 1, 3)):
-        pixels = Strands(2, (256,), seed=3)(plane(64))[0, :, map_].unflatten(0, (32, 2, 32, 2))
+        pixels = StrandNoise(2, (256,), seed=3)(plane(64))[0, :, map_].unflatten(0, (32, 2, 32, 2))
         torch.testing.assert_close(
             parts[1:-1, 1:-1], pixels.transpose(1, 2).flatten(2)[1:-1, 1:-1], rtol=1e-3, atol=1e-3
         )
@@ -94,7 +94,7 @@ def on_the_head(around: torch.Tensor, height: torch.Tensor) -> torch.Tensor:
 
 def test_strands_run_from_the_crown_down() -> None:
     """Along a line of falling hair the noise hardly changes over a distance at which it is another across it."""
-    strands, random = Strands(3), torch.Generator().manual_seed(0)
+    strands, random = StrandNoise(3), torch.Generator().manual_seed(0)
     around = (torch.rand(4000, generator=random) * 2 - 1) * math.pi
     height = torch.rand(4000, generator=random) * 0.3
     here = strands(on_the_head(around, height))[0]
@@ -116,7 +116,7 @@ def test_strands_run_from_the_crown_down() -> None:
 
 
 def test_strands_have_no_seam_behind_and_fade_at_the_crown() -> None:
-    strands = Strands(4)
+    strands = StrandNoise(4)
     height = torch.linspace(0, 0.3, 100)
     left, right = (strands(on_the_head(torch.full((100,), x), height)) for x in (math.pi - 1e-4, -math.pi + 1e-4))
     assert left.shape == (1, 100, 4)

@@ -18,11 +18,11 @@ from panohead import __version__
 from panohead.cli.dataset import Dataset
 from panohead.cli.demo import Demo
 from panohead.cli.directions import FindDirections
-from panohead.cli.doctor import Doctor
 from panohead.cli.evaluate import Evaluate
 from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
+from panohead.cli.looking import Doctor, Verify
 from panohead.cli.old_spellings import as_typed, with_new_spellings
 from panohead.cli.prepare import Prepare
 from panohead.cli.ranges import check_ranges
@@ -31,7 +31,6 @@ from panohead.cli.synthesize import Synthesize
 from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.train import Train
 from panohead.cli.train_encoder import TrainEncoder
-from panohead.cli.verify import Verify
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.new_folders import empty_folders_removed

@@ -1,13 +1,13 @@
 """Reading of the marks that say that a file is synthetic: images, videos, meshes, density volumes and pages."""
 
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import ExifTags
 
 from panohead.errors import PanoHeadError
+from panohead.files.archive import open_zip, read_member
 from panohead.files.image import BrokenImage, open_image
 from panohead.files.regular import check_regular, open_regular, read_regular
 from panohead.media.ffmpeg import FOREIGN, local, run_ffmpeg
@@ -23,12 +23,12 @@ _3MF_MODEL = "3D/3dmodel.model"
 _TERM = re.compile(r"digitalsourcetype/(\w*[aA]lgorithmicMedia)")
 _SOFTWARE = re.compile(r"PanoHead (?:\d+(?:\.\w+)+)")
 _STL_LABEL = re.compile(r"^PanoHead .*, synthetic")
-"""What the 80 bytes of an STL file have room for."""
+"""Short form of the mark in the 80 bytes of an STL file's header."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a file says of its origin. A mark can be stripped or forged: it is a declaration and no proof.
+    """Declaration of a file about its origin; it can be stripped or forged, so it is no proof.
 
     Attributes:
         term: IPTC digital source type, such as "trainedAlgorithmicMedia"; None for none.
@@ -62,9 +62,7 @@ def read_mark(path: str | Path) -> Mark:
         raise PanoHeadError(f"{path} cannot be read ({reason}); give an image, a video, a mesh or a page") from error
     try:
         texts = _texts(path)
-    except (OSError, BrokenImage, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, PanoHeadError) and not isinstance(error, BrokenImage):
-            raise
+    except (OSError, BrokenImage, KeyError) as error:
         kind = "a 3MF file" if path.suffix.lower() == ".3mf" else "an image"
         raise PanoHeadError(f"cannot read {path} as {kind}; check that the file is whole") from error
     term, made_by = _TERM.search(texts), _SOFTWARE.search(texts)
@@ -90,8 +88,8 @@ def _texts(path: Path) -> str:
     if suffix in _VIDEO_SUFFIXES:
         return run_ffmpeg(path, [*FOREIGN, "-i", local(path), "-f", "ffmetadata", "-"]).decode("utf-8", "replace")
     if suffix == ".3mf":
-        with open_regular(path) as file, zipfile.ZipFile(file) as archive, archive.open(_3MF_MODEL) as model:
-            return model.read(_HEAD_BYTES).decode("utf-8", "replace")
+        with open_zip(path) as archive:
+            return read_member(archive, archive.getinfo(_3MF_MODEL))[:_HEAD_BYTES].decode("utf-8", "replace")
     if suffix in _HEADED_SUFFIXES:
         with open_regular(path) as file:
             return file.read(_HEAD_BYTES).decode("utf-8", "replace")

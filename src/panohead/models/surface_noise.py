@@ -89,7 +89,7 @@ class PlaneNoise(nn.Module):
         return total / 3**0.5
 
 
-class Grain(nn.Module):
+class GrainNoise(nn.Module):
     """Noise without a direction, for skin and curls.
 
     Args:
@@ -115,7 +115,7 @@ class Grain(nn.Module):
         return torch.stack(parts, dim=2)
 
 
-class Strands(nn.Module):
+class StrandNoise(nn.Module):
     """Noise along the lines on which combed hair falls: from the crown over the dome of the skull, then straight down.
 
     Args:
@@ -154,7 +154,7 @@ class Strands(nn.Module):
         return (torch.cat(found, dim=1) * (radius / _CROWN).clamp_max(1)[:, None]).transpose(1, 2)
 
 
-class GrainAndStrands(nn.Module):
+class HairNoise(nn.Module):
     """Grain, strands as wide as rays and wider, and fine strands at 2 x 2 places of every ray.
 
     A pixel is half as wide as a ray, so one number a ray cannot tell super-resolution where fine strands are.
@@ -167,9 +167,9 @@ class GrainAndStrands(nn.Module):
         super().__init__()
         fine = channels // 8
         strands = (channels - 4 * fine) // 2
-        self.grain = Grain(channels - 4 * fine - strands)
-        self.strands = Strands(strands)
-        self.fine = Strands(fine, _FINE_COLUMNS, seed=3)
+        self.grain = GrainNoise(channels - 4 * fine - strands)
+        self.strands = StrandNoise(strands)
+        self.fine = StrandNoise(fine, _FINE_COLUMNS, seed=3)
 
     def forward(self, points: Float[Tensor, "head ray 3"], side: int) -> Float[Tensor, "head ray channel"]:
         """Return the noise at points of rays (world units), of variance about 1 in the middle of texels.
@@ -201,4 +201,4 @@ def points_within_rays(points: Float[Tensor, "head ray 3"], side: int) -> Float[
 
 def noise_of_kind(kind: NoiseKind, channels: int, *, box_warp: float) -> nn.Module:
     """Return a module that maps points of rays (head ray 3, world units) and ``side`` to noise (head ray channel)."""
-    return PlaneNoise(channels, box_warp=box_warp) if kind == "planes" else GrainAndStrands(channels)
+    return PlaneNoise(channels, box_warp=box_warp) if kind == "planes" else HairNoise(channels)

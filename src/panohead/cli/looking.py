@@ -1,4 +1,4 @@
-"""``panohead verify``: what files say of their origin."""
+"""Commands that only look: ``panohead doctor`` at this machine, ``panohead verify`` at files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,31 @@ from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
     from panohead.media.marks import Mark
+
+_WIDE = 400
+
+
+@dataclass(kw_only=True)
+class Doctor:
+    """Table of what is installed here, which fast paths are on, and why not."""
+
+    debug: Debug = False
+
+    def run(self) -> None:
+        """Print the table."""
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        from panohead.diagnosis import diagnose
+
+        table = Table("what", "state", "detail", title="PanoHead on this machine", title_justify="left")
+        for check in diagnose():
+            color = {"on": "green", "off": "yellow", "missing": "yellow", "broken": "red"}.get(check.state, "")
+            table.add_row(check.name, f"[{color}]{check.state}[/]" if color else check.state, escape(check.detail))
+        console = Console()
+        # A pipe or a file has room for long paths; nothing is cut or wrapped there.
+        (console if console.is_terminal else Console(width=_WIDE, soft_wrap=True)).print(table)
 
 
 @dataclass(kw_only=True)
