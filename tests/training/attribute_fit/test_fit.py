@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from panohead.attributes.vocabulary import Vocabulary, expression_names, fit_shape_basis, shape_coordinates
+from panohead.errors import PanoHeadError
 from panohead.geometry import Camera, project
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
@@ -28,7 +29,7 @@ from panohead.training.attribute_fit.images import sample_patches
 from panohead.training.attribute_fit.points import _sample_pixels, sample_points
 from panohead.training.attribute_fit.population import population_ws, well_lit
 from panohead.training.attribute_fit.prior import PriorConfig, energy_distance, fit_mapping
-from panohead.training.attribute_fit.run import load_compact, save_compact
+from panohead.training.attribute_fit.run import FitRun, RunOptions, load_compact, save_compact
 from panohead.training.attribute_fit.shots import Shots
 
 SIDE = 32
@@ -248,6 +249,17 @@ def test_compact_state_keeps_what_is_seen(shots: Shots, vocabulary: Vocabulary, 
     assert other.step_count == 3
     one, two = (compare(x.average, shots, torch.tensor([0]), with_residual=True).model for x in (fit, other))
     assert (one - two).abs().max() < 0.02  # float16
+
+
+def test_states_of_other_networks_are_named(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    fit, data = fresh(vocabulary), GrowingDataset(tmp_path, vocabulary)
+    run = FitRun(tmp_path / "fit", fit, data, data, RunOptions())
+    assert not run.resume()
+    run.save()
+    assert run.resume()
+    larger = AttributeFit(replace(fit.config, people=fit.config.people + 1))
+    with pytest.raises(PanoHeadError, match=r"state\.pt is of networks of other sizes; move it away"):
+        FitRun(tmp_path / "fit", larger, data, data, RunOptions()).resume()
 
 
 def test_energy_distance_is_zero_for_one_distribution_and_grows_with_the_shift() -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from panohead.checkpoint import write_tensors
+from panohead.errors import PanoHeadError
 from panohead.files.archive import check_torch_file
 from panohead.files.folder_lock import locked_folder
 from panohead.files.regular import open_to_append
@@ -79,11 +80,20 @@ class FitRun:
         self._losses: dict[str, list[float]] = defaultdict(list)
 
     def resume(self) -> bool:
-        """Load the stored state, or else the compact one; False when there is neither."""
+        """Load the stored state, or else the compact one; False when there is neither.
+
+        Raises:
+            PanoHeadError: when the state is of networks of other sizes.
+        """
         state, compact = self.folder / "state.pt", self.folder / "compact.safetensors"
         if state.is_file():
             check_torch_file(state)
-            self.fit.load_state_dict(torch.load(state, weights_only=True, map_location=self.fit.device))
+            try:
+                self.fit.load_state_dict(torch.load(state, weights_only=True, map_location=self.fit.device))
+            except (RuntimeError, KeyError, ValueError) as error:
+                raise PanoHeadError(
+                    f"{state} is of networks of other sizes; move it away to continue from {compact.name}"
+                ) from error
             return True
         if compact.is_file():
             load_compact(self.fit, compact)
