@@ -11,7 +11,7 @@ JOBS ?= 2
 LOCK ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c requirements-lock.txt)
 
-.PHONY: demo test lint security audit types layers unit campaign env env-dev lock bench docs-check clean
+.PHONY: demo test lint security audit types layers unit campaign env env-dev lock bench docs docs-check clean
 
 demo: env
 	$(BIN)/panohead demo --out $(OUT)
@@ -52,6 +52,11 @@ docs-check: env-dev
 	$(PIP) -e ".[face]"
 	$(BIN)/python tools/check_docs.py
 
+# The documentation site, site/index.html; warnings are errors.
+docs: env-dev
+	$(PIP) -e ".[docs]"
+	$(BIN)/python tools/docs_site.py
+
 lock: env-dev
 	$(BIN)/python tools/lock.py
 
@@ -70,4 +75,4 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) campaign .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OUT) campaign build site .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,147 @@
+"""Build the documentation site from the repository's pages: ``make docs``, or
+
+    python tools/docs_site.py            # build/pages, then site/index.html
+
+Pages are copied with their links turned to each other; links to source files become plain names. The help of every
+command becomes a page, and docstrings one (mkdocstrings). Needs the extra ``docs``; warnings are errors (mkdocs.yml).
+"""
+
+import io
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from panohead.cli import dataset
+from panohead.cli import main as command_line
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+    "examples/README.md": "examples.md",
+    "src/panohead/assets/demo.md": "demo-model.md",
+    "docs/README.md": "pages-index.md",
+}
+"""Pages by their place in the repository that have another place on the site; pages in docs/ keep their names."""
+
+API = {
+    "Loading and sampling": ["panohead.predictor.load", "panohead.predictor.Predictor", "panohead.head.Head"],
+    "Views": ["panohead.frame.Frame", "panohead.geometry.camera.Camera"],
+    "Photos": ["panohead.inversion.reconstruct", "panohead.alignment.align_photo"],
+    "Checkpoints and hubs": [
+        "panohead.checkpoint.load_checkpoint",
+        "panohead.checkpoint.save_checkpoint",
+        "panohead.hub",
+    ],
+    "Marks": ["panohead.media.marks"],
+    "Errors": ["panohead.errors"],
+}
+"""Names on the page of the Python interface, by heading."""
+
+COMMANDS = re.findall(r'subcommand\("([a-z-]+)"\)', Path(command_line.__file__).read_text(encoding="utf-8"))
+DATASET_PARTS = re.findall(r'subcommand\("([a-z-]+)"\)', Path(dataset.__file__).read_text(encoding="utf-8"))
+_COLUMNS = 84
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)\s#]+)(#[^)\s]*)?\)")
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Where the site is built."""
+
+    pages: Path = ROOT / "build" / "pages"
+    """Folder of the gathered pages; its content is replaced."""
+    build: bool = True
+    """Also run mkdocs."""
+
+
+def place_on_site(path: str) -> str | None:
+    """Return the site's path of a file of the repository; None for what the site does not show."""
+    if path in PAGES:
+        return PAGES[path]
+    found = re.fullmatch(r"docs/([\w-]+\.(?:md|json)|images/[\w.-]+)", path)
+    return found.group(1) if found else None
+
+
+def with_site_links(text: str, path: str) -> str:
+    """Return a page with its links turned to the site's places.
+
+    Args:
+        path: the page's own place in the repository.
+    """
+
+    def turned(link: re.Match[str]) -> str:
+        image, label, target, anchor = link.group(1), link.group(2), link.group(3), link.group(4) or ""
+        place = place_on_site(posixpath.normpath(posixpath.join(posixpath.dirname(path), target)))
+        if place is None:
+            return label  # a source file: its name stays
+        return f"{image}[{label}]({place}{anchor})"
+
+    return _LINK.sub(turned, text)
+
+
+def help_text(words: list[str]) -> str:
+    """Return the help of a command as it is printed, without colors and frames' trailing spaces."""
+    output = io.StringIO()
+    with redirect_stdout(output), suppress(SystemExit):  # which ends every help
+        command_line.main([*words, "--help"])
+    return "\n".join(line.rstrip() for line in output.getvalue().strip().splitlines())
+
+
+def commands_page() -> str:
+    """Return the page of all commands with their options, from the parsers themselves."""
+    parts = ["# Commands\n\nEvery command as `panohead COMMAND --help` prints it.\n"]
+    for name in COMMANDS:
+        parts.append(f"## panohead {name}\n\n```text\n{help_text([name])}\n```\n")
+        if name == "dataset":
+            for part in DATASET_PARTS:
+                parts.append(f"### panohead dataset {part}\n\n```text\n{help_text([name, part])}\n```\n")
+    return "\n".join(parts)
+
+
+def api_page() -> str:
+    """Return the page of the Python interface, which mkdocstrings fills from docstrings."""
+    parts = ["# Python\n\nWhat `import panohead` is for. Shapes, units and ranges are in the docstrings.\n"]
+    for heading, names in API.items():
+        parts.append(f"## {heading}\n")
+        parts += [f"::: {name}\n    options:\n      heading_level: 3\n" for name in names]
+    return "\n".join(parts)
+
+
+def gather(pages: Path) -> None:
+    """Write all pages of the site to a folder, whose content is replaced."""
+    shutil.rmtree(pages, ignore_errors=True)
+    (pages / "images").mkdir(parents=True)
+    sources = [*PAGES, *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.name != "README.md")]
+    for source in sources:
+        place = place_on_site(source)
+        assert place is not None, source
+        text = (ROOT / source).read_text(encoding="utf-8")
+        (pages / place).write_text(with_site_links(text, source), encoding="utf-8")
+    for other in (*(ROOT / "docs" / "images").iterdir(), *(ROOT / "docs").glob("*.json")):
+        shutil.copy(other, pages / other.relative_to(ROOT / "docs"))
+    (pages / "commands.md").write_text(commands_page(), encoding="utf-8")
+    (pages / "api.md").write_text(api_page(), encoding="utf-8")
+
+
+def main(options: Options) -> int:
+    """Gather the pages and build the site."""
+    gather(options.pages)
+    if not options.build:
+        return 0
+    return subprocess.run([sys.executable, "-m", "mkdocs", "build", "--quiet", "-f", ROOT / "mkdocs.yml"]).returncode
+
+
+if __name__ == "__main__":
+    import os
+
+    os.environ["COLUMNS"] = str(_COLUMNS)
+    sys.exit(main(tyro.cli(Options, description=__doc__)))
