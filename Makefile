@@ -11,7 +11,7 @@ JOBS ?= 2
 LOCK ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c requirements-lock.txt)
 
-.PHONY: demo test lint security audit types layers unit campaign env env-dev lock bench docs docs-check clean
+.PHONY: demo test lint security audit types layers unit campaign env env-dev lock bench dist docs docs-check clean
 
 demo: env
 	$(BIN)/panohead demo --out $(OUT)
@@ -57,6 +57,10 @@ docs: env-dev
 	$(PIP) -e ".[docs]"
 	$(BIN)/python tools/docs_site.py
 
+# Wheel and source distribution in dist/, and the wheel tried in fresh environments of every Python that is installed.
+dist: env-dev
+	$(BIN)/python tools/dist.py
+
 lock: env-dev
 	$(BIN)/python tools/lock.py
 
@@ -75,4 +79,4 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) campaign build site .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OUT) campaign build dist site .mypy_cache .ruff_cache .import_linter_cache

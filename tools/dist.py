@@ -1,0 +1,110 @@
+"""Build the wheel and the source distribution, and try the wheel where a stranger would: ``make dist``, or
+
+    python tools/dist.py --pythons python3.11 python3.12 python3.13
+
+Each Python gets a fresh environment outside the repository with nothing but the wheel, torch and what they require;
+then the commands of the README's first section and the examples that need no extra run from an empty folder.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+ROOT = Path(__file__).parents[1]
+MAX_WHEEL_BYTES = 15_000_000
+EXAMPLES = ("00_first_head.py", "01_interpolate_and_mix.py", "02_mesh.py", "07_own_field.py")
+"""Examples that need no extra and no dataset."""
+
+
+@dataclass(kw_only=True)
+class Options:
+    """What is built and tried."""
+
+    out: Path = ROOT / "dist"
+    """Folder of the distributions; its content is replaced."""
+    pythons: tuple[str, ...] = ("python3.11", "python3.12", "python3.13")
+    """Interpreters to try the wheel with; those that are not installed are named and left out."""
+    torch: str = "torch==2.13.0"
+    """Requirement of torch in the environments."""
+
+
+def run(words: list[str | Path], cwd: Path) -> str:
+    """Run a program and return what it printed; its output is shown when it fails."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(words, cwd=cwd, env=environment, text=True, capture_output=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def build(out: Path) -> Path:
+    """Build both distributions in an environment of their own, check their descriptions, and return the wheel."""
+    shutil.rmtree(out, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        python = environment(sys.executable, Path(folder) / "builder")
+        run([python, "-m", "pip", "install", "-q", "build", "twine"], ROOT)
+        run([python, "-m", "build", "--outdir", out, ROOT], ROOT)
+        run([python, "-m", "twine", "check", "--strict", *sorted(out.iterdir())], ROOT)
+    (wheel,) = out.glob("*.whl")
+    size = wheel.stat().st_size
+    if size > MAX_WHEEL_BYTES:
+        raise SystemExit(f"{wheel.name} has {size:,} bytes, more than {MAX_WHEEL_BYTES:,}")
+    return wheel
+
+
+def environment(python: str, folder: Path) -> Path:
+    """Make a virtual environment and return its interpreter."""
+    run([python, "-m", "venv", folder], ROOT)
+    return folder / "bin" / "python"
+
+
+def trial(python: str, wheel: Path, torch: str) -> str:
+    """Install the wheel into a fresh environment and use it from an empty folder; returns a line for the table."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as place:
+        home, work = Path(place) / "env", Path(place) / "work"
+        work.mkdir()
+        interpreter = environment(python, home)
+        run([interpreter, ROOT / "tools" / "install_torch.py", torch], work)
+        run([interpreter, "-m", "pip", "install", "-q", wheel], work)
+        panohead = home / "bin" / "panohead"
+        version = run([panohead, "--version"], work).strip()
+        where = run([interpreter, "-P", "-c", "import panohead; print(panohead.__file__)"], work).strip()
+        if not where.startswith(str(home)):
+            raise SystemExit(f"{python} imports {where}, not the wheel")
+        run([panohead, "demo", "--heads", "2", "--frames", "8", "--out", work / "demo"], work)
+        run([panohead, "generate", "--seeds", "0", "--yaws", "0", "--mesh", "glb", "--out", work / "heads"], work)
+        marked = [work / "demo" / "contact_sheet.png", work / "demo" / "head.glb", work / "demo" / "index.html"]
+        run([panohead, "verify", *marked], work)
+        run([panohead, "doctor"], work)
+        for name in EXAMPLES:
+            shutil.copy(ROOT / "examples" / name, work)
+            run([interpreter, name, work / "out"], work)
+    seconds = time.monotonic() - start
+    return f"{python}: {version}, demo, generate, verify, doctor and {len(EXAMPLES)} examples in {seconds:.0f} s"
+
+
+def main(options: Options) -> None:
+    """Build, check and try."""
+    wheel = build(options.out)
+    for path in sorted(options.out.iterdir()):
+        print(f"{path.name}: {path.stat().st_size:,} bytes", flush=True)
+    there = [python for python in options.pythons if shutil.which(python)]
+    if not there:
+        raise SystemExit(f"none of {', '.join(options.pythons)} is installed; name one with --pythons")
+    for python in there:
+        print(trial(python, wheel, options.torch), flush=True)
+    missing = [python for python in options.pythons if python not in there]
+    if missing:
+        print(f"not tried, not installed: {', '.join(missing)}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
