@@ -37,8 +37,10 @@ types:
 layers:
 	$(BIN)/lint-imports
 
+# Files go to the processes whole, those with slow tests first. Compiled Python is kept, whatever the shell's settings are:
+# every process of the tests would compile the package again.
 unit:
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -q
 
 # Thousands of hostile inputs and kills in half an hour; the same command continues. Counts by family: campaign/counts.json
 SEED ?= 0

@@ -9,8 +9,19 @@ from pathlib import Path
 
 import pytest
 import torch
+import typecheck
 
+typecheck.install()
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with slow tests first, so that no process is left with them at the end.
+
+    With ``--no-loadscope-reorder``; pytest-xdist alone would begin with the files that have the most tests.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import Command
 from panohead.cli.generate import Generate
 from panohead.cli.main import _reason, _show_warning, main
 from panohead.cli.reconstruct import Reconstruct
@@ -40,23 +41,23 @@ def test_streams(line: str, code: int, words: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "everyone"), [(signal.SIGTERM, False), (signal.SIGHUP, True), (signal.SIGINT, True)]
+    ("number", "everyone", "workers"), [(signal.SIGTERM, False, 2), (signal.SIGHUP, True, 1), (signal.SIGINT, True, 1)]
 )
-def test_signals_to_a_command_with_workers(number: signal.Signals, everyone: bool, tmp_path: Path) -> None:
+def test_signals_to_a_command_with_workers(
+    number: signal.Signals, everyone: bool, workers: int, tmp_path: Path
+) -> None:
     """The terminal sends SIGHUP and SIGINT to all processes of a command, ``kill`` SIGTERM to one."""
     out = tmp_path / "out"
-    arguments = ["synthesize", "--people", "40", "--views", "1", "--resolution", "16", "--workers", "2"]
-    process = subprocess.Popen(
-        [*COMMAND, *arguments, "--out", str(out)], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    arguments = ["--people", "40", "--views", "1", "--resolution", "16", "--workers", str(workers), "--out", str(out)]
+    process = Command("synthesize", *arguments, output=tmp_path / "output.txt")
     deadline = time.monotonic() + 200
     while not list(out.glob("parts/*.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.02)
     (os.killpg if everyone else os.kill)(process.pid, number)
-    _, stderr = process.communicate(timeout=100)
-    assert process.returncode == (130 if number == signal.SIGINT else 128 + number)
-    assert "Traceback" not in stderr
-    assert "what was finished is kept" in stderr
+    output = process.end(100)
+    assert process.poll() == (130 if number == signal.SIGINT else 128 + number)
+    assert "Traceback" not in output
+    assert "what was finished is kept" in output
     assert is_gone(process.pid), "a process of the session is left"
 
 

@@ -44,9 +44,23 @@ def run(
     return predictor.reconstruct([crop], [Camera.orbit(10)], resume_file=resume_file, **given)
 
 
-def test_same_seed_same_head_and_the_loss_falls(predictor: Predictor, crop: np.ndarray) -> None:
+@pytest.fixture(scope="module")
+def whole(predictor: Predictor, crop: np.ndarray) -> ReconstructedHead:
+    """An unbroken run."""
+    return run(predictor, crop)
+
+
+@pytest.fixture(scope="module")
+def whole_official(predictor: Predictor, crop: np.ndarray) -> ReconstructedHead:
+    """An unbroken run of the official protocol."""
+    return run(predictor, crop, preset="official", config=OFFICIAL)
+
+
+def test_same_seed_same_head_and_the_loss_falls(
+    predictor: Predictor, crop: np.ndarray, whole: ReconstructedHead
+) -> None:
     before = {name: value.clone() for name, value in predictor.generator.state_dict().items()}
-    first, second = run(predictor, crop), run(predictor, crop)
+    first, second = whole, run(predictor, crop)
     assert torch.equal(first.ws, second.ws)
     assert torch.equal(first.generator.decoder.output.weight, second.generator.decoder.output.weight)
     for phase in ("search, coarse", "search", "tune"):
@@ -65,9 +79,8 @@ def stop_after(steps: int) -> OptimizationCallbacks:
 
 @pytest.mark.parametrize("steps", [2, 5, 12, 16])
 def test_a_stopped_run_resumes_to_the_same_end(
-    predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int
+    predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int, whole: ReconstructedHead
 ) -> None:
-    whole = run(predictor, crop)
     state = tmp_path / "state"
     stopped = run(predictor, crop, ResumeFile(state), callbacks=stop_after(steps))
     assert stopped.log.stopped
@@ -80,11 +93,11 @@ def test_a_stopped_run_resumes_to_the_same_end(
 
 
 def test_stopped_before_the_first_step_it_resumes_from_the_beginning(
-    predictor: Predictor, crop: np.ndarray, tmp_path: Path
+    predictor: Predictor, crop: np.ndarray, tmp_path: Path, whole: ReconstructedHead
 ) -> None:
     run(predictor, crop, ResumeFile(tmp_path / "state"), callbacks=stop_after(0))
     resumed = run(predictor, crop, ResumeFile(tmp_path / "state", resume=True))
-    assert torch.equal(resumed.ws, run(predictor, crop).ws)
+    assert torch.equal(resumed.ws, whole.ws)
 
 
 def test_one_resume_file_serves_two_people_in_turn(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
@@ -95,9 +108,10 @@ def test_one_resume_file_serves_two_people_in_turn(predictor: Predictor, crop: n
 
 
 @pytest.mark.parametrize("steps", [0, 2, 6])
-def test_the_official_protocol_resumes_too(predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int) -> None:
-    options = {"preset": "official", "config": OFFICIAL}
-    whole = run(predictor, crop, **options)
+def test_the_official_protocol_resumes_too(
+    predictor: Predictor, crop: np.ndarray, tmp_path: Path, steps: int, whole_official: ReconstructedHead
+) -> None:
+    options, whole = {"preset": "official", "config": OFFICIAL}, whole_official
     run(predictor, crop, ResumeFile(tmp_path / "state"), callbacks=stop_after(steps), **options)
     resumed = run(predictor, crop, ResumeFile(tmp_path / "state", resume=True), **options)
     assert resumed.log.steps == whole.log.steps
@@ -161,8 +175,8 @@ def test_several_photos_share_a_head_and_have_their_own_cameras_and_backgrounds(
         predictor.reconstruct(crops, cameras, preset="official", config=OFFICIAL)
 
 
-def test_written_and_opened_again(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
-    found = run(predictor, crop)
+def test_written_and_opened_again(predictor: Predictor, whole: ReconstructedHead, tmp_path: Path) -> None:
+    found = whole
     found.save(tmp_path)
     opened = predictor.open_reconstruction(tmp_path).render(Camera.orbit(40))
     torch.testing.assert_close(opened.image, found.render(Camera.orbit(40)).image, atol=1e-2, rtol=0)

@@ -2,12 +2,9 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from commands import Command, forked
 from drawn import DrawnFaces, DrawnMask, drawn_photo
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.pose_file import GivenPose
@@ -136,19 +134,21 @@ def test_killed_processes_end_like_whole_ones(photo_folder: Folder, settings_for
     rows = [f"p{i:02d}.png,{20.0 * i - 90.0},5,0,{' '.join(str(v) for v in BOX)}" for i in range(6)]
     poses.write_text("file,yaw_deg,pitch_deg,roll_deg,box\n" + "\n".join(rows) + "\n")
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "panohead.cli.main", "prepare", str(photos), "--out", str(out), "--size", "64"]
+    command = ["prepare", str(photos), "--out", str(out), "--size", "64"]
     command += ["--poses", str(poses), "--masks", str(tmp_path / "own"), "--workers", "1"]
     for lines in (1, 4):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = Command(*command, output=tmp_path / "output.txt")
         deadline = time.monotonic() + 90
         log = out / RESUME_LOG
         while time.monotonic() < deadline and process.poll() is None:
             if log.exists() and log.read_bytes().count(b"\n") >= lines:
                 break
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+        os.kill(process.pid, signal.SIGKILL)
+        process.end(90)
+    last = Command(*command, output=tmp_path / "output.txt")
+    output = last.end(90)
+    assert last.poll() == 0, output
     (whole.out / "report.html").unlink(missing_ok=True)
     write_report(whole.out)
     assert tree(out) == tree(whole.out)
@@ -223,12 +223,9 @@ def test_kills_at_random_moments(photo_folder: Folder, settings_for: Settings) -
     """SIGKILL of a whole run again and again, whatever it is doing; the last run is left alone."""
     photos, whole, killed = photo_folder(8), settings_for("whole"), settings_for("killed")
     prepare([str(photos)], whole, workers=0)
-    context, rng = multiprocessing.get_context("forkserver"), random.Random(0)
-    context.set_forkserver_preload(["panohead.preparation.run"])
-    kills = 0
+    rng, kills = random.Random(0), 0
     for _ in range(12):
-        process = context.Process(target=prepare, args=([str(photos)], killed, 0))
-        process.start()
+        process = forked(prepare, [str(photos)], killed, 0)
         process.join(timeout=rng.uniform(0.1, 0.6))
         kills += process.is_alive()
         process.kill()

@@ -1,50 +1,33 @@
 """Running ``panohead train`` in processes of its own, as a user does, on the 64 images beside this file."""
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from commands import Command
 from panohead.training.run.checkpoint import load_latest_state
 
 HEADS = Path(__file__).parent / "heads"
-MAX_SECONDS = 800
-"""Time limit of a run; one takes half a minute on a free machine."""
+MAX_SECONDS = 280
+"""Time limit of a run; one takes a few seconds on a free machine."""
 
 SMALL = ("--preset", "tiny", "--data", str(HEADS), "--quiet", "--device", "cpu", "--set")
 SETTINGS = ("tick_kimg=0.016", "snapshot_ticks=1000", "metric_ticks=1000", "metric_images=8", "data.cache=memory")
 """Settings with a tick, and so a state, every second step; nothing else is written before the end."""
 
 
-def environment() -> dict[str, str]:
-    """One thread, so that sums are done in one order."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+def start(*arguments: str, output: Path, place: dict[str, str] | None = None) -> Command:
+    """``panohead train`` with these arguments; ``place`` names the rank of one process of several, as torchrun does."""
+    return Command("train", *arguments, output=output, **(place or {}))
 
 
-def start(*arguments: str, processes: int = 1) -> "subprocess.Popen[str]":
-    """``panohead train`` with these arguments, under torchrun for several processes."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    command = [sys.executable, *launcher, "-m", "panohead.cli.main", "train", *arguments]
-    return subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-
-
-def train(*arguments: str, processes: int = 1) -> str:
+def train(*arguments: str, output: Path) -> str:
     """Train to the end; returns what was printed."""
-    process = start(*arguments, processes=processes)
-    try:
-        output, _ = process.communicate(timeout=MAX_SECONDS)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    assert process.returncode == 0, output
-    return output
+    process = start(*arguments, output=output)
+    printed = process.end(MAX_SECONDS)
+    assert process.poll() == 0, printed
+    return printed
 
 
 def final_state(run: Path) -> dict[str, Any]:

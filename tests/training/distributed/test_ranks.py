@@ -5,7 +5,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from panohead.training.distributed.ranks import (
     join_ranks,
     same_everywhere,
 )
+from training.distributed.places import free_port, places
 
 WORKER = Path(__file__).with_name("distributed_worker.py")
 SILENCE_S = 2.5
@@ -42,18 +42,6 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Import the program of one rank as a module."""
     monkeypatch.syspath_prepend(str(WORKER.parent))
     return importlib.import_module(WORKER.stem)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _place(world_size: int) -> list[dict[str, str]]:
-    """Return the environment variables of every rank."""
-    meeting = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
-    return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **meeting} for rank in range(world_size)]
 
 
 def _environment() -> dict[str, str]:
@@ -70,7 +58,7 @@ def _programs(task: str, folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for place in _place(2)
+        for place in places(2)
     ]
     try:
         yield started
@@ -165,7 +153,7 @@ def test_a_lost_rank_ends_the_others(
     arguments = [task, str(SILENCE_S), str(tmp_path)]
     processes = [
         forks.Process(target=worker.run_forked, args=(arguments, place, tmp_path / f"{rank}.errors"))
-        for rank, place in enumerate(_place(world_size))
+        for rank, place in enumerate(places(world_size))
     ]
     try:
         for process in processes:
@@ -228,7 +216,7 @@ def test_a_wrong_environment_is_named(monkeypatch: pytest.MonkeyPatch, environme
 
 
 def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    place = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     for name, value in place.items():
