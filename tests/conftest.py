@@ -24,6 +24,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.fixture
+def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``panohead reconstruct`` in this process searches shortly."""
+    from inversion.short_search import configured_shortly
+    from panohead.inversion.preset import InversionPreset
+
+    monkeypatch.setattr(InversionPreset, "configure", configured_shortly)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of the tiny generator and an aligned crop with its label, for ``panohead reconstruct``."""

@@ -16,6 +16,7 @@ def command(folder: Path, *more: str) -> int:
     return main(arguments)
 
 
+@pytest.mark.usefixtures("short_search")
 def test_writes_everything(folder: Path, tmp_path: Path) -> None:
     small = ["--frames", "2", "--mesh-resolution", "24", "--mesh-level", "2", "--steps", "2", "--tuning-steps", "2"]
     assert command(folder, "--aligned", "--out", str(tmp_path), *small) == 0

@@ -84,7 +84,7 @@ def test_mesh(tmp_path: Path) -> None:
 
 
 def test_reconstruction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run("03", tmp_path, 4)
+    run("03", tmp_path, 2)
     found = re.search(r"error at the photo's camera ([\d.]+)", capsys.readouterr().out)
     assert found is not None
     assert 0 < float(found[1]) < 0.15

@@ -10,11 +10,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from data.small_photos import write_photos, zipped
-from panohead.attributes.vocabulary import standard_vocabulary
+from panohead.attributes.vocabulary import Vocabulary, expression_names
 from panohead.data.tools.convert import convert_dataset
 from panohead.data.tools.write_shards import write_shards
 from panohead.errors import PanoHeadError
@@ -144,7 +145,7 @@ def test_names_in_lists_of_people(tmp_path: Path) -> None:
     record = {"person": 0, "views": [view, view], "shots": [{"expression": {}, "gaze": [0, 0]}]}
     (root / "people.jsonl").write_text(json.dumps(record) + "\n")
     with pytest.raises(PanoHeadError, match="lead out"):
-        GrowingDataset(root, standard_vocabulary()).refresh()
+        GrowingDataset(root, Vocabulary(expression_names(), np.zeros(0), np.zeros((0, 0)))).refresh()
     assert depth_baseline(root, 3) == []  # only images of the dataset are taken
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from inversion.short_search import configured_shortly
 from panohead.inversion.optimization.run import OptimizationRun
+from panohead.inversion.preset import InversionPreset
 
 TUNING_STEPS = 20
 SAVE_EVERY = 10
@@ -14,13 +16,17 @@ SIGNAL_AT = 14
 """The state of step 10 is on disk then; four more steps are done."""
 
 
-def signal_in_tuning(number: signal.Signals) -> None:
-    """Let this process send itself a signal after a step of its tuning; saves do not depend on how long one takes."""
+def prepare(number: signal.Signals | None) -> None:
+    """Let this process search shortly and send itself a signal after a step of its tuning; None for no signal.
+
+    Saves do not depend on how long one takes.
+    """
+    InversionPreset.configure = configured_shortly  # type: ignore[method-assign]
     record = OptimizationRun.record
 
     def recorded(run: OptimizationRun, phase: str, step: int, total: int, losses: Mapping[str, Tensor | float]) -> None:
         record(run, phase, step, total, losses)
-        if (phase, step) == ("tune", SIGNAL_AT):
+        if number is not None and (phase, step) == ("tune", SIGNAL_AT):
             os.kill(os.getpid(), number)
 
     OptimizationRun.record = recorded  # type: ignore[method-assign]

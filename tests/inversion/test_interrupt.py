@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import load_file
 
 from commands import Command
-from inversion.interruption import SAVE_EVERY, TUNING_STEPS, signal_in_tuning
+from inversion.interruption import SAVE_EVERY, TUNING_STEPS, prepare
 
 _PATIENCE_S = 250.0
 _SMALL = ["--frames", "1", "--mesh", "ply", "--mesh-resolution", "16", "--mesh-level", "2", "--steps", "1"]
@@ -21,9 +21,9 @@ def reconstruct(folder: Path, out: Path, code: int, *more: str, interrupt: signa
     """Run the command in a process of its own, which a signal ends in its tuning if asked for; return its output."""
     inputs = [str(folder / "me.png"), "--checkpoint", str(folder / "tiny.safetensors"), "--aligned"]
     steps = ["--tuning-steps", str(TUNING_STEPS), "--out", str(out)]
-    prepare = None if interrupt is None else functools.partial(signal_in_tuning, interrupt)
     words = ("reconstruct", *inputs, *_SMALL, *steps, *more)
-    command = Command(*words, output=out.parent / f"{out.name}.txt", prepare=prepare)
+    output_file = out.parent / f"{out.name}.txt"
+    command = Command(*words, output=output_file, prepare=functools.partial(prepare, interrupt))
     output = command.end(_PATIENCE_S)
     assert command.poll() == code, output
     return output

@@ -259,6 +259,7 @@ def test_a_crop_without_a_face_goes_with_any_label(image: Image.Image) -> None:
 QUICK = ("--frames", "1", "--mesh", "stl", "--mesh-resolution", "16", "--steps", "1", "--tuning-steps", "0")
 
 
+@pytest.mark.usefixtures("short_search")
 def test_the_command_tells_of_a_wrong_label_before_it_begins(
     folder: Path,
     tmp_path: Path,

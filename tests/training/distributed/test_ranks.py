@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import nn
 
+from commands import forked
 from panohead.errors import PanoHeadError
 from panohead.training.distributed.ranks import (
     Ranks,
@@ -49,23 +50,28 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def _programs(task: str, folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Two ranks, started by environment variables alone; processes left at the end are killed."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), task, str(SILENCE_S), str(folder)],
-            env=_environment() | place,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for place in places(2)
+def _started(worker: ModuleType, task: str, folder: Path, world_size: int = 2) -> Iterator[list[BaseProcess]]:
+    """Processes of all ranks, with a place by environment variables alone; those left at the end are killed.
+
+    What one writes to standard error is in ``folder/RANK.errors``.
+    """
+    arguments = [task, str(SILENCE_S), str(folder)]
+    processes = [
+        forked(worker.run_forked, arguments, place, folder / f"{rank}.errors")
+        for rank, place in enumerate(places(world_size))
     ]
     try:
-        yield started
+        yield processes
     finally:
-        for process in started:
+        for process in processes:
             process.kill()
-            process.communicate()
+            process.join()
+
+
+def _errors(processes: list[BaseProcess], folder: Path, rank: int) -> str:
+    """Wait for the end of a rank; return what it wrote to standard error."""
+    processes[rank].join(LIMIT_S)
+    return (folder / f"{rank}.errors").read_text()
 
 
 def _wait_until_ready(folder: Path, world_size: int) -> None:
@@ -103,10 +109,9 @@ def _assert_last_line(errors: str, sentence: str) -> None:
 
 
 def test_ranks_agree_and_wait_for_rank_0(tmp_path: Path, worker: ModuleType) -> None:
-    with _programs("agree", tmp_path) as processes:
-        errors = [process.communicate(timeout=LIMIT_S)[1] for process in processes]
-        assert errors == ["", ""]
-        assert [process.returncode for process in processes] == [0, 0]
+    with _started(worker, "agree", tmp_path) as processes:
+        assert [_errors(processes, tmp_path, rank) for rank in (0, 1)] == ["", ""]
+        assert [process.exitcode for process in processes] == [0, 0]
     _assert_agreement(worker, tmp_path)
 
 
@@ -121,11 +126,11 @@ def test_torchrun_starts_the_same(tmp_path: Path, worker: ModuleType) -> None:
     _assert_agreement(worker, tmp_path)
 
 
-def test_an_error_of_one_rank_ends_the_other(tmp_path: Path) -> None:
-    with _programs("fail", tmp_path) as (first, second):
-        assert "ValueError: a fault of rank 1" in second.communicate(timeout=LIMIT_S)[1]
-        _assert_last_line(first.communicate(timeout=LIMIT_S)[1], _sentence(1, 2, "failed"))
-        assert (first.returncode, second.returncode) == (1, 1)
+def test_an_error_of_one_rank_ends_the_other(tmp_path: Path, worker: ModuleType) -> None:
+    with _started(worker, "fail", tmp_path) as processes:
+        assert "ValueError: a fault of rank 1" in _errors(processes, tmp_path, 1)
+        _assert_last_line(_errors(processes, tmp_path, 0), _sentence(1, 2, "failed"))
+        assert [process.exitcode for process in processes] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -139,25 +144,9 @@ def test_an_error_of_one_rank_ends_the_other(tmp_path: Path) -> None:
     ],
 )
 def test_a_lost_rank_ends_the_others(
-    tmp_path: Path,
-    worker: ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
-    task: str,
-    world_size: int,
-    lost: int,
-    how: signal.Signals,
+    tmp_path: Path, worker: ModuleType, task: str, world_size: int, lost: int, how: signal.Signals
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["panohead.training.distributed.ranks"])  # torch is loaded once for all of these tests
-    arguments = [task, str(SILENCE_S), str(tmp_path)]
-    processes = [
-        forks.Process(target=worker.run_forked, args=(arguments, place, tmp_path / f"{rank}.errors"))
-        for rank, place in enumerate(places(world_size))
-    ]
-    try:
-        for process in processes:
-            process.start()
+    with _started(worker, task, tmp_path, world_size) as processes:
         _wait_until_ready(tmp_path, world_size)
         time.sleep(0.5)
         assert [process.exitcode for process in processes] == [None] * world_size
@@ -166,15 +155,11 @@ def test_a_lost_rank_ends_the_others(
         os.kill(pid, how)
         began = time.monotonic()
         for rank in set(range(world_size)) - {lost}:
-            processes[rank].join(LIMIT_S)
+            errors = _errors(processes, tmp_path, rank)
             assert processes[rank].exitcode == 1
-            _assert_last_line((tmp_path / f"{rank}.errors").read_text(), _sentence(lost, world_size))
+            _assert_last_line(errors, _sentence(lost, world_size))
         # At the real pace it is 60 s; some more for a busy machine.
         assert time.monotonic() - began < 60 / 40 * SILENCE_S + 10.0
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
 
 
 def test_a_world_of_one_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
