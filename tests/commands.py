@@ -39,7 +39,9 @@ def forked(target: Callable[..., None], *arguments: Any) -> multiprocessing.proc
 class Command:
     """One command in a process group of its own, with one thread; its output goes to a file."""
 
-    def __init__(self, *words: str, output: Path, prepare: Callable[[], None] | None = None, **environment: str) -> None:
+    def __init__(
+        self, *words: str, output: Path, prepare: Callable[[], None] | None = None, **environment: str
+    ) -> None:
         """Start ``panohead WORDS``.
 
         Args:
@@ -78,9 +80,7 @@ class Command:
         self._process.join()
 
 
-def _run(
-    words: tuple[str, ...], output: Path, prepare: Callable[[], None] | None, environment: dict[str, str]
-) -> None:
+def _run(words: tuple[str, ...], output: Path, prepare: Callable[[], None] | None, environment: dict[str, str]) -> None:
     os.setsid()
     for stream in (1, 2):
         os.dup2(os.open(output, os.O_WRONLY | os.O_APPEND), stream)

@@ -40,7 +40,7 @@ def jaxtyped(target: Any = None, *, typechecker: Any = None) -> Any:
     if isinstance(target, classmethod | staticmethod):
         return type(target)(jaxtyped(target.__func__))
     if isinstance(target, property):
-        return property(*(part and jaxtyped(part) for part in (target.fget, target.fset, target.fdel)))
+        return property(*(None if part is None else jaxtyped(part) for part in (target.fget, target.fset, target.fdel)))
     return _function(target)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from commands import Command
+from panohead.training import loop
 from panohead.training.run.checkpoint import load_latest_state
 
 HEADS = Path(__file__).parent / "heads"
@@ -19,7 +20,12 @@ SETTINGS = ("tick_kimg=0.016", "snapshot_ticks=1000", "metric_ticks=1000", "metr
 
 def start(*arguments: str, output: Path, place: dict[str, str] | None = None) -> Command:
     """``panohead train`` with these arguments; ``place`` names the rank of one process of several, as torchrun does."""
-    return Command("train", *arguments, output=output, **(place or {}))
+    return Command("train", *arguments, output=output, prepare=without_reports, **(place or {}))
+
+
+def without_reports() -> None:
+    """Draw no pages in this process: they take longer than the steps between them, and tests/training/run draws them."""
+    loop.write_report = lambda _: None  # type: ignore[assignment]
 
 
 def train(*arguments: str, output: Path) -> str:

@@ -20,7 +20,7 @@ def distances(run: Path) -> tuple[float, float]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_distance_halves_with_the_adversary_and_not_without(tmp_path: Path) -> None:
-    for frozen, kimg in ((False, 0.4), (True, 0.1)):  # after 0.1 the one has lost a third, the other gained a little
+    for frozen, kimg in ((False, 0.35), (True, 0.1)):  # after 0.1 the one has lost a third, the other gained a little
         run = tmp_path / f"frozen_{frozen}"
         extra = f"frozen_discriminator={str(frozen).lower()}"
         train(*SMALL, *SETTINGS, extra, "--out", str(run), "--kimg", str(kimg), output=tmp_path / "output.txt")
