@@ -24,7 +24,7 @@ def start(*arguments: str, output: Path, place: dict[str, str] | None = None) ->
 
 
 def without_reports() -> None:
-    """Draw no pages in this process: they take longer than the steps between them, and tests/training/run draws them."""
+    """Draw no pages in this process: they take longer than the steps between; tests/training/run draws them."""
     loop.write_report = lambda _: None  # type: ignore[assignment]
 
 
