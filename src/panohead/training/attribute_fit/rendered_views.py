@@ -14,7 +14,7 @@ from panohead.training.attribute_fit.fit import HeadModel
 from panohead.training.attribute_fit.images import ImageBatch, cut_patches, sample_offsets, true_patches
 from panohead.training.attribute_fit.shots import Shots
 
-_FACE_SHARE = 0.4
+_FACE_SHARE = 0.5
 """Share of the patches of views with a visible face that are drawn around it: hair has to be learned too."""
 
 
