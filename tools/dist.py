@@ -1,4 +1,4 @@
-"""Build the wheel and the source distribution, and try the wheel where a stranger would: ``make dist``, or
+"""Build the wheel and the source distribution, and try the wheel as a new user would: ``make dist``, or
 
     python tools/dist.py --pythons python3.11 python3.12 python3.13
 
