@@ -26,6 +26,9 @@ _GRAIN_SIDE = 48
 _GRAIN_TEXELS = (0.01, 0.02, 0.04)
 """Widths of the grain's texels in turn, world units: from the distance between two rays to a curl."""
 
+_GRAIN = 0.3
+"""Deviation of the grain, beside strands of about 1: as strong, an adversary makes all hair of it."""
+
 _SKULL = (0.0, 0.06, -0.035)
 """Center of the skull's dome, world units, in heads framed as ``panohead prepare`` frames them (measured on people)."""
 
@@ -104,7 +107,7 @@ class GrainNoise(nn.Module):
         self.register_buffer("volume", torch.from_numpy(noise.astype(np.float32)), persistent=False)
 
     def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
-        """Return the noise at points (world units), of variance about 1 in the middle of texels."""
+        """Return the noise at points (world units), of deviation 0.3 in the middle of texels."""
         parts: list[Tensor] = [points[..., :0]] * len(self.volume)
         levels = len(_GRAIN_TEXELS)
         for level, texel in enumerate(_GRAIN_TEXELS[: len(self.volume)]):
@@ -112,7 +115,7 @@ class GrainNoise(nn.Module):
             grid = (points * (2 / (texel * _GRAIN_SIDE)))[:, :, None, None]
             found = F.grid_sample(volume, grid, align_corners=False, padding_mode="reflection")[..., 0, 0]
             parts[level::levels] = found.unbind(1)
-        return torch.stack(parts, dim=2)
+        return _GRAIN * torch.stack(parts, dim=2)
 
 
 class StrandNoise(nn.Module):
@@ -172,7 +175,7 @@ class HairNoise(nn.Module):
         self.fine = StrandNoise(fine, _FINE_COLUMNS, seed=3)
 
     def forward(self, points: Float[Tensor, "head ray 3"], side: int) -> Float[Tensor, "head ray channel"]:
-        """Return the noise at points of rays (world units), of variance about 1 in the middle of texels.
+        """Return the noise at points of rays (world units).
 
         Args:
             side: rays per side of the squares, row by row, that the rays form.
