@@ -18,7 +18,7 @@ _PLANE_SIDE = 128
 """Texels per side of the planes' maps."""
 
 _STRETCH = 8.0
-"""Ratio of length and width of noise that follows hair: it mostly falls."""
+"""Ratio of length and width of the planes' noise that follows hair: it mostly falls."""
 
 _GRAIN_SIDE = 48
 """Texels per side of the grain's volume; it is mirrored beyond."""
@@ -26,7 +26,7 @@ _GRAIN_SIDE = 48
 _GRAIN_TEXELS = (0.01, 0.02, 0.04)
 """Widths of the grain's texels in turn, world units: from the distance between two rays to a curl."""
 
-_GRAIN = 0.3
+_GRAIN = 0.15
 """Deviation of the grain, beside strands of about 1: as strong, an adversary makes all hair of it."""
 
 _SKULL = (0.0, 0.06, -0.035)
@@ -41,8 +41,11 @@ _COLUMNS = (128, 64, 32)
 _FINE_COLUMNS = (256,)
 """Texels around the head of the maps of fine strands."""
 
-_ROWS = 24
-"""Texels of the strands' maps from the crown down, each ``_STRETCH`` times as long as wide."""
+_ROWS = 8
+"""Texels of the strands' maps from the crown down."""
+
+_LENGTH = 0.2
+"""Length of those texels, world units: shorter ones become dashes instead of strands."""
 
 _CROWN = 0.05
 """Distance from the dome's axis, world units, below which strands fade: they would be narrower than a ray."""
@@ -107,7 +110,7 @@ class GrainNoise(nn.Module):
         self.register_buffer("volume", torch.from_numpy(noise.astype(np.float32)), persistent=False)
 
     def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
-        """Return the noise at points (world units), of deviation 0.3 in the middle of texels."""
+        """Return the noise at points (world units), of deviation 0.15 in the middle of texels."""
         parts: list[Tensor] = [points[..., :0]] * len(self.volume)
         levels = len(_GRAIN_TEXELS)
         for level, texel in enumerate(_GRAIN_TEXELS[: len(self.volume)]):
@@ -146,10 +149,9 @@ class StrandNoise(nn.Module):
         # Length of the line from the crown: an arc above the dome's center, vertical below it.
         angle = torch.atan2(radius, y.clamp_min(0))
         down = _DOME * angle - y.clamp_max(0)
+        rows = down / _LENGTH * (2 / (_ROWS - 1)) - 1
         found = []
         for columns in self.columns:
-            width = 2 * math.pi * _DOME / columns
-            rows = down / (_STRETCH * width) * (2 / (_ROWS - 1)) - 1
             maps = self.get_buffer(f"maps_{columns}")[None].expand(len(points), -1, -1, -1)
             grid = torch.stack([around, rows], dim=2)[:, :, None]
             found.append(F.grid_sample(maps, grid, align_corners=True, padding_mode="reflection")[..., 0])
