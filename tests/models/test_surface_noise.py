@@ -44,12 +44,12 @@ def test_grain_is_noise_of_three_scales_without_a_direction() -> None:
     noise = grain(points).flatten(0, 1)
     assert float(noise.mean(0).abs().max()) < 0.1
     # Between texels trilinear interpolation averages: 8/27 of the variance is left on the whole.
-    assert 0.2 < float(noise.var(0).min()) / 0.15**2 <= float(noise.var(0).max()) / 0.15**2 < 0.45
+    assert 0.2 < float(noise.var(0).min()) / 0.05**2 <= float(noise.var(0).max()) / 0.05**2 < 0.45
     correlation = torch.corrcoef(noise.T) - torch.eye(5)
     assert float(correlation.abs().max()) < 0.1
     for axis in range(3):
         moved = points.clone()
-        moved[..., axis] += 0.01  # a texel of channels 0 and 3, half a one of 1 and 4, a quarter of 2
+        moved[..., axis] += 0.02  # a texel of channels 0 and 3, half a one of 1 and 4, a quarter of 2
         change = (grain(moved).flatten(0, 1) - noise).square().mean(0)
         assert float(change[[0, 3]].min()) > 1.5 * float(change[[1, 4]].max()) > 2 * float(change[2]), axis
 

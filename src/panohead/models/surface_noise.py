@@ -23,11 +23,12 @@ _STRETCH = 8.0
 _GRAIN_SIDE = 48
 """Texels per side of the grain's volume; it is mirrored beyond."""
 
-_GRAIN_TEXELS = (0.01, 0.02, 0.04)
-"""Widths of the grain's texels in turn, world units: from the distance between two rays to a curl."""
+_GRAIN_TEXELS = (0.02, 0.04, 0.08)
+"""Widths of the grain's texels in turn, world units: from twice the distance between rays, as finer ones are white
+noise of which an adversary makes all hair, to a curl."""
 
-_GRAIN = 0.15
-"""Deviation of the grain, beside strands of about 1: as strong, an adversary makes all hair of it."""
+_GRAIN = 0.05
+"""Deviation of the grain, beside strands of about 1: it shall be learned after them."""
 
 _SKULL = (0.0, 0.06, -0.035)
 """Center of the skull's dome, world units, in heads framed as ``panohead prepare`` frames them (measured on people)."""
@@ -110,7 +111,7 @@ class GrainNoise(nn.Module):
         self.register_buffer("volume", torch.from_numpy(noise.astype(np.float32)), persistent=False)
 
     def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
-        """Return the noise at points (world units), of deviation 0.15 in the middle of texels."""
+        """Return the noise at points (world units), of deviation 0.05 in the middle of texels."""
         parts: list[Tensor] = [points[..., :0]] * len(self.volume)
         levels = len(_GRAIN_TEXELS)
         for level, texel in enumerate(_GRAIN_TEXELS[: len(self.volume)]):
