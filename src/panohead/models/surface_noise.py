@@ -25,7 +25,7 @@ _GRAIN_SIDE = 48
 
 _GRAIN_TEXELS = (0.02, 0.04, 0.08)
 """Widths of the grain's texels in turn, world units: from twice the distance between rays, as finer ones are white
-noise of which an adversary makes all hair, to a curl."""
+noise of which the adversarial loss makes all hair, to a curl."""
 
 _GRAIN = 0.05
 """Deviation of the grain, beside strands of about 1: it shall be learned after them."""
