@@ -48,9 +48,6 @@ _ROWS = 8
 _LENGTH = 0.2
 """Length of those texels, world units: shorter ones become dashes instead of strands."""
 
-_CROWN = 0.05
-"""Distance from the dome's axis, world units, below which strands fade: they would be narrower than a ray."""
-
 
 class PlaneNoise(nn.Module):
     """Sum of three maps over two axes each; in the second half of the channels long along y.
@@ -125,6 +122,9 @@ class GrainNoise(nn.Module):
 class StrandNoise(nn.Module):
     """Noise along the lines on which combed hair falls: from the crown over the dome of the skull, then straight down.
 
+    Where neighboring rays are further apart than a texel, as at the crown and along outlines, the noise fades: sampled
+    there, it would be a pattern of its own.
+
     Args:
         channels: number of noise channels.
         columns: texels of their maps around the head, in turn.
@@ -142,22 +142,36 @@ class StrandNoise(nn.Module):
             maps = torch.from_numpy(np.concatenate([noise, noise[:, :, :1]], axis=2))
             self.register_buffer(f"maps_{texels}", maps, persistent=False)
 
-    def forward(self, points: Float[Tensor, "head point 3"]) -> Float[Tensor, "head point channel"]:
-        """Return the noise at points (world units), of variance about 1 in the middle of texels."""
+    def forward(self, points: Float[Tensor, "head ray 3"], side: int) -> Float[Tensor, "head ray channel"]:
+        """Return the noise at points (world units), of variance about 1 in the middle of texels.
+
+        Args:
+            side: rays per side of the squares, row by row, that the rays form.
+        """
         x, y, z = (points - points.new_tensor(_SKULL)).unbind(dim=2)
-        radius = (x.square() + z.square()).sqrt()
         around = torch.atan2(x, z) / math.pi  # -1 to 1, 0 in front
         # Length of the line from the crown: an arc above the dome's center, vertical below it.
-        angle = torch.atan2(radius, y.clamp_min(0))
+        angle = torch.atan2((x.square() + z.square()).sqrt(), y.clamp_min(0))
         down = _DOME * angle - y.clamp_max(0)
         rows = down / _LENGTH * (2 / (_ROWS - 1)) - 1
+        turn = _turn_between_rays(torch.stack([x, z], dim=2), side)  # head ray
         found = []
         for columns in self.columns:
             maps = self.get_buffer(f"maps_{columns}")[None].expand(len(points), -1, -1, -1)
             grid = torch.stack([around, rows], dim=2)[:, :, None]
-            found.append(F.grid_sample(maps, grid, align_corners=True, padding_mode="reflection")[..., 0])
-        # head channel point -> head point channel
-        return (torch.cat(found, dim=1) * (radius / _CROWN).clamp_max(1)[:, None]).transpose(1, 2)
+            noise = F.grid_sample(maps, grid, align_corners=True, padding_mode="reflection")[..., 0]
+            texels = turn * (columns / (2 * math.pi))  # between rays: whole up to 1, nothing from 3 on
+            found.append(noise * (1.5 / texels.clamp_min(1e-6) - 0.5).clamp(0, 1)[:, None])
+        return torch.cat(found, dim=1).transpose(1, 2)
+
+
+def _turn_between_rays(places: Float[Tensor, "head ray 2"], side: int) -> Float[Tensor, "head ray"]:
+    """Return by how much the direction from the head's axis turns to the next ray, right or below, in radians."""
+    directions = F.normalize(places, dim=2).unflatten(1, (-1, side, side))  # head square height width 2
+    steps = [(directions - directions.roll(-1, dims=axis))[:, :, : side - 1, : side - 1].norm(dim=4) for axis in (2, 3)]
+    turn = torch.maximum(*steps)
+    # The last row and column have no next ray; they take the values beside them.
+    return F.pad(turn, (0, 1, 0, 1), mode="replicate").flatten(1)
 
 
 class HairNoise(nn.Module):
@@ -185,24 +199,23 @@ class HairNoise(nn.Module):
         """
         parts = [self.grain(points)]
         if self.strands.columns:
-            parts.append(self.strands(points))
+            parts.append(self.strands(points, side))
         if self.fine.columns:
-            within = self.fine(points_within_rays(points, side))  # head ray*4 channel
-            parts.append(within.unflatten(1, (-1, 4)).transpose(2, 3).flatten(2))
+            fine = self.fine(finer_points(points, side), 2 * side)  # head pixel channel
+            images = fine.unflatten(1, (-1, side, 2, side, 2))  # head square height 2 width 2 channel
+            parts.append(images.permute(0, 1, 2, 4, 6, 3, 5).flatten(4).flatten(1, 3))
         return torch.cat(parts, dim=2)
 
 
-def points_within_rays(points: Float[Tensor, "head ray 3"], side: int) -> Float[Tensor, "head ray*4 3"]:
-    """Return the places where the 2 x 2 parts of every ray hit a surface, interpolated between the rays' own.
+def finer_points(points: Float[Tensor, "head ray 3"], side: int) -> Float[Tensor, "head pixel 3"]:
+    """Return the places where rays of twice the density hit surfaces, interpolated between those of the rays.
 
     Args:
-        side: rays per side of the squares, row by row, that the rays form.
+        side: rays per side of the squares, row by row, that the rays form; the result forms squares of twice as many.
     """
     images = points.unflatten(1, (-1, side, side)).flatten(0, 1).permute(0, 3, 1, 2)  # image 3 height width
     finer = F.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
-    # image 3 height 2 width 2 -> image height width 2 2 3
-    parts = finer.unflatten(3, (side, 2)).unflatten(2, (side, 2)).permute(0, 2, 4, 3, 5, 1)
-    return parts.reshape(len(points), -1, 3)
+    return finer.permute(0, 2, 3, 1).reshape(len(points), -1, 3)
 
 
 def noise_of_kind(kind: NoiseKind, channels: int, *, box_warp: float) -> nn.Module:
