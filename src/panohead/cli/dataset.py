@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from panohead.cli.common import Debug, counting, say
+from panohead.cli.common import Debug, check_needed, counting, say
 from panohead.cli.ranges import SHARD_MB
 from panohead.cli.results_folder import refuse_others, write_settings
 from panohead.data.convention_names import Convention
@@ -140,11 +140,13 @@ class Convert:
                 raise UsageError(
                     "a file of labels is converted with --cameras-from; for images give the dataset's folder"
                 )
+            check_needed(self, "a dataset's folder", False, "to", "masks", "resolution", "renumber", "shard_mb")
             count = convert_label_file(self.dataset, self.out, self.cameras_from, overwrite=self.overwrite)
             say(f"wrote {count} labels to {self.out}")
             return
         if self.to is None:
             raise UsageError("say the layout of the copy with --to folder, --to zip or --to shards")
+        check_needed(self, "--to shards", self.to == "shards", "shard_mb")
         refuse_others(self.out, "dataset convert")
         if self.to == "shards":
             self._shards()

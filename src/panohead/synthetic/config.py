@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from panohead.errors import PanoHeadError
+from panohead.errors import UsageError
 from panohead.synthetic.framing import EDITIONS
 from panohead.synthetic.views import FOCAL
 
@@ -22,7 +22,7 @@ class SyntheticDatasetConfig:
     recorded. Make its settings, or those of an existing dataset, with :meth:`of_edition`.
 
     Raises:
-        PanoHeadError: for a value out of range.
+        UsageError: for a value out of range, or values that do not go together.
     """
 
     people: int
@@ -53,28 +53,26 @@ class SyntheticDatasetConfig:
 
     def __post_init__(self) -> None:
         if self.edition not in EDITIONS:
-            raise PanoHeadError(f"--edition {self.edition} is unknown; give {' or '.join(map(str, EDITIONS))}")
+            raise UsageError(f"--edition {self.edition} is unknown; give {' or '.join(map(str, EDITIONS))}")
         if self.edition == 1 and (self.expressions, self.light) != tuple(_FIRST_EDITION.values()):
-            raise PanoHeadError(
-                "edition 1 has one expression per person, a light per view; give --edition 2 for others"
-            )
+            raise UsageError("edition 1 has one expression per person, a light per view; give --edition 2 for others")
         ranges = (("people", 1, 999_999), ("expressions", 1, 99), ("views", 1, 99), ("resolution", 16, 2048))
         for name, low, high in ranges:
             value = getattr(self, name)
             if not low <= value <= high:
-                raise PanoHeadError(f"--{name} {value} is out of range; give {low} to {high}")
+                raise UsageError(f"--{name} {value} is out of range; give {low} to {high}")
         if self.images_per_person > 100:
-            raise PanoHeadError(
+            raise UsageError(
                 f"--expressions {self.expressions} times --views {self.views} is over 100 images per person; give fewer"
             )
         if self.seed < 0:
-            raise PanoHeadError(f"--seed {self.seed} is negative; give 0 or more")
+            raise UsageError(f"--seed {self.seed} is negative; give 0 or more")
         if not 1.0 <= self.focal <= 50.0:
-            raise PanoHeadError(
+            raise UsageError(
                 f"--focal {self.focal} is out of range; give 1 to 50 image widths (the official crop: {FOCAL})"
             )
         if not 0.0 <= self.pitch_std_deg <= 45.0:
-            raise PanoHeadError(f"--pitch-std-deg {self.pitch_std_deg} is out of range; give 0 to 45 degrees")
+            raise UsageError(f"--pitch-std-deg {self.pitch_std_deg} is out of range; give 0 to 45 degrees")
 
     def resume_key(self) -> dict[str, Any]:
         """Return the settings that decide the bytes of a person's images, for the check on resuming."""
