@@ -148,6 +148,7 @@ def test_masks_that_are_turned_are_noticed(change: Callable[[np.ndarray], np.nda
         (lambda mask: mask.transpose(Image.Transpose.FLIP_TOP_BOTTOM), "turned upside down"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*the next readable photo takes its place:RuntimeWarning")
 def test_the_check_of_a_dataset_refuses_what_training_does(
     spoil: Callable[[Image.Image], Image.Image], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
