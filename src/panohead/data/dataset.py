@@ -190,7 +190,7 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         return pair
 
     def sampled(
-        self, count: int, broken: Callable[[str, str], None] | None = None
+        self, count: int, broken: Callable[[str, str], object] | None = None
     ) -> Iterator[
         tuple[str, UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"], Float[np.ndarray, "25"]]
     ]:

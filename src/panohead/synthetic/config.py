@@ -12,8 +12,8 @@ from panohead.synthetic.views import FOCAL
 LAYOUT_VERSION = 1
 NEWEST_EDITION = max(EDITIONS)
 LightMode = Literal["per-person", "per-view"]
-Quality = Literal["fast", "cycles"]
-ImageFormat = Literal["webp", "png", "jpg"]
+RenderQuality = Literal["fast", "cycles"]
+ImageFileFormat = Literal["webp", "png", "jpg"]
 _WHOLE = {
     "people": NumberRange(1, 999_999),
     "expressions": NumberRange(1, 99),
@@ -51,8 +51,8 @@ class SyntheticDatasetConfig:
     normals: bool = False
     focal: float = FOCAL
     pitch_std_deg: float = 12.0
-    quality: Quality = "fast"
-    format: ImageFormat = "webp"
+    quality: RenderQuality = "fast"
+    format: ImageFileFormat = "webp"
 
     @classmethod
     def of_edition(cls, edition: int, **settings: Any) -> "SyntheticDatasetConfig":
@@ -71,7 +71,7 @@ class SyntheticDatasetConfig:
         object.__setattr__(self, "out", Path(self.out))
         if self.edition not in EDITIONS:
             raise UsageError(f"--edition {self.edition} is unknown; give {' or '.join(map(str, EDITIONS))}")
-        for name, choices in (("light", LightMode), ("quality", Quality), ("format", ImageFormat)):
+        for name, choices in (("light", LightMode), ("quality", RenderQuality), ("format", ImageFileFormat)):
             if getattr(self, name) not in get_args(choices):
                 raise UsageError(f"there is no {name} {getattr(self, name)!r}; give one of {_list(choices)}")
         for name, allowed in _WHOLE.items():
