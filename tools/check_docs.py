@@ -62,7 +62,7 @@ RULES = (
     Rule(r"^panohead train-encoder", "a minute", (r"--data heads-e2", "")),
     Rule(r"^panohead train .*--estimate", "minutes of the largest preset", (r"panohead_512|demo_128", "tiny")),
     Rule(r"^panohead evaluate .*--num 500", "minutes", (r"--num 500", "--num 8 --heads 1")),
-    Rule(r"^panohead evaluate", "an hour", (r"$", " --num 8 --heads 1 --people 1")),
+    Rule(r"^panohead evaluate", "an hour", (r"$", " --num 8 --heads 1")),
     Rule(r"^panohead reconstruct", "a minute", (r"$", " --steps 4 --tuning-steps 2 --frames 4")),
     Rule(r"^panohead prepare", "one process suffices", (r"$", " --workers 1")),
 )
