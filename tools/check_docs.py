@@ -48,6 +48,7 @@ RULES = (
     Rule(r"^panohead view", "runs until Ctrl-C; tests/viewer starts and ends one"),
     Rule(r"^panohead train --data my-heads --out run \.\.\.$", "an outline of a command"),
     Rule(r"^python (benchmarks/reconstruction|tools/train_demo)\.py", "hours"),
+    Rule(r"^python -m benchmarks --(only|quick)", "many minutes; make bench"),
     Rule(r"^python tools/measure_attributes\.py", "a dataset of hundreds of people"),
     Rule(r"^panohead directions", "minutes", (r"$", " --heads 20 --principal 1 --no-landmarks")),
     Rule(r"^panohead synthesize .*--people 1250", "ten thousand images", (r"--people 1250", "--people 4 --workers 1")),
@@ -158,7 +159,8 @@ def bring_crop(folder: Path) -> None:
 
 def run_step(step: Step, folder: Path, timeout_s: float) -> tuple[int, str]:
     """Run one step in the folder of its page; return exit code and the end of what it said."""
-    source = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    # The checkout too: python -m benchmarks is called in it.
+    source = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
     path = os.pathsep.join([str(folder / ".programs"), os.environ["PATH"]])
     environment = {**os.environ, "PYTHONPATH": source, "PATH": path}
     command = [sys.executable, "-W", "error", "-c", step.text] if step.python else ["bash", "-c", step.text]
