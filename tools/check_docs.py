@@ -157,6 +157,32 @@ def bring_crop(folder: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps(labels))
 
 
+def bring_other_dataset(folder: Path) -> None:
+    """Write a dataset of heads whose labels have OpenGL's axes, a world with z up, and intrinsics in pixels; also a file
+    of labels from world to camera."""
+    import numpy as np
+
+    from panohead.cli.synthesize import image_options
+    from panohead.synthetic.config import SyntheticDatasetConfig
+    from panohead.synthetic.synthesize import synthesize
+
+    out = folder / "theirs"
+    for _ in synthesize(SyntheticDatasetConfig(people=1, views=4, resolution=64, out=out), 1, image_options("webp")):
+        pass
+    file = out / "images" / "dataset.json"
+    z_up = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    labels, inverse = [], []
+    for name, label in json.loads(file.read_text())["labels"]:
+        numbers = np.array(label)
+        pose = z_up @ numbers[:16].reshape(4, 4) @ np.diag([1, -1, -1, 1])
+        intrinsics = np.diag([64, 64, 1]) @ numbers[16:].reshape(3, 3)
+        labels.append([name, [*pose.flatten().tolist(), *intrinsics.flatten().tolist()]])
+        world2cam = np.linalg.inv(numbers[:16].reshape(4, 4))
+        inverse.append([name, [*world2cam.flatten().tolist(), *numbers[16:].tolist()]])
+    file.write_text(json.dumps({"labels": labels}))
+    (folder / "labels.json").write_text(json.dumps({"labels": inverse}))
+
+
 def run_step(step: Step, folder: Path, timeout_s: float) -> tuple[int, str]:
     """Run one step in the folder of its page; return exit code and the end of what it said."""
     # The checkout too: python -m benchmarks is called in it.
@@ -214,6 +240,8 @@ def check_page(page: Path, only: str, timeout_s: float) -> list[str]:
             bring_crop(folder)
         if any("--data heads-10k" in s.text for s in chosen) and not any("--out heads-10k" in s.text for s in chosen):
             bring_dataset(folder)
+        if any("convert theirs" in step.text for step in chosen):
+            bring_other_dataset(folder)
         began = time.time()
         for step in chosen:
             if step.left_out:
