@@ -158,7 +158,7 @@ def bring_crop(folder: Path) -> None:
 
 
 def bring_other_dataset(folder: Path) -> None:
-    """Write a dataset of heads whose labels have OpenGL's axes, a world with z up, and intrinsics in pixels; also a file
+    """Write a dataset whose labels have OpenGL's axes, a world with z up, and intrinsics in pixels; also a file
     of labels from world to camera."""
     import numpy as np
 
@@ -185,8 +185,8 @@ def bring_other_dataset(folder: Path) -> None:
 
 def run_step(step: Step, folder: Path, timeout_s: float) -> tuple[int, str]:
     """Run one step in the folder of its page; return exit code and the end of what it said."""
-    # The checkout too: python -m benchmarks is called in it.
-    source = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    # The checkout too, whose modules some pages call.
+    source = os.pathsep.join([str(ROOT / "src"), str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     path = os.pathsep.join([str(folder / ".programs"), os.environ["PATH"]])
     environment = {**os.environ, "PYTHONPATH": source, "PATH": path}
     command = [sys.executable, "-W", "error", "-c", step.text] if step.python else ["bash", "-c", step.text]
