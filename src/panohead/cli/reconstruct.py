@@ -181,6 +181,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             "--quick is the encoder's guess; it does not go with --preset official": (
                 self.quick and self.preset != "fast"
             ),
+            "--resume continues what --overwrite would replace; choose one": self.resume and self.overwrite,
             "--quick leaves nothing to resume": self.quick and self.resume,
             "--each continues by itself; leave --resume out": self.each and self.resume,
             "--each takes the most prominent head of every photo; leave --head out, or give boxes in --poses": (
