@@ -18,6 +18,7 @@ from panohead.inversion.losses import PyramidLoss
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.photo import AlignedPhoto
+from panohead.inversion.search_space import WhitenedSearch
 from panohead.inversion.w_space import w_space
 from panohead.media.images import to_uint8
 from panohead.models.photo_encoder import PhotoEncoder, PhotoEncoderConfig
@@ -83,7 +84,8 @@ def started(predictor: Predictor, crop: np.ndarray, w: torch.Tensor) -> torch.Te
     objective = PhotoObjective([aligned(crop)], PyramidLoss(), empty=None)
     guess = EncoderGuess(w, torch.zeros(1, 5), torch.ones(1), None, "")
     refinement = CameraRefinement(objective.photos, "cpu")
-    v = start_from_guess(generator, objective, refinement, whitening, guess, move_cameras=True, run=OptimizationRun())
+    space = WhitenedSearch(whitening, FEW)
+    v = start_from_guess(generator, objective, refinement, space, guess, move_cameras=True, run=OptimizationRun())
     return whitening.to_w(v)
 
 

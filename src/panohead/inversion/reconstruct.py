@@ -8,12 +8,14 @@ from typing import Any, Literal, get_args
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.photo_area import PhotoCorners
 from panohead.alignment.pose_file import GivenPose
+from panohead.attributes import AttributeEncoder
 from panohead.checkpoint import weights_sha256
 from panohead.errors import UsageError
 from panohead.geometry import Camera
 from panohead.inversion.encoder_guess import Start, check_encoder, guess_head
 from panohead.inversion.fast_config import FastConfig
 from panohead.inversion.fast_preset import FAST
+from panohead.inversion.head_edit import HeadEdit, check_edit
 from panohead.inversion.load_photos import ImageInput, MaskInput, as_images, read_images
 from panohead.inversion.losses import ImageLoss, PyramidLoss
 from panohead.inversion.official_preset import OFFICIAL, OfficialConfig
@@ -44,6 +46,8 @@ def reconstruct(
     config: FastConfig | OfficialConfig | QuickConfig | None = None,
     start: Start | None = None,
     encoder: PhotoEncoder | None = None,
+    attributes: AttributeEncoder | None = None,
+    edit: HeadEdit | None = None,
     loss: ImageLoss | None = None,
     seed: int | None = None,
     callbacks: OptimizationCallbacks | None = None,
@@ -68,6 +72,8 @@ def reconstruct(
         start: start of the search of the preset "fast"; None for the encoder's guess where there is an encoder, and for
             the best of random candidates where there is none. "official" starts from the mean w, "quick" is a guess.
         encoder: photo encoder of the generator's checkpoint, in eval mode.
+        attributes: attribute encoder of the generator's checkpoint; with it the preset "fast" searches among people.
+        edit: changes of the head on request (things left out, no expression, even light); they need ``attributes``.
         loss: perceptual loss; None for the weight-free :class:`PyramidLoss`.
         seed: seed of all random numbers, 0 or more; None for the preset's own.
         callbacks: functions that follow and stop the optimization.
@@ -87,6 +93,8 @@ def reconstruct(
     chosen = find_preset(preset)
     config = chosen.config_type() if config is None else config
     chosen.check(config, len(images), seed)
+    edit = HeadEdit() if edit is None else edit
+    check_edit(edit, attributes, preset)
     start = chosen_start(preset, start, has_encoder=encoder is not None)
     if start == "mean" and isinstance(config, FastConfig):
         config = replace(config, starts=0)
@@ -100,12 +108,17 @@ def reconstruct(
             for note in photo.notes:
                 callbacks.on_note(f"{photo.name}: {note}")
     guess = None if guide is None else guess_head(guide, photos)
-    task = InversionTask(generator, photos, loss, chosen.default_seed if seed is None else seed, guess)
+    task = InversionTask(
+        generator, photos, loss, chosen.default_seed if seed is None else seed, guess, attributes, edit
+    )
     stored = None if resume_file is None else resume_file.stored_identity()
     config, identity = _resumed(task, chosen, config, stored)
     run = OptimizationRun(identity, callbacks=callbacks, resume_file=resume_file)
     result = chosen.invert(task, config, run)
     run.close()
+    if edit and attributes is not None:
+        result = replace(result, ws=edit.finished(attributes, result.ws))
+        run.log.notes.append(edit.note())
     if guess is not None:
         run.log.notes.append(guess.note())
     return ReconstructedHead(result, untuned=generator, photos=photos, log=run.log)
@@ -152,8 +165,8 @@ def _resumed(task: InversionTask, preset: InversionPreset[Any], config: Any, sto
     """Return configuration and identity of the run: those of an earlier version if the stored run is one of its own."""
     identity = _identity(task, config)
     if stored not in (None, identity):
-        for earlier in preset.earlier(config):
-            found = _identity(task, earlier, without=preset.new_fields)
+        for earlier, without in preset.earlier(config):
+            found = _identity(task, earlier, without=without)
             if found == stored:
                 return earlier, found
     return config, identity
@@ -171,6 +184,10 @@ def _identity(
     digest.update(weights_sha256(task.generator).encode())
     if task.guess is not None:
         digest.update(task.guess.identity.encode())
+    if isinstance(config, FastConfig) and config.attribute_search and task.attributes is not None:
+        digest.update(weights_sha256(task.attributes).encode())
+    if task.edit:
+        digest.update(repr(task.edit).encode())
     for photo in task.photos:
         parts = [photo.image, photo.camera.to_label(), *(x for x in (photo.mask, photo.inside) if x is not None)]
         for part in parts:
