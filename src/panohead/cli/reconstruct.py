@@ -36,8 +36,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     preset: Literal["fast", "official"] = "fast"
     """Method; official: the original's protocol (one photo, a thousand steps; masks are not used)."""
     start: Literal["encoder", "mean", "random"] | None = None
-    """Start of the search: a photo encoder's guess (the default where the checkpoint has one), the mean head, or the
-    best of random heads (the default elsewhere)."""
+    """Start of the search: a photo encoder's guess (the default where the checkpoint has one), the mean head (where it
+    has an attribute encoder), or the best of random heads (the default elsewhere)."""
     quick: bool = False
     """The photo encoder's guess alone, without search and tuning."""
     each: bool = False

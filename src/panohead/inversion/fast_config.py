@@ -21,6 +21,7 @@ class FastConfig(Bounded):
         local_tuning: tune position maps of the backbone's last blocks, a feature vector for every texel of the tri-grid
             (and the background network); otherwise the weights of these blocks and of everything after them.
         map_learning_rate: highest learning rate of position maps.
+        map_weight: weight of the mean squared change of position maps.
         tuned_blocks: number of last blocks of the backbone and of the background network that are tuned; None for all.
         attribute_search: search among people's attributes, with offsets in w, where the checkpoint has an attribute
             encoder; otherwise in w alone.
@@ -53,6 +54,7 @@ class FastConfig(Bounded):
     coarse_tuning_ratio: Annotated[float, NumberRange(0, 100)] = 1.2
     local_tuning: bool = True
     map_learning_rate: NotNegative = 0.05
+    map_weight: NotNegative = 0.1
     tuned_blocks: Annotated[int | None, NumberRange(0, 100)] = 2
     attribute_search: bool = True
     learning_rate: NotNegative = 0.08
@@ -90,7 +92,9 @@ def phases(config: FastConfig) -> dict[str, int]:
     }
 
 
-_SINCE_LOCAL = frozenset(("local_tuning", "map_learning_rate", "attribute_search", "offset_weight", "symmetry_weight"))
+_SINCE_LOCAL = frozenset(
+    ("local_tuning", "map_learning_rate", "map_weight", "attribute_search", "offset_weight", "symmetry_weight")
+)
 _SINCE_RAW = _SINCE_LOCAL | frozenset(
     ("coarse_tuning_ratio", "tuned_blocks", "coarse_tuning_learning_rate", "unseen_superresolution_interval")
 )

@@ -69,8 +69,9 @@ def reconstruct(
         corners: photos' corners in crops that go beyond them, as ``panohead prepare`` writes them; None for others.
         preset: "official" for the original's protocol (one photo), "quick" for the encoder's guess alone.
         config: numbers of the preset; None for its defaults.
-        start: start of the search of the preset "fast"; None for the encoder's guess where there is an encoder, and for
-            the best of random candidates where there is none. "official" starts from the mean w, "quick" is a guess.
+        start: start of the search of the preset "fast"; None for the encoder's guess where there is an encoder, for the
+            mean head where people's attributes are searched, and otherwise for the best of random candidates.
+            "official" starts from the mean w, "quick" is a guess.
         encoder: photo encoder of the generator's checkpoint, in eval mode.
         attributes: attribute encoder of the generator's checkpoint; with it the preset "fast" searches among people.
         edit: changes of the head on request (things left out, no expression, even light); they need ``attributes``.
@@ -95,7 +96,8 @@ def reconstruct(
     chosen.check(config, len(images), seed)
     edit = HeadEdit() if edit is None else edit
     check_edit(edit, attributes, preset)
-    start = chosen_start(preset, start, has_encoder=encoder is not None)
+    among_people = attributes is not None and isinstance(config, FastConfig) and config.attribute_search
+    start = chosen_start(preset, start, has_encoder=encoder is not None, among_people=among_people)
     if start == "mean" and isinstance(config, FastConfig):
         config = replace(config, starts=0)
     guide = check_encoder(encoder, generator) if start == "encoder" else None
@@ -135,13 +137,14 @@ def find_preset(name: str) -> InversionPreset[Any]:
     return INVERSION_PRESETS[name]
 
 
-def chosen_start(preset: Preset, start: Start | None, *, has_encoder: bool) -> Start:
+def chosen_start(preset: Preset, start: Start | None, *, has_encoder: bool, among_people: bool = False) -> Start:
     """Return the start of a reconstruction.
 
     Args:
         preset: name of the preset.
         start: the user's choice; None for the default.
         has_encoder: the checkpoint has a photo encoder.
+        among_people: the search is among people's attributes, where random starts gain nothing.
 
     Raises:
         UsageError: for a start that does not exist, or that the preset does not take.
@@ -153,7 +156,9 @@ def chosen_start(preset: Preset, start: Start | None, *, has_encoder: bool) -> S
         if start not in (None, only):
             raise UsageError(f"the preset {preset} has the start {only}, not {start}; leave the start out")
         return only
-    return start or ("encoder" if has_encoder else "random")
+    if start is not None:
+        return start
+    return "encoder" if has_encoder else "mean" if among_people else "random"
 
 
 def output_side(generator: Generator) -> int:

@@ -54,6 +54,8 @@ def tune(
         backgrounds = [generator.background_features(row) for row in rows]
     forget_packed_weights(generator)  # for memory: it is not used before the end
     resolution = generator.config.neural_rendering_resolution
+    maps = position_maps(tuned, config.tuned_blocks) if config.local_tuning else []
+    start_maps = [p.detach().clone() for p in maps]
 
     def losses(step: int, superresolve: bool) -> dict[str, Tensor]:
         field = tuned.field(ws)
@@ -76,6 +78,9 @@ def tune(
         if mirrored is not None and step % config.unseen_interval == 1 % config.unseen_interval:
             parts["mirrored"] = mirrored(tuned, field, ws, resolution, superresolve)
             total = total + config.symmetry_weight * parts["mirrored"]
+        if start_maps and config.map_weight > 0:
+            parts["maps"] = _mean_square(maps, start_maps)
+            total = total + config.map_weight * parts["maps"]
         return {"loss": total, **parts}
 
     def optimize_parameters(phase: str, groups: list[ParameterGroup], steps: int, whole: bool) -> None:
@@ -133,6 +138,15 @@ def _groups(tuned: Generator, config: FastConfig, *, whole: bool) -> list[Parame
         for parameter in group.tensors:
             parameter.requires_grad_(True)
     return groups
+
+
+def _mean_square(now: Sequence[Tensor], before: Sequence[Tensor]) -> Tensor:
+    """Return the mean squared difference over all elements.
+
+    Adam's steps are as large where a gradient is next to nothing as elsewhere; this holds texels that hardly show.
+    """
+    total = torch.stack([(a - b).square().sum() for a, b in zip(now, before, strict=True)]).sum()
+    return total / sum(a.numel() for a in now)
 
 
 def position_maps(generator: Generator, blocks: int | None) -> list[nn.Parameter]:
