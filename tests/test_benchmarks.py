@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-MODULES = {"catalog.py", "rows.py", "interleaved.py", "held_out_people.py", "__main__.py"}
+MODULES = {"catalog.py", "rows.py", "interleaved.py", "held_out_people.py", "profile_line.py", "__main__.py"}
 """Files of the folder that are no benchmarks."""
 
 
