@@ -34,7 +34,7 @@ from panohead.predictor import Predictor, load
 from panohead.synthetic.config import NEWEST_EDITION
 
 SEED = 77
-BEFORE = FastConfig(attribute_search=False, local_tuning=False, symmetry_weight=0.0)
+BEFORE = FastConfig(attribute_search=False, local_tuning=False, symmetry_weight=0.0, geometry_weight=0.0)
 """Search in w alone and tuning of weights: ``fast`` before it searched among people and tuned position maps."""
 HELD_OUT_DEG = (30.0, -30.0, 60.0, -60.0, 90.0, -90.0, 180.0)
 THREE_DEG = (0.0, 130.0, -130.0)
@@ -97,6 +97,7 @@ METHODS = {
     "before, search alone": Method(config=lambda _: replace(BEFORE, tuning_steps=0), start="random"),
     "fast, search alone": Method(config=lambda _: FastConfig(tuning_steps=0)),
     "fast, weights tuned": Method(config=lambda _: FastConfig(local_tuning=False)),
+    "fast, geometry free": Method(config=lambda _: FastConfig(geometry_weight=0.0)),
     "fast, no symmetry": Method(config=lambda _: FastConfig(symmetry_weight=0.0)),
 }
 

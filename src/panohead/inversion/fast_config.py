@@ -22,6 +22,8 @@ class FastConfig(Bounded):
             (and the background network); otherwise the weights of these blocks and of everything after them.
         map_learning_rate: highest learning rate of position maps.
         map_weight: weight of the mean squared change of position maps.
+        geometry_weight: weight of the difference of occupancy to the untuned generator about the surface, on all sides;
+            0 for none.
         tuned_blocks: number of last blocks of the backbone and of the background network that are tuned; None for all.
         attribute_search: search among people's attributes, with offsets in w, where the checkpoint has an attribute
             encoder; otherwise in w alone.
@@ -55,6 +57,7 @@ class FastConfig(Bounded):
     local_tuning: bool = True
     map_learning_rate: NotNegative = 0.05
     map_weight: NotNegative = 0.1
+    geometry_weight: NotNegative = 1.0
     tuned_blocks: Annotated[int | None, NumberRange(0, 100)] = 2
     attribute_search: bool = True
     learning_rate: NotNegative = 0.08
@@ -93,7 +96,15 @@ def phases(config: FastConfig) -> dict[str, int]:
 
 
 _SINCE_LOCAL = frozenset(
-    ("local_tuning", "map_learning_rate", "map_weight", "attribute_search", "offset_weight", "symmetry_weight")
+    (
+        "local_tuning",
+        "map_learning_rate",
+        "map_weight",
+        "geometry_weight",
+        "attribute_search",
+        "offset_weight",
+        "symmetry_weight",
+    )
 )
 _SINCE_RAW = _SINCE_LOCAL | frozenset(
     ("coarse_tuning_ratio", "tuned_blocks", "coarse_tuning_learning_rate", "unseen_superresolution_interval")
@@ -108,7 +119,9 @@ def earlier_configs(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]
     searched in w alone. In the version before that all tuning steps compared whole images and tuned all parameters. A
     number of them that is the default now may be meant, or the default of then.
     """
-    global_tuning = replace(config, local_tuning=False, attribute_search=False, symmetry_weight=0.0)
+    global_tuning = replace(
+        config, local_tuning=False, attribute_search=False, symmetry_weight=0.0, geometry_weight=0.0
+    )
     default_then = [150] if config.tuning_steps == FastConfig().tuning_steps else []
     whole_images = [
         replace(

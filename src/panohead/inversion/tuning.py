@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from panohead.geometry import Camera
 from panohead.inversion.fast_config import FastConfig
+from panohead.inversion.geometry_anchor import GeometryAnchor
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.loop import ParameterGroup, Plateau, optimize
 from panohead.inversion.optimization.run import OptimizationRun
@@ -48,6 +49,7 @@ def tune(
     unseen = None  # rendered by the untuned generator, which stays as it is
     if config.unseen_weight > 0:
         unseen = UnseenViews(generator, ws, cameras, least_angle_deg=config.unseen_angle_deg)
+    anchor = GeometryAnchor(generator, ws, cameras) if config.geometry_weight > 0 else None
     mirrored = _mirrored(generator, objective, ws, cameras, config)
     with torch.no_grad():
         rows = [ws] * len(cameras) if ws_background is None else ws_background.split(1)
@@ -78,6 +80,9 @@ def tune(
         if mirrored is not None and step % config.unseen_interval == 1 % config.unseen_interval:
             parts["mirrored"] = mirrored(tuned, field, ws, resolution, superresolve)
             total = total + config.symmetry_weight * parts["mirrored"]
+        if anchor is not None:
+            parts["geometry"] = anchor.difference(field, step)
+            total = total + config.geometry_weight * parts["geometry"]
         if start_maps and config.map_weight > 0:
             parts["maps"] = _mean_square(maps, start_maps)
             total = total + config.map_weight * parts["maps"]
