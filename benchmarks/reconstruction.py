@@ -28,6 +28,7 @@ from torch import Tensor
 from panohead.evaluation.ground_truth.geometry import depth_errors
 from panohead.geometry import Camera
 from panohead.inversion import FastConfig, OfficialConfig, OptimizationCallbacks, OptimizationStep, ReconstructedHead
+from panohead.inversion.fast_config import SYMMETRY_WEIGHT
 from panohead.inversion.losses import PyramidLoss, psnr_db, ssim
 from panohead.media.images import from_uint8
 from panohead.predictor import Predictor, load
@@ -98,7 +99,7 @@ METHODS = {
     "fast, search alone": Method(config=lambda _: FastConfig(tuning_steps=0)),
     "fast, weights tuned": Method(config=lambda _: FastConfig(local_tuning=False)),
     "fast, geometry free": Method(config=lambda _: FastConfig(geometry_weight=0.0)),
-    "fast, no symmetry": Method(config=lambda _: FastConfig(symmetry_weight=0.0)),
+    "fast, mirrored photo": Method(config=lambda _: FastConfig(symmetry_weight=SYMMETRY_WEIGHT)),
 }
 
 

@@ -92,7 +92,7 @@ def test_one_sentence_for_what_cannot_be_changed(
     for options, code, sentence in (
         (["--neutral"], 1, "the checkpoint has no attribute encoder"),
         (["--even-light", "--preset", "official"], 2, "do not go with the preset official"),
-        (["--no-symmetry", "--preset", "official"], 2, "has no symmetry_weight"),
+        (["--symmetry", "--preset", "official"], 2, "has no symmetry_weight"),
     ):
         assert main([*command, *options]) == code
         assert sentence in capsys.readouterr().err

@@ -62,7 +62,7 @@ def test_a_photo_of_something_asymmetric_and_one_without_a_mask_tell_nothing() -
     assert mirrored_photos(GENERATOR, WS, [replace(one, mask=None)], [one.camera]) == []
 
 
-def test_tuning_compares_with_them_unless_that_is_switched_off() -> None:
+def test_tuning_compares_with_them_where_that_is_asked_for() -> None:
     one = photo(60)
     objective = PhotoObjective([one], PyramidLoss(), empty=None)
     config = FastConfig(tuning_steps=3, coarse_tuning_ratio=1.0, unseen_weight=0)

@@ -60,7 +60,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     """Number of tuning steps on whole images (fast takes 1.2 times as many on raw ones before them); 0 for none."""
     unseen_weight: Annotated[float | None, WEIGHT] = None
     """Weight that keeps tuning from changing sides that no photo shows (fast only); 0 for none."""
-    symmetry: bool = True
+    symmetry: bool = False
     """Let the mirrored photo say something about the side that no photo shows (fast only)."""
     without: tuple[Literal["glasses", "headwear", "beard", "lipstick"], ...] = ()
     """Things to leave out of the head (models with an attribute encoder, such as demo)."""
@@ -166,13 +166,14 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
 
     def _config(self) -> Any:
         from panohead.inversion import find_preset
+        from panohead.inversion.fast_config import SYMMETRY_WEIGHT
 
         preset = find_preset(self._preset())
         return preset.configure(
             steps=self.steps,
             tuning_steps=self.tuning_steps,
             unseen_weight=self.unseen_weight,
-            symmetry_weight=None if self.symmetry else 0.0,
+            symmetry_weight=SYMMETRY_WEIGHT if self.symmetry else None,
         )
 
     def _edit(self) -> "HeadEdit":

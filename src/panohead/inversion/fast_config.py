@@ -6,6 +6,9 @@ from typing import Annotated
 from panohead.limits import NumberRange
 from panohead.system.bounds import Bounded, Count, Natural, NotNegative
 
+SYMMETRY_WEIGHT = 0.3
+"""Weight of the mirrored photos where they are asked for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FastConfig(Bounded):
@@ -39,7 +42,8 @@ class FastConfig(Bounded):
         camera_weight: weight of the mean squared offset of the cameras, in prior deviations.
         mask_weight: weight of the mask's mean absolute error.
         background_weight: weight of pixels outside the mask, for generators with a background.
-        symmetry_weight: weight of the mirrored photos, in the places that no photo shows; 0 for none.
+        symmetry_weight: weight of the mirrored photos, in the places that no photo shows; 0 for none: on synthetic people they gain
+            nothing beside w, which knows that heads are symmetric.
         unseen_weight: weight of the difference to the untuned generator in views that no photo shows; 0 for none.
         unseen_interval: number of tuning steps per step that includes such a view.
         unseen_superresolution_interval: number of such views on whole images per view that is super-resolved; the
@@ -70,7 +74,7 @@ class FastConfig(Bounded):
     camera_weight: NotNegative = 0.1
     mask_weight: NotNegative = 0.5
     background_weight: NotNegative = 0.1
-    symmetry_weight: NotNegative = 0.3
+    symmetry_weight: NotNegative = 0.0
     unseen_weight: NotNegative = 0.1
     unseen_interval: Natural = 3
     unseen_superresolution_interval: Natural = 2
