@@ -42,8 +42,8 @@ class FastConfig(Bounded):
         camera_weight: weight of the mean squared offset of the cameras, in prior deviations.
         mask_weight: weight of the mask's mean absolute error.
         background_weight: weight of pixels outside the mask, for generators with a background.
-        symmetry_weight: weight of the mirrored photos, in the places that no photo shows; 0 for none: on synthetic people they gain
-            nothing beside w, which knows that heads are symmetric.
+        symmetry_weight: weight of the mirrored photos, in the places that no photo shows; 0 for none. On
+            synthetic people they gain nothing beside w, which knows that heads are symmetric.
         unseen_weight: weight of the difference to the untuned generator in views that no photo shows; 0 for none.
         unseen_interval: number of tuning steps per step that includes such a view.
         unseen_superresolution_interval: number of such views on whole images per view that is super-resolved; the
