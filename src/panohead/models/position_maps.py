@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from panohead.models.generator import Generator
+from panohead.stylegan.synthesis import SynthesisBlock
 
 
 @torch.no_grad()
@@ -20,8 +21,8 @@ def with_position_maps(generator: Generator) -> Generator:
     if copied.config.position_maps:
         return copied
     for block in copied.backbone.blocks.values():
-        layer = block.conv1.weight  # out in height width
-        side = block.conv1.resolution
+        assert isinstance(block, SynthesisBlock)
+        layer, side = block.conv1.weight, block.conv1.resolution  # weight: out in height width
         block.position_map = nn.Parameter(layer.new_zeros(len(layer), side, side), requires_grad=layer.requires_grad)
     copied.config = replace(copied.config, position_maps=True)
     copied.backbone.config = replace(copied.backbone.config, position_maps=True)
