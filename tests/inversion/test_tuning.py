@@ -66,7 +66,9 @@ def changed(before: Generator, after: Generator) -> set[str]:
 
 def test_raw_steps_come_first_and_the_untuned_generator_stays_as_it_is() -> None:
     steps: list[OptimizationStep] = []
-    config = FastConfig(tuning_steps=2, coarse_tuning_ratio=1.5, unseen_interval=1, local_tuning=False)
+    config = FastConfig(
+        tuning_steps=2, coarse_tuning_ratio=1.5, unseen_interval=1, local_tuning=False, geometry_weight=0
+    )
     before, after = tuned(config, steps)
     assert [step.phase for step in steps] == ["tune, coarse"] * 3 + ["tune"] * 2
     assert all("unseen" in step.losses for step in steps)
