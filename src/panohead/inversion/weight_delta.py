@@ -41,11 +41,12 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
     Raises:
         PanoHeadError: when the file cannot be written.
     """
-    old = (with_position_maps(before) if after.config.position_maps else before).state_dict()
+    old = before.state_dict()
     tensors: dict[str, Tensor] = {}
     for name, value in after.state_dict().items():
         # Tuning changes weights little, so float16 differences keep more digits than float16 weights would.
-        change = (value - old[name].to(value.device)).detach().cpu()
+        # A position map that was not there was zero.
+        change = (value - old[name].to(value.device) if name in old else value).detach().cpu()
         if bool((change != 0).any()):
             half = float(change.abs().max()) < _MAX_HALF
             tensors[name] = (change.half() if half else change).contiguous()
@@ -86,8 +87,7 @@ def load_difference(path: Path, base: Generator) -> Generator:
     if metadata.get("base") != weights_sha256(base):
         raise PanoHeadError(f"{path} was tuned from another checkpoint; open that one first")
     config = parse_json(metadata.get("config", ""), GeneratorConfig, f"{path}, config", remedy=_REMEDY)
-    if config.position_maps:
-        base = with_position_maps(base)
+    base = with_position_maps(base) if config.position_maps else base
     state = {name: value.clone() for name, value in base.state_dict().items()}
     for name, change in changes.items():
         if name not in state or change.shape != state[name].shape:
