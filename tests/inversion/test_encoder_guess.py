@@ -19,7 +19,7 @@ from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.reconstruct import chosen_start
-from panohead.inversion.search_space import WhitenedSearch
+from panohead.inversion.search.search_space import WhitenedSearch
 from panohead.inversion.w_space import w_space
 from panohead.media.images import to_uint8
 from panohead.models.photo_encoder import PhotoEncoder, PhotoEncoderConfig

@@ -14,7 +14,7 @@ from panohead.inversion.camera_refinement import CameraRefinement
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.photo import AlignedPhoto
-from panohead.inversion.search_space import SearchSpace
+from panohead.inversion.search.search_space import SearchSpace
 from panohead.models.generator import Generator
 from panohead.models.photo_encoder import PhotoEncoder
 
@@ -126,7 +126,7 @@ def start_from_guess(
     unlike anything the encoder has seen must not make the start worse than none.
 
     Args:
-        generator, objective, space: as of :func:`panohead.inversion.candidates.screen`.
+        generator, objective, space: as of :func:`panohead.inversion.search.candidates.screen`.
         refinement: cameras; their offsets are set.
         guess: the encoder's guess.
         move_cameras: correct the cameras too.

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.inversion.camera_refinement import CameraRefinement
-from panohead.inversion.candidates import screen
 from panohead.inversion.encoder_guess import start_from_guess
 from panohead.inversion.fast_config import FastConfig, earlier_configs, phases
 from panohead.inversion.head_edit import without_changed_places
@@ -19,7 +18,8 @@ from panohead.inversion.optimization.loop import ParameterGroup, Plateau, optimi
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.preset import InversionPreset, InversionTask
 from panohead.inversion.reconstructed_head import InversionResult
-from panohead.inversion.search_space import AttributeSearch, SearchSpace, WhitenedSearch
+from panohead.inversion.search.candidates import screen
+from panohead.inversion.search.search_space import AttributeSearch, SearchSpace, WhitenedSearch
 from panohead.inversion.tuning import tune
 from panohead.inversion.w_space import Whitening, w_space
 from panohead.models.generator import Generator

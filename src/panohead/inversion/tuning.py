@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from panohead.geometry import Camera
 from panohead.inversion.fast_config import FastConfig
-from panohead.inversion.geometry_anchor import GeometryAnchor
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.loop import ParameterGroup, Plateau, optimize
 from panohead.inversion.optimization.run import OptimizationRun
-from panohead.inversion.symmetry import mirrored_photos
-from panohead.inversion.unseen import UnseenViews
+from panohead.inversion.regularizers.geometry_anchor import GeometryAnchor
+from panohead.inversion.regularizers.symmetry import mirrored_photos
+from panohead.inversion.regularizers.unseen import UnseenViews
 from panohead.models.generator import Generator
 from panohead.models.position_maps import with_position_maps
 from panohead.rendering.field import TriGridField

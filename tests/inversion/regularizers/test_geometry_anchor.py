@@ -4,7 +4,7 @@ import torch
 
 import tiny
 from panohead.geometry import Camera
-from panohead.inversion.geometry_anchor import GeometryAnchor
+from panohead.inversion.regularizers.geometry_anchor import GeometryAnchor
 
 
 def test_density_is_held_and_color_is_free() -> None:

@@ -11,7 +11,7 @@ from panohead.inversion.losses import PyramidLoss
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.photo import AlignedPhoto
-from panohead.inversion.symmetry import mirrored_camera, mirrored_photos
+from panohead.inversion.regularizers.symmetry import mirrored_camera, mirrored_photos
 from panohead.inversion.tuning import tune
 
 GENERATOR = tiny.generator()

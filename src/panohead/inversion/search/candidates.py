@@ -10,7 +10,7 @@ from panohead.geometry import Camera
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.randomness import RandomStreams
-from panohead.inversion.search_space import SearchSpace
+from panohead.inversion.search.search_space import SearchSpace
 from panohead.models.generator import Generator
 from panohead.ops.waits import reading_waits
 

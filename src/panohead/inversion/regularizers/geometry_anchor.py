@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.geometry import Camera
-from panohead.inversion.unseen import occupancy, surface_points, unseen_cameras
+from panohead.inversion.regularizers.unseen import occupancy, surface_points, unseen_cameras
 from panohead.models.generator import Generator
 from panohead.rendering.field import TriGridField
 

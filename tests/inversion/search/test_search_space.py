@@ -5,7 +5,7 @@ import torch
 
 import tiny
 from panohead.inversion.fast_config import FastConfig
-from panohead.inversion.search_space import AttributeSearch, SearchSpace, WhitenedSearch
+from panohead.inversion.search.search_space import AttributeSearch, SearchSpace, WhitenedSearch
 from panohead.inversion.w_space import w_space
 
 CONFIG = FastConfig(w_samples=256)
