@@ -123,6 +123,13 @@ def earlier_configs(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]
     searched in w alone. In the version before that all tuning steps compared whole images and tuned all parameters. A
     number of them that is the default now may be meant, or the default of then.
     """
+    # The mean head, today's start among people, was the start of then only where it was asked for.
+    starts = sorted({config.starts, FastConfig().starts})
+    return [found for count in starts for found in _earlier(replace(config, starts=count))]
+
+
+def _earlier(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]]]:
+    """Return the configurations of both earlier versions."""
     global_tuning = replace(
         config, local_tuning=False, attribute_search=False, symmetry_weight=0.0, geometry_weight=0.0
     )

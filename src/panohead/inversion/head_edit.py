@@ -16,7 +16,7 @@ from panohead.inversion.photo import AlignedPhoto
 from panohead.models.generator import Generator
 
 REMOVABLE = ("glasses", "headwear", "beard", "lipstick")
-"""What can be left out: attributes with the value none or 0."""
+"""Attributes that can be left out: those with the value none or 0."""
 NO_ATTRIBUTES = (
     "the checkpoint has no attribute encoder, so a head cannot be changed while it is reconstructed; leave --without, "
     "--neutral and --even-light out, or take the model demo"
@@ -28,7 +28,7 @@ _DIFFERS = 0.08
 
 @dataclass(frozen=True)
 class HeadEdit:
-    """What is changed.
+    """Changes of a head.
 
     Attributes:
         without: attributes of REMOVABLE to leave out. Where that changes the head, photos are not compared with it, so

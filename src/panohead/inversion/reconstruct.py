@@ -24,7 +24,7 @@ from panohead.inversion.optimization.resume_file import ResumeFile
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.preset import InversionPreset, InversionTask
 from panohead.inversion.quick_preset import QUICK, QuickConfig
-from panohead.inversion.reconstructed_head import ReconstructedHead
+from panohead.inversion.reconstructed_head import InversionResult, ReconstructedHead
 from panohead.models.generator import Generator
 from panohead.models.photo_encoder import PhotoEncoder
 
@@ -118,12 +118,17 @@ def reconstruct(
     run = OptimizationRun(identity, callbacks=callbacks, resume_file=resume_file)
     result = chosen.invert(task, config, run)
     run.close()
-    if edit and attributes is not None:
-        result = replace(result, ws=edit.finished(attributes, result.ws))
-        run.log.notes.append(edit.note())
-    if guess is not None:
-        run.log.notes.append(guess.note())
-    return ReconstructedHead(result, untuned=generator, photos=photos, log=run.log)
+    return _finished(task, result, run)
+
+
+def _finished(task: InversionTask, result: InversionResult, run: OptimizationRun) -> ReconstructedHead:
+    """Return the head, with the changes on request that come after the fit, and with notes in its log."""
+    if task.edit and task.attributes is not None:
+        result = replace(result, ws=task.edit.finished(task.attributes, result.ws))
+        run.log.notes.append(task.edit.note())
+    if task.guess is not None:
+        run.log.notes.append(task.guess.note())
+    return ReconstructedHead(result, untuned=task.generator, photos=task.photos, log=run.log)
 
 
 def find_preset(name: str) -> InversionPreset[Any]:

@@ -14,7 +14,7 @@ from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.visibility import seen_pixels
 from panohead.models.generator import Generator
 
-LEAST_SHARE = 0.005
+MIN_SHARE = 0.005
 """Smallest share of a mirrored photo that must tell something; of a photo straight from the front nearly none does."""
 _SAME = 0.35
 """Largest difference of colors in [-1, 1], averaged over small windows, between mirrored photo and untuned head. More
@@ -70,7 +70,7 @@ def mirrored_photos(
             shown &= F.adaptive_avg_pool2d(mirrored.inside.to(frame.depth), size) > _OPAQUE
         unseen = 1 - seen_pixels(frame, views, [photo.inside for photo in photos])
         told = (unseen > _OPAQUE) & (frame.mask > _OPAQUE) & shown & (difference < _SAME)
-        if float(told.float().mean()) >= LEAST_SHARE:
+        if float(told.float().mean()) >= MIN_SHARE:
             inside = F.interpolate(told[None].float(), photo.image.shape[-1])[0]
             found.append((replace(mirrored, inside=inside.to(photo.image)), mirrored_camera(camera)))
     return found

@@ -1,4 +1,4 @@
-"""Where heads are searched, and where the search starts without an encoder."""
+"""Coordinates in which heads are searched, and starts without an encoder."""
 
 __all__: list[str] = []
 """Nothing public: for use within this package."""
