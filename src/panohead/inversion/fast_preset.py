@@ -48,7 +48,7 @@ def invert_fast(task: InversionTask, config: FastConfig, run: OptimizationRun) -
         start = start_from_guess(generator, objective, refinement, space, task.guess, move_cameras=moves, run=run)
     ws, ws_background = _search(generator, objective, refinement, whitening, space, start, config, run)
     cameras = refinement.cameras()
-    if task.edit.without and task.attributes is not None:
+    if task.edit.removes and task.attributes is not None:
         fitted, ws = ws, task.edit.removed(task.attributes, ws)
         objective = objective.of(without_changed_places(generator, task.photos, cameras, fitted, ws))
     if run.stop_requested() or config.tuning_steps == 0:

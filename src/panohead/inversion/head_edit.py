@@ -31,9 +31,9 @@ class HeadEdit:
     """Changes of a head.
 
     Attributes:
-        without: attributes of REMOVABLE to leave out. Where that changes the head, photos are not compared with it, so
-            that tuning does not bring them back.
-        neutral: no expression, gaze straight ahead.
+        without: attributes of REMOVABLE to leave out.
+        neutral: no expression, gaze straight ahead. Where this or ``without`` changes the head, photos are not compared
+            with it, so that tuning does not bring back what was taken away.
         even_light: white light of the same brightness from all sides.
     """
 
@@ -44,6 +44,11 @@ class HeadEdit:
     def __bool__(self) -> bool:
         return bool(self.without) or self.neutral or self.even_light
 
+    @property
+    def removes(self) -> bool:
+        """True where something is taken away before the head is tuned."""
+        return bool(self.without) or self.neutral
+
     def check(self, preset: str) -> None:
         """Refuse what needs no model to be refused: UsageError for unknown names and the preset official."""
         if self and preset == "official":
@@ -53,19 +58,20 @@ class HeadEdit:
                 raise UsageError(f"--without {name[:40]} is not possible; give one of {', '.join(REMOVABLE)}")
 
     def removed(self, encoder: AttributeEncoder, ws: Float[Tensor, "1 num_ws w_dim"]) -> Tensor:
-        """Return ws of the head without what is to be left out."""
-        if not self.without:
+        """Return ws of the head without what is to be left out, and without expression."""
+        if not self.removes:
             return ws
         values = {name: 0.0 if name == "lipstick" else "none" for name in self.without}
         before = HeadAttributes.of_w(encoder, ws[0].mean(dim=0))
-        return _moved(ws, before, before.changed(values))
+        after = before.changed(values)
+        return _moved(ws, before, after.neutral() if self.neutral else after)
 
     def finished(self, encoder: AttributeEncoder, ws: Float[Tensor, "1 num_ws w_dim"]) -> Tensor:
-        """Return ws of the head without expression, or evenly lit: what is changed after the photo was fitted."""
-        before = after = HeadAttributes.of_w(encoder, ws[0].mean(dim=0))
-        after = after.neutral() if self.neutral else after
-        after = after.evenly_lit() if self.even_light else after
-        return ws if after is before else _moved(ws, before, after)
+        """Return ws of the evenly lit head: what is changed after the photo was fitted."""
+        if not self.even_light:
+            return ws
+        before = HeadAttributes.of_w(encoder, ws[0].mean(dim=0))
+        return _moved(ws, before, before.evenly_lit())
 
     def note(self) -> str:
         """Return a sentence about the changes."""
