@@ -2,8 +2,9 @@
 
     python benchmarks/reconstruction.py --checkpoint demo --people 20 --out reconstruction.jsonl
 
-The input is one frontal photo (or three: front and both sides of the back); every view is compared with the ground
-truth in the frame of the first photo's camera. OUT gets one line per person and method, so that a stopped benchmark
+The input is one photo, frontal or from ``--yaw`` (or three: front and both sides of the back); every view is compared
+with the ground truth in the frame of the first photo's camera: PSNR, SSIM, the loss without weights, mask, depth and,
+in profile, the line from forehead to chin. OUT gets one line per person and method, so that a stopped benchmark
 resumes. Time is CPU seconds of this process on one thread.
 """
 
@@ -20,18 +21,22 @@ import torch
 import torch.nn.functional as F
 from held_out_people import TrueView, true_views
 from interleaved import median_interval
+from profile_line import profile_error_mm
 from rows import Row, write_rows
 from torch import Tensor
 
 from panohead.evaluation.ground_truth.geometry import depth_errors
 from panohead.geometry import Camera
 from panohead.inversion import FastConfig, OfficialConfig, OptimizationCallbacks, OptimizationStep, ReconstructedHead
-from panohead.inversion.losses import psnr_db, ssim
+from panohead.inversion.fast_config import SYMMETRY_WEIGHT
+from panohead.inversion.losses import PyramidLoss, psnr_db, ssim
 from panohead.media.images import from_uint8
 from panohead.predictor import Predictor, load
 from panohead.synthetic.config import NEWEST_EDITION
 
 SEED = 77
+BEFORE = FastConfig(attribute_search=False, local_tuning=False, symmetry_weight=0.0, geometry_weight=0.0)
+"""Search in w alone and tuning of weights: ``fast`` before it searched among people and tuned position maps."""
 HELD_OUT_DEG = (30.0, -30.0, 60.0, -60.0, 90.0, -90.0, 180.0)
 THREE_DEG = (0.0, 130.0, -130.0)
 PHOTO_SIDE = 256
@@ -59,13 +64,15 @@ class Method:
     """One method of the comparison.
 
     Attributes:
-        yaws_deg: yaw of every photo.
+        yaws_deg: yaw of every photo; a single one is turned by ``--yaw``.
         preset: preset of ``panohead reconstruct``.
+        start: start of the search; None for the default.
         config: function from the rows of the same person's earlier methods to the configuration.
     """
 
     yaws_deg: tuple[float, ...] = (0.0,)
     preset: str = "fast"
+    start: str | None = None
     config: Callable[[dict[str, Any]], Any] = lambda _: FastConfig()
 
 
@@ -87,18 +94,28 @@ METHODS = {
     "official, time of fast": Method(preset="official", config=_same_time),
     "fast, unseen sides free": Method(config=lambda _: FastConfig(unseen_weight=0.0)),
     "fast, three photos": Method(yaws_deg=THREE_DEG),
+    "before": Method(config=lambda _: BEFORE, start="random"),
+    "before, search alone": Method(config=lambda _: replace(BEFORE, tuning_steps=0), start="random"),
+    "fast, search alone": Method(config=lambda _: FastConfig(tuning_steps=0)),
+    "fast, weights tuned": Method(config=lambda _: FastConfig(local_tuning=False)),
+    "fast, geometry free": Method(config=lambda _: FastConfig(geometry_weight=0.0)),
+    "fast, mirrored photo": Method(config=lambda _: FastConfig(symmetry_weight=SYMMETRY_WEIGHT)),
 }
 
 
-def run_person(predictor: Predictor, views: dict[float, TrueView], method: Method, done: dict[str, Any]) -> Any:
-    """Reconstruct one person with one method; return a row of measures."""
-    chosen = [views[yaw] for yaw in method.yaws_deg]
+def run_person(
+    predictor: Predictor, views: dict[float, TrueView], method: Method, done: dict[str, Any], turn: float
+) -> Any:
+    """Reconstruct one person with one method, a single photo from yaw ``turn``; return a row of measures."""
+    yaws = (turn,) if method.yaws_deg == (0.0,) else method.yaws_deg
+    chosen = [views[yaw] for yaw in yaws]
     timer = StepTimer()
     head = predictor.reconstruct(
         [view.pixels for view in chosen],
         [view.camera for view in chosen],
         masks=[view.mask for view in chosen],
         preset=method.preset,
+        start=method.start,
         config=method.config(done),
         callbacks=OptimizationCallbacks(on_step=timer.record),
     )
@@ -108,6 +125,7 @@ def run_person(predictor: Predictor, views: dict[float, TrueView], method: Metho
         "input_loss": float(np.median([loss for _, _, loss in timer.trace[-10:]])),
         "trace": [(round(t, 3), phase, round(loss, 5)) for t, phase, loss in timer.trace],
         "views": {str(yaw): _compare(head, views, yaw) for yaw in (0.0, *HELD_OUT_DEG)},
+        "photo": _compare(head, views, yaws[0]),
     }
 
 
@@ -123,7 +141,12 @@ def _compare(head: ReconstructedHead, views: dict[float, TrueView], yaw: float) 
     found_mask = frame.mask[0] > 0.5
     both = mask & found_mask & truth.solid
     depth = depth_errors(frame.depth[0], truth.depth, both)
+    image = frame.image.clamp(-1, 1)
     return {
+        "loss": float(PyramidLoss().toward(wanted[None])(image[None])),
+        "profile_mm": profile_error_mm(
+            frame.mask[0], _area(torch.from_numpy(truth.mask).float()[None] / 255, rays)[0], yaw
+        ),
         "psnr_db": psnr_db(frame.image.clamp(-1, 1), wanted),
         "ssim": float(ssim(frame.image.clamp(-1, 1)[None], wanted[None])),
         "iou": float((mask & found_mask).sum() / (mask | found_mask).sum()),
@@ -144,12 +167,17 @@ def table(rows: dict[tuple[int, str], Any], methods: list[str]) -> str:
     """Markdown table of means over the people that every method has a row for."""
     people = sorted({p for p, _ in rows})
     people = [p for p in people if all((p, m) in rows for m in methods)]
-    lines = [f"{len(people)} people; means. Views: input, then |yaw| 30, 60, 90, 180", ""]
-    names = ("psnr_db", "ssim", "iou", "depth")
-    lines += ["| method | CPU s | steps | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
+    lines = [f"{len(people)} people; means. Views: |yaw| 0, 30, 60, 90, 180", ""]
+    names = ("psnr_db", "ssim", "iou", "depth", "loss")
+    lines += [
+        "| method | CPU s | steps | photo | profile mm | " + " | ".join(names) + " |",
+        "|---" * (5 + len(names)) + "|",
+    ]
     for method in methods:
         results = [rows[p, method] for p in people]
         cells = [f"{np.mean([r['seconds'] for r in results]):.1f}", f"{np.mean([r['steps'] for r in results]):.0f}"]
+        cells.append(f"{np.mean([r['photo']['psnr_db'] for r in results]):.1f}")
+        cells.append(f"{np.nanmean([r['views'][str(y)]['profile_mm'] for r in results for y in (90.0, -90.0)]):.1f}")
         for name in names:
             groups = [[0], [30, -30], [60, -60], [90, -90], [180]]
             values = [np.nanmean([r["views"][str(float(y))][name] for r in results for y in g]) for g in groups]
@@ -204,6 +232,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="demo")
     parser.add_argument("--people", type=int, default=20)
+    parser.add_argument(
+        "--yaw", type=float, default=0.0, help="of a single photo in degrees; every other one its negative"
+    )
     parser.add_argument("--first", type=int, default=0, help="index of the first person")
     parser.add_argument("--seed", type=int, default=SEED, help="of the people; not one that training used")
     parser.add_argument("--edition", type=int, default=NEWEST_EDITION, help="of the people; 1 repeats older figures")
@@ -220,17 +251,20 @@ def main() -> None:
     if kept is not None and kept.is_file():
         for line in kept.read_text().splitlines():
             row = json.loads(line)
-            if row.get("edition", 1) == options.edition:
+            if row.get("edition", 1) == options.edition and row.get("yaw", 0.0) == options.yaw:
                 rows[row["person"], row["method"]] = row
     for person in range(options.first, options.first + options.people):
         missing = [m for m in options.methods if (person, m) not in rows]
         if not missing:
             continue
-        views = true_views(options.seed, person, (*HELD_OUT_DEG, *THREE_DEG), PHOTO_SIDE, rays, options.edition)
+        turn = options.yaw if person % 2 else -options.yaw
+        views = true_views(
+            options.seed, person, tuple({*HELD_OUT_DEG, *THREE_DEG, turn}), PHOTO_SIDE, rays, options.edition
+        )
         for method in missing:
             done = {m: r for (p, m), r in rows.items() if p == person}
-            result = run_person(predictor, views, _shorter(METHODS[method], options.shorter), done)
-            row = {"person": person, "edition": options.edition, "method": method, **result}
+            result = run_person(predictor, views, _shorter(METHODS[method], options.shorter), done, turn)
+            row = {"person": person, "yaw": options.yaw, "edition": options.edition, "method": method, **result}
             rows[person, method] = row
             if kept is not None:
                 with kept.open("a") as file:

@@ -17,9 +17,11 @@ from panohead import Camera, load
 from panohead.alignment import align
 from panohead.data import open_dataset
 from panohead.inversion import FastConfig, reconstruct
+from panohead.media import save_image
 from panohead.models.generator_config import GeneratorConfig
 from panohead.predictor import Predictor
 from panohead.preparation import PrepareSettings, prepare
+from panohead.synthetic.config import SyntheticDatasetConfig
 
 NAN, INF = float("nan"), float("inf")
 
@@ -133,6 +135,26 @@ def calls(out: Path) -> dict[str, Callable[[], object]]:
             f"prepare with {name} {value!r}": lambda k=name, v=value: PrepareSettings(**{"out": out, k: v})
             for name, value in (
                 ("out", None), ("size", 0), ("size", 1e5), ("format", "bmp"), ("head", 0), ("head", 1.5),
+            )
+        },
+        **{
+            f"people with {name} {value!r}": lambda k=name, v=value: SyntheticDatasetConfig(
+                **{"out": out / "people", "people": 1, k: v}
+            )
+            for name, value in (
+                ("out", None), ("people", 1.5), ("people", True), ("people", 0), ("seed", NAN), ("seed", -1),
+                ("focal", "4"), ("focal", NAN), ("pitch_std_deg", INF), ("light", "sun"), ("format", "bmp"),
+                ("quality", "best"), ("views", "2"), ("resolution", 8), ("edition", 7), ("expressions", 101),
+            )
+        },
+        "photo of no pixels": lambda: align(np.zeros((0, 5, 3), np.uint8)),
+        "image of no pixels": lambda: align(Image.new("RGB", (5, 0))),
+        "photo of no pixels to reconstruct": lambda: predictor.reconstruct(np.zeros((0, 5, 3), np.uint8)),
+        **{
+            f"saved image of {image.shape}": lambda image=image: save_image(image, out / "image.png")
+            for image in (
+                torch.zeros(3, 0, 8), torch.zeros(2, 8, 8), torch.zeros(8, 8), torch.zeros(1, 3, 8, 8),
+                np.zeros((0, 8, 3), np.uint8), np.zeros((8, 8, 2), np.uint8), np.zeros(8, np.uint8),
             )
         },
         **{

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import statistics
 import sys
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-MODULES = {"catalog.py", "rows.py", "interleaved.py", "held_out_people.py", "__main__.py"}
+MODULES = {"catalog.py", "rows.py", "interleaved.py", "held_out_people.py", "profile_line.py", "__main__.py"}
 """Files of the folder that are no benchmarks."""
 
 
@@ -122,3 +124,16 @@ def test_a_process_is_started_and_its_failure_names_the_log(
     with pytest.raises(RuntimeError, match=r"bad ended with 1; see .*bad\.log"):
         entry.start("bad", bad, False, tmp_path / "bad.json")
     assert "it broke" in (tmp_path / "bad.log").read_text()
+
+
+def test_the_line_of_a_profile_is_measured_in_millimeters(entry: ModuleType) -> None:
+    """A disk that lies two pixels further to the front; a pixel of the official frame is 4 mm at 64 a side."""
+    profile = importlib.import_module("profile_line")
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    there, nearer = (((rows - 32) ** 2 + (columns - x) ** 2 < 20**2).float() for x in (32, 30))
+    pixel = profile.profile_error_mm(nearer, there, 90) / 2
+    assert pixel == pytest.approx(4.0, abs=0.2)
+    assert profile.profile_error_mm(nearer.flip(-1), there.flip(-1), -90) == pytest.approx(2 * pixel, rel=1e-4)
+    assert math.isnan(profile.profile_error_mm(nearer, there, 60))
+    soft = there * 0.5 + nearer * 0.5
+    assert 0 < profile.profile_error_mm(soft, there, 90) < 2 * pixel

@@ -48,6 +48,7 @@ RULES = (
     Rule(r"^panohead view", "runs until Ctrl-C; tests/viewer starts and ends one"),
     Rule(r"^panohead train --data my-heads --out run \.\.\.$", "an outline of a command"),
     Rule(r"^python (benchmarks/reconstruction|tools/train_demo)\.py", "hours"),
+    Rule(r"^python -m benchmarks --(only|quick)", "many minutes; make bench"),
     Rule(r"^python tools/measure_attributes\.py", "a dataset of hundreds of people"),
     Rule(r"^panohead directions", "minutes", (r"$", " --heads 20 --principal 1 --no-landmarks")),
     Rule(r"^panohead synthesize .*--people 1250", "ten thousand images", (r"--people 1250", "--people 4 --workers 1")),
@@ -62,7 +63,7 @@ RULES = (
     Rule(r"^panohead train-encoder", "a minute", (r"--data heads-e2", "")),
     Rule(r"^panohead train .*--estimate", "minutes of the largest preset", (r"panohead_512|demo_128", "tiny")),
     Rule(r"^panohead evaluate .*--num 500", "minutes", (r"--num 500", "--num 8 --heads 1")),
-    Rule(r"^panohead evaluate", "an hour", (r"$", " --num 8 --heads 1 --people 1")),
+    Rule(r"^panohead evaluate", "an hour", (r"$", " --num 8 --heads 1")),
     Rule(r"^panohead reconstruct", "a minute", (r"$", " --steps 4 --tuning-steps 2 --frames 4")),
     Rule(r"^panohead prepare", "one process suffices", (r"$", " --workers 1")),
 )
@@ -156,9 +157,36 @@ def bring_crop(folder: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps(labels))
 
 
+def bring_other_dataset(folder: Path) -> None:
+    """Write a dataset whose labels have OpenGL's axes, a world with z up, and intrinsics in pixels; also a file
+    of labels from world to camera."""
+    import numpy as np
+
+    from panohead.cli.synthesize import image_options
+    from panohead.synthetic.config import SyntheticDatasetConfig
+    from panohead.synthetic.synthesize import synthesize
+
+    out = folder / "theirs"
+    for _ in synthesize(SyntheticDatasetConfig(people=1, views=4, resolution=64, out=out), 1, image_options("webp")):
+        pass
+    file = out / "images" / "dataset.json"
+    z_up = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    labels, inverse = [], []
+    for name, label in json.loads(file.read_text())["labels"]:
+        numbers = np.array(label)
+        pose = z_up @ numbers[:16].reshape(4, 4) @ np.diag([1, -1, -1, 1])
+        intrinsics = np.diag([64, 64, 1]) @ numbers[16:].reshape(3, 3)
+        labels.append([name, [*pose.flatten().tolist(), *intrinsics.flatten().tolist()]])
+        world2cam = np.linalg.inv(numbers[:16].reshape(4, 4))
+        inverse.append([name, [*world2cam.flatten().tolist(), *numbers[16:].tolist()]])
+    file.write_text(json.dumps({"labels": labels}))
+    (folder / "labels.json").write_text(json.dumps({"labels": inverse}))
+
+
 def run_step(step: Step, folder: Path, timeout_s: float) -> tuple[int, str]:
     """Run one step in the folder of its page; return exit code and the end of what it said."""
-    source = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    # The checkout too, whose modules some pages call.
+    source = os.pathsep.join([str(ROOT / "src"), str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     path = os.pathsep.join([str(folder / ".programs"), os.environ["PATH"]])
     environment = {**os.environ, "PYTHONPATH": source, "PATH": path}
     command = [sys.executable, "-W", "error", "-c", step.text] if step.python else ["bash", "-c", step.text]
@@ -212,6 +240,8 @@ def check_page(page: Path, only: str, timeout_s: float) -> list[str]:
             bring_crop(folder)
         if any("--data heads-10k" in s.text for s in chosen) and not any("--out heads-10k" in s.text for s in chosen):
             bring_dataset(folder)
+        if any("convert theirs" in step.text for step in chosen):
+            bring_other_dataset(folder)
         began = time.time()
         for step in chosen:
             if step.left_out:

@@ -271,6 +271,7 @@ class Predictor:
         from panohead.inversion import reconstruct  # here: whoever only samples heads need not wait for it
 
         options.setdefault("encoder", self.photo_encoder)
+        options.setdefault("attributes", self.attribute_encoder)
         head = reconstruct(self.generator, images, cameras, **options)
         head.attribute_encoder = self.attribute_encoder
         return head

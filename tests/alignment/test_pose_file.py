@@ -61,3 +61,18 @@ def test_rows_of_no_photo_and_of_two() -> None:
     assert len(notes) == 2
     assert notes[0] == "the pose of gone.jpg matches no photo"
     assert "b.jpg was used for 2 photos (p/b.jpg, q/b.jpg)" in notes[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("a.png,99999,0,0", "line 2: yaw_deg is 99999; give a number from -3600 to 3600 degrees"),
+        ("a.png,0,100,0", "line 2: pitch_deg is 100; give a number from -90 to 90 degrees"),
+        ("a.png,0,0,1e9", "line 2: roll_deg is 1000000000; give a number from -3600 to 3600 degrees"),
+    ],
+)
+def test_impossible_angles_are_named(row: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "poses.csv"
+    file.write_text(f"file,yaw_deg,pitch_deg,roll_deg\n{row}\n")
+    with pytest.raises(PanoHeadError, match=words):
+        read_poses(file)

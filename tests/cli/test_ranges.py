@@ -93,7 +93,7 @@ def test_out_of_range_is_wrong_usage(
         ("loss.r1_gamma=much", 2, "loss.r1_gamma: expected float, got str"),
         ("data.cache=disk", 2, "data.cache: invalid enum value 'disk', not one of 'auto', 'device', 'memory', 'none'"),
         ("generator.channel_base=0", 2, "channel_base is 0"),
-        ("batch=3", 1, "cannot be shared"),
+        ("batch=3", 2, "cannot be shared"),
     ],
 )
 def test_a_dry_run_refuses_what_the_run_would(

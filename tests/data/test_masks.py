@@ -1,6 +1,8 @@
 """Masks that are wrong in any way, and right ones of all kinds of files."""
 
 import io
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 from data.small_photos import photo_name, write_photos
+from panohead.cli.main import main
 from panohead.data.dataset import open_dataset
 from panohead.data.masks import (
     MaskedImage,
@@ -17,6 +20,7 @@ from panohead.data.masks import (
     masks_of_others,
     read_mask,
     sample_problem,
+    turned_masks,
     values_problem,
 )
 from panohead.errors import PanoHeadError
@@ -117,6 +121,50 @@ def test_masks_follow_their_own_images() -> None:
     assert "seem to belong to others" in masks_of_others(swapped)
     assert "seem to belong to others" in sample_problem(swapped)
     assert masks_of_others(swapped[:2]) == "", "two images are no sample"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m[::-1], "when they are turned upside down"),
+        (lambda m: m[:, ::-1], "when they are mirrored"),
+    ],
+)
+def test_masks_that_are_turned_are_noticed(change: Callable[[np.ndarray], np.ndarray], words: str) -> None:
+    pairs = heads()
+    assert turned_masks(pairs) == ""
+    turned = [MaskedImage(pair.name, pair.image, np.ascontiguousarray(change(pair.mask))) for pair in pairs]
+    assert words in turned_masks(turned)
+    assert turned_masks(turned[:2]) == "", "two images are no sample"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda mask: mask.point(lambda v: v // 255), "0 and 1 (truth values"),
+        (lambda mask: mask.point(lambda v: 0), "it is empty"),
+        (lambda mask: mask.point(lambda v: 255), "it is full"),
+        (lambda mask: mask.resize((32, 32)), "32 x 32 pixels instead of 64 x 64"),
+        (lambda mask: mask.transpose(Image.Transpose.FLIP_TOP_BOTTOM), "turned upside down"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*the next readable photo takes its place:RuntimeWarning")
+def test_the_check_of_a_dataset_refuses_what_training_does(
+    spoil: Callable[[Image.Image], Image.Image], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    for part in ("images", "masks"):
+        with zipfile.ZipFile(HEADS / f"{part}.zip") as archive:
+            archive.extractall(root / part)
+    assert main(["dataset", "check", str(root)]) == 0
+    files = sorted((root / "masks").rglob("*.png"))
+    spoil(Image.open(files[0])).save(files[0])
+    assert main(["dataset", "check", str(root)]) == 0, "training puts another in its place"
+    for file in files[1:]:
+        spoil(Image.open(file)).save(file)
+    assert main(["dataset", "check", str(root)]) == 1
+    said = capsys.readouterr()
+    assert words in " ".join((said.out + said.err).split())
 
 
 @pytest.mark.parametrize(

@@ -313,9 +313,9 @@ def test_the_command(generator: Generator, data: Path, tmp_path: Path, capsys: p
     assert "--inception-weights" in said
     assert main([*common, "--num", "1"]) == 2
     assert "--num is 1; give a whole number from 2" in capsys.readouterr().err
-    assert main([*common, *options, "--resolution", "64"]) == 1
+    assert main([*common, *options, "--resolution", "64"]) == 2
     assert "--resolution 32" in capsys.readouterr().err
-    assert main([*common, "--metrics", "swd"]) == 1
+    assert main([*common, "--metrics", "swd"]) == 2
     assert "--data" in capsys.readouterr().err
 
 

@@ -13,11 +13,13 @@ from panohead.errors import PanoHeadError, UsageError
 from panohead.geometry import Camera
 from panohead.inversion import FastConfig, OptimizationCallbacks, ReconstructedHead, ResumeFile, guess_head
 from panohead.inversion.camera_refinement import CameraRefinement
-from panohead.inversion.encoder_guess import EncoderGuess, apply_offsets, start_from_guess
+from panohead.inversion.encoder_guess import EncoderGuess, Start, apply_offsets, start_from_guess
 from panohead.inversion.losses import PyramidLoss
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.photo import AlignedPhoto
+from panohead.inversion.reconstruct import chosen_start
+from panohead.inversion.search.search_space import WhitenedSearch
 from panohead.inversion.w_space import w_space
 from panohead.media.images import to_uint8
 from panohead.models.photo_encoder import PhotoEncoder, PhotoEncoderConfig
@@ -83,7 +85,8 @@ def started(predictor: Predictor, crop: np.ndarray, w: torch.Tensor) -> torch.Te
     objective = PhotoObjective([aligned(crop)], PyramidLoss(), empty=None)
     guess = EncoderGuess(w, torch.zeros(1, 5), torch.ones(1), None, "")
     refinement = CameraRefinement(objective.photos, "cpu")
-    v = start_from_guess(generator, objective, refinement, whitening, guess, move_cameras=True, run=OptimizationRun())
+    space = WhitenedSearch(whitening, FEW)
+    v = start_from_guess(generator, objective, refinement, space, guess, move_cameras=True, run=OptimizationRun())
     return whitening.to_w(v)
 
 
@@ -141,3 +144,16 @@ def test_one_sentence_for_what_does_not_fit(
 ) -> None:
     with pytest.raises(error, match=sentence):
         run(predictor, crop, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "has_encoder", "among_people", "expected"),
+    [
+        (None, True, True, "encoder"),
+        (None, False, True, "mean"),
+        (None, False, False, "random"),
+        ("random", True, True, "random"),
+    ],
+)
+def test_default_starts(given: Start | None, has_encoder: bool, among_people: bool, expected: Start) -> None:
+    assert chosen_start("fast", given, has_encoder=has_encoder, among_people=among_people) == expected

@@ -1,18 +1,21 @@
 """Tuning: which parameters it changes, raw images before whole ones, and runs of the earlier version."""
 
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 import torch
 
 import tiny
 from panohead.geometry import Camera
 from panohead.inversion import FastConfig, PyramidLoss
-from panohead.inversion.fast_config import NEW_FIELDS, earlier_configs
+from panohead.inversion.fast_config import earlier_configs
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization import OptimizationCallbacks, OptimizationRun, OptimizationStep
 from panohead.inversion.photo import AlignedPhoto
-from panohead.inversion.tuning import tune, tuned_parameters
+from panohead.inversion.tuning import position_maps, tune, tuned_parameters
+from panohead.inversion.weight_delta import load_difference, save_difference
 from panohead.models.generator import Generator
+from panohead.models.position_maps import with_position_maps
 
 
 def names(generator: Generator, blocks: int | None, *, superresolve: bool) -> list[str]:
@@ -63,7 +66,9 @@ def changed(before: Generator, after: Generator) -> set[str]:
 
 def test_raw_steps_come_first_and_the_untuned_generator_stays_as_it_is() -> None:
     steps: list[OptimizationStep] = []
-    config = FastConfig(tuning_steps=2, coarse_tuning_ratio=1.5, unseen_interval=1)
+    config = FastConfig(
+        tuning_steps=2, coarse_tuning_ratio=1.5, unseen_interval=1, local_tuning=False, geometry_weight=0
+    )
     before, after = tuned(config, steps)
     assert [step.phase for step in steps] == ["tune, coarse"] * 3 + ["tune"] * 2
     assert all("unseen" in step.losses for step in steps)
@@ -75,19 +80,47 @@ def test_raw_steps_come_first_and_the_untuned_generator_stays_as_it_is() -> None
 
 def test_without_raw_steps_all_are_on_whole_images() -> None:
     steps: list[OptimizationStep] = []
-    before, after = tuned(FastConfig(tuning_steps=3, coarse_tuning_ratio=0, tuned_blocks=None), steps)
+    before, after = tuned(
+        FastConfig(tuning_steps=3, coarse_tuning_ratio=0, tuned_blocks=None, local_tuning=False), steps
+    )
     assert [step.phase for step in steps] == ["tune"] * 3
     assert any(name.startswith("backbone.blocks.b4.") for name in changed(before, after))
 
 
-def test_configurations_of_the_earlier_version() -> None:
-    """Fields that it had keep their values; the number of tuning steps may have been its default."""
+def test_local_tuning_changes_position_maps_where_the_photo_shows_something() -> None:
+    """And, on whole images, the background network; every weight of the head stays."""
+    steps: list[OptimizationStep] = []
+    before, after = tuned(FastConfig(tuning_steps=2, coarse_tuning_ratio=1.0, unseen_weight=0), steps)
+    assert not before.config.position_maps
+    found = changed(with_position_maps(before), after)
+    maps = {name for name in found if name.endswith("position_map")}
+    assert maps == {f"backbone.blocks.{name}.position_map" for name in list(after.backbone.blocks)[-2:]}
+    assert found - maps
+    assert all(name.startswith("background.") for name in found - maps)
+    assert len(position_maps(after, None)) == len(after.backbone.blocks)
+
+
+def test_a_locally_tuned_generator_is_stored_as_a_difference(tmp_path: Path) -> None:
+    before, after = tuned(FastConfig(tuning_steps=2, coarse_tuning_ratio=1.0, unseen_weight=0), [])
+    path = save_difference(tmp_path / "tuned.safetensors", before, after)
+    opened = load_difference(path, before)
+    assert opened.config == after.config
+    for (name, value), stored in zip(after.named_parameters(), opened.parameters(), strict=True):
+        torch.testing.assert_close(stored, value, atol=1e-4, rtol=1e-3, msg=name)
+
+
+def test_configurations_of_earlier_versions() -> None:
+    """Fields that they had keep their values; the number of tuning steps may have been its default."""
     given = FastConfig(fine_steps=7, unseen_weight=0.3)
-    known = {field.name for field in fields(FastConfig)} - NEW_FIELDS - {"tuning_learning_rate", "tuning_steps"}
-    earlier = earlier_configs(given)
-    assert [config.tuning_steps for config in earlier] == [50, 150]
-    assert [config.tuning_steps for config in earlier_configs(replace(given, tuning_steps=24))] == [24]
-    for config in earlier:
+    (last, lacked), *first = earlier_configs(given)
+    assert {name for name, value in asdict(last).items() if value != asdict(given)[name]} <= lacked
+    assert not last.local_tuning
+    assert not last.attribute_search
+    assert last.symmetry_weight == 0
+    assert [config.tuning_steps for config, _ in first] == [50, 150]
+    assert [config.tuning_steps for config, _ in earlier_configs(replace(given, tuning_steps=24))] == [24, 24]
+    for config, lacked in first:
+        known = {field.name for field in fields(FastConfig)} - lacked - {"tuning_learning_rate", "tuning_steps"}
         assert {name: asdict(config)[name] for name in known} == {name: asdict(given)[name] for name in known}
         assert config.coarse_tuning_steps == 0
         assert config.tuned_blocks is None

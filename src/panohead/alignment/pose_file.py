@@ -16,6 +16,7 @@ from pathlib import Path
 from panohead.data.names import NameIndex
 from panohead.errors import PanoHeadError
 from panohead.files.table_file import FileRow, read_table
+from panohead.limits import PITCH_DEG, YAW_DEG
 
 _COLUMNS = "file, yaw_deg, pitch_deg, roll_deg and optionally box"
 _ERRORS_SHOWN = 5
@@ -32,12 +33,21 @@ class GivenPose:
         yaw_deg, pitch_deg, roll_deg: as :func:`panohead.alignment.angles.view_of_orbit` takes them.
             ``yaw_deg`` None has all three estimated: the box then says which head is meant.
         box: left, top, right, bottom of the head in pixels; None to find the head's outline.
+
+    Raises:
+        UsageError: for an angle outside the ranges of :mod:`panohead.limits`.
     """
 
     yaw_deg: float | None
     pitch_deg: float
     roll_deg: float
     box: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.yaw_deg is not None:
+            YAW_DEG.real(self.yaw_deg, "yaw_deg")
+        PITCH_DEG.real(self.pitch_deg, "pitch_deg")
+        YAW_DEG.real(self.roll_deg, "roll_deg")
 
     def shrunk(self, factor: float) -> "GivenPose":
         """Return the same pose in a photo that is smaller by ``factor``."""

@@ -43,3 +43,8 @@ class QualityGates(Bounded):
         except OutOfRange as error:
             # No ValueError, which the parser of options would show with its own names.
             raise UsageError(str(error)) from error
+        if self.min_coverage >= self.max_coverage:
+            raise UsageError(
+                f"min_coverage is {self.min_coverage:g} and max_coverage {self.max_coverage:g}, so no crop would pass; "
+                "give a smaller one of the first"
+            )

@@ -79,6 +79,8 @@ def load_photo(photo: PhotoInput, name: str = "") -> DecodedPhoto:
         if photo.dtype != np.uint8 or photo.shape[2:] not in ((), (3,), (4,)) or photo.ndim < 2:
             shape = " x ".join(map(str, photo.shape))
             raise PanoHeadError(f"{name} is an array of {photo.dtype}, {shape}; give height x width x 3 of uint8")
+        if not photo.size:
+            raise PanoHeadError(f"{name} has {photo.shape[1]} x {photo.shape[0]} pixels; give one that shows something")
         return DecodedPhoto(np.array(to_rgb(Image.fromarray(photo))), (), 1.0)
     if isinstance(photo, Image.Image):
         return from_pillow(photo)
@@ -94,6 +96,12 @@ def load_photo(photo: PhotoInput, name: str = "") -> DecodedPhoto:
 
 
 def from_pillow(image: Image.Image) -> DecodedPhoto:
-    """Return the upright sRGB pixels of a Pillow image of any mode; it keeps its own."""
+    """Return the upright sRGB pixels of a Pillow image of any mode; it keeps its own.
+
+    Raises:
+        PanoHeadError: for an image without pixels.
+    """
+    if not (image.width and image.height):
+        raise PanoHeadError(f"the photo has {image.width} x {image.height} pixels; give one that shows something")
     upright, notes = standardized(image)
     return DecodedPhoto(np.array(to_rgb(upright)), notes, 1.0)

@@ -63,6 +63,18 @@ class HeadAttributes:
             self._follow_shape(vector, columns)
         return HeadAttributes(self.encoder, vector, self.residual)
 
+    def neutral(self) -> "HeadAttributes":
+        """Return the attributes without expression, with the gaze straight ahead."""
+        vector = self.vector.copy()
+        vector[slice(*self.encoder.vocabulary.sections["expression"])] = 0.0
+        return HeadAttributes(self.encoder, vector, self.residual)
+
+    def evenly_lit(self) -> "HeadAttributes":
+        """Return the attributes in white light of the same mean brightness from all sides."""
+        vector, light = self.vector.copy(), slice(*self.encoder.vocabulary.sections["light"])
+        vector[light] = vector[light].mean()
+        return HeadAttributes(self.encoder, vector, self.residual)
+
     @torch.no_grad()
     def w(self) -> Float[Tensor, " w_dim"]:
         """Return w by the encoder."""

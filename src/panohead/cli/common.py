@@ -177,11 +177,12 @@ class DetectorOptions:
     models: tyro.conf.OmitArgPrefixes[DetectorModels] = field(default_factory=DetectorModels)
 
     def check_detectors(self) -> None:
-        """Refuse paths that do not exist; the file of poses is checked when it is read.
+        """Refuse paths that do not exist and options without effect; the file of poses is checked when it is read.
 
         Raises:
             UsageError: naming the option and the path.
         """
+        check_needed(self.models, "--pose-model", self.models.pose_model is not None, "pose_kind")
         given = {} if self.masks is None else {"masks": self.masks}
         for name, path in {**given, **self.models.files}.items():
             if not path.exists():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from panohead.cli.common import Debug, counting, say
+from panohead.cli.common import Debug, check_needed, counting, say
 from panohead.cli.ranges import SHARD_MB
 from panohead.cli.results_folder import refuse_others, write_settings
 from panohead.data.convention_names import Convention
@@ -75,6 +75,7 @@ class Check:
         Raises:
             PanoHeadError: when there is one.
         """
+        from panohead.alignment.comparison.dataset_check import SAMPLE
         from panohead.data.conventions import remedy_for
         from panohead.data.label_check import check_labels, wrong_labels
         from panohead.data.labels import read_labels
@@ -98,10 +99,14 @@ class Check:
                 f"{remedy_for(labels[wrong_labels(labels)], str(self.dataset))}"
             )
         say(f"{len(names)} labels, all orthonormal, at the right distance and with standard intrinsics")
-        findings = sample_of(self.dataset, self.masks)
+        broken: dict[str, str] = {}
+        findings = sample_of(self.dataset, self.masks, broken)
         for sentence in (*findings.problems, *findings.notes):
             say(sentence)
-        if findings.problems:
+        if broken:
+            file, problem = next(iter(broken.items()))
+            say(f"{len(broken)} images or masks of a sample cannot be used; the first one: {file}: {problem}")
+        if findings.problems or 2 * len(broken) > min(SAMPLE, len(names)):
             raise PanoHeadError(f"{self.dataset} cannot be used as it is; see above")
         say("masks and faces of a sample agree with images and labels as far as can be told")
 
@@ -140,11 +145,13 @@ class Convert:
                 raise UsageError(
                     "a file of labels is converted with --cameras-from; for images give the dataset's folder"
                 )
+            check_needed(self, "a dataset's folder", False, "to", "masks", "resolution", "renumber", "shard_mb")
             count = convert_label_file(self.dataset, self.out, self.cameras_from, overwrite=self.overwrite)
             say(f"wrote {count} labels to {self.out}")
             return
         if self.to is None:
             raise UsageError("say the layout of the copy with --to folder, --to zip or --to shards")
+        check_needed(self, "--to shards", self.to == "shards", "shard_mb")
         refuse_others(self.out, "dataset convert")
         if self.to == "shards":
             self._shards()
@@ -276,19 +283,30 @@ def describe(found: "Inspection") -> list[str]:
     return lines + [f"advice: {text}" for text in found.advice()]
 
 
-def sample_of(root: Path, masks: Path | None) -> "SampleFindings":
-    """Return what a sample of a dataset shows about its masks, labels and crops; nothing where it cannot be opened."""
+def sample_of(root: Path, masks: Path | None, broken: dict[str, str] | None = None) -> "SampleFindings":
+    """Return what a sample of a dataset shows about its masks, labels and crops.
+
+    Args:
+        root, masks: the dataset.
+        broken: is filled with the problems of files that cannot be used, by their names. None where the command lists
+            them all itself; then a dataset that cannot be opened has no findings.
+
+    Raises:
+        PanoHeadError: when the dataset cannot be opened, with ``broken``.
+    """
     from panohead.alignment.comparison.dataset_check import SAMPLE, SampleFindings, SampleImage, examine_sample
     from panohead.data.dataset import open_dataset
 
     try:
         dataset = open_dataset(root, masks=masks, broken_limit=SAMPLE)
     except PanoHeadError:
-        # What is wrong with it is listed by the command itself.
+        if broken is not None:
+            raise
         return SampleFindings(())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return examine_sample(SampleImage(*one) for one in dataset.sampled(SAMPLE))
+        note = None if broken is None else broken.setdefault
+        return examine_sample(SampleImage(*one) for one in dataset.sampled(SAMPLE, note))
 
 
 @contextmanager

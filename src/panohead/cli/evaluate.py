@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from panohead.cli.common import Debug, counting, say
+from panohead.cli.common import Debug, check_needed, counting, say
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import PanoHeadError, UsageError
-from panohead.evaluation.settings import EvaluationSettings
+from panohead.evaluation.settings import HEADS, METRICS, SETS, EvaluationSettings, metric_names
 
 if TYPE_CHECKING:
     from panohead.evaluation.ground_truth.people import GroundTruthView
@@ -45,6 +45,7 @@ class Evaluate:
         from panohead.evaluation.report import reasons, rich_table, write_report
         from panohead.files.folder_lock import locked_folder
 
+        self._check_needed()
         evaluation = Evaluation(self.settings, self.data, masks=self.masks, progress=counting, reconstruct=_reconstruct)
         evaluation.check_named()
         subjects = self._subjects()
@@ -62,6 +63,20 @@ class Evaluate:
         missing = evaluation.named_but_missing(columns)
         if missing:
             raise PanoHeadError(f"asked for and not measured: {', '.join(missing)}; the reasons are above")
+
+    def _check_needed(self) -> None:
+        """Refuse settings of metrics that are not asked for."""
+        metrics = set(metric_names(self.settings.metrics))
+        head_metrics = {*HEADS, "depth"}
+        for needed, names in (
+            (SETS, ("num", "reals", "subsets", "protocol", "resolution", "background", "cache")),
+            (SETS[1:], ("inception_weights",)),
+            (head_metrics, ("heads", "truncation_psi")),
+            (("reconstruction",), ("people", "people_seed", "people_edition")),
+            (("identity",), ("identity_model",)),
+        ):
+            among = " or ".join(name for name in METRICS if name in needed)
+            check_needed(self.settings, f"{among} among --metrics", bool(metrics & {*needed}), *names)
 
     def _subjects(self) -> "dict[str, Predictor]":
         from panohead.predictor import load

@@ -66,6 +66,11 @@ class MeshOptions:
         settings = self.mesh_settings()
         names = [field.name for field in fields(MeshOptions) if field.name not in ("mesh", "html")]
         check_needed(self, "--mesh or --html", bool(self.mesh) or self.html is not None, *names)
+        if self.html is None and self.mesh:
+            colored, surface = {"glb", "obj"} & {*self.mesh}, {*self.mesh} - {"mrc"}
+            check_needed(self, "glb or obj in --mesh, or --html", bool(colored), "texture")
+            of_surface = [name for name in names if name != "mesh_resolution"]
+            check_needed(self, "a format of surfaces in --mesh, or --html", bool(surface), *of_surface)
         if self.mesh or self.html is not None:
             settings.check_packages()
         if self.html is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from panohead.alignment.pose_file import GivenPose
     from panohead.gallery import ViewStyle
     from panohead.geometry import Camera
-    from panohead.inversion import ImageLoss, OutputFolder, ReconstructedHead
+    from panohead.inversion import HeadEdit, ImageLoss, OutputFolder, ReconstructedHead
     from panohead.inversion.load_photos import MaskInput
     from panohead.predictor import Predictor
 
@@ -36,8 +36,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     preset: Literal["fast", "official"] = "fast"
     """Method; official: the original's protocol (one photo, a thousand steps; masks are not used)."""
     start: Literal["encoder", "mean", "random"] | None = None
-    """Start of the search: a photo encoder's guess (the default where the checkpoint has one), the mean head, or the
-    best of random heads (the default elsewhere)."""
+    """Start of the search: a photo encoder's guess (the default where the checkpoint has one), the mean head (where it
+    has an attribute encoder), or the best of random heads (the default elsewhere)."""
     quick: bool = False
     """The photo encoder's guess alone, without search and tuning."""
     each: bool = False
@@ -60,6 +60,14 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     """Number of tuning steps on whole images (fast takes 1.2 times as many on raw ones before them); 0 for none."""
     unseen_weight: Annotated[float | None, WEIGHT] = None
     """Weight that keeps tuning from changing sides that no photo shows (fast only); 0 for none."""
+    symmetry: bool = False
+    """Let the mirrored photo say something about the side that no photo shows (fast only)."""
+    without: tuple[Literal["glasses", "headwear", "beard", "lipstick"], ...] = ()
+    """Things to leave out of the head (models with an attribute encoder, such as demo)."""
+    neutral: bool = False
+    """A head without expression that looks straight ahead (models with an attribute encoder)."""
+    even_light: bool = False
+    """A head in even white light (models with an attribute encoder)."""
     resume: bool = False
     """Continue an interrupted run in OUT."""
     frames: Annotated[int, FRAMES] = 48
@@ -96,11 +104,13 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     def load_all(self) -> "tuple[Predictor, ImageLoss | None]":
         """Load generator and loss, and check that there is an encoder where one is asked for."""
         from panohead.inversion.encoder_guess import check_encoder
+        from panohead.inversion.head_edit import check_edit
         from panohead.inversion.reconstruct import chosen_start
 
         self._style()
         predictor = self.load()
         encoder = predictor.photo_encoder
+        check_edit(self._edit(), predictor.attribute_encoder, self._preset())
         if chosen_start(self._preset(), self.start, has_encoder=encoder is not None) == "encoder":
             check_encoder(encoder, predictor.generator)
         return predictor, self._loss()
@@ -136,6 +146,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
                     preset=self._preset(),
                     config=config,
                     start=self.start,
+                    edit=self._edit(),
                     loss=loss,
                     seed=self.seed,
                     callbacks=OptimizationCallbacks(on_step=advance, on_note=show_note, should_stop=asked),
@@ -155,9 +166,20 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
 
     def _config(self) -> Any:
         from panohead.inversion import find_preset
+        from panohead.inversion.fast_config import SYMMETRY_WEIGHT
 
         preset = find_preset(self._preset())
-        return preset.configure(steps=self.steps, tuning_steps=self.tuning_steps, unseen_weight=self.unseen_weight)
+        return preset.configure(
+            steps=self.steps,
+            tuning_steps=self.tuning_steps,
+            unseen_weight=self.unseen_weight,
+            symmetry_weight=SYMMETRY_WEIGHT if self.symmetry else None,
+        )
+
+    def _edit(self) -> "HeadEdit":
+        from panohead.inversion import HeadEdit
+
+        return HeadEdit(self.without, neutral=self.neutral, even_light=self.even_light)
 
     def _check_preset(self) -> None:
         """Refuse numbers and a start that the preset does not take, before any work."""
@@ -166,6 +188,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
 
         find_preset(self._preset()).check(self._config(), 1 if self.each else len(self.photos), self.seed)
         chosen_start(self._preset(), self.start, has_encoder=False)
+        self._edit().check(self._preset())
 
     def _check(self) -> None:
         """Refuse options that do not go together; what the library takes, it checks itself."""
@@ -181,6 +204,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             "--quick is the encoder's guess; it does not go with --preset official": (
                 self.quick and self.preset != "fast"
             ),
+            "--resume continues what --overwrite would replace; choose one": self.resume and self.overwrite,
             "--quick leaves nothing to resume": self.quick and self.resume,
             "--each continues by itself; leave --resume out": self.each and self.resume,
             "--each takes the most prominent head of every photo; leave --head out, or give boxes in --poses": (

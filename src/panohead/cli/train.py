@@ -99,6 +99,7 @@ class Train:
         """
         from panohead.presets import ABLATIONS, PRESETS, with_batch
         from panohead.training.config import with_settings
+        from panohead.training.networks import check_networks
 
         config = PRESETS[self.preset or "demo_64"]()
         for name in self.ablation:
@@ -108,17 +109,17 @@ class Train:
         given = {"total_kimg": self.kimg, "micro_batch": self.micro_batch, "seed": self.seed}
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         settings |= dict(_setting(text) for text in self.set)
+        config = with_settings(config, settings).checked()
+        if "WORLD_SIZE" not in os.environ:  # one process; those of torchrun share the batch when they have met
+            config.micro_batches(1)
         try:
-            return with_settings(config, settings).checked()
+            check_networks(config)
         except PanoHeadError as error:
             raise UsageError(str(error)) from error
+        return config
 
     def _checked(self, config: "TrainConfig") -> "TrainConfig":
         """Refuse what the run would refuse, as far as it is known without reading the dataset."""
-        from panohead.training.networks import check_networks
-
-        config.micro_batches(1)
-        check_networks(config)
         for path, option in ((self.data, "--data"), (self.init, "--init")):
             if path is not None and not path.exists():
                 raise PanoHeadError(f"{option} {path} does not exist; give another")

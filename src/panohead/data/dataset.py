@@ -190,18 +190,20 @@ class PhotoDataset(torch.utils.data.Dataset[PhotoItem]):
         return pair
 
     def sampled(
-        self, count: int
+        self, count: int, broken: Callable[[str, str], object] | None = None
     ) -> Iterator[
         tuple[str, UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"], Float[np.ndarray, "25"]]
     ]:
         """Yield name of the mask, image, mask and label of ``count`` photos, evenly over the dataset, as they are in
-        their files; unreadable ones are left out."""
+        their files; unreadable ones are left out, and ``broken`` is called with name and problem of each."""
         for photo in dict.fromkeys(
             np.linspace(0, len(self.names) - 1, min(count, len(self.names))).astype(int).tolist()
         ):
             try:
                 image, mask = self._decode(photo)
-            except BrokenFile:
+            except BrokenFile as error:
+                if broken is not None:
+                    broken(error.file, str(error))
                 continue
             yield self._masks.describe(self._mask_names[photo]), image, mask[..., 0], self.photo_labels[photo]
 

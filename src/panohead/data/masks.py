@@ -3,7 +3,7 @@
 Training, the dataset tools and reconstruction use it. A mask is 0 for background and 255 for the person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,7 +183,27 @@ def sample_problem(pairs: Sequence[MaskedImage]) -> str:
     if len(problems) > _WRONG_SHARE * len(large):
         name, problem = problems[0]
         return f"of {len(large)} masks in a sample, {len(problems)} cannot be used; such as {name}: {problem}"
-    return masks_of_others(large)
+    return masks_of_others(large) or turned_masks(large)
+
+
+def turned_masks(pairs: Sequence[MaskedImage]) -> str:
+    """Return a sentence when the masks of a sample fit their images better once flipped or turned; empty otherwise."""
+    if len(pairs) < MIN_PAIRS:
+        return ""
+
+    def mean_agreement(change: Callable[[np.ndarray], np.ndarray]) -> float:
+        changed = (agreement(np.ascontiguousarray(change(pair.mask)), pair.image) for pair in pairs)
+        return float(np.mean(np.log(np.maximum(list(changed), 1e-3))))
+
+    own = mean_agreement(lambda mask: mask)
+    for how, change in _TURNS.items():
+        ratio = float(np.exp(mean_agreement(change) - own))
+        if ratio >= MIN_AGREEMENT_RATIO:
+            return (
+                f"the masks follow the edges of their images better when they are {how} (ratio {ratio:.2f} over "
+                f"{len(pairs)} images); change the masks, or the images with their labels"
+            )
+    return ""
 
 
 def masks_of_others(pairs: Sequence[MaskedImage]) -> str:
@@ -206,6 +226,11 @@ def masks_of_others(pairs: Sequence[MaskedImage]) -> str:
     )
 
 
+_TURNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "turned upside down": lambda mask: mask[::-1],
+    "mirrored": lambda mask: mask[:, ::-1],
+    "turned by 180 degrees": lambda mask: mask[::-1, ::-1],
+}
 _MIDDLE = (slice(24, 40), slice(24, 40))
 # The upper corners, which heads hardly reach.
 _CORNERS = ((slice(0, 8), slice(0, 8)), (slice(0, 8), slice(_SIDE - 8, _SIDE)))

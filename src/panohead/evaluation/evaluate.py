@@ -114,7 +114,7 @@ class Evaluation:
             PanoHeadError: when a dataset, weights or a package is missing for one of them.
         """
         named = self.named
-        if {*SETS, "depth"} & named:
+        if self._compares_sets or "depth" in named:
             _ = self.photos
         reasons = []
         if set(SETS[1:]) & named and isinstance(opened := self._tools.inception(torch.device("cpu")), PanoHeadError):
@@ -134,7 +134,7 @@ class Evaluation:
     def photos(self) -> ReferencePhotos:
         """The dataset's photos with their backgrounds; refused when a sample shows wrong labels, masks or crops."""
         if self.data is None:
-            raise PanoHeadError("sets of images and depth are compared with a dataset; name one with --data")
+            raise UsageError("sets of images and depth are compared with a dataset; name one with --data")
         photos = ReferencePhotos(self.data, masks=self.masks)
         photos.refuse_wrong_sample()
         return photos
@@ -149,7 +149,7 @@ class Evaluation:
         if requested is None:
             return min([self.photos.dataset.resolution, *sizes])
         if sizes and requested > min(sizes):
-            raise PanoHeadError(
+            raise UsageError(
                 f"a generator makes images of {min(sizes)} pixels, fewer than the {requested} to compare at; give "
                 f"--resolution {min(sizes)}"
             )

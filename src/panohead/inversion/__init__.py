@@ -2,6 +2,7 @@
 
 from panohead.inversion.encoder_guess import EncoderGuess, Start, guess_head
 from panohead.inversion.fast_config import FastConfig
+from panohead.inversion.head_edit import HeadEdit
 from panohead.inversion.losses import FeatureLoss, ImageLoss, PyramidLoss
 from panohead.inversion.official_preset import OfficialConfig
 from panohead.inversion.optimization.log import OptimizationCallbacks, OptimizationLog, OptimizationStep
@@ -17,6 +18,7 @@ __all__ = [
     "EncoderGuess",
     "FastConfig",
     "FeatureLoss",
+    "HeadEdit",
     "ImageLoss",
     "OfficialConfig",
     "OptimizationCallbacks",

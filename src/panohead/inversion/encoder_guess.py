@@ -14,7 +14,7 @@ from panohead.inversion.camera_refinement import CameraRefinement
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.photo import AlignedPhoto
-from panohead.inversion.w_space import Whitening
+from panohead.inversion.search.search_space import SearchSpace
 from panohead.models.generator import Generator
 from panohead.models.photo_encoder import PhotoEncoder
 
@@ -114,19 +114,19 @@ def start_from_guess(
     generator: Generator,
     objective: PhotoObjective,
     refinement: CameraRefinement,
-    whitening: Whitening,
+    space: SearchSpace,
     guess: EncoderGuess,
     *,
     move_cameras: bool,
     run: OptimizationRun,
-) -> Float[Tensor, " axis"]:
-    """Return the whitened w to start from, and set the cameras' offsets: the guess, unless the photos say otherwise.
+) -> Float[Tensor, " number"]:
+    """Return the start of the search, and set the cameras' offsets: the guess, unless the photos say otherwise.
 
     Tried are the guess, the point halfway to the mean w and, with the cameras as they were, the mean w itself: a photo
     unlike anything the encoder has seen must not make the start worse than none.
 
     Args:
-        generator, objective, whitening: as of :func:`panohead.inversion.candidates.screen`.
+        generator, objective, space: as of :func:`panohead.inversion.search.candidates.screen`.
         refinement: cameras; their offsets are set.
         guess: the encoder's guess.
         move_cameras: correct the cameras too.
@@ -136,9 +136,9 @@ def start_from_guess(
     if state is not None:
         with run.restoring():
             refinement.offsets = state["offsets"].to(refinement.offsets)
-            return state["start"].to(whitening.mean.device)
+            return state["start"].to(space.mean.device)
     resolution = max(generator.config.neural_rendering_resolution // 2, 8)
-    unmoved, v = refinement.offsets, whitening.from_w(guess.w.to(whitening.mean))
+    unmoved, v = refinement.offsets, space.from_w(guess.w)
     if move_cameras:
         apply_offsets(refinement, guess)
     moved = refinement.offsets
@@ -146,7 +146,7 @@ def start_from_guess(
     tried = []
     for number, (start, offsets) in enumerate(candidates, start=1):
         refinement.offsets = offsets
-        ws = whitening.to_w(start).expand(1, generator.backbone.num_ws, -1)
+        ws = space.w_at(start).expand(1, generator.backbone.num_ws, -1)
         parts = objective(generator, generator.field(ws), ws, refinement.cameras(), resolution, superresolve=False)
         tried.append(float(parts["photos"]))
         run.record("screen", number, len(candidates), {"loss": parts["photos"]})

@@ -9,15 +9,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.inversion.camera_refinement import CameraRefinement
-from panohead.inversion.candidates import screen
 from panohead.inversion.encoder_guess import start_from_guess
-from panohead.inversion.fast_config import NEW_FIELDS, FastConfig, earlier_configs, phases
+from panohead.inversion.fast_config import FastConfig, earlier_configs, phases
+from panohead.inversion.head_edit import without_changed_places
 from panohead.inversion.load_photos import MAX_PHOTOS
 from panohead.inversion.objective import PhotoObjective, compositing_color
 from panohead.inversion.optimization.loop import ParameterGroup, Plateau, optimize
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.preset import InversionPreset, InversionTask
 from panohead.inversion.reconstructed_head import InversionResult
+from panohead.inversion.search.candidates import screen
+from panohead.inversion.search.search_space import AttributeSearch, SearchSpace, WhitenedSearch
 from panohead.inversion.tuning import tune
 from panohead.inversion.w_space import Whitening, w_space
 from panohead.models.generator import Generator
@@ -35,14 +37,20 @@ def invert_fast(task: InversionTask, config: FastConfig, run: OptimizationRun) -
         device=generator.mapping_network.w_avg.device,
     )
     whitening = w_space(generator, samples=config.w_samples, seed=config.w_seed).whitening()
+    space: SearchSpace = WhitenedSearch(whitening, config)
+    if task.attributes is not None and config.attribute_search:
+        space = AttributeSearch(task.attributes, whitening, config)
     refinement = CameraRefinement(objective.photos, whitening.mean.device)
     if task.guess is None:
-        start = screen(generator, objective, refinement.cameras(), whitening, config.starts, seed=task.seed, run=run)
+        start = screen(generator, objective, refinement.cameras(), space, config.starts, seed=task.seed, run=run)
     else:
         moves = config.camera_learning_rate > 0
-        start = start_from_guess(generator, objective, refinement, whitening, task.guess, move_cameras=moves, run=run)
-    ws, ws_background = _search(generator, objective, refinement, whitening, start, config, run)
+        start = start_from_guess(generator, objective, refinement, space, task.guess, move_cameras=moves, run=run)
+    ws, ws_background = _search(generator, objective, refinement, whitening, space, start, config, run)
     cameras = refinement.cameras()
+    if task.edit.removes and task.attributes is not None:
+        fitted, ws = ws, task.edit.removed(task.attributes, ws)
+        objective = objective.of(without_changed_places(generator, task.photos, cameras, fitted, ws))
     if run.stop_requested() or config.tuning_steps == 0:
         return InversionResult(generator, ws, cameras, ws_background)
     tuned = tune(generator, objective, ws, cameras, ws_background, config=config, run=run)
@@ -54,17 +62,19 @@ def _search(
     objective: PhotoObjective,
     refinement: CameraRefinement,
     whitening: Whitening,
-    start: Float[Tensor, " axis"],
+    space: SearchSpace,
+    start: Float[Tensor, " number"],
     config: FastConfig,
     run: OptimizationRun,
 ) -> tuple[Tensor, Tensor | None]:
     """Search the ws of the head and of every photo's background; the refined cameras are in ``refinement``."""
     rows = generator.backbone.num_ws
-    v = start.expand(1, rows, -1).clone().requires_grad_(True)  # 1 num_ws axis: every row starts at the same w
+    groups = space.begin(start, rows)
     background_v = None
     if generator.background is not None:
-        background_v = start.expand(len(objective.photos), rows, -1).clone().requires_grad_(True)  # photo num_ws axis
-    groups = [ParameterGroup([v], config.learning_rate)]
+        background_v = (
+            whitening.from_w(space.w_at(start)).expand(len(objective.photos), rows, -1).clone().requires_grad_(True)
+        )  # photo num_ws axis
     if background_v is not None:
         groups.append(ParameterGroup([background_v], config.learning_rate))
     if config.camera_learning_rate > 0:
@@ -72,7 +82,7 @@ def _search(
     resolution = generator.config.neural_rendering_resolution
 
     def losses(resolution: int, superresolve: bool) -> dict[str, Tensor]:
-        ws = whitening.to_w(v)  # 1 num_ws w_dim
+        ws = space.ws()
         field = generator.field(ws)
         ws_background = None if background_v is None else whitening.to_w(background_v)
         parts = objective(
@@ -84,11 +94,10 @@ def _search(
             superresolve=superresolve,
             ws_background=ws_background,
         )
-        # In whitened coordinates w is standard normal: the mean square is its negative log density, up to a factor.
-        prior, spread = v.square().mean(), (v - v.mean(dim=1, keepdim=True)).square().mean()
+        prior, distance = space.priors()
         camera = refinement.prior()
-        priors = config.prior_weight * prior + config.row_weight * spread + config.camera_weight * camera
-        return {"loss": parts["photos"] + priors, **parts, "distance to mean": prior, "camera moved": camera}
+        priors = prior + config.camera_weight * camera
+        return {"loss": parts["photos"] + priors, **parts, "distance to mean": distance, "camera moved": camera}
 
     # A quarter of the rays and no super-resolution: placement and shape first, at a fraction of the cost.
     half = max(resolution // 2, 8)
@@ -97,7 +106,7 @@ def _search(
     optimize("search", groups, lambda _: losses(resolution, True), fine, run, plateau=Plateau())
     refinement.offsets = refinement.offsets.detach()
     with torch.no_grad():
-        return whitening.to_w(v), None if background_v is None else whitening.to_w(background_v)
+        return space.ws(), None if background_v is None else whitening.to_w(background_v)
 
 
 FAST = InversionPreset(
@@ -109,5 +118,4 @@ FAST = InversionPreset(
     phases=phases,
     invert=invert_fast,
     earlier=earlier_configs,
-    new_fields=NEW_FIELDS,
 )

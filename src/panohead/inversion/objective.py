@@ -62,7 +62,8 @@ class PhotoObjective:
         device: torch.device | str = "cpu",
     ) -> None:
         self.photos = photos
-        self._mask_weight = mask_weight
+        self._mask_weight, self._empty, self._device = mask_weight, empty, device
+        self._background_weight = background_weight
         self.targets: list[Tensor] = []
         self.weights: list[Tensor | None] = []
         self.masks = [None if p.mask is None else p.mask[None].to(device) for p in photos]
@@ -83,6 +84,17 @@ class PhotoObjective:
             self.weights.append(weight)
         self._loss = loss
         self._distance = cache(self._distance_at)
+
+    def of(self, photos: Sequence[AlignedPhoto]) -> "PhotoObjective":
+        """Return the same objective for other photos."""
+        return PhotoObjective(
+            photos,
+            self._loss,
+            empty=self._empty,
+            background_weight=self._background_weight,
+            mask_weight=self._mask_weight,
+            device=self._device,
+        )
 
     def _distance_at(self, index: int, size: int) -> tuple[Distance, Tensor, Tensor | None]:
         target, weight = (_resized(x, size) for x in (self.targets[index], self.weights[index]))

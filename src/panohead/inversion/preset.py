@@ -1,11 +1,13 @@
 """Interface that the presets of :func:`panohead.inversion.reconstruct` have in common."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, TypeVar
 
+from panohead.attributes import AttributeEncoder
 from panohead.errors import UsageError
 from panohead.inversion.encoder_guess import EncoderGuess
+from panohead.inversion.head_edit import HeadEdit
 from panohead.inversion.load_photos import check_count
 from panohead.inversion.losses import ImageLoss
 from panohead.inversion.optimization.run import OptimizationRun
@@ -27,6 +29,8 @@ class InversionTask:
         loss: perceptual loss.
         seed: seed of all random numbers, 0 or more.
         guess: a photo encoder's guess to start from; None without one.
+        attributes: attribute encoder of the generator; None without one.
+        edit: changes of the head on request; they need ``attributes``.
     """
 
     generator: Generator
@@ -34,6 +38,8 @@ class InversionTask:
     loss: ImageLoss
     seed: int
     guess: EncoderGuess | None = None
+    attributes: AttributeEncoder | None = None
+    edit: HeadEdit = field(default_factory=HeadEdit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +55,8 @@ class InversionPreset(Generic[Config]):
         max_photos: largest number of photos of one person.
         phases: function from a configuration to the maximum number of steps of every phase, in their order.
         invert: search and tuning; stopped early, it returns the best result so far.
-        earlier: function from a configuration to those that the same options may have meant in an earlier version.
-        new_fields: fields of the configuration that the earlier version did not have.
+        earlier: function from a configuration to those that the same options may have meant in earlier versions, each
+            with the fields that its version did not have.
     """
 
     name: str
@@ -60,11 +66,15 @@ class InversionPreset(Generic[Config]):
     max_photos: int
     phases: Callable[[Config], dict[str, int]]
     invert: Callable[[InversionTask, Config, OptimizationRun], InversionResult]
-    earlier: Callable[[Config], Sequence[Config]] = lambda _: ()
-    new_fields: frozenset[str] = frozenset()
+    earlier: Callable[[Config], Sequence[tuple[Config, frozenset[str]]]] = lambda _: ()
 
     def configure(
-        self, *, steps: int | None = None, tuning_steps: int | None = None, unseen_weight: float | None = None
+        self,
+        *,
+        steps: int | None = None,
+        tuning_steps: int | None = None,
+        unseen_weight: float | None = None,
+        symmetry_weight: float | None = None,
     ) -> Config:
         """Return the preset's configuration with some numbers changed; None leaves one as it is.
 
@@ -72,6 +82,7 @@ class InversionPreset(Generic[Config]):
             steps: number of search steps on whole images.
             tuning_steps: number of tuning steps.
             unseen_weight: weight of the views that no photo shows.
+            symmetry_weight: weight of the mirrored photos.
 
         Raises:
             UsageError: for a number that this preset does not have.
@@ -80,9 +91,10 @@ class InversionPreset(Generic[Config]):
             self.search_steps or "steps": steps,
             "tuning_steps": tuning_steps,
             "unseen_weight": unseen_weight,
+            "symmetry_weight": symmetry_weight,
         }
         changed = {name: value for name, value in changed.items() if value is not None}
-        unknown = changed.keys() - {field.name for field in fields(self.config_type)}  # type: ignore[arg-type]
+        unknown = changed.keys() - {one.name for one in fields(self.config_type)}  # type: ignore[arg-type]
         if unknown:
             raise UsageError(f"the preset {self.name} has no {' and no '.join(sorted(unknown))}; leave it out")
         config: Config = replace(self.config_type(), **changed)  # type: ignore[type-var]

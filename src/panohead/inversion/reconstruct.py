@@ -8,12 +8,14 @@ from typing import Any, Literal, get_args
 from panohead.alignment.detectors import Detectors
 from panohead.alignment.photo_area import PhotoCorners
 from panohead.alignment.pose_file import GivenPose
+from panohead.attributes import AttributeEncoder
 from panohead.checkpoint import weights_sha256
 from panohead.errors import UsageError
 from panohead.geometry import Camera
 from panohead.inversion.encoder_guess import Start, check_encoder, guess_head
 from panohead.inversion.fast_config import FastConfig
 from panohead.inversion.fast_preset import FAST
+from panohead.inversion.head_edit import HeadEdit, check_edit
 from panohead.inversion.load_photos import ImageInput, MaskInput, as_images, read_images
 from panohead.inversion.losses import ImageLoss, PyramidLoss
 from panohead.inversion.official_preset import OFFICIAL, OfficialConfig
@@ -22,7 +24,7 @@ from panohead.inversion.optimization.resume_file import ResumeFile
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.preset import InversionPreset, InversionTask
 from panohead.inversion.quick_preset import QUICK, QuickConfig
-from panohead.inversion.reconstructed_head import ReconstructedHead
+from panohead.inversion.reconstructed_head import InversionResult, ReconstructedHead
 from panohead.models.generator import Generator
 from panohead.models.photo_encoder import PhotoEncoder
 
@@ -44,6 +46,8 @@ def reconstruct(
     config: FastConfig | OfficialConfig | QuickConfig | None = None,
     start: Start | None = None,
     encoder: PhotoEncoder | None = None,
+    attributes: AttributeEncoder | None = None,
+    edit: HeadEdit | None = None,
     loss: ImageLoss | None = None,
     seed: int | None = None,
     callbacks: OptimizationCallbacks | None = None,
@@ -65,9 +69,12 @@ def reconstruct(
         corners: photos' corners in crops that go beyond them, as ``panohead prepare`` writes them; None for others.
         preset: "official" for the original's protocol (one photo), "quick" for the encoder's guess alone.
         config: numbers of the preset; None for its defaults.
-        start: start of the search of the preset "fast"; None for the encoder's guess where there is an encoder, and for
-            the best of random candidates where there is none. "official" starts from the mean w, "quick" is a guess.
+        start: start of the search of the preset "fast"; None for the encoder's guess where there is an encoder, for the
+            mean head where people's attributes are searched, and otherwise for the best of random candidates.
+            "official" starts from the mean w, "quick" is a guess.
         encoder: photo encoder of the generator's checkpoint, in eval mode.
+        attributes: attribute encoder of the generator's checkpoint; with it the preset "fast" searches among people.
+        edit: changes of the head on request (things left out, no expression, even light); they need ``attributes``.
         loss: perceptual loss; None for the weight-free :class:`PyramidLoss`.
         seed: seed of all random numbers, 0 or more; None for the preset's own.
         callbacks: functions that follow and stop the optimization.
@@ -87,7 +94,10 @@ def reconstruct(
     chosen = find_preset(preset)
     config = chosen.config_type() if config is None else config
     chosen.check(config, len(images), seed)
-    start = chosen_start(preset, start, has_encoder=encoder is not None)
+    edit = HeadEdit() if edit is None else edit
+    check_edit(edit, attributes, preset)
+    among_people = attributes is not None and isinstance(config, FastConfig) and config.attribute_search
+    start = chosen_start(preset, start, has_encoder=encoder is not None, among_people=among_people)
     if start == "mean" and isinstance(config, FastConfig):
         config = replace(config, starts=0)
     guide = check_encoder(encoder, generator) if start == "encoder" else None
@@ -100,15 +110,25 @@ def reconstruct(
             for note in photo.notes:
                 callbacks.on_note(f"{photo.name}: {note}")
     guess = None if guide is None else guess_head(guide, photos)
-    task = InversionTask(generator, photos, loss, chosen.default_seed if seed is None else seed, guess)
+    task = InversionTask(
+        generator, photos, loss, chosen.default_seed if seed is None else seed, guess, attributes, edit
+    )
     stored = None if resume_file is None else resume_file.stored_identity()
     config, identity = _resumed(task, chosen, config, stored)
     run = OptimizationRun(identity, callbacks=callbacks, resume_file=resume_file)
     result = chosen.invert(task, config, run)
     run.close()
-    if guess is not None:
-        run.log.notes.append(guess.note())
-    return ReconstructedHead(result, untuned=generator, photos=photos, log=run.log)
+    return _finished(task, result, run)
+
+
+def _finished(task: InversionTask, result: InversionResult, run: OptimizationRun) -> ReconstructedHead:
+    """Return the head, with the changes on request that come after the fit, and with notes in its log."""
+    if task.edit and task.attributes is not None:
+        result = replace(result, ws=task.edit.finished(task.attributes, result.ws))
+        run.log.notes.append(task.edit.note())
+    if task.guess is not None:
+        run.log.notes.append(task.guess.note())
+    return ReconstructedHead(result, untuned=task.generator, photos=task.photos, log=run.log)
 
 
 def find_preset(name: str) -> InversionPreset[Any]:
@@ -122,13 +142,14 @@ def find_preset(name: str) -> InversionPreset[Any]:
     return INVERSION_PRESETS[name]
 
 
-def chosen_start(preset: Preset, start: Start | None, *, has_encoder: bool) -> Start:
+def chosen_start(preset: Preset, start: Start | None, *, has_encoder: bool, among_people: bool = False) -> Start:
     """Return the start of a reconstruction.
 
     Args:
         preset: name of the preset.
         start: the user's choice; None for the default.
         has_encoder: the checkpoint has a photo encoder.
+        among_people: the search is among people's attributes, where random starts gain nothing.
 
     Raises:
         UsageError: for a start that does not exist, or that the preset does not take.
@@ -140,7 +161,9 @@ def chosen_start(preset: Preset, start: Start | None, *, has_encoder: bool) -> S
         if start not in (None, only):
             raise UsageError(f"the preset {preset} has the start {only}, not {start}; leave the start out")
         return only
-    return start or ("encoder" if has_encoder else "random")
+    if start is not None:
+        return start
+    return "encoder" if has_encoder else "mean" if among_people else "random"
 
 
 def output_side(generator: Generator) -> int:
@@ -152,8 +175,8 @@ def _resumed(task: InversionTask, preset: InversionPreset[Any], config: Any, sto
     """Return configuration and identity of the run: those of an earlier version if the stored run is one of its own."""
     identity = _identity(task, config)
     if stored not in (None, identity):
-        for earlier in preset.earlier(config):
-            found = _identity(task, earlier, without=preset.new_fields)
+        for earlier, without in preset.earlier(config):
+            found = _identity(task, earlier, without=without)
             if found == stored:
                 return earlier, found
     return config, identity
@@ -171,6 +194,10 @@ def _identity(
     digest.update(weights_sha256(task.generator).encode())
     if task.guess is not None:
         digest.update(task.guess.identity.encode())
+    if isinstance(config, FastConfig) and config.attribute_search and task.attributes is not None:
+        digest.update(weights_sha256(task.attributes).encode())
+    if task.edit:
+        digest.update(repr(task.edit).encode())
     for photo in task.photos:
         parts = [photo.image, photo.camera.to_label(), *(x for x in (photo.mask, photo.inside) if x is not None)]
         for part in parts:

@@ -40,6 +40,7 @@ from panohead.reports import (
 from panohead.reports.charts import MAX_VALUE
 
 VISIBILITY_YAWS_DEG = (0, 60, 120, 180, 240, 300)
+_NEAR_DEG = 50.0
 # Mean absolute difference (of 0..1) that is drawn white.
 _WHITE_DIFFERENCE = 0.25
 # Ratio of losses from which a logarithmic axis is clearer.
@@ -92,7 +93,7 @@ def write_report(
         *([HeadFigures([viewer])] if viewer is not None else _videos(files)),
         Paragraph("Files:", links=[Link(file, url(file)) for file in files]),
         Section("Photos", [*legend, *photos]),
-        Section("Seen or invented", [Paragraph(_TINT), _visibility(head)]),
+        Section("Seen or invented", [Paragraph(_TINT), *_guesses(head.cameras), _visibility(head)]),
         *([Section("Loss", [Charts(curves)])] if (curves := _loss_curves(head)) else []),
     ]
     write_page(Page("Reconstruction", blocks, metadata=page_metadata()), path)
@@ -148,6 +149,33 @@ def _camera_table(photo: AlignedPhoto, camera: Camera) -> Table:
         angles = [f"{angle:.1f}\N{DEGREE SIGN}" for angle in orbit_of_view(view_of_camera(one))]
         rows.append([name, *angles, " ".join(f"{coordinate:.3f}" for coordinate in one.position.tolist())])
     return Table(("camera", "yaw", "pitch", "roll", "position"), rows)
+
+
+def _guesses(cameras: Sequence[Camera]) -> list[Paragraph]:
+    """Return a sentence about the sides that no camera is near; nothing where there is none."""
+    sentence = guessed_sides([float(camera.angles_deg()[0]) for camera in cameras])
+    return [Paragraph(sentence)] if sentence else []
+
+
+def guessed_sides(yaws_deg: Sequence[float]) -> str:
+    """Return in words which sides are guesses: front, profiles and back without a camera within 50 degrees; or nothing.
+
+    Args:
+        yaws_deg: yaw of every photo's camera.
+    """
+
+    def shown(side: float) -> bool:
+        return any(abs((yaw - side + 180) % 360 - 180) <= _NEAR_DEG for yaw in yaws_deg)
+
+    sides = {"the face from the front": 0.0, "the one profile": 90.0, "the other profile": -90.0, "the back": 180.0}
+    missing = [name for name, side in sides.items() if not shown(side)]
+    if {"the one profile", "the other profile"} <= set(missing):
+        missing = ["the profile" if "one" in name else name for name in missing if "other" not in name]
+    if not missing:
+        return ""
+    listed = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+    verb = "is a guess" if len(missing) == 1 else "are guesses"
+    return f"{listed[0].upper()}{listed[1:]} {verb}: of a head like this one, not of this one."
 
 
 def _visibility(head: ReconstructedHead) -> Figures:

@@ -1,12 +1,13 @@
-"""Pivotal tuning of the preset ``fast``: the generator's parameters at fixed w and cameras (Roich et al. 2021).
+"""Pivotal tuning of the preset ``fast``: a part of the generator at fixed w and cameras (Roich et al. 2021).
 
-Tuning is regularized towards the untuned generator in views that no photo shows: the locality regularization of pivotal
-tuning, in views instead of latents. Most of its steps compare raw images, which fit shape and colors; those on whole
-images that follow fit super-resolution too.
+Tuned are position maps of the backbone's last blocks: a feature vector for every texel of the tri-grid. A map changes
+where a photo shows something; a weight changes all places, and with them the sides that no photo shows. Views that no
+photo shows are kept near those of the untuned generator as well: the locality regularization of pivotal tuning, in
+views instead of latents.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import torch
@@ -18,8 +19,12 @@ from panohead.inversion.fast_config import FastConfig
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.loop import ParameterGroup, Plateau, optimize
 from panohead.inversion.optimization.run import OptimizationRun
-from panohead.inversion.unseen import UnseenViews
+from panohead.inversion.regularizers.geometry_anchor import GeometryAnchor
+from panohead.inversion.regularizers.symmetry import mirrored_photos
+from panohead.inversion.regularizers.unseen import UnseenViews
 from panohead.models.generator import Generator
+from panohead.models.position_maps import with_position_maps
+from panohead.rendering.field import TriGridField
 from panohead.stylegan.synthesis import SynthesisNetwork
 from panohead.stylegan.synthesis_layers import forget_packed_weights
 
@@ -36,16 +41,23 @@ def tune(
     config: FastConfig,
     run: OptimizationRun,
 ) -> Generator:
-    """Return a copy of the generator tuned to the photos at fixed ws, regularized in views that no photo shows."""
-    tuned = deepcopy(generator)
+    """Return a copy of the generator tuned to the photos at fixed ws, regularized in views that no photo shows.
+
+    With ``config.local_tuning`` its backbone has position maps, also where the generator has none.
+    """
+    tuned = with_position_maps(generator) if config.local_tuning else deepcopy(generator)
     unseen = None  # rendered by the untuned generator, which stays as it is
     if config.unseen_weight > 0:
         unseen = UnseenViews(generator, ws, cameras, least_angle_deg=config.unseen_angle_deg)
+    anchor = GeometryAnchor(generator, ws, cameras) if config.geometry_weight > 0 else None
+    mirrored = _mirrored(generator, objective, ws, cameras, config)
     with torch.no_grad():
         rows = [ws] * len(cameras) if ws_background is None else ws_background.split(1)
         backgrounds = [generator.background_features(row) for row in rows]
     forget_packed_weights(generator)  # for memory: it is not used before the end
     resolution = generator.config.neural_rendering_resolution
+    maps = position_maps(tuned, config.tuned_blocks) if config.local_tuning else []
+    start_maps = [p.detach().clone() for p in maps]
 
     def losses(step: int, superresolve: bool) -> dict[str, Tensor]:
         field = tuned.field(ws)
@@ -65,13 +77,22 @@ def tune(
             last = (turn + 1) % config.unseen_superresolution_interval == 0
             parts["unseen"] = unseen.difference(tuned, field, ws, turn, superresolve=superresolve and last)
             total = total + config.unseen_weight * parts["unseen"]
+        if mirrored is not None and step % config.unseen_interval == 1 % config.unseen_interval:
+            parts["mirrored"] = mirrored(tuned, field, ws, resolution, superresolve)
+            total = total + config.symmetry_weight * parts["mirrored"]
+        if anchor is not None:
+            parts["geometry"] = anchor.difference(field, step)
+            total = total + config.geometry_weight * parts["geometry"]
+        if start_maps and config.map_weight > 0:
+            parts["maps"] = _mean_square(maps, start_maps)
+            total = total + config.map_weight * parts["maps"]
         return {"loss": total, **parts}
 
-    def optimize_parameters(phase: str, chosen: list[nn.Parameter], rate: float, steps: int, whole: bool) -> None:
+    def optimize_parameters(phase: str, groups: list[ParameterGroup], steps: int, whole: bool) -> None:
         # The total of steps with an unseen view cannot be compared with that of the others; the photos' part can.
         optimize(
             phase,
-            [ParameterGroup([p.requires_grad_(True) for p in chosen], rate)],
+            groups,
             lambda step: losses(step, whole),
             steps,
             run,
@@ -81,11 +102,62 @@ def tune(
         )
 
     if config.coarse_tuning_steps > 0:
-        raw = tuned_parameters(tuned, config.tuned_blocks, superresolve=False)
-        optimize_parameters("tune, coarse", raw, config.coarse_tuning_learning_rate, config.coarse_tuning_steps, False)
-    chosen = tuned_parameters(tuned, config.tuned_blocks, superresolve=True)
-    optimize_parameters("tune", chosen, config.tuning_learning_rate, config.tuning_steps, True)
+        optimize_parameters("tune, coarse", _groups(tuned, config, whole=False), config.coarse_tuning_steps, False)
+    optimize_parameters("tune", _groups(tuned, config, whole=True), config.tuning_steps, True)
     return tuned.requires_grad_(False)
+
+
+_Mirrored = Callable[[Generator, TriGridField, Tensor, int, bool], Tensor]
+
+
+def _mirrored(
+    generator: Generator, objective: PhotoObjective, ws: Tensor, cameras: Sequence[Camera], config: FastConfig
+) -> _Mirrored | None:
+    """Return the function to the distance from the mirrored photos; None where they tell nothing."""
+    pairs = mirrored_photos(generator, ws, objective.photos, cameras) if config.symmetry_weight > 0 else []
+    if not pairs:
+        return None
+    other = objective.of([photo for photo, _ in pairs])
+    places = [camera for _, camera in pairs]
+
+    def distance(tuned: Generator, field: TriGridField, ws: Tensor, resolution: int, superresolve: bool) -> Tensor:
+        return other(tuned, field, ws, places, resolution, superresolve=superresolve)["picture"]
+
+    return distance
+
+
+def _groups(tuned: Generator, config: FastConfig, *, whole: bool) -> list[ParameterGroup]:
+    """Return what one phase of tuning changes, with learning rates, and let it have gradients."""
+    if config.local_tuning:
+        maps = position_maps(tuned, config.tuned_blocks)
+        groups = [ParameterGroup(maps, config.map_learning_rate)]
+        if whole and tuned.background is not None:
+            behind = [
+                p for block in _last_blocks(tuned.background.synthesis, config.tuned_blocks) for p in block.parameters()
+            ]
+            groups.append(ParameterGroup(behind, config.tuning_learning_rate))
+    else:
+        rate = config.tuning_learning_rate if whole else config.coarse_tuning_learning_rate
+        groups = [ParameterGroup(tuned_parameters(tuned, config.tuned_blocks, superresolve=whole), rate)]
+    for group in groups:
+        for parameter in group.tensors:
+            parameter.requires_grad_(True)
+    return groups
+
+
+def _mean_square(now: Sequence[Tensor], before: Sequence[Tensor]) -> Tensor:
+    """Return the mean squared difference over all elements.
+
+    Adam's steps are as large where a gradient is next to nothing as elsewhere; this holds texels that hardly show.
+    """
+    total = torch.stack([(a - b).square().sum() for a, b in zip(now, before, strict=True)]).sum()
+    return total / sum(a.numel() for a in now)
+
+
+def position_maps(generator: Generator, blocks: int | None) -> list[nn.Parameter]:
+    """Return the position maps of the backbone's last blocks; None for all blocks."""
+    found = [block.position_map for block in _last_blocks(generator.backbone, blocks)]
+    return [p for p in found if isinstance(p, nn.Parameter)]
 
 
 def tuned_parameters(generator: Generator, blocks: int | None, *, superresolve: bool) -> list[nn.Parameter]:

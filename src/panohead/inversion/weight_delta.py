@@ -17,6 +17,7 @@ from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.models.build import build_for
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.models.position_maps import with_position_maps
 from panohead.system.sealed_metadata import check_seal, sealed
 
 _KIND = "panohead-difference"
@@ -31,7 +32,7 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
     Args:
         path: safetensors file to write.
         before: generator before tuning.
-        after: tuned generator.
+        after: tuned generator; it may have position maps where ``before`` has none.
         notes: values to store in the metadata, as JSON.
 
     Returns:
@@ -44,7 +45,8 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
     tensors: dict[str, Tensor] = {}
     for name, value in after.state_dict().items():
         # Tuning changes weights little, so float16 differences keep more digits than float16 weights would.
-        change = (value - old[name].to(value.device)).detach().cpu()
+        # A position map that was not there was zero.
+        change = (value - old[name].to(value.device) if name in old else value).detach().cpu()
         if bool((change != 0).any()):
             half = float(change.abs().max()) < _MAX_HALF
             tensors[name] = (change.half() if half else change).contiguous()
@@ -84,12 +86,13 @@ def load_difference(path: Path, base: Generator) -> Generator:
     require_finite(path, changes)
     if metadata.get("base") != weights_sha256(base):
         raise PanoHeadError(f"{path} was tuned from another checkpoint; open that one first")
+    config = parse_json(metadata.get("config", ""), GeneratorConfig, f"{path}, config", remedy=_REMEDY)
+    base = with_position_maps(base) if config.position_maps else base
     state = {name: value.clone() for name, value in base.state_dict().items()}
     for name, change in changes.items():
         if name not in state or change.shape != state[name].shape:
             raise PanoHeadError(f"{path} does not fit its checkpoint ({name}); {_REMEDY}")
         state[name] += change.to(state[name])
-    config = parse_json(metadata.get("config", ""), GeneratorConfig, f"{path}, config", remedy=_REMEDY)
     if asdict(config) != asdict(base.config):
         raise PanoHeadError(f"{path} is of a generator with another configuration; {_REMEDY}")
     try:

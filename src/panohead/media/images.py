@@ -164,6 +164,17 @@ def save_depth(
     return save_image(depth_to_pil(depth, mask), path, texts=texts)
 
 
+def _check_shape(image: Tensor | np.ndarray) -> None:
+    channels = (
+        image.ndim == 3 and image.shape[0] == 3 if isinstance(image, Tensor) else image.shape[2:] in ((), (3,), (4,))
+    )
+    if image.ndim not in (2, 3) or 0 in image.shape or not channels:
+        shape = " x ".join(map(str, image.shape))
+        raise PanoHeadError(
+            f"{shape} numbers are no image; give a tensor of 3 x height x width, or uint8 pixels of height x width x 3"
+        )
+
+
 def save_image(
     image: Image.Image | Float[Tensor, "3 height width"] | UInt8[np.ndarray, "height width channel"],
     path: str | Path,
@@ -183,7 +194,8 @@ def save_image(
 
     Raises:
         UsageError: for what is no path, or a quality out of range.
-        PanoHeadError: when the suffix is unknown, a JPEG would be transparent, or the folder cannot be written.
+        PanoHeadError: when the suffix is unknown, the shape is not an image's, a JPEG would be transparent, or the
+            folder cannot be written.
     """
     if not isinstance(path, str | Path):
         raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
@@ -192,6 +204,8 @@ def save_image(
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise PanoHeadError(f"{path}: cannot write images of type '{suffix}'; use one of {', '.join(IMAGE_SUFFIXES)}")
+    if isinstance(image, Tensor | np.ndarray):
+        _check_shape(image)
     if isinstance(image, Tensor):
         image = to_pil(image)
     elif isinstance(image, np.ndarray):

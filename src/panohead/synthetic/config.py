@@ -2,15 +2,29 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from panohead.errors import PanoHeadError
+from panohead.errors import UsageError
+from panohead.limits import SEED, NumberRange
 from panohead.synthetic.framing import EDITIONS
 from panohead.synthetic.views import FOCAL
 
 LAYOUT_VERSION = 1
 NEWEST_EDITION = max(EDITIONS)
 LightMode = Literal["per-person", "per-view"]
+RenderQuality = Literal["fast", "cycles"]
+ImageFileFormat = Literal["webp", "png", "jpg"]
+_WHOLE = {
+    "people": NumberRange(1, 999_999),
+    "expressions": NumberRange(1, 99),
+    "views": NumberRange(1, 99),
+    "resolution": NumberRange(16, 2048, "pixels"),
+    "seed": SEED,
+}
+_REAL = {
+    "focal": NumberRange(1, 50, f"image widths (the official crop: {FOCAL})"),
+    "pitch_std_deg": NumberRange(0, 45, "degrees"),
+}
 _FIRST_EDITION: dict[str, Any] = {"expressions": 1, "light": "per-view"}
 
 
@@ -22,7 +36,7 @@ class SyntheticDatasetConfig:
     recorded. Make its settings, or those of an existing dataset, with :meth:`of_edition`.
 
     Raises:
-        PanoHeadError: for a value out of range.
+        UsageError: for a value out of range, or values that do not go together.
     """
 
     people: int
@@ -37,8 +51,8 @@ class SyntheticDatasetConfig:
     normals: bool = False
     focal: float = FOCAL
     pitch_std_deg: float = 12.0
-    quality: Literal["fast", "cycles"] = "fast"
-    format: Literal["webp", "png", "jpg"] = "webp"
+    quality: RenderQuality = "fast"
+    format: ImageFileFormat = "webp"
 
     @classmethod
     def of_edition(cls, edition: int, **settings: Any) -> "SyntheticDatasetConfig":
@@ -52,32 +66,31 @@ class SyntheticDatasetConfig:
         return self.expressions * self.views
 
     def __post_init__(self) -> None:
+        if not isinstance(self.out, str | Path):
+            raise UsageError(f"out is of type {type(self.out).__name__}; give the path of a folder")
+        object.__setattr__(self, "out", Path(self.out))
         if self.edition not in EDITIONS:
-            raise PanoHeadError(f"--edition {self.edition} is unknown; give {' or '.join(map(str, EDITIONS))}")
+            raise UsageError(f"--edition {self.edition} is unknown; give {' or '.join(map(str, EDITIONS))}")
+        for name, choices in (("light", LightMode), ("quality", RenderQuality), ("format", ImageFileFormat)):
+            if getattr(self, name) not in get_args(choices):
+                raise UsageError(f"there is no {name} {getattr(self, name)!r}; give one of {_list(choices)}")
+        for name, allowed in _WHOLE.items():
+            object.__setattr__(self, name, allowed.whole(getattr(self, name), name))
+        for name, allowed in _REAL.items():
+            object.__setattr__(self, name, allowed.real(getattr(self, name), name))
         if self.edition == 1 and (self.expressions, self.light) != tuple(_FIRST_EDITION.values()):
-            raise PanoHeadError(
-                "edition 1 has one expression per person, a light per view; give --edition 2 for others"
-            )
-        ranges = (("people", 1, 999_999), ("expressions", 1, 99), ("views", 1, 99), ("resolution", 16, 2048))
-        for name, low, high in ranges:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise PanoHeadError(f"--{name} {value} is out of range; give {low} to {high}")
+            raise UsageError("edition 1 has one expression per person, a light per view; give --edition 2 for others")
         if self.images_per_person > 100:
-            raise PanoHeadError(
+            raise UsageError(
                 f"--expressions {self.expressions} times --views {self.views} is over 100 images per person; give fewer"
             )
-        if self.seed < 0:
-            raise PanoHeadError(f"--seed {self.seed} is negative; give 0 or more")
-        if not 1.0 <= self.focal <= 50.0:
-            raise PanoHeadError(
-                f"--focal {self.focal} is out of range; give 1 to 50 image widths (the official crop: {FOCAL})"
-            )
-        if not 0.0 <= self.pitch_std_deg <= 45.0:
-            raise PanoHeadError(f"--pitch-std-deg {self.pitch_std_deg} is out of range; give 0 to 45 degrees")
 
     def resume_key(self) -> dict[str, Any]:
         """Return the settings that decide the bytes of a person's images, for the check on resuming."""
         names = ("views", "resolution", "seed", "depth", "normals", "focal", "pitch_std_deg", "quality", "format")
         later = () if self.edition == 1 else ("edition", "expressions", "light")  # edition 1 wrote none of them
         return {"layout_version": LAYOUT_VERSION, **{name: getattr(self, name) for name in (*later, *names)}}
+
+
+def _list(choices: Any) -> str:
+    return ", ".join(get_args(choices))

@@ -16,6 +16,7 @@ EXTRAS = {
     "cycles": ("bpy",),
     "view": ("viser",),
     "texture": ("xatlas",),
+    "hub": ("huggingface_hub",),
     "scale": ("ray",),
 }
 """Modules of every extra."""

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from panohead.data.selection import SelectionConfig
-from panohead.errors import PanoHeadError
+from panohead.errors import UsageError
 from panohead.files.read_json import from_plain
 from panohead.limits import NumberRange
 from panohead.models.discriminator import DiscriminatorConfig
@@ -132,11 +132,11 @@ class TrainConfig(Bounded):
         """Return the number of micro-batches that each device computes in a step.
 
         Raises:
-            PanoHeadError: when the batch cannot be shared out evenly.
+            UsageError: when the batch cannot be shared out evenly.
         """
         share = self.micro_batch * world_size
         if self.batch < 1 or self.micro_batch < 1 or self.batch % share:
-            raise PanoHeadError(
+            raise UsageError(
                 f"a batch of {self.batch} cannot be shared by {world_size} device(s) in micro-batches of "
                 f"{self.micro_batch}; choose --batch as a multiple of {share}, or another --micro-batch"
             )
@@ -146,45 +146,41 @@ class TrainConfig(Bounded):
         """Return this configuration if its parts fit together.
 
         Raises:
-            PanoHeadError: naming the setting that does not fit.
+            UsageError: naming the setting that does not fit.
         """
         if self.discriminator.resolution != self.resolution:
-            raise PanoHeadError(
+            raise UsageError(
                 f"the discriminator takes {self.discriminator.resolution} pixels per side and the generator makes "
                 f"{self.resolution}; set discriminator.resolution={self.resolution}"
             )
         group = self.discriminator.mbstd_group_size
         if group is not None and self.micro_batch % min(group, self.micro_batch):
-            raise PanoHeadError(
+            raise UsageError(
                 f"micro-batches of {self.micro_batch} do not split into groups of {group} for minibatch statistics; "
                 "set discriminator.mbstd_group_size or --micro-batch"
             )
         for name, bound in (("tick_kimg", 0.0), ("total_kimg", self.start_kimg)):
             # Not <=: a comparison with NaN is false.
             if not getattr(self, name) > bound:
-                raise PanoHeadError(f"{name} is {getattr(self, name)}; it must be more than {bound:g}")
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be more than {bound:g}")
         self._check_intervals()
         if self.warm_start is not None and self.noise_mode != "const":
-            raise PanoHeadError(
-                "a warm start fits the layers' noise maps, which must stay constant; set noise_mode=const"
-            )
+            raise UsageError("a warm start fits the layers' noise maps, which must stay constant; set noise_mode=const")
         return self
 
     def _check_intervals(self) -> None:
         for name, adam in (("generator_adam", self.generator_adam), ("discriminator_adam", self.discriminator_adam)):
             if adam.interval is not None and adam.interval < 1:
-                raise PanoHeadError(f"{name}.interval is {adam.interval}; give 1 or more steps, or null for never")
+                raise UsageError(f"{name}.interval is {adam.interval}; give 1 or more steps, or null for never")
         if self.density_regularizer is not None and self.generator_adam.interval is None:
-            raise PanoHeadError(
-                "the density regularizer would never run; set generator_adam.interval (4 in the original)"
-            )
+            raise UsageError("the density regularizer would never run; set generator_adam.interval (4 in the original)")
 
 
 def with_settings(config: TrainConfig, settings: dict[str, Any]) -> TrainConfig:
     """Return a copy with settings replaced by their dotted names, for example ``{"loss.r1_gamma": 0.5}``.
 
     Raises:
-        PanoHeadError: naming a setting that does not exist or a value that it does not take.
+        UsageError: naming a setting that does not exist or a value that it does not take.
     """
     plain = asdict(config)
     for name, value in settings.items():
@@ -193,9 +189,9 @@ def with_settings(config: TrainConfig, settings: dict[str, Any]) -> TrainConfig:
         for key in sections:
             section = section.get(key) if isinstance(section, dict) else None  # type: ignore[assignment]
         if not isinstance(section, dict) or last not in section:
-            raise PanoHeadError(f"there is no setting {name!r}; --dry-run lists all of them")
+            raise UsageError(f"there is no setting {name!r}; --dry-run lists all of them")
         section[last] = value
     try:
         return from_plain(TrainConfig, plain)
     except (ValueError, TypeError) as error:
-        raise PanoHeadError(f"a setting does not take that value: {error}") from error
+        raise UsageError(f"a setting does not take that value: {error}") from error

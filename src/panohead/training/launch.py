@@ -8,13 +8,13 @@ from pathlib import Path
 from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, refuse_wrong_sample
 from panohead.data.dataset import open_dataset
 from panohead.data.loader import PhotoLoader
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.files.folder_lock import locked_folder
 from panohead.files.inside import refuse_linked_folders
 from panohead.training.config import TrainConfig
 from panohead.training.distributed.ranks import Ranks, average, join_ranks
 from panohead.training.loop import Training
-from panohead.training.networks import load_initial, make_networks, require_same_networks, set_precision
+from panohead.training.networks import check_networks, load_initial, make_networks, require_same_networks, set_precision
 from panohead.training.run.checkpoint import LoadedState, load_latest_state
 from panohead.training.run.folder import RUN_FOLDERS, RunDescription, read_run, start_run, write_run
 from panohead.training.run.log import showing
@@ -58,11 +58,12 @@ def train(
             f"there is no checkpoint {initial}; {bundled}give --init a .safetensors file, such as one of RUN/snapshots"
         )
     if initial is None and config.start_kimg > 0:
-        raise PanoHeadError(
+        raise UsageError(
             f"this run starts counting at {config.start_kimg:g} kimg; give the checkpoint that it continues with --init"
         )
     with ExitStack() as stack, join_ranks(device) as ranks:
         config.micro_batches(ranks.world_size)
+        check_networks(config)
         loader = open_loader(config, data, ranks, masks=masks, quiet=quiet)
         stack.enter_context(_owning(run, ranks))
         if ranks.is_first:

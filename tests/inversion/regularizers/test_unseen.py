@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 import tiny
 from panohead.geometry import Camera
-from panohead.inversion.unseen import UnseenViews, coprime, unseen_cameras
+from panohead.inversion.regularizers.unseen import UnseenViews, coprime, unseen_cameras
 
 
 def test_unseen_cameras_are_far_from_the_photos() -> None:
