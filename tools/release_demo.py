@@ -14,10 +14,12 @@ from typing import Annotated, Any
 
 import torch
 import tyro
+from safetensors.torch import load_file
 from torch import nn
 
 from panohead.attributes.vocabulary import standard_vocabulary
 from panohead.checkpoint import load_checkpoint, save_checkpoint
+from panohead.models.generator import Generator
 from panohead.presets import demo_128
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
@@ -44,6 +46,10 @@ class Fit:
     """File to write."""
     capacity: int = 3000
     """Number of residual codes of the fit."""
+    before: Path | None = None
+    """Compact state of the fit before its texture was trained; None to keep all of the texture."""
+    strength: float = 0.65
+    """Share of the texture that is kept where --before is given: super-resolution between the two, 0 to 1."""
     steps: int = 3000
     """Steps of the match."""
     lights: float = 0.15
@@ -71,6 +77,8 @@ def release_fit(options: Fit) -> None:
     vocabulary = standard_vocabulary()
     fit = AttributeFit(FitConfig(generator=demo_128().generator, vocabulary=vocabulary, people=options.capacity))
     load_compact(fit, options.compact)
+    if options.before is not None:
+        soften_texture(fit.average.generator, options.before, options.strength)
     data = GrowingDataset(options.people, vocabulary, limit=options.capacity).refresh()
     model = fit.average
     lights = well_lit(data, vocabulary, options.lights)
@@ -84,6 +92,14 @@ def release_fit(options: Fit) -> None:
     print(f"match of {data.people} people: energy distance {distance:.4f}, spread {ratio:.3f} of the people's")
     notes = {"about": options.about, "fit_steps": fit.step_count, "people": data.people, "spread": round(ratio, 3)}
     write(options.out, {"G_ema": generator, "attributes": model.encoder}, notes, kimg=None)
+
+
+@torch.no_grad()
+def soften_texture(generator: Generator, before: Path, strength: float) -> None:
+    """Move super-resolution toward that of the fit before its texture was trained, by interpolating their weights."""
+    smooth = load_file(before)
+    for name, value in generator.superresolution.named_parameters():
+        value.copy_(torch.lerp(smooth[f"generator.superresolution.{name}"].float(), value, strength))
 
 
 def release_snapshot(options: Snapshot) -> None:
