@@ -200,7 +200,7 @@ def magenta(pixels: np.ndarray) -> np.ndarray:
 def test_morph_targets_have_sliders_with_their_names(tab: Tab, page: Path) -> None:
     tab.open(page, width=1280, still=True)
     second = ".head:nth-child(2)"
-    tab.until(f"document.querySelector('{second}').classList.contains('ready')")
+    tab.until("document.querySelectorAll('.head.ready').length === document.querySelectorAll('.head').length")
     tab.until(f"document.querySelectorAll('{second} input[type=range]').length === 1")
     assert tab.value(f"document.querySelector('{second} .morphs').hidden") is False
     assert "<script>" in tab.value(f"document.querySelector('{second} .morphs span').textContent")
