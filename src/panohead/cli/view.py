@@ -39,10 +39,11 @@ class View(Model):
         viewer = HeadViewer(
             predictor, head=self.head, library=self.library, host=self.host, port=self.port, token=self.token
         )
-        with viewer:
-            say(f"open {viewer.url} in a browser; Ctrl-C ends the viewer")
-            try:
+        # Around all of it: Ctrl-C may come as soon as the address is read.
+        try:
+            with viewer:
+                say(f"open {viewer.url} in a browser; Ctrl-C ends the viewer")
                 while True:
                     time.sleep(3600)
-            except KeyboardInterrupt:
-                say("the viewer has ended")
+        except KeyboardInterrupt:
+            say("the viewer has ended")
