@@ -29,10 +29,9 @@ def mirrored_camera(camera: Camera) -> Camera:
     Args:
         camera: camera without batch dimension.
     """
-    flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0, 1.0])).to(camera.cam2world)
     intrinsics = camera.intrinsics.clone()
     intrinsics[0, 2] = 1 - intrinsics[0, 2]
-    return Camera(flip @ camera.cam2world @ flip, intrinsics)
+    return replace(camera.mirrored(), intrinsics=intrinsics)
 
 
 @torch.no_grad()
