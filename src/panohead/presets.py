@@ -85,8 +85,7 @@ def demo_128() -> TrainConfig:
         channel_max=256,
         position_maps=True,
         deformation=16,
-        surface_texture=20,
-        surface_noise="strands",
+        surface_detail=True,
         deformation_rank=28,  # 98 % of the variance of people's deformations
         neural_rendering_resolution=64,
         # One pass: a first one of few samples misses surfaces, and 40 in all leave rings on hair. Most of the 96 lie in

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from panohead.models.surface_noise import (
-    _DOME,
-    _SKULL,
+    DOME,
+    SKULL,
     GrainNoise,
     HairNoise,
     PlaneNoise,
@@ -63,8 +63,8 @@ def sheet(side: int, width: float = 0.25, height: float = 0.25) -> torch.Tensor:
     """Points where parallel rays hit the front of the skull's cylinder and its dome, side by side."""
     line = (torch.arange(side) + 0.5) / side - 0.5
     y, x = torch.meshgrid(-line * height - 0.1, line * width, indexing="ij")
-    z = (_DOME**2 - x.square()).sqrt()
-    return (torch.stack([x, y, z], dim=-1) + torch.tensor(_SKULL)).flatten(0, 1)[None]
+    z = (DOME**2 - x.square()).sqrt()
+    return (torch.stack([x, y, z], dim=-1) + torch.tensor(SKULL)).flatten(0, 1)[None]
 
 
 def test_channels_are_grain_then_strands_then_fine_ones() -> None:
@@ -108,7 +108,7 @@ def test_strands_have_no_seam_behind() -> None:
     side = 8
     line = torch.linspace(-0.02, 0.02, side)
     y, x = torch.meshgrid(torch.linspace(-0.2, -0.1, side), line, indexing="ij")
-    behind = torch.stack([x, y, -(_DOME**2 - x.square()).sqrt()], dim=-1) + torch.tensor(_SKULL)
+    behind = torch.stack([x, y, -(DOME**2 - x.square()).sqrt()], dim=-1) + torch.tensor(SKULL)
     noise = StrandNoise(1)(behind.flatten(0, 1)[None], side)[0, :, 0].unflatten(0, (side, side))
     steps = (noise[:, 1:] - noise[:, :-1]).abs()
     assert float(steps[:, side // 2 - 1].max()) < 2 * float(steps.max()) / 1.5
@@ -117,8 +117,8 @@ def test_strands_have_no_seam_behind() -> None:
 def test_strands_fade_where_rays_are_wider_apart() -> None:
     """At the crown, and for few rays: nothing from three texels a ray on, and the finest maps first."""
     top = sheet(16, 0.2, 0.2)
-    x, z = top[..., 0], top[..., 1] + 0.1 - _SKULL[1]
-    crown = torch.stack([x * 0.02, torch.full_like(x, _DOME), z * 0.02], dim=-1) + torch.tensor(_SKULL)
+    x, z = top[..., 0], top[..., 1] + 0.1 - SKULL[1]
+    crown = torch.stack([x * 0.02, torch.full_like(x, DOME), z * 0.02], dim=-1) + torch.tensor(SKULL)
     found = StrandNoise(3)(crown, 16)[0].unflatten(0, (16, 16))[7:9, 7:9]
     assert float(found.abs().max()) < 0.2
     dense, coarse = (StrandNoise(3)(sheet(side), side)[0].std(0) for side in (64, 6))

@@ -20,6 +20,7 @@ from panohead.models.decoder import Decoder
 from panohead.models.deformation import Deformation
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolution
+from panohead.models.surface_detail import SurfaceDetail, with_detail
 from panohead.models.surface_texture import SurfaceTexture
 from panohead.ops import fast_paths
 from panohead.randomness import NoiseMode, RenderRandomness
@@ -75,6 +76,11 @@ class Generator(nn.Module):
         self.surface_texture = (
             SurfaceTexture(c.surface_texture, c.feature_channels, box_warp=c.rendering.box_warp, kind=c.surface_noise)
             if c.surface_texture
+            else None
+        )
+        self.surface_detail = (
+            SurfaceDetail(c.feature_channels, w_dim=c.w_dim, box_warp=c.rendering.box_warp)
+            if c.surface_detail
             else None
         )
         self.superresolution = SuperResolution(c.superresolution, in_channels=c.feature_channels, w_dim=c.w_dim)
@@ -301,7 +307,7 @@ class Generator(nn.Module):
         Cameras and other arguments as of :meth:`render_view`.
 
         Args:
-            texture: also the texture that super-resolution gets, for a generator with one.
+            texture: also what super-resolution and detail need of surfaces, for a generator with them.
         """
         config = self.config.rendering
         # Training fades the noise out (schedules.Scheduled.density_noise); the config's value is for other uses.
@@ -322,8 +328,8 @@ class Generator(nn.Module):
         features, depth, weight_sum = (
             x.unflatten(1, (views, -1))[0] for x in (flat.features, flat.depth, flat.weight_sum)
         )
-        own = None if flat.texture is None else flat.texture.unflatten(1, (views, -1))[0]
-        return RayRendering(features, depth, weight_sum, own)
+        own, points = (None if x is None else x.unflatten(1, (views, -1))[0] for x in (flat.texture, flat.points))
+        return RayRendering(features, depth, weight_sum, own, points)
 
     def textured(
         self,
@@ -334,15 +340,17 @@ class Generator(nn.Module):
         *,
         side: int,
     ) -> RayRendering:
-        """Return rendered rays with the texture of the surfaces that they hit, for a generator with one.
+        """Return rendered rays with texture and points of the surfaces that they hit, for a generator that needs them.
 
         Args:
             side: rays per side of the square images or patches, row by row, that the rays form.
         """
-        if self.surface_texture is None:
+        if self.surface_texture is None and self.surface_detail is None:
             return found
         points = self.surface_points(field, origins, directions, found)
-        return replace(found, texture=self.surface_texture(points, side) * found.weight_sum)
+        if self.surface_texture is not None:
+            found = replace(found, texture=self.surface_texture(points, side) * found.weight_sum)
+        return found if self.surface_detail is None else replace(found, points=points)
 
     def surface_points(
         self,
@@ -400,6 +408,8 @@ class Generator(nn.Module):
         if foreground.texture is not None:
             composed = composed + foreground.texture.transpose(1, 2).unflatten(2, (resolution, resolution))
         image = self.superresolution(image_raw, composed, ws, randomness=randomness) if superresolve else image_raw
+        if superresolve and foreground.points is not None:
+            image = with_detail(image, self.detail(foreground, ws, side=resolution, size=image.shape[-1]))
         return Rendering(
             image=image,
             image_raw=image_raw,
@@ -408,6 +418,20 @@ class Generator(nn.Module):
             features=features,
             weights=weights,
         )
+
+    def detail(
+        self, foreground: RayRendering, ws: Float[Tensor, "batch num_ws w_dim"], *, side: int, size: int
+    ) -> Float[Tensor, "batch 1 size size"]:
+        """Return the logarithm of the change of brightness by :class:`SurfaceDetail`, for a generator with it.
+
+        Args:
+            foreground: rays of square images or patches, row by row, with their points.
+            side: rays per side.
+            size: pixels per side.
+        """
+        assert self.surface_detail is not None and foreground.points is not None
+        rays = foreground.features, foreground.weight_sum, foreground.points
+        return self.surface_detail(*rays, ws[:, -1], side=side, size=size)
 
     def query(
         self,

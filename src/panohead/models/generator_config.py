@@ -44,6 +44,8 @@ class GeneratorConfig(Bounded):
         surface_texture: channels of noise on surfaces that super-resolution gets, see :class:`SurfaceTexture`; 0 for
             none (the paper's).
         surface_noise: its kind: ``strands`` (grain, and lines on which hair falls) or ``planes``, the first one.
+        surface_detail: add noise of learned strength to images where surfaces are rough, see :class:`SurfaceDetail`;
+            not in the paper.
         rendering: sampling of rays.
         superresolution: configuration of the super-resolution network.
         use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
@@ -74,6 +76,7 @@ class GeneratorConfig(Bounded):
     deformation_rank: Annotated[int, NumberRange(1, 1024)] = 64
     surface_texture: Annotated[int, NumberRange(0, 64)] = 0
     surface_noise: NoiseKind = "planes"
+    surface_detail: bool = False
     rendering: RenderConfig = field(default_factory=RenderConfig)
     superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     use_torgb_raw: bool = True

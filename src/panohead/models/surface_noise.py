@@ -30,10 +30,10 @@ noise of which the adversarial loss makes all hair, to a curl."""
 _GRAIN = 0.05
 """Deviation of the grain, beside strands of about 1: it shall be learned after them."""
 
-_SKULL = (0.0, 0.06, -0.035)
+SKULL = (0.0, 0.06, -0.035)
 """Center of the skull's dome, world units, in heads framed as ``panohead prepare`` frames them (measured on people)."""
 
-_DOME = 0.24
+DOME = 0.24
 """Radius of the dome, world units."""
 
 _COLUMNS = (128, 64, 32)
@@ -148,11 +148,11 @@ class StrandNoise(nn.Module):
         Args:
             side: rays per side of the squares, row by row, that the rays form.
         """
-        x, y, z = (points - points.new_tensor(_SKULL)).unbind(dim=2)
+        x, y, z = (points - points.new_tensor(SKULL)).unbind(dim=2)
         around = torch.atan2(x, z) / math.pi  # -1 to 1, 0 in front
         # Length of the line from the crown: an arc above the dome's center, vertical below it.
         angle = torch.atan2((x.square() + z.square()).sqrt(), y.clamp_min(0))
-        down = _DOME * angle - y.clamp_max(0)
+        down = DOME * angle - y.clamp_max(0)
         rows = down / _LENGTH * (2 / (_ROWS - 1)) - 1
         turn = _turn_between_rays(torch.stack([x, z], dim=2), side)  # head ray
         found = []

@@ -65,12 +65,15 @@ class RayRendering:
         weight_sum: foreground weight, [0, 1].
         texture: what :class:`panohead.models.surface_texture.SurfaceTexture` adds for super-resolution, premultiplied;
             None for nothing.
+        points: where rays hit surfaces in the tri-grid's space, world units, for
+            :class:`panohead.models.surface_detail.SurfaceDetail`; None for no detail.
     """
 
     features: Float[Tensor, "batch ray channel"]
     depth: Float[Tensor, "batch ray 1"]
     weight_sum: Float[Tensor, "batch ray 1"]
     texture: Float[Tensor, "batch ray channel"] | None = None
+    points: Float[Tensor, "batch ray 3"] | None = None
 
 
 def first_depths(

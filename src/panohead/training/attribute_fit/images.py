@@ -177,6 +177,7 @@ def render_patches(
     raw = generator.torgb_raw(features, ws[:, -1], fused=False)
     if found.texture is not None:
         features = features + square(found.texture)
+    # Without the detail: which strand is where is not to be learned from a regression.
     return RenderedPatches(super_resolve_patch(generator, raw, features, ws), raw, weights)
 
 

@@ -198,10 +198,13 @@ def load_compact(fit: AttributeFit, path: Path) -> None:
     from safetensors import safe_open
 
     state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    new = fit.model.state_dict()
     # States from before the position maps, the deformation and the texture have none; zeros change nothing.
     later = "position_map", ".deformation.", ".surface_texture."
-    maps = {k: v for k, v in fit.model.state_dict().items() if any(name in k for name in later)}
-    state = {k: torch.zeros_like(v) for k, v in maps.items()} | state
+    state = {k: torch.zeros_like(v) for k, v in new.items() if any(name in k for name in later)} | state
+    # Nor do they have the detail, which does nothing before it is trained; it has replaced the texture.
+    state = {k: v for k, v in new.items() if ".surface_detail." in k} | state
+    state = {k: v for k, v in state.items() if ".surface_texture." not in k or k in new}
     texture = fit.model.generator.surface_texture
     if texture is not None:
         # A layer of another number of channels is of another noise.

@@ -1,8 +1,9 @@
 """Training of super-resolution alone against the discriminator, after the fit: what is finer than the rays.
 
 Raw renderings are kept (:class:`RenderedViews`), so a step has neither a backbone nor rays. Super-resolution learns to
-turn the noise on surfaces (:class:`SurfaceTexture`) into texture that the discriminator cannot tell from the true
-one; the regression of colors over 8 x 8 pixels and, weakly, of single pixels keeps what is known.
+turn the noise on surfaces (:class:`SurfaceTexture`, where there is one) into texture that the discriminator cannot tell
+from the true one, and sharper faces; the detail of hair (:class:`SurfaceDetail`) stays as it is. The regression of
+colors over 8 x 8 pixels and, weakly, of single pixels keeps what is known.
 """
 
 import copy
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from panohead.models.generator import Generator
+from panohead.models.surface_detail import with_detail
 from panohead.system.bounds import Bounded, Natural, NotNegative
 from panohead.training.attribute_fit.adversarial import AdversarialConfig, AdversarialLoss, coarse_loss
 from panohead.training.attribute_fit.images import RenderedPatches, color_loss, detail_loss
@@ -48,24 +50,23 @@ class TextureFit:
     """A training in progress; resumable. The generator's super-resolution and texture are trained in place."""
 
     def __init__(self, config: TextureConfig, generator: Generator) -> None:
-        assert generator.surface_texture is not None
         self.config, self.generator = config, generator
         self.rng = torch.Generator().manual_seed(config.seed)
-        self.trained = nn.ModuleList([generator.superresolution, generator.surface_texture])
+        texture = generator.surface_texture
+        self.trained = nn.ModuleList([generator.superresolution, *([] if texture is None else [texture])])
         self.trained.requires_grad_(True)
         self.average = copy.deepcopy(self.trained).requires_grad_(False)
-        groups = [
-            {"params": list(generator.superresolution.parameters()), "lr": config.learning_rate},
-            {"params": list(generator.surface_texture.parameters()), "lr": config.texture_rate},
-        ]
+        self._rates = (config.learning_rate, config.texture_rate)[: len(self.trained)]
+        groups = [{"params": list(m.parameters()), "lr": r} for m, r in zip(self.trained, self._rates, strict=True)]
         self.optimizer = torch.optim.Adam(groups, betas=(0.0, 0.99))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.adversarial = AdversarialLoss(config.adversarial, patch=config.patch * generator.config.pixels_per_ray)
             # The layer would have no gradient where noise and image are independent: a small random start.
-            weight = generator.surface_texture.weight
-            with torch.no_grad():
-                weight.add_(torch.randn_like(weight).mul_(0.02) * (weight == 0).all(dim=0))
+            if texture is not None:
+                weight = texture.weight
+                with torch.no_grad():
+                    weight.add_(torch.randn_like(weight).mul_(0.02) * (weight == 0).all(dim=0))
         self.step_count = 0
         self.rate_factor = 1.0
         """Factor of the learning rates of super-resolution and texture."""
@@ -73,8 +74,7 @@ class TextureFit:
     def step(self, views: RenderedViews) -> dict[str, float]:
         """Take one step of generator and discriminator and return the losses by name."""
         config, generator = self.config, self.generator
-        assert generator.surface_texture is not None
-        for group, rate in zip(self.optimizer.param_groups, (config.learning_rate, config.texture_rate), strict=True):
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * self.rate_factor
         batch = sample_views(
             views,
@@ -83,8 +83,12 @@ class TextureFit:
             num_ws=generator.backbone.num_ws,
             rng=self.rng,
         )
-        texture = torch.einsum("pnhw,cn->pchw", batch.noise, generator.surface_texture.weight)
-        image = super_resolve_patch(generator, batch.raw, batch.features + texture, batch.ws)
+        features = batch.features
+        if generator.surface_texture is not None:
+            features = features + torch.einsum("pnhw,cn->pchw", batch.noise, generator.surface_texture.weight)
+        image = super_resolve_patch(generator, batch.raw, features, batch.ws)
+        if generator.surface_detail is not None:
+            image = with_detail(image, batch.detail)
         rendered = RenderedPatches(image, batch.raw, batch.weights)
         pixels = batch.truth.importance
         losses = {
