@@ -15,12 +15,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.models.surface_noise import DOME, SKULL
+from panohead.ops import fast_paths
+from panohead.ops.cpu.jit import available, load_failure
 
 _GRAIN_SIDE = 48
 """Texels per side of the grain's volume; it is mirrored beyond."""
 
 _LEVELS = tuple(2**i for i in range(3, 10))
 """Numbers of strands around the head for which there are tables."""
+
+_MIN_POINTS = 512
+"""Number of points from which the compiled loop is used."""
 
 _ROWS = 24
 """Texels of the strands' tables from the crown down; mirrored beyond."""
@@ -72,7 +77,33 @@ class DetailNoise(nn.Module):
     @torch.no_grad()
     def forward(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point channel"]:
         """Return the noise at points (world units)."""
+        if _unsupported(points) is None:
+            return self._compiled(points)
         return torch.cat([self._strands(points), self._grain(points)], dim=1)
+
+    def _compiled(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point channel"]:
+        from panohead.ops.cpu import detail_noise_kernels as kernels
+
+        tables = [self.get_buffer(f"strands_{count}") for count in _LEVELS]
+        sizes = [table.numel() // len(STRANDS) for table in tables for _ in STRANDS]
+        starts = np.cumsum([0, *sizes[:-1]]).reshape(len(_LEVELS), len(STRANDS))
+        found = torch.empty(len(points), DETAIL_CHANNELS)
+        kernels.detail_noise(
+            points.detach().contiguous().numpy(),
+            np.array(SKULL, np.float32),
+            np.float32(DOME),
+            self.get_buffer("wave")[0].numpy(),
+            np.array([_WAVE, _WAVE_LENGTH], np.float32),
+            torch.cat([table.flatten() for table in tables]).numpy(),
+            starts,
+            int(math.log2(_LEVELS[0])),
+            _ROWS,
+            np.array([(strands.width, strands.length) for strands in STRANDS], np.float32),
+            self.get_buffer("grain").numpy(),
+            np.array(GRAINS, np.float32),
+            found.numpy(),
+        )
+        return found
 
     def _strands(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point strand"]:
         x, y, z = (points - points.new_tensor(SKULL)).unbind(dim=1)
@@ -116,6 +147,18 @@ class DetailNoise(nn.Module):
             found.append(values[0, 0, :, 0, 0])
         # Linear interpolation of independent texels leaves (2/3)^3 of the variance on average.
         return torch.stack(found, dim=1) * 1.5**1.5
+
+
+def _unsupported(points: Tensor) -> str | None:
+    """Return why the compiled loop is not used, in a few words; None if it is."""
+    if not fast_paths.allowed():
+        return "fast paths are switched off"
+    if points.device.type != "cpu" or points.dtype != torch.float32 or len(points) < _MIN_POINTS:
+        return "not float32 on a CPU, or too few points"
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return "the model is being traced"
+    # Last: other devices need not wait for numba's import.
+    return "numba is not installed" if not available() else load_failure("panohead.ops.cpu.detail_noise_kernels")
 
 
 def _closed(table: Float[Tensor, "channel row column"]) -> Float[Tensor, "channel row column_and_one"]:

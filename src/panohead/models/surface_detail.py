@@ -95,10 +95,10 @@ class SurfaceDetail(nn.Module):
         It fades where neighboring pixels are further apart on the surface than texels, as along outlines: sampled
         there, it would be a pattern of its own.
         """
-        height, width = points.shape[2:]
-        steps = [(points - points.roll(-1, dims=axis))[:, :, : height - 1, : width - 1].norm(dim=1) for axis in (2, 3)]
+        here, below, beside = points[:, :, :-1, :-1], points[:, :, 1:, :-1], points[:, :, :-1, 1:]
+        apart = torch.maximum((below - here).square().sum(dim=1), (beside - here).square().sum(dim=1)).sqrt()
         # The last row and column have no next pixel; they take the values beside them.
-        apart = F.pad(torch.maximum(*steps)[:, None], (0, 1, 0, 1), mode="replicate")[:, 0]
+        apart = F.pad(apart[:, None], (0, 1, 0, 1), mode="replicate")[:, 0]
         noise = points.new_zeros(*wanted.shape, DETAIL_CHANNELS)
         fade = 2.5 - apart[wanted][:, None] / points.new_tensor(DETAIL_WIDTHS)
         noise[wanted] = self.noise(points.permute(0, 2, 3, 1)[wanted]) * fade.clamp(0, 1)
