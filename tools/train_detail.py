@@ -2,8 +2,8 @@
 
     python tools/train_detail.py RUN/fit/compact.safetensors RUN/detail --people RUN/heads
 
-``RUN/detail/compact.safetensors`` is the fit with the detail, for ``tools/train_texture.py`` (sharper faces) or directly
-for ``tools/release_demo.py fit``; ``RUN/detail/sheet.webp`` has the truth above the model.
+``RUN/detail/compact.safetensors`` is the fit with the detail, for ``tools/train_texture.py`` (sharper faces) or for
+``tools/release_demo.py fit``; ``RUN/detail/sheet.webp`` has the truth above the model.
 """
 
 import os

@@ -35,7 +35,8 @@ def small(*, detail: bool = True, trained: bool = False) -> Generator:
         )
     ).eval()
     if trained:
-        assert generator.surface_detail is not None and generator.surface_detail.strength.bias is not None
+        assert generator.surface_detail is not None
+        assert generator.surface_detail.strength.bias is not None
         torch.nn.init.constant_(generator.surface_detail.strength.bias, 0.0)
     return generator
 
@@ -112,7 +113,8 @@ def test_it_fades_where_pixels_are_further_apart_than_texels() -> None:
         noise = detail.noise_images(torch.stack([x, y, torch.full_like(x, 0.2)])[None], wanted)
         assert bool(noise.abs().amax(dim=(2, 3)).min() > 0.1) == visible
     nothing = detail.noise_images(torch.zeros(1, 3, 16, 16), torch.zeros(1, 16, 16, dtype=torch.bool))
-    assert not nothing.any() and nothing.shape == (1, DETAIL_CHANNELS, 16, 16)
+    assert not nothing.any()
+    assert nothing.shape == (1, DETAIL_CHANNELS, 16, 16)
 
 
 def test_gradients_reach_the_network_and_w() -> None:
@@ -129,7 +131,8 @@ def test_gradients_reach_the_network_and_w() -> None:
 def test_files_hold_the_network_and_not_the_noise(tmp_path: Path) -> None:
     generator = small(trained=True)
     names = {name for name in generator.state_dict() if name.startswith("surface_detail.")}
-    assert names and not any("noise" in name for name in names)
+    assert names
+    assert not any("noise" in name for name in names)
     path = tmp_path / "head.safetensors"
     save_checkpoint(path, {"G_ema": generator})
     again = load_checkpoint(path).networks["G_ema"]

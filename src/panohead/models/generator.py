@@ -429,7 +429,8 @@ class Generator(nn.Module):
             side: rays per side.
             size: pixels per side.
         """
-        assert self.surface_detail is not None and foreground.points is not None
+        assert self.surface_detail is not None
+        assert foreground.points is not None
         rays = foreground.features, foreground.weight_sum, foreground.points
         return self.surface_detail(*rays, ws[:, -1], side=side, size=size)
 

@@ -69,7 +69,9 @@ def test_known_roughness_is_reached() -> None:
     config = DetailConfig(steps=400, places_per_step=512, grain_weight=0.05)
     said: list[str] = []
     losses = fit_detail(detail, samples, config, said.append)
-    assert len(losses) == 400 and losses[-1] < 0.3 * losses[0] and not said
+    assert len(losses) == 400
+    assert losses[-1] < 0.3 * losses[0]
+    assert not said
     with torch.no_grad():
         inputs = (x[:, None] for x in (samples.features, samples.weights, samples.points))
         strengths = detail.strengths(*inputs, samples.w)[:, 0]
@@ -97,13 +99,14 @@ def test_skin_and_faces_stay_smooth() -> None:
     skin = replace(samples, truth=truth * (config.smooth / float(truth.max())))
     assert not wanted_roughness(skin, config).any()
     face = replace(samples, points=torch.tensor([0.0, 0.02, 0.2]).expand(100, 3))
-    assert bool(in_face(face.points).all()) and not wanted_roughness(face, config).any()
+    assert bool(in_face(face.points).all())
+    assert not wanted_roughness(face, config).any()
     assert not bool(in_face(samples.points).any())
 
 
 def test_curls_alone_get_grain() -> None:
     """Where strands explain the roughness as well as grain does, grain's weight decides."""
-    samples, truth = places(1500)
+    samples, _truth = places(1500)
     # Every channel looks the same: nothing but the weight tells them apart.
     noise = samples.noise[:, :1].expand(-1, DETAIL_CHANNELS, -1, -1)
     samples = replace(samples, noise=noise, truth=noise[:, 0] * 0.2)

@@ -116,14 +116,14 @@ def detail_noise(
     levels = len(starts)
     for n in range(len(points)):
         x, y, z = points[n, 0] - skull[0], points[n, 1] - skull[1], points[n, 2] - skull[2]
-        radius = math.sqrt(x * x + z * z)
+        radius: Any = math.sqrt(x * x + z * z)
         around = math.atan2(x, z) / _PI
         down = dome * math.atan2(radius, max(y, _F(0))) - min(y, _F(0))
         column = (around + _F(1)) * _F(0.5) * _F(wave.shape[1] - 1)
         swing = _smooth(wave, column, _mirrored(down / wave_size[1], _F(wave.shape[0] - 1))) * _F(1.5)
         around += wave_size[0] / _PI * swing / max(radius, _F(0.05))
         turn = ((around + _F(1)) * _F(0.5)) % _F(1)
-        circumference = _F(2) * _PI * max(radius, _F(1e-6))
+        circumference: Any = max(radius, _F(1e-6)) * (_F(2) * _PI)
         for kind in range(len(strands)):
             level = math.log2(circumference / strands[kind, 0]) - _F(first_level)
             level = min(max(level, _F(0)), _F(levels - 1))

@@ -81,8 +81,8 @@ def fit_detail(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, 3 * (config.steps - step) / config.steps)
         at = torch.randint(len(wanted), (config.places_per_step,), generator=rng)
-        places = (x[at][:, None] for x in (truth.features, truth.weights, truth.points))
-        strengths = detail.strengths(*places, truth.w[at])[:, 0]  # place noise_channel
+        features, weights, points = (x[at][:, None] for x in (truth.features, truth.weights, truth.points))
+        strengths = detail.strengths(features, weights, points, truth.w[at])[:, 0]  # place noise_channel
         power = torch.einsum("pn,pnsd->psd", strengths.square(), truth.noise[at].square()) + 1e-6
         loss = F.smooth_l1_loss(power.mean(dim=2).sqrt() / of_all, _together(wanted[at]) / of_all, beta=_BETA)
         by_direction = F.smooth_l1_loss(power.sqrt() / of_directions, wanted[at] / of_directions, beta=_BETA)

@@ -93,7 +93,8 @@ def render_views(
             say(f"{number + 1} of {len(shots)} shots rendered")
     views = data.view_of[shots].flatten()
     truth = data.labels[views], data.images[views], data.masks[views]
-    return RenderedViews(*(torch.cat(x) for x in zip(*parts, strict=True)), *truth)
+    features, noise, detail, raw, weights, w = (torch.cat(x) for x in zip(*parts, strict=True))
+    return RenderedViews(features, noise, detail, raw, weights, w, *truth)
 
 
 def _noise(generator: Generator, found: RayRendering, side: int) -> Float[Tensor, "1 ray noise_channel"]:
