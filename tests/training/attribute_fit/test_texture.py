@@ -11,6 +11,7 @@ from panohead.attributes.vocabulary import Vocabulary, expression_names, fit_sha
 from panohead.geometry import Camera
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
+from panohead.models.surface_detail import with_detail
 from panohead.ops.pixels import image_from_uint8
 from panohead.randomness import RenderRandomness
 from panohead.rendering.renderer import RenderConfig
@@ -42,7 +43,7 @@ def shots(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary) -> S
     return GrowingDataset(out, vocabulary).refresh()
 
 
-def model(vocabulary: Vocabulary) -> HeadModel:
+def model(vocabulary: Vocabulary, *, detail: bool = False) -> HeadModel:
     torch.manual_seed(0)
     generator = GeneratorConfig(
         z_dim=8,
@@ -60,9 +61,13 @@ def model(vocabulary: Vocabulary) -> HeadModel:
         superresolution=SuperResolutionConfig(kind="2x", from_resolution=16, half_precision=False, channels=(8, 8)),
         use_background=False,
         use_camera_alignment=False,
-        surface_texture=4,
+        surface_texture=0 if detail else 4,
+        surface_detail=detail,
     )
-    return HeadModel(FitConfig(generator=generator, vocabulary=vocabulary, people=2)).eval()
+    found = HeadModel(FitConfig(generator=generator, vocabulary=vocabulary, people=2)).eval()
+    if found.generator.surface_detail is not None:
+        torch.nn.init.constant_(found.generator.surface_detail.strength.bias, 0.0)  # type: ignore[arg-type]
+    return found
 
 
 @pytest.fixture
@@ -115,6 +120,24 @@ def test_steps_change_super_resolution_and_texture_alone(views: RenderedViews, v
     assert all(np.isfinite(list(v.values())).all() for v in values)
     changed = {name.split(".")[0] for name, value in generator.state_dict().items() if not value.equal(before[name])}
     assert changed == {"superresolution", "surface_texture"}
+
+
+def test_with_detail_whole_views_are_the_generators_and_super_resolution_alone_changes(
+    shots: Shots, vocabulary: Vocabulary
+) -> None:
+    generator = model(vocabulary, detail=True).generator
+    views = render_views(model(vocabulary, detail=True), shots, torch.arange(1))
+    ws = views.w[1, None, None].expand(1, generator.backbone.num_ws, -1)
+    with torch.no_grad():
+        whole = generator.render_view(generator.field(ws), ws, Camera.from_label(views.labels[1:2])).image
+        smooth = generator.superresolution(views.raw[1:2].float(), views.features[1:2].float(), ws)
+    assert float(views.detail[1].abs().max()) > 0.05
+    torch.testing.assert_close(with_detail(smooth, views.detail[1:2].float()), whole, rtol=0, atol=4e-3)
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    training = TextureFit(config(), generator)
+    assert np.isfinite(list(training.step(views).values())).all()
+    changed = {name.split(".")[0] for name, value in generator.state_dict().items() if not value.equal(before[name])}
+    assert changed == {"superresolution"}
 
 
 def test_the_regression_alone_learns(views: RenderedViews, vocabulary: Vocabulary) -> None:
