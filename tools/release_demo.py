@@ -23,7 +23,7 @@ from panohead.models.generator import Generator
 from panohead.presets import demo_128
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
-from panohead.training.attribute_fit.population import population_ws, well_lit
+from panohead.training.attribute_fit.population import natural, population_ws, well_lit
 from panohead.training.attribute_fit.prior import PriorConfig, fit_mapping
 from panohead.training.attribute_fit.run import load_compact
 
@@ -52,6 +52,8 @@ class Fit:
     """Share of the texture that is kept where --before is given: super-resolution between the two, 0 to 1."""
     steps: int = 3000
     """Steps of the match."""
+    natural: bool = True
+    """Leave people with dyed hair, headwear or sunglasses out of the seeds (see ``population.natural``)."""
     lights: float = 0.15
     """Share of the people's lights that the seeds have: the brightest and least colored ones; 1 for all."""
     exposure: float = 1.2
@@ -82,7 +84,9 @@ def release_fit(options: Fit) -> None:
     data = GrowingDataset(options.people, vocabulary, limit=options.capacity).refresh()
     model = fit.average
     lights = well_lit(data, vocabulary, options.lights)
-    ws = population_ws(model, data, vocabulary, POPULATION, seed=0, lights=lights, exposure=options.exposure)
+    people = natural(data, vocabulary) if options.natural else None
+    light = {"lights": lights, "exposure": options.exposure}
+    ws = population_ws(model, data, vocabulary, POPULATION, seed=0, people=people, **light)
     generator = model.generator
     distance = fit_mapping(generator, ws, PriorConfig(steps=options.steps))
     with torch.no_grad():

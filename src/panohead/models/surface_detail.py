@@ -18,7 +18,7 @@ from panohead.stylegan.layers import FullyConnected
 
 _HIDDEN = 48
 
-_STRONGEST = 0.35
+_STRONGEST = 0.3
 """Limit of the strengths: no head that is unlike those of the training becomes blotches."""
 
 _INVISIBLE = 0.004

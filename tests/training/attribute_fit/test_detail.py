@@ -12,7 +12,7 @@ from panohead.training.attribute_fit.detail import DetailConfig, fit_detail, wan
 from panohead.training.attribute_fit.roughness import (
     Roughness,
     differences,
-    in_face,
+    on_features,
     noise_roughness,
     true_roughness,
 )
@@ -98,10 +98,11 @@ def test_skin_and_faces_stay_smooth() -> None:
     torch.testing.assert_close(wanted_roughness(samples, config), truth)  # hair
     skin = replace(samples, truth=truth * (config.smooth / float(truth.max())))
     assert not wanted_roughness(skin, config).any()
-    face = replace(samples, points=torch.tensor([0.0, 0.02, 0.2]).expand(100, 3))
-    assert bool(in_face(face.points).all())
-    assert not wanted_roughness(face, config).any()
-    assert not bool(in_face(samples.points).any())
+    for place in ([0.0, 0.02, 0.2], [0.19, -0.03, 0.0], [-0.19, -0.03, 0.0]):  # face, ears
+        there = replace(samples, points=torch.tensor(place).expand(100, 3))
+        assert bool(on_features(there.points).all())
+        assert not wanted_roughness(there, config).any()
+    assert not bool(on_features(samples.points).any())
 
 
 def test_curls_alone_get_grain() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from panohead.attributes.vocabulary import Vocabulary, expression_names, fit_shape_basis, shape_coordinates
+from panohead.attributes.vocabulary import CHOICES, Vocabulary, expression_names, fit_shape_basis, shape_coordinates
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera, project
 from panohead.models.generator import Generator
@@ -27,7 +27,7 @@ from panohead.training.attribute_fit.face_windows import _DETAILS, detail_window
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig, HeadModel
 from panohead.training.attribute_fit.images import sample_patches
 from panohead.training.attribute_fit.points import _sample_pixels, sample_points
-from panohead.training.attribute_fit.population import population_ws, well_lit
+from panohead.training.attribute_fit.population import natural, population_ws, well_lit
 from panohead.training.attribute_fit.prior import PriorConfig, energy_distance, fit_mapping
 from panohead.training.attribute_fit.run import FitRun, RunOptions, load_compact, save_compact
 from panohead.training.attribute_fit.shots import Shots
@@ -319,6 +319,28 @@ def test_well_lit_shots_are_bright_and_white(shots: Shots, vocabulary: Vocabular
     assert well_lit(lit, vocabulary, 0.0).tolist() == [3]
     ws = population_ws(fresh(vocabulary).model.eval(), lit, vocabulary, 50, seed=0, lights=torch.tensor([2]))
     assert len(ws.unique(dim=0)) > 3
+
+
+def test_natural_people_have_hair_of_their_own_color_that_shows(shots: Shots, vocabulary: Vocabulary) -> None:
+    attributes, column = shots.attributes.clone(), vocabulary.names.index
+    attributes[:, column("dyed")] = 0
+    for key in ("headwear", "glasses"):
+        attributes[:, [column(f"{key}={value}") for value in CHOICES[key]]] = 0
+        attributes[:, column(f"{key}=none")] = 1
+    attributes[1, column("dyed")] = 1
+    attributes[2, [column("headwear=none"), column("headwear=wrap")]] = torch.tensor([0.0, 1.0])
+    plain = replace(shots, attributes=attributes)
+    assert natural(plain, vocabulary).tolist() == [0, 3]
+    attributes[3, [column("glasses=none"), column("glasses=round")]] = torch.tensor([0.0, 1.0])
+    assert natural(plain, vocabulary).tolist() == [0, 3]
+    attributes[3, [column("glasses=round"), column("glasses=sunglasses")]] = torch.tensor([0.0, 1.0])
+    assert natural(plain, vocabulary).tolist() == [0]
+    model = fresh(vocabulary).model.eval()
+    first = population_ws(model, plain, vocabulary, 30, seed=0, people=torch.tensor([0]))
+    alike = attributes.clone()
+    alike[1:, : vocabulary.sections["light"][0]] = 0  # who the others are does not count, their light does
+    again = population_ws(model, replace(plain, attributes=alike), vocabulary, 30, seed=0, people=torch.tensor([0]))
+    assert torch.equal(first, again)
 
 
 def test_exposure_adds_to_the_logarithm_of_all_lights(shots: Shots, vocabulary: Vocabulary) -> None:

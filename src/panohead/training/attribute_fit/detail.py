@@ -11,7 +11,7 @@ from torch import Tensor
 from panohead.models.detail_noise import STRANDS
 from panohead.models.surface_detail import SurfaceDetail
 from panohead.system.bounds import Bounded, Natural, NotNegative
-from panohead.training.attribute_fit.roughness import Roughness, in_face
+from panohead.training.attribute_fit.roughness import Roughness, on_features
 
 _START = -1.8
 """Bias of the strengths at the start: a deviation of 0.05."""
@@ -48,11 +48,11 @@ class DetailConfig(Bounded):
 
 
 def wanted_roughness(truth: Roughness, config: DetailConfig) -> Float[Tensor, "place scale direction"]:
-    """Return the roughness to be reached: the true one of hair, nothing on skin and in the face."""
+    """Return the roughness to be reached: the true one of hair, nothing on skin, in the face and on ears."""
     finest = _together(truth.truth)[:, 0]
     share = ((finest - config.smooth) / (config.rough - config.smooth)).clamp(0, 1)
     share = share.square() * (3 - 2 * share)  # smooth step
-    share[in_face(truth.points)] = 0
+    share[on_features(truth.points)] = 0
     return truth.truth * share[:, None, None]
 
 

@@ -36,6 +36,19 @@ def well_lit(data: Shots, vocabulary: Vocabulary, share: float) -> Int[Tensor, "
     return score.argsort(descending=True)[: max(1, round(share * data.count))]
 
 
+def natural(data: Shots, vocabulary: Vocabulary) -> Int[Tensor, " shot"]:
+    """Return the shots of people whose hair shows and is not dyed, and who wear no sunglasses.
+
+    Truncation moves heads toward the mean of all: with these in it, everybody's hair tends to gray, and hats and dark
+    glasses are shadows.
+    """
+    column = {name: number for number, name in enumerate(vocabulary.names)}
+    plain = data.attributes[:, column["dyed"]] == 0
+    plain &= data.attributes[:, column["headwear=none"]] == 1
+    plain &= data.attributes[:, column["glasses=sunglasses"]] == 0
+    return plain.nonzero()[:, 0]
+
+
 @torch.no_grad()
 def population_ws(
     model: HeadModel,
@@ -44,22 +57,25 @@ def population_ws(
     count: int,
     *,
     seed: int,
+    people: Int[Tensor, " shot"] | None = None,
     lights: Int[Tensor, " shot"] | None = None,
     exposure: float = 1.0,
 ) -> Float[Tensor, "count w_dim"]:
     """Return w of ``count`` recombinations of the attributes of a dataset's shots.
 
     Args:
+        people: the shots whose person may be drawn; None for all.
         lights: the shots whose light may be drawn; None for all.
         exposure: factor of all lights, above 0.
     """
+    people = torch.arange(data.count) if people is None else people
     lights = torch.arange(data.count) if lights is None else lights
     rng = torch.Generator().manual_seed(seed)
 
     def draw(limit: int) -> Tensor:
         return torch.randint(limit, (count,), generator=rng)
 
-    attributes = data.attributes[draw(data.count)]  # identity and shape of one shot's person
+    attributes = data.attributes[people[draw(len(people))]]  # identity and shape of one shot's person
     for section, shots in (("light", lights[draw(len(lights))]), ("expression", draw(data.count))):
         columns = slice(*vocabulary.sections[section])
         attributes[:, columns] = data.attributes[shots, columns]
