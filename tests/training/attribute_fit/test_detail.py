@@ -12,8 +12,8 @@ from panohead.training.attribute_fit.detail import DetailConfig, fit_detail, wan
 from panohead.training.attribute_fit.roughness import (
     Roughness,
     differences,
-    on_features,
     noise_roughness,
+    on_features,
     true_roughness,
 )
 
