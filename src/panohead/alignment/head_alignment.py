@@ -164,7 +164,7 @@ def _faces(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> 
     area = photo_area(image)
     # In bars beside a photo there is no more of a face than beyond its edges.
     found = detectors.faces.faces(np.ascontiguousarray(area.part(image)), _MAX_FACES)
-    faces = [align_face(landmarks + [area.left, area.top, 0], area) for landmarks in found]
+    faces = [align_face(landmarks + np.array([area.left, area.top, 0]), area) for landmarks in found]
     if detectors.body is not None and any(_is_turned(face) for face in faces):
         body = read_body(image, detectors.body)
         faces = [face for face in faces if not (_is_turned(face) and body_contradicts(body, face.crop))]
