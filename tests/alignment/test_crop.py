@@ -166,6 +166,16 @@ def test_large_steps_average() -> None:
     assert np.abs(small[:, :-1].astype(int) - 100).max() <= 10
 
 
+def test_windows_continue_the_edge_of_the_photo() -> None:
+    image = np.random.default_rng(2).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    crop = HeadCrop((25.0, 4.0), 20.0, 15.0)
+    padded = np.pad(image, ((40, 40), (40, 40), (0, 0)), mode="edge")
+    wanted = cut_window(padded, HeadCrop((65.0, 44.0), 20.0, 15.0), 64)
+    found = cut_window(image, crop, 64, beyond="edge")
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+    assert np.abs(found.astype(int) - cut_window(image, crop, 64)).max() > 50, "no mirror image"
+
+
 def test_rows_that_fill_no_block_do_not_shift() -> None:
     ramp = np.tile(np.linspace(0, 255, 1003), (1003, 1))[..., None].astype(np.uint8)
     small = cut_window(ramp, HeadCrop((501.0, 501.0), 480.0, 0.0), 32)[16, :, 0].astype(float)

@@ -220,6 +220,18 @@ def test_a_face_from_the_side_is_measured_in_its_own_box() -> None:
     assert second.crop.center[0] == pytest.approx(60)
 
 
+def test_a_face_of_which_the_photo_shows_half_is_a_guess() -> None:
+    """The same where the photo ends in a black bar: the landmarks are those of the photo without it."""
+    photo = np.random.default_rng(0).integers(50, 255, SHAPE, dtype=np.uint8)
+    whole, half = align_all(photo, detectors((5, 8, 300, 200))), align_all(photo, detectors((5, 8, 2, 200)))
+    assert [whole[0].kind, half[0].kind] == ["face", "coarse"]
+    assert half[0].confidence == pytest.approx(whole[0].confidence / 2)
+    photo[:, :100] = 0
+    barred = align_all(photo, detectors((5, 8, 2, 200)))
+    assert barred[0].kind == "coarse"
+    np.testing.assert_allclose(barred[0].crop.center, np.add(half[0].crop.center, (100, 0)))
+
+
 def test_the_users_pose_wins() -> None:
     given = GivenPose(-135.0, 12.0, 20.0, (200.0, 100.0, 320.0, 260.0))
     found = align_image(IMAGE, detectors((0, 6, 300, 240)), given)

@@ -143,6 +143,35 @@ def test_half_a_face_is_not_made_whole_by_its_mirror_image(detectors: Detectors)
     np.testing.assert_allclose(np.add(found.crop.center, (200, 0)), whole.crop.center, atol=12)
 
 
+@pytest.mark.parametrize(
+    ("side", "shown", "bar"),
+    [("left", 0.65, False), ("right", 0.6, False), ("right", 0.6, True), ("bottom", 0.55, False)],
+)
+def test_a_frame_through_the_face_does_not_turn_it(detectors: Detectors, side: str, shown: float, bar: bool) -> None:
+    """A face of which the frame leaves out a third was taken for a whole one, smaller and turned by 26 degrees."""
+    photo = data.astronaut()
+    whole = align_image(photo, detectors)
+    assert whole is not None
+    assert whole.landmarks is not None
+    low, high = whole.landmarks[:, :2].min(axis=0), whole.landmarks[:, :2].max(axis=0)
+    ends = {"left": high - shown * (high - low), "right": low + shown * (high - low)}
+    ends["bottom"] = ends["right"]
+    x, y = (int(v) for v in ends[side])
+    part = {"left": np.s_[:, x:], "right": np.s_[:, :x], "bottom": np.s_[:y]}[side]
+    cut, moved = np.ascontiguousarray(photo[part]), np.array([x if side == "left" else 0, 0])
+    if bar:
+        barred = np.zeros_like(photo)
+        barred[part] = cut
+        cut, moved = barred, np.zeros(2, dtype=int)
+    found = align_image(cut, detectors)
+    assert found is not None
+    assert found.method == "face landmarks"
+    assert max(abs(a - b) for a, b in zip(found.angles_deg[:2], whole.angles_deg[:2], strict=True)) < 9
+    assert found.crop.half_px == pytest.approx(whole.crop.half_px, rel=0.12)
+    np.testing.assert_allclose(np.add(found.crop.center, moved), whole.crop.center, atol=14)
+    assert cut_head(cut, found, detectors.masker).outside.sides == (side,)
+
+
 def test_an_animal_is_no_head() -> None:
     with pytest.raises(PanoHeadError, match=r"no head was found in photo 1: the best guess, .* needs 0\.15"):
         read_images([data.chelsea()], None, 64)

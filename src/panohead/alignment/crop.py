@@ -5,6 +5,7 @@ the head; the *frame* adds 10 % above and 5 % on either side: 563 pixels. The ca
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -126,19 +127,25 @@ def cut_frame(image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop) 
 
 
 def cut_window(
-    image: UInt8[np.ndarray, "height width channel"], crop: HeadCrop, size: int, *, beyond: int | None = None
+    image: UInt8[np.ndarray, "height width channel"],
+    crop: HeadCrop,
+    size: int,
+    *,
+    beyond: int | Literal["edge"] | None = None,
 ) -> UInt8[np.ndarray, "size size channel"]:
     """Cut the core alone at ``size`` pixels, bilinear without supersampling: the input of detectors.
 
     Args:
-        beyond: gray level of what lies outside the photo; None for the photo's mirror image, in which a detector finds
-            a second head, or the missing half of a face.
+        beyond: gray level of what lies outside the photo; "edge" continues the pixels at the photo's edge; None is the
+            photo's mirror image, in which a detector finds a second head, or the missing half of a face.
     """
     ends = np.linspace(-1, 1, size)
     # size size 2
     where = _grid(crop, np.stack([ends, ends], -1))
+    if beyond == "edge":
+        where = np.clip(where, 0, np.array([image.shape[1] - 1, image.shape[0] - 1], dtype=where.dtype))
     window = np.clip(np.rint(sample(image, where, crop.half_px * 2 / size)), 0, 255).astype(np.uint8)
-    if beyond is not None:
+    if isinstance(beyond, int):
         window[~is_inside(where, image.shape)] = beyond
     return window
 

@@ -7,13 +7,13 @@ one. Hence every face is looked at in all four quarter turns, and the turn in wh
 import math
 import os
 import warnings
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from panohead.alignment.canonical_face import LANDMARKS
-from panohead.alignment.crop import HeadCrop, cut_window
+from panohead.alignment.crop import HeadCrop, cut_window, is_inside
 from panohead.alignment.face_pose import fit_face
 from panohead.errors import PanoHeadError
 from panohead.system.optional import failure_of
@@ -39,9 +39,10 @@ _UPRIGHT = 0.05
 _SURE = 0.7
 """Score below which a turn of the window is not believed: sure faces have 0.85 and more, upright profiles 0.57 to 0.9.
 A face that is found lying or upside down is compared with the body in :mod:`panohead.alignment.head_alignment`."""
-_BEYOND = 0
-"""Gray level of windows beyond the photo, as MediaPipe's own: a mirror image would show a second face, or half of one
-made whole."""
+_BEYOND: Final = "edge"
+"""Windows continue the photo's edge beyond it. A mirror image would show a second face, or half of one made whole; into
+a photo that ends in black within a face the network squeezes all of its landmarks (a yaw of up to 38 degrees for a face
+from the front of which half is seen; so it is at most 7)."""
 
 Landmarks = Float[np.ndarray, "468 3"]
 """MediaPipe's face landmarks in pixels: x right, y down, z away from the viewer on the scale of x."""
@@ -105,9 +106,18 @@ class MediaPipeFaces:
         """Return the landmarks found again in a window around the face, in the quarter turn that shows it upright.
 
         None where no face is found there: the first pass finds faces in hair and profiles (in a third of synthetic
-        heads with a yaw of 60 to 90 degrees), the second does not.
+        heads with a yaw of 60 to 90 degrees), the second does not. Where the photo's edge cuts the window, the first
+        pass has found too small a face, so a third look from the second's place follows.
         """
         window = upright_window(landmarks)
+        found = self._look(image, window)
+        if found is None or is_inside(window.core_corners(), image.shape).all():
+            return found
+        again = self._look(image, upright_window(found))
+        return found if again is None else again
+
+    def _look(self, image: UInt8[np.ndarray, "height width 3"], window: HeadCrop) -> Landmarks | None:
+        """Return the landmarks of the face in a window, in the quarter turn that shows it upright; None without one."""
         pixels = cut_window(image, window, WINDOW_PX, beyond=_BEYOND)
         turned = {turn: np.ascontiguousarray(np.rot90(pixels, turn // 90)) for turn in _TURNS_DEG}
         scores = {turn: self.face_score(turned[turn]) for turn in _TURNS_DEG}

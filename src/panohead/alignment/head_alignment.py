@@ -36,6 +36,7 @@ from panohead.alignment.face_landmarks import Landmarks
 from panohead.alignment.face_pose import FacePose, fit_face
 from panohead.alignment.head_box import Box, crop_of_box, outline, outline_of_body
 from panohead.alignment.head_choice import TURNED_FROM_DEG, by_prominence
+from panohead.alignment.photo_area import PhotoArea, photo_area
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.pose_network import PoseModel
 from panohead.geometry.camera import Camera
@@ -49,6 +50,9 @@ HALF_CM = 12.2
 """Half the side of the crop's core in centimeters, from the same fit."""
 MAX_FACE_YAW_DEG = 45.0
 """|yaw| beyond which the landmarks of the hidden half are guesses (yaw error 4 degrees at 45-60, 12 at 60-75)."""
+MIN_FACE_SHOWN = 0.6
+"""Share of the landmarks in the photo below which the rest is a guess (errors of three faces cut at any side: up to 5
+degrees of yaw and 6 of pitch above it, 7 and 11 below)."""
 _DOUBTFUL_RESIDUAL = 0.06
 """Residual of the landmarks' fit at which the confidence is halved."""
 _MAX_FACES = 16
@@ -157,7 +161,10 @@ def _faces(image: UInt8[np.ndarray, "height width 3"], detectors: Detectors) -> 
 
     In a profile the detector may see a surer face upside down; one that lies or hangs while its body stands is none.
     """
-    faces = [align_face(landmarks) for landmarks in detectors.faces.faces(image, _MAX_FACES)]
+    area = photo_area(image)
+    # In bars beside a photo there is no more of a face than beyond its edges.
+    found = detectors.faces.faces(np.ascontiguousarray(area.part(image)), _MAX_FACES)
+    faces = [align_face(landmarks + np.array([area.left, area.top, 0]), area) for landmarks in found]
     if detectors.body is not None and any(_is_turned(face) for face in faces):
         body = read_body(image, detectors.body)
         faces = [face for face in faces if not (_is_turned(face) and body_contradicts(body, face.crop))]
@@ -175,8 +182,14 @@ def _holds(box: Box, face: Alignment) -> bool:
     return left <= x <= right and top <= y <= bottom
 
 
-def align_face(landmarks: Landmarks) -> Alignment:
-    """Return crop and camera of one face from its landmarks (pixels)."""
+def align_face(landmarks: Landmarks, area: PhotoArea | None = None) -> Alignment:
+    """Return crop and camera of one face from its landmarks (pixels).
+
+    Args:
+        landmarks: of the face.
+        area: part of the image that was photographed: where it holds little of the face, the camera is a guess. None
+            for a whole face.
+    """
     pose = fit_face(landmarks)
     # The canonical face's head center, projected, is the crop's center; the fit's scale (pixels/cm) gives its size.
     center = pose.project(np.array([CENTER_CM]))[0]
@@ -184,12 +197,13 @@ def align_face(landmarks: Landmarks) -> Alignment:
     # The crop is cut upright, so the head in it is turned back by the crop's angle.
     rotation = turned_upright(pose.rotation, crop.angle_deg)
     mismatch = (pose.residual / _DOUBTFUL_RESIDUAL) ** 2
-    sideways = abs(orbit_of_view(rotation)[0]) > MAX_FACE_YAW_DEG
+    unsure = abs(orbit_of_view(rotation)[0]) > MAX_FACE_YAW_DEG
+    unsure |= area is not None and area.share_of(landmarks[:, :2]) < MIN_FACE_SHOWN
     return Alignment(
         camera_of_view(rotation),
         crop,
-        (_COARSE_CONFIDENCE["face"] if sideways else 1.0) / (1.0 + mismatch),
-        "coarse" if sideways else "face",
+        (_COARSE_CONFIDENCE["face"] if unsure else 1.0) / (1.0 + mismatch),
+        "coarse" if unsure else "face",
         "face landmarks",
         pose.residual,
         landmarks,

@@ -21,6 +21,8 @@ _BAR_LEVELS = 6
 """Largest difference of gray levels within a bar beside the photo."""
 _BAR_EDGE_LEVELS, _BAR_EDGE_SHARE = 16, 0.6
 """A bar ends where most of the next row (or column) differs by more than these levels; a plain wall does not."""
+_MIN_PHOTO = 0.2
+"""Share of a side that bars leave at least: a wide film on an upright telephone fills 0.24 of its screen."""
 
 # The mean outline of the head alone (hair to chin) in the official frame, an ellipse; shares of the frame's side. By
 # the masks of 434 synthetic heads with a pitch below 20 degrees.
@@ -55,6 +57,11 @@ class PhotoArea:
         """Return the pixels of the rectangle."""
         return image[self.top : self.bottom, self.left : self.right]
 
+    def share_of(self, points: Float[np.ndarray, "point 2"]) -> float:
+        """Return the share of points (pixels) that lie in the rectangle."""
+        low, high = np.array([self.left, self.top]) - 0.5, np.array([self.right, self.bottom]) - 0.5
+        return float(((points > low) & (points < high)).all(axis=1).mean())
+
     def crop_in(self, crop: HeadCrop) -> HeadCrop:
         """Return the same crop in the pixels of :meth:`part`."""
         return HeadCrop((crop.center[0] - self.left, crop.center[1] - self.top), crop.half_px, crop.angle_deg)
@@ -65,8 +72,8 @@ def photo_area(image: UInt8[np.ndarray, "height width 3"]) -> PhotoArea:
     height, width = image.shape[:2]
     top, bottom = _bar(image), _bar(image[::-1])
     left, right = _bar(image.swapaxes(0, 1)), _bar(image[:, ::-1].swapaxes(0, 1))
-    # Bars that leave less than half of a side are no bars around a photo, but a image of one color.
-    if 2 * (top + bottom) > height or 2 * (left + right) > width:
+    # Bars that leave less of a side than this are no bars around a photo, but an image of one color.
+    if top + bottom > (1 - _MIN_PHOTO) * height or left + right > (1 - _MIN_PHOTO) * width:
         return PhotoArea(0, 0, width, height)
     return PhotoArea(left, top, width - right, height - bottom)
 

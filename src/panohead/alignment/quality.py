@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from panohead.alignment.cut_head import CutHead
 from panohead.alignment.face_landmarks import Landmarks
 from panohead.alignment.head_alignment import Alignment
-from panohead.alignment.head_choice import note_on_turn
+from panohead.alignment.head_choice import MIN_CONFIDENCE, note_on_turn
 from panohead.alignment.mask_check import MaskFacts, examine_mask
 from panohead.alignment.photo_area import HeadOutside
 from panohead.alignment.quality_gates import QualityGates
@@ -17,33 +17,42 @@ MIN_BRIGHT_LEVEL = 70.0
 """Gray level below which 95 % of an underexposed person lies: in ordinary light even dark skin has brighter spots."""
 MAX_CLIPPED = 0.35
 """Share of an overexposed person that is white without any drawing."""
+MAX_PARTLY_CLIPPED, MIN_CLIPPED = 0.3, 0.1
+"""Share of the rest in which one or two colors are at their upper end, where the second share is white: overexposed too
+(0.37 to 0.64 in photos of 4 to 100 times the light, 0.05 at most in others, white paper around the head included)."""
 _CLIPPED_LEVEL = 250
 _PERSON = 0.5
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """Brightness of a person.
+    """Brightness of a person, or of a whole photo.
 
     Attributes:
-        bright_level: gray level (0 to 255) below which 95 % of the person lies.
-        clipped: share of the person in which red, green and blue are all at their upper end.
+        bright_level: gray level (0 to 255) below which 95 % of it lies.
+        clipped: share of it in which red, green and blue are all at their upper end.
+        partly_clipped: share of the rest in which one or two of them are.
+        of: "person" or "photo".
     """
 
     bright_level: float
     clipped: float
+    partly_clipped: float = 0.0
+    of: str = "person"
 
     @property
     def problem(self) -> str:
-        """A few words on a person in too little or too much light; empty otherwise.
+        """A few words on too little or too much light; empty otherwise.
 
         The words before the colon are what reports of datasets count by.
         """
         if self.bright_level < MIN_BRIGHT_LEVEL:
-            return f"underexposed: 95% of the person is darker than {self.bright_level:.0f} of 255"
-        if self.clipped > MAX_CLIPPED:
-            return f"overexposed: {self.clipped:.0%} of the person is plain white"
-        return ""
+            return f"underexposed: 95% of the {self.of} is darker than {self.bright_level:.0f} of 255"
+        burnt = self.clipped > MIN_CLIPPED and self.partly_clipped > MAX_PARTLY_CLIPPED
+        # A white background is no fault of a photo.
+        if self.of == "person" and self.clipped > MAX_CLIPPED:
+            burnt = True
+        return f"overexposed: {self.clipped:.0%} of the {self.of} is plain white" if burnt else ""
 
 
 @dataclass(frozen=True)
@@ -188,7 +197,26 @@ def measure(alignment: Alignment, head: CutHead) -> CropFacts:
 def exposure(frame: UInt8[np.ndarray, "height width 3"], mask: Float[np.ndarray, "height width"]) -> Exposure:
     """Measure the person in a crop, by its mask (0 to 1); all of the crop without a person."""
     person = mask > _PERSON
-    pixels = frame[person] if person.any() else frame.reshape(-1, 3)
+    return _exposure(frame[person] if person.any() else frame.reshape(-1, 3), "person")
+
+
+def why_nothing_is_found(photo: UInt8[np.ndarray, "height width 3"], alignment: Alignment | None = None) -> str:
+    """Return how light may hide the head of a photo: a few words, empty where light is not the reason.
+
+    Args:
+        photo: RGB photo.
+        alignment: the best guess, if there is one; a sure one needs no reason.
+    """
+    if alignment is not None and (alignment.kind == "given" or alignment.confidence >= MIN_CONFIDENCE):
+        return ""
+    problem = _exposure(photo.reshape(-1, 3), "photo").problem
+    return f"{problem}, and no head is found in it" if problem else ""
+
+
+def _exposure(pixels: UInt8[np.ndarray, "pixel 3"], of: str) -> Exposure:
     # ITU-R 601 luma, as Pillow's mode L.
     gray = pixels @ np.array([0.299, 0.587, 0.114])
-    return Exposure(float(np.percentile(gray, 95)), float((pixels.min(axis=1) >= _CLIPPED_LEVEL).mean()))
+    high = pixels >= _CLIPPED_LEVEL
+    clipped = high.all(axis=1)
+    partly = float((high.any(axis=1) & ~clipped).sum() / max(1, (~clipped).sum()))
+    return Exposure(float(np.percentile(gray, 95)), float(clipped.mean()), partly, of)

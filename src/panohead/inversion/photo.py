@@ -17,7 +17,7 @@ from panohead.alignment.head_choice import MIN_CONFIDENCE, note_on_choice, note_
 from panohead.alignment.overlay import overlay
 from panohead.alignment.photo_area import PhotoCorners, inside_photo
 from panohead.alignment.pose_file import GivenPose
-from panohead.alignment.quality import QualityGates, gate, measure
+from panohead.alignment.quality import QualityGates, gate, measure, why_nothing_is_found
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera
 from panohead.media.images import from_uint8
@@ -152,7 +152,7 @@ def found_photo(
     _refuse_small(pixels, name)
     with quiet_stderr():
         heads = align_all(pixels, tools, given)
-    alignment = _chosen(heads, head, name, pixels.shape)
+    alignment = _chosen(heads, head, name, pixels)
     with quiet_stderr():
         cut = cut_head(pixels, alignment, tools.masker, mask)
     hard = np.rint(cut.mask * 255).astype(np.uint8) if cut.mask.max() >= 0.5 else None
@@ -175,8 +175,13 @@ def found_photo(
     return replace(photo, notes=(*photo.notes, *filter(None, problems)), found=detection)
 
 
-def _chosen(heads: list[Alignment], number: int | None, name: str, shape: tuple[int, ...]) -> Alignment:
+def _chosen(
+    heads: list[Alignment], number: int | None, name: str, pixels: UInt8[np.ndarray, "height width 3"]
+) -> Alignment:
     """Return the head of this number (None: the first), or refuse the photo in a sentence."""
+    shape, light = pixels.shape, why_nothing_is_found(pixels, heads[0] if heads else None)
+    if light:
+        raise PanoHeadError(f"{name} is {light}; give a photo with other light")
     remedy = (
         "give a photo that shows one (a face up to about 60 degrees from the front; of a profile the shoulders too), "
         "its angles and box with --poses FILE.csv, or an aligned crop with --aligned --labels"

@@ -14,7 +14,7 @@ from panohead.alignment.head_alignment import Alignment, align_all
 from panohead.alignment.overlay import overlay
 from panohead.alignment.photo_mask import find_own_mask
 from panohead.alignment.pose_file import find_pose
-from panohead.alignment.quality import flags, gate, measure
+from panohead.alignment.quality import flags, gate, measure, why_nothing_is_found
 from panohead.alignment.read_photo import DecodedPhoto, TemporarilyUnreadable, read_photo
 from panohead.data.duplicates import image_hash
 from panohead.data.masks import aspect_problem, mask_problem
@@ -51,6 +51,7 @@ def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors
         small = overlay(photo.pixels, None, None, accepted=False)
         searched = len(parts(photo.pixels.shape))
         reason = NO_HEAD if searched == 1 else f"{NO_HEAD}: a panorama, searched in {searched} parts"
+        reason = why_nothing_is_found(photo.pixels) or reason
         return replace(record, reason=reason, overlay=write_overlay(settings, ref, 0, small))
     record = replace(record, heads_found=len(found))
     if settings.head > len(found) and not settings.all_faces:
@@ -84,6 +85,7 @@ def _crop(
     frame, mask = head.frame, head.mask
     facts = measure(alignment, head)
     reason = gate(alignment, facts, settings.gates)
+    reason = (reason and why_nothing_is_found(photo.pixels, alignment)) or reason
     if (
         own_mask is not None
         and not reason
