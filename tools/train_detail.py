@@ -66,10 +66,11 @@ def main(options: Options) -> None:
     lit = well_lit(data, vocabulary, options.lights).sort().values
     shots = lit[torch.linspace(0, len(lit) - 1, min(options.shots, len(lit))).long()]
     rng = torch.Generator().manual_seed(options.config.seed)
-    parts = []
+    parts, done = [], 0
     for batch in shots.split(BATCH):
         parts.append(measure_roughness(fit.average, data, batch, views=options.views, rng=rng))
-        print(f"{sum(len(p.w) for p in parts)} places of {len(parts) * BATCH} of {len(shots)} shots", flush=True)
+        done += len(batch)
+        print(f"{sum(len(p.w) for p in parts)} places of {done} of {len(shots)} shots", flush=True)
     detail = fit.average.generator.surface_detail
     assert detail is not None
     fit_detail(detail.requires_grad_(True), type(parts[0]).joined(parts), options.config)

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 
 from panohead.models.detail_noise import DETAIL_CHANNELS, STRANDS
-from panohead.models.surface_detail import SurfaceDetail
+from panohead.models.surface_detail import SurfaceDetail, beside_features
 from panohead.training.attribute_fit.detail import DetailConfig, fit_detail, wanted_roughness
 from panohead.training.attribute_fit.roughness import (
     Roughness,
     differences,
     noise_roughness,
-    on_features,
     true_roughness,
 )
 
@@ -100,9 +99,9 @@ def test_skin_and_faces_stay_smooth() -> None:
     assert not wanted_roughness(skin, config).any()
     for place in ([0.0, 0.02, 0.2], [0.19, -0.03, 0.0], [-0.19, -0.03, 0.0]):  # face, ears
         there = replace(samples, points=torch.tensor(place).expand(100, 3))
-        assert bool(on_features(there.points).all())
+        assert not beside_features(there.points).any()
         assert not wanted_roughness(there, config).any()
-    assert not bool(on_features(samples.points).any())
+    assert bool((beside_features(samples.points) == 1).all())
 
 
 def test_curls_alone_get_grain() -> None:

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.models.detail_noise import STRANDS
-from panohead.models.surface_detail import SurfaceDetail
+from panohead.models.surface_detail import SurfaceDetail, beside_features
 from panohead.system.bounds import Bounded, Natural, NotNegative
-from panohead.training.attribute_fit.roughness import Roughness, on_features
+from panohead.training.attribute_fit.roughness import Roughness
 
 _START = -1.8
 """Bias of the strengths at the start: a deviation of 0.05."""
@@ -41,7 +41,7 @@ class DetailConfig(Bounded):
     learning_rate: NotNegative = 4e-3
     head_decay: NotNegative = 0.3
     direction_weight: NotNegative = 0.2
-    grain_weight: NotNegative = 0.5
+    grain_weight: NotNegative = 0.25
     smooth: NotNegative = 0.04
     rough: NotNegative = 0.08
     seed: int = 0
@@ -52,8 +52,7 @@ def wanted_roughness(truth: Roughness, config: DetailConfig) -> Float[Tensor, "p
     finest = _together(truth.truth)[:, 0]
     share = ((finest - config.smooth) / (config.rough - config.smooth)).clamp(0, 1)
     share = share.square() * (3 - 2 * share)  # smooth step
-    share[on_features(truth.points)] = 0
-    return truth.truth * share[:, None, None]
+    return truth.truth * (share[:, None] * beside_features(truth.points))[:, :, None]
 
 
 def _together(roughness: Float[Tensor, "*batch scale direction"]) -> Float[Tensor, "*batch scale"]:

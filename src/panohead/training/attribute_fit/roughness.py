@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from panohead.geometry import Camera, rays_from_camera
@@ -140,19 +140,3 @@ def _rays_at_places(side: int, resolution: int) -> Int[Tensor, " place"]:
     """Return the indices of the rays in the middle of the neighborhoods."""
     line = torch.arange(0, resolution, _STRIDE) * side // resolution
     return (line[:, None] * side + line).flatten()
-
-
-def on_features(points: Float[Tensor, "place 3"]) -> Bool[Tensor, " place"]:
-    """Return which points lie in the face, from brows to chin, or on an ear: features make pixels differ there."""
-    center, radii = points.new_tensor(_FACE_CENTER), points.new_tensor(_FACE_RADII)
-    in_face = ((points - center) / radii).square().sum(dim=1) < 1
-    mirrored = torch.cat([points[:, :1].abs(), points[:, 1:]], dim=1)
-    on_ear = ((mirrored > points.new_tensor(_EAR_LOW)) & (mirrored < points.new_tensor(_EAR_HIGH))).all(dim=1)
-    return in_face | on_ear
-
-
-_FACE_CENTER, _FACE_RADII = (0.0, 0.0, 0.15), (0.095, 0.115, 0.11)
-"""An ellipsoid around the face in the tri-grid's space, where it lies alike in all heads, world units."""
-
-_EAR_LOW, _EAR_HIGH = (0.14, -0.105, -0.06), (0.21, 0.025, 0.035)
-"""A box around the left ear, the same; hair that covers it lies further out."""
