@@ -1,6 +1,6 @@
 """One head: its w, and what its views share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from panohead.attributes.editing import HeadAttributes
     from panohead.attributes.named import Value
     from panohead.mesh.head_mesh import HeadMesh
+    from panohead.splats import SplatCloud
 
 _COLORING_VIEWS = [(yaw, 0.0) for yaw in range(0, 360, 45)] + [(0.0, 40.0), (180.0, 40.0), (0.0, -30.0)]
 
@@ -145,6 +146,7 @@ class Head:
         triangles: int | Literal["full"] | None = DEFAULT_TRIANGLES,
         texture: int | None = None,
         trim: bool = True,
+        morphs: bool = False,
         progress: GridProgress | None = None,
     ) -> "HeadMesh":
         """Extract the surface where the raw density is ``level`` (docs/reference.md 7.9), with colors from views.
@@ -163,6 +165,8 @@ class Head:
             triangles: maximum number after simplification; "full" or None keeps all.
             texture: pixels per side of a texture painted from the same views (needs xatlas).
             trim: cut the bust flat at the lower edge of the official frame, below which no image shows anything.
+            morphs: give it 52 morph targets with ARKit's names, and a mouth that opens (docs/animation.md); GLB files
+                have them.
             progress: called while the grid is evaluated.
 
         Raises:
@@ -184,6 +188,7 @@ class Head:
             triangles=triangles,
             texture=texture,
             trim=trim,
+            morphs=morphs,
         )
         config = self.generator.config
         surface = head_surface(
@@ -196,6 +201,11 @@ class Head:
             progress=progress,
         )
         views = list(self.coloring_views()) if color or texture is not None else []
+        if settings.morphs:
+            from panohead.morphs.morph_mesh import morph_mesh
+
+            attributes = None if self.attribute_encoder is None else self.own_attributes
+            return morph_mesh(surface, attributes, views, unit=settings.unit, level=settings.level)
         rgb = color_vertices(surface, views).rgb if views else None
         mesh = to_trimesh(surface, rgb, unit=settings.unit, level=settings.level)
         return HeadMesh.of(mesh if settings.texture is None else textured(mesh, views, settings.texture))
@@ -220,6 +230,47 @@ class Head:
         check_mesh_path(path)
         unit = None if unit is None else unit_named(unit)
         return write_mesh(self.mesh(**options), path, unit=unit)
+
+    def splats(
+        self,
+        count: int = 100_000,
+        *,
+        steps: int = 100,
+        level: float = OFFICIAL_LEVEL,
+        progress: Callable[[], None] = lambda: None,
+    ) -> "SplatCloud":
+        """Return the head as 3-D Gaussians ("splats"): samples of the field, refined against renders of the head.
+
+        Args:
+            count: number of splats.
+            steps: steps of refinement, one view each; 0 for none.
+            level: raw density at the surface near which they are drawn.
+            progress: called after each step.
+
+        Raises:
+            UsageError: for numbers outside the ranges of :mod:`panohead.limits`.
+            NoSurfaceError: when the head has no surface.
+        """
+        from panohead.splats.of_head import splats_of
+        from panohead.splats.settings import SplatSettings
+
+        return splats_of(self, SplatSettings(count=count, steps=steps, level=level), progress=progress)
+
+    def save_splats(self, path: str | Path, **options: Any) -> Path:
+        """Write the head's splats in the format of the suffix, .ply or .spz, life size in meters, marked as synthetic.
+
+        Args:
+            path: file to write; missing folders are made.
+            options: arguments of :meth:`splats`.
+
+        Raises:
+            UsageError: for impossible arguments, before the work.
+            PanoHeadError: as of :meth:`splats`, and when the file cannot be written.
+        """
+        from panohead.splats.files import check_splat_path, write_splats
+
+        check_splat_path(path)
+        return write_splats(self.splats(**options), path)
 
     def save_html(
         self,
@@ -324,7 +375,7 @@ class Head:
         Raises:
             UsageError: for a model without an attribute encoder.
         """
-        return self._attributes.values()
+        return self.own_attributes.values()
 
     def with_attributes(self, **values: "Value") -> "Head":
         """Return this head with some attributes set, such as ``age=60, hair_style="bob", skin_tone=0.8``.
@@ -338,17 +389,37 @@ class Head:
         Raises:
             UsageError: for a name that does not exist, a value out of range, or a model without an attribute encoder.
         """
-        before = self._attributes
+        before = self.own_attributes
         after = before.changed(values)
         ws = self.ws + (after.w() - before.w()).to(self.ws)
         if not bool(ws.isfinite().all()):
             raise PanoHeadError("the attribute encoder gives numbers that are not finite; take another checkpoint")
         head = Head(self.generator, ws, self.camera_offset, self.attribute_encoder)
-        head.__dict__["_attributes"] = after
+        head.__dict__["own_attributes"] = after
         return head
 
+    def with_expression(self, weights: Mapping[str, float] | None = None, **named: float) -> "Head":
+        """Return this head with expression weights set, such as ``jawOpen=0.5, mouthSmileLeft=0.8``.
+
+        Weights that are not named stay as they are. Units of the eyes' turning (``eyeLookOutLeft``, ...) turn the gaze
+        of both eyes. How well the bundled model follows is measured in docs/animation.md.
+
+        Args:
+            weights: 0 to 1 by ARKit's 52 names.
+            named: the same, by keyword.
+
+        Raises:
+            UsageError: for a name that does not exist (the nearest are suggested), a weight out of range, or a model
+                without an attribute encoder.
+        """
+        from panohead.attributes.expressions import expression_attributes
+
+        vocabulary = self.own_attributes.encoder.vocabulary
+        return self.with_attributes(**expression_attributes(vocabulary, {**(weights or {}), **named}))
+
     @cached_property
-    def _attributes(self) -> "HeadAttributes":
+    def own_attributes(self) -> "HeadAttributes":
+        """What is known of the head's attributes; of a head of which only w is known the nearest ones."""
         from panohead.attributes.editing import HeadAttributes
 
         if self.attribute_encoder is None:

@@ -117,6 +117,8 @@ TRIANGLES = NumberRange(100, 100_000_000)
 TEXTURED_TRIANGLES = NumberRange(100, 100_000)
 """Triangles of a textured mesh: xatlas takes about 10 s for 30,000 and more than in proportion beyond."""
 TEXTURE_SIDE = NumberRange(16, 8192, "pixels")
+SPLAT_COUNT = NumberRange(100, 2_000_000, "splats")
+SPLAT_STEPS = NumberRange(0, 10_000, "steps")
 
 PHOTOS_OF_A_PERSON = NumberRange(1, 8)
 CAMERA_JITTER = NumberRange(0, 10, "world units")

@@ -69,6 +69,8 @@ class AttributeOptions:
 
     set: tuple[str, ...] = ()
     """Attributes of every head: age=60 hair_style=bob skin_tone=0.8 smile=0.5 (docs/attributes.md lists all)."""
+    expression: tuple[str, ...] = ()
+    """Expression of every head by ARKit's 52 names: jawOpen=0.5 mouthSmileLeft=0.8 (docs/animation.md lists all)."""
     sweep: str | None = None
     """A strip through one attribute: age=10..80, hair_color=black,blond,red, or its name alone for all values."""
     sweep_steps: Annotated[int, _SWEEP_STEPS] = 8
@@ -81,9 +83,17 @@ class AttributeOptions:
         """Check what can be checked without a model. Raises UsageError for text that is no ``name=value``."""
         check_needed(self, "--set or --sweep", bool(self.set or self.sweep), "directions")
         names = [name for name, _ in map(_split, self.set)]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise UsageError(f"--set gives {twice} twice; give it once")
+        _check_once("--set", names)
+        expressed = [name for name, _ in (_split(text, "--expression") for text in self.expression)]
+        _check_once("--expression", expressed)
+        both = next((name for name in expressed if name in (*names, (self.sweep or "").partition("=")[0])), None)
+        if both is not None:
+            raise UsageError(f"--expression gives {both}, and so does --set or --sweep; choose one")
+        if self.expression:
+            from panohead.attributes.expressions import check_expression
+            from panohead.synthetic.expressions import EXPRESSION_UNITS
+
+            check_expression(EXPRESSION_UNITS, dict(_split(text, "--expression") for text in self.expression))
         if self.sweep is not None and self.sweep.partition("=")[0] in names:
             raise UsageError(f"--set and --sweep both give {self.sweep.partition('=')[0]}; choose one")
 
@@ -105,7 +115,7 @@ class AttributeOptions:
         Raises:
             UsageError: for attributes that the model does not have, or values out of range.
         """
-        if not self.set and self.sweep is None:
+        if not self.set and not self.expression and self.sweep is None:
             return [HeadOrder(seed=seed) for seed in seeds]
         from panohead.attributes.editing import check_name, check_values
 
@@ -113,24 +123,44 @@ class AttributeOptions:
         if directions is not None:
             known |= directions.settings()
         if not known:
-            option = "--set" if self.set else "--sweep"
+            option = "--set" if self.set else "--expression" if self.expression else "--sweep"
             raise UsageError(
                 f"{option} does nothing with this model, which has no attribute encoder; find directions with "
                 "'panohead directions' and give them with --directions"
             )
-        values = tuple(check_values(known, dict(map(_split, self.set))).items())
+        chosen = check_values(known, dict(map(_split, self.set)))
+        if self.expression:
+            chosen |= self._expression(predictor)
+        values = tuple(chosen.items())
         if self.sweep is None:
             return [HeadOrder(seed=seed, values=values) for seed in seeds]
         name, _, given = self.sweep.partition("=")
         swept = list(_swept(check_name(known, name), given, self.sweep_steps))
         return [HeadOrder(seed=seed, values=values, swept=(name, value)) for seed in seeds for value in swept]
 
+    def _expression(self, predictor: "Predictor") -> "dict[str, float]":
+        """Return the attributes that give heads of a model the expression."""
+        from panohead.attributes.expressions import expression_attributes
 
-def _split(text: str) -> tuple[str, str]:
+        encoder = predictor.attribute_encoder
+        if encoder is None:
+            raise UsageError("--expression does nothing with this model, which has no attribute encoder")
+        given = dict(_split(text, "--expression") for text in self.expression)
+        return expression_attributes(encoder.vocabulary, given)
+
+
+def _split(text: str, option: str = "--set") -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise UsageError(f"--set {text!r} is not understood; give name=value, such as age=60")
+        example = "age=60" if option == "--set" else "jawOpen=0.5"
+        raise UsageError(f"{option} {text!r} is not understood; give name=value, such as {example}")
     return name, value
+
+
+def _check_once(option: str, names: list[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{option} gives {twice} twice; give it once")
 
 
 def _swept(attribute: "Attribute | NumberSetting", given: str, steps: int) -> "Iterator[Value]":

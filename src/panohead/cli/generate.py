@@ -20,7 +20,7 @@ from panohead.cli.common import (
     parse_numbers,
     say,
 )
-from panohead.cli.mesh_options import MeshOptions
+from panohead.cli.mesh_options import SplatOptions
 from panohead.cli.ranges import check_count
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import UsageError
@@ -51,7 +51,7 @@ _SEED = "seed:"
 
 
 @dataclass(kw_only=True)
-class Generate(AttributeOptions, MeshOptions, Model):
+class Generate(AttributeOptions, SplatOptions, Model):
     """Images, turntables and meshes of sampled heads, or of a reconstructed one."""
 
     out: Path
@@ -119,6 +119,7 @@ class Generate(AttributeOptions, MeshOptions, Model):
         start = time.monotonic()
         per_head = len(self.yaws) + (self.frames if self.turntable else 0) + (1 if self.mesh else 0)
         per_head += PAGE_FRAMES if self.html is not None else 0
+        per_head += self.splat_steps if self.splats else 0
         # A strip changes one head: its attributes are found once.
         sampled = lru_cache(maxsize=8)(lambda seed: opened or self._head(predictor, seed))
         with counting("rendering", per_head * len(orders)) as step:
@@ -160,7 +161,7 @@ class Generate(AttributeOptions, MeshOptions, Model):
         check_needed(self, "--mix-with", self.mix_with is not None, "mix_rows")
         check_needed(self, "--contact-sheet", self.contact_sheet, "cell_size")
         check_needed(self, "--sweep", self.sweep is not None, "sweep_steps")
-        self.check_mesh()
+        self.check_surface()
         self.check_attributes()
         if self.background is not None:
             self._background()
@@ -239,7 +240,7 @@ class Generate(AttributeOptions, MeshOptions, Model):
     def _write_head(
         self, head: "Head", out: Path, order: HeadOrder, style: "ViewStyle", step: Callable[[], None]
     ) -> "tuple[list[Image], HeadFigure | None]":
-        from panohead.gallery import styled_viewer, write_meshes, write_turntable, write_views
+        from panohead.gallery import styled_viewer, write_meshes, write_splat_files, write_turntable, write_views
         from panohead.system.worker_threads import single_thread
 
         name = order.name
@@ -256,6 +257,10 @@ class Generate(AttributeOptions, MeshOptions, Model):
             with single_thread():
                 mesh = write_meshes(head, paths, settings, unit=self.mesh_unit)
             step()
+        if self.splats:
+            paths = [out / f"{name}_splats.{suffix}" for suffix in self.splats]
+            with single_thread():
+                write_splat_files(head, paths, self.splat_settings(), step=step)
         if self.html is None:
             return images, None
         kind = "reconstructed" if self.head is not None else "generated"

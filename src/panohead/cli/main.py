@@ -21,7 +21,6 @@ from panohead.cli.directions import FindDirections
 from panohead.cli.evaluate import Evaluate
 from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
-from panohead.cli.interpolate import Interpolate
 from panohead.cli.looking import Doctor, Verify
 from panohead.cli.old_spellings import as_typed, with_new_spellings
 from panohead.cli.prepare import Prepare
@@ -31,6 +30,7 @@ from panohead.cli.synthesize import Synthesize
 from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.train import Train
 from panohead.cli.train_encoder import TrainEncoder
+from panohead.cli.videos import Animate, Interpolate
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.new_folders import empty_folders_removed
@@ -47,6 +47,7 @@ Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
     | Annotated[FindDirections, tyro.conf.subcommand("directions")]
     | Annotated[ImportOfficial, tyro.conf.subcommand("import-official")]

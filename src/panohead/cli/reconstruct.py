@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from panohead.cli.common import TRANSPARENT, Debug, DetectorOptions, Model, counting, parse_background, say
-from panohead.cli.mesh_options import MeshOptions
+from panohead.cli.mesh_options import SplatOptions
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import COUNT, FRAMES, SEED, STEPS, WEIGHT, NumberRange
@@ -26,7 +26,7 @@ _WEIGHT_FREE = "Laplacian pyramid, gradients and SSIM; no weights (give --lpips 
 
 
 @dataclass(kw_only=True)
-class Reconstruct(MeshOptions, DetectorOptions, Model):
+class Reconstruct(SplatOptions, DetectorOptions, Model):
     """Photos of one person to a head. Ctrl-C keeps the best so far; --resume continues."""
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -218,7 +218,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
             if is_wrong:
                 raise UsageError(sentence)
         self.check_detectors()
-        self.check_mesh()
+        self.check_surface()
         if self.html is not None and self.html.lower() == REPORT_FILE:
             raise UsageError(f"--html {self.html} is the name of the report; give another")
 
@@ -291,7 +291,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         from panohead.inversion.output_folder import REPORT_FILE
         from panohead.inversion.report import write_report
 
-        with counting("writing", len(CONTACT_YAWS) + self.frames + 1 + PAGE_FRAMES) as step:
+        steps = len(CONTACT_YAWS) + self.frames + 1 + PAGE_FRAMES + (self.splat_steps if self.splats else 0)
+        with counting("writing", steps) as step:
             results = write_results(
                 head,
                 folder,
@@ -301,6 +302,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
                 settings=self.mesh_settings(),
                 unit=self.mesh_unit,
                 page=self.html,
+                splats=self.splats,
+                splat_settings=self.splat_settings(),
                 step=step,
             )
         if results.missing_mesh:

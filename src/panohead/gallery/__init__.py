@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from panohead.gallery.dataset_view import write_dataset_view
     from panohead.gallery.demo import write_demo
-    from panohead.gallery.meshes import MeshSettings, write_meshes
+    from panohead.gallery.meshes import MeshSettings, write_meshes, write_splat_files
     from panohead.gallery.pages import styled_viewer
     from panohead.gallery.reconstruction import write_results
     from panohead.gallery.videos import latent_walk, write_turntable, write_walk
@@ -23,6 +23,7 @@ __all__ = [
     "write_meshes",
     "write_results",
     "write_sheet",
+    "write_splat_files",
     "write_strips",
     "write_turntable",
     "write_views",
@@ -35,6 +36,7 @@ _HOMES = {
     "meshes": (
         "MeshSettings",
         "write_meshes",
+        "write_splat_files",
     ),
     "pages": ("styled_viewer",),
     "reconstruction": ("write_results",),

@@ -1,6 +1,7 @@
-"""Meshes of heads as files."""
+"""Meshes and splats of heads as files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from panohead.mesh.settings import MeshSettings, MeshUnit
 
 if TYPE_CHECKING:
     from panohead.mesh.head_mesh import HeadMesh
+    from panohead.splats.settings import SplatSettings
 
 
 def write_meshes(
@@ -19,7 +21,7 @@ def write_meshes(
     Args:
         head: what to write.
         paths: files; their suffix is one of MESH_FORMATS of :mod:`panohead.mesh.export`.
-        settings: grid, smoothing, simplification and texture.
+        settings: grid, smoothing, simplification, texture and morph targets (of GLB alone).
         unit: unit of all files; None for meters, in STL and 3MF millimeters.
 
     Returns:
@@ -33,12 +35,38 @@ def write_meshes(
     from panohead.mesh.surface import density_grid
 
     suffixes = {path.suffix for path in paths}
-    mesh, volume = None, None
+    mesh: HeadMesh | None = None
+    volume = None
+    plain = None
     if suffixes - {".mrc"}:
-        mesh = head.mesh(**vars(settings))
+        mesh = plain = head.mesh(**vars(settings))
+    if settings.morphs and suffixes - {".mrc", ".glb"}:
+        plain = head.mesh(**vars(replace(settings, morphs=False)))
     if ".mrc" in suffixes:
         box, nodes = head.generator.config.rendering.box_warp, settings.resolution
         volume = Volume(density_grid(head.density, resolution=nodes, box_warp=box), box / (nodes - 1))
     for path in paths:
-        write_mesh(mesh, path, unit=unit, volume=volume)
+        write_mesh(mesh if path.suffix == ".glb" else plain, path, unit=unit, volume=volume)
     return mesh
+
+
+def write_splat_files(
+    head: Head, paths: Sequence[Path], settings: "SplatSettings", *, step: Callable[[], None] = lambda: None
+) -> None:
+    """Write the head's splats in the format of each path, .ply or .spz.
+
+    Args:
+        head: what to write.
+        paths: files.
+        settings: number of splats, and steps of their refinement.
+        step: called after each of these steps.
+
+    Raises:
+        NoSurfaceError: when the head has no surface.
+        PanoHeadError: when a file cannot be written.
+    """
+    from panohead.splats.files import write_splats
+
+    cloud = head.splats(settings.count, steps=settings.steps, level=settings.level, progress=step)
+    for path in paths:
+        write_splats(cloud, path)

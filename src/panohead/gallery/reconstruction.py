@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panohead.errors import NoSurfaceError, PanoHeadError
-from panohead.gallery.meshes import write_meshes
+from panohead.gallery.meshes import write_meshes, write_splat_files
 from panohead.gallery.pages import styled_viewer
 from panohead.gallery.videos import write_turntable
 from panohead.gallery.views import CONTACT_YAWS, FrameCallback, ViewStyle, write_sheet, write_views
 from panohead.head_page import write_head_page
 from panohead.inversion import OutputFolder, ReconstructedHead
-from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, VIDEO_FILES
+from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, SPLAT_FILES, VIDEO_FILES
 from panohead.mesh.head_mesh import HeadMesh
 from panohead.mesh.settings import MeshSettings, MeshUnit
 from panohead.reports import HeadFigure
+from panohead.splats.settings import SplatSettings
 
 _FPS = 24.0
 
@@ -46,6 +47,8 @@ def write_results(
     settings: MeshSettings,
     unit: MeshUnit | None = None,
     page: str | None = None,
+    splats: Sequence[str] = (),
+    splat_settings: SplatSettings | None = None,
     step: FrameCallback,
 ) -> WrittenResults:
     """Write views, turntable, meshes and a page; results of an earlier run go first.
@@ -59,7 +62,9 @@ def write_results(
         settings: of the meshes.
         unit: unit of their files; None for meters, in STL and 3MF millimeters.
         page: name of an offline page with the head alone; None for none.
-        step: called ``len(CONTACT_YAWS) + frames + 1 + PAGE_FRAMES`` times.
+        splats: formats of splats, keys of SPLAT_FILES.
+        splat_settings: of the splats; None for the usual ones.
+        step: called ``len(CONTACT_YAWS) + frames + 1 + PAGE_FRAMES`` times, and with splats after each step of theirs.
 
     Raises:
         PanoHeadError: when a file cannot be written, or the photos show nothing of the head.
@@ -91,6 +96,14 @@ def write_results(
         missing = str(error)
         notes.append(f"There is no mesh: {error}")
     step()
+    if splats and not missing:
+        names = [SPLAT_FILES[name] for name in splats]
+        try:
+            write_splat_files(head, [out / name for name in names], splat_settings or SplatSettings(), step=step)
+            files += names
+        except NoSurfaceError as error:
+            missing = str(error)
+            notes.append(f"There are no splats: {error}")
     # Without formats there is no mesh in the report, but on the page; what has no surface is not tried twice.
     wanted = settings if page is not None and mesh is None and not missing else mesh
     viewer = styled_viewer(

@@ -44,7 +44,10 @@ class ViewStyle:
 
     def render(self, head: Head, yaw_deg: float) -> Frame:
         """Render one view of the head; yaw 0 is the front, 90 the head's left side."""
-        camera = Camera.orbit(yaw_deg, self.pitch_deg)
+        return self.frame(head, Camera.orbit(yaw_deg, self.pitch_deg))
+
+    def frame(self, head: Head, camera: Camera) -> Frame:
+        """Render the head from any camera."""
         frame = head.render(camera, resolution=self.resolution, background=self.background_head)
         return frame if self.background is None else frame.on(self.background)
 

@@ -15,6 +15,8 @@ STATE_FILE = "reconstruct.state"
 REPORT_FILE = "report.html"
 MESH_FILES = {"glb": "head.glb", **{suffix: f"mesh.{suffix}" for suffix in ("obj", "ply", "stl", "3mf", "mrc")}}
 """File names of the meshes by format."""
+SPLAT_FILES = {"ply": "splats.ply", "spz": "splats.spz"}
+"""File names of the splats by format."""
 VIDEO_FILES = ("turntable.mp4", "turntable.webm")
 """Turntables: opaque, transparent."""
 FRAMES_FOLDER = "turntable"
@@ -58,7 +60,7 @@ class OutputFolder:
 
     def remove_results(self) -> None:
         """Remove the results of an earlier run that a new one may not replace, and nothing else."""
-        for name in (*MESH_FILES.values(), *VIDEO_FILES, REPORT_FILE):
+        for name in (*MESH_FILES.values(), *SPLAT_FILES.values(), *VIDEO_FILES, REPORT_FILE):
             (self.path / name).unlink(missing_ok=True)
         frames = self.path / FRAMES_FOLDER
         for image in frames.glob("frame_*.png"):

@@ -1,4 +1,4 @@
-"""Reading of the marks that say that a file is synthetic: images, videos, meshes, density volumes and pages."""
+"""Reading of the marks that say that a file is synthetic: images, videos, meshes, splats, density volumes and pages."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from panohead.media.ffmpeg import FOREIGN, local, run_ffmpeg
 from panohead.media.provenance import NOTICE
 
 _VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
-_HEADED_SUFFIXES = (".glb", ".obj", ".mtl", ".ply", ".stl", ".mrc", ".map", ".html", ".htm")
+_HEADED_SUFFIXES = (".glb", ".obj", ".mtl", ".ply", ".stl", ".mrc", ".map", ".html", ".htm", ".spz")
 """Suffixes of the formats whose marks stand before their data."""
 _HEAD_BYTES = 65_536
 """Bytes that are read of those."""
@@ -47,7 +47,9 @@ class Mark:
 
 
 def read_mark(path: str | Path) -> Mark:
-    """Read the mark of an image, GIF, video, mesh (GLB, OBJ, PLY, STL, 3MF), density volume (MRC) or page (HTML).
+    """Read the mark of a file.
+
+    It may be an image, GIF, video, mesh (GLB, OBJ, PLY, STL, 3MF), splats (PLY, SPZ), density volume (MRC) or page.
 
     Raises:
         PanoHeadError: when the file is missing or broken, or is none of these.

@@ -5,7 +5,7 @@ have the mesh's own unit; STL and 3MF, which printers read, are in millimeters. 
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from trimesh.exchange.stl import export_stl
 from panohead.errors import PanoHeadError, UsageError
 from panohead.media.provenance import NOTICE, software
 from panohead.mesh.gltf import encode_glb, plain_metadata, png_bytes
+from panohead.mesh.gltf_morphs import Clip
+from panohead.mesh.morph_targets import without_targets
 from panohead.mesh.settings import MeshUnit
 from panohead.mesh.threemf import encode_3mf
 from panohead.mesh.trimesh_object import (
@@ -58,6 +60,7 @@ def write_mesh(
     unit: MeshUnit | None = None,
     unlit: bool | None = None,
     volume: Volume | None = None,
+    clips: Sequence[Clip] = (),
 ) -> Path:
     """Write a mesh, atomically, in the format of the suffix (one of MESH_FORMATS).
 
@@ -74,6 +77,7 @@ def write_mesh(
             Blender show them as they are. None: meshes with colors or a texture. False: a matte material under the
             viewer's lights.
         volume: density for an MRC file.
+        clips: GLB only; animations of a mesh with morph targets, instead of a blink and an idle one.
 
     Returns:
         The path.
@@ -92,7 +96,7 @@ def write_mesh(
         raise PanoHeadError(f"{path}: the mesh is empty; there is nothing to write")
     if suffix == "obj" and texture_of(mesh) is not None:
         return _write_textured_obj(mesh if unit is None else in_unit(mesh, unit), path)
-    return _write(encoded(mesh, suffix, unit=unit, unlit=unlit), path)
+    return _write(encoded(mesh, suffix, unit=unit, unlit=unlit, clips=clips), path)
 
 
 def check_mesh_path(path: str | Path, *, volume: bool = False) -> str:
@@ -116,20 +120,29 @@ def check_mesh_path(path: str | Path, *, volume: bool = False) -> str:
     return suffix
 
 
-def encoded(mesh: trimesh.Trimesh, kind: str, *, unit: MeshUnit | None = None, unlit: bool | None = None) -> bytes:
+def encoded(
+    mesh: trimesh.Trimesh,
+    kind: str,
+    *,
+    unit: MeshUnit | None = None,
+    unlit: bool | None = None,
+    clips: Sequence[Clip] = (),
+) -> bytes:
     """Return the content of a mesh file.
 
     Args:
         mesh: as of :func:`write_mesh`; not empty.
         kind: "glb", "obj" (without a texture), "ply", "stl" or "3mf".
-        unit, unlit: see :func:`write_mesh`.
+        unit, unlit, clips: see :func:`write_mesh`.
     """
+    if kind != "glb":
+        mesh = without_targets(mesh)
     if kind in _FOR_PRINTERS:
         life_size = unit_of(mesh) != "world"
         mesh = in_unit(mesh, unit or ("millimetre" if life_size else "world"))
     elif unit is not None:
         mesh = in_unit(mesh, unit)
-    return encode_glb(mesh, unlit) if kind == "glb" else _ENCODERS[kind](mesh)
+    return encode_glb(mesh, unlit, clips) if kind == "glb" else _ENCODERS[kind](mesh)
 
 
 def _write(content: bytes, path: Path) -> Path:

@@ -10,6 +10,7 @@ colors a vertex may carry application-specific attributes, whose names start wit
 import io
 import json
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,14 @@ from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
 from panohead.media.provenance import SourceType, image_metadata, software
+from panohead.mesh.gltf_binary import INDICES, Binary
+from panohead.mesh.gltf_morphs import Clip, add_morphs
+from panohead.mesh.morph_targets import targets_of
 from panohead.mesh.trimesh_object import texture_of, vertex_rgb
 
 _SYNTHETIC: SourceType = "trainedAlgorithmicMedia"
-_COMPONENTS = {"<f4": 5126, "<u4": 5125, "<u2": 5123}
 _MAX_SHORT_INDEX = 65534  # 65535 would restart the primitive
-_VERTICES, _INDICES = 34962, 34963
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
-_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
 def srgb_to_linear(rgb: UInt8[np.ndarray, "vertex 3"]) -> Float32[np.ndarray, "vertex 3"]:
@@ -53,57 +54,23 @@ def png_bytes(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-class _Binary:
-    """The binary part of a file: buffer views one after another, each beginning at a multiple of four bytes."""
-
-    def __init__(self) -> None:
-        self.content = bytearray()
-        self.views: list[dict[str, Any]] = []
-        self.accessors: list[dict[str, Any]] = []
-
-    def add(self, data: bytes, target: int | None = None) -> int:
-        """Append bytes as a buffer view and return its index."""
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.content), "byteLength": len(data)}
-        self.views.append(view if target is None else view | {"target": target})
-        self.content += data + bytes(-len(data) % 4)
-        return len(self.views) - 1
-
-    def add_array(self, values: np.ndarray, target: int = _VERTICES, bounds: bool = False) -> int:
-        """Append an array as an accessor, on request with its extent, and return its index.
-
-        Integers for vertices are normalized: their largest value stands for 1.
-        """
-        flat = values.reshape(len(values), -1)
-        accessor: dict[str, Any] = {
-            "bufferView": self.add(np.ascontiguousarray(values).tobytes(), target),
-            "componentType": _COMPONENTS[values.dtype.str],
-            "count": len(values),
-            "type": _TYPES[flat.shape[1]],
-        }
-        if target == _VERTICES and values.dtype.kind == "u":
-            accessor["normalized"] = True
-        if bounds:
-            accessor |= {"min": flat.min(axis=0).tolist(), "max": flat.max(axis=0).tolist()}
-        self.accessors.append(accessor)
-        return len(self.accessors) - 1
-
-
-def encode_glb(mesh: trimesh.Trimesh, unlit: bool | None = None) -> bytes:
+def encode_glb(mesh: trimesh.Trimesh, unlit: bool | None = None, clips: Sequence[Clip] = ()) -> bytes:
     """Return the content of a .glb file.
 
     Args:
         mesh: y up; texture, or vertex colors.
         unlit: the light is already in the colors (KHR_materials_unlit); None for meshes that have colors.
+        clips: animations of a mesh with morph targets; none gives it a blink and an idle one.
     """
     texture = texture_of(mesh)
     if unlit is None:
         unlit = texture is not None or vertex_rgb(mesh) is not None
-    binary = _Binary()
+    binary = Binary()
     attributes = {
         name: binary.add_array(values, bounds=name == "POSITION") for name, values in _attributes(mesh).items()
     }
     narrow = len(mesh.vertices) <= _MAX_SHORT_INDEX + 1
-    indices = binary.add_array(mesh.faces.astype("<u2" if narrow else "<u4").reshape(-1), _INDICES)
+    indices = binary.add_array(mesh.faces.astype("<u2" if narrow else "<u4").reshape(-1), INDICES)
     primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "mode": 4, "material": 0}
     metadata = plain_metadata(mesh)
     tree: dict[str, Any] = {
@@ -115,6 +82,10 @@ def encode_glb(mesh: trimesh.Trimesh, unlit: bool | None = None) -> bytes:
     }
     # Without a material the format's default applies: a metal, black in many viewers.
     tree |= _material(binary, None if texture is None else texture[1], unlit)
+    if targets_of(mesh):
+        # Parted lips show the insides of cheeks, a closed lid folds: both sides are drawn.
+        tree["materials"][0]["doubleSided"] = True
+        add_morphs(binary, tree, mesh, clips)
     tree["accessors"] = binary.accessors
     tree["bufferViews"] = binary.views
     tree["buffers"] = [{"byteLength": len(binary.content)}]
@@ -142,7 +113,7 @@ def _attributes(mesh: trimesh.Trimesh) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _material(binary: _Binary, image: Image.Image | None, unlit: bool) -> dict[str, Any]:
+def _material(binary: Binary, image: Image.Image | None, unlit: bool) -> dict[str, Any]:
     surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": 1}
     material: dict[str, Any] = {"name": "head", "pbrMetallicRoughness": surface}
     parts: dict[str, Any] = {"materials": [material]}

@@ -50,10 +50,11 @@ class MeshSettings:
         triangles: upper limit of the number of triangles; "full" or None keeps all.
         texture: pixels per side of a texture; None colors the vertices instead.
         trim: cut the bust at the lower edge of the official frame.
+        morphs: 52 morph targets with ARKit's names, and a mouth that opens.
 
     Raises:
         UsageError: for numbers outside the ranges of :mod:`panohead.limits`, another unit, or a texture on too many
-            triangles.
+            triangles or with morph targets.
     """
 
     resolution: int = 256
@@ -63,6 +64,7 @@ class MeshSettings:
     triangles: int | Literal["full"] | None = DEFAULT_TRIANGLES
     texture: int | None = None
     trim: bool = True
+    morphs: bool = False
 
     def __post_init__(self) -> None:
         whole: dict[str, Any] = {
@@ -81,6 +83,8 @@ class MeshSettings:
             whole["triangles"] = allowed.whole(self.triangles, name)
         for name, value in whole.items():
             object.__setattr__(self, name, value)
+        if self.texture is not None and self.morphs:
+            raise UsageError("texture does not go with morphs, whose colors are at the vertices; choose one")
         if self.texture is not None and self.triangles is None:
             raise UsageError(f"texture needs a number of triangles, at most {allowed.high:.0f}; give one, not 'full'")
 

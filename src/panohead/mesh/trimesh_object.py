@@ -13,6 +13,7 @@ from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
 from panohead.media.provenance import NOTICE, SourceType, software, source_uri
+from panohead.mesh.morph_targets import scale_targets
 from panohead.mesh.settings import MeshUnit, unit_named
 from panohead.mesh.surface import Surface
 
@@ -106,6 +107,7 @@ def in_unit(mesh: trimesh.Trimesh, unit: str) -> trimesh.Trimesh:
         return mesh
     scaled = mesh.copy()
     scaled.apply_scale(UNITS_PER_WORLD_UNIT[new] / UNITS_PER_WORLD_UNIT[old])
+    scale_targets(scaled, UNITS_PER_WORLD_UNIT[new] / UNITS_PER_WORLD_UNIT[old])
     scaled.metadata["unit"] = new
     if new in _TRIMESH_UNITS:
         scaled.units = _TRIMESH_UNITS[new]

@@ -1,0 +1,52 @@
+"""Files of splats: PLY and SPZ, marked as synthetic."""
+
+from pathlib import Path
+
+from panohead.errors import PanoHeadError, UsageError
+from panohead.media.provenance import NOTICE, software, source_uri
+from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT
+from panohead.splats.cloud import SplatCloud
+from panohead.splats.ply import encode_ply
+from panohead.splats.spz import encode_spz
+from panohead.system.atomic_write import atomic_path
+
+SPLAT_FORMATS = ("ply", "spz")
+"""Suffixes that :func:`write_splats` knows."""
+
+
+def check_splat_path(path: str | Path) -> str:
+    """Return the format of a file of splats by its suffix, without a dot.
+
+    Raises:
+        UsageError: for what is no path.
+        PanoHeadError: when no such format is written.
+    """
+    if not isinstance(path, str | Path):
+        raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in SPLAT_FORMATS:
+        raise PanoHeadError(f"{path}: cannot write splats of type '{Path(path).suffix}'; use .ply or .spz")
+    return suffix
+
+
+def write_splats(cloud: SplatCloud, path: str | Path) -> Path:
+    """Write splats, atomically, in the format of the suffix: .ply or .spz, life size in meters, marked as synthetic.
+
+    Raises:
+        UsageError: for what is no path.
+        PanoHeadError: when the suffix is unknown, there is no splat, or the file cannot be written.
+    """
+    path, kind = Path(path), check_splat_path(path)
+    if len(cloud) == 0:
+        raise PanoHeadError(f"{path}: there are no splats to write")
+    about = [
+        NOTICE,
+        f"digital_source_type: {source_uri('trainedAlgorithmicMedia')}",
+        f"generator: {software()}",
+        f"unit: meter; world_units_per_metre: {1 / METERS_PER_WORLD_UNIT:g}",
+    ]
+    axes = {"ply": "axes: x right, y down, z back (RDF)", "spz": "axes: x right, y up, z toward the front (RUB)"}[kind]
+    content = encode_ply(cloud, [*about, axes]) if kind == "ply" else encode_spz(cloud, " ".join([*about, axes]))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return path

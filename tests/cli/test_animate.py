@@ -1,0 +1,147 @@
+"""Expressions, morph targets, recordings and splats by commands, on the smallest model."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from imageio_ffmpeg import count_frames_and_secs
+
+import tiny
+from panohead import load
+from panohead.attributes.blendshape_file import read_blendshapes
+from panohead.checkpoint import save_checkpoint
+from panohead.cli.main import main
+from panohead.errors import PanoHeadError, UsageError
+from panohead.gallery.animations import ExpressionDriver, write_animation
+from panohead.gallery.views import ViewStyle
+from panohead.media import is_marked_synthetic
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A checkpoint of the tiny generator with an untrained attribute encoder, whose only expression is jawOpen."""
+    path = tmp_path_factory.mktemp("model") / "attributes.safetensors"
+    save_checkpoint(path, {"G_ema": tiny.generator(), "attributes": tiny.attribute_encoder()})
+    return str(path)
+
+
+def recording(path: Path, frames: int = 3) -> Path:
+    path.write_text(json.dumps({"fps": 10, "frames": [{"jawOpen": k / 10} for k in range(frames)]}))
+    return path
+
+
+def tree_of(path: Path) -> dict:
+    content = path.read_bytes()
+    return json.loads(content[20 : 20 + struct.unpack_from("<I", content, 12)[0]])
+
+
+def test_generate_with_expression_morphs_and_splats(model: str, tmp_path: Path) -> None:
+    small = ["--checkpoint", model, "--seeds", "0", "--yaws", "0", "--no-contact-sheet", "--mesh-level", "2"]
+    mesh = ["--mesh", "glb", "stl", "--mesh-resolution", "32", "--morphs", "--splats", "ply", "spz"]
+    options = [*mesh, "--splat-count", "300", "--splat-steps", "2", "--expression", "jawOpen=0.5"]
+    assert main(["generate", "--out", str(tmp_path / "a"), *small, *options]) == 0
+    assert len(tree_of(tmp_path / "a" / "seed0000.glb")["meshes"][0]["extras"]["targetNames"]) == 52
+    for name in ("seed0000.glb", "seed0000.stl", "seed0000_splats.ply", "seed0000_splats.spz"):
+        assert is_marked_synthetic(tmp_path / "a" / name), name
+    assert main(["generate", "--out", str(tmp_path / "b"), *small[:-2]]) == 0
+    first, second = ((tmp_path / x / "seed0000" / "yaw+000.png").read_bytes() for x in "ab")
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--expression", "jawopn=0.5"], "did you mean jawOpen"),
+        (["--expression", "jawOpen=1.5"], "jawOpen is 1.5; give a number from 0 to 1"),
+        (["--expression", "jawOpen"], "give name=value, such as jawOpen=0.5"),
+        (["--expression", "jawOpen=0.1", "jawOpen=0.2"], "gives jawOpen twice"),
+        (["--expression", "jawOpen=0.1", "--set", "jawOpen=0.2"], "and so does --set"),
+        (["--splat-count", "500"], "does nothing without --splats"),
+        (["--splats", "ply", "--splat-count", "5"], "5"),
+        (["--mesh", "ply", "--morphs"], "--morphs does nothing without glb"),
+        (["--mesh", "glb", "--morphs", "--texture", "64"], "texture does not go with morphs"),
+    ],
+)
+def test_wrong_usage_ends_with_2(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
+) -> None:
+    try:
+        code = main(["generate", "--checkpoint", model, "--out", str(tmp_path / "a"), *options])
+    except SystemExit as end:
+        code = int(str(end.code))
+    assert code == 2
+    assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not (tmp_path / "a").exists()
+
+
+def test_animate_writes_video_and_mesh(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    take = recording(tmp_path / "take.json")
+    command = ["animate", "seed:2", "--checkpoint", model, "--blendshapes", str(take), "--out", str(tmp_path / "a")]
+    assert main([*command, "--fps", "20", "--write", "video"]) == 0
+    frames, _ = count_frames_and_secs(tmp_path / "a" / "animation.mp4")
+    assert frames == 6
+    assert is_marked_synthetic(tmp_path / "a" / "animation.mp4")
+    assert not (tmp_path / "a" / "frames").exists()
+    assert main([*command, "--write", "glb"]) == 1  # its surface is at another level
+    assert "there is no surface" in capsys.readouterr().err
+    assert main([*command, "--head-pose"]) == 1
+    assert "holds no HeadYaw" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("head", "code"), [("seed:x", 2), ("nowhere", 1)])
+def test_heads_that_are_none(model: str, tmp_path: Path, head: str, code: int) -> None:
+    take = recording(tmp_path / "take.json")
+    assert (
+        main(["animate", head, "--checkpoint", model, "--blendshapes", str(take), "--out", str(tmp_path / "a")]) == code
+    )
+
+
+def test_interrupted_video_is_continued_and_another_is_not(model: str, tmp_path: Path) -> None:
+    head, track = load(model).sample(1), read_blendshapes(recording(tmp_path / "take.json", 4))
+    calls: list[int] = []
+
+    def stop_after_two() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "out" / "animation.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        write_animation(head, track, path, style=ViewStyle(), key="a", step=stop_after_two)
+    kept = sorted((tmp_path / "out" / "frames").glob("frame_*.png"))
+    assert [p.name for p in kept] == ["frame_00000.png", "frame_00001.png"]
+    times = [p.stat().st_mtime_ns for p in kept]
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        write_animation(head, track, path, style=ViewStyle(), key="a", step=stop_after_two)
+    assert [p.stat().st_mtime_ns for p in kept] == times
+    write_animation(head, track, path, style=ViewStyle(), key="other")
+    assert count_frames_and_secs(path)[0] == 4
+
+
+def test_driver_replaces_the_expression_and_keeps_the_rest(model: str) -> None:
+    head = load(model).sample(1)
+    driver = ExpressionDriver(head)
+    open_mouth = driver.at({"jawOpen": 0.7})
+    again = ExpressionDriver(head.with_expression(jawOpen=1.0))
+    # The head's own expression is taken away: what a recording asks for decides.
+    torch.testing.assert_close(again.at({"jawOpen": 0.7}).ws, open_mouth.ws)
+    assert float((driver.at({}).ws - open_mouth.ws).abs().max()) > 1e-3
+    bare = load(model).sample(1)
+    bare.attribute_encoder = None
+    with pytest.raises(UsageError, match="no attribute encoder"):
+        ExpressionDriver(bare)
+
+
+def test_python_refuses_what_the_command_refuses(model: str) -> None:
+    head = load(model).sample(1)
+    with pytest.raises(UsageError, match="did you mean jawOpen"):
+        head.with_expression(jawOpn=0.5)
+    with pytest.raises(UsageError, match="jawOpen is 2"):
+        head.with_expression({"jawOpen": 2.0})
+    with pytest.raises(PanoHeadError, match=r"use \.ply or \.spz"):
+        head.save_splats("head.splat")
+    assert not np.array_equal(head.with_expression(jawOpen=0.9).ws, head.ws)
