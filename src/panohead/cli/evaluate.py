@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from panohead.cli.common import Debug, check_needed, counting, say
+from panohead.cli.common import check_needed, counting
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.evaluation.settings import HEADS, METRICS, SETS, EvaluationSettings, metric_names
 
@@ -35,7 +37,7 @@ class Evaluate:
     """Device: cpu, cuda, cuda:1, mps."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Measure the checkpoints, print the table and write both files."""

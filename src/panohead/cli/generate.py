@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,18 +11,18 @@ from panohead.cli.attribute_options import AttributeOptions, HeadOrder, shown
 from panohead.cli.common import (
     TRANSPARENT,
     VIDEO_SUFFIXES,
-    Debug,
     Model,
     changed_options,
     check_needed,
     counting,
     parse_background,
     parse_numbers,
-    say,
 )
 from panohead.cli.mesh_options import MeshOptions
 from panohead.cli.ranges import check_count
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.errors import UsageError
 from panohead.limits import (
     COUNT,
@@ -96,7 +96,7 @@ class Generate(AttributeOptions, MeshOptions, Model):
     """Rows to take, such as 4-7; low rows are shape, high rows color (the higher half if not given)."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Sample the heads and write the files."""

@@ -1,12 +1,14 @@
 """``panohead interpolate``: a video that walks from head to head."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from panohead.cli.common import VIDEO_SUFFIXES, Debug, Model, counting, parse_numbers, say
+from panohead.cli.common import VIDEO_SUFFIXES, Model, counting, parse_numbers
 from panohead.cli.ranges import check_count
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.errors import UsageError
 from panohead.limits import FPS, FRAMES, PITCH_DEG, TRUNCATION_PSI, YAW_DEG
 
@@ -35,7 +37,7 @@ class Interpolate(Model):
     """Format of the video; png: a folder of numbered files."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Sample the heads and write the video."""

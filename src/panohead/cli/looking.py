@@ -1,12 +1,12 @@
 """Commands that only look: ``panohead doctor`` at this machine, ``panohead verify`` at files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from panohead.cli.common import Debug
+from panohead.cli.running.common_options import Common, CommonOptions
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _WIDE = 400
 class Doctor:
     """Table of what is installed here, which fast paths are on, and why not."""
 
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Print the table."""
@@ -44,7 +44,7 @@ class Verify:
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Images, videos, meshes (glb, obj, ply, stl, 3mf), density volumes (mrc) and pages (html)."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Print a line a file.

@@ -1,14 +1,16 @@
 """``panohead reconstruct``: photos of one person to a head."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from panohead.cli.common import TRANSPARENT, Debug, DetectorOptions, Model, counting, parse_background, say
+from panohead.cli.common import TRANSPARENT, DetectorOptions, Model, counting, parse_background
 from panohead.cli.mesh_options import MeshOptions
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import COUNT, FRAMES, SEED, STEPS, WEIGHT, NumberRange
 
@@ -81,7 +83,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     """Nodes per side of the mesh's grid."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command, or the head of other photos."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Reconstruct the head and write everything to the folder."""

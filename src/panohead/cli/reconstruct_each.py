@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from panohead.cli.common import say
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import COMMON
+from panohead.cli.running.messages import say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.earlier_results import SETTINGS_FILE
 from panohead.files.folder_lock import locked_folder
@@ -132,7 +133,7 @@ def _plain_options(one: "Reconstruct", stored: dict[str, Any]) -> dict[str, Any]
     from panohead.cli.results_folder import plain
     from panohead.files.read_json import parse_json
 
-    given = {field.name: getattr(one, field.name) for field in fields(one) if field.name != "debug"}
+    given = {field.name: getattr(one, field.name) for field in fields(one) if field.name != COMMON}
     read = parse_json(json.dumps(given, default=plain), dict[str, Any], "the options")
     return {name: stored.get(name) if name in _OWN else value for name, value in read.items()}
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from panohead.cli.common import Debug, output_folder, say
+from panohead.cli.common import output_folder
 from panohead.cli.ranges import DATASET_PEOPLE, FOCAL, PITCH_STD_DEG, SYNTHETIC_SIDE, VIEWS
 from panohead.cli.results_folder import refuse_others, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
+from panohead.cli.running.progress_bar import progress_bar
 from panohead.errors import PanoHeadError
 from panohead.limits import SEED, WORKERS
 
@@ -62,7 +65,7 @@ class Synthesize:
     """Write only OUT/preview.webp, a contact sheet of up to 16 people from --views yaws."""
     overwrite: bool = False
     """Remove the synthetic dataset that OUT holds and start again."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Render with a progress bar, then name what was written."""
@@ -95,26 +98,15 @@ class Synthesize:
 
 def with_progress(steps: Iterator[int], config: "SyntheticDatasetConfig") -> Iterator[int]:
     """Yield the counts of finished people, showing images done, images per second and the time left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        each = config.images_per_person
-        total, began = config.people * each, time.monotonic()
-        first = next(steps) * each
-        bar = progress.add_task("", total=total, completed=first, pace="starting")
-        yield first // each
+    each = config.images_per_person
+    first = next(steps)
+    with progress_bar("rendering", config.people * each, done=first * each) as bar:
+        yield first
+        began = time.monotonic()
         for done in steps:
-            images = done * each
-            rate = (images - first) / max(time.monotonic() - began, 1e-6)
-            progress.update(bar, completed=images, pace=_pace(rate, total - images))
+            pace = (done - first) * each / max(time.monotonic() - began, 1e-6)
+            bar.update(done * each, detail=f"{pace:.1f} images/s")
             yield done
-
-
-def _pace(rate: float, left: int) -> str:
-    seconds = round(left / rate)
-    return f"{rate:.1f} images/s, {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
 
 
 def image_options(suffix: str) -> dict[str, Any]:
