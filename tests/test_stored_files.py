@@ -19,7 +19,7 @@ import tiny
 from panohead import load
 from panohead.alignment.quality import QualityGates
 from panohead.cli.main import main
-from panohead.cli.old_spellings import OLD_SPELLINGS
+from panohead.cli.running.old_spellings import OLD_SPELLINGS
 from panohead.data.dataset import open_dataset
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.geometry import Camera
@@ -131,7 +131,7 @@ def test_a_synthetic_dataset_opens_and_is_complete(tmp_path: Path, capsys: pytes
     assert main(["synthesize", *arguments, "--out", str(out)]) == 0
     capsys.readouterr()
     # Written by today's command; datasets of earlier versions do not have it.
-    new = {out / "preview.webp", out / "settings.json"}
+    new = {out / "preview.webp", out / "settings.json", out / "run.yaml"}
     after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path not in new}
     assert after == before
     assert len(open_dataset(out)) == 4

@@ -30,6 +30,7 @@ PAGES = {
     "examples/README.md": "examples.md",
     "src/panohead/assets/demo.md": "demo-model.md",
     "docs/README.md": "pages-index.md",
+    "notebooks/README.md": "notebooks.md",
 }
 """Pages by their place in the repository that have another place on the site; pages in docs/ keep their names."""
 
@@ -42,7 +43,7 @@ API = {
         "panohead.checkpoint.save_checkpoint",
         "panohead.hub",
     ],
-    "Marks": ["panohead.media.marks"],
+    "Marks": ["panohead.media.verification", "panohead.media.watermark", "panohead.media.content_credentials"],
     "Errors": ["panohead.errors"],
 }
 """Names on the page of the Python interface, by heading."""

@@ -1,10 +1,10 @@
 """Python API from checkpoint to heads: ``load("demo").sample(seed=0).render(Camera.orbit(yaw_deg=135)).to_pil()``."""
 
+import logging
 import operator
 import tempfile
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -31,6 +31,7 @@ from panohead.hub import (
     pretrained_file,
     push_folder,
 )
+from panohead.known_models import BUNDLED, bundled_file
 from panohead.limits import INTERPOLATION, SEED, TRUNCATION_PSI, NumberRange
 from panohead.models.generator import Generator
 from panohead.models.photo_encoder import PhotoEncoder
@@ -40,8 +41,7 @@ from panohead.ops.precision import Precision, set_precision
 if TYPE_CHECKING:
     import panohead.inversion
 
-BUNDLED = ("demo",)
-"""Names of the models in the package."""
+_log = logging.getLogger(__name__)
 
 
 def load(
@@ -63,6 +63,7 @@ def load(
     if precision not in get_args(Precision):
         raise UsageError(f"there is no precision {precision!r}; give one of {', '.join(get_args(Precision))}")
     checkpoint = open_checkpoint(name_or_path)
+    _log.info("loaded %s (sha256 %s) on %s", name_or_path, (checkpoint.sha256 or "not recorded")[:16], device)
     try:
         if torch.device(device).type == "meta":
             raise RuntimeError("it holds no numbers")
@@ -90,9 +91,7 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
     if is_hub_name(name_or_path):
         return load_checkpoint(hub_file(parse_hub_name(str(name_or_path))))
     if str(name_or_path) in BUNDLED and not Path(name_or_path).is_file():
-        asset = resources.files("panohead") / "assets" / f"{name_or_path}.safetensors"
-        with resources.as_file(asset) as path:
-            return load_checkpoint(path)
+        return load_checkpoint(bundled_file(str(name_or_path)))
     if is_official(Path(name_or_path)):
         from panohead.interop.official import load_networks  # here: few need it
 

@@ -24,7 +24,7 @@ from pages import parse_page
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.cli.common import parse_numbers
 from panohead.cli.main import main
-from panohead.cli.old_spellings import with_new_spellings
+from panohead.cli.running.old_spellings import with_new_spellings
 from panohead.errors import PanoHeadError
 from panohead.media import is_marked_synthetic
 
@@ -48,7 +48,7 @@ def test_generate_writes_everything_that_is_asked_for(model: str, tmp_path: Path
     seeds, yaws = ("seed0000", "seed0003"), ("+000", "-045")
     expected = [name.format(seed) for seed in seeds for name in per_seed]
     expected += [name.format(seed, yaw) for seed in seeds for yaw in yaws for name in per_view]
-    assert names == sorted([*expected, "contact_sheet.png", "settings.json"])
+    assert names == sorted([*expected, "contact_sheet.png", "run.yaml", "settings.json"])
 
     with Image.open(out / "seed0000" / "yaw+000.png") as image:
         assert (image.mode, image.size) == ("RGB", (128, 128))
@@ -84,7 +84,7 @@ def test_heads_made_together_are_those_made_one_by_one(
         {
             path.relative_to(folder): path.read_bytes()
             for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name != "settings.json"
+            if path.is_file() and path.name not in ("settings.json", "run.yaml")
         }
         for folder in (tmp_path / "together", tmp_path / "alone")
     )
@@ -210,7 +210,7 @@ def test_one_custom_for_the_folder(model: str, tmp_path: Path, capsys: pytest.Ca
     generate = ["generate", "--out", str(tmp_path / "out"), *small]
     assert main(generate) == 0
     assert main([*generate, "--seeds", "1"]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"seed0000", "seed0001", "settings.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"seed0000", "seed0001", "run.yaml", "settings.json"}
     walk = ["interpolate", "--checkpoint", model, "--seeds", "0-1", "--frames", "1", "--video-format", "gif"]
     assert main([*walk, "--out", str(tmp_path / "out")]) == 1
     assert "holds results of panohead generate; choose another --out, or give --overwrite" in capsys.readouterr().err
@@ -309,7 +309,7 @@ def test_a_reconstructed_head_is_rendered_like_a_sampled_one(tmp_path: Path) -> 
     arguments = ["--checkpoint", checkpoint, "--head", str(head), "--yaws", "10"]
     assert main(["generate", *arguments, "--out", str(tmp_path)]) == 0
     names = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert names == {"head/yaw+010.png", "contact_sheet.png", "settings.json"}
+    assert names == {"head/yaw+010.png", "contact_sheet.png", "run.yaml", "settings.json"}
     expected = panohead.load(checkpoint).open_reconstruction(head).render(panohead.Camera.orbit(10)).to_pil()
     with Image.open(tmp_path / "head" / "yaw+010.png") as image:
         assert np.array_equal(np.asarray(image), np.asarray(expected))

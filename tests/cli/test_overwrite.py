@@ -132,7 +132,7 @@ def test_only_copies_by_convert_are_removed(tmp_path: Path, capsys: pytest.Captu
     assert "or --overwrite" in capsys.readouterr().err
     for layout, names in (("zip", {"images.zip", "masks.zip"}), ("shards", {"photos-000000-of-000001.tar"})):
         assert main([*convert, "--to", layout, "--overwrite"]) == 0
-        assert {path.name for path in out.iterdir()} == {*names, "settings.json"}
+        assert {path.name for path in out.iterdir()} == {*names, "run.yaml", "settings.json"}
     other = ["dataset", "convert", str(out), "--to", "folder", "--overwrite", "--out"]
     assert main([*other, str(out)]) == 1
     assert "is the dataset that is copied" in capsys.readouterr().err

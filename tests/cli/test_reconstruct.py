@@ -22,7 +22,7 @@ def test_writes_everything(folder: Path, tmp_path: Path) -> None:
     assert command(folder, "--aligned", "--out", str(tmp_path), *small) == 0
     names = {path.name for path in tmp_path.iterdir()}
     expected = {"turntable.mp4", "views.png", "head.glb", "mesh.ply", "latent.npz", "report.html", "views"}
-    assert names == {*expected, "tuned.difference.safetensors", "settings.json"}
+    assert names == {*expected, "tuned.difference.safetensors", "run.yaml", "settings.json"}
     assert is_marked_synthetic(tmp_path / "views.png")
     assert b"property float seen" in (tmp_path / "mesh.ply").read_bytes()[:2000]
     assert len(trimesh.load(tmp_path / "head.glb", force="mesh").faces) > 0

@@ -11,8 +11,9 @@ import pytest
 
 from commands import Command
 from panohead.cli.generate import Generate
-from panohead.cli.main import _reason, _show_warning, main
+from panohead.cli.main import _show_warning, main
 from panohead.cli.reconstruct import Reconstruct
+from panohead.cli.running.failures import reason
 from panohead.cli.train import Train
 
 COMMAND = [sys.executable, "-m", "panohead.cli.main"]
@@ -74,12 +75,12 @@ def is_gone(group: int) -> bool:
 
 def test_advice_on_memory_fits() -> None:
     train = Train()
-    assert _reason(MemoryError(), train) == "out of memory for this input on this machine"
-    assert _reason(MemoryError(), Train(batch=4096)) == "out of memory; lower --batch"
+    assert reason(MemoryError(), train) == "out of memory for this input on this machine"
+    assert reason(MemoryError(), Train(batch=4096)) == "out of memory; lower --batch"
     head = Reconstruct(photos=(Path("a.png"),), out=Path("out"), mesh_resolution=1000)
-    assert _reason(MemoryError(), head) == "out of memory; lower --mesh-resolution"
+    assert reason(MemoryError(), head) == "out of memory; lower --mesh-resolution"
     torch_error = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes")
-    assert _reason(torch_error, train) == "out of memory for this input on this machine"
+    assert reason(torch_error, train) == "out of memory for this input on this machine"
     small = Generate(checkpoint="demo", out=Path("out"), rays=8)
     for error in (
         MemoryError(),
@@ -87,17 +88,17 @@ def test_advice_on_memory_fits() -> None:
         OSError(12, "Cannot allocate memory"),
         ImportError("libx.so: failed to map segment from shared object"),
     ):
-        assert _reason(error, small) == "out of memory for this input on this machine"
+        assert reason(error, small) == "out of memory for this input on this machine"
     large = Generate(checkpoint="demo", out=Path("out"), rays=512)
-    assert _reason(MemoryError(), large) == "out of memory; lower --rays"
-    assert "unexpected ImportError" in _reason(ImportError("no module named x"), small)
+    assert reason(MemoryError(), large) == "out of memory; lower --rays"
+    assert "unexpected ImportError" in reason(ImportError("no module named x"), small)
 
 
 def test_messages_are_one_line_and_not_long() -> None:
-    told = _reason(OSError(36, "File name too long", "n\n" * 5000), Train())
+    told = reason(OSError(36, "File name too long", "n\n" * 5000), Train())
     assert "File name too long" in told
     assert (len(told) < 2000, "\n" in told) == (True, False)
-    assert _reason(PermissionError(13, "Permission denied", "a\udcff"), Train()) == (
+    assert reason(PermissionError(13, "Permission denied", "a\udcff"), Train()) == (
         "cannot use a\\udcff (Permission denied); check the path and its permissions"
     )
 

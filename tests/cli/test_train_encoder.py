@@ -14,7 +14,15 @@ def test_a_short_run_and_what_it_leaves(folder: Path, tmp_path: Path, capsys: py
     command += ["--samples", "16", "--steps", "1", "--batch", "1"]
     assert main(command) == 0
     names = {path.name for path in out.iterdir()}
-    assert names == {"encoder.json", "samples", "metrics.jsonl", "sheets", "final.safetensors", "settings.json"}
+    assert names == {
+        "encoder.json",
+        "samples",
+        "metrics.jsonl",
+        "sheets",
+        "final.safetensors",
+        "run.yaml",
+        "settings.json",
+    }
     assert load_checkpoint(out / "final.safetensors").photo_encoder() is not None
     assert main([*command[:-1], "2"]) == 1
     assert "holds a run with another batch; give the same options" in capsys.readouterr().err

@@ -188,7 +188,12 @@ def test_the_command_and_what_generate_makes_of_it(tmp_path: Path, capsys: pytes
     command = ["directions", "--checkpoint", str(model), "--out", str(out), "--heads", "20", "--principal", "1"]
     assert main([*command, "--no-landmarks", "--method", "sefa"]) == 0
     assert "brightness: moves by" in capsys.readouterr().out
-    assert {path.name for path in out.iterdir()} == {"directions.safetensors", "directions.png", "settings.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "directions.safetensors",
+        "directions.png",
+        "run.yaml",
+        "settings.json",
+    }
     file = str(out / "directions.safetensors")
     generate = ["generate", "--seeds", "0", "--yaws", "0", "--no-contact-sheet", "--checkpoint", str(model)]
     plain, moved = tmp_path / "plain", tmp_path / "moved"

@@ -42,7 +42,7 @@ def tree(out: Path) -> dict[str, str]:
     return {
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name not in ("journal.jsonl", "workers.log", "settings.json")
+        if path.is_file() and path.name not in ("journal.jsonl", "workers.log", "settings.json", "run.yaml")
     }
 
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 from panohead.alignment.detector_models import DetectorModels
+from panohead.cli.running.progress_bar import progress_bar
 from panohead.errors import PanoHeadError, UsageError
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ class Model:
         from panohead.predictor import load
 
         return load(self.checkpoint, self.device, precision=self.precision)
-
-
-Debug = Annotated[bool, tyro.conf.arg(help="Show the traceback of an error.")]
 
 
 def parse_numbers(text: str, what: str = "seeds") -> list[int]:
@@ -135,34 +133,8 @@ def output_folder(path: Path) -> Path:
 @contextmanager
 def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a progress bar with count and time left on standard error; yield a function to call after each step."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("spent"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
-        progress.update(task, completed=total)  # whatever was left out, what ends without an error is done
-
-
-def say(text: str) -> None:
-    """Print one line of result on standard output."""
-    print(text, flush=True)
+    with progress_bar(what, total) as bar:
+        yield bar.advance
 
 
 @dataclass(kw_only=True)

@@ -4,15 +4,17 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from panohead.cli.common import Debug, check_needed, counting, say
+from panohead.cli.common import check_needed, counting
 from panohead.cli.ranges import SHARD_MB
 from panohead.cli.results_folder import refuse_others, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import answer, say
 from panohead.data.convention_names import Convention
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import IMAGE_SIDE, NumberRange
@@ -34,7 +36,7 @@ class Inspect:
     """Folder or zip of the masks, if not beside the images; then DATASET is the images themselves."""
     picture: Path | None = None
     """File for the histogram of yaw and pitch (default: poses.png in the dataset's folder)."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Print the counts and write the histogram."""
@@ -53,7 +55,7 @@ class Inspect:
         findings = sample_of(self.dataset, self.masks)
         found.sample = [*findings.problems, *findings.notes]
         for line in describe(found):
-            say(line)
+            answer(line)
         write_bytes(histogram, encode(pose_image(found.angles_deg), ".png"), remedy=REMEDY)
         say(f"wrote {histogram}")
 
@@ -67,7 +69,7 @@ class Check:
     """Folder with images and masks (folders or zips) or shards."""
     masks: Path | None = None
     """Folder or zip of the masks, if not beside the images."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Print the problems by kind, with examples.
@@ -91,24 +93,24 @@ class Check:
         found = check_labels(names, labels)
         for kind, count in Counter(finding.kind for finding in found).most_common():
             examples = [finding for finding in found if finding.kind == kind][:_SHOWN]
-            say(f"{count} labels: {kind}; for example " + ", ".join(f"{f.name} ({f.detail})" for f in examples))
+            answer(f"{count} labels: {kind}; for example " + ", ".join(f"{f.name} ({f.detail})" for f in examples))
         if found:
             wrong = len({finding.name for finding in found})
             raise PanoHeadError(
                 f"{wrong} of {len(names)} labels of {self.dataset} are not as they should be (see above); "
                 f"{remedy_for(labels[wrong_labels(labels)], str(self.dataset))}"
             )
-        say(f"{len(names)} labels, all orthonormal, at the right distance and with standard intrinsics")
+        answer(f"{len(names)} labels, all orthonormal, at the right distance and with standard intrinsics")
         broken: dict[str, str] = {}
         findings = sample_of(self.dataset, self.masks, broken)
         for sentence in (*findings.problems, *findings.notes):
-            say(sentence)
+            answer(sentence)
         if broken:
             file, problem = next(iter(broken.items()))
-            say(f"{len(broken)} images or masks of a sample cannot be used; the first one: {file}: {problem}")
+            answer(f"{len(broken)} images or masks of a sample cannot be used; the first one: {file}: {problem}")
         if findings.problems or 2 * len(broken) > min(SAMPLE, len(names)):
             raise PanoHeadError(f"{self.dataset} cannot be used as it is; see above")
-        say("masks and faces of a sample agree with images and labels as far as can be told")
+        answer("masks and faces of a sample agree with images and labels as far as can be told")
 
 
 @dataclass(kw_only=True)
@@ -134,7 +136,7 @@ class Convert:
     """Size of a shard in millions of bytes."""
     overwrite: bool = False
     """Remove the copy of an earlier "dataset convert" in OUT (never a dataset that was made otherwise)."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Convert with a progress bar, then print the number of copies and their place."""
@@ -211,7 +213,7 @@ class ViewImages:
     """Page to write (default: view.html in the dataset's folder, where it can show the images at full size)."""
     limit: Annotated[int, NumberRange(1, 5000, "images")] = 5000
     """Images on the page: of more, those with a problem and an even choice of the others."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Check and draw the images, write the page, and print its place."""
@@ -248,9 +250,9 @@ class Dataset:
     ]
 
     @property
-    def debug(self) -> bool:
-        """True to show the traceback of an error."""
-        return self.command.debug
+    def common(self) -> CommonOptions:
+        """Options that every command has, of the chosen subcommand."""
+        return self.command.common
 
     def run(self) -> None:
         """Run the chosen subcommand."""

@@ -1,11 +1,13 @@
 """``panohead demo``: turntable, contact sheet and mesh of heads of the bundled model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from panohead.cli.common import Debug, Model, counting, say
+from panohead.cli.common import Model, counting
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.limits import DEMO_HEADS, FRAMES
 
 
@@ -19,9 +21,11 @@ class Demo(Model):
     """Number of heads: rows of the contact sheet."""
     frames: Annotated[int, FRAMES] = 48
     """Frames of the turntable."""
+    watermark: bool = False
+    """Also an invisible watermark in images and videos, which survives copies without metadata (panohead verify)."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Write turntable.mp4, contact_sheet.png, head.glb and index.html."""

@@ -1,11 +1,13 @@
 """``panohead directions``: directions in w of any generator, found without labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from panohead.cli.common import Debug, Model, counting, say
+from panohead.cli.common import Model, counting
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.limits import SEED, TRUNCATION_PSI, NumberRange
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class FindDirections(Model):
     """Seed of all random numbers."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Find the directions, write them and a sheet of strips, and print what was measured."""

@@ -1,12 +1,13 @@
 """``panohead import-official``: an official pickle to safetensors, without executing anything in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from panohead.cli.common import Debug, say
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 
 
 @dataclass(kw_only=True)
@@ -21,7 +22,7 @@ class ImportOfficial:
     """Networks to keep."""
     half: bool = False
     """Store the weights in half precision (half the size)."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Read, convert, write."""

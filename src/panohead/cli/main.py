@@ -1,33 +1,41 @@
 """The ``panohead`` command: runs the subcommand and turns errors into one sentence and an exit code."""
 
 import contextlib
-import dataclasses
-import errno
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 import tyro
 
 from panohead import __version__
+from panohead.cli.app import App
 from panohead.cli.dataset import Dataset
 from panohead.cli.demo import Demo
 from panohead.cli.directions import FindDirections
 from panohead.cli.evaluate import Evaluate
 from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
-from panohead.cli.looking import Doctor, Verify
-from panohead.cli.old_spellings import as_typed, with_new_spellings
+from panohead.cli.looking import Doctor
+from panohead.cli.marks import Sign, Verify
+from panohead.cli.models import Models
 from panohead.cli.prepare import Prepare
 from panohead.cli.ranges import check_ranges
 from panohead.cli.reconstruct import Reconstruct
+from panohead.cli.running.common_options import CommonOptions
+from panohead.cli.running.completion import Completion
+from panohead.cli.running.config_file import with_config, write_config
+from panohead.cli.running.failures import reason, unusable, with_option
+from panohead.cli.running.messages import MessageStyle, command_records, messages, say, tell
+from panohead.cli.running.old_spellings import as_typed, with_new_spellings
+from panohead.cli.running.parsing import check_common, is_given, parsed, with_command_first
+from panohead.cli.running.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.synthesize import Synthesize
-from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.train import Train
 from panohead.cli.train_encoder import TrainEncoder
 from panohead.cli.videos import Animate, Interpolate
@@ -38,14 +46,10 @@ from panohead.system.malloc import keep_large_buffers
 from panohead.system.openmp import wait_without_spinning
 from panohead.system.text import printable, shortened
 
-_DESCRIPTION = (
-    "Whole 3D human heads from a GAN: images, videos and meshes. 'panohead COMMAND --help' shows the options, "
-    "'panohead --version' the version."
-)
-
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[App, tyro.conf.subcommand("app")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
@@ -58,8 +62,11 @@ Command = (
     | Annotated[TrainEncoder, tyro.conf.subcommand("train-encoder")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Sign, tyro.conf.subcommand("sign")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+    | Annotated[Completion, tyro.conf.subcommand("completion")]
 )
 
 
@@ -86,165 +93,141 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             return _output_failed(error)
         raise
-    except Ended as end:
-        _tell("stopped by a signal; what was finished is kept")
-        return end.code
     return code
+
+
+def command_classes() -> dict[str, type]:
+    """Return the class of every command by its name, those of ``dataset`` by both words."""
+    found: dict[str, type] = {}
+    for name, command in _subcommands(Command):
+        if command is Dataset:
+            hint = get_type_hints(Dataset, include_extras=True)["command"]
+            found |= {f"{name} {part}": one for part, one in _subcommands(hint.__origin__)}
+        else:
+            found[name] = command
+    return found
+
+
+def _subcommands(union: Any) -> Iterator[tuple[str, type]]:
+    for part in get_args(union):
+        yield part.__metadata__[0].name, part.__origin__
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """Print a warning as one sentence, without the place in the source and tracebacks that a library quotes in it."""
     text = " ".join(str(message).split()).partition(" Traceback (most recent call last)")[0]
-    _tell(f"note: {text}")
+    tell(text, "warning")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         os.getcwd()
     except OSError as error:  # PyTorch's library of linear algebra ends the process there, with a riddle
-        _tell(f"cannot use the current folder ({error.strerror}); change to one that exists")
+        tell(f"cannot use the current folder ({error.strerror}); change to one that exists")
         return 1
     if arguments is None:
         # For this whole process and everything that libraries start from it (torch.compile, Ray).
         os.environ.setdefault("PYTHONSAFEPATH", "1")
-    with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
-        return _run_command(arguments)
-
-
-def _run_command(arguments: Sequence[str] | None) -> int:
-    wait_without_spinning()
-    keep_large_buffers()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"]:
         print(f"panohead {__version__}")
         return 0
-    if unusable := _unusable(words):
-        _tell(unusable)
+    # Before the words are parsed: what is wrong with them is a message too.
+    style = MessageStyle(log_json=is_given("--log-json", words))
+    with warnings.catch_warnings(), messages(style), command_records(words) as record:
+        warnings.showwarning = _show_warning
+        try:
+            record["exit_code"] = _run_command(words)
+        except SystemExit as end:
+            record["exit_code"] = end.code
+            raise
+        except Ended as end:
+            record["exit_code"] = end.code
+            tell("stopped by a signal; what was finished is kept")
+        except BrokenPipeError:
+            record["exit_code"] = 141
+            raise
+        return int(record["exit_code"])
+
+
+def _run_command(typed: list[str]) -> int:
+    wait_without_spinning()
+    keep_large_buffers()
+    if wrong := unusable(typed):
+        tell(wrong)
         return 2
     try:
-        command: Any = tyro.cli(Command, prog="panohead", description=_DESCRIPTION, args=with_new_spellings(words))
-    except PanoHeadError as error:  # settings that check themselves when they are made
-        _tell(_with_option(shortened(printable(" ".join(str(error).split()))), words))
+        words = with_new_spellings(with_config(with_command_first(typed, command_classes()), command_classes()))
+        command: Any = parsed(Command, words)
+    except PanoHeadError as error:  # config files, and settings that check themselves when they are made
+        tell(with_option(shortened(printable(" ".join(str(error).split()))), typed))
         return 2
-    try:
-        check_ranges(command)
-        with empty_folders_removed(_outputs(command)):
-            command.run()
-    except KeyboardInterrupt:
-        _tell("interrupted; what was finished is kept")
-        return 130
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        if command.debug:
-            traceback.print_exc()
-        _tell(as_typed(_reason(error, command), words))
-        return 2 if isinstance(error, UsageError) else 1
+    options: CommonOptions = command.common
+    with messages(options):
+        began = time.monotonic()
+        try:
+            check_common(options)
+            check_ranges(command)
+            if options.write_config is not None:
+                write_config(options.write_config, _name(command), _chosen(command))
+                say(f"wrote {options.write_config}; use it with: panohead {_name(command)} --config FILE")
+                return 0
+            with empty_folders_removed(_outputs(command)), _marking(command):
+                command.run()
+        except KeyboardInterrupt:
+            tell("interrupted; what was finished is kept")
+            return 130
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            if options.debug:
+                traceback.print_exc()
+            tell(as_typed(reason(error, command), typed))
+            return 2 if isinstance(error, UsageError) else 1
+        if options.verbose:
+            tell(f"{time.monotonic() - began:.1f} s{_memory()}", "info")
     return 0
 
 
-def _unusable(words: Sequence[str]) -> str | None:
-    """Return what is wrong with arguments that no option can take; None when nothing is."""
-    for number, word in enumerate(words, 1):
-        option, equals, value = word.partition("=")
-        if word == "" or (option.startswith("--") and equals and value == ""):
-            # An unset variable of a shell, which as a path would be the current folder.
-            return f"argument {number} is empty{f' ({option})' if option else ''}; give a value or leave it out"
-        if "\0" in word:  # a shell cannot give one, a caller of main can
-            return f"argument {number} holds a zero byte, which no name or number may; leave it out"
-    return None
+def _marking(command: Any) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which images get a watermark, if the command is asked for it."""
+    if not getattr(command, "watermark", False):
+        return contextlib.nullcontext()
+    from panohead.media.watermark import watermarked
+
+    return watermarked()
 
 
-def _with_option(sentence: str, words: Sequence[str]) -> str:
-    """Return a sentence that begins with a setting's name with the option, as it was typed, in the name's place."""
-    name, _, rest = sentence.partition(" ")
-    options = (word.partition("=")[0] for word in words if word.startswith("--"))
-    # Options of a group have its name before theirs: --gates.min-coverage.
-    dashed = name.replace("_", "-")
-    found = next((option for option in options if option[2:].rpartition(".")[2] == dashed), name)
-    return f"{found} {rest}"
+def _memory() -> str:
+    if "torch" not in sys.modules:
+        return ""
+    import torch
+
+    from panohead.system.peak_memory import peak_memory_gb
+
+    return f", at most {peak_memory_gb(torch.device('cpu')):.2f} GB of memory"
+
+
+def _chosen(command: Any) -> Any:
+    """Return the command itself, or of ``dataset`` the chosen subcommand."""
+    return command.command if isinstance(command, Dataset) else command
+
+
+def _name(command: Any) -> str:
+    return next(name for name, kind in command_classes().items() if kind is type(_chosen(command)))
 
 
 def _outputs(command: Any) -> list[Path]:
     """Return the folders and files that a command writes: those of its options that name them."""
-    chosen = command.command if isinstance(command, Dataset) else command
+    chosen = _chosen(command)
     given = (getattr(chosen, name, None) for name in ("out", "picture"))
     return [path for path in given if isinstance(path, Path)]
 
 
-def _tell(message: str) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        print(f"panohead: {message}", file=sys.stderr, flush=True)
-
-
 def _output_failed(error: OSError) -> int:
     discard_output()
-    _tell(f"cannot write to the standard output ({error.strerror or error})")
+    tell(f"cannot write to the standard output ({error.strerror or error})")
     return 1
-
-
-def _reason(error: Exception, command: Any) -> str:
-    """Return the one sentence on an error."""
-    text = shortened(printable(" ".join(str(error).split())))
-    if isinstance(error, PanoHeadError):
-        return text
-    if _is_memory(error):
-        return _memory_advice(command)
-    if isinstance(error, OSError):
-        name = error.filename
-        if name is None and error.errno in (errno.ENOSPC, errno.EBADF, errno.EIO):
-            return f"cannot write its output ({error.strerror}); check the standard output and the disk"
-        what = "a file" if name is None else shortened(printable(os.fsdecode(name) if name != "" else "''"))
-        return f"cannot use {what} ({error.strerror or error}); check the path and its permissions"
-    return f"unexpected {type(error).__name__}: {text}; run again with --debug to see where"
-
-
-_MEMORY_TEXTS = (
-    "can't allocate memory",
-    "Cannot allocate memory",
-    "can't start new thread",
-    "bad_alloc",
-    "failed to map segment",
-)
-"""Parts of the messages of PyTorch, the system, Python, C++ and the loader of libraries, in this order."""
-
-
-def _is_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return True
-    return isinstance(error, RuntimeError | ImportError) and any(text in str(error) for text in _MEMORY_TEXTS)
-
-
-def _memory_advice(command: Any) -> str:
-    """Return the sentence on a lack of memory; it names the options that were raised, if any was."""
-    raised = [
-        f"--{field.name.replace('_', '-')}"
-        for field in dataclasses.fields(command)
-        if field.name in _HUNGRY and _is_raised(getattr(command, field.name), field.default, _HUNGRY[field.name])
-    ]
-    return f"out of memory; lower {' or '.join(raised)}" if raised else "out of memory for this input on this machine"
-
-
-_HUNGRY = {
-    "resolution": 256,
-    "rays": 64,
-    "heads": 1,
-    "mesh_resolution": 128,
-    "texture": 512,
-    "cell_size": 256,
-    "batch": 4,
-    "micro_batch": 4,
-    "workers": 1,
-}
-"""Options that decide the memory, and numbers up to which they are never the reason where they have no default."""
-
-
-def _is_raised(value: Any, default: Any, modest: int) -> bool:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    return number and value > (default if isinstance(default, int) else modest)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from panohead.alignment.quality_gates import QualityGates
-from panohead.cli.common import Debug, DetectorOptions, counting, say
+from panohead.cli.common import DetectorOptions, counting
 from panohead.cli.results_folder import refuse_others, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import HEAD_NUMBER, IMAGE_SIDE, WORKERS
 
@@ -49,7 +51,7 @@ class Prepare(DetectorOptions):
     gates: QualityGates = field(default_factory=QualityGates)
     overwrite: bool = False
     """Remove the prepared dataset that OUT holds and start again."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Prepare with a progress bar, then print counts and reasons.

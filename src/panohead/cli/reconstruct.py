@@ -1,14 +1,16 @@
 """``panohead reconstruct``: photos of one person to a head."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from panohead.cli.common import TRANSPARENT, Debug, DetectorOptions, Model, counting, parse_background, say
+from panohead.cli.common import TRANSPARENT, DetectorOptions, Model, counting, parse_background
 from panohead.cli.mesh_options import SplatOptions
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import COUNT, FRAMES, SEED, STEPS, WEIGHT, NumberRange
 
@@ -79,9 +81,11 @@ class Reconstruct(SplatOptions, DetectorOptions, Model):
     """Formats of the head's mesh: head.glb, mesh.ply, ... (mrc: the density volume)."""
     mesh_resolution: int = 200
     """Nodes per side of the mesh's grid."""
+    watermark: bool = False
+    """Also an invisible watermark in images and videos, which survives copies without metadata (panohead verify)."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command, or the head of other photos."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Reconstruct the head and write everything to the folder."""
@@ -129,7 +133,7 @@ class Reconstruct(SplatOptions, DetectorOptions, Model):
         self, inputs: dict[str, Any], tools: "Detectors | None", predictor: "Predictor", loss: "ImageLoss | None"
     ) -> "tuple[ReconstructedHead, Path]":
         """Reconstruct one head and write it; return it and its folder."""
-        from panohead.cli.progress import optimization_bar, stop_on_interrupt
+        from panohead.cli.running.progress import optimization_bar, stop_on_interrupt
         from panohead.files.folder_lock import locked_folder
         from panohead.inversion import OptimizationCallbacks, find_preset, open_output_folder
 

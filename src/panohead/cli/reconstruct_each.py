@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from panohead.cli.common import say
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import COMMON
+from panohead.cli.running.messages import say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.earlier_results import SETTINGS_FILE
 from panohead.files.folder_lock import locked_folder
@@ -132,7 +133,7 @@ def _plain_options(one: "Reconstruct", stored: dict[str, Any]) -> dict[str, Any]
     from panohead.cli.results_folder import plain
     from panohead.files.read_json import parse_json
 
-    given = {field.name: getattr(one, field.name) for field in fields(one) if field.name != "debug"}
+    given = {field.name: getattr(one, field.name) for field in fields(one) if field.name != COMMON}
     read = parse_json(json.dumps(given, default=plain), dict[str, Any], "the options")
     return {name: stored.get(name) if name in _OWN else value for name, value in read.items()}
 
@@ -165,7 +166,7 @@ def _reason(error: Exception) -> str:
 
 def _write_page(out: Path, outcomes: Sequence[_Outcome]) -> None:
     """Write the contact sheet and the page."""
-    from panohead.media.provenance import NOTICE, page_metadata
+    from panohead.media.provenance import COMPOSITE, NOTICE, page_metadata
     from panohead.reports import Figure, Figures, Link, Page, PageBlock, Paragraph, Section, Table, url, write_page
 
     made = [outcome for outcome in outcomes if not outcome.reason]
@@ -181,7 +182,7 @@ def _write_page(out: Path, outcomes: Sequence[_Outcome]) -> None:
         blocks.append(Section(outcome.photo, [Figures([photo, views], column_rem=15), Paragraph("", links=links)]))
     if made:
         _write_sheet(out, made)
-    write_page(Page("Heads from photos", blocks, metadata=page_metadata()), out / PAGE_FILE)
+    write_page(Page("Heads from photos", blocks, metadata=page_metadata(COMPOSITE)), out / PAGE_FILE)
 
 
 def _files(folder: Path) -> list[str]:
@@ -194,6 +195,7 @@ def _write_sheet(out: Path, made: Sequence[_Outcome]) -> None:
 
     from panohead.files.image import decode_image
     from panohead.media import contact_sheet, save_image
+    from panohead.media.provenance import COMPOSITE
 
     rows = []
     for outcome in made[:_MAX_SHEET_ROWS]:
@@ -206,4 +208,4 @@ def _write_sheet(out: Path, made: Sequence[_Outcome]) -> None:
     columns = ["photo", *(f"{float(name[4:]):g}\N{DEGREE SIGN}" for name in _SHEET_YAWS)]
     names = [outcome.name[:24] for outcome in made[:_MAX_SHEET_ROWS]]
     sheet = contact_sheet(rows, row_labels=names, column_labels=columns, cell_size=128)
-    save_image(sheet, out / SHEET_FILE, source="compositeWithTrainedAlgorithmicMedia")
+    save_image(sheet, out / SHEET_FILE, source=COMPOSITE)

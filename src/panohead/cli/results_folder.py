@@ -1,4 +1,4 @@
-"""The folder of a command's results: one custom for ``--out``, and a ``settings.json`` beside the files.
+"""The folder of a command's results: one custom for ``--out``, with ``settings.json`` and ``run.yaml``.
 
 A new folder is made. One that holds results of the same command is written to again: files of the same names are
 replaced, others stay; datasets and runs, which are many files, are continued or else refused, and ``--overwrite``
@@ -8,12 +8,13 @@ dataset has a folder to itself. Files of the user's own are never removed.
 
 import json
 import shlex
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-import tyro
-
+from panohead.cli.running.common_options import COMMON
+from panohead.cli.running.config_file import CONFIG_FILE, write_config
+from panohead.cli.running.option_fields import option_fields
 from panohead.errors import PanoHeadError
 from panohead.files.earlier_results import SETTINGS_FILE, command_of
 
@@ -76,7 +77,8 @@ def _held(path: Path, name: str) -> str | None:
 def write_settings(
     out: Path, name: str, command: Any, predictor: "Predictor | None" = None, seeds: list[int] | None = None
 ) -> None:
-    """Write ``settings.json``: by what these files were made, enough to make them again.
+    """Write ``settings.json``: by what these files were made, enough to make them again; and ``run.yaml``, its options
+    as ``--config`` takes them, unless there is a file of that name by somebody else.
 
     Args:
         out: folder of the results.
@@ -91,7 +93,7 @@ def write_settings(
     from panohead import __version__
     from panohead.system.atomic_write import write_bytes
 
-    options = {field.name: getattr(command, field.name) for field in fields(command) if field.name != "debug"}
+    options = {field.name: getattr(command, field.name) for field in fields(command) if field.name != COMMON}
     settings: dict[str, Any] = {"command": typed(name, command), "version": __version__}
     if seeds is not None:
         settings["seeds"] = seeds
@@ -101,38 +103,27 @@ def write_settings(
         settings["checkpoint_sha256"] = predictor.sha256
     settings["options"] = options
     write_bytes(out / SETTINGS_FILE, (json.dumps(settings, indent=1, default=plain) + "\n").encode())
+    write_config(out / CONFIG_FILE, name, command, replace=False)
 
 
 def typed(name: str, command: Any) -> str:
     """Return a command line that gives these options: those that differ from their defaults, quoted for a shell."""
-    positional, options = _words(command, "")
-    # First what has no name: options of several values take all words that follow.
-    return shlex.join(["panohead", *name.split(), *positional, *options])
-
-
-def _words(command: Any, prefix: str) -> tuple[list[str], list[str]]:
-    """Return the words of values without an option's name, and those of all other changed options."""
     positional: list[str] = []
     options: list[str] = []
-    hints = get_type_hints(type(command), include_extras=True)
-    for field in fields(command):
-        value, marks = getattr(command, field.name), get_args(hints[field.name])
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        if value == default or field.name == "debug" or value is None or value == ():
+    for field in option_fields(type(command)):
+        value = field.value(command)
+        if value == field.default or value is None or value == ():
             continue
-        option = f"--{prefix}{field.name}".replace("_", "-")
-        if is_dataclass(value):
-            omitted = any(mark is tyro.conf.OmitArgPrefixes for mark in marks)
-            options += _words(value, prefix if omitted else f"{prefix}{field.name}.")[1]
-        elif any(mark is tyro.conf.Positional for mark in marks):
+        if field.is_positional:
             positional += map(str, value if isinstance(value, tuple) else [value])
         elif isinstance(value, bool):
-            options.append(option if value else f"--no-{option[2:]}")
+            options.append(field.flag(value))
         elif isinstance(value, tuple):
-            options += [option, *map(str, value)]
+            options += [field.option, *map(str, value)]
         else:
-            options += [option, str(value)]
-    return positional, options
+            options += [field.option, str(value)]
+    # First what has no name: options of several values take all words that follow.
+    return shlex.join(["panohead", *name.split(), *positional, *options])
 
 
 def plain(value: object) -> object:

@@ -3,15 +3,16 @@
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from panohead.cli.common import Debug, say
 from panohead.cli.ranges import KIMG
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import answer, say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.read_json import parse_json
 from panohead.limits import BATCH, SEED
@@ -59,9 +60,7 @@ class Train:
     """Print the resolved configuration as JSON and stop."""
     estimate: bool = False
     """Time two steps on random images, print memory and duration of the whole run, and stop."""
-    quiet: bool = False
-    """No progress line."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Train, then print where the results are."""
@@ -83,7 +82,7 @@ class Train:
             masks=self.masks,
             initial=self.init,
             device=self.device,
-            quiet=self.quiet,
+            quiet=self.common.quiet,
             overwrite=self.overwrite,
         )
         if os.environ.get("RANK", "0") == "0":  # torchrun's processes share the folder
@@ -148,18 +147,18 @@ class Train:
         from panohead.training.launch import resume
 
         finished = resume(
-            run, data=self.data, masks=self.masks, total_kimg=self.kimg, device=self.device, quiet=self.quiet
+            run, data=self.data, masks=self.masks, total_kimg=self.kimg, device=self.device, quiet=self.common.quiet
         )
         self._report(run, finished)
 
     def _describe(self, config: "TrainConfig") -> None:
         if self.dry_run:
-            say(json.dumps(asdict(config), indent=1, allow_nan=False))
+            answer(json.dumps(asdict(config), indent=1, allow_nan=False))
             return
         from panohead.training.estimate import estimate
 
         for line in estimate(config, device=self.device).lines():
-            say(line)
+            answer(line)
 
     def _report(self, run: Path, finished: bool) -> None:
         if finished is False:

@@ -1,13 +1,15 @@
 """``panohead train-encoder``: train a network from a photo to w for any generator."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from panohead.cli.common import Debug, say
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import answer, say
+from panohead.cli.running.progress_bar import ProgressBar, progress_bar
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import BATCH, LEARNING_RATE, SEED, STEPS, NumberRange
 
@@ -46,7 +48,7 @@ class TrainEncoder:
     """Time a few heads and steps, print the duration of the whole run, and stop."""
     overwrite: bool = False
     """Remove the run that OUT holds and start again; or write beside the results of another command."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Train, then print where the checkpoint is."""
@@ -63,10 +65,10 @@ class TrainEncoder:
             from panohead.training.photo_encoder import estimate_encoder
 
             for line in estimate_encoder(checkpoint, datasets=self.data, config=config).lines():
-                say(line)
+                answer(line)
             return
         assert self.out is not None
-        from panohead.cli.progress import stop_on_interrupt
+        from panohead.cli.running.progress import stop_on_interrupt
         from panohead.training.photo_encoder import train_encoder
         from panohead.training.photo_encoder.run import EncoderCallbacks
 
@@ -99,32 +101,23 @@ class TrainEncoder:
 @contextmanager
 def _bars() -> Iterator[tuple[Callable[["EncoderProgress"], None], Callable[[int, "EncoderScore"], None]]]:
     """Show progress with the time left on standard error; yield functions for progress and for figures."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[losses]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks: dict[str, TaskID] = {}
+    with ExitStack() as shown:
+        bars: dict[str, ProgressBar] = {}
 
         def advance(step: "EncoderProgress") -> None:
-            losses = ", ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
-            if step.phase not in tasks:
+            if step.phase not in bars:
+                shown.close()  # one phase after the other
                 # What an earlier run has done does not count for the speed.
-                tasks[step.phase] = progress.add_task(step.phase, total=step.total, completed=step.done, losses=losses)
-            progress.update(tasks[step.phase], completed=step.done, losses=losses)
+                bar = progress_bar(step.phase, step.total, done=step.done, completes=False)
+                bars[step.phase] = shown.enter_context(bar)
+            losses = ", ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
+            bars[step.phase].update(step.done, detail=losses)
 
         def report(step: int, score: "EncoderScore") -> None:
             line = (
                 f"step {step}, held-out people: error of w {score.w_error:.0%} of the mean head's, yaw off by "
                 f"{score.yaw_error_deg:.1f} degrees ({score.yaw_error_before_deg:.1f} before)"
             )
-            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            next(reversed(bars.values())).note(line)
 
         yield advance, report

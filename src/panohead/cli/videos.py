@@ -1,7 +1,7 @@
 """Commands that make videos: ``panohead interpolate`` from head to head, ``panohead animate`` of a recording."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,16 +10,16 @@ import tyro
 from panohead.cli.common import (
     TRANSPARENT,
     VIDEO_SUFFIXES,
-    Debug,
     Model,
     changed_options,
     counting,
     parse_background,
     parse_numbers,
-    say,
 )
 from panohead.cli.ranges import check_count
 from panohead.cli.results_folder import open_results, write_settings
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.errors import NoSurfaceError, PanoHeadError, UsageError
 from panohead.limits import FPS, FRAMES, PITCH_DEG, SEED, TRUNCATION_PSI, YAW_DEG
 
@@ -54,9 +54,11 @@ class Interpolate(Model):
     """Height of the camera in degrees."""
     video_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
     """Format of the video; png: a folder of numbered files."""
+    watermark: bool = False
+    """Also an invisible watermark in images and videos, which survives copies without metadata (panohead verify)."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Sample the heads and write the video."""
@@ -115,9 +117,11 @@ class Animate(Model):
     """Turn the head as the recording says (HeadYaw and HeadPitch, measured from their median)."""
     background: str | None = None
     """Background: a color (#ffffff) or an image's path."""
+    watermark: bool = False
+    """Also an invisible watermark in images and videos, which survives copies without metadata (panohead verify)."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Read the recording, then render."""

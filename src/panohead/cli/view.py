@@ -1,11 +1,13 @@
 """``panohead view``: heads in a browser, to turn, change, save and reconstruct."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from panohead.cli.common import Debug, Model, say
+from panohead.cli.common import Model
+from panohead.cli.running.common_options import Common, CommonOptions
+from panohead.cli.running.messages import say
 from panohead.limits import NumberRange
 
 _PORTS = NumberRange(0, 65_535)
@@ -25,7 +27,7 @@ class View(Model):
     """Port to listen on; 0 for any free one."""
     token: str | None = None
     """16 or more letters and digits that the first address must carry."""
-    debug: Debug = False
+    common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
         """Start the viewer and wait for Ctrl-C."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import secrets
 import stat
@@ -11,6 +12,8 @@ from typing import Any
 
 from panohead.errors import PanoHeadError
 from panohead.system.text import printable
+
+_log = logging.getLogger(__name__)
 
 REMEDY = "free the disk or choose another place"
 LEFTOVERS = ".*.tmp*"
@@ -74,6 +77,7 @@ def atomic_path(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
         if stat.S_IMODE(temporary.stat().st_mode) != mode:
             temporary.chmod(mode)
         os.replace(temporary, path)
+        _log.info("wrote %s", path)
     except OSError as error:
         raise unwritable(path, error, remedy) from error
     finally:

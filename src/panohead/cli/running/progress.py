@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from panohead.cli.running.progress_bar import progress_bar
+
 if TYPE_CHECKING:
     from panohead.inversion import OptimizationStep
 
@@ -25,33 +27,18 @@ def optimization_bar(
     Yields:
         Two functions: one to call after every step, one that prints a note above the bar.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
     begins, total = {}, 0
     for phase, count in phases.items():
         begins[phase] = total
         total += count * _UNITS[phase]
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("spent"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("reading the photos", total=total)
+    with progress_bar("reading the photos", total, counted=False) as bar:
 
         def advance(step: "OptimizationStep") -> None:
-            progress.update(
-                task,
-                completed=begins[step.phase] + step.number * _UNITS[step.phase],
-                description=f"{step.phase} {step.number}/{step.total}, loss {step.losses['loss']:.4f}",
-            )
+            done = begins[step.phase] + step.number * _UNITS[step.phase]
+            bar.update(done, what=f"{step.phase} {step.number}/{step.total}, loss {step.losses['loss']:.4f}")
 
-        yield advance, lambda note: progress.console.print(note, markup=False, highlight=False, soft_wrap=True)
-        progress.update(task, completed=total, description="done")  # phases may end before their last step
+        yield advance, bar.note
+        bar.update(total, what="done")  # phases may end before their last step
 
 
 @contextmanager
