@@ -24,9 +24,6 @@ _STRONGEST = 0.3
 _FACE_CENTER, _FACE_RADII = (0.0, 0.0, 0.15), (0.095, 0.115, 0.11)
 """An ellipsoid around the face in the tri-grid's space, where it lies alike in all heads, world units."""
 
-_EAR_LOW, _EAR_HIGH = (0.14, -0.105, -0.06), (0.21, 0.025, 0.035)
-"""A box around the left ear, the same; hair that covers it lies further out."""
-
 _INVISIBLE = 0.004
 """Strength up to which no noise is read: less than half a level of 255."""
 
@@ -69,7 +66,7 @@ class SurfaceDetail(nn.Module):
         hidden = self.of_place(place.flatten(0, 1)).unflatten(0, place.shape[:2]) + self.of_head(w)[:, None]
         hidden = self.hidden(F.leaky_relu(hidden, 0.2).flatten(0, 1))
         strengths = _STRONGEST * torch.sigmoid(self.strength(hidden)).unflatten(0, place.shape[:2])
-        return strengths * beside_features(points)
+        return strengths * beside_face(points)
 
     def forward(
         self,
@@ -112,18 +109,15 @@ class SurfaceDetail(nn.Module):
         return noise.permute(0, 3, 1, 2)
 
 
-def beside_features(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
-    """Return 0 in the face, from brows to chin, and on ears, 1 a little away from them: there no noise belongs.
+def beside_face(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
+    """Return 0 in the face, from brows to chin, and 1 a little away from it: no noise belongs there.
 
     Args:
         points: in the tri-grid's space, world units.
     """
     center, radii = points.new_tensor(_FACE_CENTER), points.new_tensor(_FACE_RADII)
-    from_face = ((points - center) / radii).square().sum(dim=-1, keepdim=True) - 1
-    mirrored = torch.cat([points[..., :1].abs(), points[..., 1:]], dim=-1)
-    beyond = torch.maximum(points.new_tensor(_EAR_LOW) - mirrored, mirrored - points.new_tensor(_EAR_HIGH))
-    from_ear = beyond.amax(dim=-1, keepdim=True)  # world units, negative inside the box
-    return torch.minimum(from_face / 0.3, from_ear / 0.01).clamp(0, 1)
+    distance = ((points - center) / radii).square().sum(dim=-1, keepdim=True) - 1
+    return (distance / 0.3).clamp(0, 1)
 
 
 def with_detail(

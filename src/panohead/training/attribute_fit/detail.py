@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.models.detail_noise import STRANDS
-from panohead.models.surface_detail import SurfaceDetail, beside_features
+from panohead.models.surface_detail import SurfaceDetail, beside_face
 from panohead.system.bounds import Bounded, Natural, NotNegative
 from panohead.training.attribute_fit.roughness import Roughness
 
@@ -41,18 +41,18 @@ class DetailConfig(Bounded):
     learning_rate: NotNegative = 4e-3
     head_decay: NotNegative = 0.3
     direction_weight: NotNegative = 0.2
-    grain_weight: NotNegative = 0.25
+    grain_weight: NotNegative = 0.5
     smooth: NotNegative = 0.04
     rough: NotNegative = 0.08
     seed: int = 0
 
 
 def wanted_roughness(truth: Roughness, config: DetailConfig) -> Float[Tensor, "place scale direction"]:
-    """Return the roughness to be reached: the true one of hair, nothing on skin, in the face and on ears."""
+    """Return the roughness to be reached: the true one of hair, nothing on skin and in the face."""
     finest = _together(truth.truth)[:, 0]
     share = ((finest - config.smooth) / (config.rough - config.smooth)).clamp(0, 1)
     share = share.square() * (3 - 2 * share)  # smooth step
-    return truth.truth * (share[:, None] * beside_features(truth.points))[:, :, None]
+    return truth.truth * (share[:, None] * beside_face(truth.points))[:, :, None]
 
 
 def _together(roughness: Float[Tensor, "*batch scale direction"]) -> Float[Tensor, "*batch scale"]:
