@@ -18,8 +18,9 @@ from panohead.stylegan.layers import FullyConnected
 
 _HIDDEN = 48
 
-_STRONGEST = 0.3
-"""Limit of the strengths: no head that is unlike those of the training becomes blotches."""
+_STRONGEST, _STRONGEST_TOGETHER = 0.3, 0.2
+"""Limits of each strength and of the deviation of all channels together: heads unlike those of the training have no
+blotches."""
 
 _FACE_CENTER, _FACE_RADII = (0.0, 0.0, 0.15), (0.095, 0.115, 0.11)
 """An ellipsoid around the face in the tri-grid's space, where it lies alike in all heads, world units."""
@@ -66,7 +67,8 @@ class SurfaceDetail(nn.Module):
         hidden = self.of_place(place.flatten(0, 1)).unflatten(0, place.shape[:2]) + self.of_head(w)[:, None]
         hidden = self.hidden(F.leaky_relu(hidden, 0.2).flatten(0, 1))
         strengths = _STRONGEST * torch.sigmoid(self.strength(hidden)).unflatten(0, place.shape[:2])
-        return strengths * beside_face(points)
+        together = strengths.square().sum(dim=2, keepdim=True).sqrt()
+        return strengths * (_STRONGEST_TOGETHER / together).clamp(max=1) * beside_face(points)
 
     def forward(
         self,
