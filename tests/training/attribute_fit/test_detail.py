@@ -53,8 +53,8 @@ def places(count: int = 4000) -> tuple[Roughness, Tensor]:
     rng = torch.Generator().manual_seed(0)
     features = torch.randn(count, CHANNELS, generator=rng)
     strengths = torch.zeros(count, DETAIL_CHANNELS)
-    strengths[:, 0] = torch.where(features[:, 0] > 0, 0.2, 0.1)
-    strengths[:, 1] = 0.1
+    strengths[:, 0] = torch.where(features[:, 0] > 0, 0.16, 0.08)
+    strengths[:, 1] = 0.08
     noise = 0.5 + torch.rand(count, DETAIL_CHANNELS, 3, 4, generator=rng)
     truth = torch.einsum("pn,pnsd->psd", strengths.square(), noise.square()).sqrt()
     behind = torch.tensor([0.0, 0.1, -0.2]) + 0.05 * torch.randn(count, 3, generator=rng)
@@ -108,7 +108,7 @@ def test_curls_alone_get_grain() -> None:
     samples, _truth = places(1500)
     # Every channel looks the same: nothing but the weight tells them apart.
     noise = samples.noise[:, :1].expand(-1, DETAIL_CHANNELS, -1, -1)
-    samples = replace(samples, noise=noise, truth=noise[:, 0] * 0.2)
+    samples = replace(samples, noise=noise, truth=noise[:, 0] * 0.15)
     detail = SurfaceDetail(CHANNELS, w_dim=W_DIM, box_warp=0.8)
     fit_detail(detail, samples, DetailConfig(steps=200, places_per_step=256, grain_weight=2.0), lambda _: None)
     with torch.no_grad():
