@@ -76,7 +76,7 @@ def test_a_smaller_turn_of_all_labels_is_no_mirror_image(turn: float) -> None:
 
 
 def test_labels_mixed_up_among_faces_from_the_front_are_noticed() -> None:
-    """No label need be far from its face, nor look to the other side. One in 200 is taken for mirrored, such as seed 2."""
+    """No label need be far from its face. One set in 200 is taken for mirrored, such as that of seed 2."""
     found = []
     for seed in range(4):
         rng = np.random.default_rng(seed)
