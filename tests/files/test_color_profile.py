@@ -187,7 +187,10 @@ def test_cameras_that_say_adobe_rgb_without_a_profile(kind: str) -> None:
         exif.get_ifd(0x8769)[0xA005] = {1: index}
         exif[0x010F] = "maker"
         options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
-        found = decode_image(saved(Image.fromarray(chart()), kind, exif=exif, **options))
+        content = saved(Image.fromarray(chart()), kind, exif=exif, **options)
+        found = decode_image(content)
         expected = ADOBE_RGB.in_srgb(COLORS) if converted else COLORS
         np.testing.assert_allclose(patches(found.image), expected.astype(int), atol=4)
         assert found.notes == (("colors converted from Adobe RGB (1998)",) if converted else ())
+        small = np.asarray(to_rgb(decode_image(content, max_side_px=24).image))[4::8, 4::8].reshape(-1, 3)
+        np.testing.assert_allclose(small.astype(int), expected.astype(int), atol=4, err_msg="a photo that is shrunk")

@@ -38,8 +38,8 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     Returns:
         The image, and notes for people (none when nothing was converted).
     """
-    profile = image.info.get("icc_profile") or (_adobe_rgb() if _is_adobe_rgb(image) else None)
-    if not isinstance(profile, bytes) or not profile:
+    profile = profile_of(image)
+    if not profile:
         return image, ()
     if image.mode in ("1", "I", "F", "LAB", "HSV") or image.mode.startswith("I;16"):
         return image, ()
@@ -60,6 +60,12 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         converted.putalpha(alpha)
     converted.info = {key: value for key, value in image.info.items() if key not in ("icc_profile", "transparency")}
     return converted, (f"colors converted from {name}",)
+
+
+def profile_of(image: Image.Image) -> bytes:
+    """Return the profile of an image: the embedded one, or the one that its EXIF data name; empty without one."""
+    profile = image.info.get("icc_profile") or (_adobe_rgb() if _is_adobe_rgb(image) else b"")
+    return profile if isinstance(profile, bytes) else b""
 
 
 def _is_adobe_rgb(image: Image.Image) -> bool:

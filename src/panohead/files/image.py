@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from panohead.errors import PanoHeadError
-from panohead.files.color_profile import to_srgb
+from panohead.files.color_profile import profile_of, to_srgb
 from panohead.files.image_limits import MAX_EXIF_BYTES, BrokenImage, check_chunks, check_cost, check_tags
 from panohead.files.regular import read_regular
 
@@ -191,8 +191,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _standardized(image: Image.Image, colors: bool, max_side_px: int | None) -> tuple[Image.Image, tuple[str, ...]]:
     if max_side_px and max(image.size) > max_side_px:
-        # First, so that everything after it takes little memory.
+        # First, so that everything after it takes little memory. Of the EXIF data nothing but the orientation is left.
+        profile = profile_of(image) if colors else b""
         image = _shrunk(image, max_side_px)
+        if profile:
+            image.info["icc_profile"] = profile
     if image.getexif().get(_ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if not colors:
