@@ -27,6 +27,7 @@ from trimesh.visual.texture import TextureVisuals
 import tiny
 from panohead.head import Head
 from panohead.mesh.export import write_mesh
+from panohead.mesh.morph_targets import set_targets
 
 THREE = Path(os.environ.get("PANOHEAD_THREE", ""))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -71,7 +72,8 @@ try {
   gltf.scene.traverse(node => { if (node.isMesh) mesh = node; });
   await report({attributes: Object.keys(mesh.geometry.attributes), material: mesh.material.type,
     map: !!mesh.material.map, size: size.toArray(), extras: mesh.userData,
-    triangles: mesh.geometry.index.count / 3});
+    triangles: mesh.geometry.index.count / 3, targets: Object.keys(mesh.morphTargetDictionary ?? {}),
+    clips: gltf.animations.map(clip => clip.name)});
 } catch (error) { await report({failed: String(error)}); }
 </script><img id="wait" src="/done">""".replace("SIDE", str(SIDE))
 
@@ -185,6 +187,20 @@ def test_texture_face_forward_y_up(site: Site, tmp_path: Path) -> None:
     np.testing.assert_allclose(shown.pixels[4, 4], 128, atol=2)
     # The back shows at most at the rim.
     assert (np.abs(shown.pixels - BLUE).max(axis=-1) < 20).mean() < 0.02
+
+
+def test_morph_targets_have_names_and_clips(site: Site, tmp_path: Path) -> None:
+    mesh = ball()
+    lift = np.zeros((len(mesh.vertices), 3), np.float32)
+    lift[mesh.vertices[:, 1] > 0.05, 1] = 0.02
+    set_targets(mesh, {"jawOpen": lift, "eyeBlinkLeft": -lift, "eyeBlinkRight": 0 * lift})
+    shown = site.show(write_mesh(mesh, tmp_path / "moving.glb"))
+    assert shown.report["told"] == [], shown.report
+    assert shown.report["targets"] == ["jawOpen", "eyeBlinkLeft", "eyeBlinkRight"]
+    assert shown.report["clips"] == ["blink", "idle"]
+    # At rest it is the ball.
+    still = site.show(write_mesh(ball(), tmp_path / "still.glb"))
+    np.testing.assert_allclose(shown.pixels, still.pixels, atol=2)
 
 
 def test_a_head_looks_as_it_is_rendered(site: Site, tmp_path: Path) -> None:

@@ -57,10 +57,8 @@ class ExpressiveSurface:
         light = float(np.clip((lips @ _LUMA).mean() * 1.5 / _BRIGHT_FACE, 0.3, 1.15))
         colors = [rgb.astype(np.float64)]
         for part in self.inner:
-            if part.source is not None and part.shade is not None:
-                colors.append(rgb[part.source] * part.shade[:, None])
-            else:
-                colors.append(np.tile(np.array(part.rgb, np.float64) * light, (len(part.vertices), 1)))
+            base = np.array(part.rgb, np.float64) * light if part.source is None else rgb[part.source]
+            colors.append(base * part.shade[:, None])
         return np.clip(np.rint(np.concatenate(colors)), 0, 255).astype(np.uint8)
 
 

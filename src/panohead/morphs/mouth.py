@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from panohead.morphs.base_fit import FittedBase, expression_offsets
 from panohead.synthetic.basis import head_basis
 from panohead.synthetic.expressions import EXPRESSION_UNITS
-from panohead.synthetic.mesh import compact, triangulate
+from panohead.synthetic.mesh import compact, triangulate, vertex_normals
 
 _COLORS = {"bag": (78, 32, 32), "helper-upper-teeth": (214, 205, 190), "helper-lower-teeth": (206, 196, 180),
            "helper-tongue": (158, 84, 82)}  # fmt: skip
@@ -28,17 +28,17 @@ class InnerPart:
     Attributes:
         vertices, faces: of the part.
         offsets: of all 52 ARKit names at the vertices.
+        shade: factor of the color at each vertex: 1 in full light.
         rgb: sRGB in the light of a bright face, 0 to 255; None where ``source`` has the color.
-        source: vertex of the surface whose color each vertex has, darkened by ``shade``; None where ``rgb`` has it.
-        shade: 1 for none.
+        source: vertex of the surface whose color each vertex has; None where ``rgb`` has it.
     """
 
     vertices: Float[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
     offsets: Mapping[str, Float[np.ndarray, "vertex 3"]]
+    shade: Float[np.ndarray, " vertex"]
     rgb: tuple[int, int, int] | None = None
     source: Int[np.ndarray, " vertex"] | None = None
-    shade: Float[np.ndarray, " vertex"] | None = None
 
 
 def inner_parts(base: FittedBase, surface: Float[np.ndarray, "vertex 3"]) -> list[InnerPart]:
@@ -58,13 +58,22 @@ def inner_parts(base: FittedBase, surface: Float[np.ndarray, "vertex 3"]) -> lis
     refine = basis.refine[used]
     offsets = {name: refine @ expression_offsets(name)[: basis.body_count] for name in EXPRESSION_UNITS}
     places = _behind(base.fine[used], surface, front, _BEHIND["bag"], rigid=False)
-    parts = [InnerPart(places, faces, offsets, _COLORS["bag"])]
+    parts = [InnerPart(places, faces, offsets, np.ones(len(places)), _COLORS["bag"])]
     for name in ("helper-upper-teeth", "helper-lower-teeth", "helper-tongue"):
         used, quads = compact(basis.helpers[name], base.coarse)
         places = _behind(base.coarse[used], surface, front, _BEHIND[name], rigid=True)
         offsets = {unit: expression_offsets(unit)[used] for unit in EXPRESSION_UNITS}
-        parts.append(InnerPart(places, triangulate(quads), offsets, _COLORS[name]))
+        faces = triangulate(quads)
+        parts.append(InnerPart(places, faces, offsets, _shading(places, faces), _COLORS[name]))
     return parts
+
+
+def _shading(vertices: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]) -> Float[np.ndarray, " vertex"]:
+    """Return the light that reaches teeth and tongue from the front and a little above, less the deeper they lie."""
+    facing = np.clip(vertex_normals(vertices, faces) @ [0.0, 0.3, 0.95], 0, 1)
+    depth = vertices[:, 2].max() - vertices[:, 2]
+    shade: Float[np.ndarray, " vertex"] = (0.5 + 0.5 * facing) * np.clip(1 - 0.9 * depth, 0.35, 1)
+    return shade
 
 
 def _behind(
@@ -114,5 +123,5 @@ def lip_rims(
         source = np.tile(edge, len(rows))
         shade = np.repeat(np.linspace(1.0, 0.45, len(rows)), count)
         moved = {name: values[source] for name, values in offsets.items()}
-        rims.append(InnerPart(places, triangulate(quads), moved, source=source, shade=shade))
+        rims.append(InnerPart(places, triangulate(quads), moved, shade, source=source))
     return rims
