@@ -19,7 +19,7 @@ import tiny
 from panohead import load
 from panohead.alignment.quality import QualityGates
 from panohead.cli.main import main
-from panohead.cli.old_spellings import OLD_SPELLINGS
+from panohead.cli.running.old_spellings import OLD_SPELLINGS
 from panohead.data.dataset import open_dataset
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.geometry import Camera

@@ -17,6 +17,7 @@ from panohead.limits import COLOR_LEVEL
 from panohead.media.cutout import foreground_colors, refined_alpha
 from panohead.media.images import from_uint8, save_image, to_pil, to_rgba
 from panohead.media.marked_image import marked
+from panohead.media.provenance import COMPOSITE, GENERATED, SourceType
 
 Color = tuple[int, int, int]
 
@@ -31,6 +32,7 @@ class Frame:
         depth: distance along the unit ray in world units, at neural rendering resolution.
         mask: foreground weight, about [0, 1], at neural rendering resolution.
         camera: camera of the view, without batch dimension.
+        source: IPTC term of how the image was made, for its mark.
     """
 
     image: Float[Tensor, "3 height width"]
@@ -38,6 +40,7 @@ class Frame:
     depth: Float[Tensor, "1 raw_height raw_width"]
     mask: Float[Tensor, "1 raw_height raw_width"]
     camera: Camera
+    source: SourceType = GENERATED
 
     def alpha(self) -> Float[Tensor, "1 height width"]:
         """Return the mask at the image's size, in [0, 1]."""
@@ -57,8 +60,8 @@ class Frame:
         """
         if transparent:
             alpha = self.matte()
-            return marked(Image.fromarray(to_rgba(foreground_colors(self.image, alpha), alpha)))
-        return marked(to_pil(self.image))
+            return marked(Image.fromarray(to_rgba(foreground_colors(self.image, alpha), alpha)), self.source)
+        return marked(to_pil(self.image), self.source)
 
     def save(self, path: str | Path, *, transparent: bool = False, quality: int = 95) -> Path:
         """Write the image, marked as synthetic, in the format of the suffix: .png, .jpg, .jpeg or .webp.
@@ -75,7 +78,7 @@ class Frame:
             UsageError: for what is no path, or a quality out of range.
             PanoHeadError: when the suffix is unknown, a JPEG would be transparent, or the file cannot be written.
         """
-        return save_image(self.to_pil(transparent=transparent), path, quality=quality)
+        return save_image(self.to_pil(transparent=transparent), path, source=self.source, quality=quality)
 
     def on(self, background: "Color | Image.Image") -> "Frame":
         """Return the view on a plain color (0..255) or a photo, which is scaled and cropped to fill the image.
@@ -87,7 +90,8 @@ class Frame:
         height, width = self.image.shape[-2:]
         backdrop = _backdrop(background, width, height).to(self.image.device)
         alpha = self.matte()
-        return replace(self, image=torch.lerp(backdrop, foreground_colors(self.image, alpha), alpha))
+        source = COMPOSITE if isinstance(background, Image.Image) else self.source
+        return replace(self, image=torch.lerp(backdrop, foreground_colors(self.image, alpha), alpha), source=source)
 
 
 def _backdrop(background: "Color | Image.Image", width: int, height: int) -> Float[Tensor, "3 height width"]:

@@ -24,7 +24,7 @@ from pages import parse_page
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.cli.common import parse_numbers
 from panohead.cli.main import main
-from panohead.cli.old_spellings import with_new_spellings
+from panohead.cli.running.old_spellings import with_new_spellings
 from panohead.errors import PanoHeadError
 from panohead.media import is_marked_synthetic
 

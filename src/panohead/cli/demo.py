@@ -21,6 +21,8 @@ class Demo(Model):
     """Number of heads: rows of the contact sheet."""
     frames: Annotated[int, FRAMES] = 48
     """Frames of the turntable."""
+    watermark: bool = False
+    """Also an invisible watermark in images and videos, which survives copies without metadata (panohead verify)."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
     common: Common = field(default_factory=CommonOptions)

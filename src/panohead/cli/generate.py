@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from panohead.gallery import ViewStyle
     from panohead.head import Head
+    from panohead.media.provenance import SourceType
     from panohead.mesh import HeadMesh
     from panohead.predictor import Predictor
     from panohead.reports import HeadFigure
@@ -94,6 +95,8 @@ class Generate(AttributeOptions, MeshOptions, Model):
     """Style mixing: take some rows of ws from this seed."""
     mix_rows: str | None = None
     """Rows to take, such as 4-7; low rows are shape, high rows color (the higher half if not given)."""
+    watermark: bool = False
+    """Also an invisible watermark in images and videos, which survives copies without metadata (panohead verify)."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
     common: Common = field(default_factory=CommonOptions)
@@ -136,7 +139,7 @@ class Generate(AttributeOptions, MeshOptions, Model):
                 viewers += [] if viewer is None else [viewer]
         rate = len(orders) / (time.monotonic() - start)
         if self.contact_sheet:
-            self._write_sheet(rows, out)
+            self._write_sheet(rows, out, style.source)
         if self.html is not None:
             kind = "reconstructed" if opened is not None else "generated"
             title = f"A {kind} head" if len(viewers) == 1 else f"{kind.capitalize()} heads"
@@ -211,21 +214,22 @@ class Generate(AttributeOptions, MeshOptions, Model):
             transparent=self.transparent or self.background == TRANSPARENT,
         )
 
-    def _write_sheet(self, rows: "dict[HeadOrder, list[Image]]", out: Path) -> None:
+    def _write_sheet(self, rows: "dict[HeadOrder, list[Image]]", out: Path, source: "SourceType") -> None:
         """Write a sheet with a row per head; of a strip a row per seed and view, whose columns are the values."""
         from panohead.gallery import write_sheet, write_strips
 
         strip = next((order.swept for order in rows if order.swept is not None), None)
         if strip is None:
             labeled = {order.label: images for order, images in rows.items()}
-            write_sheet(labeled, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size)
+            write_sheet(labeled, out / "contact_sheet.png", self.yaws, cell_size=self.cell_size, source=source)
             return
         strips: dict[str, list[list[Image]]] = {}
         for order, images in rows.items():
             strips.setdefault(order.base_label, []).append(images)
         values = dict.fromkeys(shown(order.swept[1]) for order in rows if order.swept is not None)
         path = out / f"sweep_{strip[0]}.png"
-        write_strips(strips, path, self.yaws, list(values), title=strip[0], cell_size=self.cell_size)
+        names, title = list(values), strip[0]
+        write_strips(strips, path, self.yaws, names, title=title, cell_size=self.cell_size, source=source)
 
     def _head(self, predictor: "Predictor", seed: int) -> "Head":
         def sample(seed: int) -> "Head":

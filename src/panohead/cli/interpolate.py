@@ -35,6 +35,8 @@ class Interpolate(Model):
     """Height of the camera in degrees."""
     video_format: Literal["mp4", "gif", "webm", "png"] = "mp4"
     """Format of the video; png: a folder of numbered files."""
+    watermark: bool = False
+    """Also an invisible watermark in images and videos, which survives copies without metadata (panohead verify)."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
     common: Common = field(default_factory=CommonOptions)

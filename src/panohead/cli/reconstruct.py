@@ -81,6 +81,8 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
     """Formats of the head's mesh: head.glb, mesh.ply, ... (mrc: the density volume)."""
     mesh_resolution: int = 200
     """Nodes per side of the mesh's grid."""
+    watermark: bool = False
+    """Also an invisible watermark in images and videos, which survives copies without metadata (panohead verify)."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command, or the head of other photos."""
     common: Common = field(default_factory=CommonOptions)
@@ -131,7 +133,7 @@ class Reconstruct(MeshOptions, DetectorOptions, Model):
         self, inputs: dict[str, Any], tools: "Detectors | None", predictor: "Predictor", loss: "ImageLoss | None"
     ) -> "tuple[ReconstructedHead, Path]":
         """Reconstruct one head and write it; return it and its folder."""
-        from panohead.cli.progress import optimization_bar, stop_on_interrupt
+        from panohead.cli.running.progress import optimization_bar, stop_on_interrupt
         from panohead.files.folder_lock import locked_folder
         from panohead.inversion import OptimizationCallbacks, find_preset, open_output_folder
 

@@ -166,7 +166,7 @@ def _reason(error: Exception) -> str:
 
 def _write_page(out: Path, outcomes: Sequence[_Outcome]) -> None:
     """Write the contact sheet and the page."""
-    from panohead.media.provenance import NOTICE, page_metadata
+    from panohead.media.provenance import COMPOSITE, NOTICE, page_metadata
     from panohead.reports import Figure, Figures, Link, Page, PageBlock, Paragraph, Section, Table, url, write_page
 
     made = [outcome for outcome in outcomes if not outcome.reason]
@@ -182,7 +182,7 @@ def _write_page(out: Path, outcomes: Sequence[_Outcome]) -> None:
         blocks.append(Section(outcome.photo, [Figures([photo, views], column_rem=15), Paragraph("", links=links)]))
     if made:
         _write_sheet(out, made)
-    write_page(Page("Heads from photos", blocks, metadata=page_metadata()), out / PAGE_FILE)
+    write_page(Page("Heads from photos", blocks, metadata=page_metadata(COMPOSITE)), out / PAGE_FILE)
 
 
 def _files(folder: Path) -> list[str]:
@@ -207,4 +207,4 @@ def _write_sheet(out: Path, made: Sequence[_Outcome]) -> None:
     columns = ["photo", *(f"{float(name[4:]):g}\N{DEGREE SIGN}" for name in _SHEET_YAWS)]
     names = [outcome.name[:24] for outcome in made[:_MAX_SHEET_ROWS]]
     sheet = contact_sheet(rows, row_labels=names, column_labels=columns, cell_size=128)
-    save_image(sheet, out / SHEET_FILE, source="compositeWithTrainedAlgorithmicMedia")
+    save_image(sheet, out / SHEET_FILE, source=COMPOSITE)

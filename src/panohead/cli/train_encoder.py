@@ -68,7 +68,7 @@ class TrainEncoder:
                 answer(line)
             return
         assert self.out is not None
-        from panohead.cli.progress import stop_on_interrupt
+        from panohead.cli.running.progress import stop_on_interrupt
         from panohead.training.photo_encoder import train_encoder
         from panohead.training.photo_encoder.run import EncoderCallbacks
 

@@ -76,7 +76,8 @@ def write_results(
     if style.transparent:
         video, also = out / VIDEO_FILES[1], [out / FRAMES_FOLDER]
     row = write_views(head, out / "views", CONTACT_YAWS, style, step=step)
-    write_sheet({"": row}, out / "views.png", CONTACT_YAWS, cell_size=192, transparent=style.transparent)
+    sheet = out / "views.png"
+    write_sheet({"": row}, sheet, CONTACT_YAWS, cell_size=192, transparent=style.transparent, source=style.source)
     write_turntable(head, video, frames=frames, fps=_FPS, style=style, step=step, also=also)
     files, notes = [video.name, *(path.name for path in also), "views.png"], []
     missing = ""

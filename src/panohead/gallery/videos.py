@@ -35,7 +35,7 @@ def write_turntable(
         PanoHeadError: when a file cannot be written, or its format has no transparency and the style asks for it.
     """
     with ExitStack() as stack:
-        videos = [stack.enter_context(VideoWriter(one, fps)) for one in (path, *also)]
+        videos = [stack.enter_context(VideoWriter(one, fps, source=style.source)) for one in (path, *also)]
         workers = worker_count(head.ws.device)
         style.begin(head)
         turn = in_order(lambda i: _pixels(style, style.render(head, 360 * i / frames)), range(frames), workers)
@@ -91,7 +91,7 @@ def write_walk(
         return _pixels(style, style.render(head, yaw))
 
     walk = enumerate(latent_walk(predictor, heads, count, loop=loop))
-    with VideoWriter(path, fps) as video:
+    with VideoWriter(path, fps, source=style.source) as video:
         for frame in in_order(pixels, walk, worker_count(predictor.device)):
             video.write(frame)
             step()

@@ -10,6 +10,7 @@ from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.media import contact_sheet, mask_to_pil, save_depth, save_image
+from panohead.media.provenance import COMPOSITE, GENERATED, SourceType
 from panohead.system.worker_threads import in_order, single_thread, worker_count
 
 FrameCallback = Callable[[], None]
@@ -41,6 +42,11 @@ class ViewStyle:
     background: tuple[int, int, int] | Image.Image | None = None
     background_head: Head | None = None
     transparent: bool = False
+
+    @property
+    def source(self) -> SourceType:
+        """IPTC term of the views: with a photo behind it an image is not a model's alone."""
+        return COMPOSITE if isinstance(self.background, Image.Image) else GENERATED
 
     def render(self, head: Head, yaw_deg: float) -> Frame:
         """Render one view of the head; yaw 0 is the front, 90 the head's left side."""
@@ -94,7 +100,7 @@ def write_views(
         frame = style.render(head, yaw)
         name = f"yaw{yaw:+04.0f}" if float(yaw).is_integer() else f"yaw{yaw:+g}"
         image = style.image(frame)
-        save_image(image, folder / f"{name}.png")
+        save_image(image, folder / f"{name}.png", source=frame.source)
         if depth:
             save_depth(frame.depth, folder / f"{name}_depth.png", mask=frame.mask)
         if mask:
@@ -118,6 +124,7 @@ def write_sheet(
     *,
     cell_size: int,
     transparent: bool = False,
+    source: SourceType = GENERATED,
 ) -> None:
     """Write a contact sheet: one row per head with its label, one column per yaw.
 
@@ -127,6 +134,7 @@ def write_sheet(
         yaws_deg: yaws of the columns.
         cell_size: pixels per image.
         transparent: leave the sheet's background empty.
+        source: IPTC term of the sheet.
 
     Raises:
         PanoHeadError: when there are no images, or the file cannot be written.
@@ -139,7 +147,7 @@ def write_sheet(
         cell_size=cell_size,
         transparent=transparent,
     )
-    save_image(sheet, path)
+    save_image(sheet, path, source=source)
 
 
 def write_strips(
@@ -150,6 +158,7 @@ def write_strips(
     *,
     title: str,
     cell_size: int,
+    source: SourceType = GENERATED,
 ) -> None:
     """Write heads that change from left to right: a row per strip and view, a column per value.
 
@@ -160,6 +169,7 @@ def write_strips(
         values: labels of the columns.
         title: what changes.
         cell_size: pixels per image.
+        source: IPTC term of the sheet.
 
     Raises:
         PanoHeadError: when there are no images, or the file cannot be written.
@@ -170,4 +180,4 @@ def write_strips(
             rows.append([images[view] for images in heads])
             labels.append(f"{label}, {yaw:g}\N{DEGREE SIGN}")
     sheet = contact_sheet(rows, row_labels=labels, column_labels=values, title=title, cell_size=cell_size)
-    save_image(sheet, path)
+    save_image(sheet, path, source=source)

@@ -16,7 +16,7 @@ from panohead.inversion.photo import AlignedPhoto, CameraKind
 from panohead.inversion.reconstructed_head import ReconstructedHead
 from panohead.inversion.visibility import seen_pixels, tinted
 from panohead.media.images import to_pil
-from panohead.media.provenance import NOTICE, page_metadata
+from panohead.media.provenance import COMPOSITE, NOTICE, page_metadata
 from panohead.media.video import VIDEO_SUFFIXES
 from panohead.reports import (
     Chart,
@@ -96,7 +96,7 @@ def write_report(
         Section("Seen or invented", [Paragraph(_TINT), *_guesses(head.cameras), _visibility(head)]),
         *([Section("Loss", [Charts(curves)])] if (curves := _loss_curves(head)) else []),
     ]
-    write_page(Page("Reconstruction", blocks, metadata=page_metadata()), path)
+    write_page(Page("Reconstruction", blocks, metadata=page_metadata(COMPOSITE)), path)
     return [
         f"{photo.name}: {problem}"
         for photo, fit in zip(head.photos, measured, strict=True)

@@ -15,7 +15,8 @@ from torch import Tensor
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.image import BrokenImage, decode_image
 from panohead.limits import QUALITY
-from panohead.media.provenance import SourceType, image_metadata
+from panohead.media.provenance import COMPOSITE, GENERATED, SourceType, image_metadata
+from panohead.media.watermark import add_watermark, is_enabled
 from panohead.ops.pixels import image_from_uint8, image_to_uint8
 from panohead.system.atomic_write import atomic_path
 
@@ -179,7 +180,7 @@ def save_image(
     image: Image.Image | Float[Tensor, "3 height width"] | UInt8[np.ndarray, "height width channel"],
     path: str | Path,
     *,
-    source: SourceType | None = "trainedAlgorithmicMedia",
+    source: SourceType | None = GENERATED,
     quality: int = 95,
     texts: dict[str, str] | None = None,
 ) -> Path:
@@ -212,6 +213,8 @@ def save_image(
         image = Image.fromarray(image)
     if suffix in (".jpg", ".jpeg") and "A" in image.getbands():
         raise PanoHeadError(f"{path}: JPEG has no transparency; use .png or .webp")
+    if source in (GENERATED, COMPOSITE) and is_enabled() and image.mode in ("RGB", "RGBA"):
+        image = Image.fromarray(add_watermark(np.asarray(image)))
     options: dict[str, Any] = {} if suffix == ".png" else {"quality": quality}
     with atomic_path(path) as temporary:
         image.save(temporary, **options, **image_metadata(suffix, source, texts))

@@ -17,6 +17,10 @@ from panohead.errors import PanoHeadError
 SourceType = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia"]
 """IPTC terms: made by a trained model alone | a photograph altered by one | rendered by a program without training."""
 
+GENERATED: SourceType = "trainedAlgorithmicMedia"
+COMPOSITE: SourceType = "compositeWithTrainedAlgorithmicMedia"
+RENDERED: SourceType = "algorithmicMedia"
+
 NOTICE = "Synthetic media: made by a computer program (PanoHead), not a photograph."
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
@@ -91,12 +95,12 @@ def video_metadata(source: SourceType | None) -> dict[str, str]:
     }
 
 
-def page_metadata() -> dict[str, str]:
-    """Return names and contents of the meta elements of a page whose images are generated."""
+def page_metadata(source: SourceType = GENERATED) -> dict[str, str]:
+    """Return names and contents of the meta elements of a page whose images are generated, or of photos beside them."""
     return {
         "generator": software(),
         "description": NOTICE,
-        "DigitalSourceType": source_uri("trainedAlgorithmicMedia"),
+        "DigitalSourceType": source_uri(source),
     }
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import FPS
-from panohead.media.provenance import SourceType, video_metadata
+from panohead.media.provenance import COMPOSITE, GENERATED, SourceType, video_metadata
 from panohead.media.sinks import Encoder, Gif, PngFolder, VideoFrame
+from panohead.media.watermark import add_watermark, is_enabled
 from panohead.system.atomic_write import prepare_folder
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".gif")
@@ -106,6 +107,8 @@ class VideoWriter:
             raise PanoHeadError(
                 f"{self.path}: frame {self.frames_written} is {frame.shape}, the first was {self._shape}; keep one size"
             )
+        if self._source in (GENERATED, COMPOSITE) and is_enabled() and not isinstance(self._sink, PngFolder):
+            frame = add_watermark(frame)  # images of a folder get theirs when they are written
         self._sink.write(frame)
         self.frames_written += 1
 

@@ -2,9 +2,9 @@
 
 Additive spread spectrum (Cox et al. 1997) with a periodic pattern (Kalker et al. 1999): a tile of 64 x 64 pixels of
 band-limited noise, the same for everybody, is repeated over the image and added to its brightness, more where the image
-has texture, and not at all where it is white or black. The detector whitens the brightness, folds it into one tile and correlates it
-with the pattern at all 4,096 shifts, and at other scales where nothing is found. It carries no message and no secret: it survives
-copies that drop metadata, and whoever wants to can remove or forge it.
+has texture, and not at all where it is white or black. The detector whitens the brightness, folds it into one tile and
+correlates it with the pattern at all 4,096 shifts, and at other scales where nothing is found. It carries no message
+and no secret: it survives copies that drop metadata, and whoever wants to can remove or forge it.
 """
 
 import functools
@@ -25,7 +25,7 @@ THRESHOLD = 7.5
 """Height of the correlation's peak in standard deviations above which the pattern counts as found."""
 _SEED = 20260101
 _BAND = (0.09, 0.24)
-"""Spatial frequencies of the pattern in cycles a pixel: below is the picture's own structure, above JPEG's loss."""
+"""Spatial frequencies of the pattern in cycles a pixel: below is the image's own structure, above what JPEG loses."""
 _FLAT, _TEXTURED, _MOST = 0.9, 0.16, 4.0
 """Amplitude in gray levels on flat areas, growth with the local standard deviation, and the largest amplitude."""
 _MARGIN = 12.0
@@ -161,7 +161,7 @@ def _match(details: list[Float[np.ndarray, "_ _"]], scale: float = 1.0) -> Water
 
 
 def _whitened(gray: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
-    """Return what is left without the picture's own structure, of equal strength everywhere and limited."""
+    """Return what is left without the image's own structure, of equal strength everywhere and limited."""
     detail = gray - ndimage.gaussian_filter(gray, 2.5)
     strength = np.sqrt(np.maximum(ndimage.uniform_filter(detail**2, 9), 0)) + 1.0
     return np.clip(detail / strength, -2, 2)

@@ -11,6 +11,7 @@ from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.head import Head
 from panohead.media import VideoWriter, save_image
+from panohead.media.provenance import COMPOSITE, GENERATED, SourceType
 from panohead.media.video import enlarged
 from panohead.viewer.choices import Pose, ViewChoice
 from panohead.viewer.layers import layer_image
@@ -35,11 +36,15 @@ def styled(frame: Frame, view: ViewChoice, photo: Photo) -> Image.Image:
     return frame.to_pil(transparent=view.backdrop != "generated")
 
 
+def _source(view: ViewChoice) -> SourceType:
+    return COMPOSITE if view.backdrop == "photo" else GENERATED
+
+
 def image_file(frame: Frame, view: ViewChoice, photo: Photo) -> bytes:
     """Return the view's layer as PNG, in the pixels that the generator made."""
     is_image = view.layer in ("image", "mesh")
     image = styled(frame, view, photo) if is_image else layer_image(frame, view.layer)
-    return _written("view.png", lambda path: save_image(image, path))
+    return _written("view.png", lambda path: save_image(image, path, source=_source(view)))
 
 
 def turntable_file(head: Head, view: ViewChoice, pose: Pose, photo: Photo, step: Step) -> tuple[str, bytes]:
@@ -47,7 +52,7 @@ def turntable_file(head: Head, view: ViewChoice, pose: Pose, photo: Photo, step:
     suffix = ".webm" if view.backdrop == "checker" else ".mp4"
 
     def write(path: Path) -> None:
-        with VideoWriter(path, _FPS) as video:
+        with VideoWriter(path, _FPS, source=_source(view)) as video:
             for i in range(TURNTABLE_FRAMES):
                 step()
                 camera = Camera.orbit(pose.yaw_deg + 360 * i / TURNTABLE_FRAMES, pose.pitch_deg)
