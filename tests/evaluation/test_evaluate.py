@@ -20,7 +20,7 @@ from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.distributions.image_set import ImageSet, patches_per_image
 from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_sets
 from panohead.evaluation.evaluate import BASELINE_NAME, Evaluation, EvaluationResult
-from panohead.evaluation.fakes import fake_batches
+from panohead.evaluation.fakes import FakeOrder, fake_batches
 from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
 from panohead.evaluation.photos import ReferencePhotos, reduced
 from panohead.evaluation.protocol import comparisons, yaw_of
@@ -107,7 +107,9 @@ def test_batches_change_nothing(generator: Generator, data: Path) -> None:
     labels = ReferencePhotos(data).labels
     for route in ("forward", "front", "random"):
         ones, fives = (
-            torch.cat([b.images for b in fake_batches(generator, route, labels, count=7, seed=0, batch=size)]).int()
+            torch.cat(
+                [b.images for b in fake_batches(generator, labels, FakeOrder(route=route, count=7, seed=0, batch=size))]
+            ).int()
             for size in (1, 5)
         )
         assert (ones - fives).abs().max() <= 1
@@ -117,7 +119,7 @@ def test_batches_change_nothing(generator: Generator, data: Path) -> None:
 
 def test_a_fake_is_the_generators_own_image(generator: Generator) -> None:
     labels = torch.stack([Camera.orbit(20.0 + k).to_label() for k in range(3)])
-    batch = next(fake_batches(generator, "forward", labels, count=2, seed=4, batch=2))
+    batch = next(fake_batches(generator, labels, FakeOrder(route="forward", count=2, seed=4, batch=2)))
     z = torch.from_numpy(np.stack([np.random.default_rng((4, i, 2)).standard_normal(8) for i in (0, 1)])).float()
     expected = generator(z, batch.labels, ray_jitter=0.5, importance_u="even", noise_mode="const")
     torch.testing.assert_close(batch.rendering.image, expected.image, atol=1e-3, rtol=0)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -13,8 +13,10 @@ from panohead.cli.running.common_options import Common, CommonOptions
 from panohead.cli.running.messages import say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.evaluation.settings import HEADS, METRICS, SETS, EvaluationSettings, metric_names
+from panohead.limits import WORKERS
 
 if TYPE_CHECKING:
+    from panohead.evaluation.fakes import FakeSource
     from panohead.evaluation.ground_truth.people import GroundTruthView
     from panohead.head import Head
     from panohead.predictor import Predictor
@@ -35,6 +37,10 @@ class Evaluate:
     settings: tyro.conf.OmitArgPrefixes[EvaluationSettings] = field(default_factory=EvaluationSettings)
     device: str = "cpu"
     """Device: cpu, cuda, cuda:1, mps."""
+    ray: str | None = None
+    """Address of a Ray cluster ("auto", "local") whose machines render the images of sets (fid, kid, swd, ...)."""
+    workers: Annotated[int, WORKERS] = 1
+    """Processes of the cluster at a time, with --ray."""
     overwrite: bool = False
     """Write into OUT even if it holds results of another command."""
     common: Common = field(default_factory=CommonOptions)
@@ -48,7 +54,14 @@ class Evaluate:
         from panohead.files.folder_lock import locked_folder
 
         self._check_needed()
-        evaluation = Evaluation(self.settings, self.data, masks=self.masks, progress=counting, reconstruct=_reconstruct)
+        evaluation = Evaluation(
+            self.settings,
+            self.data,
+            masks=self.masks,
+            progress=counting,
+            reconstruct=_reconstruct,
+            fakes=self._fakes(),
+        )
         evaluation.check_named()
         subjects = self._subjects()
         out = open_results(self.out, "evaluate", overwrite=self.overwrite)
@@ -68,7 +81,12 @@ class Evaluate:
 
     def _check_needed(self) -> None:
         """Refuse settings of metrics that are not asked for."""
+        check_needed(self, "--ray", self.ray is not None, "workers")
+        if self.ray is not None and self.device != "cpu":
+            raise UsageError("--ray renders on the cores of a cluster; leave --device out")
         metrics = set(metric_names(self.settings.metrics))
+        if self.ray is not None and not metrics & {*SETS}:
+            raise UsageError(f"--ray does nothing without {' or '.join(SETS)} among --metrics")
         head_metrics = {*HEADS, "depth"}
         for needed, names in (
             (SETS, ("num", "reals", "subsets", "protocol", "resolution", "background", "cache")),
@@ -79,6 +97,12 @@ class Evaluate:
         ):
             among = " or ".join(name for name in METRICS if name in needed)
             check_needed(self.settings, f"{among} among --metrics", bool(metrics & {*needed}), *names)
+
+    def _fakes(self) -> "FakeSource":
+        from panohead.evaluation.fakes import fake_batches
+        from panohead.evaluation.ray_engine import RayFakes
+
+        return fake_batches if self.ray is None else RayFakes(self.ray, self.workers)
 
     def _subjects(self) -> "dict[str, Predictor]":
         from panohead.predictor import load

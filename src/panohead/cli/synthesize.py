@@ -3,23 +3,25 @@
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from panohead.cli.common import output_folder
+from panohead.cli.common import changed_options, output_folder
 from panohead.cli.ranges import DATASET_PEOPLE, FOCAL, PITCH_STD_DEG, SYNTHETIC_SIDE, VIEWS
 from panohead.cli.results_folder import refuse_others, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
 from panohead.cli.running.messages import say
 from panohead.cli.running.progress_bar import progress_bar
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import SEED, WORKERS
 
 if TYPE_CHECKING:
     from panohead.synthetic.config import SyntheticDatasetConfig
 
 _PREVIEW_PEOPLE = 16
+_DECIDED = ("light", "normals", "focal", "pitch_std_deg", "quality", "format")
+"""Options that presets leave at their defaults."""
 
 
 def _cores() -> int:
@@ -30,10 +32,12 @@ def _cores() -> int:
 class Synthesize:
     """Render random people over 360 degrees with exact cameras and masks. Repeat it to continue."""
 
-    people: Annotated[int, DATASET_PEOPLE]
-    """Number of people."""
     out: Path
     """Folder of the dataset; an unfinished one is continued."""
+    people: Annotated[int | None, DATASET_PEOPLE] = None
+    """Number of people."""
+    preset: Literal["heads", "heads_sample"] | None = None
+    """A published recipe instead of the options that decide the images: 3,000 people, or the first two of them."""
     edition: Literal[1, 2] | None = None
     """2: framed as prepare frames photos, several shots per person. 1: the bytes of earlier versions. Default: that of
     the dataset in OUT, 2 for a new one."""
@@ -61,6 +65,8 @@ class Synthesize:
     """fast: the renderer of this package. cycles: Blender's path tracer (needs bpy; several times slower)."""
     format: Literal["webp", "png", "jpg"] = "webp"
     """Format of the images; masks are always PNG."""
+    ray: str | None = None
+    """Address of a Ray cluster ("auto", "local"); OUT must be on storage that all its machines reach."""
     preview: bool = False
     """Write only OUT/preview.webp, a contact sheet of up to 16 people from --views yaws."""
     overwrite: bool = False
@@ -68,7 +74,26 @@ class Synthesize:
     common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
-        """Render with a progress bar, then name what was written."""
+        """Render with a progress bar, then name what was written.
+
+        Raises:
+            UsageError: without a number of people, or for options beside a preset that decides them.
+        """
+        if self.preset is not None:
+            from panohead.synthetic.presets import DATASET_PRESETS, compared
+
+            options = DATASET_PRESETS[self.preset].options
+            changed = changed_options(self, *options, *_DECIDED)
+            if changed:
+                raise UsageError(f"{changed[0]} does not go with --preset {self.preset}, which decides it; choose one")
+            replace(self, preset=None, **options).run()
+            if not self.preview:
+                for sentence in compared(self.out, DATASET_PRESETS[self.preset]):
+                    say(sentence)
+                write_settings(self.out, "synthesize", self)
+            return
+        if self.people is None:
+            raise UsageError("say how many people with --people, or name a recipe with --preset heads")
         config = self.config()
         if self.preview:
             say(f"wrote {write_preview(config)}")
@@ -76,7 +101,13 @@ class Synthesize:
         from panohead.synthetic.synthesize import dataset_index, synthesize
 
         refuse_others(self.out, "synthesize")
-        steps = synthesize(config, self.workers, image_options(config.format), overwrite=self.overwrite)
+        renderer = None
+        if self.ray is not None:
+            from panohead.synthetic.ray_engine import ray_renderer
+
+            renderer = ray_renderer(self.ray)
+        options = image_options(config.format)
+        steps = synthesize(config, self.workers, options, overwrite=self.overwrite, renderer=renderer)
         began, people = time.monotonic(), 0
         for done in with_progress(steps, config):
             people = done

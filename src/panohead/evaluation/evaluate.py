@@ -14,6 +14,7 @@ from panohead.evaluation.cost import cost
 from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.distributions.image_set import ImageSet
 from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_data_baseline, real_sets
+from panohead.evaluation.fakes import FakeSource, fake_batches
 from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
 from panohead.evaluation.ground_truth.people import GroundTruthPerson, held_out_people
 from panohead.evaluation.ground_truth.reconstruction import ReconstructFunction, reconstruction, reconstruction_baseline
@@ -61,6 +62,7 @@ class Evaluation:
         masks: Path | None = None,
         progress: ProgressCallback = silent,
         reconstruct: ReconstructFunction | None = None,
+        fakes: FakeSource = fake_batches,
     ) -> None:
         """Prepare an evaluation.
 
@@ -69,6 +71,7 @@ class Evaluation:
             masks: folder or zip of the masks, if they are not beside the images; ``data`` is then the images.
             reconstruct: function from photos to a head, for the metric reconstruction; it is passed in because the
                 inversion package is not imported here.
+            fakes: where the generated images of sets are rendered.
 
         Raises:
             UsageError: for settings out of range, or masks without data.
@@ -77,7 +80,7 @@ class Evaluation:
             raise UsageError("the masks are those of a dataset; name its images with --data")
         self.settings, self.data, self.masks, self.progress = settings.resolved(), data, masks, progress
         self.named = named_metrics(settings.metrics)
-        self._reconstruct = reconstruct
+        self._reconstruct, self._fakes = reconstruct, fakes
         self._people: list[GroundTruthPerson] | PanoHeadError | None = None
         self._photo_sets: dict[tuple[bool, int], tuple[ImageSet, ImageSet]] = {}
         self._tools = Toolbox(self.settings)
@@ -230,6 +233,7 @@ class Evaluation:
             inception_sha256=self._inception_sha256(inception),
             cache=own.cache,
             progress=self.progress,
+            fakes=self._fakes,
         )
         self.about["resolution"] = resolution
         return settings, skipped

@@ -1,6 +1,6 @@
 """Numbered generated images: each depends on the seed and its own number only, whatever the batch size."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,28 +23,54 @@ class FakeBatch:
     rendering: Rendering
 
 
+@dataclass(frozen=True, kw_only=True)
+class FakeOrder:
+    """Which images are wanted; latents and cameras are numbered, so every batch size gives the same ones.
+
+    Attributes:
+        route: how the cameras are chosen.
+        count: number of images.
+        seed: of all of them.
+        batch: images at a time.
+        truncation_psi: truncation of their w.
+    """
+
+    route: Route
+    count: int
+    seed: int
+    batch: int
+    truncation_psi: float = 1.0
+
+    def places(self) -> list[tuple[int, int]]:
+        """Return number of the first image and of images of every batch."""
+        return [(first, min(self.batch, self.count - first)) for first in range(0, self.count, self.batch)]
+
+
+FakeSource = Callable[[Generator, Float[Tensor, "photo 25"], FakeOrder], Iterator[FakeBatch]]
+"""Source of the batches of an order: this process (:func:`fake_batches`), or a cluster."""
+
+
 def fake_batches(
-    generator: Generator,
-    route: Route,
-    dataset_labels: Float[Tensor, "photo 25"],
-    *,
-    count: int,
-    seed: int,
-    batch: int,
-    truncation_psi: float = 1.0,
+    generator: Generator, dataset_labels: Float[Tensor, "photo 25"], order: FakeOrder
 ) -> Iterator[FakeBatch]:
-    """Yield ``count`` images by ``route``; latents and cameras are numbered, so every batch size gives the same ones.
+    """Yield the images of an order.
 
     For repeatability two things differ from the official code: rays are sampled evenly instead of at random, and pixel
     noise is constant.
     """
+    for first, size in order.places():
+        yield fake_batch(generator, dataset_labels, order, first=first, size=size)
+
+
+def fake_batch(
+    generator: Generator, dataset_labels: Float[Tensor, "photo 25"], order: FakeOrder, *, first: int, size: int
+) -> FakeBatch:
+    """Return the images from number ``first`` on."""
     device = next(generator.parameters()).device
-    for first in range(0, count, batch):
-        size = min(batch, count - first)
-        z = _latents(seed, first, size, generator.config.z_dim).to(device)
-        labels = drawn_labels(dataset_labels, route, seed=seed, first=first, count=size).to(device)
-        rendering = _render(generator, z, labels, route, truncation_psi)
-        yield FakeBatch(image_to_uint8(rendering.image).cpu(), labels.cpu(), rendering)
+    z = _latents(order.seed, first, size, generator.config.z_dim).to(device)
+    labels = drawn_labels(dataset_labels, order.route, seed=order.seed, first=first, count=size).to(device)
+    rendering = _render(generator, z, labels, order.route, order.truncation_psi)
+    return FakeBatch(image_to_uint8(rendering.image).cpu(), labels.cpu(), rendering)
 
 
 @torch.no_grad()

@@ -3,18 +3,18 @@
 Photos and output folder must lie on storage that all machines reach under the same path.
 """
 
+import importlib
 import json
 import pickle
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from panohead.errors import PanoHeadError
 from panohead.preparation.records import PhotoRecord
 from panohead.preparation.run import Engine
 from panohead.preparation.settings import PrepareSettings
 from panohead.preparation.sources import PhotoRef
 from panohead.preparation.worker_pool import prepare_safely
-from panohead.system.optional import failure_of
+from panohead.system.ray_cluster import connect
 
 _BATCH = 8
 """Photos per call of an actor."""
@@ -47,17 +47,8 @@ def ray_engine(address: str, workers: int) -> Engine:
     Raises:
         PanoHeadError: when Ray is not installed or the cluster cannot be reached.
     """
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        failure = failure_of("ray", error)
-        raise PanoHeadError(f"--ray needs Ray Data, and {failure.reason}: {failure.remedy}") from error
-    try:
-        if not ray.is_initialized():
-            ray.init(address=address, log_to_driver=False, **({"num_cpus": workers} if address == "local" else {}))
-    except Exception as error:  # Ray raises many kinds of its own
-        raise PanoHeadError(f"cannot reach a Ray cluster at {address} ({error}); give another address") from error
+    ray = connect(address, workers)
+    importlib.import_module("ray.data")
 
     def run(refs: Iterable[PhotoRef], settings: PrepareSettings) -> Iterator[PhotoRecord]:
         items = [{"photo": pickle.dumps(ref)} for ref in refs]

@@ -7,7 +7,7 @@ import pickle
 import queue
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from panohead.ops.cpu import jit
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.layout_writer import close_dataset, open_dataset
 from panohead.synthetic.person_images import import_cycles
+from panohead.system.ray_cluster import ONE_THREAD
 from panohead.system.safe_path import module_command
 from panohead.system.signals import deaf_children
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+Renderer = Callable[[SyntheticDatasetConfig, list[int], int, dict[str, Any]], Iterator[int]]
+"""Function of settings, numbers of people, workers and options of images that yields the numbers as people are done."""
 
 
 def synthesize(
@@ -29,12 +31,13 @@ def synthesize(
     image_options: dict[str, Any] | None = None,
     *,
     overwrite: bool = False,
+    renderer: Renderer | None = None,
 ) -> Iterator[int]:
     """Render the missing people; yield the number of finished people at the start and after each one.
 
     The files are the same bytes for any number of workers and any interruptions. ``image_options`` (picklable) go to
     PIL's ``save`` of every image. Exhaust the iterator: the labels are written at its end. ``overwrite`` removes a
-    synthetic dataset that the folder holds and starts again.
+    synthetic dataset that the folder holds and starts again. ``renderer`` takes the place of worker processes here.
 
     Raises:
         FolderInUse: when another process renders into the folder.
@@ -49,7 +52,7 @@ def synthesize(
         finished = open_dataset(config, overwrite=overwrite)
         missing = [index for index in range(config.people) if index not in finished]
         yield len(finished)
-        for done, _ in enumerate(_rendered(config, missing, workers, image_options or {}), 1):
+        for done, _ in enumerate((renderer or _rendered)(config, missing, workers, image_options or {}), 1):
             yield len(finished) + done
         close_dataset(config, open_dataset(config))
 
@@ -95,7 +98,7 @@ def _rendered(
 
 def _start_worker(config: SyntheticDatasetConfig, image_options: dict[str, Any]) -> "subprocess.Popen[str]":
     # One thread each: workers fill the cores, and sums come out in one order everywhere.
-    environment = os.environ | dict.fromkeys(_ONE_THREAD, "1")
+    environment = os.environ | ONE_THREAD
     command = module_command("panohead.synthetic.worker")
     with deaf_children():
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)

@@ -14,7 +14,7 @@ from panohead.evaluation.distributions.distances import frechet_distance
 from panohead.evaluation.distributions.image_set import ImageSet
 from panohead.evaluation.distributions.metrics import SetSettings
 from panohead.evaluation.distributions.sliced_wasserstein import sliced_wasserstein
-from panohead.evaluation.fakes import fake_batches
+from panohead.evaluation.fakes import FakeOrder
 from panohead.evaluation.photos import reduced
 from panohead.evaluation.protocol import Route, drawn_labels, yaw_of
 from panohead.evaluation.results import Result, Skipped
@@ -45,9 +45,8 @@ def fake_sets(generator: Generator, dataset_labels: Float[Tensor, "photo 25"], s
     raw_side = min(generator.config.neural_rendering_resolution, settings.resolution)
     for route in dict.fromkeys(row.subset.route for row in settings.rows):
         collector = settings.collector()
-        made = fake_batches(
-            generator, route, dataset_labels, count=settings.num, seed=settings.seed, batch=settings.batch
-        )
+        order = FakeOrder(route=route, count=settings.num, seed=settings.seed, batch=settings.batch)
+        made = settings.fakes(generator, dataset_labels, order)
         with settings.progress(f"rendering ({route})", -(-settings.num // settings.batch)) as step:
             for batch in made:
                 collector.add(reduced(batch.images, settings.resolution))

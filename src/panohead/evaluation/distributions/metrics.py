@@ -17,6 +17,7 @@ from panohead.evaluation.distributions.distances import (
 )
 from panohead.evaluation.distributions.image_set import Collector, ImageSet, load_set, patches_per_image, save_set
 from panohead.evaluation.distributions.sliced_wasserstein import sliced_wasserstein
+from panohead.evaluation.fakes import FakeSource, fake_batches
 from panohead.evaluation.photos import ReferencePhotos
 from panohead.evaluation.protocol import Comparison, yaw_of
 from panohead.evaluation.results import ProgressCallback, Result, Skipped, silent
@@ -33,6 +34,7 @@ class SetSettings:
         resolution: pixels per side to compare at.
         cache: folder for computed statistics of photos; None for none.
         inception_sha256: identity of the Inception weights in the cache.
+        fakes: where the generated images are rendered.
     """
 
     metrics: tuple[str, ...]
@@ -46,6 +48,7 @@ class SetSettings:
     inception_sha256: str = ""
     cache: Path | None = None
     progress: ProgressCallback = silent
+    fakes: FakeSource = fake_batches
 
     @property
     def patches(self) -> int:
