@@ -1,5 +1,6 @@
 """The ``panohead`` command: runs the subcommand and turns errors into one sentence and an exit code."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import tyro
 
 from panohead import __version__
+from panohead.cli.app import App
 from panohead.cli.dataset import Dataset
 from panohead.cli.demo import Demo
 from panohead.cli.directions import FindDirections
@@ -20,9 +22,9 @@ from panohead.cli.evaluate import Evaluate
 from panohead.cli.generate import Generate
 from panohead.cli.import_official import ImportOfficial
 from panohead.cli.interpolate import Interpolate
-from panohead.cli.looking import Doctor, Verify
+from panohead.cli.looking import Doctor
+from panohead.cli.marks import Sign, Verify
 from panohead.cli.models import Models
-from panohead.cli.old_spellings import as_typed, with_new_spellings
 from panohead.cli.prepare import Prepare
 from panohead.cli.ranges import check_ranges
 from panohead.cli.reconstruct import Reconstruct
@@ -31,9 +33,10 @@ from panohead.cli.running.completion import Completion
 from panohead.cli.running.config_file import with_config, write_config
 from panohead.cli.running.failures import reason, unusable, with_option
 from panohead.cli.running.messages import MessageStyle, command_records, messages, say, tell
+from panohead.cli.running.old_spellings import as_typed, with_new_spellings
 from panohead.cli.running.parsing import check_common, is_given, parsed, with_command_first
+from panohead.cli.running.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.synthesize import Synthesize
-from panohead.cli.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
 from panohead.cli.train import Train
 from panohead.cli.train_encoder import TrainEncoder
 from panohead.cli.view import View
@@ -46,6 +49,7 @@ from panohead.system.text import printable, shortened
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[App, tyro.conf.subcommand("app")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
     | Annotated[FindDirections, tyro.conf.subcommand("directions")]
@@ -59,6 +63,7 @@ Command = (
     | Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Sign, tyro.conf.subcommand("sign")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[Completion, tyro.conf.subcommand("completion")]
 )
@@ -166,7 +171,7 @@ def _run_command(typed: list[str]) -> int:
                 write_config(options.write_config, _name(command), _chosen(command))
                 say(f"wrote {options.write_config}; use it with: panohead {_name(command)} --config FILE")
                 return 0
-            with empty_folders_removed(_outputs(command)):
+            with empty_folders_removed(_outputs(command)), _marking(command):
                 command.run()
         except KeyboardInterrupt:
             tell("interrupted; what was finished is kept")
@@ -181,6 +186,15 @@ def _run_command(typed: list[str]) -> int:
         if options.verbose:
             tell(f"{time.monotonic() - began:.1f} s{_memory()}", "info")
     return 0
+
+
+def _marking(command: Any) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which images get a watermark, if the command is asked for it."""
+    if not getattr(command, "watermark", False):
+        return contextlib.nullcontext()
+    from panohead.media.watermark import watermarked
+
+    return watermarked()
 
 
 def _memory() -> str:

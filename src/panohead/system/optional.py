@@ -17,6 +17,9 @@ EXTRAS = {
     "view": ("viser",),
     "texture": ("xatlas",),
     "hub": ("huggingface_hub",),
+    "c2pa": ("c2pa",),
+    "app": ("gradio",),
+    "notebooks": ("nbclient", "ipykernel"),
     "scale": ("ray",),
 }
 """Modules of every extra."""
