@@ -63,3 +63,19 @@ def test_names_of_the_python_page_exist(site: ModuleType) -> None:
             importlib.import_module(name)
         except ModuleNotFoundError:
             assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_broken_links_are_found(site: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        '<h1 id="top"></h1><a href="b.html#there">1</a><a href="#top">2</a><a href="https://example.org">3</a>'
+        '<img src="images/a%20b.png">'
+    )
+    (tmp_path / "b.html").write_text('<p id="there"><a href="a.html#gone">1</a><a href="c.html">2</a>')
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a b.png").write_bytes(b"")
+    assert sorted(site.broken_links(tmp_path)) == [
+        "b.html links to a.html#gone, where no such place is",
+        "b.html links to c.html, which is not there",
+    ]
+    (tmp_path / "b.html").write_text('<p id="there"><script src="https://example.org/x.js"></script>')
+    assert site.broken_links(tmp_path) == ["b.html fetches https://example.org/x.js"]

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -113,3 +114,16 @@ def test_failures_and_missing_marks_are_found(tmp_path: Path) -> None:
     failures = module.check_page(page, "", 120)
     assert "exit code 2" in failures[0]
     assert failures[1:] == ["page.md: plain.png has no synthetic mark"]
+
+
+def test_notes_of_a_release_stand_alone() -> None:
+    notes = tool("release_notes").notes
+    text = "# Changes\n\n## 0.2.0\n\n- [page](docs/a.md#b), [site](https://example.org)\n\n## 0.2.0.1\n\n- other\n"
+    assert notes(text, "0.2.0") == "- page, [site](https://example.org)\n"
+    assert "[page](https://x.org/docs/a.md#b)" in notes(text, "0.2.0", "https://x.org/")
+    with pytest.raises(SystemExit, match=r"no section 0\.3; it has 0\.2\.0, 0\.2\.0\.1"):
+        notes(text, "0.3")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert len(notes(changes, project["version"])) > 1000
+    assert "](docs/" not in notes(changes, project["version"])

@@ -14,7 +14,9 @@ import subprocess
 import sys
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import tyro
 
@@ -133,12 +135,57 @@ def gather(pages: Path) -> None:
     (pages / "api.md").write_text(api_page(), encoding="utf-8")
 
 
+class _Links(HTMLParser):
+    """Identifiers of one page, and where it leads."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.identifiers: set[str] = set()
+        self.targets: list[tuple[str, str]] = []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what an element is called and what it refers to."""
+        for name, value in attrs:
+            if value and name == "id":
+                self.identifiers.add(value)
+            elif value and name in ("href", "src"):
+                self.targets.append((tag, value))
+
+
+def broken_links(site: Path) -> list[str]:
+    """Return a sentence for every link of a built site that leads nowhere, and for what it fetches from elsewhere.
+
+    Links to other sites are not followed.
+    """
+    pages = {page.resolve(): _Links(page) for page in site.rglob("*.html") if page.name != "404.html"}
+    wrong = []
+    for page, found in pages.items():
+        for tag, link in found.targets:
+            address = urlsplit(link)
+            if address.scheme or address.netloc:
+                if tag in ("script", "img") or (tag == "link" and link.endswith(".css")):
+                    wrong.append(f"{page.name} fetches {link}")
+                continue
+            target = (page.parent / unquote(address.path)).resolve() if address.path else page
+            target = target / "index.html" if target.is_dir() else target
+            if not target.exists():
+                wrong.append(f"{page.name} links to {link}, which is not there")
+            elif address.fragment and target in pages and unquote(address.fragment) not in pages[target].identifiers:
+                wrong.append(f"{page.name} links to {link}, where no such place is")
+    return wrong
+
+
 def main(options: Options) -> int:
     """Gather the pages and build the site."""
     gather(options.pages)
     if not options.build:
         return 0
-    return subprocess.run([sys.executable, "-m", "mkdocs", "build", "--quiet", "-f", ROOT / "mkdocs.yml"]).returncode
+    code = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--quiet", "-f", ROOT / "mkdocs.yml"]).returncode
+    wrong = [] if code else broken_links(ROOT / "site")
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)
+    return code or int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Print the notes of a release: its section of CHANGELOG.md, with links that work outside the repository.
 
-    python tools/release_notes.py 0.1.0
-    python tools/release_notes.py 0.1.0 --base https://example.org/panohead/blob/v0.1.0
+python tools/release_notes.py 0.1.0
+python tools/release_notes.py 0.1.0 --base https://example.org/panohead/blob/v0.1.0
 """
 
 import re

@@ -122,8 +122,8 @@ def test_the_form(gradio: StandIn, predictor: Predictor, meshes: None) -> None:
         if video == "unchanged":
             assert "%: " in status
         else:
-            assert (status, mesh) == ("Done.", file)
-            kept = [Path(video), Path(mesh)]
+            assert (status, mesh.options) == ("Done.", {"value": file, "visible": True})
+            kept = [Path(video), Path(file)]
             assert all(path.is_file() for path in kept)
     assert kept
     assert not any(path.exists() for path in kept), "Gradio has its own copies"

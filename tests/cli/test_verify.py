@@ -64,7 +64,9 @@ def test_files_without_a_mark_end_with_one(tmp_path: Path, capsys: pytest.Captur
     assert main(["verify", str(marked), str(photo), str(broken), str(tmp_path / "none.glb")]) == 1
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
-    assert lines[1] == f"{photo}: no synthetic mark (written by PanoHead {panohead.__version__})"
+    assert lines[1] == (
+        f"{photo}: no synthetic mark in its metadata (written by PanoHead {panohead.__version__}); no C2PA manifest"
+    )
     assert "cannot read" in lines[2]
     assert "does not exist" in lines[3]
     assert "of 4 files 1 without a mark and 2 not readable" in printed.err

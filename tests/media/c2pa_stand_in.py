@@ -3,9 +3,10 @@
 import hashlib
 import json
 import types
+import zlib
 from typing import Any
 
-_START = b"jumb-c2pa-stand-in:"
+_START, _END = b"jumb-c2pa-stand-in:", b":end"
 
 
 class C2paError(Exception):
@@ -59,16 +60,24 @@ class Builder:
     def sign(self, signer: Signer, mime: str, source: Any, target: Any) -> None:
         content = source.read()
         entry = {"manifest": self.manifest, "hash": hashlib.sha256(content).hexdigest()}
-        target.write(content + _START + json.dumps(entry).encode())
+        payload = _START + json.dumps(entry).encode() + _END
+        if mime == "image/png":  # a chunk before the last one
+            chunk = len(payload).to_bytes(4, "big") + b"caBX" + payload
+            chunk += zlib.crc32(chunk[4:]).to_bytes(4, "big")
+            target.write(content[:-12] + chunk + content[-12:])
+        else:
+            target.write(content + payload)
 
 
 class Reader:
     """Reader of the manifest in a stream."""
 
     def __init__(self, mime: str, stream: Any, context: Context) -> None:
-        content, found, manifest = stream.read().rpartition(_START)
+        before, found, rest = stream.read().partition(_START)
         if not found:
             raise C2paError("ManifestNotFound: no JUMBF data found")
+        manifest, _, after = rest.partition(_END)
+        content = before[:-8] + after[4:] if mime == "image/png" else before + after
         self._entry = json.loads(manifest)
         self._fits = hashlib.sha256(content).hexdigest() == self._entry["hash"]
 

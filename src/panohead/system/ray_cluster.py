@@ -36,7 +36,7 @@ def connect(address: str, workers: int) -> ModuleType:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, **options)
     except Exception as error:  # Ray raises many kinds of its own
         raise PanoHeadError(f"cannot reach a Ray cluster at {address} ({error}); give another address") from error
-    return ray  # type: ignore[no-any-return]
+    return ray
 
 
 def in_order_on(
