@@ -35,14 +35,14 @@ _WAVE, _WAVE_LENGTH = 0.008, 0.1
 
 
 @dataclass(frozen=True)
-class Strands:
+class StrandSize:
     """Width and length of the texels of a noise along hair, world units."""
 
     width: float
     length: float
 
 
-STRANDS = (Strands(0.006, 0.05), Strands(0.008, 0.14), Strands(0.016, 0.14))
+STRANDS = (StrandSize(0.006, 0.05), StrandSize(0.008, 0.14), StrandSize(0.016, 0.14))
 """Strands of the noise: the narrowest is little wider than a pixel of 128, the widest is a lock."""
 
 GRAINS = (0.008, 0.016)
@@ -122,7 +122,7 @@ class DetailNoise(nn.Module):
         return torch.stack(found, dim=1)
 
     def _of_width(
-        self, index: int, strands: Strands, circumference: Tensor, around: Tensor, rows: Tensor
+        self, index: int, strands: StrandSize, circumference: Tensor, around: Tensor, rows: Tensor
     ) -> Float[Tensor, " point"]:
         """Return one noise, from the two tables whose numbers of strands are next to the wanted one."""
         level = torch.log2(circumference / strands.width) - math.log2(_LEVELS[0])
