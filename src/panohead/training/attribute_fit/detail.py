@@ -28,7 +28,8 @@ class DetailConfig(Bounded):
         steps: steps; the learning rate falls to nothing over the last third.
         places_per_step: places per step.
         learning_rate: AdamW's.
-        head_decay: weight decay of the layer that reads w: people are few.
+        head_decay: weight decay of the layer that reads w. Of a few hundred people w is a name: at 0.3 the strengths of
+            heads between them were far too large. At 10 little more than features and places is left to tell hair by.
         direction_weight: weight of the roughness by direction beside that of all directions together. Hair is not
             always combed as the strands lie; grain would then fit best, and look like moss.
         grain_weight: weight of the mean strength of grain, so that it is taken for curls only.
@@ -36,12 +37,12 @@ class DetailConfig(Bounded):
             which it counts whole, as hair does.
     """
 
-    steps: Natural = 3000
+    steps: Natural = 1800
     places_per_step: Natural = 2048
     learning_rate: NotNegative = 4e-3
-    head_decay: NotNegative = 0.3
-    direction_weight: NotNegative = 0.2
-    grain_weight: NotNegative = 0.5
+    head_decay: NotNegative = 10.0
+    direction_weight: NotNegative = 0.1
+    grain_weight: NotNegative = 1.0
     smooth: NotNegative = 0.04
     rough: NotNegative = 0.08
     seed: int = 0

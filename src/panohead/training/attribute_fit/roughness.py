@@ -1,4 +1,4 @@
-"""How rough images are: the strength of differences between near pixels, where whole neighborhoods have them.
+"""How rough images are: the strength of differences between near pixels, in the inside of rough regions.
 
 :class:`panohead.models.surface_detail.SurfaceDetail` is fitted to it. Edges do not count: a quantile of the
 neighborhood is measured, and an edge covers less than its rest.
@@ -92,7 +92,10 @@ def true_roughness(image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "p
     rank = round(_QUANTILE * _WINDOW**2)
     deviation = windows.kthvalue(rank, dim=1).values / _NORMAL_QUANTILE  # difference place
     brightness = F.avg_pool2d(luminance + 1, _WINDOW, _STRIDE, _WINDOW // 2, count_include_pad=False) + _BLACK
-    return (deviation / brightness.flatten()).T.unflatten(1, (SCALES, DIRECTIONS))
+    rough = (deviation / brightness.flatten()).unflatten(1, brightness.shape[2:])  # difference row column
+    # The least of nine neighborhoods: where hair ends, tips over skin are rougher than hair, and skin is smooth.
+    rough = -F.max_pool2d(-rough[None], 3, stride=1, padding=1)[0].flatten(1)
+    return rough.T.unflatten(1, (SCALES, DIRECTIONS))
 
 
 def noise_roughness(noise: Float[Tensor, "channel height width"]) -> Float[Tensor, "place channel scale direction"]:
