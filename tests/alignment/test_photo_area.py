@@ -51,7 +51,7 @@ def test_bars_are_no_photo_and_walls_are() -> None:
     assert photo_area(photo) == PhotoArea(30, 20, 160, 90)
     screen = np.zeros((400, 160, 3), np.uint8)
     screen[150:250] = noise(100, 160)
-    assert photo_area(screen) == PhotoArea(0, 150, 160, 250), "a film on an upright telephone"
+    assert photo_area(screen) == PhotoArea(0, 150, 160, 250), "a video on an upright telephone"
     assert photo_area(screen).share_of(np.array([[0.0, 149], [0, 150], [159, 249], [160, 200]])) == 0.5
     wall = np.full((100, 160, 3), 200, np.uint8)
     wall[40:, 60:90] = noise(60, 30)

@@ -324,6 +324,12 @@ def test_crops_of_other_pipelines_are_refused(image: Image.Image) -> None:
     assert crop(image, tools=tools(framed_faces())).notes == ()
 
 
+def test_crops_that_are_not_square_get_a_note(image: Image.Image) -> None:
+    (note,) = crop(image.crop((0, 30, 320, 290))).notes
+    assert note.startswith("The crop has 320 x 260 pixels, and crops in the official frame are square")
+    assert crop(image.crop((0, 0, 320, 319))).notes == ()
+
+
 def test_cameras_of_other_conventions_are_refused_and_named(image: Image.Image) -> None:
     opengl = FRONT.cam2world @ torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
     with pytest.raises(

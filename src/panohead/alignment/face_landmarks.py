@@ -41,8 +41,8 @@ _SURE = 0.7
 A face that is found lying or upside down is compared with the body in :mod:`panohead.alignment.head_alignment`."""
 _BEYOND: Final = "edge"
 """Windows continue the photo's edge beyond it. A mirror image would show a second face, or half of one made whole; into
-a photo that ends in black within a face the network squeezes all of its landmarks (a yaw of up to 38 degrees for a face
-from the front of which half is seen; so it is at most 7)."""
+a photo that ends in black within a face the network squeezes all of its landmarks: errors of the yaw of up to 38
+degrees for three faces of which half or more is seen, and of up to 9 so."""
 
 Landmarks = Float[np.ndarray, "468 3"]
 """MediaPipe's face landmarks in pixels: x right, y down, z away from the viewer on the scale of x."""

@@ -51,8 +51,8 @@ HALF_CM = 12.2
 MAX_FACE_YAW_DEG = 45.0
 """|yaw| beyond which the landmarks of the hidden half are guesses (yaw error 4 degrees at 45-60, 12 at 60-75)."""
 MIN_FACE_SHOWN = 0.6
-"""Share of the landmarks in the photo below which the rest is a guess (errors of three faces cut at any side: up to 5
-degrees of yaw and 6 of pitch above it, 7 and 11 below)."""
+"""Share of the landmarks in the photo below which the rest is a guess: errors of three faces cut at any side are up to
+8 degrees of yaw and 7 of pitch above it; below, 9 of yaw where half of the face is seen, 21 where less is."""
 _DOUBTFUL_RESIDUAL = 0.06
 """Residual of the landmarks' fit at which the confidence is halved."""
 _MAX_FACES = 16

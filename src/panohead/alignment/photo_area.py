@@ -22,7 +22,7 @@ _BAR_LEVELS = 6
 _BAR_EDGE_LEVELS, _BAR_EDGE_SHARE = 16, 0.6
 """A bar ends where most of the next row (or column) differs by more than these levels; a plain wall does not."""
 _MIN_PHOTO = 0.2
-"""Share of a side that bars leave at least: a wide film on an upright telephone fills 0.24 of its screen."""
+"""Share of a side that bars leave at least: a wide video on an upright telephone fills 0.24 of its screen."""
 
 # The mean outline of the head alone (hair to chin) in the official frame, an ellipse; shares of the frame's side. By
 # the masks of 434 synthetic heads with a pitch below 20 degrees.

@@ -111,7 +111,7 @@ def read_images(
             camera, ends = _single(cameras[i]), None if corners is None else corners[i]
             check_camera(camera, name)
             photo = aligned_photo(decoded.pixels, camera, size, mask=mask, name=name, corners=ends)
-            notes = [*_mask_notes(mask, decoded.pixels)]
+            notes = [*_shape_notes(decoded.pixels), *_mask_notes(mask, decoded.pixels)]
             if tools is not None and (mismatch := refuse_mismatch(decoded.pixels, camera, tools, name)) is not None:
                 notes.append(mismatch)
             photo = replace(photo, notes=(*photo.notes, *notes))
@@ -181,6 +181,17 @@ def _refuse_mask(photo: AlignedPhoto) -> None:
     problem = mask_problem(np.rint(photo.mask[0].numpy() * 255).astype(np.uint8), inside)
     if problem:
         raise PanoHeadError(f"the mask of {photo.name} cannot be used: {problem}; give another, or none")
+
+
+def _shape_notes(image: UInt8[np.ndarray, "rows columns 3"]) -> list[str]:
+    """Return a sentence on a crop that is not square, as all crops in the official frame are."""
+    height, width = image.shape[:2]
+    if abs(height - width) <= 1:
+        return []
+    return [
+        f"The crop has {width} x {height} pixels, and crops in the official frame are square: its central square is "
+        "used. Without --aligned and --labels the head is found and cut."
+    ]
 
 
 def _mask_notes(
