@@ -419,7 +419,7 @@ class Head:
 
     @cached_property
     def own_attributes(self) -> "HeadAttributes":
-        """What is known of the head's attributes; of a head of which only w is known the nearest ones."""
+        """Known attributes of the head; where only w is known, the nearest ones."""
         from panohead.attributes.editing import HeadAttributes
 
         if self.attribute_encoder is None:

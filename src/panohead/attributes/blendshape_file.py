@@ -22,7 +22,7 @@ _OTHERS = {"timecode", "time", "frame", "blendshapecount", *_POSE,
            *(f"{side}eye{turn}" for side in ("left", "right") for turn in ("yaw", "pitch", "roll"))}  # fmt: skip
 """Columns of Live Link Face that are no weights, in lower case."""
 _TOLERANCE = 0.1
-"""How far a recorded weight may lie outside 0 to 1 to be cut off silently: trackers overshoot a little."""
+"""Distance outside 0 to 1 up to which a recorded weight is cut off silently: trackers overshoot a little."""
 _RATES = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 120.0)
 _TIMECODE = re.compile(r"^(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)$")
 _GAP = 1.6

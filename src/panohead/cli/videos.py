@@ -102,7 +102,7 @@ class Animate(Model):
     out: Path
     """Folder for animation.mp4 and head.glb."""
     write: tuple[Literal["video", "glb"], ...] = ("video", "glb")
-    """What to write."""
+    """Files to write."""
     fps: Annotated[float | None, FPS] = None
     """Frames per second (the recording's own if not given); frames between recorded ones are interpolated."""
     video_format: Literal["mp4", "gif", "webm"] = "mp4"
@@ -195,9 +195,11 @@ class Animate(Model):
 
     def _key(self, predictor: "Predictor", track: "BlendshapeTrack") -> str:
         """Return what decides the frames, so that only those of the same command are taken up again."""
+        from panohead.files.regular import read_regular
+
         weights = hashlib.sha256(track.weights.tobytes()).hexdigest()
         pose = "" if track.pose is None else hashlib.sha256(track.pose.tobytes()).hexdigest()
         latent = Path(self.head) / "latent.npz"
-        head = self.head if self.head.startswith(_SEED) else hashlib.sha256(latent.read_bytes()).hexdigest()
+        head = self.head if self.head.startswith(_SEED) else hashlib.sha256(read_regular(latent)).hexdigest()
         options = (self.truncation_psi, self.yaw, self.pitch, self.head_pose, self.background, track.fps)
         return f"{head} {predictor.sha256} {weights} {pose} {options}"

@@ -1,7 +1,6 @@
 """Heads that follow recorded weights: a video rendered from the model, and a GLB with the recording as an animation."""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from panohead.attributes.blendshape_file import BlendshapeTrack
 from panohead.attributes.expressions import gaze_of
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.image import open_image
+from panohead.files.regular import read_text
 from panohead.gallery.views import ViewStyle
 from panohead.geometry import Camera
 from panohead.head import Head
@@ -23,7 +23,7 @@ from panohead.system.atomic_write import atomic_path
 
 FRAMES_FOLDER = "frames"
 """Folder of finished frames while a video is made; it is removed when the video is complete."""
-_KEY_FILE = "animation.json"
+_KEY_FILE = "frames.sha256"
 _MAX_TURN_DEG = 80.0
 _MAX_NOD_DEG = 40.0
 
@@ -128,14 +128,14 @@ def _frames_folder(folder: Path, key: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     mark, digest = folder / _KEY_FILE, hashlib.sha256(key.encode()).hexdigest()
     try:
-        same = json.loads(mark.read_text()).get("key") == digest
-    except (OSError, ValueError, AttributeError):
+        same = read_text(mark).strip() == digest
+    except (OSError, ValueError):
         same = False
     if not same:
         for stored in folder.glob("frame_*.png"):
             stored.unlink()
         with atomic_path(mark) as temporary:
-            temporary.write_text(json.dumps({"key": digest}))
+            temporary.write_text(digest)
     return folder
 
 

@@ -20,7 +20,7 @@ from panohead.synthetic.framing import FRAMINGS
 from panohead.synthetic.mesh import vertex_normals
 
 FRAMING = FRAMINGS[2]
-"""From decimeters of the head basis to the world of the official frame."""
+"""Transform from decimeters of the head basis to the world of the official frame."""
 _SAMPLED = 7
 """The shape section of an attribute vector holds every seventh vertex (:mod:`panohead.attributes.vocabulary`)."""
 _ROUNDS = 3

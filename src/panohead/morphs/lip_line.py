@@ -29,7 +29,7 @@ class LipLine:
     z: Float[np.ndarray, " point"]
 
     def height(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, " point"]:
-        """Return the height above the line, which beyond the corners goes on level."""
+        """Return the height above the line, which is level beyond the corners."""
         above: Float[np.ndarray, " point"] = points[:, 1] - np.interp(points[:, 0], self.x, self.y)
         return above
 

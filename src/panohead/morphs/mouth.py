@@ -1,4 +1,4 @@
-"""What is behind parting lips: a rim of lip, the bag of the mouth, teeth and tongue of the fitted basis."""
+"""The inside of a mouth whose lips part: a rim of lip, the bag of the mouth, teeth and tongue of the fitted basis."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 _ROUNDS = 6
+_MARGIN = 0.15
+"""Least share of an edge on either side of a cut."""
 
 
 def edges_of(faces: Int[np.ndarray, "face 3"]) -> tuple[Int[np.ndarray, "edge 2"], Int[np.ndarray, "face 3"]]:
@@ -93,7 +95,8 @@ def cut_where(
     kept = np.zeros(len(edges), bool)
     kept[of_face[whole].ravel()] = True
     crossed &= kept
-    share = (ends[crossed, 0] / (ends[crossed, 0] - ends[crossed, 1]))[:, None]
+    # Not too near an end: of slivers, renderers interpolate colors badly.
+    share = np.clip(ends[crossed, 0] / (ends[crossed, 0] - ends[crossed, 1]), _MARGIN, 1 - _MARGIN)[:, None]
     first, second = vertices[edges[crossed, 0]], vertices[edges[crossed, 1]]
     open_at = (opening[edges[crossed, 0]] * (1 - share[:, 0]) + opening[edges[crossed, 1]] * share[:, 0]) > 0
     new = np.full(len(edges), -1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panohead.frame import Frame
 from panohead.geometry import Camera
-from panohead.mesh.head_surface import head_surface
+from panohead.mesh.head_surface import FRAME_BOTTOM, head_surface
 from panohead.mesh.settings import MeshSettings
 from panohead.mesh.vertex_colors import ColoringView
 from panohead.models.generator import Generator
@@ -24,6 +24,8 @@ _VIEWS = (
     + [(90.0 * i + 20, 50.0) for i in range(4)]
 )
 """Yaw and pitch in degrees of the views that splats are refined against."""
+_BELOW = 0.02
+"""World units (8 mm) below the lower edge of the official frame down to which there are splats."""
 _RESOLUTION = 160
 """Nodes per side of the grid of the surface: splats are a few millimeters wide."""
 
@@ -66,7 +68,9 @@ def splats_of(
     def density(points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
         return head.density(points.to(device)).cpu()
 
-    cloud = sample_splats(surface, density, list(head.coloring_views()), settings.count)
+    # Below the images the density is arbitrary: a ragged edge, of which views from above show a little.
+    bottom = FRAME_BOTTOM - _BELOW
+    cloud = sample_splats(surface, density, list(head.coloring_views()), settings.count, bottom=bottom)
     if settings.steps == 0:
         return cloud
     targets = [target_view(head, Camera.orbit(yaw, pitch)) for yaw, pitch in _VIEWS[: settings.steps]]

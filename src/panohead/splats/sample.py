@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from panohead.errors import PanoHeadError
+from panohead.errors import NoSurfaceError, PanoHeadError
 from panohead.mesh.surface import Surface
 from panohead.mesh.vertex_colors import ColoringView, blend_views
 from panohead.splats.cloud import SplatCloud, turned_to
@@ -32,6 +32,7 @@ def sample_splats(
     views: Iterable[ColoringView],
     count: int,
     *,
+    bottom: float | None = None,
     seed: int = 0,
 ) -> SplatCloud:
     """Return splats near a surface, as many on every part of it as the part is large.
@@ -44,10 +45,11 @@ def sample_splats(
         density: raw density at points in world units.
         views: renders that color the points.
         count: number of splats.
+        bottom: height in world units below which faces get no splats; None for none.
         seed: of the points' random numbers.
     """
     rng = np.random.default_rng(seed)
-    places, facing = _surface_points(surface, count, rng)
+    places, facing = _surface_points(surface, count, rng, bottom)
     points, normals = torch.from_numpy(places), torch.from_numpy(facing)
     shift, thickness = _depths(points, normals, density, torch.from_numpy(rng.random(count).astype(np.float32)))
     distance, _ = cKDTree(places).query(places, k=5)
@@ -78,11 +80,15 @@ def _colors(
 
 
 def _surface_points(
-    surface: Surface, count: int, rng: np.random.Generator
+    surface: Surface, count: int, rng: np.random.Generator, bottom: float | None
 ) -> tuple[Float[np.ndarray, "point 3"], Float[np.ndarray, "point 3"]]:
     """Draw points evenly over the area (stratified along the list of faces), with interpolated unit normals."""
     corners = surface.vertices[surface.faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    if bottom is not None:
+        area = np.where(corners[:, :, 1].min(axis=1) < bottom, 0, area)
+        if not area.any():
+            raise NoSurfaceError("the surface lies wholly below the images; there is nothing to draw splats on")
     edges = np.cumsum(area.astype(np.float64))
     drawn = (np.arange(count) + rng.random(count)) / count * edges[-1]
     face = np.minimum(np.searchsorted(edges, drawn, side="right"), len(edges) - 1)

@@ -1,4 +1,4 @@
-"""Splats as SPZ (Niantic, MIT; https://github.com/nianticlabs/spz): a gzip stream, about a tenth of a PLY's size.
+"""Splats as SPZ (Niantic, MIT; https://github.com/nianticlabs/spz): a gzip stream, about a fifth of a PLY's size.
 
 Version 2 of the format, which all readers take: positions as 24-bit fixed-point numbers, everything else in 8 bits.
 Axes are the format's own (x right, y up, z toward the viewer in front: RUB), which are the head's; lengths are life
