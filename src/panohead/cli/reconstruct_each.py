@@ -195,6 +195,7 @@ def _write_sheet(out: Path, made: Sequence[_Outcome]) -> None:
 
     from panohead.files.image import decode_image
     from panohead.media import contact_sheet, save_image
+    from panohead.media.provenance import COMPOSITE
 
     rows = []
     for outcome in made[:_MAX_SHEET_ROWS]:
