@@ -46,6 +46,15 @@ RULES = (
     Rule(r"--device cuda", "a GPU"),
     Rule(r"easy-khair|panohead\.safetensors", "an official checkpoint; tests/interop reads what stands for one"),
     Rule(r"^panohead view", "runs until Ctrl-C; tests/viewer starts and ends one"),
+    Rule(r"^panohead app", "runs until Ctrl-C, needs Gradio; tests/app presses its buttons"),
+    Rule(r"^panohead sign", "needs a certificate and c2pa-python; tests/media signs"),
+    Rule(r"^panohead completion", "writes to the home folder; tests/cli completes"),
+    Rule(r"--ray ", "a cluster; tests/system has one"),
+    Rule(r"^panohead synthesize --preset heads --out", "36,000 images"),
+    Rule(r"^panohead synthesize --preset heads_sample", "one process suffices", (r"$", " --workers 1")),
+    Rule(r"^panohead train --config my-run", "hours, on a dataset of the reader's"),
+    Rule(r"^panohead dataset convert heads --to shards --out heads-shards", "the dataset of 36,000 images"),
+    Rule(r"^panohead generate .*--turntable --out heads", "a minute", (r"$", " --frames 4")),
     Rule(r"^panohead train --data my-heads --out run \.\.\.$", "an outline of a command"),
     Rule(r"^python (benchmarks/reconstruction|tools/train_demo)\.py", "hours"),
     Rule(r"^python -m benchmarks --(only|quick)", "many minutes; make bench"),
@@ -98,6 +107,8 @@ _FINDS_HEADS = re.compile(r"panohead (prepare|reconstruct) (?!.*--aligned)|\bali
 def _missing(block: str) -> str:
     if "describe(real" in block:
         return "an outline with tensors of the reader's"
+    if "DataLoader(" in block or "webdataset" in block:
+        return "the card's dataset of 36,000 images; tests/examples loads one"
     return "hours" if "total_kimg" in block else ""
 
 

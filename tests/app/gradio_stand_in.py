@@ -48,8 +48,7 @@ class StandIn(types.ModuleType):
         self.themes = types.SimpleNamespace(Default=lambda **options: options)
         for kind in ("Blocks", "Markdown", "Row", "Column", "Tab", "Image", "Button", "Number", "Slider", "Video"):
             setattr(self, kind, self._maker(kind))
-        for kind in ("Model3D", "File"):
-            setattr(self, kind, self._maker(kind))
+        self.File = self._maker("File")
 
     def _maker(self, kind: str) -> Any:
         return lambda *given, **options: Part(kind, self, *given, **options)

@@ -29,6 +29,7 @@ REQUIRED: dict[str, list[str]] = {
     "reconstruct": ["a.png", "b.png", "--out", "o"],
     "verify": ["-"],
     "completion": ["zsh"],
+    "sign": ["heads", "--certificate", "chain.pem", "--key", "key.pem"],
     "dataset inspect": ["heads"],
     "dataset check": ["heads"],
     "dataset convert": ["heads", "--out", "o"],

@@ -98,11 +98,9 @@ def build_form(predictor: Predictor, settings: FormSettings | None = None) -> An
                 status = gr.Markdown("Nothing is being made.", elem_id="status")
             with gr.Column():
                 video = gr.Video(label="The head, turning", autoplay=True, loop=True, elem_id="video")
-                # Hidden until there is a mesh: Gradio's view stays empty where it was there before its file.
-                mesh = gr.Model3D(label="The mesh, to turn", height=320, elem_id="mesh", visible=False)
-                file = gr.File(label="Download (GLB)", elem_id="file")
+                file = gr.File(label="The mesh (GLB), to download", elem_id="file")
         gr.Markdown(NOTICE)
-        outputs = [status, video, mesh, file]
+        outputs = [status, video, file]
         one = {"concurrency_limit": 1, "concurrency_id": "head", "show_progress": "minimal"}
         events = [
             make.click(from_photo, [photo], outputs, **one),
@@ -120,10 +118,10 @@ def _shown(gr: ModuleType, make: Callable[[Path], Iterator[Progress]]) -> Iterat
     try:
         for step in steps:
             if step.files is None:
-                yield f"{step.share:.0%}: {step.text}", gr.skip(), gr.skip(), gr.skip()
+                yield f"{step.share:.0%}: {step.text}", gr.skip(), gr.skip()
             else:
                 video, mesh = map(str, step.files)
-                yield "Done.", video, gr.Model3D(value=mesh, visible=True), mesh
+                yield "Done.", video, mesh
     except PanoHeadError as error:
         raise gr.Error(html.escape(str(error)), print_exception=False) from error
     finally:

@@ -17,7 +17,8 @@ from panohead.viewer.photo_job import reconstruct_photo
 from panohead.viewer.uploads import uploaded_photo
 
 _POLL_S = 0.5
-_END_S = 60.0
+_END_S = 600.0
+"""Seconds that a cancelled head may still take (its first step loads detectors); until then no other one begins."""
 
 
 @dataclass(frozen=True, kw_only=True)

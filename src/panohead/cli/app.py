@@ -9,7 +9,6 @@ from panohead.cli.common import Model
 from panohead.cli.running.common_options import Common, CommonOptions
 from panohead.cli.running.messages import say
 from panohead.errors import UsageError
-from panohead.hub import is_hub_name
 from panohead.limits import NumberRange
 
 _PORTS = NumberRange(0, 65_535)
@@ -58,6 +57,7 @@ class App(Model):
 
     def _write_space(self, folder: Path, gradio_version: str) -> None:
         from panohead.app.space import write_space
+        from panohead.hub import is_hub_name
 
         if not is_hub_name(self.checkpoint) and Path(self.checkpoint).exists():
             raise UsageError(
