@@ -50,8 +50,10 @@ class Fit:
     """Compact state of the fit before its texture was trained; None to keep all of the texture."""
     strength: float = 0.65
     """Share of the texture that is kept where --before is given: super-resolution between the two, 0 to 1."""
-    steps: int = 3000
+    steps: int = 1500
     """Steps of the match."""
+    nearest_weight: float = 0.15
+    """How much seeds are drawn to single people of the match (see ``prior.PriorConfig``): clearer heads, less spread."""
     natural: bool = True
     """Leave people with dyed hair, headwear or sunglasses out of the seeds (see ``population.natural``)."""
     lights: float = 0.15
@@ -88,7 +90,7 @@ def release_fit(options: Fit) -> None:
     light = {"lights": lights, "exposure": options.exposure}
     ws = population_ws(model, data, vocabulary, POPULATION, seed=0, people=people, **light)
     generator = model.generator
-    distance = fit_mapping(generator, ws, PriorConfig(steps=options.steps))
+    distance = fit_mapping(generator, ws, PriorConfig(steps=options.steps, nearest_weight=options.nearest_weight))
     with torch.no_grad():
         z = torch.randn(POPULATION, generator.config.z_dim, generator=torch.Generator().manual_seed(1))
         found = generator.mapping(z, torch.zeros(POPULATION, 25))[:, 0]

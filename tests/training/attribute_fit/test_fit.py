@@ -283,6 +283,23 @@ def test_mapping_draws_the_population() -> None:
     torch.testing.assert_close(generator.mapping_network.w_avg, ws.mean(0))
 
 
+def test_heads_between_two_people_are_rare_where_the_nearest_counts() -> None:
+    """Three kinds of people far apart: w come nearer to their kinds, and every kind is still drawn."""
+    rng = torch.Generator().manual_seed(1)
+    kinds = 4 * torch.randn(3, 16, generator=rng)
+    ws = kinds[torch.randint(3, (3000,), generator=rng)] + 0.3 * torch.randn(3000, 16, generator=rng)
+    z = torch.randn(2000, 8, generator=rng)
+    nearest = []
+    for weight in (0.0, 1.0):
+        torch.manual_seed(0)
+        generator = Generator(generator_config())
+        fit_mapping(generator, ws, PriorConfig(steps=200, gaussian_steps=200, batch=128, nearest_weight=weight))
+        distances = torch.cdist(generator.mapping(z, torch.zeros(2000, 25))[:, 0], kinds)
+        nearest.append(float(distances.min(dim=1).values.mean()))
+        assert len(distances.argmin(dim=1).unique()) == 3
+    assert nearest[1] < 0.9 * nearest[0], nearest
+
+
 def test_sharpness_scales_densities_and_keeps_occupancy(shots: Shots, vocabulary: Vocabulary, tmp_path: Path) -> None:
     fit, chosen = fresh(vocabulary), torch.tensor([0, 2])
     points = torch.rand(1, 20, 3) - 0.5
