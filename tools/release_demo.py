@@ -53,7 +53,7 @@ class Fit:
     steps: int = 1500
     """Steps of the match."""
     nearest_weight: float = 0.15
-    """How much seeds are drawn to single people of the match (see ``prior.PriorConfig``): clearer heads, less spread."""
+    """How much seeds are drawn to single people of the match (``prior.PriorConfig``): clearer heads, less spread."""
     natural: bool = True
     """Leave people with dyed hair, headwear or sunglasses out of the seeds (see ``population.natural``)."""
     lights: float = 0.15

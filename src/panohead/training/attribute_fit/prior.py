@@ -90,10 +90,10 @@ def fit_mapping(generator: Generator, ws: Float[Tensor, "head w_dim"], config: P
         z = torch.randn(config.batch, generator.config.z_dim, generator=rng)
         fake = (generator.mapping(z, label)[:, 0] - mean) @ whiten
         if step < 0:
-            loss = (fake - z[:, :count] @ normal @ whiten).square().mean()
+            loss = distance = (fake - z[:, :count] @ normal @ whiten).square().mean()
         else:
             real = ws[torch.randint(len(ws), (config.batch,), generator=rng)]
-            loss = energy_distance(fake, (real - mean) @ whiten)
+            loss = distance = energy_distance(fake, (real - mean) @ whiten)
             if config.nearest_weight:
                 among = (ws[torch.randint(len(ws), (config.nearest_among,), generator=rng)] - mean) @ whiten
                 nearest = among[_distances(fake.detach(), among).argmin(dim=1)]
@@ -103,4 +103,4 @@ def fit_mapping(generator: Generator, ws: Float[Tensor, "head w_dim"], config: P
         adam.step()
     network.eval().requires_grad_(False)
     network.w_avg.copy_(mean)
-    return float(loss.detach())
+    return float(distance.detach())
