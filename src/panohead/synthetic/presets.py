@@ -1,6 +1,7 @@
 """Published recipes of the synthetic dataset, and hashes by which anyone can tell that a copy is the same."""
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from panohead.errors import PanoHeadError
+from panohead.files.archive import open_zip, read_member
 from panohead.files.image import decode_image
-from panohead.files.regular import MAX_TEXT_BYTES, open_regular, read_regular
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,9 @@ def sample_sha256(folder: Path) -> str:
         for name in names:
             try:
                 pixels = np.asarray(decode_image(folder / "masks" / "00000" / f"{name}.png", colors=False).image)
-                with (
-                    open_regular(folder / "depth" / "00000" / f"{name}.npz") as file,
-                    np.load(file, allow_pickle=False) as arrays,
-                ):
-                    depth = arrays["depth"]
+                with open_zip(folder / "depth" / "00000" / f"{name}.npz") as archive:
+                    stored = read_member(archive, archive.getinfo("depth.npy"))
+                depth = np.lib.format.read_array(io.BytesIO(stored), allow_pickle=False)
             except (OSError, ValueError, KeyError) as error:
                 raise PanoHeadError(
                     f"cannot read mask and depth of {name} in {folder} ({error}); render it again"
