@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from panohead.errors import PanoHeadError
-from panohead.files.regular import MAX_WEIGHTS_BYTES, open_regular
+from panohead.files.regular import MAX_WEIGHTS_BYTES, open_regular, read_text
 
 BUNDLED = ("demo",)
 """Names of the models in the package."""
@@ -91,7 +91,7 @@ def bundled_file(name: str) -> Path:
 
 def bundled_card(name: str) -> str:
     """Return the card of a bundled model, Markdown."""
-    return (resources.files("panohead") / "assets" / f"{name}.md").read_text(encoding="utf-8")
+    return read_text(Path(str(resources.files("panohead") / "assets" / f"{name}.md")))
 
 
 def known_model(name: str) -> KnownModel:

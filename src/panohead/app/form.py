@@ -33,7 +33,7 @@ or two, longer when others wait. The photo stays on the machine that runs this p
 
 @dataclass(frozen=True, kw_only=True)
 class FormSettings:
-    """How the form is offered.
+    """Settings of the form.
 
     Attributes:
         make: size of the results.

@@ -1,4 +1,4 @@
-"""What the form does: a head from a photo or a seed, as steps to show, and files to give away. Needs no Gradio."""
+"""Work of the form: a head from a photo or a seed, as steps to show, and files to give away. Needs no Gradio."""
 
 import queue
 import threading

@@ -25,7 +25,7 @@ class FakeBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class FakeOrder:
-    """Which images are wanted; latents and cameras are numbered, so every batch size gives the same ones.
+    """Order of generated images; latents and cameras are numbered, so every batch size gives the same ones.
 
     Attributes:
         route: how the cameras are chosen.

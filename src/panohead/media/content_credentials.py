@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.read_json import parse_json
 from panohead.files.regular import open_regular, read_text
 from panohead.media.provenance import SourceType, software, source_uri
 from panohead.system.atomic_write import atomic_path
@@ -40,7 +41,7 @@ _SETTINGS = {
 """Thumbnails would make files several times as large; the others are the network."""
 _MAX_PEM_BYTES = 100_000
 _JUMBF = (b"c2pa", b"jumb")
-"""What a manifest store holds, in every format."""
+"""Words that a manifest store holds, in every format."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class SigningKey:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a manifest says, and whether the file bears it out.
+    """Content of a manifest, and whether the file bears it out.
 
     Attributes:
         state: "valid": it fits the file and the signature is right; "invalid": the file was changed after it was
@@ -133,9 +134,9 @@ def read_credentials(path: Path) -> Credentials | None:
     try:
         with open_regular(path) as file:
             reader = library.Reader(mime, file, context=_context(library))
-            known = json.loads(reader.json())
+            known = parse_json(reader.json(), dict[str, Any], f"the C2PA manifest of {path}", remedy="sign it again")
             state = reader.get_validation_state()
-    except (OSError, ValueError, library.C2paError) as error:
+    except (OSError, ValueError, PanoHeadError, library.C2paError) as error:
         return None if "ManifestNotFound" in str(error) else Credentials("invalid", problem=_short(error))
     active = known.get("manifests", {}).get(known.get("active_manifest"), {})
     failures = [status.get("code", "") for status in _failures(known)]

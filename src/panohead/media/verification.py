@@ -22,7 +22,7 @@ _MAX_SIDE_PX = 4096
 
 @dataclass(frozen=True)
 class FileMarks:
-    """What was found in a file.
+    """Marks that were found in a file.
 
     Attributes:
         declared: IPTC term and notice, in the metadata of every format.

@@ -38,7 +38,7 @@ _SCALES = 1.008 ** np.arange(-93, 94)
 
 @dataclass(frozen=True)
 class Watermark:
-    """What the detector found.
+    """Result of the detector.
 
     Attributes:
         score: height of the highest peak in standard deviations of the correlation.

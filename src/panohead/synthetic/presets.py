@@ -1,14 +1,17 @@
 """Published recipes of the synthetic dataset, and hashes by which anyone can tell that a copy is the same."""
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from panohead.errors import PanoHeadError
+from panohead.files.archive import open_zip, read_member
+from panohead.files.image import decode_image
+from panohead.files.regular import MAX_TEXT_BYTES, read_regular
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,10 @@ def sample_sha256(folder: Path) -> str:
             raise PanoHeadError(f"{folder} holds no masks of person {person}; render it again")
         for name in names:
             try:
-                with Image.open(folder / "masks" / "00000" / f"{name}.png") as mask:
-                    pixels = np.asarray(mask)
-                with np.load(folder / "depth" / "00000" / f"{name}.npz") as arrays:
-                    depth = arrays["depth"]
+                pixels = np.asarray(decode_image(folder / "masks" / "00000" / f"{name}.png", colors=False).image)
+                with open_zip(folder / "depth" / "00000" / f"{name}.npz") as archive:
+                    stored = read_member(archive, archive.getinfo("depth.npy"))
+                depth = np.lib.format.read_array(io.BytesIO(stored), allow_pickle=False)
             except (OSError, ValueError, KeyError) as error:
                 raise PanoHeadError(
                     f"cannot read mask and depth of {name} in {folder} ({error}); render it again"
@@ -77,7 +80,7 @@ def compared(folder: Path, preset: DatasetPreset) -> list[str]:
     """
     checks = [("masks and depth of the first two people", sample_sha256(folder), preset.sample_sha256)]
     if preset.labels_sha256 is not None:
-        labels = hashlib.sha256((folder / "images" / "dataset.json").read_bytes()).hexdigest()
+        labels = hashlib.sha256(read_regular(folder / "images" / "dataset.json", MAX_TEXT_BYTES)).hexdigest()
         checks.append(("labels", labels, preset.labels_sha256))
     return [
         f"{what}: {'the published ones' if found == published else 'NOT the published ones'} (SHA-256 {found[:16]})"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from panohead.synthetic.config import SyntheticDatasetConfig
-from panohead.synthetic.synthesize import Renderer
+from panohead.synthetic.synthesize import PeopleRenderer
 from panohead.system.ray_cluster import connect, in_order_on
 
 
@@ -21,7 +21,7 @@ def rendered_person(index: int, config: SyntheticDatasetConfig, image_options: d
     return index
 
 
-def ray_renderer(address: str) -> Renderer:
+def ray_renderer(address: str) -> PeopleRenderer:
     """Return a renderer for :func:`panohead.synthetic.synthesize.synthesize`.
 
     Args:

@@ -21,7 +21,7 @@ from panohead.system.ray_cluster import ONE_THREAD
 from panohead.system.safe_path import module_command
 from panohead.system.signals import deaf_children
 
-Renderer = Callable[[SyntheticDatasetConfig, list[int], int, dict[str, Any]], Iterator[int]]
+PeopleRenderer = Callable[[SyntheticDatasetConfig, list[int], int, dict[str, Any]], Iterator[int]]
 """Function of settings, numbers of people, workers and options of images that yields the numbers as people are done."""
 
 
@@ -31,7 +31,7 @@ def synthesize(
     image_options: dict[str, Any] | None = None,
     *,
     overwrite: bool = False,
-    renderer: Renderer | None = None,
+    renderer: PeopleRenderer | None = None,
 ) -> Iterator[int]:
     """Render the missing people; yield the number of finished people at the start and after each one.
 
