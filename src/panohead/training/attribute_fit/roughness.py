@@ -1,4 +1,4 @@
-"""How rough images are: the strength of differences between near pixels, in the inside of rough regions.
+"""Roughness of images: the strength of differences between near pixels, in the inside of rough regions.
 
 :class:`panohead.models.surface_detail.SurfaceDetail` is fitted to it. Edges do not count: a quantile of the
 neighborhood is measured, and an edge covers less than its rest.
