@@ -113,7 +113,7 @@ def read_config(path: Path) -> dict[str, Any]:
         UsageError: when it cannot be read or is no mapping of options.
     """
     try:
-        read = yaml.load(read_text(path, _MAX_BYTES), Loader=_PlainLoader)
+        read = yaml.load(read_text(path, _MAX_BYTES), Loader=_PlainLoader)  # nosec B506: no tags, strings alone
     except (OSError, UnicodeDecodeError, PanoHeadError) as error:
         reason = getattr(error, "strerror", None) or ("it is no text" if isinstance(error, ValueError) else error)
         raise UsageError(f"--config {path} cannot be read ({reason}); give a YAML file with options") from error
