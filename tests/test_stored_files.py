@@ -149,7 +149,7 @@ def test_a_prepared_dataset_opens_and_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", stored_json("help.json"))
 def test_no_option_is_gone(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "110")  # wide enough for names of options, too narrow for two columns of boxes
     with pytest.raises(SystemExit):
         main([*command.split(), "--help"])
     # An option begins its line, with or without a frame; descriptions are indented further.

@@ -29,6 +29,7 @@ REQUIRED: dict[str, list[str]] = {
     "reconstruct": ["a.png", "b.png", "--out", "o"],
     "verify": ["-"],
     "completion": ["zsh"],
+    "animate": ["seed:3", "--blendshapes", "talk.csv", "--out", "o"],
     "sign": ["heads", "--certificate", "chain.pem", "--key", "key.pem"],
     "dataset inspect": ["heads"],
     "dataset check": ["heads"],

@@ -18,7 +18,7 @@ def command(folder: Path, *more: str) -> int:
 
 @pytest.mark.usefixtures("short_search")
 def test_writes_everything(folder: Path, tmp_path: Path) -> None:
-    small = ["--frames", "2", "--mesh-resolution", "24", "--mesh-level", "2", "--steps", "2", "--tuning-steps", "2"]
+    small = ["--frames", "2", "--mesh-resolution", "24", "--mesh-level", "1", "--steps", "2", "--tuning-steps", "2"]
     assert command(folder, "--aligned", "--out", str(tmp_path), *small) == 0
     names = {path.name for path in tmp_path.iterdir()}
     expected = {"turntable.mp4", "views.png", "head.glb", "mesh.ply", "latent.npz", "report.html", "views"}

@@ -61,7 +61,8 @@ def test_killed_at_random_moments(uninterrupted: Path, tmp_path: Path) -> None:
 def test_interrupted_and_resumed(uninterrupted: Path, tmp_path: Path) -> None:
     """Ctrl-C ends the step, saves, prints how to resume, and loses nothing."""
     run, output = tmp_path / "run", tmp_path / "output.txt"
-    process = start(*SMALL, *SETTINGS, "--out", str(run), "--kimg", str(KIMG), output=output)
+    said = [word for word in SMALL if word != "--quiet"]
+    process = start(*said, *SETTINGS, "--out", str(run), "--kimg", str(KIMG), output=output)
     while process.poll() is None and not list((run / "states").glob("*.pt")):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)

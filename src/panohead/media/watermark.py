@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
-from scipy import ndimage
 
 TILE_PX = 64
 """Side of the pattern's period in pixels."""
@@ -96,6 +95,8 @@ def add_watermark(pixels: UInt8[np.ndarray, "height width channel"]) -> UInt8[np
         return pixels
     colors = pixels[..., :3].astype(np.float64)
     gray = _brightness(colors)
+    from scipy import ndimage  # here: who writes unmarked images need not wait for it
+
     mean = ndimage.uniform_filter(gray, 7)
     deviation = np.sqrt(np.maximum(ndimage.uniform_filter(gray**2, 7) - mean**2, 0))
     room = np.minimum(gray, 255 - gray) / _MARGIN
@@ -162,6 +163,8 @@ def _match(details: list[Float[np.ndarray, "_ _"]], scale: float = 1.0) -> Water
 
 def _whitened(gray: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
     """Return what is left without the image's own structure, of equal strength everywhere and limited."""
+    from scipy import ndimage  # here: who writes unmarked images need not wait for it
+
     detail = gray - ndimage.gaussian_filter(gray, 2.5)
     strength = np.sqrt(np.maximum(ndimage.uniform_filter(detail**2, 9), 0)) + 1.0
     return np.clip(detail / strength, -2, 2)

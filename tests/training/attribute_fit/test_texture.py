@@ -131,7 +131,7 @@ def test_with_detail_whole_views_are_the_generators_and_super_resolution_alone_c
     with torch.no_grad():
         whole = generator.render_view(generator.field(ws), ws, Camera.from_label(views.labels[1:2])).image
         smooth = generator.superresolution(views.raw[1:2].float(), views.features[1:2].float(), ws)
-    assert float(views.detail[1].abs().max()) > 0.05
+    assert float(views.detail[1].abs().max()) > 0.02
     torch.testing.assert_close(with_detail(smooth, views.detail[1:2].float()), whole, rtol=0, atol=4e-3)
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     training = TextureFit(config(), generator)
