@@ -22,8 +22,8 @@ from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.detail import DetailConfig, fit_detail
 from panohead.training.attribute_fit.evaluate import compare
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
-from panohead.training.attribute_fit.population import well_lit
-from panohead.training.attribute_fit.roughness import measure_roughness
+from panohead.training.attribute_fit.population import spread_well_lit
+from panohead.training.attribute_fit.roughness import Roughness, measure_roughness
 from panohead.training.attribute_fit.run import load_compact, save_compact
 
 BATCH = 50
@@ -63,8 +63,7 @@ def main(options: Options) -> None:
     fit = AttributeFit(FitConfig(generator=demo_128().generator, vocabulary=vocabulary, people=options.capacity))
     load_compact(fit, options.fit)
     data = GrowingDataset(options.people, vocabulary, limit=options.capacity).refresh()
-    lit = well_lit(data, vocabulary, options.lights).sort().values
-    shots = lit[torch.linspace(0, len(lit) - 1, min(options.shots, len(lit))).long()]
+    shots = spread_well_lit(data, vocabulary, options.lights, options.shots)
     rng = torch.Generator().manual_seed(options.config.seed)
     parts, done = [], 0
     for batch in shots.split(BATCH):
@@ -73,7 +72,7 @@ def main(options: Options) -> None:
         print(f"{sum(len(p.w) for p in parts)} places of {done} of {len(shots)} shots", flush=True)
     detail = fit.average.generator.surface_detail
     assert detail is not None
-    fit_detail(detail.requires_grad_(True), type(parts[0]).joined(parts), options.config)
+    fit_detail(detail.requires_grad_(True), Roughness.joined(parts), options.config)
     options.out.mkdir(parents=True, exist_ok=True)
     save_compact(fit, options.out / "compact.safetensors")
     shown = data if options.held_out is None else GrowingDataset(options.held_out, vocabulary).refresh()

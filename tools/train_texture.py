@@ -29,7 +29,7 @@ from panohead.system.malloc import keep_large_buffers
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import compare
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
-from panohead.training.attribute_fit.population import well_lit
+from panohead.training.attribute_fit.population import spread_well_lit
 from panohead.training.attribute_fit.rendered_views import render_views
 from panohead.training.attribute_fit.run import load_compact, save_compact
 from panohead.training.attribute_fit.texture import TextureConfig, TextureFit
@@ -72,8 +72,7 @@ def main(options: Options) -> None:
     fit = AttributeFit(FitConfig(generator=demo_128().generator, vocabulary=vocabulary, people=options.capacity))
     load_compact(fit, options.fit)
     data = GrowingDataset(options.people, vocabulary).refresh()
-    lit = well_lit(data, vocabulary, options.lights).sort().values
-    shots = lit[torch.linspace(0, len(lit) - 1, min(options.shots, len(lit))).long()]
+    shots = spread_well_lit(data, vocabulary, options.lights, options.shots)
     views = render_views(fit.average, data, shots)
     print(f"{views.count} views", flush=True)
     training = TextureFit(options.config, fit.average.generator)

@@ -8,32 +8,14 @@ from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.geometry import Camera
 from panohead.models.detail_noise import DETAIL_CHANNELS
 from panohead.models.generator import Generator
-from panohead.models.generator_config import GeneratorConfig
-from panohead.models.superresolution import SuperResolutionConfig
 from panohead.models.surface_detail import SurfaceDetail, rays_to_pixels, with_detail
 from panohead.randomness import RenderRandomness
-from panohead.rendering.renderer import RenderConfig
+from small_generator import small_config
 
 
 def small(*, detail: bool = True, trained: bool = False) -> Generator:
     torch.manual_seed(0)
-    generator = Generator(
-        GeneratorConfig(
-            z_dim=8,
-            w_dim=16,
-            trigrid_resolution=16,
-            trigrid_channels=16,
-            feature_channels=8,
-            channel_base=256,
-            channel_max=16,
-            neural_rendering_resolution=16,
-            rendering=RenderConfig(depth_samples=8, importance_samples=8, ray_start=2.3, ray_end=3.1, box_warp=0.8),
-            superresolution=SuperResolutionConfig(kind="2x", from_resolution=16, half_precision=False, channels=(8, 8)),
-            use_background=False,
-            use_camera_alignment=False,
-            surface_detail=detail,
-        )
-    ).eval()
+    generator = Generator(small_config(surface_detail=detail)).eval()
     if trained:
         assert generator.surface_detail is not None
         assert generator.surface_detail.strength.bias is not None

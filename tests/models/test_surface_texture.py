@@ -7,36 +7,14 @@ import torch
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.geometry import Camera, rays_from_camera
 from panohead.models.generator import Generator
-from panohead.models.generator_config import GeneratorConfig
-from panohead.models.superresolution import SuperResolutionConfig
 from panohead.randomness import RenderRandomness
 from panohead.rendering.deformation import canonical_points
-from panohead.rendering.renderer import RenderConfig
-
-BOX = 0.8
+from small_generator import BOX, small_config
 
 
 def small(texture: int = 4, *, trained: bool = False, deformation: int = 0) -> Generator:
     torch.manual_seed(0)
-    generator = Generator(
-        GeneratorConfig(
-            z_dim=8,
-            w_dim=16,
-            trigrid_resolution=16,
-            trigrid_channels=16,
-            feature_channels=8,
-            channel_base=256,
-            channel_max=16,
-            neural_rendering_resolution=16,
-            rendering=RenderConfig(depth_samples=8, importance_samples=8, ray_start=2.3, ray_end=3.1, box_warp=BOX),
-            superresolution=SuperResolutionConfig(kind="2x", from_resolution=16, half_precision=False, channels=(8, 8)),
-            use_background=False,
-            use_camera_alignment=False,
-            deformation=deformation,
-            deformation_rank=3,
-            surface_texture=texture,
-        )
-    ).eval()
+    generator = Generator(small_config(deformation=deformation, deformation_rank=3, surface_texture=texture)).eval()
     if trained:
         assert generator.surface_texture is not None
         torch.nn.init.normal_(generator.surface_texture.weight)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panohead.models.surface_noise import DOME, SKULL
+from panohead.models.surface_noise import DOME, SKULL, along_strands
 from panohead.ops import fast_paths
 from panohead.ops.cpu.jit import available, load_failure
 
@@ -48,6 +48,9 @@ STRANDS = (StrandSize(0.006, 0.05), StrandSize(0.008, 0.14), StrandSize(0.016, 0
 GRAINS = (0.008, 0.016)
 """Widths of the grain's texels, world units: from a pixel and a half to curls."""
 
+_STARTS = np.cumsum([0, *(_ROWS * (count + 1) for count in _LEVELS for _ in STRANDS)])[:-1].reshape(-1, len(STRANDS))
+"""Places in the strands' tables, one after another: of each number of strands around the head, each size."""
+
 DETAIL_WIDTHS = (*(strands.width for strands in STRANDS), *GRAINS)
 """Width of the texels of each noise channel, world units: strands, then grains."""
 
@@ -70,8 +73,8 @@ class DetailNoise(nn.Module):
             return torch.from_numpy(random.standard_normal(shape).astype(np.float32))
 
         self.register_buffer("wave", _closed(table(1, _ROWS, 16)), persistent=False)
-        for count in _LEVELS:
-            self.register_buffer(f"strands_{count}", _closed(table(len(STRANDS), _ROWS, count)), persistent=False)
+        strands = [_closed(table(len(STRANDS), _ROWS, count)).flatten() for count in _LEVELS]
+        self.register_buffer("strands", torch.cat(strands), persistent=False)
         self.register_buffer("grain", table(len(GRAINS), *[_GRAIN_SIDE] * 3), persistent=False)
 
     @torch.no_grad()
@@ -84,9 +87,6 @@ class DetailNoise(nn.Module):
     def _compiled(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point channel"]:
         from panohead.ops.cpu import detail_noise_kernels as kernels
 
-        tables = [self.get_buffer(f"strands_{count}") for count in _LEVELS]
-        sizes = [table.numel() // len(STRANDS) for table in tables for _ in STRANDS]
-        starts = np.cumsum([0, *sizes[:-1]]).reshape(len(_LEVELS), len(STRANDS))
         found = torch.empty(len(points), DETAIL_CHANNELS)
         kernels.detail_noise(
             points.detach().contiguous().numpy(),
@@ -94,8 +94,8 @@ class DetailNoise(nn.Module):
             np.float32(DOME),
             self.get_buffer("wave")[0].numpy(),
             np.array([_WAVE, _WAVE_LENGTH], np.float32),
-            torch.cat([table.flatten() for table in tables]).numpy(),
-            starts,
+            self.get_buffer("strands").numpy(),
+            _STARTS,
             int(math.log2(_LEVELS[0])),
             _ROWS,
             np.array([(strands.width, strands.length) for strands in STRANDS], np.float32),
@@ -106,11 +106,7 @@ class DetailNoise(nn.Module):
         return found
 
     def _strands(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point strand"]:
-        x, y, z = (points - points.new_tensor(SKULL)).unbind(dim=1)
-        radius = (x.square() + z.square()).sqrt()
-        around = torch.atan2(x, z) / math.pi  # -1 to 1, 0 in front
-        # Length of the line from the crown: an arc above the dome's center, vertical below it.
-        down = DOME * torch.atan2(radius, y.clamp_min(0)) - y.clamp_max(0)
+        around, down, radius = along_strands(points)
         swing = _read(self.get_buffer("wave"), around, down / _WAVE_LENGTH, mode="bicubic")[0]
         around = around + _WAVE / math.pi * swing / radius.clamp_min(0.05)
         around = (around + 1) % 2 - 1
@@ -135,7 +131,8 @@ class DetailNoise(nn.Module):
             for at, share in ((lower == number, 1 - upper_share), (lower == number - 1, upper_share)):
                 chosen = at.nonzero()[:, 0]
                 if len(chosen):
-                    table = self.get_buffer(f"strands_{count}")[index : index + 1]
+                    start = _STARTS[number, index]
+                    table = self.get_buffer("strands")[start : start + _ROWS * (count + 1)].view(1, _ROWS, count + 1)
                     total[chosen] += share[chosen].sqrt() * _read(table, around[chosen], rows[chosen])[0]
         return total
 

@@ -148,13 +148,9 @@ class StrandNoise(nn.Module):
         Args:
             side: rays per side of the squares, row by row, that the rays form.
         """
-        x, y, z = (points - points.new_tensor(SKULL)).unbind(dim=2)
-        around = torch.atan2(x, z) / math.pi  # -1 to 1, 0 in front
-        # Length of the line from the crown: an arc above the dome's center, vertical below it.
-        angle = torch.atan2((x.square() + z.square()).sqrt(), y.clamp_min(0))
-        down = DOME * angle - y.clamp_max(0)
+        around, down, _ = along_strands(points)
         rows = down / _LENGTH * (2 / (_ROWS - 1)) - 1
-        turn = _turn_between_rays(torch.stack([x, z], dim=2), side)  # head ray
+        turn = _turn_between_rays((points - points.new_tensor(SKULL))[..., [0, 2]], side)  # head ray
         found = []
         for columns in self.columns:
             maps = self.get_buffer(f"maps_{columns}")[None].expand(len(points), -1, -1, -1)
@@ -163,6 +159,22 @@ class StrandNoise(nn.Module):
             texels = turn * (columns / (2 * math.pi))  # between rays: whole up to 1, nothing from 3 on
             found.append(noise * (1.5 / texels.clamp_min(1e-6) - 0.5).clamp(0, 1)[:, None])
         return torch.cat(found, dim=1).transpose(1, 2)
+
+
+def along_strands(
+    points: Float[Tensor, "*batch 3"],
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """Return where points (world units) lie on the lines on which combed hair falls.
+
+    Returns:
+        The direction around the head (-1 to 1, 0 in front), the length of the line from the crown and the distance from
+        the head's axis, both world units.
+    """
+    x, y, z = (points - points.new_tensor(SKULL)).unbind(dim=-1)
+    radius = (x.square() + z.square()).sqrt()
+    # An arc above the dome's center, vertical below it.
+    down = DOME * torch.atan2(radius, y.clamp_min(0)) - y.clamp_max(0)
+    return torch.atan2(x, z) / math.pi, down, radius
 
 
 def _turn_between_rays(places: Float[Tensor, "head ray 2"], side: int) -> Float[Tensor, "head ray"]:

@@ -36,6 +36,12 @@ def well_lit(data: Shots, vocabulary: Vocabulary, share: float) -> Int[Tensor, "
     return score.argsort(descending=True)[: max(1, round(share * data.count))]
 
 
+def spread_well_lit(data: Shots, vocabulary: Vocabulary, share: float, count: int) -> Int[Tensor, " shot"]:
+    """Return up to ``count`` of the :func:`well_lit` shots, evenly spread over the dataset."""
+    lit = well_lit(data, vocabulary, share).sort().values
+    return lit[torch.linspace(0, len(lit) - 1, min(count, len(lit))).long()]
+
+
 def natural(data: Shots, vocabulary: Vocabulary) -> Int[Tensor, " shot"]:
     """Return the shots of people whose hair shows and is not dyed, and who wear no sunglasses.
 

@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from panohead.geometry import Camera, rays_from_camera
+from panohead.geometry import Camera
 from panohead.models.surface_detail import rays_to_pixels
 from panohead.ops.pixels import image_from_uint8, mask_from_uint8
 from panohead.randomness import RenderRandomness
-from panohead.rendering.dispatch import render
 from panohead.training.attribute_fit.fit import HeadModel
 from panohead.training.attribute_fit.images import on_white
 from panohead.training.attribute_fit.shots import Shots
@@ -123,17 +122,17 @@ def measure_roughness(
         field = generator.prepared_field(ws)
         chosen = torch.randperm(data.view_of.shape[1], generator=rng)[:views]
         for view in data.view_of[shot, chosen].tolist():
-            rays = rays_from_camera(Camera.from_label(data.labels[view : view + 1]), side)
-            found = render(field, *rays, generator.config.rendering, RenderRandomness.even())
-            points = generator.surface_points(field, *rays, found)
-            places = rays_to_pixels(points, side, data.resolution)
+            camera = Camera.from_label(data.labels[view : view + 1])
+            found = generator.render(field, camera, side, RenderRandomness.even())
+            assert found.points is not None
+            places = rays_to_pixels(found.points, side, data.resolution)
             noise = detail.noise_images(places, torch.ones_like(places[:, 0], dtype=torch.bool))
             mask = mask_from_uint8(data.masks[view : view + 1, None])
             image = on_white(image_from_uint8(data.images[view : view + 1]), mask)
             at = _rays_at_places(side, data.resolution)
             whole = F.avg_pool2d(mask, _WINDOW, _STRIDE, _WINDOW // 2).flatten() > 0.97
             whole &= found.weight_sum[0, at, 0] > 0.9
-            place = [x[0, at][whole] for x in (found.features, found.weight_sum, points)]
+            place = [x[0, at][whole] for x in (found.features, found.weight_sum, found.points)]
             w = ws[:, -1].expand(len(place[0]), -1)
             parts.append([*place, w, true_roughness(image)[whole], noise_roughness(noise[0])[whole]])
     return Roughness(*(torch.cat(x) for x in zip(*parts, strict=True)))
