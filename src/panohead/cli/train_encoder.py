@@ -38,6 +38,8 @@ class TrainEncoder:
     """Number of training steps (default 6000)."""
     batch: Annotated[int | None, BATCH] = None
     """Photos per step (default 32)."""
+    dataset_share: Annotated[float | None, NumberRange(0, 1)] = None
+    """Share of the photos that are from --data (default 0.35), the others are the generator's own."""
     learning_rate: Annotated[float | None, LEARNING_RATE] = None
     """Highest learning rate (default 0.001)."""
     network: Literal["standard", "small"] = "standard"
@@ -94,7 +96,7 @@ class TrainEncoder:
         """Return the settings that the options ask for."""
         from panohead.training.photo_encoder import SMALL_NETWORK, EncoderTrainConfig, PhotoAugmentation
 
-        names = ("samples", "steps", "batch", "learning_rate")
+        names = ("samples", "steps", "batch", "dataset_share", "learning_rate")
         given: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.network == "small":
             given |= SMALL_NETWORK
