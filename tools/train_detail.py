@@ -41,7 +41,7 @@ class Options:
     """Dataset of the fit."""
     held_out: Path | None = None
     """Dataset of the sheet's people; None for people of the fit."""
-    shots: int = 450
+    shots: int = 700
     """Shots that are measured, evenly spread over the well-lit ones of the dataset."""
     views: int = 2
     """Views of each shot that are measured."""
@@ -67,7 +67,7 @@ def main(options: Options) -> None:
     rng = torch.Generator().manual_seed(options.config.seed)
     parts, done = [], 0
     for batch in shots.split(BATCH):
-        parts.append(measure_roughness(fit.average, data, batch, views=options.views, rng=rng))
+        parts.append(measure_roughness(fit.average, data, batch, views=options.views, rng=rng, vocabulary=vocabulary))
         done += len(batch)
         print(f"{sum(len(p.w) for p in parts)} places of {done} of {len(shots)} shots", flush=True)
     detail = fit.average.generator.surface_detail

@@ -69,7 +69,7 @@ def places(count: int = 4000) -> tuple[Roughness, Tensor]:
     truth = torch.einsum("pn,pnsd->psd", strengths.square(), noise.square()).sqrt()
     behind = torch.tensor([0.0, 0.1, -0.2]) + 0.05 * torch.randn(count, 3, generator=rng)
     w = torch.randn(count, W_DIM, generator=rng)
-    return Roughness(features, torch.ones(count, 1), behind, w, truth, noise), truth
+    return Roughness(features, torch.ones(count, 1), behind, w, torch.zeros(count), truth, noise), truth
 
 
 def test_known_roughness_is_reached() -> None:

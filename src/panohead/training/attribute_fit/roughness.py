@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from panohead.attributes.vocabulary import Vocabulary
 from panohead.geometry import Camera
 from panohead.models.surface_detail import rays_to_pixels
 from panohead.ops.pixels import image_from_uint8, mask_from_uint8
@@ -32,6 +33,9 @@ _WINDOW, _STRIDE = 11, 4
 _QUANTILE, _NORMAL_QUANTILE = 0.7, 1.0364
 """Quantile of the absolute differences in a neighborhood, and its value for a normal distribution of deviation 1."""
 
+_CURLS = ("curly", "afro", "buzz")
+"""Styles of hair without a direction."""
+
 _BLACK = 0.06
 """Added to the brightness (0 to 2) that differences are divided by: black pixels say nothing."""
 
@@ -45,6 +49,7 @@ class Roughness:
         weights: foreground weight, above 0.9.
         points: in the tri-grid's space, world units.
         w: code of the head.
+        curls: 1 for places of people whose hair has no direction (curls, afros, stubble), otherwise 0.
         truth: deviation of the true image's differences, as a share of the brightness.
         noise: the same of each channel of noise.
     """
@@ -53,6 +58,7 @@ class Roughness:
     weights: Float[Tensor, "place 1"]
     points: Float[Tensor, "place 3"]
     w: Float[Tensor, "place w_dim"]
+    curls: Float[Tensor, " place"]
     truth: Float[Tensor, "place scale direction"]
     noise: Float[Tensor, "place noise_channel scale direction"]
 
@@ -106,16 +112,24 @@ def noise_roughness(noise: Float[Tensor, "channel height width"]) -> Float[Tenso
 
 @torch.no_grad()
 def measure_roughness(
-    model: HeadModel, data: Shots, shots: Int[Tensor, " shot"], *, views: int, rng: torch.Generator
+    model: HeadModel,
+    data: Shots,
+    shots: Int[Tensor, " shot"],
+    *,
+    views: int,
+    rng: torch.Generator,
+    vocabulary: Vocabulary,
 ) -> Roughness:
     """Render some views of each shot and measure the true images where the rays hit the head.
 
     Args:
         views: number of random views of each shot.
+        vocabulary: that of the attributes.
     """
     generator = model.generator
     detail = generator.surface_detail
     assert detail is not None
+    styles = [vocabulary.names.index(f"hair_style={style}") for style in _CURLS]
     side, parts = generator.config.neural_rendering_resolution, []
     for shot in shots.tolist():
         ws = model.ws(data.attributes[shot : shot + 1], data.person[shot : shot + 1])
@@ -134,7 +148,8 @@ def measure_roughness(
             whole &= found.weight_sum[0, at, 0] > 0.9
             place = [x[0, at][whole] for x in (found.features, found.weight_sum, found.points)]
             w = ws[:, -1].expand(len(place[0]), -1)
-            parts.append([*place, w, true_roughness(image)[whole], noise_roughness(noise[0])[whole]])
+            curls = data.attributes[shot, styles].sum().expand(len(w))
+            parts.append([*place, w, curls, true_roughness(image)[whole], noise_roughness(noise[0])[whole]])
     return Roughness(*(torch.cat(x) for x in zip(*parts, strict=True)))
 
 
