@@ -37,6 +37,11 @@ RELATIONS = [
     ("generate --seeds 0 --mesh ply --texture 64", "--texture does nothing without glb or obj in --mesh, or --html"),
     ("generate --seeds 0 --mesh mrc --triangles 100", "--triangles does nothing without a format of surfaces"),
     ("generate --seeds 0 --texture 64", "--texture does nothing without --mesh or --html"),
+    ("animate seed:1 --blendshapes none.csv --write glb --yaw 30", "--yaw does nothing without video in --write"),
+    (
+        "animate seed:1 --blendshapes none.csv --write glb --watermark",
+        "--watermark does nothing without video in --write",
+    ),
     ("reconstruct me.png --mesh stl --texture 64", "--texture does nothing without glb or obj"),
     ("reconstruct me.png --resume --overwrite", "--resume continues what --overwrite would replace; choose one"),
     ("reconstruct me.png --pose-kind 6drepnet360", "--pose-kind does nothing without --pose-model"),
