@@ -24,6 +24,8 @@ RELATIONS = [
     ("synthesize --people 1 --expressions 11 --views 10", "is over 100 images per person"),
     ("synthesize --people 1 --edition 1 --expressions 2", "edition 1 has one expression per person"),
     ("synthesize --people 1 --edition 1 --light per-person", "edition 1 has one expression per person"),
+    ("synthesize --people 1 --preview --depth", "--depth does nothing with --preview"),
+    ("synthesize --preset heads --preview --ray local", "--ray does nothing with --preview"),
     ("evaluate --metrics fid", "name one with --data"),
     ("evaluate --checkpoint none", "name one with --data"),
     ("evaluate --masks none", "name its images with --data"),
@@ -36,6 +38,7 @@ RELATIONS = [
     ("evaluate --identity-model x.onnx", "--identity-model does nothing without identity among --metrics"),
     ("generate --seeds 0 --mesh ply --texture 64", "--texture does nothing without glb or obj in --mesh, or --html"),
     ("generate --seeds 0 --mesh mrc --triangles 100", "--triangles does nothing without a format of surfaces"),
+    ("generate --seeds 0 --no-trim", "--no-trim does nothing without --mesh or --html"),
     ("generate --seeds 0 --texture 64", "--texture does nothing without --mesh or --html"),
     ("animate seed:1 --blendshapes none.csv --write glb --yaw 30", "--yaw does nothing without video in --write"),
     (
