@@ -107,6 +107,7 @@ def calls(out: Path) -> dict[str, Callable[[], object]]:
         "transparent mp4": lambda: head.save_video(out / "a.mp4", transparent=True),
         **{f"color {c!r}": lambda c=c: head.render(camera).on(c) for c in ((256, 0, 0), (0, 0), "red", None)},
         "color NaN": lambda: head.render(camera).on((0, 0, NAN)),
+        **{f"expression {w!r}": lambda w=w: head.with_expression(w) for w in ("jawOpen", ["jawOpen"], 0.5)},
         "checkpoint None": lambda: load(None),
         "checkpoint number": lambda: load(3),
         "precision": lambda: load("demo", precision="fast"),

@@ -20,6 +20,7 @@ RELATIONS = [
     (f"{NEW_RUN} --set generator.channel_base=1048576 generator.channel_max=4096", "no networks can be made"),
     (f"{NEW_RUN} --set start_kimg=3 --kimg 2", "total_kimg is 2"),
     ("train --preset panohead_512_stage2 --data none", "give the checkpoint that it continues with --init"),
+    (f"{NEW_RUN} --dry-run --estimate", "--dry-run prints the configuration, --estimate what it costs; choose one"),
     ("train --resume none", "--out cannot be changed by --resume"),
     ("synthesize --people 1 --expressions 11 --views 10", "is over 100 images per person"),
     ("synthesize --people 1 --edition 1 --expressions 2", "edition 1 has one expression per person"),
