@@ -414,11 +414,8 @@ class Head:
         """
         from panohead.attributes.expressions import expression_attributes
 
-        if weights is not None and not isinstance(weights, Mapping):
-            raise UsageError(
-                f"expression weights of type {type(weights).__name__} were given; give names and weights, such as "
-                'jawOpen=0.5 or {"jawOpen": 0.5}'
-            )
+        if not isinstance(weights, Mapping | None):
+            raise UsageError(f"expression weights are {weights!r:.40}; give names and weights, such as jawOpen=0.5")
         vocabulary = self.own_attributes.encoder.vocabulary
         return self.with_attributes(**expression_attributes(vocabulary, {**(weights or {}), **named}))
 
