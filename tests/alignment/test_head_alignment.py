@@ -23,6 +23,7 @@ from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.pose_network import PoseModel
 from panohead.alignment.quality import CropFacts, QualityGates, face_visible, flags, gate, sharpness
 from panohead.data.duplicates import image_hash, repeated
+from panohead.errors import PanoHeadError, UsageError
 from panohead.preparation.sources import list_photos
 
 SHAPE = (480, 640, 3)
@@ -258,6 +259,16 @@ def test_a_face_of_which_the_photo_shows_half_is_a_guess() -> None:
     barred = align_all(photo, detectors((5, 8, 2, 200)))
     assert barred[0].kind == "coarse"
     np.testing.assert_allclose(barred[0].crop.center, np.add(half[0].crop.center, (100, 0)))
+
+
+def test_a_box_beside_the_photo_is_refused() -> None:
+    for yaw in (None, 90.0):
+        with pytest.raises(PanoHeadError, match=r"box beside the photo: it is 700 .* 640 x 480 pixels; give left top"):
+            align_image(IMAGE, detectors(), GivenPose(yaw, 0, 0, (700, 0, 900, 200)))
+    assert GivenPose(0, 0, 0, (600, 0, 900, 200)).beside(SHAPE) == ""
+    for box in ((300, 200, 100, 20), (5, 5, 5, 9), (0, 0, 1), "0 0 9 9", (0, 0, float("nan"), 5)):
+        with pytest.raises(UsageError, match="box"):
+            GivenPose(0, 0, 0, box)  # type: ignore[arg-type]
 
 
 def test_the_users_pose_wins() -> None:

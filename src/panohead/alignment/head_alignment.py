@@ -39,6 +39,7 @@ from panohead.alignment.head_choice import MIN_CONFIDENCE, TURNED_FROM_DEG, by_p
 from panohead.alignment.photo_area import PhotoArea, head_outside, inside_photo, photo_area
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.pose_network import PoseModel
+from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 
 Kind = Literal["face", "coarse", "given"]
@@ -238,7 +239,12 @@ def align_given(image: UInt8[np.ndarray, "height width 3"], given: GivenPose, de
     """Return crop and camera from the user's angles; the crop by the user's box, a head model or the outline.
 
     A box without angles chooses the head, whose pose is estimated.
+
+    Raises:
+        PanoHeadError: for a box beside the photo.
     """
+    if problem := given.beside(image.shape):
+        raise PanoHeadError(problem)
     if given.yaw_deg is None:
         return None if given.box is None else align_in_box(image, given.box, detectors)
     camera = camera_of_view(view_of_orbit(given.yaw_deg, given.pitch_deg, 0.0))
