@@ -14,7 +14,7 @@ from PIL import Image
 
 import tiny
 from panohead import Camera, load
-from panohead.alignment import align
+from panohead.alignment import GivenPose, align
 from panohead.attributes.blendshape_file import BlendshapeTrack, read_blendshapes
 from panohead.data import open_dataset
 from panohead.inversion import FastConfig, reconstruct
@@ -144,6 +144,8 @@ def calls(out: Path) -> dict[str, Callable[[], object]]:
             f"reconstruction seed {s!r}": lambda s=s: predictor.reconstruct(Image.new("RGB", (64, 64)), camera, seed=s)
             for s in (-1, 1.5, NAN, "0", 2**64)
         },
+        "box of three": lambda: GivenPose(0, 0, 0, (0, 0, 9)),
+        "box of text": lambda: GivenPose(0, 0, 0, "0 0 9 9"),
         "align a number": lambda: align(3),
         "align a float array": lambda: align(np.zeros((8, 8, 3))),
         "dataset that is not there": lambda: open_dataset("nowhere"),
