@@ -14,13 +14,17 @@ from PIL import Image
 
 import tiny
 from panohead import Camera, load
-from panohead.alignment import align
+from panohead.alignment import GivenPose, align
+from panohead.attributes.blendshape_file import BlendshapeTrack, read_blendshapes
 from panohead.data import open_dataset
 from panohead.inversion import FastConfig, reconstruct
-from panohead.media import save_image
+from panohead.inversion.head_edit import HeadEdit
+from panohead.media import is_marked_synthetic, save_image
+from panohead.media.verification import find_marks
 from panohead.models.generator_config import GeneratorConfig
 from panohead.predictor import Predictor
 from panohead.preparation import PrepareSettings, prepare
+from panohead.splats import SplatCloud, render_splats
 from panohead.synthetic.config import SyntheticDatasetConfig
 
 NAN, INF = float("nan"), float("inf")
@@ -38,6 +42,9 @@ def calls(out: Path) -> dict[str, Callable[[], object]]:
     transposed = Camera(camera.cam2world.T, camera.intrinsics)
     opengl = Camera(camera.cam2world @ torch.diag(torch.tensor([1.0, -1, -1, 1])), camera.intrinsics)
     sheared = Camera(camera.cam2world @ torch.diag(torch.tensor([2.0, 1, 1, 1])), camera.intrinsics)
+    track = BlendshapeTrack(np.arange(3) / 30, np.zeros((3, 52)))
+    place, turn = torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]])
+    cloud = SplatCloud(place, place - 3, turn, torch.zeros(1), place)
     found: dict[str, Callable[[], object]] = {
         **{f"seed {s!r}": lambda s=s: predictor.sample(s) for s in (-1, 2**32, 1.5, NAN, "3", None, True, [1])},
         **{f"psi {p!r}": lambda p=p: predictor.sample(0, truncation_psi=p) for p in (NAN, INF, 1e9, "1", None)},
@@ -107,6 +114,21 @@ def calls(out: Path) -> dict[str, Callable[[], object]]:
         "transparent mp4": lambda: head.save_video(out / "a.mp4", transparent=True),
         **{f"color {c!r}": lambda c=c: head.render(camera).on(c) for c in ((256, 0, 0), (0, 0), "red", None)},
         "color NaN": lambda: head.render(camera).on((0, 0, NAN)),
+        **{f"expression {w!r}": lambda w=w: head.with_expression(w) for w in ("jawOpen", ["jawOpen"], 0.5)},
+        **{
+            f"{call.__name__} of {value!r}": lambda call=call, value=value: call(value)
+            for call in (find_marks, is_marked_synthetic, read_blendshapes, predictor.open_reconstruction,
+                         predictor.save_pretrained, Predictor.from_pretrained, predictor.push_to_hub)
+            for value in (None, 3)
+        },
+        **{f"track at {f!r} fps": lambda f=f: track.at(f) for f in (0, -1, NAN, INF, 1e9, "30", None)},
+        "change of a word": lambda: HeadEdit("glasses"),
+        "change of what stays": lambda: HeadEdit(("nose",)),
+        "change of text": lambda: HeadEdit(neutral="yes"),
+        "change that is none": lambda: predictor.reconstruct(Image.new("RGB", (64, 64)), camera, edit=3),
+        **{f"splats at {n!r} pixels": lambda n=n: render_splats(cloud, camera, n) for n in (0, 1.5, NAN, "64", 10**7)},
+        "no splats": lambda: render_splats(None, camera, 64),
+        "splats of no camera": lambda: render_splats(cloud, 30, 64),
         "checkpoint None": lambda: load(None),
         "checkpoint number": lambda: load(3),
         "precision": lambda: load("demo", precision="fast"),
@@ -122,6 +144,8 @@ def calls(out: Path) -> dict[str, Callable[[], object]]:
             f"reconstruction seed {s!r}": lambda s=s: predictor.reconstruct(Image.new("RGB", (64, 64)), camera, seed=s)
             for s in (-1, 1.5, NAN, "0", 2**64)
         },
+        "box of three": lambda: GivenPose(0, 0, 0, (0, 0, 9)),
+        "box of text": lambda: GivenPose(0, 0, 0, "0 0 9 9"),
         "align a number": lambda: align(3),
         "align a float array": lambda: align(np.zeros((8, 8, 3))),
         "dataset that is not there": lambda: open_dataset("nowhere"),

@@ -4,20 +4,17 @@
     python tools/check_docs.py --list                   # what would run, what is shortened, what is left out and why
     python tools/check_docs.py --only doctor README.md  # commands that match a pattern, of some pages
 
-Every page has a folder of its own with stand-ins for the files that its reader brings (photos, checkpoints, masks).
-Commands run as written, in order, by bash; the few that take hours are shortened, and those that need what is not here
-(an installation, a GPU, weights that may not be passed on) are left out: RULES says which and why. So are those that
-find heads in photos, where MediaPipe (extra ``face``) is missing. Afterwards every image, video and mesh that they
-wrote is checked for its mark.
+Every page has a folder of its own, which is its home folder too, with stand-ins for the files that its reader brings
+(docs_stand_ins.py). Commands run as written, in order, by bash; the few that take hours are shortened, and those that
+need what is not here (an installation, a GPU, weights that may not be passed on) are left out: RULES says which and
+why. So are those that need an optional package which is not installed, or what such a step would have made: that is
+said, and is no failure. Afterwards every image, video, mesh and page that they wrote is checked for its mark.
 """
 
 import argparse
 import importlib.util
-import json
 import os
 import re
-import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -27,8 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from docs_stand_ins import bring_all  # noqa: E402
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-_PROGRAMS = ("panohead", "python", "pip", "make", "cp", "torchrun", "git", ".venv/bin", "pytest")
+_PROGRAMS = ("panohead", "python", "pip", "make", "cp", "mkdir", "torchrun", "git", ".venv/bin", "pytest")
+_SHELLS = ("", "bash", "sh", "shell", "console")
+"""Languages of blocks that hold commands."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +49,14 @@ RULES = (
     Rule(r"--device cuda", "a GPU"),
     Rule(r"easy-khair|panohead\.safetensors", "an official checkpoint; tests/interop reads what stands for one"),
     Rule(r"^panohead view", "runs until Ctrl-C; tests/viewer starts and ends one"),
-    Rule(r"^panohead app", "runs until Ctrl-C, needs Gradio; tests/app presses its buttons"),
-    Rule(r"^panohead sign", "needs a certificate and c2pa-python; tests/media signs"),
-    Rule(r"^panohead completion", "writes to the home folder; tests/cli completes"),
+    Rule(r"^panohead app$", "runs until Ctrl-C; tests/app presses its buttons"),
+    Rule(r"^panohead sign", "needs a certificate; tests/media signs"),
     Rule(r"--ray ", "a cluster; tests/system has one"),
-    Rule(r"^panohead synthesize --preset heads --out", "36,000 images"),
+    Rule(r"^panohead synthesize --preset heads --", "36,000 images", (r"heads --", "heads_sample --workers 1 --")),
     Rule(r"^panohead synthesize --preset heads_sample", "one process suffices", (r"$", " --workers 1")),
-    Rule(r"^panohead train --config my-run", "hours, on a dataset of the reader's"),
-    Rule(r"^panohead dataset convert heads --to shards --out heads-shards", "the dataset of 36,000 images"),
     Rule(r"^panohead generate .*--turntable --out heads", "a minute", (r"$", " --frames 4")),
     Rule(r"^panohead train --data my-heads --out run \.\.\.$", "an outline of a command"),
-    Rule(r"^python (benchmarks/reconstruction|tools/train_demo)\.py", "hours"),
+    Rule(r"^python (benchmarks/reconstruction|tools/train_(demo|detail|texture))\.py", "hours"),
     Rule(r"^python -m benchmarks --(only|quick)", "many minutes; make bench"),
     Rule(r"^python tools/measure_attributes\.py", "a dataset of hundreds of people"),
     Rule(r"^panohead directions", "minutes", (r"$", " --heads 20 --principal 1 --no-landmarks")),
@@ -94,21 +94,44 @@ def steps_of(page: Path) -> Iterator[Step]:
     for language, body in re.findall(r"^ *```(\w*)\n(.*?)^ *```", text, flags=re.DOTALL | re.MULTILINE):
         if language == "python":
             yield Step(body, python=True, left_out=_missing(body))
-        elif language == "":
+        elif language in _SHELLS:
             for line in body.replace("\\\n", " ").splitlines():
                 command = " ".join(re.split(r"\s#", line)[0].split())
                 if command.startswith(_PROGRAMS):
                     yield _planned(command)
 
 
-_FINDS_HEADS = re.compile(r"panohead (prepare|reconstruct) (?!.*--aligned)|\balign\(|\bprepare\(|\breconstruct\(")
+_NEEDS = (
+    (r"panohead (prepare|reconstruct) (?!.*--aligned)|\balign\(|\bprepare\(|\breconstruct\(", "mediapipe", "face"),
+    (r"panohead\.viewer", "viser", "view"),
+    (r"^panohead app", "gradio", "app"),
+    (r"^\s*import webdataset", "webdataset", "train"),
+    (r"--texture", "xatlas", "texture"),
+)
+"""Steps that need an optional package: pattern, module, extra."""
+
+
+def missing_package(text: str) -> str:
+    """Return what a step needs that is not installed, with its extra; empty for nothing."""
+    for pattern, module, extra in _NEEDS:
+        if re.search(pattern, text, re.MULTILINE) and importlib.util.find_spec(module) is None:
+            return f"{module} (extra {extra})"
+    return ""
+
+
+def written(text: str) -> set[str]:
+    """Return the files and folders that a command writes."""
+    return set(re.findall(r"--out ([\w-]+)", text))
+
+
+def named(text: str) -> set[str]:
+    """Return the first parts of all paths that a command names, but for those that it writes."""
+    return {word.partition("/")[0] for word in re.sub(r"--out \S+", "", text).split()}
 
 
 def _missing(block: str) -> str:
     if "describe(real" in block:
         return "an outline with tensors of the reader's"
-    if "DataLoader(" in block or "webdataset" in block:
-        return "the card's dataset of 36,000 images; tests/examples loads one"
     return "hours" if "total_kimg" in block else ""
 
 
@@ -121,85 +144,12 @@ def _planned(command: str) -> Step:
     return Step(command)
 
 
-def bring_files(folder: Path) -> None:
-    """Write the files that readers of the pages bring, and programs named as in the pages."""
-    from PIL import Image
-    from skimage import data
-
-    astronaut = Image.fromarray(data.astronaut())
-    (folder / "photos").mkdir()
-    (folder / "scans").mkdir()
-    for name in ("me.jpg", "front.jpg", "left.jpg", "back.jpg", "portrait.jpg", "photos/one.jpg", "scans/two.png"):
-        astronaut.save(folder / name)
-    shutil.make_archive(str(folder / "more"), "zip", folder / "photos")
-    model = ROOT / "src" / "panohead" / "assets" / "demo.safetensors"
-    for run in ("a", "b"):
-        (folder / "runs" / run).mkdir(parents=True)
-        shutil.copy(model, folder / "runs" / run / "final.safetensors")
-    programs = folder / ".programs"
-    programs.mkdir()
-    for name, call in (("panohead", "-m panohead.cli.main"), ("python", "")):
-        script = programs / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
-        script.chmod(0o755)
-
-
-def bring_dataset(folder: Path) -> None:
-    """Render a small dataset under the name of the one that the pages make."""
-    from panohead.synthetic.config import SyntheticDatasetConfig
-    from panohead.synthetic.synthesize import synthesize
-
-    settings = {"people": 3, "views": 8, "resolution": 64, "seed": 1, "depth": True, "out": folder / "heads-10k"}
-    for _ in synthesize(SyntheticDatasetConfig.of_edition(1, **settings)):
-        pass
-
-
-def bring_crop(folder: Path) -> None:
-    """Write an aligned crop of a generated head with its label and mask."""
-    from panohead import Camera, load
-    from panohead.media import mask_to_pil, save_image
-
-    camera = Camera.orbit(20)
-    frame = load("demo").sample(3).render(camera)
-    save_image(frame.image, folder / "crop.png")
-    (folder / "masks").mkdir()
-    save_image(mask_to_pil(frame.alpha()), folder / "masks" / "crop.png")
-    labels = {"labels": [["crop.png", camera.to_label().tolist()]]}
-    (folder / "dataset.json").write_text(json.dumps(labels))
-
-
-def bring_other_dataset(folder: Path) -> None:
-    """Write a dataset whose labels have OpenGL's axes, a world with z up, and intrinsics in pixels; also a file
-    of labels from world to camera."""
-    import numpy as np
-
-    from panohead.cli.synthesize import image_options
-    from panohead.synthetic.config import SyntheticDatasetConfig
-    from panohead.synthetic.synthesize import synthesize
-
-    out = folder / "theirs"
-    for _ in synthesize(SyntheticDatasetConfig(people=1, views=4, resolution=64, out=out), 1, image_options("webp")):
-        pass
-    file = out / "images" / "dataset.json"
-    z_up = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
-    labels, inverse = [], []
-    for name, label in json.loads(file.read_text())["labels"]:
-        numbers = np.array(label)
-        pose = z_up @ numbers[:16].reshape(4, 4) @ np.diag([1, -1, -1, 1])
-        intrinsics = np.diag([64, 64, 1]) @ numbers[16:].reshape(3, 3)
-        labels.append([name, [*pose.flatten().tolist(), *intrinsics.flatten().tolist()]])
-        world2cam = np.linalg.inv(numbers[:16].reshape(4, 4))
-        inverse.append([name, [*world2cam.flatten().tolist(), *numbers[16:].tolist()]])
-    file.write_text(json.dumps({"labels": labels}))
-    (folder / "labels.json").write_text(json.dumps({"labels": inverse}))
-
-
 def run_step(step: Step, folder: Path, timeout_s: float) -> tuple[int, str]:
     """Run one step in the folder of its page; return exit code and the end of what it said."""
     # The checkout too, whose modules some pages call.
     source = os.pathsep.join([str(ROOT / "src"), str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     path = os.pathsep.join([str(folder / ".programs"), os.environ["PATH"]])
-    environment = {**os.environ, "PYTHONPATH": source, "PATH": path}
+    environment = {**os.environ, "PYTHONPATH": source, "PATH": path, "HOME": str(folder)}
     command = [sys.executable, "-W", "error", "-c", step.text] if step.python else ["bash", "-c", step.text]
     try:
         done = subprocess.run(
@@ -210,8 +160,12 @@ def run_step(step: Step, folder: Path, timeout_s: float) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr)[-1500:]
 
 
+_MARKED = (".png", ".jpg", ".webp", ".mp4", ".gif", ".webm", ".glb", ".obj", ".ply", ".stl", ".3mf", ".spz", ".mrc")
+
+
 def unmarked(folder: Path, since: float) -> list[str]:
-    """Return the images, videos and meshes written since a time that do not say that they are synthetic.
+    """Return the images, videos, meshes, splats and pages with heads, written since a time, that do not say that they
+    are synthetic.
 
     Crops and overlays of the reader's photos make no such claim, and masks of datasets show nobody.
     """
@@ -219,23 +173,14 @@ def unmarked(folder: Path, since: float) -> list[str]:
 
     found = []
     for path in sorted(folder.rglob("*")):
-        real = {"my-heads", "dataset", "masks"} & set(path.parts) or path.name.startswith(
+        real = {"my-heads", "dataset", "masks", ".cache"} & set(path.parts) or path.name.startswith(
             ("overlay", "astronaut", "photo.png")
         )
         if not path.is_file() or real or path.stat().st_mtime < since:
             continue
-        if path.suffix in (".png", ".jpg", ".webp", ".mp4", ".gif", ".webm") and not is_marked_synthetic(path):
-            found.append(path.relative_to(folder).as_posix())
-        if path.suffix == ".glb" and "notice" not in _glb_extras(path):
+        if path.suffix in _MARKED and not is_marked_synthetic(path):
             found.append(path.relative_to(folder).as_posix())
     return found
-
-
-def _glb_extras(path: Path) -> dict[str, object]:
-    content = path.read_bytes()
-    length = struct.unpack_from("<I", content, 12)[0]
-    extras: dict[str, object] = json.loads(content[20 : 20 + length])["asset"].get("extras", {})
-    return extras
 
 
 def check_page(page: Path, only: str, timeout_s: float) -> list[str]:
@@ -246,23 +191,21 @@ def check_page(page: Path, only: str, timeout_s: float) -> list[str]:
         return []
     with tempfile.TemporaryDirectory(prefix="docs-check-") as name:
         folder = Path(name)
-        bring_files(folder)
-        if any("crop.png" in step.text for step in chosen):
-            bring_crop(folder)
-        if any("--data heads-10k" in s.text for s in chosen) and not any("--out heads-10k" in s.text for s in chosen):
-            bring_dataset(folder)
-        if any("convert theirs" in step.text for step in chosen):
-            bring_other_dataset(folder)
+        bring_all(folder, [step.text for step in chosen if not step.left_out])
         began = time.time()
+        absent: set[str] = set()
         for step in chosen:
             if step.left_out:
                 continue
-            if _FINDS_HEADS.search(step.text) and importlib.util.find_spec("mediapipe") is None:
-                print(f"left out, needs MediaPipe: {step.text.strip().splitlines()[0]}", flush=True)
+            title = step.text.strip().splitlines()[0] if step.python else step.text
+            package = missing_package(step.text)
+            missing = package or ", ".join(sorted(named(step.text) & absent))
+            if missing:
+                absent |= written(step.text)
+                print(f"left out, needs {missing}: {title}", flush=True)
                 continue
             start = time.monotonic()
             code, said = run_step(step, folder, timeout_s)
-            title = step.text.strip().splitlines()[0] if step.python else step.text
             print(f"{'ok  ' if code == 0 else 'FAIL'} {time.monotonic() - start:5.0f} s  {title}", flush=True)
             if code != 0:
                 failures.append(f"{page.name}: {title}: exit code {code}\n{said}")

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.errors import NoSurfaceError, PanoHeadError, UsageError
+from panohead.files.regular import path_of
 from panohead.frame import Frame
 from panohead.geometry import RADIUS, Camera, single_camera
 from panohead.limits import FPS, FRAMES, PITCH_DEG, RENDER_RESOLUTION, YAW_DEG
@@ -346,12 +347,10 @@ class Head:
         """
         from panohead.media.video import VideoWriter, enlarged
 
-        if not isinstance(path, str | Path):
-            raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
-        if transparent and Path(path).suffix.lower() == ".mp4":
+        if transparent and path_of(path).suffix.lower() == ".mp4":
             raise UsageError(f"{path}: mp4 has no transparency; use .webm, .gif or a folder (no suffix)")
         views = self.turntable(frames, pitch_deg=pitch_deg, background=background)
-        with VideoWriter(path, FPS.real(fps, "fps")) as video:
+        with VideoWriter(path_of(path), FPS.real(fps, "fps")) as video:
             for frame in views:
                 video.write(enlarged(np.array(frame.to_pil(transparent=transparent))))
         return video.path
@@ -414,6 +413,8 @@ class Head:
         """
         from panohead.attributes.expressions import expression_attributes
 
+        if not isinstance(weights, Mapping | None):
+            raise UsageError(f"expression weights are {weights!r:.40}; give names and weights, such as jawOpen=0.5")
         vocabulary = self.own_attributes.encoder.vocabulary
         return self.with_attributes(**expression_attributes(vocabulary, {**(weights or {}), **named}))
 

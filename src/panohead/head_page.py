@@ -10,7 +10,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from panohead.errors import PanoHeadError, UsageError
+from panohead.errors import PanoHeadError
+from panohead.files.regular import path_of
 from panohead.frame import Frame
 from panohead.geometry import Camera
 from panohead.limits import FRAMES, PITCH_DEG
@@ -145,9 +146,7 @@ def check_page_path(path: str | Path) -> Path:
         UsageError: for what is no path.
         PanoHeadError: when its suffix is not .html or .htm.
     """
-    if not isinstance(path, str | Path):
-        raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
-    if Path(path).suffix.lower() not in PAGE_SUFFIXES:
+    if path_of(path).suffix.lower() not in PAGE_SUFFIXES:
         raise PanoHeadError(f"{path}: pages are written as .html; use a name with that suffix")
     return Path(path)
 

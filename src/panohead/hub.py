@@ -14,6 +14,7 @@ from typing import Any
 
 from panohead.checkpoint import SUFFIX, Checkpoint
 from panohead.errors import PanoHeadError, UsageError
+from panohead.files.regular import path_of
 
 PREFIX = "hf://"
 MODEL_FILE = f"model{SUFFIX}"
@@ -58,7 +59,7 @@ def parse_hub_name(name: str, revision: str | None = None) -> HubName:
     Raises:
         UsageError: for anything else, two different revisions, or a file that is no safetensors file.
     """
-    found = _NAME.fullmatch(name.removeprefix(PREFIX))
+    found = _NAME.fullmatch(name.removeprefix(PREFIX)) if isinstance(name, str) else None
     if found is None or ".." in name:
         raise UsageError(f"{name!r} is no name on a hub; give hf://user/model or hf://user/model@revision")
     given = found["revision"]
@@ -97,7 +98,7 @@ def pretrained_file(name_or_folder: str | Path, revision: str | None = None) -> 
         UsageError: for what is neither, or a revision of a folder.
         PanoHeadError: when the folder has no checkpoint, or the file cannot be fetched.
     """
-    folder = Path(name_or_folder)
+    folder = path_of(name_or_folder)
     if not is_hub_name(name_or_folder) and folder.is_dir():
         if revision is not None:
             raise UsageError(f"{folder} is a folder, which has no revisions; leave the revision out")

@@ -20,6 +20,7 @@ from panohead.attributes.named import Attribute, attributes_of
 from panohead.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, weights_sha256
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.file_kind import kind_of
+from panohead.files.regular import path_of
 from panohead.geometry import Camera, single_camera
 from panohead.head import Head, check_head
 from panohead.hub import (
@@ -154,7 +155,7 @@ class Predictor:
         """
         from panohead.system.atomic_write import prepare_folder, write_bytes
 
-        folder = Path(folder)
+        folder = path_of(folder)
         prepare_folder(folder, is_folder=True)
         known = self.checkpoint or Checkpoint({"G_ema": self.generator})
         dtype: Literal["float16", "float32"] = "float16" if known.fits_float16() else "float32"
@@ -292,7 +293,7 @@ class Predictor:
         """
         from panohead.inversion import open_reconstruction
 
-        head = open_reconstruction(Path(folder), self.generator)
+        head = open_reconstruction(path_of(folder), self.generator)
         head.attribute_encoder = self.attribute_encoder
         return head
 

@@ -89,6 +89,16 @@ def test_no_head_is_none() -> None:
     assert align(blank, Detectors(faces=DrawnFaces(), body=None, masker=NoOne())) is None
 
 
+def test_an_outline_alone_is_a_guess_and_no_head() -> None:
+    """As for ``reconstruct`` and ``prepare``; the guess itself is to be had from ``align_image``."""
+    chosen = Detectors(faces=DrawnFaces(middles=()), body=None, masker=DrawnMask())
+    pixels = np.asarray(drawn_photo(3)[0])
+    guess = align_image(pixels, chosen)
+    assert guess is not None
+    assert not guess.is_sure
+    assert align(pixels, chosen) is None
+
+
 @pytest.mark.parametrize(
     ("photo", "message"),
     [

@@ -23,6 +23,7 @@ from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.pose_network import PoseModel
 from panohead.alignment.quality import CropFacts, QualityGates, face_visible, flags, gate, sharpness
 from panohead.data.duplicates import image_hash, repeated
+from panohead.errors import PanoHeadError, UsageError
 from panohead.preparation.sources import list_photos
 
 SHAPE = (480, 640, 3)
@@ -149,6 +150,34 @@ def test_an_outline_elsewhere_than_the_body_is_no_head() -> None:
     assert gate(found, facts(), QualityGates()).startswith("pose unsure")
 
 
+@pytest.mark.parametrize(
+    ("shown", "confidence"),
+    [(np.s_[:], 0.2), (np.s_[:290], 0.2), (np.s_[:210], 0.1), (np.s_[:, :300], 0.1), (np.s_[200:], 0.1)],
+)
+def test_a_head_that_the_photo_cuts_is_no_back(shown: Any, confidence: float) -> None:
+    """Hair and forehead alone show no face either; the landmarks of the body below are made up."""
+
+    class Fixed(Body):
+        def body(self, image: np.ndarray) -> np.ndarray | None:
+            """The landmarks of the whole photo, wherever the part of it lies in that."""
+            whole = super().body(image if image.shape == (512, 512, 3) else IMAGE)
+            if whole is not None and image.shape != (512, 512, 3):
+                whole[:, 0] -= left if self.sign < 0 else SHAPE[1] - left - image.shape[1]
+                whole[:, 1] -= top
+            return whole
+
+    rows, columns = shown if isinstance(shown, tuple) else (shown, slice(None))
+    top, left = rows.start or 0, columns.start or 0
+    chosen = detectors(yaw=180.0)
+    chosen.body = Fixed(180.0)
+    found = align_image(IMAGE[shown], chosen)
+    assert found is not None
+    assert found.confidence == confidence
+    assert found.is_sure == (confidence > 0.1)
+    assert found.method.endswith("of a head that the photo cuts") != found.is_sure
+    np.testing.assert_allclose(np.add(found.crop.center, (left, top)), (300, 200), atol=15)
+
+
 def test_a_face_upside_down_on_a_body_that_stands_is_none() -> None:
     hanging = Faces((0, 6, 300, 200))
     hanging.found = [face * [1, -1, -1] + [0, 400, 0] for face in hanging.found]
@@ -230,6 +259,16 @@ def test_a_face_of_which_the_photo_shows_half_is_a_guess() -> None:
     barred = align_all(photo, detectors((5, 8, 2, 200)))
     assert barred[0].kind == "coarse"
     np.testing.assert_allclose(barred[0].crop.center, np.add(half[0].crop.center, (100, 0)))
+
+
+def test_a_box_beside_the_photo_is_refused() -> None:
+    for yaw in (None, 90.0):
+        with pytest.raises(PanoHeadError, match=r"box beside the photo: it is 700 .* 640 x 480 pixels; give left top"):
+            align_image(IMAGE, detectors(), GivenPose(yaw, 0, 0, (700, 0, 900, 200)))
+    assert GivenPose(0, 0, 0, (600, 0, 900, 200)).beside(SHAPE) == ""
+    for box in ((300, 200, 100, 20), (5, 5, 5, 9), (0, 0, float("nan"), 5)):
+        with pytest.raises(UsageError, match="box"):
+            GivenPose(0, 0, 0, box)
 
 
 def test_the_users_pose_wins() -> None:

@@ -172,6 +172,14 @@ def test_a_frame_through_the_face_does_not_turn_it(detectors: Detectors, side: s
     assert cut_head(cut, found, detectors.masker).outside.sides == (side,)
 
 
+@pytest.mark.parametrize("bottom", [113, 103])
+def test_hair_and_forehead_alone_are_no_back(detectors: Detectors, bottom: int) -> None:
+    """Below the eyes the photo ends: no face is found, and the landmarks of the body are made up."""
+    found = align_image(np.ascontiguousarray(data.astronaut()[:bottom, 90:350]), detectors)
+    assert found is not None
+    assert not found.is_sure
+
+
 def test_an_animal_is_no_head() -> None:
     with pytest.raises(PanoHeadError, match=r"no head was found in photo 1: the best guess, .* needs 0\.15"):
         read_images([data.chelsea()], None, 64)

@@ -171,6 +171,14 @@ def test_a_space(gradio: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "push_to_hub" in capsys.readouterr().err
 
 
+def test_a_space_starts_no_form(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Wrong usage is said even where Gradio is missing."""
+    words = ["app", "--write-space", str(tmp_path / "s"), "--checkpoint", "hf://a/b", "--port", "80"]
+    assert main(words) == 2
+    assert "--port does nothing with --write-space" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_others_need_a_password(gradio: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["app", "--host", "0.0.0.0"]) == 2
     assert "give --token" in capsys.readouterr().err

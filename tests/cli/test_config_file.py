@@ -188,5 +188,8 @@ def test_a_file_can_be_written_without_any_work(tmp_path: Path, capsys: pytest.C
     out, file = tmp_path / "out", tmp_path / "run.yaml"
     assert main(["synthesize", "--people", "2", "--out", str(out), "--write-config", str(file)]) == 0
     assert (out.exists(), f"wrote {file}" in capsys.readouterr().out) == (False, True)
+    file.write_text(edited := file.read_text().replace("people: 2", "people: 3"))
+    assert main(["synthesize", "--people", "2", "--out", str(out), "--write-config", str(file)]) == 1
+    assert (file.read_text(), "exists, and may have been edited" in capsys.readouterr().err) == (edited, True)
     with pytest.raises(UsageError, match="no option peple; did you mean people"):
         with_config(["synthesize", "--config", config(tmp_path, "peple: 2")], COMMANDS)

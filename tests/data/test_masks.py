@@ -16,6 +16,7 @@ from panohead.data.masks import (
     MaskedImage,
     agreement,
     aspect_problem,
+    doubt_of_mask,
     mask_problem,
     masks_of_others,
     read_mask,
@@ -136,6 +137,15 @@ def test_masks_that_are_turned_are_noticed(change: Callable[[np.ndarray], np.nda
     turned = [MaskedImage(pair.name, pair.image, np.ascontiguousarray(change(pair.mask))) for pair in pairs]
     assert words in turned_masks(turned)
     assert turned_masks(turned[:2]) == "", "two images are no sample"
+
+
+def test_a_single_mask_that_is_turned_is_doubted() -> None:
+    pairs = heads()
+    assert [doubt_of_mask(pair.mask, pair.image) for pair in pairs] == [""] * len(pairs)
+    for change, words in ((lambda m: m[::-1], "upside down"), (lambda m: m[::-1, ::-1], "by 180 degrees")):
+        said = [doubt_of_mask(np.ascontiguousarray(change(pair.mask)), pair.image) for pair in pairs]
+        assert np.mean([text != "" for text in said]) > 0.9
+        assert any(f"fits it better when it is turned {words}" in text for text in said)
 
 
 @pytest.mark.parametrize(

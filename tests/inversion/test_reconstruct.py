@@ -195,6 +195,17 @@ def test_written_and_opened_again(predictor: Predictor, whole: ReconstructedHead
         Predictor(tiny.generator(seed=1)).open_reconstruction(tmp_path)
 
 
+def test_what_is_no_head_of_a_reconstruction_is_said(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"x")
+    for folder, what in (
+        (tmp_path, "holds no latent.npz"),
+        (tmp_path / "photo.png", "is a file"),
+        ("gone", "not exist"),
+    ):
+        with pytest.raises(PanoHeadError, match=rf"{what}; give the folder of a head that 'panohead reconstruct' made"):
+            predictor.open_reconstruction(folder)
+
+
 def test_bad_images_are_refused_in_a_sentence(predictor: Predictor, crop: np.ndarray, tmp_path: Path) -> None:
     front = [Camera.orbit()]
     with pytest.raises(PanoHeadError, match="at least 48"):

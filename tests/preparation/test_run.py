@@ -99,6 +99,14 @@ def test_a_changed_photo_pose_or_mask_is_done_again(photo_folder: Folder, settin
     assert yaw == pytest.approx(170.0, abs=0.01)
 
 
+def test_a_box_beside_its_photo_leaves_only_that_photo_out(photo_folder: Folder, settings_for: Settings) -> None:
+    photos, settings = photo_folder(2), settings_for()
+    poses = {**settings.poses, "p01.png": GivenPose(0.0, 0.0, 0.0, (9000.0, 0.0, 9100.0, 100.0))}
+    summary = prepare([str(photos)], settings_for(poses=poses), workers=0)
+    assert (summary.accepted, summary.rejected) == (1, 1)
+    assert records_of(settings.out)["photos/p01.png"].reason.startswith("box beside the photo: it is 9000 0 9100 100")
+
+
 def test_other_settings_are_refused(photo_folder: Folder, settings_for: Settings) -> None:
     photos = photo_folder(1)
     prepare([str(photos)], settings_for(), workers=0)

@@ -46,7 +46,7 @@ class AlignedHead:
 def align(
     photo: PhotoInput, detectors: Detectors | None = None, *, given: GivenPose | None = None
 ) -> AlignedHead | None:
-    """Find the most central head of a photo; return its crop in the official frame, its camera and its mask.
+    """Find the most prominent head of a photo; return its crop in the official frame, its camera and its mask.
 
     Example:
         >>> from panohead.alignment import align
@@ -62,7 +62,7 @@ def align(
         given: the user's pose; angles and box are then not estimated. The box is in pixels of the upright photo.
 
     Returns:
-        The aligned head; None when no head is found.
+        The aligned head; None when no head is found, or only a guess (:attr:`Alignment.is_sure`): an animal, a cup.
 
     Raises:
         PanoHeadError: when the photo cannot be read, or a detector is not installed.
@@ -70,7 +70,7 @@ def align(
     decoded = load_photo(photo)
     detectors = Detectors() if detectors is None else detectors
     alignment = align_image(decoded.pixels, detectors, None if given is None else given.shrunk(decoded.shrink))
-    if alignment is None:
+    if alignment is None or not alignment.is_sure:
         return None
     head = cut_head(decoded.pixels, alignment, detectors.masker)
     return AlignedHead(decoded.pixels, head.frame, head.mask, head.inside, alignment)

@@ -35,10 +35,11 @@ from panohead.alignment.detectors import Detectors
 from panohead.alignment.face_landmarks import Landmarks
 from panohead.alignment.face_pose import FacePose, fit_face
 from panohead.alignment.head_box import Box, crop_of_box, outline, outline_of_body
-from panohead.alignment.head_choice import TURNED_FROM_DEG, by_prominence
-from panohead.alignment.photo_area import PhotoArea, photo_area
+from panohead.alignment.head_choice import MIN_CONFIDENCE, TURNED_FROM_DEG, by_prominence
+from panohead.alignment.photo_area import PhotoArea, head_outside, inside_photo, photo_area
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.pose_network import PoseModel
+from panohead.errors import PanoHeadError
 from panohead.geometry.camera import Camera
 
 Kind = Literal["face", "coarse", "given"]
@@ -63,6 +64,10 @@ _BODY_WINDOW = 3.5
 """Half the side of the window in which the body below the user's box is searched, in halves of the crop's core."""
 _COARSE_CONFIDENCE = {"model": 0.5, "face": 0.5, "body": 0.35, "behind": 0.2, "outline": 0.1}
 """Confidence of a coarse camera by its source; the quality gate's default of 0.15 lies above the outline alone."""
+MAX_CUT = 0.15
+"""Share of a head beyond the photo, by its mean outline, up to which landmarks of its body are believed."""
+_CUT_GRID = 282
+"""Pixels per side of the frame at which that share is counted."""
 _DISAGREEMENT_DEG = (AGREEMENT_DEG, 60.0)
 """Differences between the yaws of an image and of its mirror image: beyond the first unsure, beyond the second void."""
 
@@ -88,6 +93,11 @@ class Alignment:
     method: str
     residual: float | None = None
     landmarks: Landmarks | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """False for a mere guess: an outline that neither a face nor a body confirms, landmarks that fit no face."""
+        return self.kind == "given" or self.confidence >= MIN_CONFIDENCE
 
     @property
     def angles_deg(self) -> tuple[float, float, float]:
@@ -229,7 +239,12 @@ def align_given(image: UInt8[np.ndarray, "height width 3"], given: GivenPose, de
     """Return crop and camera from the user's angles; the crop by the user's box, a head model or the outline.
 
     A box without angles chooses the head, whose pose is estimated.
+
+    Raises:
+        PanoHeadError: for a box beside the photo.
     """
+    if problem := given.beside(image.shape):
+        raise PanoHeadError(problem)
     if given.yaw_deg is None:
         return None if given.box is None else align_in_box(image, given.box, detectors)
     camera = camera_of_view(view_of_orbit(given.yaw_deg, given.pitch_deg, 0.0))
@@ -261,9 +276,7 @@ def _align_faceless(image: UInt8[np.ndarray, "height width 3"], box: Box, detect
     body = None if detectors.body is None else _body_in(cut_window(image, around, 512, beyond=0), detectors.body)
     if body is None:
         return None
-    camera = camera_of_view(view_of_orbit(body.yaw_deg, 0.0, 0.0))
-    confidence = body_confidence(body.yaw_deg, body.disagreement_deg)
-    return Alignment(camera, crop, confidence, "coarse", "body landmarks in the box")
+    return _embodied(image, body, crop, "body landmarks in the box")
 
 
 def _body_in(window: UInt8[np.ndarray, "size size 3"], detector: BodyLandmarker) -> BodyPose | None:
@@ -308,15 +321,27 @@ def align_outline(image: UInt8[np.ndarray, "height width 3"], detectors: Detecto
     """
     body, crop = _body_and_outline(image, detectors)
     if body is not None and crop is not None:
-        camera = camera_of_view(view_of_orbit(body.yaw_deg, 0.0, 0.0))
-        confidence = body_confidence(body.yaw_deg, body.disagreement_deg)
-        return Alignment(camera, crop, confidence, "coarse", "body landmarks and outline")
+        return _embodied(image, body, crop, "body landmarks and outline")
     crop = outline(image, detectors.masker, 180.0)
     if crop is None:
         return None
     camera = camera_of_view(view_of_orbit(180.0, 0.0, 0.0))
     label = "outline alone, taken for a back" if body is None else "outline apart from the body landmarks"
     return Alignment(camera, crop, _COARSE_CONFIDENCE["outline"], "coarse", label)
+
+
+def _embodied(image: UInt8[np.ndarray, "height width 3"], body: BodyPose, crop: HeadCrop, method: str) -> Alignment:
+    """Return the alignment of a head by its body: level and upright.
+
+    Of a head that the photo's edge cuts (hair and forehead alone, say) the face may be beyond it, and so is the body:
+    the landmarks are a guess, and that no face is found tells nothing.
+    """
+    camera = camera_of_view(view_of_orbit(body.yaw_deg, 0.0, 0.0))
+    confidence = body_confidence(body.yaw_deg, body.disagreement_deg)
+    inside = inside_photo(photo_area(image).corners(crop), _CUT_GRID)
+    if head_outside(inside, body.yaw_deg).share > MAX_CUT:
+        confidence, method = _COARSE_CONFIDENCE["outline"], f"{method}, of a head that the photo cuts"
+    return Alignment(camera, crop, confidence, "coarse", method)
 
 
 def _body_and_outline(

@@ -14,12 +14,13 @@ from functools import cached_property
 from pathlib import Path
 
 from panohead.data.names import NameIndex
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.files.table_file import FileRow, read_table
-from panohead.limits import PITCH_DEG, YAW_DEG
+from panohead.limits import PITCH_DEG, YAW_DEG, NumberRange
 
 _COLUMNS = "file, yaw_deg, pitch_deg, roll_deg and optionally box"
 _ERRORS_SHOWN = 5
+_PIXELS = NumberRange(-1e6, 1e6, "pixels")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class GivenPose:
         box: left, top, right, bottom of the head in pixels; None to find the head's outline.
 
     Raises:
-        UsageError: for an angle outside the ranges of :mod:`panohead.limits`.
+        UsageError: for an angle outside the ranges of :mod:`panohead.limits`, or a box that is none.
     """
 
     yaw_deg: float | None
@@ -48,6 +49,28 @@ class GivenPose:
             YAW_DEG.real(self.yaw_deg, "yaw_deg")
         PITCH_DEG.real(self.pitch_deg, "pitch_deg")
         YAW_DEG.real(self.roll_deg, "roll_deg")
+        if self.box is None:
+            return
+        if not isinstance(self.box, tuple | list) or len(self.box) != 4:
+            raise UsageError(f"the box is {self.box!r:.60}; give its left, top, right and bottom in pixels")
+        left, top, right, bottom = (_PIXELS.real(value, "the box") for value in self.box)
+        if right <= left or bottom <= top:
+            raise UsageError("the box is empty; give left top right bottom in pixels")
+
+    def beside(self, shape: tuple[int, ...]) -> str:
+        """Return the reason why a box that shows nothing of a photo of this height and width cannot be used; else "".
+
+        The words before the colon are what reports count by.
+        """
+        if self.box is None:
+            return ""
+        left, top, right, bottom = self.box
+        if right > 0 and bottom > 0 and left < shape[1] and top < shape[0]:
+            return ""
+        return (
+            f"box beside the photo: it is {left:.0f} {top:.0f} {right:.0f} {bottom:.0f}, and the photo has "
+            f"{shape[1]} x {shape[0]} pixels; give left top right bottom in pixels of the upright photo"
+        )
 
     def shrunk(self, factor: float) -> "GivenPose":
         """Return the same pose in a photo that is smaller by ``factor``."""
@@ -154,8 +177,6 @@ def _box(row: FileRow) -> tuple[float, float, float, float] | None:
     if len(parts) != 4:
         raise PanoHeadError("the box must be four numbers: left top right bottom")
     left, top, right, bottom = (_number(row, part, "the box") for part in parts)
-    if right <= left or bottom <= top:
-        raise PanoHeadError("the box is empty; give left top right bottom in pixels")
     return left, top, right, bottom
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from panohead.alignment.cut_head import CutHead
 from panohead.alignment.face_landmarks import Landmarks
 from panohead.alignment.head_alignment import Alignment
-from panohead.alignment.head_choice import MIN_CONFIDENCE, note_on_turn
+from panohead.alignment.head_choice import note_on_turn
 from panohead.alignment.mask_check import MaskFacts, examine_mask
 from panohead.alignment.photo_area import HeadOutside
 from panohead.alignment.quality_gates import QualityGates
@@ -207,7 +207,7 @@ def why_nothing_is_found(photo: UInt8[np.ndarray, "height width 3"], alignment: 
         photo: RGB photo.
         alignment: the best guess, if there is one; a sure one needs no reason.
     """
-    if alignment is not None and (alignment.kind == "given" or alignment.confidence >= MIN_CONFIDENCE):
+    if alignment is not None and alignment.is_sure:
         return ""
     problem = _exposure(photo.reshape(-1, 3), "photo").problem
     return f"{problem}, and no head is found in it" if problem else ""

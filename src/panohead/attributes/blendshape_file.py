@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from panohead.errors import PanoHeadError
 from panohead.files.read_json import read_json
+from panohead.files.regular import path_of
 from panohead.files.table_file import FileRow, read_table
 from panohead.limits import FPS, FRAMES
 from panohead.synthetic.expressions import EXPRESSION_UNITS
@@ -58,7 +59,12 @@ class BlendshapeTrack:
         return float(np.clip(round(1 / float(np.median(steps)), 3), FPS.low, FPS.high)) if len(steps) else 30.0
 
     def at(self, fps: float) -> "BlendshapeTrack":
-        """Return the track at another rate, linear between its frames; gaps are bridged."""
+        """Return the track at another rate, linear between its frames; gaps are bridged.
+
+        Raises:
+            UsageError: for a rate out of range.
+        """
+        fps = FPS.real(fps, "fps")
         count = max(1, min(math.ceil(self.seconds * fps - 1e-6), int(FRAMES.high)))
         times = np.arange(count) / fps
 
@@ -73,7 +79,7 @@ class BlendshapeTrack:
         return [dict(zip(EXPRESSION_UNITS, map(float, row), strict=True)) for row in self.weights]
 
 
-def read_blendshapes(path: Path) -> BlendshapeTrack:
+def read_blendshapes(path: str | Path) -> BlendshapeTrack:
     """Read a track from a ``.csv`` or ``.json`` file.
 
     CSV: a line per frame; a column per unit, by ARKit's names in any case; ``Timecode`` (``hh:mm:ss:ff.fff``) or
@@ -84,6 +90,7 @@ def read_blendshapes(path: Path) -> BlendshapeTrack:
         PanoHeadError: naming the file and the place, when there is no frame, a name that does not exist (the nearest
             are suggested), a weight far outside 0 to 1, or a time that does not rise.
     """
+    path = path_of(path)
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".json"):
         raise PanoHeadError(f"{path} is neither .csv nor .json; give a CSV of Live Link Face or JSON of ARKit weights")

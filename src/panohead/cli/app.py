@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from panohead.cli.common import Model
+from panohead.cli.common import Model, changed_options
 from panohead.cli.running.common_options import Common, CommonOptions
 from panohead.cli.running.messages import say
 from panohead.errors import UsageError
@@ -36,11 +36,14 @@ class App(Model):
         from panohead.app.form import FormSettings, build_form, import_gradio, launch_options
         from panohead.viewer.access import check_access, check_port
 
-        gradio = import_gradio()
         if self.write_space is not None:
-            self._write_space(self.write_space, gradio.__version__)
+            of_form = changed_options(self, "host", "port", "token", "queue")
+            if of_form:
+                raise UsageError(f"{of_form[0]} does nothing with --write-space, which starts no form; leave it out")
+            self._write_space(self.write_space, import_gradio().__version__)
             return
         check_access(self.host, self.token)
+        import_gradio()
         if self.port:
             check_port(self.host, self.port)
         form = build_form(self.load(), FormSettings(queue=self.queue))

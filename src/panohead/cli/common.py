@@ -97,7 +97,9 @@ def parse_background(text: str) -> "tuple[int, int, int] | Image.Image":
 def changed_options(command: Any, *names: str) -> list[str]:
     """Return those of a command's options, as they are typed, that do not have their default value."""
     defaults = {field.name: field.default for field in fields(command)}
-    return [f"--{name.replace('_', '-')}" for name in names if getattr(command, name) != defaults[name]]
+    changed = [name for name in names if getattr(command, name) != defaults[name]]
+    # A switch that is on by default can only be typed as --no-...
+    return [f"--{'no-' if getattr(command, name) is False else ''}{name.replace('_', '-')}" for name in changed]
 
 
 def check_needed(command: Any, needed: str, is_there: bool, *names: str) -> None:

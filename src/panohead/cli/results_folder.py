@@ -103,7 +103,7 @@ def write_settings(
         settings["checkpoint_sha256"] = predictor.sha256
     settings["options"] = options
     write_bytes(out / SETTINGS_FILE, (json.dumps(settings, indent=1, default=plain) + "\n").encode())
-    write_config(out / CONFIG_FILE, name, command, replace=False)
+    write_config(out / CONFIG_FILE, name, command, beside_results=True)
 
 
 def typed(name: str, command: Any) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _PREVIEW_PEOPLE = 16
 _DECIDED = ("light", "normals", "focal", "pitch_std_deg", "quality", "format")
 """Options that presets leave at their defaults."""
+_OF_DATASETS = ("depth", "normals", "format", "ray", "overwrite")
+"""Options that a preview has no use for."""
 
 
 def _cores() -> int:
@@ -77,8 +79,11 @@ class Synthesize:
         """Render with a progress bar, then name what was written.
 
         Raises:
-            UsageError: without a number of people, or for options beside a preset that decides them.
+            UsageError: without a number of people, for options beside a preset that decides them, or that do nothing.
         """
+        idle = changed_options(self, *_OF_DATASETS) if self.preview else []
+        if idle:
+            raise UsageError(f"{idle[0]} does nothing with --preview, which writes one image; choose one")
         if self.preset is not None:
             from panohead.synthetic.presets import DATASET_PRESETS, compared
 
@@ -86,7 +91,7 @@ class Synthesize:
             changed = changed_options(self, *options, *_DECIDED)
             if changed:
                 raise UsageError(f"{changed[0]} does not go with --preset {self.preset}, which decides it; choose one")
-            replace(self, preset=None, **options).run()
+            replace(self, preset=None, **options)._render()
             if not self.preview:
                 for sentence in compared(self.out, DATASET_PRESETS[self.preset]):
                     say(sentence)
@@ -94,6 +99,10 @@ class Synthesize:
             return
         if self.people is None:
             raise UsageError("say how many people with --people, or name a recipe with --preset heads")
+        self._render()
+
+    def _render(self) -> None:
+        """Render the dataset, or its preview."""
         config = self.config()
         if self.preview:
             say(f"wrote {write_preview(config)}")

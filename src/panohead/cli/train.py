@@ -64,6 +64,8 @@ class Train:
 
     def run(self) -> None:
         """Train, then print where the results are."""
+        if self.dry_run and self.estimate:
+            raise UsageError("--dry-run prints the configuration, --estimate what it costs; choose one")
         if self.dry_run or self.estimate:
             self._describe(self._checked(self.config() if self.resume is None else self._config_of(self.resume)))
             return

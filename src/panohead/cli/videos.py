@@ -12,6 +12,7 @@ from panohead.cli.common import (
     VIDEO_SUFFIXES,
     Model,
     changed_options,
+    check_needed,
     counting,
     parse_background,
     parse_numbers,
@@ -173,6 +174,8 @@ class Animate(Model):
             raise UsageError("--write names nothing; give video, glb or both")
         if self.background == TRANSPARENT:
             raise UsageError("--background transparent is not for animations; give a color or an image")
+        of_video = ("video_format", "yaw", "pitch", "head_pose", "background", "watermark")
+        check_needed(self, "video in --write", "video" in self.write, *of_video)
         if not self.head.startswith(_SEED):
             if changed_options(self, "truncation_psi"):
                 raise UsageError("--truncation-psi does nothing with a reconstructed head; leave it out")
@@ -201,5 +204,6 @@ class Animate(Model):
         pose = "" if track.pose is None else hashlib.sha256(track.pose.tobytes()).hexdigest()
         latent = Path(self.head) / "latent.npz"
         head = self.head if self.head.startswith(_SEED) else hashlib.sha256(read_regular(latent)).hexdigest()
-        options = (self.truncation_psi, self.yaw, self.pitch, self.head_pose, self.background, track.fps)
+        style = (self.yaw, self.pitch, self.head_pose, self.background, self.watermark)
+        options = (self.truncation_psi, *style, track.fps)
         return f"{head} {predictor.sha256} {weights} {pose} {options}"

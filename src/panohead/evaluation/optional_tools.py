@@ -65,7 +65,7 @@ class PersonSegmenter:
 class AlignerPose:
     """Camera estimation of photo preparation (extra ``face``).
 
-    An alignment by the outline alone (which takes every faceless head for a back) is a guess, so it counts as none.
+    A mere guess, as by the outline alone (which takes every faceless head for a back), counts as none.
 
     Raises:
         PanoHeadError: when mediapipe is not installed.
@@ -85,7 +85,7 @@ class AlignerPose:
 
         with _unwarned():
             found = align_image(pixels(enlarged(image, _ALIGNER_SIDE)), self._tools)
-        if found is None or found.method.startswith("outline"):
+        if found is None or not found.is_sure:
             return None
         return found.camera, found.kind
 

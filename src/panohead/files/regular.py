@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from panohead.errors import UsageError
+
 MAX_FILE_BYTES = 200_000_000
 """Bytes above which a photo, an image, a mask or an archive's member is refused (decoding keeps a few copies)."""
 MAX_TEXT_BYTES = 500_000_000
@@ -28,6 +30,17 @@ _KINDS = (
 
 class NotRegular(OSError):
     """Error for a path that is no regular file, or a too large one; ``strerror`` is a clause that begins with "it"."""
+
+
+def path_of(given: object) -> Path:
+    """Return the path that a caller of the Python API gave.
+
+    Raises:
+        UsageError: for what is no path.
+    """
+    if not isinstance(given, str | os.PathLike):
+        raise UsageError(f"a file is named by a path, not by a value of type {type(given).__name__}; give one")
+    return Path(given)
 
 
 def check_regular(path: str | Path, max_bytes: int | None = None) -> os.stat_result:

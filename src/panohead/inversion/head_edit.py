@@ -41,6 +41,16 @@ class HeadEdit:
     neutral: bool = False
     even_light: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.without, tuple | list):
+            raise UsageError(f"without is {self.without!r:.40}; give a tuple of names, such as ('glasses',)")
+        for name in self.without:
+            if name not in REMOVABLE:
+                raise UsageError(f"--without {str(name)[:40]} is not possible; give one of {', '.join(REMOVABLE)}")
+        for name in ("neutral", "even_light"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name} is {getattr(self, name)!r:.40}; give True or False")
+
     def __bool__(self) -> bool:
         return bool(self.without) or self.neutral or self.even_light
 
@@ -50,12 +60,9 @@ class HeadEdit:
         return bool(self.without) or self.neutral
 
     def check(self, preset: str) -> None:
-        """Refuse what needs no model to be refused: UsageError for unknown names and the preset official."""
+        """Refuse what needs no model to be refused: UsageError for the preset official."""
         if self and preset == "official":
             raise UsageError("--without, --neutral and --even-light do not go with the preset official; leave them out")
-        for name in self.without:
-            if name not in REMOVABLE:
-                raise UsageError(f"--without {name[:40]} is not possible; give one of {', '.join(REMOVABLE)}")
 
     def removed(self, encoder: AttributeEncoder, ws: Float[Tensor, "1 num_ws w_dim"]) -> Tensor:
         """Return ws of the head without what is to be left out, and without expression."""
@@ -87,9 +94,11 @@ def check_edit(edit: HeadEdit, encoder: AttributeEncoder | None, preset: str) ->
     """Refuse a change that cannot be made.
 
     Raises:
-        UsageError: for a name that cannot be left out, or the preset official.
+        UsageError: for what is no change, or the preset official.
         PanoHeadError: when there is no attribute encoder.
     """
+    if not isinstance(edit, HeadEdit):
+        raise UsageError(f"edit is {edit!r:.40}; give a HeadEdit, such as HeadEdit(('glasses',))")
     if not edit:
         return
     edit.check(preset)

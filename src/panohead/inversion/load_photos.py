@@ -15,9 +15,8 @@ from panohead.alignment.photo_mask import find_own_mask, forget_own_masks, own_m
 from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.read_photo import DecodedPhoto, from_pillow, read_photo
 from panohead.data.masks import (
-    MIN_AGREEMENT,
-    agreement,
     aspect_problem,
+    doubt_of_mask,
     mask_of_image,
     mask_problem,
     read_mask,
@@ -111,7 +110,8 @@ def read_images(
             camera, ends = _single(cameras[i]), None if corners is None else corners[i]
             check_camera(camera, name)
             photo = aligned_photo(decoded.pixels, camera, size, mask=mask, name=name, corners=ends)
-            notes = [*_shape_notes(decoded.pixels), *_mask_notes(mask, decoded.pixels)]
+            doubt = "" if mask is None else doubt_of_mask(mask, decoded.pixels)
+            notes = [*_shape_notes(decoded.pixels), *filter(None, [doubt])]
             if tools is not None and (mismatch := refuse_mismatch(decoded.pixels, camera, tools, name)) is not None:
                 notes.append(mismatch)
             photo = replace(photo, notes=(*photo.notes, *notes))
@@ -192,15 +192,6 @@ def _shape_notes(image: UInt8[np.ndarray, "rows columns 3"]) -> list[str]:
         f"The crop has {width} x {height} pixels, and crops in the official frame are square: its central square is "
         "used. Without --aligned and --labels the head is found and cut."
     ]
-
-
-def _mask_notes(
-    mask: UInt8[np.ndarray, "height width"] | None, image: UInt8[np.ndarray, "rows columns 3"]
-) -> list[str]:
-    """Return a sentence on a mask whose edge has nothing to do with the image."""
-    if mask is None or agreement(mask, image) >= MIN_AGREEMENT:
-        return []
-    return ["The edge of its mask follows no edge in it; if the mask is of another image, the head will be wrong."]
 
 
 def _each(

@@ -196,7 +196,7 @@ def _chosen(
             f"{count} found in {name}, so there is no head {number}; leave --head out to take the first"
         )
     chosen = heads[(number or 1) - 1]
-    if chosen.confidence < MIN_CONFIDENCE:
+    if not chosen.is_sure:
         raise PanoHeadError(
             f"no head was found in {name}: the best guess, by {chosen.method}, has a confidence of "
             f"{chosen.confidence:.2f} and needs {MIN_CONFIDENCE}; {remedy}"

@@ -169,6 +169,9 @@ def open_reconstruction(folder: Path, generator: Generator) -> Head:
         PanoHeadError: when the files are missing or belong to another generator.
     """
     latent = folder / LATENT_FILE
+    if not latent.exists():
+        what = f"holds no {LATENT_FILE}" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
+        raise PanoHeadError(f"{folder} {what}; give the folder of a head that 'panohead reconstruct' made")
     try:
         ws = torch.from_numpy(read_arrays(latent, ["ws"])["ws"])
     except (OSError, KeyError, ValueError, TypeError) as error:

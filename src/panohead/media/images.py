@@ -12,8 +12,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from panohead.errors import PanoHeadError, UsageError
+from panohead.errors import PanoHeadError
 from panohead.files.image import BrokenImage, decode_image
+from panohead.files.regular import path_of
 from panohead.limits import QUALITY
 from panohead.media.provenance import COMPOSITE, GENERATED, SourceType, image_metadata
 from panohead.media.watermark import add_watermark, is_enabled
@@ -198,10 +199,8 @@ def save_image(
         PanoHeadError: when the suffix is unknown, the shape is not an image's, a JPEG would be transparent, or the
             folder cannot be written.
     """
-    if not isinstance(path, str | Path):
-        raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
     quality = QUALITY.whole(quality, "quality")
-    path = Path(path)
+    path = path_of(path)
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise PanoHeadError(f"{path}: cannot write images of type '{suffix}'; use one of {', '.join(IMAGE_SUFFIXES)}")

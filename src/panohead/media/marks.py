@@ -9,7 +9,7 @@ from PIL import ExifTags
 from panohead.errors import PanoHeadError
 from panohead.files.archive import open_zip, read_member
 from panohead.files.image import BrokenImage, open_image
-from panohead.files.regular import check_regular, open_regular, read_regular
+from panohead.files.regular import check_regular, open_regular, path_of, read_regular
 from panohead.media.ffmpeg import FOREIGN, local, run_ffmpeg
 from panohead.media.provenance import NOTICE
 
@@ -54,7 +54,7 @@ def read_mark(path: str | Path) -> Mark:
     Raises:
         PanoHeadError: when the file is missing or broken, or is none of these.
     """
-    path = Path(path)
+    path = path_of(path)
     try:
         check_regular(path)
     except FileNotFoundError as error:

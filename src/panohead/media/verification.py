@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from panohead.errors import PanoHeadError
 from panohead.files.image import decode_image
+from panohead.files.regular import path_of
 from panohead.media.content_credentials import MIME_TYPES, Credentials, read_credentials
 from panohead.media.ffmpeg import FOREIGN, local, run_ffmpeg
 from panohead.media.images import IMAGE_SUFFIXES
@@ -60,7 +61,7 @@ def find_marks(path: str | Path) -> FileMarks:
     Raises:
         PanoHeadError: when the file is missing or broken, or is none of these.
     """
-    path = Path(path)
+    path = path_of(path)
     declared = read_mark(path)
     suffix = path.suffix.lower()
     return FileMarks(declared, read_credentials(path), suffix in MIME_TYPES, _search(path, suffix))

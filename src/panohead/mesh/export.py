@@ -16,7 +16,8 @@ from trimesh.exchange.obj import export_obj
 from trimesh.exchange.ply import export_ply
 from trimesh.exchange.stl import export_stl
 
-from panohead.errors import PanoHeadError, UsageError
+from panohead.errors import PanoHeadError
+from panohead.files.regular import path_of
 from panohead.media.provenance import NOTICE, software
 from panohead.mesh.gltf import encode_glb, plain_metadata, png_bytes
 from panohead.mesh.gltf_morphs import Clip
@@ -110,9 +111,7 @@ def check_mesh_path(path: str | Path, *, volume: bool = False) -> str:
         UsageError: for what is no path.
         PanoHeadError: when no such format is written.
     """
-    if not isinstance(path, str | Path):
-        raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
-    suffix = Path(path).suffix.lower().removeprefix(".")
+    suffix = path_of(path).suffix.lower().removeprefix(".")
     formats = [name for name in MESH_FORMATS if volume or name != "mrc"]
     if suffix not in formats:
         known = ", ".join(f".{name}" for name in formats)

@@ -46,7 +46,10 @@ def process_photo(ref: PhotoRef, settings: PrepareSettings, detectors: Detectors
         return replace(record, reason=str(error))
     record = replace(record, notes=photo.notes, photo_px=(photo.pixels.shape[1], photo.pixels.shape[0]))
     given = find_pose(settings.poses, ref.name)
-    found = align_all(photo.pixels, detectors, None if given is None else given.shrunk(photo.shrink))
+    given = None if given is None else given.shrunk(photo.shrink)
+    if given is not None and (beside := given.beside(photo.pixels.shape)):
+        return replace(record, reason=beside)
+    found = align_all(photo.pixels, detectors, given)
     if not found:
         small = overlay(photo.pixels, None, None, accepted=False)
         searched = len(parts(photo.pixels.shape))

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from panohead.errors import PanoHeadError, UsageError
+from panohead.errors import PanoHeadError
+from panohead.files.regular import path_of
 from panohead.media.provenance import NOTICE, software, source_uri
 from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT
 from panohead.splats.cloud import SplatCloud
@@ -21,9 +22,7 @@ def check_splat_path(path: str | Path) -> str:
         UsageError: for what is no path.
         PanoHeadError: when no such format is written.
     """
-    if not isinstance(path, str | Path):
-        raise UsageError(f"a file is named by a path, not by a value of type {type(path).__name__}; give one")
-    suffix = Path(path).suffix.lower().removeprefix(".")
+    suffix = path_of(path).suffix.lower().removeprefix(".")
     if suffix not in SPLAT_FORMATS:
         raise PanoHeadError(f"{path}: cannot write splats of type '{Path(path).suffix}'; use .ply or .spz")
     return suffix

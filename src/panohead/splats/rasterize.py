@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from panohead.geometry import Camera
+from panohead.errors import UsageError
+from panohead.geometry import Camera, single_camera
+from panohead.limits import NumberRange
 from panohead.splats.cloud import SplatCloud, rotation_matrices
 
 HIDDEN = 1e-3
@@ -22,6 +24,7 @@ _MIN_ALPHA, _MAX_ALPHA = 1 / 255, 0.99
 _EXTENT = 3.0
 """Standard deviations beyond which a splat covers no pixel."""
 _NEAR = 0.05
+_SIZE = NumberRange(1, 4096, "pixels per side")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,14 @@ class _Projected:
 
 
 def render_splats(cloud: SplatCloud, camera: Camera, size: int) -> SplatImage:
-    """Render splats from one camera (without batch dimension) to ``size`` x ``size`` pixels; differentiable."""
+    """Render splats from one camera (without batch dimension) to ``size`` x ``size`` pixels; differentiable.
+
+    Raises:
+        UsageError: for what is no cloud, no single camera, or no size.
+    """
+    if not isinstance(cloud, SplatCloud):
+        raise UsageError(f"splats of type {type(cloud).__name__} were given; give the cloud that head.splats() returns")
+    camera, size = single_camera(camera, "the camera of splats"), _SIZE.whole(size, "size")
     with torch.no_grad():
         flat = _project(cloud, camera, size)
         splat, pixel = _pairs(flat, size)

@@ -200,18 +200,20 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float) else str(value)
 
 
-def write_config(path: Path, name: str, command: Any, *, replace: bool = True) -> None:
+def write_config(path: Path, name: str, command: Any, *, beside_results: bool = False) -> None:
     """Write a config file.
 
     Args:
-        replace: also a file that somebody else has written.
+        beside_results: one of an earlier command is replaced, and one that somebody else has written stays.
 
     Raises:
-        PanoHeadError: when it cannot be written.
+        PanoHeadError: when it cannot be written, or (but beside results) there is such a file.
     """
     from panohead.system.atomic_write import write_bytes
 
-    if not replace and path.exists() and not _is_ours(path):
+    if path.exists() and not beside_results:
+        raise PanoHeadError(f"{path} exists, and may have been edited; choose another name, or delete it")
+    if path.exists() and not _is_ours(path):
         return
     write_bytes(path, config_text(name, command).encode())
 
