@@ -67,7 +67,7 @@ def test_files_of_others_are_named_in_the_notice() -> None:
     """Whatever script, font or table the package carries and did not write has its license in NOTICE."""
     notice = (ROOT / "NOTICE").read_text()
     pages = {"page.html", "style.css", "viewer.css", "viewer.js", "browser.css", "browser.js"}
-    own = {"demo.safetensors", "demo.md", "py.typed", *pages}
+    own = {"demo.safetensors", "demo_encoder.safetensors", "demo.md", "py.typed", *pages}
     for path in packaged():
         if path.suffix != ".py" and path.name not in own:
             assert path.relative_to(ROOT).as_posix() in notice, f"{path.name}: add its origin and license to NOTICE"

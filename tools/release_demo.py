@@ -2,10 +2,12 @@
 
     python tools/release_demo.py fit RUN/fit/compact.safetensors --people RUN/heads --about "One sentence."
     python tools/release_demo.py snapshot RUN/snapshots/kimg-000034.0.safetensors --about "One sentence."
+    python tools/release_demo.py encoder RUN/encoder/final.safetensors
 
 A fit (``tools/train_demo.py``) has no mapping network yet: it is matched here to the codes of the dataset's people, and
 the attribute encoder goes into the file. A snapshot of ``panohead train`` has one; ``--encoder`` takes the attribute
-encoder from another checkpoint. The model card beside the file, ``demo.md``, is written by hand.
+encoder from another checkpoint. The photo encoder of ``panohead train-encoder --checkpoint demo --network small`` is a
+file of its own beside it, with a byte a weight. The model card, ``demo.md``, is written by hand.
 """
 
 from dataclasses import dataclass
@@ -14,12 +16,10 @@ from typing import Annotated, Any
 
 import torch
 import tyro
-from safetensors.torch import load_file
 from torch import nn
 
 from panohead.attributes.vocabulary import standard_vocabulary
-from panohead.checkpoint import load_checkpoint, save_checkpoint
-from panohead.models.generator import Generator
+from panohead.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from panohead.presets import demo_128
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
@@ -28,6 +28,7 @@ from panohead.training.attribute_fit.prior import PriorConfig, fit_mapping
 from panohead.training.attribute_fit.run import load_compact
 
 ASSET = Path(__file__).parents[1] / "src" / "panohead" / "assets" / "demo.safetensors"
+ENCODER_ASSET = ASSET.with_name("demo_encoder.safetensors")
 MAX_BYTES = 12_000_000
 POPULATION = 20_000
 
@@ -46,10 +47,6 @@ class Fit:
     """File to write."""
     capacity: int = 3000
     """Number of residual codes of the fit."""
-    before: Path | None = None
-    """Compact state of the fit before its texture was trained; None to keep all of the texture."""
-    strength: float = 0.65
-    """Share of the texture that is kept where --before is given: super-resolution between the two, 0 to 1."""
     steps: int = 1500
     """Steps of the match."""
     nearest_weight: float = 0.15
@@ -76,13 +73,23 @@ class Snapshot:
     """File to write."""
 
 
+@dataclass(kw_only=True)
+class Encoder:
+    """Release the photo encoder of a run that trained it for the bundled model."""
+
+    trained: tyro.conf.Positional[Path]
+    """Result of the run."""
+    model: Path = ASSET
+    """The model that it was trained for."""
+    out: Path = ENCODER_ASSET
+    """File to write."""
+
+
 def release_fit(options: Fit) -> None:
     """Match the mapping network to the people of the dataset and write the file."""
     vocabulary = standard_vocabulary()
     fit = AttributeFit(FitConfig(generator=demo_128().generator, vocabulary=vocabulary, people=options.capacity))
     load_compact(fit, options.compact)
-    if options.before is not None:
-        soften_texture(fit.average.generator, options.before, options.strength)
     data = GrowingDataset(options.people, vocabulary, limit=options.capacity).refresh()
     model = fit.average
     lights = well_lit(data, vocabulary, options.lights)
@@ -100,14 +107,6 @@ def release_fit(options: Fit) -> None:
     write(options.out, {"G_ema": generator, "attributes": model.encoder}, notes, kimg=None)
 
 
-@torch.no_grad()
-def soften_texture(generator: Generator, before: Path, strength: float) -> None:
-    """Move super-resolution toward that of the fit before its texture was trained, by interpolating their weights."""
-    smooth = load_file(before)
-    for name, value in generator.superresolution.named_parameters():
-        value.copy_(torch.lerp(smooth[f"generator.superresolution.{name}"].float(), value, strength))
-
-
 def release_snapshot(options: Snapshot) -> None:
     """Write a snapshot's generator."""
     snapshot = load_checkpoint(options.snapshot)
@@ -120,6 +119,19 @@ def release_snapshot(options: Snapshot) -> None:
     write(options.out, networks, {**snapshot.notes, "about": options.about}, kimg=snapshot.kimg)
 
 
+def release_encoder(options: Encoder) -> None:
+    """Write the photo encoder alone."""
+    trained, model = load_checkpoint(options.trained), load_checkpoint(options.model)
+    encoder = trained.photo_encoder()
+    if encoder is None:
+        raise SystemExit(f"{options.trained} holds no photo encoder")
+    if weights_sha256(trained.generator().backbone) != weights_sha256(model.generator().backbone):
+        raise SystemExit(f"{options.trained} was trained for another generator than {options.model}")
+    notes = {"encoder": trained.notes.get("encoder", {}), "model": model.sha256}
+    digest = save_checkpoint(options.out, {"encoder": encoder}, notes=notes, dtype="float16", in_int8=["encoder"])
+    print(f"wrote {options.out}: {options.out.stat().st_size:,} bytes, sha256 {digest}")
+
+
 def write(out: Path, networks: dict[str, nn.Module], notes: dict[str, Any], kimg: float | None) -> None:
     """Write the file and print its size."""
     digest = save_checkpoint(out, networks, kimg=kimg, notes=notes, dtype="float16")
@@ -130,14 +142,18 @@ def write(out: Path, networks: dict[str, nn.Module], notes: dict[str, Any], kimg
 
 
 Command = (
-    Annotated[Fit, tyro.conf.subcommand("fit")] | Annotated[Snapshot, tyro.conf.subcommand("snapshot")]
-)  # fmt: skip
+    Annotated[Fit, tyro.conf.subcommand("fit")]
+    | Annotated[Snapshot, tyro.conf.subcommand("snapshot")]
+    | Annotated[Encoder, tyro.conf.subcommand("encoder")]
+)
 
 
 def main() -> None:
     options = tyro.cli(Command, description=__doc__)  # type: ignore[arg-type]
     if isinstance(options, Fit):
         release_fit(options)
+    elif isinstance(options, Encoder):
+        release_encoder(options)
     else:
         release_snapshot(options)
 

@@ -2,13 +2,14 @@
 
 Tensor names are ``NETWORK.parameter`` (for example ``G_ema.backbone.blocks.b4.const``). The metadata holds JSON:
 ``panohead`` (format version), ``networks`` (kind and configuration of each), ``sha256`` of weights and networks,
-``kimg``, free ``notes``, and from version 2 on ``metadata_sha256`` of all the other entries.
+``kimg``, free ``notes``, and from version 2 on ``metadata_sha256`` of all the other entries. Matrices of a network may
+be stored as int8 with ``NETWORK.parameter:scale`` beside them; then the version is 3.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from panohead.attributes import AttributeEncoder, AttributeEncoderConfig
 from panohead.errors import PanoHeadError
 from panohead.files.file_kind import FileKind, kind_of
+from panohead.files.int8_weights import packed_int8, unpacked_int8
 from panohead.files.read_json import from_plain, parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.models.build import build_for
@@ -31,7 +33,7 @@ from panohead.models.photo_encoder import PhotoEncoder, PhotoEncoderConfig
 from panohead.system.atomic_write import atomic_path, wait_for_disk
 from panohead.system.sealed_metadata import check_seal, sealed
 
-FORMAT_VERSION = 2
+FORMAT_VERSION, _WITHOUT_INT8 = 3, 2
 SUFFIX = ".safetensors"
 
 
@@ -79,11 +81,13 @@ def save_checkpoint(
     kimg: float | None = None,
     notes: Mapping[str, Any] | None = None,
     dtype: Literal["float32", "float16"] = "float32",
+    in_int8: Collection[str] = (),
 ) -> str:
     """Write networks to ``path`` atomically: a reader sees the old file or the new one.
 
     Args:
         dtype: type of the stored floating-point weights; they are float32 again after loading.
+        in_int8: networks whose matrices and convolutions are stored in a byte a weight, with a scale a row.
 
     Returns:
         The SHA-256 of weights and configuration.
@@ -103,10 +107,14 @@ def save_checkpoint(
             stored = value.detach().cpu()
             tensors[f"{name}.{key}"] = stored.to(getattr(torch, dtype)) if stored.is_floating_point() else stored
     tensors = {name: value.contiguous().clone() for name, value in tensors.items()}
+    small = {
+        f"{name}.{key}" for name in in_int8 for key, p in networks[name].named_parameters() if p.ndim > 1 and p.numel()
+    }
+    tensors = packed_int8(tensors, small)
     networks_json = json.dumps(described, sort_keys=True)
     digest = _digest(tensors, networks_json)
     metadata = {
-        "panohead": str(FORMAT_VERSION),
+        "panohead": str(FORMAT_VERSION if small else _WITHOUT_INT8),
         "networks": networks_json,
         "sha256": digest,
         "kimg": json.dumps(kimg, allow_nan=False),
@@ -138,6 +146,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     networks_json = metadata.get("networks", "")
     if _digest(tensors, networks_json) != metadata.get("sha256"):
         raise PanoHeadError(f"{path} is damaged: its hash does not match; copy or download it again")
+    try:
+        tensors = unpacked_int8(tensors)
+    except ValueError as error:
+        raise PanoHeadError(f"{path} is damaged: {error}; {_REMEDY}") from error
     networks: dict[str, nn.Module] = {}
     described = parse_json(networks_json, dict[str, _NetworkDescription], f"{path}, networks", remedy=_REMEDY)
     for name, description in described.items():

@@ -84,6 +84,13 @@ def known_models() -> list[KnownModel]:
     return [*bundled, *official]
 
 
+def bundled_encoder_file(name: str) -> Path | None:
+    """Return the path of a bundled model's photo encoder, a file of its own; None where it has none."""
+    path = bundled_file(name)
+    path = path.with_name(f"{path.stem}_encoder{path.suffix}")
+    return path if path.is_file() else None
+
+
 def bundled_file(name: str) -> Path:
     """Return the file of a bundled model."""
     return Path(str(resources.files("panohead") / "assets" / f"{name}.safetensors"))

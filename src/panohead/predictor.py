@@ -4,6 +4,7 @@ import logging
 import operator
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -31,7 +32,7 @@ from panohead.hub import (
     pretrained_file,
     push_folder,
 )
-from panohead.known_models import BUNDLED, bundled_file
+from panohead.known_models import BUNDLED, bundled_encoder_file, bundled_file
 from panohead.limits import INTERPOLATION, SEED, TRUNCATION_PSI, NumberRange
 from panohead.models.generator import Generator
 from panohead.models.photo_encoder import PhotoEncoder
@@ -91,12 +92,20 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
     if is_hub_name(name_or_path):
         return load_checkpoint(hub_file(parse_hub_name(str(name_or_path))))
     if str(name_or_path) in BUNDLED and not Path(name_or_path).is_file():
-        return load_checkpoint(bundled_file(str(name_or_path)))
+        return _bundled(str(name_or_path))
     if is_official(Path(name_or_path)):
         from panohead.interop.official import load_networks  # here: few need it
 
         return Checkpoint(load_networks(name_or_path), notes={"source": Path(name_or_path).name})
     return load_checkpoint(name_or_path)
+
+
+def _bundled(name: str) -> Checkpoint:
+    """Read a bundled model with its photo encoder."""
+    model, encoder = load_checkpoint(bundled_file(name)), bundled_encoder_file(name)
+    if encoder is None:
+        return model
+    return replace(model, networks=model.networks | load_checkpoint(encoder).networks)
 
 
 def is_official(path: Path) -> bool:

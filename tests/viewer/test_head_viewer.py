@@ -262,7 +262,8 @@ def test_an_attribute_changes_the_head_until_it_is_taken_back() -> None:
     async def act(browser: Browser) -> None:
         await browser.look(0)
         first = await browser.rest()
-        assert {"Attributes", "age", "hair style", "jawOpen", "As it was"} <= set(browser.controls)
+        controls = set(browser.controls)
+        assert {"Attributes", "age", "hair style", "jawOpen", "Expression", "gaze x", "As it was"} <= controls
         await browser.change("age", 85.0)
         await browser.change("hair style", "long")
         changed = await browser.rest()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
@@ -38,8 +38,12 @@ class TrainEncoder:
     """Number of training steps (default 6000)."""
     batch: Annotated[int | None, BATCH] = None
     """Photos per step (default 32)."""
+    dataset_share: Annotated[float | None, NumberRange(0, 1)] = None
+    """Share of the photos that are from --data (default 0.35), the others are the generator's own."""
     learning_rate: Annotated[float | None, LEARNING_RATE] = None
     """Highest learning rate (default 0.001)."""
+    network: Literal["standard", "small"] = "standard"
+    """Size of the encoder: 3.3 or 1.4 million parameters; the small one takes half the time."""
     augmentation: Annotated[float, _STRENGTH] = 1.0
     """Strength of the photographic augmentation; 0 for none."""
     seed: Annotated[int, SEED] = 0
@@ -90,10 +94,12 @@ class TrainEncoder:
 
     def config(self) -> "EncoderTrainConfig":
         """Return the settings that the options ask for."""
-        from panohead.training.photo_encoder import EncoderTrainConfig, PhotoAugmentation
+        from panohead.training.photo_encoder import SMALL_NETWORK, EncoderTrainConfig, PhotoAugmentation
 
-        names = ("samples", "steps", "batch", "learning_rate")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        names = ("samples", "steps", "batch", "dataset_share", "learning_rate")
+        given: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.network == "small":
+            given |= SMALL_NETWORK
         augmentation = PhotoAugmentation(strength=self.augmentation)
         return EncoderTrainConfig(augmentation=augmentation, seed=self.seed, **given)
 

@@ -27,6 +27,8 @@ class FastConfig(Bounded):
         map_weight: weight of the mean squared change of position maps.
         geometry_weight: weight of the difference of occupancy to the untuned generator about the surface, on all sides;
             0 for none.
+        detail_where_seen: keep the noise of :class:`panohead.models.surface_detail.SurfaceDetail` where photos show the
+            head; otherwise only what they do not show has it.
         tuned_blocks: number of last blocks of the backbone and of the background network that are tuned; None for all.
         attribute_search: search among people's attributes, with offsets in w, where the checkpoint has an attribute
             encoder; otherwise in w alone.
@@ -62,6 +64,7 @@ class FastConfig(Bounded):
     map_learning_rate: NotNegative = 0.05
     map_weight: NotNegative = 0.1
     geometry_weight: NotNegative = 1.0
+    detail_where_seen: bool = False
     tuned_blocks: Annotated[int | None, NumberRange(0, 100)] = 2
     attribute_search: bool = True
     learning_rate: NotNegative = 0.08
@@ -99,7 +102,8 @@ def phases(config: FastConfig) -> dict[str, int]:
     }
 
 
-_SINCE_LOCAL = frozenset(
+_SINCE_DETAIL_MAPS = frozenset(("detail_where_seen",))
+_SINCE_LOCAL = _SINCE_DETAIL_MAPS | frozenset(
     (
         "local_tuning",
         "map_learning_rate",
@@ -113,15 +117,17 @@ _SINCE_LOCAL = frozenset(
 _SINCE_RAW = _SINCE_LOCAL | frozenset(
     ("coarse_tuning_ratio", "tuned_blocks", "coarse_tuning_learning_rate", "unseen_superresolution_interval")
 )
-"""Fields that a :class:`FastConfig` did not have before tuning was local, and before it began with raw images."""
+"""Fields that a :class:`FastConfig` did not have before detail was left out, tuning was local, and before it began with
+raw images."""
 
 
 def earlier_configs(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]]]:
     """Return what the options of ``config`` may have meant in earlier versions, with the fields that these lacked.
 
-    Runs of these versions can be resumed to the same end. Before tuning was local it changed weights, and heads were
-    searched in w alone. In the version before that all tuning steps compared whole images and tuned all parameters. A
-    number of them that is the default now may be meant, or the default of then.
+    Runs of these versions can be resumed to the same end. The last one kept the detail everywhere. Before tuning was
+    local it changed weights, and heads were searched in w alone. In the version before that all tuning steps compared
+    whole images and tuned all parameters. A number of them that is the default now may be meant, or the default of
+    then.
     """
     # The mean head, today's start among people, was the start of then only where it was asked for.
     starts = sorted({config.starts, FastConfig().starts})
@@ -129,9 +135,10 @@ def earlier_configs(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]
 
 
 def _earlier(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]]]:
-    """Return the configurations of both earlier versions."""
+    """Return the configurations of the earlier versions."""
+    with_detail = replace(config, detail_where_seen=True)
     global_tuning = replace(
-        config, local_tuning=False, attribute_search=False, symmetry_weight=0.0, geometry_weight=0.0
+        with_detail, local_tuning=False, attribute_search=False, symmetry_weight=0.0, geometry_weight=0.0
     )
     default_then = [150] if config.tuning_steps == FastConfig().tuning_steps else []
     whole_images = [
@@ -145,4 +152,8 @@ def _earlier(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]]]:
         )
         for steps in (config.tuning_steps, *default_then)
     ]
-    return [(global_tuning, _SINCE_LOCAL), *((one, _SINCE_RAW) for one in whole_images)]
+    return [
+        (with_detail, _SINCE_DETAIL_MAPS),
+        (global_tuning, _SINCE_LOCAL),
+        *((one, _SINCE_RAW) for one in whole_images),
+    ]

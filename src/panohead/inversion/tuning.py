@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.geometry import Camera
+from panohead.inversion.detail_where_seen import without_detail_where_seen
 from panohead.inversion.fast_config import FastConfig
 from panohead.inversion.objective import PhotoObjective
 from panohead.inversion.optimization.loop import ParameterGroup, Plateau, optimize
@@ -43,8 +44,11 @@ def tune(
 ) -> Generator:
     """Return a copy of the generator tuned to the photos at fixed ws, regularized in views that no photo shows.
 
-    With ``config.local_tuning`` its backbone has position maps, also where the generator has none.
+    With ``config.local_tuning`` its backbone has position maps, also where the generator has none. Where photos show
+    the head it adds no detail of its own, unless ``config.detail_where_seen``.
     """
+    if not config.detail_where_seen:
+        generator = without_detail_where_seen(generator, ws, objective.photos, cameras)
     tuned = with_position_maps(generator) if config.local_tuning else deepcopy(generator)
     unseen = None  # rendered by the untuned generator, which stays as it is
     if config.unseen_weight > 0:

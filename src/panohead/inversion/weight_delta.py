@@ -15,6 +15,7 @@ from panohead.files.file_kind import FileKind, kind_of
 from panohead.files.read_json import parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
 from panohead.models.build import build_for
+from panohead.models.detail_map import with_detail_map
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.position_maps import with_position_maps
@@ -32,7 +33,7 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
     Args:
         path: safetensors file to write.
         before: generator before tuning.
-        after: tuned generator; it may have position maps where ``before`` has none.
+        after: tuned generator; it may have position maps or a map of detail where ``before`` has none.
         notes: values to store in the metadata, as JSON.
 
     Returns:
@@ -45,7 +46,7 @@ def save_difference(path: Path, before: Generator, after: Generator, *, notes: M
     tensors: dict[str, Tensor] = {}
     for name, value in after.state_dict().items():
         # Tuning changes weights little, so float16 differences keep more digits than float16 weights would.
-        # A position map that was not there was zero.
+        # A map that was not there was zero.
         change = (value - old[name].to(value.device) if name in old else value).detach().cpu()
         if bool((change != 0).any()):
             half = float(change.abs().max()) < _MAX_HALF
@@ -88,6 +89,8 @@ def load_difference(path: Path, base: Generator) -> Generator:
         raise PanoHeadError(f"{path} was tuned from another checkpoint; open that one first")
     config = parse_json(metadata.get("config", ""), GeneratorConfig, f"{path}, config", remedy=_REMEDY)
     base = with_position_maps(base) if config.position_maps else base
+    if config.surface_detail and config.detail_map:
+        base = with_detail_map(base, config.detail_map)
     state = {name: value.clone() for name, value in base.state_dict().items()}
     for name, change in changes.items():
         if name not in state or change.shape != state[name].shape:

@@ -79,7 +79,7 @@ class Generator(nn.Module):
             else None
         )
         self.surface_detail = (
-            SurfaceDetail(c.feature_channels, w_dim=c.w_dim, box_warp=c.rendering.box_warp)
+            SurfaceDetail(c.feature_channels, w_dim=c.w_dim, box_warp=c.rendering.box_warp, map_side=c.detail_map)
             if c.surface_detail
             else None
         )

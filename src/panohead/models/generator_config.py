@@ -46,6 +46,8 @@ class GeneratorConfig(Bounded):
         surface_noise: its kind: ``strands`` (grain, and lines on which hair falls) or ``planes``, the first one.
         surface_detail: add noise of learned strength to images where surfaces are rough, see :class:`SurfaceDetail`;
             not in the paper.
+        detail_map: texels per side of a map of where that noise is left out, as where a photo shows the head; 0 for
+            none.
         rendering: sampling of rays.
         superresolution: configuration of the super-resolution network.
         use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
@@ -77,6 +79,7 @@ class GeneratorConfig(Bounded):
     surface_texture: Annotated[int, NumberRange(0, 64)] = 0
     surface_noise: NoiseKind = "planes"
     surface_detail: bool = False
+    detail_map: Annotated[int, NumberRange(0, 128)] = 0
     rendering: RenderConfig = field(default_factory=RenderConfig)
     superresolution: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     use_torgb_raw: bool = True

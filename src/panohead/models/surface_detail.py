@@ -36,9 +36,12 @@ class SurfaceDetail(nn.Module):
         channels: number of features of a ray.
         w_dim: width of w.
         box_warp: side of the rendered box, world units.
+        map_side: texels per side of the map of where the noise is left out; 0 for no map.
     """
 
-    def __init__(self, channels: int, *, w_dim: int, box_warp: float) -> None:
+    left_out: Tensor | None
+
+    def __init__(self, channels: int, *, w_dim: int, box_warp: float, map_side: int = 0) -> None:
         super().__init__()
         self.box_warp = box_warp
         self.noise = DetailNoise()
@@ -47,6 +50,8 @@ class SurfaceDetail(nn.Module):
         self.hidden = FullyConnected(_HIDDEN, _HIDDEN, activation="lrelu")
         # Nothing before it is trained: less than is read.
         self.strength = FullyConnected(_HIDDEN, DETAIL_CHANNELS, bias_init=-8.0)
+        # depth height width, in the tri-grid's space: 1 where there is no noise at all.
+        self.register_buffer("left_out", torch.zeros(map_side, map_side, map_side) if map_side else None)
 
     def strengths(
         self,
@@ -68,7 +73,14 @@ class SurfaceDetail(nn.Module):
         hidden = self.hidden(F.leaky_relu(hidden, 0.2).flatten(0, 1))
         strengths = _STRONGEST * torch.sigmoid(self.strength(hidden)).unflatten(0, place.shape[:2])
         together = strengths.square().sum(dim=2, keepdim=True).sqrt()
-        return strengths * (_STRONGEST_TOGETHER / together).clamp(max=1) * beside_face(points)
+        strengths = strengths * (_STRONGEST_TOGETHER / together).clamp(max=1) * beside_face(points)
+        return strengths if self.left_out is None else strengths * (1 - self._read_map(points))
+
+    def _read_map(self, points: Float[Tensor, "head ray 3"]) -> Float[Tensor, "head ray 1"]:
+        assert self.left_out is not None
+        at = (points * (2 / self.box_warp)).flatten(0, 1)[None, :, None, None]  # 1 point 1 1 3
+        found = F.grid_sample(self.left_out[None, None], at, align_corners=False, padding_mode="border")
+        return found.view(*points.shape[:2], 1)
 
     def forward(
         self,

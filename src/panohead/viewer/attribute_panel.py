@@ -1,15 +1,16 @@
 """Attributes of the head in a tab's panel: sliders in users' units, lists of words. They show what the head has."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from panohead.attributes.named import ChoiceAttribute, Value
+from panohead.attributes.named import Attribute, ChoiceAttribute, Value
 from panohead.viewer.tab import Tab
 
 _SHOWN = (
     "age", "gender", "skin_tone", "weight", "muscle", "hair_style", "hair_length", "hair_color", "gray_hair", "beard",
     "glasses", "headwear", "eye_color", "freckles", "lipstick", "brightness", "smile", "jawOpen", "blink",
 )  # fmt: skip
-"""Attributes with a control; single ARKit weights would be too many, and the clothes lie outside the image."""
+"""Attributes with a control of their own; other ARKit weights have a folder, and clothes lie outside the image."""
 _STEPS = 50
 
 
@@ -33,6 +34,7 @@ class AttributePanel:
         with tab.client.gui.add_folder("Attributes", expand_by_default=False):
             for name in (name for name in _SHOWN if name in known):
                 self._add(name, known[name])
+            self._add_expression(known)
             reset = tab.client.gui.add_button("As it was", hint="Forget all attributes that were set.")
             reset.on_click(lambda _event: self._reset())
         tab.find_attributes()
@@ -43,6 +45,17 @@ class AttributePanel:
         for name, handle in self._handles.items():
             if name in values and not (chosen and chosen[-1][0] == name):
                 self._shown[name] = handle.value = self._rounded(handle, values[name])
+
+    def _add_expression(self, known: Mapping[str, Attribute]) -> None:
+        encoder = self._tab.shared.heads.predictor.attribute_encoder
+        assert encoder is not None
+        # Units of the eyes' turning are the gaze's.
+        single = (name for name in encoder.vocabulary.expressions if not name.startswith("eyeLook"))
+        names = [name for name in ("gaze_x", "gaze_y", *single) if name in known and name not in _SHOWN]
+        if names:
+            with self._tab.client.gui.add_folder("Expression", expand_by_default=False):
+                for name in names:
+                    self._add(name, known[name])
 
     def _add(self, name: str, attribute: Any) -> None:
         gui, text = self._tab.client.gui, name.replace("_", " ")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from panohead.training.photo_encoder.augmentation import PhotoAugmentation
-    from panohead.training.photo_encoder.config import EncoderTrainConfig
+    from panohead.training.photo_encoder.config import SMALL_NETWORK, EncoderTrainConfig
     from panohead.training.photo_encoder.run import EncoderEstimate, TrainedEncoder, estimate_encoder, train_encoder
 
 __all__ = [
+    "SMALL_NETWORK",
     "EncoderEstimate",
     "EncoderTrainConfig",
     "PhotoAugmentation",
@@ -20,6 +21,7 @@ __all__ = [
     "train_encoder",
 ]
 _MODULES = {
+    "SMALL_NETWORK": "config",
     "EncoderEstimate": "run",
     "EncoderTrainConfig": "config",
     "PhotoAugmentation": "augmentation",

@@ -1,7 +1,7 @@
 """Settings of the training of a photo encoder."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from panohead.limits import NumberRange
 from panohead.system.bounds import Bounded, Natural, NotNegative, Seed, Share, Side, Width
@@ -57,3 +57,7 @@ class EncoderTrainConfig(Bounded):
     whitening_samples: Annotated[int, NumberRange(2, 1_000_000)] = 4096
     augmentation: PhotoAugmentation = field(default_factory=PhotoAugmentation)
     seed: Seed = 0
+
+
+SMALL_NETWORK: dict[str, Any] = {"channels": (32, 64, 96, 144), "blocks": (1, 1, 1, 1), "hidden": 320}
+"""Sizes of a network of 1.4 million parameters, for encoders that are bundled."""
