@@ -160,9 +160,14 @@ def _in_thread(
         job.cancel()
         if thread.is_alive():
             # Gradio closes the iterator in the loop that serves all visitors, which must not wait.
-            threading.Thread(target=lambda: (thread.join(), at_end()), name="panohead app end", daemon=True).start()
+            threading.Thread(target=_after, args=(thread, at_end), name="panohead app end", daemon=True).start()
         else:
             at_end()
+
+
+def _after(thread: threading.Thread, then: Callable[[], None]) -> None:
+    thread.join()
+    then()
 
 
 def _newest(reports: "queue.Queue[Progress | Exception]") -> Iterator[Progress]:
