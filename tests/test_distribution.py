@@ -33,6 +33,22 @@ def test_every_file_of_the_package_is_in_the_wheel() -> None:
     assert there - built == set(packaged())
 
 
+def test_what_a_package_index_shows_is_complete() -> None:
+    project = PROJECT["project"]
+    assert all(project[name] for name in ("description", "readme", "authors", "keywords", "classifiers"))
+    classifiers = set(project["classifiers"])
+    (oldest,) = re.findall(r">=3\.(\d+)", project["requires-python"])
+    named = sorted(int(found[1]) for one in classifiers if (found := re.fullmatch(r".*Python :: 3\.(\d+)", one)))
+    assert named == list(range(int(oldest), named[-1] + 1))
+    tried = re.findall(r'"python3\.(\d+)"', (ROOT / "tools" / "dist.py").read_text())
+    assert sorted(map(int, tried)) == named, "make dist tries what is claimed"
+    assert "Typing :: Typed" in classifiers
+    assert not any(one.startswith("License ::") for one in classifiers), "the license expression says it"
+    for name, address in project["urls"].items():
+        assert address.startswith("https://"), name
+        assert "example" not in address, name
+
+
 def test_the_wheel_is_of_one_license_with_its_texts() -> None:
     """Code under the GPL is neither in the package nor a dependency of it."""
     project = PROJECT["project"]

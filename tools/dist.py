@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ ROOT = Path(__file__).parents[1]
 MAX_WHEEL_BYTES = 15_000_000
 EXAMPLES = ("00_first_head.py", "01_interpolate_and_mix.py", "02_mesh.py", "07_own_field.py")
 """Examples that need no extra and no dataset."""
+ADDRESSES = ("Repository", "Documentation", "Issues", "Changelog")
+"""Links that the page of a published package should have."""
 
 
 @dataclass(kw_only=True)
@@ -91,9 +94,17 @@ def trial(python: str, wheel: Path, torch: str) -> str:
     return f"{python}: {version}, demo, generate, verify, doctor and {len(EXAMPLES)} examples in {seconds:.0f} s"
 
 
+def missing_addresses() -> list[str]:
+    """Return the names of the links that pyproject.toml does not have yet."""
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("urls", {})
+    return [name for name in ADDRESSES if name not in urls]
+
+
 def main(options: Options) -> None:
     """Build, check and try."""
     wheel = build(options.out)
+    if missing := missing_addresses():
+        print(f"[project.urls] has no {', '.join(missing)}; add them to pyproject.toml before an upload", flush=True)
     for path in sorted(options.out.iterdir()):
         print(f"{path.name}: {path.stat().st_size:,} bytes", flush=True)
     there = [python for python in options.pythons if shutil.which(python)]

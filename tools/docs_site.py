@@ -7,6 +7,7 @@ command becomes a page, and docstrings one (mkdocstrings). Needs the extra ``doc
 """
 
 import io
+import os
 import posixpath
 import re
 import shutil
@@ -181,7 +182,9 @@ def main(options: Options) -> int:
     gather(options.pages)
     if not options.build:
         return 0
-    code = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--quiet", "-f", ROOT / "mkdocs.yml"]).returncode
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # the theme's advice on its successor
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "-f", ROOT / "mkdocs.yml"]
+    code = subprocess.run(command, env=quiet).returncode
     wrong = [] if code else broken_links(ROOT / "site")
     for sentence in wrong:
         print(sentence, file=sys.stderr)
@@ -189,7 +192,5 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    import os
-
     os.environ["COLUMNS"] = str(_COLUMNS)
     sys.exit(main(tyro.cli(Options, description=__doc__)))

@@ -6,10 +6,11 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from panohead.system.optional import EXTRAS, import_failures
+from panohead.system.optional import EXTRAS, import_failures, is_installed, not_installed
 
 _FAST_PATHS = {
     "volume rendering, mesh density": "float32 on a CPU, tri-grid channels in multiples of 16, no gradients",
@@ -27,21 +28,33 @@ _GPU_PATHS = {
 
 @dataclass(frozen=True)
 class DiagnosticCheck:
-    """One line of the table; ``state`` is "on", "off", "missing", "broken" or a version."""
+    """One line of the table; ``state`` is "on", "off", "missing", "broken", "installed" (not tried) or a version."""
 
     name: str
     state: str
     detail: str = ""
 
 
-def diagnose() -> list[DiagnosticCheck]:
-    """Return a check each for interpreter, libraries, devices, fast paths and extras; imports torch."""
+def diagnose(*, quick: bool = False) -> list[DiagnosticCheck]:
+    """Return a check each for interpreter, libraries, devices, fast paths and extras; imports torch.
+
+    Args:
+        quick: whether extras are only looked for, which takes no time and finds none that is there and does not work.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        # Other processes import the extras while this one imports torch.
+        extras = beside.submit(_extras, quick=quick)
+        return [*_own(), *extras.result()]
+
+
+def _own() -> list[DiagnosticCheck]:
+    """Return the checks of all but the extras."""
     import torch
 
     from panohead import __version__
     from panohead.media.ffmpeg import ffmpeg_executable
 
-    checks = [
+    return [
         DiagnosticCheck("panohead", __version__, "this package"),
         DiagnosticCheck("python", platform.python_version(), sys.executable),
         *_machine(),
@@ -56,17 +69,20 @@ def diagnose() -> list[DiagnosticCheck]:
         _attempt("videos (ffmpeg)", ffmpeg_executable, "pip install imageio-ffmpeg"),
         _demo_model(),
     ]
-    return [*checks, *_extras()]
 
 
-def _extras() -> list[DiagnosticCheck]:
-    """Return a check of every extra: its modules are imported, in another process."""
-    failures = import_failures([module for modules in EXTRAS.values() for module in modules])
+def _extras(*, quick: bool) -> list[DiagnosticCheck]:
+    """Return a check of every extra: its modules are imported by other processes, or only looked for."""
+    names = [module for modules in EXTRAS.values() for module in modules]
+    if quick:
+        failures = {name: None if is_installed(name) else not_installed(name) for name in names}
+    else:
+        failures = import_failures(names)
     checks = []
     for extra, modules in EXTRAS.items():
         failed = {module: failure for module in modules if (failure := failures[module]) is not None}
         if not failed:
-            checks.append(DiagnosticCheck(f"extra '{extra}'", "on", ", ".join(modules)))
+            checks.append(DiagnosticCheck(f"extra '{extra}'", "installed" if quick else "on", ", ".join(modules)))
             continue
         module, failure = next(iter(failed.items()))
         state = "broken" if failure.installed else "missing"

@@ -3,6 +3,7 @@
 import io
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,37 @@ def test_closing_ends_the_work(predictor: Predictor, tmp_path: Path, monkeypatch
     assert next(steps) == Progress(0.4, "searching")
     assert begun.is_set()
     steps.close()  # type: ignore[attr-defined]
-    assert ended.is_set()
+    assert ended.wait(20)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_long_step_neither_holds_up_closing_nor_meets_the_next_head(
+    predictor: Predictor, meshes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio closes a cancelled iterator in the loop that serves everybody, and only while it has yielded."""
+    step, in_step, removed = threading.Event(), threading.Event(), threading.Event()
+
+    def long_step(_predictor: Any, _photo: Any, _camera: Any, job: Any, report: Any, *_: Any) -> None:
+        report(0.0, "finding the head")
+        in_step.set()
+        assert step.wait(60)
+        job.check()
+
+    monkeypatch.setattr(making, "reconstruct_photo", long_step)
+    steps = head_of_photo(predictor, photo(), tmp_path, SMALL, at_end=removed.set)
+    while next(steps).text != "finding the head":
+        pass
+    assert in_step.wait(20)
+    assert next(steps).text == next(steps).text == "finding the head", "it yields although nothing is new"
+    steps.close()  # type: ignore[attr-defined]
+    assert not step.is_set(), "closing did not wait for the step"
+    after = head_of_seed(predictor, 3, 0.7, tmp_path / "next", SMALL)
+    while not next(after).text.startswith("waiting for the head before"):
+        pass
+    assert not removed.is_set(), "its folder is still written to"
+    step.set()
+    assert list(after)[-1].files is not None
+    assert removed.wait(20)
 
 
 def pressed(gradio: StandIn, name: str, *values: Any) -> Iterator[tuple[Any, ...]]:
@@ -126,7 +156,10 @@ def test_the_form(gradio: StandIn, predictor: Predictor, meshes: None) -> None:
             kept = [Path(video), Path(file)]
             assert all(path.is_file() for path in kept)
     assert kept
-    assert not any(path.exists() for path in kept), "Gradio has its own copies"
+    end = time.monotonic() + 20
+    while any(path.exists() for path in kept):
+        assert time.monotonic() < end, "Gradio has its own copies"
+        time.sleep(0.01)
     makers = [event for event in gradio.events if event["button"].options["elem_id"] != "cancel"]
     (stop,) = (event for event in gradio.events if event["button"].options["elem_id"] == "cancel")
     assert stop["cancels"] == makers

@@ -1,5 +1,6 @@
 """Messages in every form: quiet, verbose, as records; progress without a terminal; colors; completion."""
 
+import ast
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import tiny
+from panohead import cli
 from panohead.checkpoint import save_checkpoint
 from panohead.cli.main import command_classes, main
 from panohead.cli.running import progress_bar as bars
@@ -39,9 +41,13 @@ def records(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_quiet_says_nothing_but_errors(render: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_leaves_errors_and_results(render: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*render, "--quiet"]) == 0
-    assert capsys.readouterr() == ("", "")
+    out, err = capsys.readouterr()
+    assert (re.fullmatch(rf"wrote 1 heads to {re.escape(render[-1])} \(.* heads/s\)\n", out) is not None, err) == (
+        True,
+        "",
+    )
     assert main([*render, "--quiet", "--checkpoint", "missing.safetensors"]) == 1
     assert capsys.readouterr().err.startswith("panohead: ")
 
@@ -49,6 +55,16 @@ def test_quiet_says_nothing_but_errors(render: list[str], capsys: pytest.Capture
 def test_quiet_keeps_answers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--quiet", "train", "--preset", "tiny", "--dry-run"]) == 0
     assert json.loads(capsys.readouterr().out)["total_kimg"] > 0
+
+
+def test_what_was_made_is_an_answer_in_every_command() -> None:
+    """Where results are, how a stopped command continues, what is missing: no ``say``, which --quiet hides."""
+    outcomes = ("wrote", "signed", "trained", "stopped early", "open", "no mesh", "not measured", "left out")
+    for path in Path(cli.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "say":
+                said = ast.unparse(call.args[0]).lstrip("f").strip("'\"")
+                assert not said.startswith(outcomes) or said == "wrote {histogram}", f"{path.name}: {said}"
 
 
 def test_verbose_names_what_is_loaded_and_written(render: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from panohead import diagnosis
+from panohead.cli.main import main
+from panohead.system import optional
 from panohead.system.optional import EXTRAS, explain, import_failures
 
 
@@ -37,6 +40,7 @@ def test_modules_are_imported_elsewhere(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "fails_here.py").write_text("raise RuntimeError('no such driver')\n")
     (tmp_path / "half_there.py").write_text("import not_there_at_all\n")
     (tmp_path / "works_well.py").write_text("print('chatter')\n")
+    (tmp_path / "never_ends.py").write_text("import time\ntime.sleep(600)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     names = ["ends_python", "fails_here", "half_there", "works_well", "never_heard_of"]
     found = import_failures(names)
@@ -47,7 +51,35 @@ def test_modules_are_imported_elsewhere(tmp_path: Path, monkeypatch: pytest.Monk
     assert reasons["half_there"] == "it is half installed: not_there_at_all is missing"
     assert reasons["works_well"] is None
     assert reasons["never_heard_of"] == "it is not installed"
-    assert not set(names) & sys.modules.keys()
+    slow = import_failures(["never_ends"], timeout_s=1)["never_ends"]
+    assert slow is not None
+    assert (slow.installed, slow.reason) == (True, "importing it takes more than 1 s")
+    assert not {*names, "never_ends"} & sys.modules.keys()
+
+
+def test_doctor_tells_broken_from_missing_and_quick_imports_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gradio.py").write_text("raise RuntimeError('of another version')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(diagnosis, "EXTRAS", {"app": ("gradio",), "none": ("never_heard_of",)})
+    assert main(["doctor"]) == 0
+    app, none = (line for line in capsys.readouterr().out.splitlines() if "extra '" in line)
+    assert "broken" in app
+    assert "RuntimeError: of another version" in app
+    assert "missing" in none
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process is started")
+
+    monkeypatch.setattr(optional.subprocess, "run", refuse)
+    assert main(["doctor", "--quick"]) == 0
+    app, none = (line for line in capsys.readouterr().out.splitlines() if "extra '" in line)
+    assert "installed" in app
+    assert "broken" not in app
+    assert "missing" in none
+    assert "gradio" not in sys.modules
 
 
 def test_extras_are_those_of_the_package() -> None:

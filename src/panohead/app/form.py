@@ -1,5 +1,6 @@
 """The form itself, made of Gradio's parts."""
 
+import contextlib
 import html
 import importlib
 import os
@@ -75,10 +76,12 @@ def build_form(predictor: Predictor, settings: FormSettings | None = None) -> An
             content = read_regular(path, MAX_UPLOAD_BYTES + 1)
         except OSError as error:
             raise gr.Error("The photo cannot be read; give a smaller one.", print_exception=False) from error
-        yield from _shown(gr, lambda folder: head_of_photo(predictor, content, folder, chosen.make))
+        yield from _shown(gr, lambda place, end: head_of_photo(predictor, content, place, chosen.make, at_end=end))
 
     def from_seed(seed: float, psi: float) -> Iterator[tuple[Any, ...]]:
-        yield from _shown(gr, lambda folder: head_of_seed(predictor, int(seed), psi, folder, chosen.make))
+        yield from _shown(
+            gr, lambda place, end: head_of_seed(predictor, int(seed), psi, place, chosen.make, at_end=end)
+        )
 
     with gr.Blocks(title="PanoHead", analytics_enabled=False, delete_cache=(_CACHE_S, _CACHE_S)) as form:
         gr.Markdown(_ABOUT)
@@ -111,24 +114,23 @@ def build_form(predictor: Predictor, settings: FormSettings | None = None) -> An
     return form
 
 
-def _shown(gr: ModuleType, make: Callable[[Path], Iterator[Progress]]) -> Iterator[tuple[Any, ...]]:
-    """Yield the values of the outputs; the files are copied by Gradio before their folder is removed."""
+def _shown(gr: ModuleType, make: Callable[[Path, Callable[[], None]], Iterator[Progress]]) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of the outputs; the files are copied by Gradio before their folder is removed.
+
+    Args:
+        make: called with the folder of the files, and with what removes it when nothing writes there any more.
+    """
     folder = Path(tempfile.mkdtemp(prefix="panohead-app-"))
-    steps = make(folder)
     try:
-        for step in steps:
-            if step.files is None:
-                yield f"{step.share:.0%}: {step.text}", gr.skip(), gr.skip()
-            else:
-                video, mesh = map(str, step.files)
-                yield "Done.", video, mesh
+        with contextlib.closing(make(folder, lambda: shutil.rmtree(folder, ignore_errors=True))) as steps:  # type: ignore[type-var]
+            for step in steps:
+                if step.files is None:
+                    yield f"{step.share:.0%}: {step.text}", gr.skip(), gr.skip()
+                else:
+                    video, mesh = map(str, step.files)
+                    yield "Done.", video, mesh
     except PanoHeadError as error:
         raise gr.Error(html.escape(str(error)), print_exception=False) from error
-    finally:
-        close = getattr(steps, "close", None)
-        if close is not None:
-            close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def launch_options(host: str, port: int, token: str | None) -> dict[str, Any]:

@@ -17,8 +17,14 @@ from panohead.viewer.photo_job import reconstruct_photo
 from panohead.viewer.uploads import uploaded_photo
 
 _POLL_S = 0.5
-_END_S = 600.0
-"""Seconds that a cancelled head may still take (its first step loads detectors); until then no other one begins."""
+"""Seconds between two reports. A work that reports nothing for longer gets its last report again: only between two of
+them can Gradio close the iterator, and it gives up after a minute."""
+_ONE_AT_A_TIME = threading.Lock()
+"""Held while a head is made: a cancelled one may still be in a long step (its first loads detectors)."""
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,33 +58,48 @@ class Progress:
 
 
 def head_of_photo(
-    predictor: Predictor, content: bytes, folder: Path, settings: MakeSettings | None = None
+    predictor: Predictor,
+    content: bytes,
+    folder: Path,
+    settings: MakeSettings | None = None,
+    *,
+    at_end: Callable[[], None] = _nothing,
 ) -> Iterator[Progress]:
     """Reconstruct the head of a photo and write its files; closing the iterator ends the work after its next step.
+
+    Closing does not wait for that step; another head does.
 
     Args:
         content: the photo's file.
         folder: for the files, made if missing.
         settings: size of the results.
+        at_end: called when the iterator has ended and nothing writes to the folder any more.
 
     Raises:
         PanoHeadError: when the photo cannot be used; a sentence for the visitor.
     """
     chosen = MakeSettings() if settings is None else settings
-    photo = uploaded_photo(content)
 
     def work(job: Job, report: Callable[[float, str], None]) -> tuple[Path, Path]:
+        photo = uploaded_photo(content)
+
         def part(share: float, text: str) -> None:
             report(0.8 * share, text)
 
         head = reconstruct_photo(predictor, photo, None, job, part, lambda: None, chosen.config)
         return _write(head, folder, chosen, job, report, begun=0.8)
 
-    yield from _in_thread(work)
+    yield from _in_thread(work, at_end)
 
 
 def head_of_seed(
-    predictor: Predictor, seed: int, truncation_psi: float, folder: Path, settings: MakeSettings | None = None
+    predictor: Predictor,
+    seed: int,
+    truncation_psi: float,
+    folder: Path,
+    settings: MakeSettings | None = None,
+    *,
+    at_end: Callable[[], None] = _nothing,
 ) -> Iterator[Progress]:
     """Sample a head that does not exist and write its files; as :func:`head_of_photo`.
 
@@ -86,13 +107,13 @@ def head_of_seed(
         UsageError: for a seed or truncation out of range.
     """
     chosen = MakeSettings() if settings is None else settings
-    seed, psi = SEED.whole(seed, "seed"), TRUNCATION_PSI.real(truncation_psi, "truncation")
 
     def work(job: Job, report: Callable[[float, str], None]) -> tuple[Path, Path]:
-        head = predictor.sample(seed, truncation_psi=psi)
+        psi = TRUNCATION_PSI.real(truncation_psi, "truncation")
+        head = predictor.sample(SEED.whole(seed, "seed"), truncation_psi=psi)
         return _write(head, folder, chosen, job, report, begun=0.0)
 
-    yield from _in_thread(work)
+    yield from _in_thread(work, at_end)
 
 
 def _write(
@@ -108,14 +129,23 @@ def _write(
     return video, mesh
 
 
-def _in_thread(work: Callable[[Job, Callable[[float, str], None]], tuple[Path, Path]]) -> Iterator[Progress]:
-    """Do the work in a thread of its own and yield its reports, half a second apart at least, and its result."""
+def _in_thread(
+    work: Callable[[Job, Callable[[float, str], None]], tuple[Path, Path]], at_end: Callable[[], None]
+) -> Iterator[Progress]:
+    """Do the work in a thread of its own and yield its reports, about every half second, and its result."""
     reports: queue.Queue[Progress | Exception] = queue.Queue()
     job = Job("head", lambda job: None, lambda error: None)
 
     def run() -> None:
         try:
-            files = work(job, lambda share, text: reports.put(Progress(share, text)))
+            if not _ONE_AT_A_TIME.acquire(blocking=False):
+                reports.put(Progress(0.0, "waiting for the head before this one to end"))
+                _ONE_AT_A_TIME.acquire()
+            try:
+                job.check()
+                files = work(job, lambda share, text: reports.put(Progress(share, text)))
+            finally:
+                _ONE_AT_A_TIME.release()
             reports.put(Progress(1.0, "done", files))
         except JobCancelled:
             pass
@@ -124,22 +154,36 @@ def _in_thread(work: Callable[[Job, Callable[[float, str], None]], tuple[Path, P
 
     thread = threading.Thread(target=run, name="panohead app", daemon=True)
     thread.start()
-    shown = 0.0
     try:
-        yield Progress(0.0, "starting")
-        while True:
-            found = reports.get()
-            while not reports.empty() and not (isinstance(found, Exception) or found.files):
-                found = reports.get()  # the newest; nobody sees the others
-            if isinstance(found, PanoHeadError):
-                raise found
-            if isinstance(found, Exception):
-                raise PanoHeadError(f"no head could be made ({type(found).__name__}); try another photo") from found
-            if found.files or time.monotonic() - shown >= _POLL_S:
-                shown = time.monotonic()
-                yield found
-            if found.files:
-                return
+        yield from _newest(reports)
     finally:
         job.cancel()
-        thread.join(_END_S)
+        if thread.is_alive():
+            # Gradio closes the iterator in the loop that serves all visitors, which must not wait.
+            threading.Thread(target=_after, args=(thread, at_end), name="panohead app end", daemon=True).start()
+        else:
+            at_end()
+
+
+def _after(thread: threading.Thread, then: Callable[[], None]) -> None:
+    thread.join()
+    then()
+
+
+def _newest(reports: "queue.Queue[Progress | Exception]") -> Iterator[Progress]:
+    """Yield the newest report about every half second, again if there is no newer one, until the result or an error."""
+    last, shown = Progress(0.0, "starting"), time.monotonic()
+    yield last
+    while last.files is None:
+        try:
+            found = reports.get(timeout=max(0.0, shown + _POLL_S - time.monotonic()))
+        except queue.Empty:
+            shown = time.monotonic()
+            yield last
+            continue
+        if isinstance(found, PanoHeadError):
+            raise found
+        if isinstance(found, Exception):
+            raise PanoHeadError(f"no head could be made ({type(found).__name__}); try another photo") from found
+        last = found
+    yield last

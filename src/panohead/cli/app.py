@@ -7,7 +7,7 @@ from typing import Annotated
 
 from panohead.cli.common import Model, changed_options
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer, say
 from panohead.errors import UsageError
 from panohead.limits import NumberRange
 
@@ -50,7 +50,7 @@ class App(Model):
         try:
             _, url, _ = form.launch(**launch_options(self.host, self.port, self.token))
             user = "" if self.token is None else " as guest, with the token as password"
-            say(f"open {url}{user} in a browser; Ctrl-C ends the form")
+            answer(f"open {url}{user} in a browser; Ctrl-C ends the form")
             while True:
                 time.sleep(3600)
         except KeyboardInterrupt:
@@ -68,4 +68,4 @@ class App(Model):
                 "with push_to_hub and give hf://user/model"
             )
         for path in write_space(folder, self.checkpoint, gradio_version):
-            say(f"wrote {path}")
+            answer(f"wrote {path}")

@@ -149,7 +149,7 @@ class Convert:
                 )
             check_needed(self, "a dataset's folder", False, "to", "masks", "resolution", "renumber", "shard_mb")
             count = convert_label_file(self.dataset, self.out, self.cameras_from, overwrite=self.overwrite)
-            say(f"wrote {count} labels to {self.out}")
+            answer(f"wrote {count} labels to {self.out}")
             return
         if self.to is None:
             raise UsageError("say the layout of the copy with --to folder, --to zip or --to shards")
@@ -172,14 +172,14 @@ class Convert:
             )
         write_settings(self.out, "dataset convert", self)
         for name in done.left_out[:_SHOWN]:
-            say(f"left out {name}: no label or no mask")
+            answer(f"left out {name}: no label or no mask")
         if len(done.left_out) > _SHOWN:
-            say(f"left out {len(done.left_out) - _SHOWN} more")
+            answer(f"left out {len(done.left_out) - _SHOWN} more")
         for sentence in done.broken[:_SHOWN]:
-            say(f"left out: {sentence}")
+            answer(f"left out: {sentence}")
         if len(done.broken) > _SHOWN:
-            say(f"left out {len(done.broken) - _SHOWN} more that cannot be copied")
-        say(f"wrote {done.copied} images to {self.out}")
+            answer(f"left out {len(done.broken) - _SHOWN} more that cannot be copied")
+        answer(f"wrote {done.copied} images to {self.out}")
 
     def _shards(self) -> None:
         from panohead.data.tools.write_shards import write_shards
@@ -198,7 +198,7 @@ class Convert:
                 overwrite=self.overwrite,
             )
         write_settings(self.out, "dataset convert", self)
-        say(f"wrote {len(paths)} shards to {self.out}")
+        answer(f"wrote {len(paths)} shards to {self.out}")
 
 
 @dataclass(kw_only=True)
@@ -233,7 +233,7 @@ class ViewImages:
                 self.dataset, page, checked, masks=self.masks, limit=self.limit, on_progress=on_progress
             )
         found = f"; something is wrong with {wrong} of them" if wrong else ""
-        say(f"wrote {page} with {shown} images{found}")
+        answer(f"wrote {page} with {shown} images{found}")
 
 
 @dataclass(kw_only=True)

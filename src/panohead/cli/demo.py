@@ -7,7 +7,7 @@ from typing import Annotated
 from panohead.cli.common import Model, counting
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer
 from panohead.limits import DEMO_HEADS, FRAMES
 
 
@@ -37,4 +37,4 @@ class Demo(Model):
         with counting("rendering", self.heads * 8 + self.frames + 1 + PAGE_FRAMES) as step:
             page = write_demo(predictor, out, count=self.heads, frames=self.frames, step=step)
         write_settings(out, "demo", self, predictor, list(range(self.heads)))
-        say(f"wrote turntable.mp4, contact_sheet.png and head.glb to {out}; open {page}")
+        answer(f"wrote turntable.mp4, contact_sheet.png and head.glb to {out}; open {page}")

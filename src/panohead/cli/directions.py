@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from panohead.cli.common import Model, counting
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer, say
 from panohead.limits import SEED, TRUNCATION_PSI, NumberRange
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class FindDirections(Model):
             most = max(others, key=lambda other: abs(others[other]), default="")
             beside = f"; beside it {most} {others[most]:+.2f}" if most else ""
             say(f"{name}: moves by {figures['moved'][name]:+.2f}, correlation {figures['correlation']:.2f}{beside}")
-        say(f"wrote {len(found.names)} directions to {out / FILE}; set them with generate --directions {out / FILE}")
+        answer(f"wrote {len(found.names)} directions to {out / FILE}; set them with generate --directions {out / FILE}")
 
     def _landmarks(self) -> "LandmarkFinder | None":
         """Return a function that finds landmarks; None, said in a sentence, where MediaPipe is not installed."""

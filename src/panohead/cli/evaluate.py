@@ -10,7 +10,7 @@ import tyro
 from panohead.cli.common import check_needed, counting
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer
 from panohead.errors import PanoHeadError, UsageError
 from panohead.evaluation.settings import HEADS, METRICS, SETS, EvaluationSettings, metric_names
 from panohead.limits import WORKERS
@@ -72,9 +72,9 @@ class Evaluate:
         # Narrow columns break numbers; output that is not a terminal has room.
         (console if console.is_terminal else Console(width=160)).print(rich_table(columns))
         for reason in reasons(columns):
-            say(f"not measured - {reason}")
+            answer(f"not measured - {reason}")
         write_settings(out, "evaluate", self)
-        say(f"wrote {metrics} and {table}")
+        answer(f"wrote {metrics} and {table}")
         missing = evaluation.named_but_missing(columns)
         if missing:
             raise PanoHeadError(f"asked for and not measured: {', '.join(missing)}; the reasons are above")

@@ -22,7 +22,7 @@ from panohead.cli.mesh_options import SplatOptions
 from panohead.cli.ranges import check_count
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer
 from panohead.errors import UsageError
 from panohead.limits import (
     COUNT,
@@ -147,7 +147,7 @@ class Generate(AttributeOptions, SplatOptions, Model):
             write_head_page(viewers, out / self.html, title=title)
         write_settings(out, "generate", self, predictor, seeds or None)
         also = "" if self.html is None else f"; open {out / self.html}"
-        say(f"wrote {len(orders)} heads to {out} ({rate:.2g} heads/s){also}")
+        answer(f"wrote {len(orders)} heads to {out} ({rate:.2g} heads/s){also}")
 
     def _check(self) -> None:
         if self.transparent and self.background not in (None, TRANSPARENT):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer, say
 
 
 @dataclass(kw_only=True)
@@ -42,4 +42,4 @@ class ImportOfficial:
         )
         for name, network in wanted.items():
             say(f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters")
-        say(f"wrote {self.out} ({self.out.stat().st_size / 1e6:.1f} MB, sha256 {digest[:16]})")
+        answer(f"wrote {self.out} ({self.out.stat().st_size / 1e6:.1f} MB, sha256 {digest[:16]})")

@@ -11,6 +11,8 @@ _WIDE = 400
 class Doctor:
     """Table of what is installed here, which fast paths are on, and why not."""
 
+    quick: bool = False
+    """Only look whether optional packages are there; without this each is imported, which takes seconds."""
     common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:
@@ -22,7 +24,7 @@ class Doctor:
         from panohead.diagnosis import diagnose
 
         table = Table("what", "state", "detail", title="PanoHead on this machine", title_justify="left")
-        for check in diagnose():
+        for check in diagnose(quick=self.quick):
             color = {"on": "green", "off": "yellow", "missing": "yellow", "broken": "red"}.get(check.state, "")
             table.add_row(check.name, f"[{color}]{check.state}[/]" if color else check.state, escape(check.detail))
         console = Console()

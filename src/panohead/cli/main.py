@@ -31,7 +31,7 @@ from panohead.cli.running.common_options import CommonOptions
 from panohead.cli.running.completion import Completion
 from panohead.cli.running.config_file import with_config, write_config
 from panohead.cli.running.failures import reason, unusable, with_option
-from panohead.cli.running.messages import MessageStyle, command_records, messages, say, tell
+from panohead.cli.running.messages import MessageStyle, answer, command_records, messages, tell
 from panohead.cli.running.old_spellings import as_typed, with_new_spellings
 from panohead.cli.running.parsing import check_common, is_given, parsed, with_command_first
 from panohead.cli.running.terminal import Ended, discard_output, ending_signals, repair_streams, require_width
@@ -170,7 +170,7 @@ def _run_command(typed: list[str]) -> int:
             check_ranges(command)
             if options.write_config is not None:
                 write_config(options.write_config, _name(command), _chosen(command))
-                say(f"wrote {options.write_config}; use it with: panohead {_name(command)} --config FILE")
+                answer(f"wrote {options.write_config}; use it with: panohead {_name(command)} --config FILE")
                 return 0
             with empty_folders_removed(_outputs(command)), _marking(command):
                 command.run()

@@ -9,7 +9,7 @@ import tyro
 
 from panohead.cli.common import counting
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import answer, say
+from panohead.cli.running.messages import answer
 from panohead.errors import PanoHeadError, UsageError
 
 
@@ -87,7 +87,7 @@ class Sign:
             for path, source in sources.items():
                 sign_file(path, key, source)
                 step()
-        say(f"signed {len(sources)} files; 'panohead verify' reads what they say")
+        answer(f"signed {len(sources)} files; 'panohead verify' reads what they say")
 
 
 def _expanded(given: tuple[Path, ...], suffixes: "dict[str, str]") -> Iterator[tuple[Path, bool]]:

@@ -12,7 +12,7 @@ from panohead.alignment.quality_gates import QualityGates
 from panohead.cli.common import DetectorOptions, counting
 from panohead.cli.results_folder import refuse_others, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer, say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import HEAD_NUMBER, IMAGE_SIDE, WORKERS
 
@@ -76,7 +76,7 @@ class Prepare(DetectorOptions):
         summary = finish(settings)
         report = write_report(settings.out, summary.notes)
         write_settings(settings.out, "prepare", self)
-        say(f"{summary.accepted} crops of {summary.photos} photos, {summary.coarse} of them with a coarse camera")
+        answer(f"{summary.accepted} crops of {summary.photos} photos, {summary.coarse} of them with a coarse camera")
         for reason, count in list(summary.reasons.items())[:_REASONS_SHOWN]:
             say(f"  {count} left out: {printable(reason)}")
         for note in summary.notes[:_REASONS_SHOWN]:
@@ -87,7 +87,7 @@ class Prepare(DetectorOptions):
             raise PanoHeadError(
                 f"no photo gave a crop, so {settings.out} holds no dataset; the reasons are in {report}"
             )
-        say(f"wrote the dataset to {settings.out}; the report is {report}")
+        answer(f"wrote the dataset to {settings.out}; the report is {report}")
 
     def settings(self) -> "PrepareSettings":
         """Return the settings of the pipeline.

@@ -10,7 +10,7 @@ from panohead.cli.common import TRANSPARENT, DetectorOptions, Model, counting, p
 from panohead.cli.mesh_options import SplatOptions
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer, say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import COUNT, FRAMES, SEED, STEPS, WEIGHT, NumberRange
 
@@ -101,9 +101,9 @@ class Reconstruct(SplatOptions, DetectorOptions, Model):
         self.note_poses()
         head, folder = self.make(inputs, self.tools(), *self.load_all())
         if head.log.stopped:
-            say(f"stopped early: the best so far is in {folder}; the same command with --resume continues")
+            answer(f"stopped early: the best so far is in {folder}; the same command with --resume continues")
             raise KeyboardInterrupt
-        say(f"wrote the head to {folder}; look at {folder / 'report.html'}")
+        answer(f"wrote the head to {folder}; look at {folder / 'report.html'}")
 
     def load_all(self) -> "tuple[Predictor, ImageLoss | None]":
         """Load generator and loss, and check that there is an encoder where one is asked for."""
@@ -311,7 +311,7 @@ class Reconstruct(SplatOptions, DetectorOptions, Model):
                 step=step,
             )
         if results.missing_mesh:
-            say(f"no mesh was written: {results.missing_mesh}")
+            answer(f"no mesh was written: {results.missing_mesh}")
         saved = head.save(folder.path, checkpoint=self.checkpoint, photos=folder.digests)
         notes = [*head.log.notes, *results.notes]
         if head.log.stopped:

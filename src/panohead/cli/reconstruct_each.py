@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import COMMON
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer, say
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.earlier_results import SETTINGS_FILE
 from panohead.files.folder_lock import locked_folder
@@ -73,7 +73,7 @@ def reconstruct_each(command: "Reconstruct") -> None:
     made = [outcome for outcome in outcomes if not outcome.reason]
     if not made:
         raise PanoHeadError(f"none of the {len(outcomes)} photos gave a head; {out / PAGE_FILE} has the reasons")
-    say(f"{len(made)} of {len(outcomes)} photos gave a head; look at {out / PAGE_FILE}")
+    answer(f"{len(made)} of {len(outcomes)} photos gave a head; look at {out / PAGE_FILE}")
 
 
 def _try(one: "Reconstruct", ref: "PhotoRef", again: bool, tools: "_Tools") -> str:
@@ -105,7 +105,7 @@ def _make(one: "Reconstruct", tools: "_Tools") -> None:
         head, folder = one.make(one.inputs(), *tools)  # what was begun is of other options or damaged
     save_image(to_pil(head.photos[0].image), folder / PHOTO_FILE, source=None)
     if head.log.stopped:
-        say("stopped; the same command continues")
+        answer("stopped; the same command continues")
         raise KeyboardInterrupt
 
 

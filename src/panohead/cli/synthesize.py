@@ -11,7 +11,7 @@ from panohead.cli.common import changed_options, output_folder
 from panohead.cli.ranges import DATASET_PEOPLE, FOCAL, PITCH_STD_DEG, SYNTHETIC_SIDE, VIEWS
 from panohead.cli.results_folder import refuse_others, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer, say
 from panohead.cli.running.progress_bar import progress_bar
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import SEED, WORKERS
@@ -105,7 +105,7 @@ class Synthesize:
         """Render the dataset, or its preview."""
         config = self.config()
         if self.preview:
-            say(f"wrote {write_preview(config)}")
+            answer(f"wrote {write_preview(config)}")
             return
         from panohead.synthetic.synthesize import dataset_index, synthesize
 
@@ -122,7 +122,9 @@ class Synthesize:
             people = done
         seconds = time.monotonic() - began
         write_settings(self.out, "synthesize", self)
-        say(f"wrote {people * config.images_per_person} images of {people} people to {config.out} in {seconds:.0f} s")
+        answer(
+            f"wrote {people * config.images_per_person} images of {people} people to {config.out} in {seconds:.0f} s"
+        )
         say(f"the cameras are in {dataset_index(config)}, the people in {config.out / 'people.jsonl'}")
 
     def config(self) -> "SyntheticDatasetConfig":

@@ -12,7 +12,7 @@ import tyro
 from panohead.cli.ranges import KIMG
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import answer, say
+from panohead.cli.running.messages import answer
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.read_json import parse_json
 from panohead.limits import BATCH, SEED
@@ -164,9 +164,9 @@ class Train:
 
     def _report(self, run: Path, finished: bool) -> None:
         if finished is False:
-            say(f"stopped; resume with: panohead train --resume {run}")
+            answer(f"stopped; resume with: panohead train --resume {run}")
             return
-        say(f"trained; the report is {run / 'report.html'}, weights and images are in {run / 'snapshots'}")
+        answer(f"trained; the report is {run / 'report.html'}, weights and images are in {run / 'snapshots'}")
 
 
 def _setting(text: str) -> tuple[str, Any]:

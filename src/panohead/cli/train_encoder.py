@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import answer, say
+from panohead.cli.running.messages import answer
 from panohead.cli.running.progress_bar import ProgressBar, progress_bar
 from panohead.errors import PanoHeadError, UsageError
 from panohead.limits import BATCH, LEARNING_RATE, SEED, STEPS, NumberRange
@@ -88,9 +88,9 @@ class TrainEncoder:
             )
         write_settings(out, "train-encoder", self)
         if trained.path is None:
-            say(f"stopped; the same command continues in {out}")
+            answer(f"stopped; the same command continues in {out}")
             raise KeyboardInterrupt
-        say(f"the checkpoint with its encoder is {trained.path}; its heads beside the truth are in {out / 'sheets'}")
+        answer(f"the checkpoint with its encoder is {trained.path}; its heads beside the truth are in {out / 'sheets'}")
 
     def config(self) -> "EncoderTrainConfig":
         """Return the settings that the options ask for."""

@@ -20,7 +20,7 @@ from panohead.cli.common import (
 from panohead.cli.ranges import check_count
 from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer, say
 from panohead.errors import NoSurfaceError, PanoHeadError, UsageError
 from panohead.limits import FPS, FRAMES, PITCH_DEG, SEED, TRUNCATION_PSI, YAW_DEG
 
@@ -86,7 +86,7 @@ class Interpolate(Model):
                 step=step,
             )
         write_settings(out, "interpolate", self, predictor, seeds)
-        say(f"wrote {path}")
+        answer(f"wrote {path}")
 
 
 @dataclass(kw_only=True)
@@ -164,9 +164,9 @@ class Animate(Model):
             except NoSurfaceError as error:
                 if not written:
                     raise
-                say(f"no mesh was written: {error}")
+                answer(f"no mesh was written: {error}")
         write_settings(out, "animate", self, predictor, None if seed is None else [seed])
-        say(f"wrote {' and '.join(written)}: {len(track.times)} frames, {track.seconds:.1f} s")
+        answer(f"wrote {' and '.join(written)}: {len(track.times)} frames, {track.seconds:.1f} s")
 
     def _check(self) -> int | None:
         """Check the options and return the seed of a sampled head; None for a folder."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from panohead.cli.common import Model
 from panohead.cli.running.common_options import Common, CommonOptions
-from panohead.cli.running.messages import say
+from panohead.cli.running.messages import answer, say
 from panohead.limits import NumberRange
 
 _PORTS = NumberRange(0, 65_535)
@@ -44,7 +44,7 @@ class View(Model):
         # Around all of it: Ctrl-C may come as soon as the address is read.
         try:
             with viewer:
-                say(f"open {viewer.url} in a browser; Ctrl-C ends the viewer")
+                answer(f"open {viewer.url} in a browser; Ctrl-C ends the viewer")
                 while True:
                     time.sleep(3600)
         except KeyboardInterrupt:

@@ -1,11 +1,13 @@
 """Optional packages: why one cannot be imported here, and the remedy that fits this Python and this machine."""
 
+import importlib.util
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 EXTRAS = {
@@ -46,20 +48,17 @@ _SYSTEM_PACKAGES = {
 """Debian packages of the shared libraries that wheels of these extras expect."""
 _IMPORTS = {"mediapipe": "mediapipe.python.solutions"}
 """Parts that are imported to see whether a package works, where its top level alone says little."""
-_TIMEOUT_S = 120
 _PROBE = """
 import importlib, json, sys, warnings
 warnings.simplefilter("ignore")
-found = {}
-for pair in sys.argv[1:]:
-    name, part = pair.split("=")
-    try:
-        importlib.import_module(part)
-        found[name] = None
-    except BaseException as error:
-        found[name] = [type(error).__name__, getattr(error, "name", None) or "", str(error)]
-print("\\n" + json.dumps(found))
+try:
+    importlib.import_module(sys.argv[1])
+    found = None
+except BaseException as error:
+    found = [type(error).__name__, getattr(error, "name", None) or "", str(error)]
+print("\\n" + json.dumps(found), flush=True)
 """
+"""Program that imports a module and prints what went wrong."""
 
 
 @dataclass(frozen=True)
@@ -115,21 +114,46 @@ def failure_of(module: str, error: ImportError) -> Failure:
     return explain(module, type(error).__name__, error.name or "", str(error))
 
 
-def import_failures(modules: Sequence[str]) -> dict[str, Failure | None]:
-    """Import modules in a process of their own, so that none can disturb or end this one.
+def import_failures(modules: Sequence[str], *, timeout_s: float = 60.0) -> dict[str, Failure | None]:
+    """Import modules in processes of their own, so that none can disturb, end or delay this one.
+
+    As many at a time as there are cores: some packages take seconds.
+
+    Args:
+        modules: top-level names.
+        timeout_s: seconds that each may take.
 
     Returns:
         For each module None, or why it cannot be imported.
     """
-    command = [sys.executable, "-c", _PROBE, *(f"{name}={_IMPORTS.get(name, name)}" for name in modules)]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        return dict(zip(modules, threads.map(lambda name: _import_failure(name, timeout_s), modules), strict=True))
+
+
+def _import_failure(module: str, timeout_s: float) -> Failure | None:
+    command = [sys.executable, "-c", _PROBE, _IMPORTS.get(module, module)]
     quiet = {**os.environ, "GLOG_minloglevel": "3", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=quiet, errors="replace"
+            command, capture_output=True, text=True, timeout=timeout_s, check=False, env=quiet, errors="replace"
         )
         found = json.loads(done.stdout.strip().splitlines()[-1])
-    except (OSError, subprocess.TimeoutExpired, IndexError, ValueError):
-        if len(modules) > 1:  # one of them ended the process
-            return {name: import_failures([name])[name] for name in modules}
-        return {name: Failure(True, "importing it ends Python", f"pip uninstall {name}") for name in modules}
-    return {name: None if error is None else explain(name, *error) for name, error in found.items()}
+    except subprocess.TimeoutExpired:
+        reason = f"importing it takes more than {timeout_s:g} s"
+        return Failure(True, reason, f"when nothing else runs: python -c 'import {module}'")
+    except (OSError, IndexError, ValueError):
+        return Failure(True, "importing it ends Python", f"pip uninstall {module}")
+    return None if found is None else explain(module, *found)
+
+
+def is_installed(module: str) -> bool:
+    """Return whether there is a module of this top-level name; it is not imported, so it may not work."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # a stand-in of tests, or a package that is half removed
+        return False
+
+
+def not_installed(module: str) -> Failure:
+    """Return the failure of a module that is not there."""
+    return explain(module, "ModuleNotFoundError", module, "")

@@ -15,7 +15,7 @@ class CommonOptions:
     write_config: Path | None = None
     """Write the options to this YAML file and stop."""
     quiet: bool = False
-    """Nothing but errors and what the command is asked to print."""
+    """Errors and results alone: no progress, no notes."""
     verbose: bool = False
     """Also what is loaded and written, time and memory."""
     log_json: bool = False

@@ -111,12 +111,16 @@ def style() -> MessageStyle:
 
 
 def answer(text: str) -> None:
-    """Print one line that the command was asked for on standard output."""
+    """Print one line on standard output that every amount of messages leaves in.
+
+    That is what the command was asked to print; where its results are, or how a stopped one continues; and what of the
+    results is missing, which no exit code says.
+    """
     print(text, flush=True)
 
 
 def say(text: str) -> None:
-    """Print one line about results on standard output; not with ``--quiet``."""
+    """Print one line about the work on standard output; not with ``--quiet``."""
     if not _style.quiet:
         print(text, flush=True)
 
