@@ -30,6 +30,7 @@ from panohead.geometry import Camera
 from panohead.inversion import FastConfig, OfficialConfig, OptimizationCallbacks, OptimizationStep, ReconstructedHead
 from panohead.inversion.fast_config import SYMMETRY_WEIGHT
 from panohead.inversion.losses import PyramidLoss, psnr_db, ssim
+from panohead.inversion.quick_preset import QuickConfig
 from panohead.media.images import from_uint8
 from panohead.predictor import Predictor, load
 from panohead.synthetic.config import NEWEST_EDITION
@@ -37,6 +38,7 @@ from panohead.synthetic.config import NEWEST_EDITION
 SEED = 77
 BEFORE = FastConfig(attribute_search=False, local_tuning=False, symmetry_weight=0.0, geometry_weight=0.0)
 """Search in w alone and tuning of weights: ``fast`` before it searched among people and tuned position maps."""
+A_THIRD = FastConfig(coarse_steps=26, fine_steps=10, tuning_steps=17)
 HELD_OUT_DEG = (30.0, -30.0, 60.0, -60.0, 90.0, -90.0, 180.0)
 THREE_DEG = (0.0, 130.0, -130.0)
 PHOTO_SIDE = 256
@@ -56,7 +58,8 @@ class StepTimer:
 
     @property
     def end(self) -> float:
-        return self.trace[-1][0]
+        """Time of the last step; until now for a method without steps."""
+        return self.trace[-1][0] if self.trace else time.process_time() - self.begin
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ METHODS = {
     "official, time of fast": Method(preset="official", config=_same_time),
     "fast, unseen sides free": Method(config=lambda _: FastConfig(unseen_weight=0.0)),
     "fast, three photos": Method(yaws_deg=THREE_DEG),
+    "encoder alone": Method(preset="quick", config=lambda _: QuickConfig()),
+    "fast, from the mean": Method(start="mean"),
+    "fast, a third of the steps": Method(config=lambda _: A_THIRD),
+    "fast, from the mean, a third of the steps": Method(config=lambda _: A_THIRD, start="mean"),
     "before": Method(config=lambda _: BEFORE, start="random"),
     "before, search alone": Method(config=lambda _: replace(BEFORE, tuning_steps=0), start="random"),
     "fast, search alone": Method(config=lambda _: FastConfig(tuning_steps=0)),
@@ -119,10 +126,11 @@ def run_person(
         config=method.config(done),
         callbacks=OptimizationCallbacks(on_step=timer.record),
     )
+    seconds = timer.end
     return {
-        "seconds": timer.end,
+        "seconds": seconds,
         "steps": len(timer.trace),
-        "input_loss": float(np.median([loss for _, _, loss in timer.trace[-10:]])),
+        "input_loss": float(np.median([loss for _, _, loss in timer.trace[-10:]])) if timer.trace else float("nan"),
         "trace": [(round(t, 3), phase, round(loss, 5)) for t, phase, loss in timer.trace],
         "views": {str(yaw): _compare(head, views, yaw) for yaw in (0.0, *HELD_OUT_DEG)},
         "photo": _compare(head, views, yaws[0]),
