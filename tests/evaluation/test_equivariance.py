@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 import tiny
-from panohead.errors import PanoHeadError
-from panohead.evaluation.equivariance import equivariance, equivariance_results, radial_samples, shifted
+from panohead.evaluation.equivariance import equivariance, radial_samples, shifted
+from panohead.evaluation.evaluate import Evaluation, EvaluationResult
+from panohead.evaluation.settings import EvaluationSettings
+from panohead.models.generator import Generator
+from panohead.predictor import Predictor
 
 WS = torch.zeros(1, 1, 1)
 
@@ -75,9 +79,25 @@ def test_moved_images_are_the_moved_waves() -> None:
     assert error.abs().max() < 5e-3 * image.std(), "waves in the band pass unchanged"
 
 
+def measured(generator: Generator) -> EvaluationResult:
+    """What ``panohead evaluate --metrics equivariance`` finds."""
+    settings = EvaluationSettings(metrics=("equivariance",), heads=1)
+    return Evaluation(settings).run({"one": Predictor(generator)})[0]
+
+
+def test_checkpoints_are_measured() -> None:
+    config = replace(tiny.CONFIG, backbone="stylegan3", trigrid_resolution=64, trigrid_channels=1, trigrid_depth=1)
+    column = measured(tiny.generator(config=replace(config, channel_max=4)))
+    rows = {(result.metric, result.subset): result.value for result in column.results}
+    assert list(rows) == [("equivariance", kind) for kind in ("translation", "fractional translation", "rotation")]
+    assert min(list(rows.values())[:2]) > 50
+    assert {(result.unit, result.better) for result in column.results} == {("dB", "higher")}
+
+
 def test_what_cannot_be_measured_is_said() -> None:
     with pytest.raises(ValueError, match="64 pixels"):
         equivariance(lambda ws, motion=None: torch.zeros(1, 1, 32, 32), WS)
-    generator = tiny.generator()
-    with pytest.raises(PanoHeadError, match="StyleGAN2's"):
-        equivariance_results(generator, torch.zeros(1, generator.backbone.num_ws, 16))
+    (skipped,) = measured(tiny.generator()).skipped
+    assert "StyleGAN2's" in skipped.reason
+    (skipped,) = measured(tiny.generator(config=replace(tiny.CONFIG, backbone="stylegan3", channel_max=4))).skipped
+    assert "resolution 16 is too small" in skipped.reason

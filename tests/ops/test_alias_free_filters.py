@@ -76,9 +76,19 @@ def slow(x: np.ndarray, taps: np.ndarray, rate: int, source: Grid, target: Grid)
         (Grid(8, 2), Grid(16, 3), 16, sinc_lowpass(12, cutoff=3, half_width=1, rate=16)),
         (Grid(16, 9), Grid(8, 2), 16, sinc_lowpass(12, cutoff=3, half_width=1, rate=16)),
         (Grid(16, 9), Grid(8, 2), 16, radial_lowpass(12, cutoff=3, half_width=1, rate=16)),
+        (Grid(64, 10), Grid(128, 25), 128, sinc_lowpass(12, cutoff=30, half_width=9, rate=128)),
+        (Grid(256, 5), Grid(128, 3), 256, radial_lowpass(12, cutoff=30, half_width=9, rate=256)),
         (Grid(16, 1), Grid(8, 4), 16, radial_lowpass(12, cutoff=3, half_width=1, rate=16)),
     ],
-    ids=["4 times up", "twice up", "down", "down, radial", "down, radial, beyond the source"],
+    ids=[
+        "4 times up",
+        "twice up",
+        "down",
+        "down, radial",
+        "up, in bands",
+        "down, in bands",
+        "down, radial, beyond the source",
+    ],
 )
 def test_resampling_is_zero_insertion_filter_and_decimation(
     source: Grid, target: Grid, rate: int, taps: np.ndarray

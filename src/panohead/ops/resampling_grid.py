@@ -1,10 +1,11 @@
 """Resampling between grids of different rates and margins, as products with small matrices.
 
 A square canvas of side 1 is sampled at ``rate`` samples per axis; a margin of further samples lies around it. Filters
-are short beside these grids, so most numbers of the matrices are zeros; matrix products are still the fastest form on
-CPUs for grids of up to a few hundred samples, and they have gradients of any order.
+are short beside these grids, so most numbers of the matrices are zeros, and larger matrices are multiplied in bands.
+Matrix products are fast on any device, and they have gradients of any order.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from panohead.ops.lowpass import Taps
 
+_BAND = 96
+"""Largest number of rows of a matrix that are multiplied at once."""
 _RANK_TOLERANCE = 1e-7
 """Singular values of a radial filter, relative to the largest one, below which its parts are left out."""
 
@@ -80,9 +83,10 @@ class Resampling(nn.Module):
         super().__init__()
         parts = [(taps, taps)] if taps.ndim == 1 else _separable_parts(taps)
         self.rank = len(parts)
-        rows = np.concatenate([filter_matrix(down, rate, source, target) for down, _ in parts], axis=1)
-        columns = np.concatenate([filter_matrix(across, rate, source, target).T for _, across in parts], axis=1)
-        # Not stored in checkpoints: they follow from the configuration.
+        rows = np.stack([filter_matrix(down, rate, source, target) for down, _ in parts])
+        columns = np.stack([filter_matrix(across, rate, source, target) for _, across in parts])
+        self.bands = _bands(np.abs(rows).sum(axis=0) + np.abs(columns).sum(axis=0))
+        # "rank target source". Not stored in checkpoints: they follow from the configuration.
         self.register_buffer("rows", torch.as_tensor(rows.astype(np.float32)), persistent=False)
         self.register_buffer("columns", torch.as_tensor(columns.astype(np.float32)), persistent=False)
 
@@ -90,11 +94,26 @@ class Resampling(nn.Module):
         self, x: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel out_height out_width"]:
         """Return the resampled images."""
-        x = x @ self.columns  # batch channel height rank*out_width
-        if self.rank > 1:
-            # batch channel height rank*out_width -> batch channel rank*height out_width
-            x = x.unflatten(3, (self.rank, -1)).transpose(2, 3).flatten(2, 3)
-        return self.rows @ x
+        across = []
+        for to, of in self.bands:
+            part = self.columns[:, to, of]  # rank out in
+            across.append((x[..., of] @ part.flatten(0, 1).T).unflatten(3, (self.rank, -1)))
+        x = torch.cat(across, dim=4).transpose(2, 3)  # batch channel rank height out_width
+        down = []
+        for to, of in self.bands:
+            part = self.rows[:, to, of].transpose(0, 1).flatten(1)  # out rank*in
+            down.append(part @ x[:, :, :, of].flatten(2, 3))
+        return torch.cat(down, dim=2)
+
+
+def _bands(matrix: np.ndarray) -> list[tuple[slice, slice]]:
+    """Return blocks of rows of a matrix, with the columns in which they have anything."""
+    bands = []
+    for rows in np.array_split(np.arange(len(matrix)), math.ceil(len(matrix) / _BAND)):
+        used = [*np.flatnonzero(matrix[rows].any(axis=0)), 0]  # one column for rows beyond the source
+        columns = slice(int(min(used[:-1], default=0)), int(max(used)) + 1)
+        bands.append((slice(int(rows[0]), int(rows[-1]) + 1), columns))
+    return bands
 
 
 def _separable_parts(taps: Taps) -> list[tuple[Taps, Taps]]:

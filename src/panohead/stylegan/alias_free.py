@@ -1,4 +1,4 @@
-"""The alias-free synthesis network, StyleGAN3 (Karras et al. 2021), written from the paper.
+"""The alias-free synthesis network, StyleGAN3 (Karras et al. 2021; docs/reference.md 2.12).
 
 Features are samples of continuous signals, and no layer makes frequencies that its samples cannot hold. So moving the
 Fourier features moves the output by as much, also by fractions of a pixel (:mod:`panohead.evaluation.equivariance`),
