@@ -7,6 +7,7 @@ counted), and of a pass with gradients, so that other work on the machine does n
 """
 
 import argparse
+import copy
 import time
 from collections.abc import Callable
 
@@ -39,21 +40,19 @@ def measure(preset: str, backbone: str, options: argparse.Namespace) -> str:
     network = make_backbone(config).eval()
     ws = torch.randn(1, 1, config.w_dim).expand(-1, network.num_ws, -1)
     parameters = sum(p.numel() for p in network.parameters()) / 1e6
-    with torch.no_grad():
-        forward = milliseconds(lambda: network(ws), options.repeats)
-        with fast_paths.plain_only(), FlopCounterMode(display=False) as counter:
-            network(ws)
-    gradient = (
-        ""
-        if options.no_gradients
-        else (f"{milliseconds(lambda: network(ws).square().mean().backward(), options.repeats):.0f}")
-    )
+    with torch.no_grad(), fast_paths.plain_only(), FlopCounterMode(display=False) as counter:
+        copy.deepcopy(network).to("meta")(ws.to("meta"))  # counted, not computed
+    forward = gradient = ""
+    if options.repeats:
+        with torch.no_grad():
+            forward = f"{milliseconds(lambda: network(ws), options.repeats):.0f}"
+        gradient = f"{milliseconds(lambda: network(ws).square().mean().backward(), options.repeats):.0f}"
     decibels = ["", "", ""]
     if isinstance(network, AliasFreeSynthesis) and options.moves:
         found = equivariance(network, ws, moves=options.moves)
         decibels = [f"{value:.1f}" for value in (found.translation, found.fraction, found.rotation)]
     cells = [preset, backbone, str(network.num_ws), f"{parameters:.2f}", f"{counter.get_total_flops() / 1e9:.2f}"]
-    return " | ".join([*cells, f"{forward:.0f}", gradient, *decibels])
+    return " | ".join([*cells, forward, gradient, *decibels])
 
 
 def main() -> None:
@@ -61,9 +60,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", nargs="+", default=["demo_64"], choices=sorted(PRESETS))
     parser.add_argument("--backbone", nargs="+", default=list(BACKBONES), choices=BACKBONES)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="timed passes; 0 times nothing")
     parser.add_argument("--moves", type=int, default=4, help="moves of each kind; 0 measures no equivariance")
-    parser.add_argument("--no-gradients", action="store_true")
     options = parser.parse_args()
     print("preset | backbone | rows of ws | parameters (million) | GFLOP | ms forward | ms with gradients | EQ-T | "
           "EQ-T of fractions | EQ-R")  # fmt: skip

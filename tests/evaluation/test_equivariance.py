@@ -43,7 +43,7 @@ def test_exact_networks_reach_the_precision_of_the_measure() -> None:
 
 
 def test_noise_of_known_strength_gives_its_decibels() -> None:
-    """Independent noise of deviation s on both sides: PSNR = 10 log10(16 var / (2 s^2)), eq. 3."""
+    """Independent noise of deviation s on both sides: PSNR = 10 log10(16 var / (2 s^2))."""
     exact, rng = waves(0.2), torch.Generator().manual_seed(3)
 
     def noisy(ws: Tensor, *, motion: Tensor | None = None) -> Tensor:

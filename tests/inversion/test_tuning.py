@@ -105,7 +105,7 @@ def test_local_tuning_changes_position_maps_where_the_photo_shows_something() ->
 
 def test_an_alias_free_backbone_is_tuned_in_its_last_layers_instead() -> None:
     network = replace(tiny.CONFIG, backbone="stylegan3", channel_max=4)
-    config = FastConfig(tuning_steps=1, coarse_tuning_ratio=0, unseen_weight=0, geometry_weight=0)
+    config = FastConfig(tuning_steps=2, coarse_tuning_ratio=0, unseen_weight=0, geometry_weight=0)
     names = changed(*tuned(config, [], network))
     found = {name.split(".")[2] for name in names if name.startswith("backbone.")}
     assert found == {"layer13", "torgb"}

@@ -6,7 +6,7 @@ import torch
 from scipy import signal
 
 from panohead.ops.lowpass import jinc, kaiser_beta, kaiser_window, radial_lowpass, sinc_lowpass
-from panohead.ops.resampling_grid import Grid, Resampling, filter_matrix
+from panohead.ops.resampling_grid import Resampling, SampleGrid, filter_matrix
 
 
 @pytest.mark.parametrize(("taps", "cutoff", "half_width"), [(12, 16.0, 16.0), (24, 10.1, 5.9), (48, 20.0, 2.0)])
@@ -51,7 +51,7 @@ def test_radial_filters_pass_alike_in_all_directions_and_separable_ones_do_not()
     assert np.ptp([response(square, angle) for angle in (0, 15, 30, 45)]) > 0.1
 
 
-def slow(x: np.ndarray, taps: np.ndarray, rate: int, source: Grid, target: Grid) -> np.ndarray:
+def slow(x: np.ndarray, taps: np.ndarray, rate: int, source: SampleGrid, target: SampleGrid) -> np.ndarray:
     """Return an image resampled by its definition: zero insertion, convolution, decimation."""
     up, down = rate // source.rate, rate // target.rate
     inserted = np.zeros((source.size * up,) * 2)
@@ -72,13 +72,13 @@ def slow(x: np.ndarray, taps: np.ndarray, rate: int, source: Grid, target: Grid)
 @pytest.mark.parametrize(
     ("source", "target", "rate", "taps"),
     [
-        (Grid(8, 2), Grid(32, 7), 32, sinc_lowpass(24, cutoff=3, half_width=1, rate=32)),
-        (Grid(8, 2), Grid(16, 3), 16, sinc_lowpass(12, cutoff=3, half_width=1, rate=16)),
-        (Grid(16, 9), Grid(8, 2), 16, sinc_lowpass(12, cutoff=3, half_width=1, rate=16)),
-        (Grid(16, 9), Grid(8, 2), 16, radial_lowpass(12, cutoff=3, half_width=1, rate=16)),
-        (Grid(64, 10), Grid(128, 25), 128, sinc_lowpass(12, cutoff=30, half_width=9, rate=128)),
-        (Grid(256, 5), Grid(128, 3), 256, radial_lowpass(12, cutoff=30, half_width=9, rate=256)),
-        (Grid(16, 1), Grid(8, 4), 16, radial_lowpass(12, cutoff=3, half_width=1, rate=16)),
+        (SampleGrid(8, 2), SampleGrid(32, 7), 32, sinc_lowpass(24, cutoff=3, half_width=1, rate=32)),
+        (SampleGrid(8, 2), SampleGrid(16, 3), 16, sinc_lowpass(12, cutoff=3, half_width=1, rate=16)),
+        (SampleGrid(16, 9), SampleGrid(8, 2), 16, sinc_lowpass(12, cutoff=3, half_width=1, rate=16)),
+        (SampleGrid(16, 9), SampleGrid(8, 2), 16, radial_lowpass(12, cutoff=3, half_width=1, rate=16)),
+        (SampleGrid(64, 10), SampleGrid(128, 25), 128, sinc_lowpass(12, cutoff=30, half_width=9, rate=128)),
+        (SampleGrid(256, 5), SampleGrid(128, 3), 256, radial_lowpass(12, cutoff=30, half_width=9, rate=256)),
+        (SampleGrid(16, 1), SampleGrid(8, 4), 16, radial_lowpass(12, cutoff=3, half_width=1, rate=16)),
     ],
     ids=[
         "4 times up",
@@ -91,7 +91,7 @@ def slow(x: np.ndarray, taps: np.ndarray, rate: int, source: Grid, target: Grid)
     ],
 )
 def test_resampling_is_zero_insertion_filter_and_decimation(
-    source: Grid, target: Grid, rate: int, taps: np.ndarray
+    source: SampleGrid, target: SampleGrid, rate: int, taps: np.ndarray
 ) -> None:
     x = torch.randn(2, 3, source.size, source.size, generator=torch.Generator().manual_seed(0))
     found = Resampling(taps, rate, source, target)(x)
@@ -102,7 +102,7 @@ def test_resampling_is_zero_insertion_filter_and_decimation(
 
 
 def test_a_wave_below_the_cutoff_goes_up_and_down_unchanged() -> None:
-    coarse, fine = Grid(16, 10), Grid(32, 25)
+    coarse, fine = SampleGrid(16, 10), SampleGrid(32, 25)
     taps = sinc_lowpass(32, cutoff=6, half_width=2, rate=32)
     wave = torch.from_numpy(np.cos(2 * np.pi * 3 * coarse.places() + 0.3)).float()
     x = (wave[:, None] * wave[None, :])[None, None]
@@ -110,10 +110,10 @@ def test_a_wave_below_the_cutoff_goes_up_and_down_unchanged() -> None:
     exact = torch.from_numpy(np.cos(2 * np.pi * 3 * fine.places() + 0.3)).float()
     canvas = slice(25, 57)
     assert (up[0, 0] - exact[:, None] * exact[None, :])[canvas, canvas].abs().max() < 2e-3
-    down = Resampling(taps, 32, fine, Grid(16, 0))(up)
+    down = Resampling(taps, 32, fine, SampleGrid(16, 0))(up)
     assert (down - x[:, :, 10:26, 10:26]).abs().max() < 4e-3
 
 
 def test_grids_that_do_not_meet_the_filter_are_refused() -> None:
     with pytest.raises(ValueError, match="do not lie on grids"):
-        filter_matrix(np.ones(5), 16, Grid(8, 0), Grid(16, 0))
+        filter_matrix(np.ones(5), 16, SampleGrid(8, 0), SampleGrid(16, 0))

@@ -1,4 +1,4 @@
-"""Equivariance of alias-free networks: EQ-T, EQ-T of fractions of pixels, EQ-R (Karras et al. 2021, eq. 3, appendix E).
+"""Equivariance of alias-free networks: EQ-T, EQ-T of fractions of pixels, EQ-R (Karras et al. 2021).
 
 The Fourier features are moved, and the output is compared with the moved output of the unmoved features. The paper's
 images lie in [-1, 1], so that its peak is 2; planes of a tri-grid have no such range, so the peak is four standard
@@ -21,11 +21,12 @@ from panohead.models.generator import Generator
 from panohead.ops.lowpass import jinc, kaiser_beta, kaiser_window
 from panohead.stylegan.alias_free import AliasFreeSynthesis
 
-LARGEST_SHIFT = 0.125
+MAX_SHIFT = 0.125
 """Largest translation along either axis, in sides of the image (the paper's)."""
-LEAST_SIDE = 64
+MIN_MEASURED_SIDE = 64
 """Smallest images, in pixels: kernels and moves leave too little of others."""
 MOVES = 4
+"""Moves of every kind for a head."""
 RADIUS = 8
 """Radius of the interpolating kernels, pixels."""
 _CUTOFF, _HALF_WIDTH = 0.375, 0.125
@@ -78,8 +79,10 @@ def equivariance(
     energy = []
     for head in ws.split(1):
         still = network(head).cpu()
-        if still.shape[-1] < LEAST_SIDE:
-            raise ValueError(f"equivariance is measured on {LEAST_SIDE} pixels or more, not on {still.shape[-1]}")
+        if still.shape[-1] < MIN_MEASURED_SIDE:
+            raise ValueError(
+                f"equivariance is measured on {MIN_MEASURED_SIDE} pixels or more, not on {still.shape[-1]}"
+            )
         energy.append(still.var())
         for kind, motion, expected, valid in _moves(still, moves, rng):
             found = network(head, motion=motion).cpu()
@@ -106,9 +109,9 @@ def equivariance_results(
     backbone = generator.backbone
     if not isinstance(backbone, AliasFreeSynthesis):
         raise PanoHeadError("the backbone is StyleGAN2's, whose input cannot be moved; stylegan3's can be measured")
-    if backbone.config.resolution < LEAST_SIDE:
+    if backbone.config.resolution < MIN_MEASURED_SIDE:
         raise PanoHeadError(
-            f"a tri-grid of resolution {backbone.config.resolution} is too small; {LEAST_SIDE} can be measured"
+            f"a tri-grid of resolution {backbone.config.resolution} is too small; {MIN_MEASURED_SIDE} can be measured"
         )
     found = equivariance(backbone, ws, seed=seed)
     counts = {"heads": len(ws), "moves": MOVES}
@@ -122,7 +125,7 @@ def equivariance_results(
 def _moves(still: Tensor, count: int, rng: torch.Generator) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
     """Yield kind, motion of the input, expected output and its valid pixels "height width" of random moves."""
     side = still.shape[-1]
-    limit = LARGEST_SHIFT * side
+    limit = MAX_SHIFT * side
     for _ in range(count):
         shift = (torch.rand(2, generator=rng) * 2 - 1) * limit  # pixels, x and y
         whole = shift.round()

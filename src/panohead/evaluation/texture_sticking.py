@@ -1,6 +1,6 @@
 """Texture sticking in turntables: the share of fine detail that stays on the screen while the surface below it moves.
 
-Karras et al. (2021, figure 2) show the effect by stacking one segment of pixels over the frames of a video: detail that
+Karras et al. (2021, figure 1) show the effect by stacking one segment of pixels over the frames of a video: detail that
 sticks to the pixels draws straight streaks. The number for it here: views of one head are high-passed along their rows,
 the direction in which a turn moves surfaces (so that lines along the motion, which seem to stand still, do not count),
 and correlated at the same pixels, where the rendered depth says that the surface has moved on by more than detail is

@@ -9,7 +9,7 @@ from panohead.models.surface_noise import NoiseKind
 from panohead.rendering.decoder_mlp import ColorActivation
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
-from panohead.stylegan.alias_free_schedule import LEAST_RESOLUTION, AliasFreeConfig
+from panohead.stylegan.alias_free_schedule import MIN_RESOLUTION, AliasFreeConfig
 from panohead.stylegan.synthesis import BlockConfig, SynthesisConfig
 from panohead.system.bounds import Bounded, Layers, NotNegative, OutOfRange, Side, Width
 
@@ -120,10 +120,10 @@ class GeneratorConfig(Bounded):
                 f"position maps fix features to places, which {self.backbone} is there to avoid; set position_maps to "
                 "false, or the backbone to stylegan2"
             )
-        if side < LEAST_RESOLUTION or side & (side - 1):
+        if side < MIN_RESOLUTION or side & (side - 1):
             raise OutOfRange(
                 f"the backbone {self.backbone} makes no tri-grid of resolution {side}; give a power of two from "
-                f"{LEAST_RESOLUTION} on"
+                f"{MIN_RESOLUTION} on"
             )
 
     @property

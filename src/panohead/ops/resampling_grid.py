@@ -22,7 +22,7 @@ _RANK_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True)
-class Grid:
+class SampleGrid:
     """Sampling positions of the canvas along one axis.
 
     Attributes:
@@ -43,7 +43,7 @@ class Grid:
         return (np.arange(self.size) - self.margin + 0.5) / self.rate
 
 
-def filter_matrix(taps: Taps, rate: int, source: Grid, target: Grid) -> np.ndarray:
+def filter_matrix(taps: Taps, rate: int, source: SampleGrid, target: SampleGrid) -> np.ndarray:
     """Return the matrix "target source" of a 1-D filter whose taps are at ``rate``, the higher of both grids' rates.
 
     From a lower rate it is zero insertion followed by the filter, with the gain that keeps constants; to a lower rate
@@ -79,7 +79,7 @@ class Resampling(nn.Module):
     rows: Tensor
     columns: Tensor
 
-    def __init__(self, taps: Taps, rate: int, source: Grid, target: Grid) -> None:
+    def __init__(self, taps: Taps, rate: int, source: SampleGrid, target: SampleGrid) -> None:
         super().__init__()
         parts = [(taps, taps)] if taps.ndim == 1 else _separable_parts(taps)
         self.rank = len(parts)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from panohead.ops.bias_act import bias_act
 from panohead.ops.lowpass import radial_lowpass, sinc_lowpass
 from panohead.ops.modulated_conv import demodulation_factors
-from panohead.ops.resampling_grid import Grid, Resampling
+from panohead.ops.resampling_grid import Resampling, SampleGrid
 from panohead.randomness import RenderRandomness
 from panohead.stylegan.alias_free_schedule import AliasFreeConfig, LayerBand, layer_bands
 from panohead.stylegan.layers import FullyConnected
@@ -199,7 +199,7 @@ def _resampling(before: LayerBand, band: LayerBand, config: AliasFreeConfig) -> 
     down_taps = config.taps * (rate // band.rate)
     # The samples under the filter of the outermost output.
     factor = rate // band.rate
-    between = Grid(rate, config.margin * factor + (down_taps - factor) // 2)
+    between = SampleGrid(rate, config.margin * factor + (down_taps - factor) // 2)
     up = sinc_lowpass(up_taps, cutoff=before.cutoff, half_width=before.half_width, rate=rate)
     # Radial filters keep less of the corners; the last layers need all of them.
     make = radial_lowpass if config.rotations and not band.critical else sinc_lowpass

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from panohead.limits import NumberRange
-from panohead.ops.resampling_grid import Grid
+from panohead.ops.resampling_grid import SampleGrid
 from panohead.system.bounds import Bounded, OutOfRange, Width
 
-LEAST_RESOLUTION = 16
+MIN_RESOLUTION = 16
 """Smallest output: the first layers are sampled at this rate."""
 _FIRST_CUTOFF = 2.0
 _FIRST_STOPBAND = 2**2.1
@@ -34,7 +34,7 @@ class AliasFreeConfig(Bounded):
         oversampling: factor of the rate at which leaky ReLU is applied.
     """
 
-    resolution: Annotated[int, NumberRange(LEAST_RESOLUTION, 2048)]
+    resolution: Annotated[int, NumberRange(MIN_RESOLUTION, 2048)]
     image_channels: Annotated[int, NumberRange(1, 65536)]
     channel_base: Annotated[int, NumberRange(1, 2**20)] = 32768
     channel_max: Width = 512
@@ -54,7 +54,7 @@ class AliasFreeConfig(Bounded):
 
 @dataclass(frozen=True)
 class LayerBand:
-    """What one layer may represent.
+    """Band of frequencies and samples of one layer.
 
     Attributes:
         cutoff: frequency at which half of the amplitude passes, cycles per canvas.
@@ -70,9 +70,9 @@ class LayerBand:
     channels: int
     critical: bool
 
-    def grid(self, margin: int) -> Grid:
+    def grid(self, margin: int) -> SampleGrid:
         """Return the layer's samples."""
-        return Grid(self.rate, margin)
+        return SampleGrid(self.rate, margin)
 
 
 def layer_bands(config: AliasFreeConfig) -> list[LayerBand]:
