@@ -39,7 +39,7 @@ class EvaluationSettings:
     reals: Annotated[int | None, COUNT] = None
     """Photos: as many as --num if not given, 0 for all (the paper)."""
     heads: Annotated[int, STEPS] = 16
-    """Heads to measure from several sides."""
+    """Heads to measure (from several sides, or their tri-grids)."""
     people: Annotated[int, STEPS] = 4
     """Synthetic people to reconstruct, each from every number of photos (metric reconstruction)."""
     people_seed: Annotated[int, SEED] = 77
