@@ -22,7 +22,10 @@ from panohead.stylegan.layers import FullyConnected
 from panohead.stylegan.synthesis_layers import ToRGB
 
 MAGNITUDE_DECAY = 0.999
-"""Decay of the running mean squares of the layers' inputs per training forward pass; our choice."""
+"""Decay of the running mean squares of the layers' inputs per training forward pass; our choice.
+
+The first 1 / (1 - decay) passes count alike (ours too), so that an untrained network is in range after one of them.
+"""
 CLAMP = 256.0
 """Limit of absolute values after every layer."""
 
@@ -108,6 +111,7 @@ class AliasFreeLayer(nn.Module):
         self.weight = nn.Parameter(torch.randn(band.channels, before.channels, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(band.channels))
         self.register_buffer("magnitude", torch.ones(()))  # running mean square of the input
+        self.register_buffer("passes", torch.zeros(()))  # that it has seen, up to a number
         self.up, self.down = _resampling(before, band, config)
 
     def forward(
@@ -137,6 +141,7 @@ class AliasFreeSynthesis(nn.Module):
             self.blocks[f"layer{index}"] = AliasFreeLayer(before, band, config, w_dim=w_dim)
         self.blocks["torgb"] = ToRGB(bands[-1].channels, config.image_channels, w_dim=w_dim)
         self.register_buffer("magnitude", torch.ones(()))  # of the input of ToRGB
+        self.register_buffer("passes", torch.zeros(()))
         self.num_ws = len(self.blocks)
 
     def forward(
@@ -175,13 +180,15 @@ def normalization(module: nn.Module, x: Float[Tensor, "batch channel height widt
     magnitude = module.get_buffer("magnitude")
     if module.training and torch.is_grad_enabled():
         with torch.no_grad():
-            magnitude.copy_(x.detach().float().square().mean().lerp(magnitude, MAGNITUDE_DECAY))
+            passes = module.get_buffer("passes").add_(1).clamp_(max=1 / (1 - MAGNITUDE_DECAY))
+            magnitude.lerp_(x.detach().float().square().mean(), 1 / passes)
     return magnitude.clamp_min(1e-8).rsqrt()
 
 
 def magnitudes(network: nn.Module) -> list[Tensor]:
-    """Return the running mean squares of all layers of a network, one order for equal networks."""
-    return [buffer for name, buffer in network.named_buffers() if name.split(".")[-1] == "magnitude"]
+    """Return the running mean squares of all layers of a network, then their numbers of passes; none for others."""
+    buffers = list(network.named_buffers())
+    return [buffer for end in ("magnitude", "passes") for name, buffer in buffers if name.split(".")[-1] == end]
 
 
 @torch.no_grad()
