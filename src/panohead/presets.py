@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from panohead.data.selection import SelectionConfig
 from panohead.models.discriminator import DiscriminatorConfig
-from panohead.models.generator_config import GeneratorConfig
+from panohead.models.generator_config import Backbone, GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import EG3D_AXES
@@ -209,6 +209,12 @@ def with_batch(config: TrainConfig, batch: int) -> TrainConfig:
     ratio = batch / config.batch
     schedules = replace(config.schedules, blur_fade_kimg=config.schedules.blur_fade_kimg * ratio)
     return replace(config, batch=batch, schedules=schedules, ema_half_life_kimg=config.ema_half_life_kimg * ratio)
+
+
+def with_backbone(config: TrainConfig, backbone: Backbone) -> TrainConfig:
+    """Change the network that makes the tri-grid; position maps belong to StyleGAN2's alone."""
+    maps = config.generator.position_maps and backbone == "stylegan2"
+    return replace(config, generator=replace(config.generator, backbone=backbone, position_maps=maps))
 
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {

@@ -15,6 +15,7 @@ from panohead.inversion.photo import AlignedPhoto
 from panohead.inversion.tuning import position_maps, tune, tuned_parameters
 from panohead.inversion.weight_delta import load_difference, save_difference
 from panohead.models.generator import Generator
+from panohead.models.generator_config import GeneratorConfig
 from panohead.models.position_maps import with_position_maps
 
 
@@ -47,9 +48,11 @@ def test_the_last_blocks_are_tuned_on_raw_images_without_what_these_do_not_show(
     assert not any(name.startswith("background.synthesis.blocks.b4.") for name in whole)
 
 
-def tuned(config: FastConfig, resolution_log: list[OptimizationStep]) -> tuple[Generator, Generator]:
+def tuned(
+    config: FastConfig, resolution_log: list[OptimizationStep], network: GeneratorConfig = tiny.CONFIG
+) -> tuple[Generator, Generator]:
     """The generator before and after a few steps towards a photo of another head."""
-    generator = tiny.generator().requires_grad_(False)
+    generator = tiny.generator(config=network).requires_grad_(False)
     ws = generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1)
     camera = Camera.orbit(10)
     photo = AlignedPhoto("photo", torch.rand(3, 128, 128) * 2 - 1, torch.ones(1, 128, 128), camera, "given")
@@ -98,6 +101,14 @@ def test_local_tuning_changes_position_maps_where_the_photo_shows_something() ->
     assert found - maps
     assert all(name.startswith("background.") for name in found - maps)
     assert len(position_maps(after, None)) == len(after.backbone.blocks)
+
+
+def test_an_alias_free_backbone_is_tuned_in_its_last_layers_instead() -> None:
+    network = replace(tiny.CONFIG, backbone="stylegan3", channel_max=4)
+    config = FastConfig(tuning_steps=2, coarse_tuning_ratio=0, unseen_weight=0, geometry_weight=0)
+    names = changed(*tuned(config, [], network))
+    found = {name.split(".")[2] for name in names if name.startswith("backbone.")}
+    assert found == {"layer13", "torgb"}
 
 
 def test_a_locally_tuned_generator_is_stored_as_a_difference(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class Evaluate:
         metrics = set(metric_names(self.settings.metrics))
         if self.ray is not None and not metrics & {*SETS}:
             raise UsageError(f"--ray does nothing without {' or '.join(SETS)} among --metrics")
-        head_metrics = {*HEADS, "depth"}
+        head_metrics = {*HEADS, "depth", "equivariance"}
         for needed, names in (
             (SETS, ("num", "reals", "subsets", "protocol", "resolution", "background", "cache")),
             (SETS[1:], ("inception_weights",)),

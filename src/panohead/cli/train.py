@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from panohead.training.config import TrainConfig
 
 PresetName = Literal["panohead_512", "panohead_512_stage2", "eg3d", "demo_128", "demo_64", "tiny"]
+BackboneName = Literal["stylegan2", "stylegan3", "stylegan3_r"]
 AblationName = Literal["no_mask", "tri_plane", "no_camera_adaptation", "camera_adaptation", "no_warm_start"]
 
 
@@ -44,6 +45,9 @@ class Train:
     """A .safetensors checkpoint to start from (second stages, fine-tuning)."""
     ablation: tuple[AblationName, ...] = ()
     """Changes of the preset, as in the paper's ablations."""
+    backbone: BackboneName | None = None
+    """Network that makes the tri-grid: StyleGAN2's (the presets'), or StyleGAN3's alias-free ones, stylegan3 (config T,
+    for translations) or stylegan3_r (config R, for rotations too)."""
     kimg: Annotated[float | None, KIMG] = None
     """Thousands of photos to show in all."""
     batch: Annotated[int | None, BATCH] = None
@@ -98,13 +102,15 @@ class Train:
             UsageError: for a ``--set`` that is not NAME=VALUE, and for settings that do not exist, take no such value
                 or do not fit together.
         """
-        from panohead.presets import ABLATIONS, PRESETS, with_batch
+        from panohead.presets import ABLATIONS, PRESETS, with_backbone, with_batch
         from panohead.training.config import with_settings
         from panohead.training.networks import check_networks
 
         config = PRESETS[self.preset or "demo_64"]()
         for name in self.ablation:
             config = ABLATIONS[name](config)
+        if self.backbone is not None:
+            config = with_backbone(config, self.backbone)
         if self.batch is not None:
             config = with_batch(config, self.batch)
         given = {"total_kimg": self.kimg, "micro_batch": self.micro_batch, "seed": self.seed}
@@ -135,7 +141,7 @@ class Train:
         return config if self.kimg is None else replace(config, total_kimg=self.kimg).checked()
 
     def _refuse_changes(self) -> None:
-        fixed = ("preset", "out", "init", "ablation", "batch", "micro_batch", "seed", "set", "overwrite")
+        fixed = ("preset", "out", "init", "ablation", "backbone", "batch", "micro_batch", "seed", "set", "overwrite")
         given = {name: getattr(self, name) for name in fixed}
         # By identity: a seed of 0 equals False.
         changed = [name for name, value in given.items() if value is not None and value is not False and value != ()]

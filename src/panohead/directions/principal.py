@@ -6,6 +6,7 @@ from torch import Tensor
 
 from panohead.geometry import Camera
 from panohead.models.generator import Generator
+from panohead.stylegan.alias_free import AliasFreeLayer
 from panohead.stylegan.synthesis_layers import SynthesisLayer
 
 
@@ -36,7 +37,8 @@ def sefa_directions(
     They are the eigenvectors of A^T A, A being all layers' weights from w to style, each as long as the standard
     deviation of w along it.
     """
-    weights = [module.affine.weight for module in generator.backbone.modules() if isinstance(module, SynthesisLayer)]
+    layers = (m for m in generator.backbone.modules() if isinstance(m, SynthesisLayer | AliasFreeLayer))
+    weights = [layer.affine.weight for layer in layers]
     stacked = torch.cat([weight / weight.norm(dim=1, keepdim=True).clamp_min(1e-12) for weight in weights])
     _, vectors = torch.linalg.eigh(stacked.T @ stacked)
     directions = vectors.T.flip(0)[:count]  # the largest eigenvalues first

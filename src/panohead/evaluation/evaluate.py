@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from panohead.evaluation.cost import cost
 from panohead.evaluation.distributions.fake_sets import fake_sets, raw_gap
 from panohead.evaluation.distributions.image_set import ImageSet
 from panohead.evaluation.distributions.metrics import SetSettings, compare_sets, real_data_baseline, real_sets
+from panohead.evaluation.equivariance import equivariance_results
 from panohead.evaluation.fakes import FakeSource, fake_batches
 from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
 from panohead.evaluation.ground_truth.people import GroundTruthPerson, held_out_people
@@ -105,6 +106,8 @@ class Evaluation:
             column.take(list(self._heads(predictor)))
             if "reconstruction" in self.settings.metrics:
                 column.take(self._reconstruction(predictor, list(subjects.values())))
+            if "equivariance" in self.settings.metrics:
+                column.take(_try("equivariance", partial(self._equivariance, predictor)))
             column.take(costs[name])
             columns.append(column)
         columns.append(self._baseline(list(subjects.values()), resolution))
@@ -258,6 +261,11 @@ class Evaluation:
         if isinstance(people, PanoHeadError):
             return [Skipped("reconstruction", str(people))]
         return _try("reconstruction", lambda: reconstruction(predictor, people, reconstruct, progress=self.progress))
+
+    def _equivariance(self, predictor: Predictor) -> list[Result]:
+        own = self.settings
+        heads = [predictor.sample(own.seed + index, truncation_psi=own.truncation_psi) for index in range(own.heads)]
+        return equivariance_results(predictor.generator, torch.cat([head.ws for head in heads]), seed=own.seed)
 
     def _held_out(self, predictors: list[Predictor]) -> list[GroundTruthPerson]:
         own = self.settings

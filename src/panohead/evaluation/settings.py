@@ -11,11 +11,11 @@ from panohead.limits import COUNT, SEED, STEPS, TRUNCATION_PSI, NumberRange
 
 SETS = ("swd", "fid", "kid", "is", "pr")
 """Metrics that compare sets of images; all but the first need Inception."""
-HEADS = ("identity", "mask", "camera", "consistency", "back")
+HEADS = ("identity", "mask", "camera", "consistency", "sticking", "back")
 """Metrics that measure single heads from several sides."""
-OTHERS = ("reconstruction", "depth", "cost")
+OTHERS = ("reconstruction", "depth", "equivariance", "cost")
 METRICS = (*SETS, *HEADS, *OTHERS)
-GROUPS = {"all": METRICS, "weight-free": ("swd", "mask", "consistency", "back", "depth", "cost")}
+GROUPS = {"all": METRICS, "weight-free": ("swd", "mask", "consistency", "sticking", "back", "depth", "cost")}
 """Names for several metrics. Weight-free ones need no network but the generator; parts that need one are skipped."""
 MIN_SIDE = 16
 """Minimum side, in pixels, of compared images."""
@@ -28,8 +28,8 @@ class EvaluationSettings:
     """The options of one evaluation."""
 
     metrics: tuple[str, ...] = ("weight-free",)
-    """swd, fid, kid, is, pr, identity, mask, camera, consistency, back, reconstruction, depth, cost; or weight-free, or
-    all."""
+    """swd, fid, kid, is, pr, identity, mask, camera, consistency, sticking, back, reconstruction, depth, equivariance,
+    cost; or weight-free, or all."""
     subsets: tuple[Literal["all", "front", "back", "random", "bins"], ...] = ("all", "front", "back", "random", "bins")
     """Views to compare separately; bins are 30 degrees of |yaw|."""
     protocol: tuple[Protocol, ...] = ("official", "strict")
@@ -39,7 +39,7 @@ class EvaluationSettings:
     reals: Annotated[int | None, COUNT] = None
     """Photos: as many as --num if not given, 0 for all (the paper)."""
     heads: Annotated[int, STEPS] = 16
-    """Heads to measure from several sides."""
+    """Heads to measure (from several sides, or their tri-grids)."""
     people: Annotated[int, STEPS] = 4
     """Synthetic people to reconstruct, each from every number of photos (metric reconstruction)."""
     people_seed: Annotated[int, SEED] = 77

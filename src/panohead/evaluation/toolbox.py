@@ -15,6 +15,7 @@ from panohead.evaluation.mask_metrics import Leakage, MaskError
 from panohead.evaluation.optional_tools import AlignerPose, MediapipeFaceDetector, PersonSegmenter
 from panohead.evaluation.results import Skipped
 from panohead.evaluation.settings import EvaluationSettings
+from panohead.evaluation.texture_sticking import TextureSticking
 from panohead.perceptual.face_identity import DlibEmbedder, OnnxEmbedder
 from panohead.perceptual.inception import Inception, load_inception
 
@@ -56,6 +57,8 @@ class Toolbox:
 
         if "consistency" in wanted:
             metrics.append(Consistency())
+        if "sticking" in wanted:
+            metrics.append(TextureSticking())
         if "mask" in wanted:
             metrics.append(Leakage())
             with_tool("mask error", "segmenter", PersonSegmenter, MaskError)

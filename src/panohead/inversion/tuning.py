@@ -9,6 +9,7 @@ views instead of latents.
 import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -23,10 +24,10 @@ from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.regularizers.geometry_anchor import GeometryAnchor
 from panohead.inversion.regularizers.symmetry import mirrored_photos
 from panohead.inversion.regularizers.unseen import UnseenViews
+from panohead.models.backbone import BackboneNetwork
 from panohead.models.generator import Generator
 from panohead.models.position_maps import with_position_maps
 from panohead.rendering.field import TriGridField
-from panohead.stylegan.synthesis import SynthesisNetwork
 from panohead.stylegan.synthesis_layers import forget_packed_weights
 
 _WARMUP = 10  # steps
@@ -44,9 +45,12 @@ def tune(
 ) -> Generator:
     """Return a copy of the generator tuned to the photos at fixed ws, regularized in views that no photo shows.
 
-    With ``config.local_tuning`` its backbone has position maps, also where the generator has none. Where photos show
-    the head it adds no detail of its own, unless ``config.detail_where_seen``.
+    With ``config.local_tuning`` its backbone has position maps, also where the generator has none. An alias-free
+    backbone has no such maps: its last layers are tuned. Where photos show the head it adds no detail of its own,
+    unless ``config.detail_where_seen``.
     """
+    if generator.config.backbone != "stylegan2":
+        config = replace(config, local_tuning=False)
     if not config.detail_where_seen:
         generator = without_detail_where_seen(generator, ws, objective.photos, cameras)
     tuned = with_position_maps(generator) if config.local_tuning else deepcopy(generator)
@@ -184,7 +188,7 @@ def tuned_parameters(generator: Generator, blocks: int | None, *, superresolve: 
     return [p for module in modules if module is not None for p in module.parameters()]
 
 
-def _last_blocks(network: SynthesisNetwork, count: int | None) -> list[nn.Module]:
+def _last_blocks(network: BackboneNetwork, count: int | None) -> list[nn.Module]:
     found = list(network.blocks.values())
     return found if count is None else found[max(len(found) - count, 0) :]
 

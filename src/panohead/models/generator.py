@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from panohead.geometry import Camera, rays_from_camera
 from panohead.geometry.camera import translate_label
+from panohead.models.backbone import make_backbone
 from panohead.models.background import Background, composite_over
 from panohead.models.camera_alignment import CameraAlignment
 from panohead.models.decoder import Decoder
@@ -30,7 +31,7 @@ from panohead.rendering.field import TriGridField
 from panohead.rendering.renderer import RayRendering
 from panohead.rendering.trigrid import texel_order, unflatten_planes, unflatten_texels
 from panohead.stylegan.mapping import MappingNetwork, Truncation
-from panohead.stylegan.synthesis import SynthesisConfig, SynthesisNetwork
+from panohead.stylegan.synthesis import SynthesisConfig
 from panohead.stylegan.synthesis_layers import ToRGB
 
 LABEL_DIM = 25
@@ -68,7 +69,7 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         c = config
-        self.backbone = SynthesisNetwork(c.backbone, w_dim=c.w_dim)
+        self.backbone = make_backbone(c)
         self.mapping_network = MappingNetwork(
             c.z_dim, c.label_dim, c.w_dim, num_ws=self.backbone.num_ws, num_layers=c.mapping_layers
         )
@@ -452,11 +453,11 @@ class Generator(nn.Module):
 
 
 def _background_config(config: GeneratorConfig) -> SynthesisConfig:
-    """Return the backbone's settings at super-resolution's input size and half the width."""
+    """Return the settings of StyleGAN2's backbone at super-resolution's input size and half the width."""
     return replace(
-        config.backbone,
+        config.synthesis,
         resolution=config.superresolution.input_resolution,
         image_channels=config.feature_channels,
-        channel_base=config.backbone.channel_base // 2,
+        channel_base=config.channel_base // 2,
         position_maps=False,
     )

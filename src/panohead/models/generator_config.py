@@ -1,7 +1,7 @@
 """Configuration of the generator, stored as JSON in its checkpoint."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from panohead.limits import NumberRange
 from panohead.models.superresolution import SuperResolutionConfig
@@ -9,9 +9,12 @@ from panohead.models.surface_noise import NoiseKind
 from panohead.rendering.decoder_mlp import ColorActivation
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import PANOHEAD_AXES, Interpolation, PlaneAxes
+from panohead.stylegan.alias_free_schedule import MIN_RESOLUTION, AliasFreeConfig
 from panohead.stylegan.synthesis import BlockConfig, SynthesisConfig
 from panohead.system.bounds import Bounded, Layers, NotNegative, OutOfRange, Side, Width
 
+Backbone = Literal["stylegan2", "stylegan3", "stylegan3_r"]
+"""Networks that make the tri-grid: StyleGAN2's, and StyleGAN3's alias-free ones of config T and R."""
 MAX_TRIGRID_ENTRIES = 2**26
 """Numbers of a tri-grid; the paper's has 1.9e7."""
 MAX_SAMPLES = 2**26
@@ -31,12 +34,14 @@ class GeneratorConfig(Bounded):
         feature_channels: width of the rendered feature image; the first three channels are the raw colors without
             ``use_torgb_raw``.
         decoder_activation: activation of the color features.
+        backbone: network that makes the tri-grid; the paper's is StyleGAN2's.
         decoder_lr_multiplier: learning-rate multiplier of the decoder's layers.
         neural_rendering_resolution: rays per side unless a call says otherwise.
         channel_base, channel_max: a block at resolution r has min(channel_base // r, channel_max) channels; the
             background network has half the base.
-        num_fp16_resolutions: number of highest resolutions of backbone and background in half precision on CUDA.
-        block: settings of the blocks of backbone and background.
+        num_fp16_resolutions: number of highest resolutions of backbone and background in half precision on CUDA; the
+            alias-free backbones compute in single precision.
+        block: settings of the blocks of StyleGAN2's backbone and of the background.
         position_maps: give the backbone learned maps of positions, see :class:`SynthesisConfig`; not in the paper.
         deformation: points per side of the grid of offsets that deforms space, see :class:`Deformation`; 0 for none
             (the paper's).
@@ -72,6 +77,7 @@ class GeneratorConfig(Bounded):
     channel_base: Annotated[int, NumberRange(1, 2**20)] = 32768
     channel_max: Width = 512
     num_fp16_resolutions: Layers = 0
+    backbone: Backbone = "stylegan2"
     block: BlockConfig = field(default_factory=BlockConfig)
     position_maps: bool = False
     deformation: Annotated[int, NumberRange(0, 64)] = 0
@@ -90,6 +96,8 @@ class GeneratorConfig(Bounded):
         super().__post_init__()
         entries = 3 * self.trigrid_resolution**2 * self.trigrid_depth * self.trigrid_channels
         samples = self.rendering.depth_samples + self.rendering.importance_samples
+        if self.backbone != "stylegan2":
+            self._check_alias_free()
         if self.deformation == 1:
             raise OutOfRange("deformation is 1; a grid has at least 2 points per side, and 0 is none")
         if entries > MAX_TRIGRID_ENTRIES:
@@ -108,9 +116,33 @@ class GeneratorConfig(Bounded):
         """Pixels of the image per ray and axis."""
         return self.superresolution.output_resolution // self.neural_rendering_resolution
 
+    def _check_alias_free(self) -> None:
+        side = self.trigrid_resolution
+        if self.position_maps:
+            raise OutOfRange(
+                f"position maps fix features to places, which {self.backbone} is there to avoid; set position_maps to "
+                "false, or the backbone to stylegan2"
+            )
+        if side < MIN_RESOLUTION or side & (side - 1):
+            raise OutOfRange(
+                f"the backbone {self.backbone} makes no tri-grid of resolution {side}; give a power of two from "
+                f"{MIN_RESOLUTION} on"
+            )
+
     @property
-    def backbone(self) -> SynthesisConfig:
-        """Size of the network that makes the tri-grid."""
+    def alias_free(self) -> AliasFreeConfig:
+        """Size of StyleGAN3's network that makes the tri-grid."""
+        return AliasFreeConfig(
+            resolution=self.trigrid_resolution,
+            image_channels=3 * self.trigrid_channels * self.trigrid_depth,
+            channel_base=self.channel_base,
+            channel_max=self.channel_max,
+            rotations=self.backbone == "stylegan3_r",
+        )
+
+    @property
+    def synthesis(self) -> SynthesisConfig:
+        """Size of StyleGAN2's network that makes the tri-grid."""
         return SynthesisConfig(
             resolution=self.trigrid_resolution,
             image_channels=3 * self.trigrid_channels * self.trigrid_depth,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from panohead.models.generator import Generator
-from panohead.stylegan.synthesis import SynthesisBlock
+from panohead.stylegan.synthesis import SynthesisBlock, SynthesisNetwork
 
 
 @torch.no_grad()
@@ -16,10 +16,16 @@ def with_position_maps(generator: Generator) -> Generator:
 
     The copy makes the same images to the last bit. What is learned in a map stays where it is in the tri-grid; weights
     are the same for all places.
+
+    Raises:
+        ValueError: for a generator with an alias-free backbone, which has no blocks for them.
     """
+    if not isinstance(generator.backbone, SynthesisNetwork):
+        raise ValueError(f"the backbone {generator.config.backbone} has no position maps")
     copied = deepcopy(generator)
     if copied.config.position_maps:
         return copied
+    assert isinstance(copied.backbone, SynthesisNetwork)
     for block in copied.backbone.blocks.values():
         assert isinstance(block, SynthesisBlock)
         layer, side = block.conv1.weight, block.conv1.resolution  # weight: out in height width

@@ -14,10 +14,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
+from panohead.stylegan.alias_free import magnitudes
 from panohead.training.augmentation.augment import augment
 from panohead.training.conditioning import LossRandomness
 from panohead.training.config import TrainConfig
-from panohead.training.distributed.ranks import Ranks, average_gradients
+from panohead.training.distributed.ranks import Ranks, average_gradients, average_tensors
 from panohead.training.divergence import DivergenceCheck
 from panohead.training.ema import ema_beta, update_ema
 from panohead.training.losses import (
@@ -269,6 +270,7 @@ class TrainingStep:
         """Step the generator's optimizer with the accumulated gradients."""
         self.networks.generator.requires_grad_(False)
         norm = self._apply_gradients(self.networks.generator, self.networks.generator_optimizer)
+        average_tensors(magnitudes(self.networks.generator), self.ranks)  # an alias-free backbone's
         self._add_gradient_norm("gradient_norm_generator", norm)
 
     def _update_discriminator(self) -> None:

@@ -13,6 +13,7 @@ from panohead.attributes import AttributeEncoder, Vocabulary
 from panohead.models.deformation import Deformation
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.stylegan.alias_free import copy_magnitudes
 from panohead.system.bounds import Bounded
 from panohead.training.attribute_fit.adversarial import FINE_LOSSES, AdversarialConfig, AdversarialLoss, coarse_loss
 from panohead.training.attribute_fit.deformations import start_from_people
@@ -282,6 +283,7 @@ class AttributeFit:
         decay = min(self.config.ema_decay, 1 - 1 / (1 + 0.1 * self.step_count))
         averaged, current = list(_tensors(self.average)), [x.detach() for x in _tensors(self.model)]
         torch._foreach_lerp_(averaged, current, 1 - decay)
+        copy_magnitudes(self.average, self.model)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next steps depend on."""

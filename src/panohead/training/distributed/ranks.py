@@ -8,7 +8,7 @@ double backward pass of R1. Every function here does nothing in a world of one. 
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -163,6 +163,25 @@ def average(values: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
     _all_reduce(sums, ranks)
     means = dict(zip(names, (sums / ranks.world_size).tolist(), strict=True))
     return {name: means[name] for name in values}
+
+
+@torch.no_grad()
+def average_tensors(tensors: Sequence[Tensor], ranks: Ranks) -> None:
+    """Replace every tensor by its mean over the ranks, in place, without waiting for the device.
+
+    Args:
+        tensors: of one type; the same shapes in the same order on every rank.
+
+    Raises:
+        PanoHeadError: when another rank is lost.
+    """
+    if ranks.world_size == 1 or not tensors:
+        return
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    _all_reduce(flat, ranks)
+    flat.div_(ranks.world_size)
+    for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(mean.view_as(tensor))
 
 
 @torch.no_grad()

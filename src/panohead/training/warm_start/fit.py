@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from panohead.limits import NumberRange
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
+from panohead.stylegan.alias_free import copy_magnitudes
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
 from panohead.system.bounds import Bounded, Count, NotNegative, Seed, Share, Side
 from panohead.training.warm_start.initialization import (
@@ -227,6 +228,7 @@ class WarmStart:
         decay = min(self.config.ema_decay, 1 - 1 / self.step_count)
         pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
         maps = zip((layer.noise_const for layer in noise_layers(self.average)), self._position_maps, strict=True)
+        copy_magnitudes(self.average, self.generator)
         for mean, value in (*pairs, *maps):
             mean.lerp_(value, 1 - decay)
 
