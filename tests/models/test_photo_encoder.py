@@ -43,6 +43,19 @@ def test_whitened_coordinates_are_those_of_w(encoder: PhotoEncoder) -> None:
     assert float(encoder.axis_weights.mean()) == pytest.approx(1)
 
 
+def test_another_unit_changes_no_w_and_counts_errors_by_it(encoder: PhotoEncoder) -> None:
+    torch.nn.init.normal_(encoder.output.weight, std=0.2)
+    inputs, w = torch.randn(2, 4, 32, 32), torch.randn(5, 16)
+    before, whitened = encoder(inputs, label(2)), encoder.from_w(w)
+    encoder.change_unit(2.0)
+    after = encoder(inputs, label(2))
+    torch.testing.assert_close(after.w, before.w, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(encoder.from_w(w), whitened / 2, atol=1e-5, rtol=1e-4)
+    # A squared error is a quarter in the new unit, in the coordinates as in what the encoder expects.
+    torch.testing.assert_close(after.log_error.exp(), before.log_error.exp() / 4)
+    assert torch.equal(after.offset, before.offset)
+
+
 def test_what_lies_behind_the_mask_or_beyond_the_photo_does_not_matter(encoder: PhotoEncoder) -> None:
     image, mask = torch.rand(1, 3, 32, 32) * 2 - 1, torch.zeros(1, 1, 32, 32)
     mask[..., 8:24, 8:24] = 1

@@ -4,6 +4,7 @@ It answers in milliseconds where a search takes seconds: w, a correction of the 
 expression among them) and how far it trusts itself. It holds the whitened coordinates of w that it answers in.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -187,6 +188,20 @@ class PhotoEncoder(nn.Module):
     def from_w(self, w: Float[Tensor, "*photo w_dim"]) -> Float[Tensor, "*photo axis"]:
         """Return the whitened coordinates of w."""
         return (w - self.mean) @ self.directions.T / self.deviation
+
+    @torch.no_grad()
+    def change_unit(self, unit: float) -> None:
+        """Make another length the unit of whitened coordinates; w and the meaning of errors stay.
+
+        Args:
+            unit: new unit in old ones. With the root mean square of people's coordinates as the unit the expected error
+                of the mean w is 1, by which :attr:`EncoderPrediction.confidence` counts.
+        """
+        axes = self.config.w_dim
+        self.output.weight[:axes] /= unit
+        self.output.bias[:axes] /= unit
+        self.output.bias[-1] -= 2 * math.log(unit)
+        self.deviation *= unit
 
     @property
     def axis_weights(self) -> Float[Tensor, " axis"]:

@@ -143,6 +143,20 @@ def _start_from_mean(encoder: PhotoEncoder, samples: Sequence[StoredSample]) -> 
         encoder.output.bias[begin : begin + encoder.config.attributes] = mean
 
 
+@torch.no_grad()
+def calibrated(encoder: PhotoEncoder, samples: Sequence[StoredSample]) -> PhotoEncoder:
+    """Return a copy whose confidence counts from the mean w: expected errors are shares of its error on the samples.
+
+    The coordinates were whitened by w of random z, among which people may differ less than the samples do.
+    """
+    known = [torch.from_numpy(sample.w) for sample in samples if not np.isnan(sample.w).any()]
+    copied = copy.deepcopy(encoder)
+    if known:
+        squares = (encoder.from_w(torch.stack(known)).square() * encoder.axis_weights).mean()
+        copied.change_unit(max(float(squares.sqrt()), 1e-6))
+    return copied
+
+
 def rate_factor(step: int, steps: int) -> float:
     """Return the learning rate factor: a linear rise over 2 % of the steps, times half a cosine that ends at 0."""
     return min(1.0, (step + 1) / max(1.0, _WARMUP * steps)) * (0.5 + 0.5 * math.cos(math.pi * step / steps))

@@ -34,7 +34,7 @@ from panohead.system.atomic_write import atomic_path, write_bytes
 from panohead.training.photo_encoder.augmentation import PhotoAugmentation
 from panohead.training.photo_encoder.config import EncoderTrainConfig
 from panohead.training.photo_encoder.evaluate import EncoderScore, sample_sheet, score
-from panohead.training.photo_encoder.fit import EncoderFit, parameters_of
+from panohead.training.photo_encoder.fit import EncoderFit, calibrated, parameters_of
 from panohead.training.photo_encoder.generated import GeneratedSamples
 from panohead.training.photo_encoder.rendered import RenderedSamples
 from panohead.training.photo_encoder.samples import SampleSource, StoredSample, read_samples, render_samples
@@ -151,6 +151,7 @@ class _Run:
             RenderedSamples(path, number, self.attributes, config, w_dim=w_dim) for number, path in enumerate(datasets)
         ]
         self.sources: list[SampleSource] = [generated, *rendered]
+        self._training: list[StoredSample] = []
         self._continue_or_begin(datasets)
 
     def _continue_or_begin(self, datasets: Sequence[Path]) -> None:
@@ -192,6 +193,7 @@ class _Run:
         held_out = [[s for s in part if s.is_held_out] for part in parts]
         rendered = [sample for part in training[1:] for sample in part]
         fit = EncoderFit(self.generator, self.attributes, self.config, training[0], rendered)
+        self._training = [*training[0], *rendered]
         self._resume(fit)
         unseen = _spread(held_out, _SCORED)
         result = self._fit(fit, unseen)
@@ -255,7 +257,8 @@ class _Run:
     def _score(self, fit: EncoderFit, unseen: Sequence[StoredSample], *, clean: bool = False) -> EncoderScore:
         augmentation = _CLEAN if clean else self.config.augmentation
         images = min(_SCORED_IMAGES, len(unseen))
-        return score(fit.average, self.generator, unseen, augmentation, seed=self.config.seed, images=images)
+        encoder = calibrated(fit.average, self._training)
+        return score(encoder, self.generator, unseen, augmentation, seed=self.config.seed, images=images)
 
     def _report(
         self, fit: EncoderFit, unseen: Sequence[StoredSample], losses: Mapping[str, list[float]]
@@ -270,7 +273,8 @@ class _Run:
         }
         with open_to_append(self.out / METRICS_FILE) as file:
             file.write((json.dumps(row) + "\n").encode())
-        sheet = sample_sheet(fit.average, self.generator, unseen, self.config.augmentation, seed=self.config.seed)
+        shown = calibrated(fit.average, self._training)
+        sheet = sample_sheet(shown, self.generator, unseen, self.config.augmentation, seed=self.config.seed)
         path = self.out / "sheets" / f"step-{fit.step_count:07d}.webp"
         with atomic_path(path) as temporary:
             sheet.save(temporary, quality=88, **image_metadata(".webp", "trainedAlgorithmicMedia"))
@@ -279,7 +283,7 @@ class _Run:
         return found
 
     def _save_final(self, fit: EncoderFit, result: EncoderScore) -> None:
-        networks = dict(self.checkpoint.networks) | {"encoder": fit.average}
+        networks = dict(self.checkpoint.networks) | {"encoder": calibrated(fit.average, self._training)}
         about = {"steps": fit.step_count, "samples": [source.count for source in self.sources], **result.to_json()}
         notes = dict(self.checkpoint.notes) | {"encoder": about}
         others = [value for network in self.checkpoint.networks.values() for value in network.state_dict().values()]
