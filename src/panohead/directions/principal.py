@@ -36,6 +36,7 @@ def sefa_directions(
     They are the eigenvectors of A^T A, A being all layers' weights from w to style, each as long as the standard
     deviation of w along it.
     """
+    generator.require_trigrid("the method sefa")
     weights = [module.affine.weight for module in generator.backbone.modules() if isinstance(module, SynthesisLayer)]
     stacked = torch.cat([weight / weight.norm(dim=1, keepdim=True).clamp_min(1e-12) for weight in weights])
     _, vectors = torch.linalg.eigh(stacked.T @ stacked)

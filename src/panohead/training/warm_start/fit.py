@@ -179,7 +179,7 @@ class WarmStart:
         generator, people = self.generator, len(batch.person)
         views = len(batch.labels) // people
         ws = generator.mapping(self.codes(batch.person), batch.labels[::views])  # people num_ws w_dim
-        field = generator.field(ws)
+        field = generator.trigrid(ws)
         origins, directions = patch_rays(batch, self.config.patch)  # people*view ray 3
         # Rays of all views of a person form one sample, so that they share its tri-grid.
         features, weights = render_patches(
