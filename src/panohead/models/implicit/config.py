@@ -36,5 +36,5 @@ class ImplicitFieldConfig(Bounded):
     density_gain: Annotated[float, NumberRange(1e-6, 1e6)] = 10.0
     position_octaves: Octaves = 10
     direction_octaves: Octaves = 4
-    sphere_radius: Annotated[float, NumberRange(1e-3, 1e3)] = 0.6
+    sphere_radius: Annotated[float, NumberRange(1e-3, 1e3)] = 0.5
     initial_beta: Annotated[float, NumberRange(1e-4, 10)] = 0.1

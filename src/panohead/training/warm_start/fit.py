@@ -20,6 +20,7 @@ from panohead.limits import NumberRange
 from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
+from panohead.stylegan.mapping import MappingNetwork
 from panohead.system.bounds import Bounded, Count, NotNegative, Seed, Share, Side
 from panohead.training.warm_start.initialization import (
     initialize_density,
@@ -248,6 +249,7 @@ def fold_codes(generator: Generator, codes: Float[Tensor, "person z_dim"]) -> No
     values, vectors = torch.linalg.eigh(torch.cov(normalized.T))
     # Square root of the covariance: z -> root z + mean has the codes' first two moments.
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T  # z_dim z_dim
+    assert isinstance(generator.mapping_network, MappingNetwork)
     layer = generator.mapping_network.layers["fc0"]
     assert isinstance(layer, FullyConnected)
     assert layer.bias is not None
