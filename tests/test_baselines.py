@@ -19,7 +19,7 @@ from panohead.training.ray_windows import PatchConfig
 from panohead.training.sdf_losses import SdfLossConfig
 from panohead.training.warm_start.fit import WarmStartConfig
 
-STEPS = 10
+STEPS = 8
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -28,7 +28,7 @@ def test_training_brings_images_closer_to_photos_and_its_snapshot_makes_heads(na
     before, after = (line["sliced_wasserstein"] for line in lines)
     assert before is not None
     assert after is not None
-    assert after < 0.93 * before
+    assert after < 0.95 * before
     predictor = load(snapshot(tmp_path / "run"))
     generator = predictor.generator
     assert generator.config.neural_rendering_resolution == (32 if name == "graf" else RAYS)
