@@ -79,6 +79,7 @@ _BRITISH = r"""
 _PROSE_WORDS = re.compile(rf"\b(?:{_PRIVATE}|{_BRITISH})\b", re.IGNORECASE | re.VERBOSE)
 _ALLOWED_PROSE = {
     "video players": "programs that show videos",
+    "FiLM": "feature-wise linear modulation, as its paper is called",
     '"millimetre"': "a value of the argument unit",
     '"metre"': "a value of the argument unit and of the metadata of meshes",
     '"picture"': "a key in stored logs",

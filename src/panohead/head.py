@@ -29,7 +29,7 @@ from panohead.mesh.vertex_colors import ColoringView, color_vertices
 from panohead.models.frame_graph import FrameGraphs
 from panohead.models.generator import Generator, Rendering
 from panohead.rendering.dispatch import density
-from panohead.rendering.field import TriGridField
+from panohead.rendering.field import HeadField
 
 if TYPE_CHECKING:
     from panohead.attributes import AttributeEncoder
@@ -69,7 +69,7 @@ class Head:
 
     @cached_property
     @torch.no_grad()
-    def field(self) -> TriGridField:
+    def field(self) -> HeadField:
         """The tri-grid with its decoder, in the fastest memory layout."""
         return self.generator.prepared_field(self.ws)
 
@@ -197,7 +197,7 @@ class Head:
             settings,
             box_warp=config.rendering.box_warp,
             crop=config.rendering.crop_margin,
-            texel=config.rendering.box_warp / config.trigrid_resolution,
+            texel=config.texel,
             device=self.ws.device,
             progress=progress,
         )

@@ -226,7 +226,7 @@ class Predictor:
         seed = SEED.whole(seed, "seed")
         truncation_psi = TRUNCATION_PSI.real(truncation_psi, "truncation_psi")
         if truncation_cutoff is not None:
-            rows = NumberRange(0, self.generator.backbone.num_ws, "rows of ws")
+            rows = NumberRange(0, self.generator.num_ws, "rows of ws")
             truncation_cutoff = rows.whole(truncation_cutoff, "truncation_cutoff")
         front = Camera.orbit() if conditioning_camera is None else conditioning_camera
         label = single_camera(front, "conditioning_camera").expand(1).to(self.device).to_label()
@@ -241,7 +241,7 @@ class Predictor:
         Raises:
             UsageError: for any other shape, or numbers that are not finite.
         """
-        rows, width = self.generator.backbone.num_ws, self.generator.config.w_dim
+        rows, width = self.generator.num_ws, self.generator.config.w_dim
         if not isinstance(ws, Tensor):
             raise UsageError(f"ws are of type {type(ws).__name__}; give a tensor of {rows} rows of {width}")
         ws = ws.to(self.device, torch.float32)

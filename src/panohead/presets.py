@@ -6,9 +6,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from panohead import baselines
 from panohead.data.selection import SelectionConfig
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import Backbone, GeneratorConfig
+from panohead.models.implicit import ImplicitFieldConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.renderer import RenderConfig
 from panohead.rendering.trigrid import EG3D_AXES
@@ -204,6 +206,22 @@ def tiny() -> TrainConfig:
     )
 
 
+def pi_gan_64() -> TrainConfig:
+    """Return pi-GAN (Chan et al. 2021) at the size of :func:`demo_64`: see :mod:`panohead.baselines`."""
+    return baselines.pi_gan(demo_64(), ImplicitFieldConfig(kind="siren", width=64, layers=4), samples=12)
+
+
+def graf_64() -> TrainConfig:
+    """Return GRAF (Schwarz et al. 2020) at the size of :func:`demo_64`: see :mod:`panohead.baselines`."""
+    field = ImplicitFieldConfig(kind="graf", width=64, layers=4, position_octaves=6, direction_octaves=2)
+    return baselines.graf(demo_64(), field, samples=12, patch=32)
+
+
+def style_sdf_64() -> TrainConfig:
+    """Return StyleSDF (Or-El et al. 2022) at the size of :func:`demo_64`: see :mod:`panohead.baselines`."""
+    return baselines.style_sdf(demo_64(), ImplicitFieldConfig(kind="sdf", width=64, layers=3), samples=24)
+
+
 def with_batch(config: TrainConfig, batch: int) -> TrainConfig:
     """Change the batch; durations of the blur and of the moving average scale in proportion, as in the original."""
     ratio = batch / config.batch
@@ -218,7 +236,8 @@ def with_backbone(config: TrainConfig, backbone: Backbone) -> TrainConfig:
 
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
-    preset.__name__: preset for preset in (panohead_512, panohead_512_stage2, eg3d, demo_128, demo_64, tiny)
+    preset.__name__: preset
+    for preset in (panohead_512, panohead_512_stage2, eg3d, demo_128, demo_64, pi_gan_64, graf_64, style_sdf_64, tiny)
 }
 
 

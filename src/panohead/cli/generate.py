@@ -177,7 +177,7 @@ class Generate(AttributeOptions, SplatOptions, Model):
                 f"--background {self.background} does nothing with this model, which makes heads without a background; "
                 "give a color, an image or transparent"
             )
-        rows = generator.backbone.num_ws
+        rows = generator.num_ws
         if self.truncation_cutoff is not None:
             NumberRange(0, rows, "rows of ws").whole(self.truncation_cutoff, "--truncation-cutoff")
         chosen = self._mix_rows(rows)

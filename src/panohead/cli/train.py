@@ -20,7 +20,9 @@ from panohead.limits import BATCH, SEED
 if TYPE_CHECKING:
     from panohead.training.config import TrainConfig
 
-PresetName = Literal["panohead_512", "panohead_512_stage2", "eg3d", "demo_128", "demo_64", "tiny"]
+PresetName = Literal[
+    "panohead_512", "panohead_512_stage2", "eg3d", "demo_128", "demo_64", "pi_gan_64", "graf_64", "style_sdf_64", "tiny"
+]
 BackboneName = Literal["stylegan2", "stylegan3", "stylegan3_r"]
 AblationName = Literal["no_mask", "tri_plane", "no_camera_adaptation", "camera_adaptation", "no_warm_start"]
 

@@ -37,6 +37,7 @@ def sefa_directions(
     They are the eigenvectors of A^T A, A being all layers' weights from w to style, each as long as the standard
     deviation of w along it.
     """
+    generator.require_trigrid("the method sefa")
     layers = (m for m in generator.backbone.modules() if isinstance(m, SynthesisLayer | AliasFreeLayer))
     weights = [layer.affine.weight for layer in layers]
     stacked = torch.cat([weight / weight.norm(dim=1, keepdim=True).clamp_min(1e-12) for weight in weights])

@@ -71,7 +71,7 @@ def _stages(generator: Generator, ws: torch.Tensor, head: Head, camera: Camera) 
     z = torch.zeros(1, generator.config.z_dim, device=ws.device)
     stages: dict[str, Stage] = {
         "mapping": lambda: generator.mapping(z, batch.to_label()),
-        "tri-grid": lambda: generator.field(ws),
+        "tri-grid" if generator.implicit is None else "field": lambda: generator.field(ws),
         "volume rendering": volume,
         "super-resolution": lambda: generator.finish(foreground, head.background, ws),
     }

@@ -146,7 +146,7 @@ def start_from_guess(
     tried = []
     for number, (start, offsets) in enumerate(candidates, start=1):
         refinement.offsets = offsets
-        ws = space.w_at(start).expand(1, generator.backbone.num_ws, -1)
+        ws = space.w_at(start).expand(1, generator.num_ws, -1)
         parts = objective(generator, generator.field(ws), ws, refinement.cameras(), resolution, superresolve=False)
         tried.append(float(parts["photos"]))
         run.record("screen", number, len(candidates), {"loss": parts["photos"]})

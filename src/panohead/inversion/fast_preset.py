@@ -68,7 +68,7 @@ def _search(
     run: OptimizationRun,
 ) -> tuple[Tensor, Tensor | None]:
     """Search the ws of the head and of every photo's background; the refined cameras are in ``refinement``."""
-    rows = generator.backbone.num_ws
+    rows = generator.num_ws
     groups = space.begin(start, rows)
     background_v = None
     if generator.background is not None:

@@ -12,7 +12,7 @@ from panohead.geometry import Camera
 from panohead.inversion.losses import Distance, ImageLoss
 from panohead.inversion.photo import AlignedPhoto
 from panohead.models.generator import Generator
-from panohead.rendering.field import TriGridField
+from panohead.rendering.field import HeadField
 from panohead.rendering.renderer import RayRendering
 
 
@@ -32,7 +32,7 @@ def compositing_color(generator: Generator) -> Float[Tensor, "3 1 1"] | None:
     """Return the color behind masked photos: that of the mean head's empty rays; None if there is a background."""
     if generator.background is not None:
         return None
-    return empty_ray_color(generator, generator.mapping_network.w_avg.expand(1, generator.backbone.num_ws, -1))
+    return empty_ray_color(generator, generator.mapping_network.w_avg.expand(1, generator.num_ws, -1))
 
 
 class PhotoObjective:
@@ -118,7 +118,7 @@ class PhotoObjective:
     def __call__(
         self,
         generator: Generator,
-        field: TriGridField,
+        field: HeadField,
         ws: Float[Tensor, "1 num_ws w_dim"],
         cameras: Sequence[Camera],
         resolution: int,

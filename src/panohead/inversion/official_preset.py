@@ -113,7 +113,7 @@ def search(
         inside: share of every pixel that lies in the photo; None for all of it, as in the original.
     """
     distance = loss.toward(target)
-    ws = space.mean.expand(1, generator.backbone.num_ws, -1).clone().requires_grad_(True)  # 1 num_ws w_dim
+    ws = space.mean.expand(1, generator.num_ws, -1).clone().requires_grad_(True)  # 1 num_ws w_dim
 
     def losses(step: int) -> dict[str, Tensor]:
         scale = space.std * config.noise * noise_factor(step, config.steps)  # one number: no direction of w is special

@@ -28,7 +28,7 @@ def invert_quick(task: InversionTask, config: QuickConfig, run: OptimizationRun)
     generator = task.generator
     refinement = CameraRefinement(task.photos, task.guess.w.device)
     apply_offsets(refinement, task.guess)
-    ws = task.guess.w.expand(1, generator.backbone.num_ws, -1).clone()  # 1 num_ws w_dim
+    ws = task.guess.w.expand(1, generator.num_ws, -1).clone()  # 1 num_ws w_dim
     if task.attributes is not None:
         ws = task.edit.removed(task.attributes, ws)
     return InversionResult(generator, ws, refinement.cameras(), None)

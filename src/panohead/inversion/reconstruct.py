@@ -89,6 +89,7 @@ def reconstruct(
         PanoHeadError: when there is no encoder where one is asked for.
         PanoHeadError: for photos that cannot be used, or a file that cannot be resumed from.
     """
+    generator.require_trigrid("reconstruction")
     images = as_images(images)
     cameras = [cameras] if isinstance(cameras, Camera) else cameras
     chosen = find_preset(preset)

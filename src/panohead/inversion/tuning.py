@@ -27,7 +27,7 @@ from panohead.inversion.regularizers.unseen import UnseenViews
 from panohead.models.backbone import BackboneNetwork
 from panohead.models.generator import Generator
 from panohead.models.position_maps import with_position_maps
-from panohead.rendering.field import TriGridField
+from panohead.rendering.field import HeadField
 from panohead.stylegan.synthesis_layers import forget_packed_weights
 
 _WARMUP = 10  # steps
@@ -115,7 +115,7 @@ def tune(
     return tuned.requires_grad_(False)
 
 
-_Mirrored = Callable[[Generator, TriGridField, Tensor, int, bool], Tensor]
+_Mirrored = Callable[[Generator, HeadField, Tensor, int, bool], Tensor]
 
 
 def _mirrored(
@@ -128,7 +128,7 @@ def _mirrored(
     other = objective.of([photo for photo, _ in pairs])
     places = [camera for _, camera in pairs]
 
-    def distance(tuned: Generator, field: TriGridField, ws: Tensor, resolution: int, superresolve: bool) -> Tensor:
+    def distance(tuned: Generator, field: HeadField, ws: Tensor, resolution: int, superresolve: bool) -> Tensor:
         return other(tuned, field, ws, places, resolution, superresolve=superresolve)["picture"]
 
     return distance

@@ -21,10 +21,10 @@ from panohead.stylegan.mapping import MappingNetwork
 from panohead.stylegan.synthesis import Architecture
 from panohead.system.bounds import Bounded, Layers, NotNegative, Side, Width
 
-DiscriminatorVariant = Literal["tri", "tri_two_trunks", "dual", "single"]
+DiscriminatorVariant = Literal["tri", "tri_two_trunks", "dual", "single", "raw"]
 
 # RGB image, raw RGB image, mask.
-_INPUT_CHANNELS: dict[str, int] = {"tri": 7, "tri_two_trunks": 6, "dual": 6, "single": 3}
+_INPUT_CHANNELS: dict[str, int] = {"tri": 7, "tri_two_trunks": 6, "dual": 6, "single": 3, "raw": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class DiscriminatorConfig(Bounded):
 
     Attributes:
         variant: "tri" gets image, raw image and mask together (the paper's); "tri_two_trunks" gives the mask a trunk
-            of its own (the first official version); "dual" is EG3D's without mask; "single" gets the image alone.
+            of its own (the first official version); "dual" is EG3D's without mask; "single" gets the image alone;
+            "raw" the raw image alone, whose resolution can grow in training (progressive growing).
         resolution: pixels per side of the image.
         label_dim: width of the conditioning label; 0 for an unconditional discriminator.
         architecture: blocks with a residual path ("resnet") or with images at every resolution ("skip").
@@ -65,7 +66,7 @@ class DiscriminatorConfig(Bounded):
 
 
 class Discriminator(nn.Module):
-    """A discriminator of one of the four variants, which share trunk, epilogue and label projection."""
+    """A discriminator of one of the five variants, which share trunk, epilogue and label projection."""
 
     resample_filter: Tensor
 
@@ -157,6 +158,8 @@ class Discriminator(nn.Module):
 
     def _concat_inputs(self, image: Tensor, image_raw: Tensor | None, mask: Tensor | None) -> Tensor:
         """Image, raw image and mask at the image's size, as channels: 3 (+ 3 (+ 1))."""
+        if self.config.variant == "raw":
+            return self._enlarge(self._need(image_raw, "image_raw"), image.shape[-1])
         parts = [image]  # batch 3 height width each, and batch 1 height width
         if self.config.variant != "single":
             parts.append(self._enlarge(self._need(image_raw, "image_raw"), image.shape[-1]))

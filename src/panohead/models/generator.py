@@ -12,14 +12,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panohead.errors import UsageError
 from panohead.geometry import Camera, rays_from_camera
 from panohead.geometry.camera import translate_label
-from panohead.models.backbone import make_backbone
+from panohead.models.backbone import BackboneNetwork, make_backbone
 from panohead.models.background import Background, composite_over
 from panohead.models.camera_alignment import CameraAlignment
 from panohead.models.decoder import Decoder
 from panohead.models.deformation import Deformation
 from panohead.models.generator_config import GeneratorConfig
+from panohead.models.implicit import ImplicitNetwork, SplitCodes, make_implicit
 from panohead.models.superresolution import SuperResolution
 from panohead.models.surface_detail import SurfaceDetail, with_detail
 from panohead.models.surface_texture import SurfaceTexture
@@ -27,11 +29,10 @@ from panohead.ops import fast_paths
 from panohead.randomness import NoiseMode, RenderRandomness
 from panohead.rendering.deformation import canonical_points
 from panohead.rendering.dispatch import prepare, render
-from panohead.rendering.field import TriGridField
+from panohead.rendering.field import HeadField, NetworkField, TriGridField
 from panohead.rendering.renderer import RayRendering
 from panohead.rendering.trigrid import texel_order, unflatten_planes, unflatten_texels
 from panohead.stylegan.mapping import MappingNetwork, Truncation
-from panohead.stylegan.synthesis import SynthesisConfig
 from panohead.stylegan.synthesis_layers import ToRGB
 
 LABEL_DIM = 25
@@ -61,18 +62,32 @@ class Rendering:
 
 
 class Generator(nn.Module):
-    """PanoHead's generator; with other settings EG3D's (see :class:`GeneratorConfig`). Holds no state between calls."""
+    """PanoHead's generator; with other settings EG3D's or a baseline's. Holds no state between calls.
 
+    Attributes:
+        num_ws: rows of ws that make a head.
+        implicit: the network that is the heads' field, for the baselines (:mod:`panohead.models.implicit`); None for
+            tri-grids.
+        backbone, decoder: the networks of tri-grids; a generator with an implicit field has none.
+    """
+
+    backbone: BackboneNetwork
+    decoder: Decoder
     dataset_label_std: Tensor | None
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         c = config
-        self.backbone = make_backbone(c)
-        self.mapping_network = MappingNetwork(
-            c.z_dim, c.label_dim, c.w_dim, num_ws=self.backbone.num_ws, num_layers=c.mapping_layers
-        )
+        self.implicit: ImplicitNetwork | None = None
+        if c.implicit is None:
+            self.backbone = make_backbone(c)
+        else:
+            self.implicit = make_implicit(
+                c.implicit, w_dim=c.w_dim, out_features=c.feature_channels, box_warp=c.rendering.box_warp
+            )
+        self.num_ws = self.backbone.num_ws if self.implicit is None else self.implicit.num_ws
+        self.mapping_network = _mapping_network(c, self.num_ws)
         self.deformation = Deformation(c.deformation, c.deformation_rank, w_dim=c.w_dim) if c.deformation else None
         self.surface_texture = (
             SurfaceTexture(c.surface_texture, c.feature_channels, box_warp=c.rendering.box_warp, kind=c.surface_noise)
@@ -85,14 +100,15 @@ class Generator(nn.Module):
             else None
         )
         self.superresolution = SuperResolution(c.superresolution, in_channels=c.feature_channels, w_dim=c.w_dim)
-        self.decoder = Decoder(
-            c.trigrid_channels,
-            c.feature_channels,
-            activation=c.decoder_activation,
-            lr_multiplier=c.decoder_lr_multiplier,
-        )
+        if c.implicit is None:
+            self.decoder = Decoder(
+                c.trigrid_channels,
+                c.feature_channels,
+                activation=c.decoder_activation,
+                lr_multiplier=c.decoder_lr_multiplier,
+            )
         self.torgb_raw = ToRGB(c.feature_channels, 3, w_dim=c.w_dim) if c.use_torgb_raw else None
-        self.background = Background(_background_config(c), w_dim=c.w_dim) if c.use_background else None
+        self.background = Background(c.background, w_dim=c.w_dim) if c.use_background else None
         self.camera_alignment = (
             CameraAlignment(c.z_dim, c.label_dim, num_layers=c.mapping_layers) if c.use_camera_alignment else None
         )
@@ -216,7 +232,7 @@ class Generator(nn.Module):
 
     def render_view(
         self,
-        field: TriGridField,
+        field: HeadField,
         ws: Float[Tensor, "head num_ws w_dim"],
         camera: Camera,
         *,
@@ -232,7 +248,7 @@ class Generator(nn.Module):
         ``synthesis(ws, label)`` is ``render_view(field(ws), ws, Camera.from_label(label))``.
 
         Args:
-            field: tri-grid of ``ws``, from :meth:`field`; :func:`panohead.rendering.dispatch.prepare` makes it faster
+            field: heads of ``ws``, from :meth:`field`; :func:`panohead.rendering.dispatch.prepare` makes it faster
                 to render repeatedly.
             camera: one per head; or, for a field of one head, any number of views, which share its tri-grid; or one
                 camera without batch dimension.
@@ -264,10 +280,20 @@ class Generator(nn.Module):
             background = None if background is None else background.expand(views, -1, -1, -1)
         return self.finish(foreground, background, ws, superresolve=superresolve, randomness=randomness)
 
-    def field(
+    def field(self, ws: Float[Tensor, "batch num_ws w_dim"], randomness: RenderRandomness | None = None) -> HeadField:
+        """Return the heads themselves, all of them that views can share: tri-grids, or a baseline's network.
+
+        Args:
+            randomness: noise maps of the backbone; None takes the stored ones.
+        """
+        if self.implicit is not None:
+            return NetworkField(self.implicit, ws, self.config.rendering.box_warp)
+        return self.trigrid(ws, randomness)
+
+    def trigrid(
         self, ws: Float[Tensor, "batch num_ws w_dim"], randomness: RenderRandomness | None = None
     ) -> TriGridField:
-        """Return the heads themselves as tri-grids (PanoHead section 3.3): all of them that views can share.
+        """Return the heads as tri-grids (PanoHead section 3.3), for a generator without implicit field.
 
         Args:
             randomness: noise maps of the backbone; None takes the stored ones.
@@ -289,13 +315,28 @@ class Generator(nn.Module):
             None if self.deformation is None else self.deformation(ws[:, 0]),
         )
 
-    def prepared_field(self, ws: Float[Tensor, "batch num_ws w_dim"]) -> TriGridField:
+    def require_trigrid(self, purpose: str) -> None:
+        """Check that heads are tri-grids.
+
+        Args:
+            purpose: what needs them, the subject of the sentence.
+
+        Raises:
+            UsageError: for a generator with an implicit field.
+        """
+        if self.implicit is not None:
+            raise UsageError(
+                f"{purpose} works on tri-grids, but a network is this model's field (docs/baselines.md); "
+                "give a checkpoint of PanoHead or EG3D"
+            )
+
+    def prepared_field(self, ws: Float[Tensor, "batch num_ws w_dim"]) -> HeadField:
         """Return :meth:`field` for views that follow: in the fastest memory layout, with its empty space found."""
         return prepare(self.field(ws), empty_cells=self.config.rendering.empty_cells)
 
     def render(
         self,
-        field: TriGridField,
+        field: HeadField,
         camera: Camera,
         resolution: int,
         randomness: RenderRandomness,
@@ -316,11 +357,11 @@ class Generator(nn.Module):
             config = replace(config, density_noise=density_noise)
         origins, directions = rays_from_camera(camera, resolution)  # view ray 3
         views = len(origins)
-        if views == len(field.planes):
+        if views == field.heads:
             found = render(field, origins, directions, config, randomness)
             return self.textured(field, origins, directions, found, side=resolution) if texture else found
-        if len(field.planes) != 1:
-            raise ValueError(f"{views} cameras do not fit a field of {len(field.planes)} heads; give one camera a head")
+        if field.heads != 1:
+            raise ValueError(f"{views} cameras do not fit a field of {field.heads} heads; give one camera a head")
         # Views of one head: their rays lie side by side in one sample, so that they share one tri-grid.
         rays = origins.flatten(0, 1)[None], directions.flatten(0, 1)[None]
         flat = render(field, *rays, config, randomness)
@@ -334,7 +375,7 @@ class Generator(nn.Module):
 
     def textured(
         self,
-        field: TriGridField,
+        field: HeadField,
         origins: Float[Tensor, "batch ray 3"],
         directions: Float[Tensor, "batch ray 3"],
         found: RayRendering,
@@ -355,7 +396,7 @@ class Generator(nn.Module):
 
     def surface_points(
         self,
-        field: TriGridField,
+        field: HeadField,
         origins: Float[Tensor, "batch ray 3"],
         directions: Float[Tensor, "batch ray 3"],
         found: RayRendering,
@@ -452,12 +493,8 @@ class Generator(nn.Module):
         return self.field(ws, RenderRandomness(noise_mode=noise_mode, generator=generator))(points)
 
 
-def _background_config(config: GeneratorConfig) -> SynthesisConfig:
-    """Return the settings of StyleGAN2's backbone at super-resolution's input size and half the width."""
-    return replace(
-        config.synthesis,
-        resolution=config.superresolution.input_resolution,
-        image_channels=config.feature_channels,
-        channel_base=config.channel_base // 2,
-        position_maps=False,
-    )
+def _mapping_network(config: GeneratorConfig, num_ws: int) -> MappingNetwork | SplitCodes:
+    """Return the network from z to ws; GRAF has none."""
+    if config.implicit is not None and config.implicit.kind == "graf":
+        return SplitCodes(config.z_dim, config.w_dim)
+    return MappingNetwork(config.z_dim, config.label_dim, config.w_dim, num_ws=num_ws, num_layers=config.mapping_layers)

@@ -1,9 +1,10 @@
 """Configuration of the generator, stored as JSON in its checkpoint."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from panohead.limits import NumberRange
+from panohead.models.implicit.config import ImplicitFieldConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.models.surface_noise import NoiseKind
 from panohead.rendering.decoder_mlp import ColorActivation
@@ -58,6 +59,8 @@ class GeneratorConfig(Bounded):
         use_torgb_raw: read the raw image from the features by a modulated 1x1 convolution.
         use_background: generate a 2-D background.
         use_camera_alignment: predict a camera translation per head (camera self-adaptation).
+        implicit: heads as a network of the point instead of a tri-grid, for the baselines pi-GAN, GRAF and StyleSDF
+            (docs/baselines.md); None for tri-grids. With it nothing of the tri-grid and the backbone is read.
     """
 
     z_dim: Width = 512
@@ -91,6 +94,7 @@ class GeneratorConfig(Bounded):
     use_torgb_raw: bool = True
     use_background: bool = True
     use_camera_alignment: bool = True
+    implicit: ImplicitFieldConfig | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,6 +102,7 @@ class GeneratorConfig(Bounded):
         samples = self.rendering.depth_samples + self.rendering.importance_samples
         if self.backbone != "stylegan2":
             self._check_alias_free()
+        self._check_implicit()
         if self.deformation == 1:
             raise OutOfRange("deformation is 1; a grid has at least 2 points per side, and 0 is none")
         if entries > MAX_TRIGRID_ENTRIES:
@@ -110,6 +115,21 @@ class GeneratorConfig(Bounded):
                 f"{self.neural_rendering_resolution} x {self.neural_rendering_resolution} rays of {samples} samples "
                 f"are too many; at most {MAX_SAMPLES:g} samples are allowed"
             )
+
+    def _check_implicit(self) -> None:
+        if self.implicit is None:
+            return
+        for name in ("position_maps", "deformation", "surface_texture", "surface_detail"):
+            if getattr(self, name):
+                raise OutOfRange(f"{name} belongs to tri-grids; it does not go with an implicit field")
+        if self.implicit.kind == "graf" and self.z_dim != 2 * self.w_dim:
+            raise OutOfRange(f"z_dim is {self.z_dim}; with the implicit field graf it is 2 x w_dim, {2 * self.w_dim}")
+
+    @property
+    def texel(self) -> float:
+        """Size of the smallest detail of a head, world units: a texel of the tri-grid, or the spacing of the rays."""
+        side = self.trigrid_resolution if self.implicit is None else self.neural_rendering_resolution
+        return self.rendering.box_warp / side
 
     @property
     def pixels_per_ray(self) -> int:
@@ -151,4 +171,15 @@ class GeneratorConfig(Bounded):
             num_fp16_resolutions=self.num_fp16_resolutions,
             block=self.block,
             position_maps=self.position_maps,
+        )
+
+    @property
+    def background(self) -> SynthesisConfig:
+        """Size of the background network: the backbone's settings at super-resolution's input, half as wide."""
+        return replace(
+            self.synthesis,
+            resolution=self.superresolution.input_resolution,
+            image_channels=self.feature_channels,
+            channel_base=self.channel_base // 2,
+            position_maps=False,
         )

@@ -13,7 +13,7 @@ from panohead.stylegan.layers import HalfType
 from panohead.stylegan.synthesis import BlockConfig, Fused, SynthesisBlock
 from panohead.system.bounds import Bounded, Side, Width
 
-SuperResolutionKind = Literal["2x", "4x", "8x", "8xdc"]
+SuperResolutionKind = Literal["none", "2x", "4x", "8x", "8xdc"]
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,17 @@ class _Shape:
     input_resolution: int
     channels: tuple[int, int]
     first_block_upsamples: bool
+    factor: int = 2
 
 
-# The paper's models of 128, 256 and 512 pixels; "8xdc" has double channels (docs/reference.md 3.12).
+# "none" is for baselines whose images are the rendered rays themselves; the others are the paper's models of 128, 256
+# and 512 pixels, "8xdc" with double channels (docs/reference.md 3.12).
 _SHAPES: dict[str, _Shape] = {
+    "none": _Shape(64, (0, 0), False, factor=1),
     "2x": _Shape(64, (128, 64), False),
     "4x": _Shape(128, (128, 64), False),
-    "8x": _Shape(128, (128, 64), True),
-    "8xdc": _Shape(128, (256, 128), True),
+    "8x": _Shape(128, (128, 64), True, factor=4),
+    "8xdc": _Shape(128, (256, 128), True, factor=4),
 }
 
 
@@ -39,7 +42,8 @@ class SuperResolutionConfig(Bounded):
     """Configuration of super-resolution. The defaults are the paper's, 128 to 512 pixels.
 
     Attributes:
-        kind: by output: "2x" 128, "4x" 256, "8x" and the wider "8xdc" 512 pixels.
+        kind: by output: "2x" 128, "4x" 256, "8x" and the wider "8xdc" 512 pixels; "none" for no network: the image is
+            the raw image, resized where it has another size.
         noise_mode: noise maps of the blocks, whatever the rest of the network has.
         antialias: low-pass when the input (and the background) is resized.
         half_precision: compute in ``half_dtype`` on CUDA, and clamp at 256 on every device.
@@ -47,7 +51,7 @@ class SuperResolutionConfig(Bounded):
         fused_modconv: formulation of modulated convolutions; "inference_only" fuses in eval mode.
         channels: widths of the two blocks; None takes the kind's own.
         from_resolution: pixels per side of the blocks' input; other sizes are resized to it. None takes the kind's
-            own (64, 128, 128, 128).
+            own (64, 64, 128, 128, 128).
     """
 
     kind: SuperResolutionKind = "8xdc"
@@ -67,7 +71,7 @@ class SuperResolutionConfig(Bounded):
     @property
     def output_resolution(self) -> int:
         """Pixels per side of the image."""
-        return self.input_resolution * (4 if _SHAPES[self.kind].first_block_upsamples else 2)
+        return self.input_resolution * _SHAPES[self.kind].factor
 
 
 class SuperResolution(nn.Module):
@@ -76,9 +80,11 @@ class SuperResolution(nn.Module):
     def __init__(self, config: SuperResolutionConfig, *, in_channels: int, w_dim: int) -> None:
         super().__init__()
         self.config = config
+        self.input_resolution = config.input_resolution
+        if config.kind == "none":
+            return
         shape = _SHAPES[config.kind]
         first, second = config.channels or shape.channels
-        self.input_resolution = config.input_resolution
         # Without upsampling ("2x", "4x") the first block only adds its image to the raw one.
         first_resolution = self.input_resolution * (2 if shape.first_block_upsamples else 1)
         block = BlockConfig(
@@ -125,6 +131,10 @@ class SuperResolution(nn.Module):
             features: composited features, background included.
             randomness: source of the noise maps, for a config with noise_mode="random"; None for torch's default one.
         """
+        if self.config.kind == "none":
+            if image_raw.shape[-1] == self.input_resolution:
+                return image_raw
+            return resize_bilinear(image_raw, self.input_resolution, antialias=self.config.antialias)
         # batch channel height width -> batch channel input_resolution input_resolution
         if features.shape[-1] != self.input_resolution:
             features = resize_bilinear(features, self.input_resolution, antialias=self.config.antialias)

@@ -11,7 +11,7 @@ from panohead.ops import fast_paths
 from panohead.randomness import RenderRandomness
 from panohead.rendering import fused_cpu, fused_gradient, training_render
 from panohead.rendering.empty_space import find_empty_space
-from panohead.rendering.field import Field, TriGridField
+from panohead.rendering.field import Field, HeadField, TriGridField
 from panohead.rendering.renderer import RayRendering, RenderConfig, first_depths, render_rays
 from panohead.rendering.trigrid import texel_contiguous
 
@@ -101,13 +101,13 @@ def _without_empty_space(field: Field, config: RenderConfig, *rays: Tensor) -> F
     return find_empty_space(field, config.empty_cells)
 
 
-def prepare(field: TriGridField, *, empty_cells: int = 0) -> TriGridField:
+def prepare(field: HeadField, *, empty_cells: int = 0) -> HeadField:
     """Return the same field for repeated rendering: in the memory layout of the compiled kernel, empty space found.
 
     Args:
         empty_cells: as in :class:`RenderConfig`.
     """
-    if not fast_paths.allowed():
+    if not fast_paths.allowed() or not isinstance(field, TriGridField):
         return field
     padded = _padded(field)
     if fused_cpu.unsupported(padded) is not None:
@@ -126,9 +126,9 @@ def _padded(field: TriGridField) -> TriGridField:
     return replace(field, planes=F.pad(field.planes, (0, 0, 0, 0, 0, 0, 0, missing)), decoder=decoder)
 
 
-def density(field: TriGridField, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point 1"]:
+def density(field: HeadField, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point 1"]:
     """Return raw density at points in world units, uncropped and without gradients, by the fastest way that serves."""
-    if fast_paths.allowed() and fused_cpu.unsupported(field, points) is None:
+    if isinstance(field, TriGridField) and fast_paths.allowed() and fused_cpu.unsupported(field, points) is None:
         return fused_cpu.query_density(field, points)
     with torch.no_grad():
         return field.density(points)

@@ -1,7 +1,7 @@
 """The radiance field of a batch of heads: points to density and features."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -48,6 +48,11 @@ class TriGridField:
     interpolation: Interpolation = "trilinear"
     deformation: Float[Tensor, "batch 3 size size size"] | None = None
     occupied: Bool[Tensor, "batch cells cells cells"] | None = None
+
+    @property
+    def heads(self) -> int:
+        """Number of heads."""
+        return len(self.planes)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -114,6 +119,59 @@ class TriGridField:
     ) -> Float[Tensor, "batch ray channel"]:
         """Return color features from the composite of what ``evaluate`` returned."""
         return self.decoder.color_of_composite(latent, weight_sum) if self.composites_hidden_units else latent
+
+
+@runtime_checkable
+class PointNetwork(Protocol):
+    """Interface of a network that is evaluated at every point, conditioned on a head's ws."""
+
+    def density(
+        self, points: Float[Tensor, "batch point 3"], ws: Float[Tensor, "batch num_ws w_dim"]
+    ) -> Float[Tensor, "batch point 1"]:
+        """Return raw density at points in world units."""
+
+    def __call__(
+        self,
+        points: Float[Tensor, "batch point 3"],
+        directions: Float[Tensor, "batch point 3"] | None,
+        ws: Float[Tensor, "batch num_ws w_dim"],
+    ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point channel"]]:
+        """Return raw density and color features; directions (unit length) point away from the camera."""
+
+
+@dataclass(frozen=True)
+class NetworkField:
+    """Heads as a network of the point, and of the ray's direction: the implicit fields of the baselines.
+
+    Attributes:
+        network: the network, one for all heads.
+        ws: what makes the heads differ.
+        box_warp: side of the box in which the network is evaluated, world units.
+    """
+
+    network: PointNetwork
+    ws: Float[Tensor, "batch num_ws w_dim"]
+    box_warp: float
+    deformation: ClassVar[None] = None
+
+    @property
+    def heads(self) -> int:
+        """Number of heads."""
+        return len(self.ws)
+
+    def __call__(
+        self, points: Float[Tensor, "batch point 3"], directions: Float[Tensor, "batch point 3"] | None = None
+    ) -> tuple[Float[Tensor, "batch point 1"], Float[Tensor, "batch point channel"]]:
+        """Return raw density and color features at the points; without directions, colors seen from nowhere."""
+        return self.network(points, directions, self.ws)
+
+    def density(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point 1"]:
+        """Return raw density alone: all that a mesh needs."""
+        return self.network.density(points, self.ws)
+
+
+HeadField = TriGridField | NetworkField
+"""The radiance field of a generator's heads."""
 
 
 class _Select(torch.autograd.Function):

@@ -15,7 +15,7 @@ from panohead.randomness import RenderRandomness
 from panohead.rendering.compositing import clamp_depth, composite, interval_weights
 from panohead.rendering.density import EMPTY, clean_density
 from panohead.rendering.empty_space import in_empty_space
-from panohead.rendering.field import Field
+from panohead.rendering.field import Field, NetworkField
 from panohead.rendering.sampling import importance_depths, ray_box_limits, stratified_depths
 from panohead.system.bounds import Bounded, NotNegative, Side
 
@@ -123,7 +123,11 @@ def render_rays(
         """Density "batch ray sample" and features "batch ray sample channel" after noise and crop."""
         # batch ray sample 3 -> batch ray*sample 3
         points = (ray_origins[:, :, None] + depths[..., None] * ray_directions[:, :, None]).flatten(1, 2)
-        density, features = evaluate(points)
+        if isinstance(field, NetworkField):
+            directions = ray_directions[:, :, None].expand(-1, -1, depths.shape[-1], -1)
+            density, features = field(points, directions.flatten(1, 2))
+        else:
+            density, features = evaluate(points)
         noise = density_noise(depths, config, randomness)
         if noise is not None:
             density = density + noise.reshape(density.shape)

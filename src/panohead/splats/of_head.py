@@ -60,7 +60,7 @@ def splats_of(
         MeshSettings(resolution=_RESOLUTION, level=settings.level, smooth=0, triangles=None, trim=False),
         box_warp=config.rendering.box_warp,
         crop=config.rendering.crop_margin,
-        texel=config.rendering.box_warp / config.trigrid_resolution,
+        texel=config.texel,
         device=head.ws.device,
     )
     device = head.ws.device

@@ -14,8 +14,10 @@ from panohead.system.bounds import Bounded, Count, NotNegative, Seed
 from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.losses import LossConfig
 from panohead.training.optimizers import AdamConfig, discriminator_adam, generator_adam
+from panohead.training.ray_windows import PatchConfig
 from panohead.training.regularizers import DensityRegularizerConfig
 from panohead.training.schedules import ScheduleConfig
+from panohead.training.sdf_losses import SdfLossConfig
 from panohead.training.warm_start.fit import WarmStartConfig
 
 
@@ -68,6 +70,8 @@ class TrainConfig(Bounded):
         schedules: values that change during training.
         generator_adam, discriminator_adam: settings of the optimizers and intervals of the lazy regularizers.
         density_regularizer: density regularizer of the generator; None for none (the official command).
+        sdf_loss: losses of signed distances, for a generator with the implicit field "sdf" (StyleSDF); None for none.
+        patches: show the discriminator patches of rays instead of whole images (GRAF); None for whole images.
         augment: augmentation of the discriminator's inputs; None for none (the original has none).
         numerics: memory layout, compilation and TensorFloat-32.
         batch: photos per step, over all devices.
@@ -99,6 +103,8 @@ class TrainConfig(Bounded):
     generator_adam: AdamConfig = field(default_factory=generator_adam)
     discriminator_adam: AdamConfig = field(default_factory=discriminator_adam)
     density_regularizer: DensityRegularizerConfig | None = None
+    sdf_loss: SdfLossConfig | None = None
+    patches: PatchConfig | None = None
     augment: AugmentConfig | None = None
     numerics: NumericsConfig = field(default_factory=NumericsConfig)
     batch: Annotated[int, NumberRange(0, 65536)] = 32
@@ -148,11 +154,13 @@ class TrainConfig(Bounded):
         Raises:
             UsageError: naming the setting that does not fit.
         """
-        if self.discriminator.resolution != self.resolution:
+        shown = self.resolution if self.patches is None else self.patches.side
+        if self.discriminator.resolution != shown:
             raise UsageError(
-                f"the discriminator takes {self.discriminator.resolution} pixels per side and the generator makes "
-                f"{self.resolution}; set discriminator.resolution={self.resolution}"
+                f"the discriminator takes {self.discriminator.resolution} pixels per side and is shown {shown}; "
+                f"set discriminator.resolution={shown}"
             )
+        self._check_baselines()
         group = self.discriminator.mbstd_group_size
         if group is not None and self.micro_batch % min(group, self.micro_batch):
             raise UsageError(
@@ -164,9 +172,26 @@ class TrainConfig(Bounded):
             if not getattr(self, name) > bound:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be more than {bound:g}")
         self._check_intervals()
+        if self.warm_start is not None and self.generator.implicit is not None:
+            raise UsageError("a warm start fits tri-grids; set warm_start=null for a generator with an implicit field")
         if self.warm_start is not None and self.noise_mode != "const":
             raise UsageError("a warm start fits the layers' noise maps, which must stay constant; set noise_mode=const")
         return self
+
+    def _check_baselines(self) -> None:
+        field = self.generator.implicit
+        if self.sdf_loss is not None and (field is None or field.kind != "sdf"):
+            raise UsageError("sdf_loss needs signed distances; set generator.implicit.kind=sdf, or sdf_loss=null")
+        if self.patches is None:
+            return
+        rays = self.schedules.at(0).neural_resolution, self.schedules.neural_resolution_final
+        if rays != (self.patches.side, None):
+            raise UsageError(
+                f"patches have {self.patches.side} rays per side; set schedules.neural_resolution_initial to it, and "
+                "schedules.neural_resolution_final=null"
+            )
+        if self.generator.superresolution.kind != "none":
+            raise UsageError("patches are rays; set generator.superresolution.kind=none, or patches=null")
 
     def _check_intervals(self) -> None:
         for name, adam in (("generator_adam", self.generator_adam), ("discriminator_adam", self.discriminator_adam)):

@@ -198,7 +198,8 @@ class Training:
             self.config.schedules.at(self.progress.nimg).neural_resolution,
             self.networks.generator_ema,
         )
-        generator_ema.config = replace(generator_ema.config, neural_rendering_resolution=rays)
+        if self.config.patches is None:  # whose rays are not those of an image
+            generator_ema.config = replace(generator_ema.config, neural_rendering_resolution=rays)
         record = {"nimg": self.progress.nimg, "kimg": self.progress.nimg / 1000, **record}
         if self._due(self.config.metric_ticks):
             record |= self.meter.figures(generator_ema)

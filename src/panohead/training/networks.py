@@ -88,7 +88,7 @@ def assemble(config: TrainConfig, generator: Generator, discriminator: Discrimin
         network.train().requires_grad_(False).to(memory_format=memory)  # type: ignore[call-overload]
     if config.numerics.compile:
         # In place: the names of the parameters stay as they are.
-        generator.backbone.compile()
+        (generator.backbone if generator.implicit is None else generator.implicit).compile()
         generator.superresolution.compile()
     return TrainingNetworks(
         generator,

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-Purpose = Literal["generator", "density", "fakes", "photos", "r1", "init", "grid", "metric"]
+Purpose = Literal["generator", "density", "fakes", "photos", "r1", "init", "grid", "metric", "sdf"]
 
 
 def seeded(device: torch.device | str, seed: int, purpose: Purpose, *key: int) -> torch.Generator:

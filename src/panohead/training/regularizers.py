@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.models.generator import Generator
-from panohead.rendering.field import TriGridField
+from panohead.rendering.field import HeadField
 from panohead.system.bounds import Bounded, NotNegative
 from panohead.training.conditioning import LossRandomness, conditioning_label
 from panohead.training.schedules import Scheduled
@@ -84,7 +84,7 @@ def camera_offset_penalty(offset: Float[Tensor, "batch 3"]) -> Float[Tensor, ""]
 
 
 def smoothness(
-    field: TriGridField,
+    field: HeadField,
     points: Float[Tensor, "batch point 3"],
     steps: Float[Tensor, "batch point 3"],
     randomness: LossRandomness,
@@ -104,7 +104,7 @@ def smoothness(
 
 
 def monotonicity(
-    field: TriGridField,
+    field: HeadField,
     points: Float[Tensor, "batch point 3"],
     randomness: LossRandomness,
     *,
@@ -178,7 +178,7 @@ def _field(
     scheduled: Scheduled,
     randomness: LossRandomness,
     given: PointRandomness,
-) -> TriGridField:
+) -> HeadField:
     swap = randomness.uniform(given.pose_swap, (), z)  # one number: all samples swap or none does
     ws = generator.mapping(z, conditioning_label(label, scheduled.pose_swap_probability, swap.expand(len(z))))
     return generator.field(ws, randomness)
@@ -190,7 +190,7 @@ def _points(z: Tensor, count: int, randomness: LossRandomness, given: PointRando
 
 
 def _densities(
-    field: TriGridField, first: Tensor, second: Tensor, randomness: LossRandomness, density_noise: float
+    field: HeadField, first: Tensor, second: Tensor, randomness: LossRandomness, density_noise: float
 ) -> tuple[Tensor, Tensor]:
     # One call for both sets of points: the tri-grid is sampled once.
     density = field.density(torch.cat([first, second], dim=1))  # batch 2*point 1

@@ -6,7 +6,7 @@ latent codes and cameras of generated heads are drawn anew for each.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panohead.errors import PanoHeadError
+from panohead.models.generator import Rendering
 from panohead.stylegan.alias_free import magnitudes
 from panohead.training.augmentation.augment import augment
 from panohead.training.conditioning import LossRandomness
@@ -36,8 +37,10 @@ from panohead.training.nan_guard import find_nonfinite
 from panohead.training.networks import TrainingNetworks
 from panohead.training.optimizers import sanitize_gradients
 from panohead.training.randomness import Purpose, seeded
+from panohead.training.ray_windows import Windows
 from panohead.training.regularizers import camera_offset_penalty, density_penalty
 from panohead.training.run.running_means import RunningMeans
+from panohead.training.sdf_losses import sdf_penalty
 
 
 @dataclass(frozen=True)
@@ -119,12 +122,20 @@ class TrainingStep:
         rendering, camera_offset = render_heads(
             self.networks.generator, z, label, self.scheduled, self.config.loss, self._randomness(rng)
         )
-        fake = self._augment(fake_inputs(rendering, label, self.scheduled), rng)
+        fake = self._fake(rendering, label, rng)
         logits = fake.logits(self.networks.discriminator)  # batch 1
         adversarial = generator_loss(logits)
         offset_penalty = camera_offset_penalty(camera_offset)
         self.running_means.add(loss_generator=adversarial, logits_fake=logits, camera_offset=offset_penalty)
-        return adversarial.mean() + self.config.loss.camera_offset_weight * offset_penalty
+        loss = adversarial.mean() + self.config.loss.camera_offset_weight * offset_penalty
+        if self.config.sdf_loss is None:
+            return loss
+        distances = self.config.sdf_loss
+        penalty = sdf_penalty(
+            self.networks.generator, z, label, self.scheduled, distances, self._randomness(self._rng("sdf", number))
+        )
+        self.running_means.add(sdf_eikonal=penalty.eikonal, sdf_surface=penalty.surface)
+        return loss + penalty.loss
 
     def density_regularization(self) -> None:
         """Update the generator with the lazy density regularizer (EG3D supplement; off in PanoHead's recipe)."""
@@ -172,7 +183,7 @@ class TrainingStep:
                 self._randomness(rng),
                 update_w_avg=True,
             )
-            fake = self._augment(fake_inputs(rendering, label, self.scheduled), rng)
+            fake = self._fake(rendering, label, rng)
         logits = fake.logits(self.networks.discriminator)  # batch 1
         loss = discriminator_fake_loss(logits)
         self.running_means.add(loss_fake=loss)
@@ -218,7 +229,22 @@ class TrainingStep:
         # Labels of random items of the dataset: heads are rendered from the distribution of the photos' cameras.
         shape = (self.config.micro_batch, self.config.generator.z_dim)
         z = torch.randn(shape, device=rng.device, generator=rng)
-        return z, self.loader.random_labels(self.config.micro_batch, rng)
+        label = self.loader.random_labels(self.config.micro_batch, rng)
+        windows = self._windows(rng)
+        return z, label if windows is None else windows.labels(label)
+
+    def _windows(self, rng: torch.Generator) -> Windows | None:
+        """Draw the windows of a micro-batch, for training on patches."""
+        patches = self.config.patches
+        if patches is None:
+            return None
+        return Windows.random(self.config.micro_batch, patches.smallest(self.state.nimg), rng)
+
+    def _fake(self, rendering: Rendering, label: Float[Tensor, "batch 25"], rng: torch.Generator) -> DiscriminatorInput:
+        """Return generated heads as the discriminator's inputs, augmented; a patch is its rays."""
+        if self.config.patches is not None:
+            rendering = replace(rendering, image=rendering.image_raw)
+        return self._augment(fake_inputs(rendering, label, self.scheduled), rng)
 
     def _randomness(self, rng: torch.Generator) -> LossRandomness:
         return LossRandomness(noise_mode=self.config.noise_mode, generator=rng)
@@ -228,8 +254,13 @@ class TrainingStep:
         # Every ``rounds``-th photo from the turn on: the minibatch statistics see the same groups on any world size.
         turn = number // self.ranks.world_size
         image, mask, label = (x[turn :: self.rounds] for x in (self.photos.image, self.photos.mask, self.photos.label))
+        rng = self._rng(purpose, number)
+        windows = self._windows(rng)
+        if windows is not None and self.config.patches is not None:
+            side = self.config.patches.side
+            image, mask, label = windows.cut(image, side), windows.cut(mask, side), windows.labels(label)
         inputs = real_inputs(RealBatch(image, mask, label), self.scheduled, self.config.loss)
-        return self._augment(inputs, self._rng(purpose, number))
+        return self._augment(inputs, rng)
 
     def _augment(self, inputs: DiscriminatorInput, rng: torch.Generator) -> DiscriminatorInput:
         """Augment the discriminator's inputs with the step's probability; cameras stay (StyleGAN2-ADA 2)."""

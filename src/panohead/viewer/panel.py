@@ -114,7 +114,7 @@ class Panel:
 
     def _second_head_controls(self) -> None:
         gui, tab, head = self._gui, self._tab, self._tab.request.head
-        last = tab.shared.generator.backbone.num_ws - 1
+        last = tab.shared.generator.num_ws - 1
         with gui.add_folder("Second head", expand_by_default=False):
             seed = gui.add_number("Its seed", head.second_seed, min=0, max=_MAX_SEED, step=1)
             self._on_update(seed, lambda value: tab.change_head(second_seed=value))

@@ -13,7 +13,7 @@ from torch import Tensor
 from panohead.geometry import Camera
 from panohead.inversion.regularizers.unseen import occupancy, surface_points, unseen_cameras
 from panohead.models.generator import Generator
-from panohead.rendering.field import TriGridField
+from panohead.rendering.field import HeadField
 
 _POINTS = 3072  # a step
 _FREE = 0.25  # free points per point about the surface
@@ -46,7 +46,7 @@ class GeometryAnchor:
             self._points = points[torch.randperm(len(points), generator=random).to(points.device)]
             self._occupied = occupancy(field, self._points)
 
-    def difference(self, field: TriGridField, step: int) -> Float[Tensor, ""]:
+    def difference(self, field: HeadField, step: int) -> Float[Tensor, ""]:
         """Return the mean absolute difference of occupancy at the points of one step; successive steps take others.
 
         Args:

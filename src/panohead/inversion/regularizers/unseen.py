@@ -10,7 +10,7 @@ from torch import Tensor
 from panohead.geometry import Camera, rays_from_camera
 from panohead.mesh.surface import OFFICIAL_LEVEL
 from panohead.models.generator import Generator, Rendering
-from panohead.rendering.field import TriGridField
+from panohead.rendering.field import HeadField
 
 _PITCHES_DEG = (0.0, 25.0, -20.0)
 _RING = 12
@@ -59,7 +59,7 @@ class UnseenViews:
     def difference(
         self,
         generator: Generator,
-        field: TriGridField,
+        field: HeadField,
         ws: Float[Tensor, "1 num_ws w_dim"],
         number: int,
         *,
@@ -90,7 +90,7 @@ class UnseenViews:
     def _render(
         self,
         generator: Generator,
-        field: TriGridField,
+        field: HeadField,
         ws: Tensor,
         camera: Camera,
         background: Tensor | None,
@@ -125,7 +125,7 @@ def surface_points(view: Rendering, camera: Camera) -> Float[Tensor, "point 3"]:
     return torch.cat([starts + ahead * (depths + step)[:, None] for step in _STEPS])
 
 
-def occupancy(field: TriGridField, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
+def occupancy(field: HeadField, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
     """Return sigmoid((density - level) / softness): 0 to 1, and 0.5 at the official surface level."""
     return torch.sigmoid((field.density(points[None])[0, :, 0] - OFFICIAL_LEVEL) / _SOFTNESS)
 

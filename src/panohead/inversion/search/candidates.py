@@ -51,8 +51,8 @@ def screen(
     def losses(candidates: list[Tensor]) -> list[float]:
         """Return the distances to the photos, one per candidate; waits for the device once."""
         # candidate times number -> candidate num_ws w_dim
-        ws = torch.cat([space.w_at(v).expand(1, generator.backbone.num_ws, -1) for v in candidates])
-        fields, distances = generator.field(ws), []
+        ws = torch.cat([space.w_at(v).expand(1, generator.num_ws, -1) for v in candidates])
+        fields, distances = generator.trigrid(ws), []
         for i in range(len(ws)):
             head = slice(i, i + 1)
             parts = objective(generator, fields.select(head), ws[head], cameras, resolution, superresolve=False)

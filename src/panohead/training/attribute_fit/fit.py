@@ -121,7 +121,7 @@ class HeadModel(nn.Module):
             residual = residual * known[:, None]
         w = self.encoder(attributes, residual)  # head w_dim
         # One w for all layers.
-        return w[:, None].expand(-1, self.generator.backbone.num_ws, -1)
+        return w[:, None].expand(-1, self.generator.num_ws, -1)
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class AttributeFit:
         config, generator = self.config, self.model.generator
         known = torch.rand(len(shots), generator=self.rng, device=self.device) >= config.residual_dropout
         ws = self.model.ws(data.attributes[shots], data.person[shots], known=known)
-        trigrid = generator.field(ws)
+        trigrid = generator.trigrid(ws)
         losses = {"residual": self.model.residual(data.person[shots]).square().mean()}
         if trigrid.deformation is not None and data.offsets is not None:
             known_offsets = data.offsets[shots].float()

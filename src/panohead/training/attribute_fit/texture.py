@@ -80,7 +80,7 @@ class TextureFit:
             views,
             count=config.patches_per_step,
             patch=config.patch,
-            num_ws=generator.backbone.num_ws,
+            num_ws=generator.num_ws,
             rng=self.rng,
         )
         features = batch.features

@@ -152,7 +152,7 @@ def render(
     generator: Generator, w: Float[Tensor, " w_dim"], label: Float[Tensor, " 25"], *, rays: int | None = None
 ) -> Rendering:
     """Render a w from one camera; with ``rays`` the raw image alone."""
-    ws = w.expand(1, generator.backbone.num_ws, -1)
+    ws = w.expand(1, generator.num_ws, -1)
     camera = Camera.from_label(label)
     return generator.render_view(generator.field(ws), ws, camera, resolution=rays, superresolve=rays is None)
 

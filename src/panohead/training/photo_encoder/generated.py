@@ -55,7 +55,7 @@ class GeneratedSamples:
             psi = float(rng.uniform(config.psi[0], config.psi[1]))
             w = generator.mapping(z, label.to(device), truncation_psi=psi)[:, 0]
             offset = generator.align_camera(z, label.to(device), truncation_psi=psi).cpu()
-        ws = w[:, None].expand(-1, generator.backbone.num_ws, -1)  # 1 num_ws w_dim
+        ws = w[:, None].expand(-1, generator.num_ws, -1)  # 1 num_ws w_dim
         field = generator.prepared_field(ws)
         views = []
         for view, whole in ((camera.translated(offset[0]), True), (second.translated(offset[0]), False)):

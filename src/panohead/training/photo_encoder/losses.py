@@ -64,7 +64,7 @@ class ImageLosses:
             w: w of the first samples of the batch.
         """
         generator, count = self._generator, len(w)
-        ws = w[:, None].expand(-1, generator.backbone.num_ws, -1)  # photo num_ws w_dim
+        ws = w[:, None].expand(-1, generator.num_ws, -1)  # photo num_ws w_dim
         field = generator.field(ws)
         losses = []
         for pixels, label in ((batch.photo, true_label(batch)), (batch.second, batch.second_label)):

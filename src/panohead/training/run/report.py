@@ -51,6 +51,7 @@ _CHARTS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
     ("Losses", "R1 penalty", ("r1_image", "r1_mask"), True),
     ("Losses", "Camera offset", ("camera_offset",), True),
     ("Losses", "Density penalty", ("density_penalty",), True),
+    ("Losses", "Signed distances", ("sdf_eikonal", "sdf_surface"), True),
     ("Gradients", "Gradient norm", ("gradient_norm_generator", "gradient_norm_discriminator"), True),
     ("Gradients", "Gradients that were not finite", ("nonfinite_gradients",), False),
     ("Schedules", "Augmentation probability", ("augment_probability",), False),

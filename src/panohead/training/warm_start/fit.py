@@ -21,6 +21,7 @@ from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.stylegan.alias_free import copy_magnitudes
 from panohead.stylegan.layers import FullyConnected, normalize_second_moment
+from panohead.stylegan.mapping import MappingNetwork
 from panohead.system.bounds import Bounded, Count, NotNegative, Seed, Share, Side
 from panohead.training.warm_start.initialization import (
     initialize_density,
@@ -180,7 +181,7 @@ class WarmStart:
         generator, people = self.generator, len(batch.person)
         views = len(batch.labels) // people
         ws = generator.mapping(self.codes(batch.person), batch.labels[::views])  # people num_ws w_dim
-        field = generator.field(ws)
+        field = generator.trigrid(ws)
         origins, directions = patch_rays(batch, self.config.patch)  # people*view ray 3
         # Rays of all views of a person form one sample, so that they share its tri-grid.
         features, weights = render_patches(
@@ -250,6 +251,7 @@ def fold_codes(generator: Generator, codes: Float[Tensor, "person z_dim"]) -> No
     values, vectors = torch.linalg.eigh(torch.cov(normalized.T))
     # Square root of the covariance: z -> root z + mean has the codes' first two moments.
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T  # z_dim z_dim
+    assert isinstance(generator.mapping_network, MappingNetwork)
     layer = generator.mapping_network.layers["fc0"]
     assert isinstance(layer, FullyConnected)
     assert layer.bias is not None
