@@ -3,7 +3,9 @@
     python tools/dist.py --pythons python3.11 python3.12 python3.13
 
 Each Python gets a fresh environment outside the repository with nothing but the wheel, torch and what they require;
-then the commands of the README's first section and the examples that need no extra run from an empty folder.
+then the commands of the README's first section and the examples that need no extra run from an empty folder. Last come
+the extras of the README's photo, and its head in a few steps; without a MediaPipe for this Python its pose and mask
+are given.
 """
 
 import os
@@ -22,6 +24,19 @@ ROOT = Path(__file__).parents[1]
 MAX_WHEEL_BYTES = 15_000_000
 EXAMPLES = ("00_first_head.py", "01_interpolate_and_mix.py", "02_mesh.py", "07_own_field.py")
 """Examples that need no extra and no dataset."""
+EXTRAS = "face,texture"
+"""Extras of the README's photo."""
+HEAD_BOX = (150, 5, 300, 200)
+"""Left, top, right and bottom of the astronaut's head, hair to chin, in pixels."""
+MASK = """
+from PIL import Image, ImageDraw
+mask = Image.new("L", (512, 512))
+draw = ImageDraw.Draw(mask)
+draw.ellipse((145, 0, 305, 210), fill=255)
+draw.polygon([(200, 180), (260, 180), (420, 300), (420, 512), (60, 512), (60, 300)], fill=255)
+mask.save("masks/astronaut.png")
+"""
+"""Program that draws the astronaut's mask: head and shoulders."""
 ADDRESSES = ("Repository", "Documentation", "Issues", "Changelog")
 """Links that the page of a published package should have."""
 
@@ -90,8 +105,31 @@ def trial(python: str, wheel: Path, torch: str) -> str:
         for name in EXAMPLES:
             shutil.copy(ROOT / "examples" / name, work)
             run([interpreter, name, work / "out"], work)
+        photo = reconstruct(interpreter, wheel, work)
     seconds = time.monotonic() - start
-    return f"{python}: {version}, demo, generate, verify, doctor and {len(EXAMPLES)} examples in {seconds:.0f} s"
+    return (
+        f"{python}: {version}, demo, generate, verify, doctor, {len(EXAMPLES)} examples and {photo} in {seconds:.0f} s"
+    )
+
+
+def reconstruct(interpreter: Path, wheel: Path, work: Path) -> str:
+    """Reconstruct the astronaut of scikit-image, and return how its head was found."""
+    run([interpreter, "-m", "pip", "install", "-q", f"{wheel}[{EXTRAS}]"], work)
+    photo = "import shutil; from skimage import data; shutil.copy(data.__path__[0] + '/astronaut.png', '.')"
+    run([interpreter, "-P", "-c", photo], work)
+    find = "import importlib.util; print(importlib.util.find_spec('mediapipe') is not None)"
+    found = run([interpreter, "-P", "-c", find], work).strip() == "True"
+    given: list[str | Path] = []
+    if not found:
+        box = " ".join(map(str, HEAD_BOX))
+        (work / "poses.csv").write_text(f"file,yaw_deg,pitch_deg,roll_deg,box\nastronaut.png,0,0,0,{box}\n")
+        (work / "masks").mkdir()
+        run([interpreter, "-P", "-c", MASK], work)
+        given = ["--poses", "poses.csv", "--masks", "masks"]
+    words = ["reconstruct", "astronaut.png", "--out", "astronaut", "--texture", "512", "--frames", "8"]
+    run([interpreter.parent / "panohead", *words, "--steps", "20", "--tuning-steps", "10", *given], work)
+    run([interpreter.parent / "panohead", "verify", Path("astronaut") / "head.glb"], work)
+    return "reconstruct" if found else "reconstruct (pose and mask given)"
 
 
 def missing_addresses() -> list[str]:

@@ -12,6 +12,13 @@ class Error(Exception):
         assert not print_exception
 
 
+class Event(dict[str, Any]):
+    """A button's event, with what follows it when it fails or is cancelled."""
+
+    def failure(self, function: Any, inputs: Any, outputs: Any, **options: Any) -> None:
+        self.setdefault("failures", []).append({"function": function, "inputs": inputs, "outputs": outputs, **options})
+
+
 class Part:
     """A component, or a context with others in it."""
 
@@ -25,8 +32,8 @@ class Part:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def click(self, function: Any, inputs: Any, outputs: Any, **options: Any) -> dict[str, Any]:
-        event = {"button": self, "function": function, "inputs": inputs, "outputs": outputs, **options}
+    def click(self, function: Any, inputs: Any, outputs: Any, **options: Any) -> Event:
+        event = Event(button=self, function=function, inputs=inputs, outputs=outputs, **options)
         self.home.events.append(event)
         return event
 
@@ -42,7 +49,7 @@ class StandIn(types.ModuleType):
     def __init__(self) -> None:
         super().__init__("gradio")
         self.parts: list[Part] = []
-        self.events: list[dict[str, Any]] = []
+        self.events: list[Event] = []
         self.queued: dict[str, Any] = {}
         self.Error = Error
         self.themes = types.SimpleNamespace(Default=lambda **options: options)

@@ -163,7 +163,31 @@ def test_the_form(gradio: StandIn, predictor: Predictor, meshes: None) -> None:
     makers = [event for event in gradio.events if event["button"].options["elem_id"] != "cancel"]
     (stop,) = (event for event in gradio.events if event["button"].options["elem_id"] == "cancel")
     assert stop["cancels"] == makers
+    assert stop["function"] is None, "told once the page has left the event, not before"
     assert {event["concurrency_id"] for event in makers} == {"head"}
+
+
+def test_what_the_status_says_after_the_end(gradio: StandIn, predictor: Predictor, tmp_path: Path) -> None:
+    """Gradio calls the failure of an event that was cancelled, and of one that has raised."""
+    build_form(predictor, FormSettings(make=SMALL))
+    (status,) = (part for part in gradio.parts if part.options.get("elem_id") == "status")
+    for event in gradio.events:
+        if event["button"].options["elem_id"] != "cancel":
+            (after,) = event["failures"]
+            assert (after["inputs"], after["outputs"], after["queue"]) == ([status], [status], False)
+            assert after["function"]("40%: searching") == "Cancelled."
+            assert after["function"]("Done.") == "Done.", "cancelled while it waited in the queue"
+            assert after["function"]("Nothing is being made.") == "Nothing is being made."
+    (tmp_path / "a.png").write_text("no photo")
+    said: list[str] = []
+
+    def press() -> None:
+        for values in pressed(gradio, "make", str(tmp_path / "a.png")):
+            said.append(values[0])
+
+    with pytest.raises(Error, match="the photo cannot be used"):
+        press()
+    assert after["function"](said[-1]) == said[-1] == "No head was made."
 
 
 def test_the_form_tells_what_is_wrong(gradio: StandIn, predictor: Predictor, tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ def test_a_lost_machine_is_one_sentence(stand_in: StandIn) -> None:
 def test_missing_packages_and_clusters(monkeypatch: pytest.MonkeyPatch, stand_in: StandIn) -> None:
     with pytest.raises(PanoHeadError, match="cannot reach a Ray cluster at nowhere:1"):
         connect("nowhere:1", 1)
+
+    def slow(**_: Any) -> None:
+        raise RuntimeError("The node timed\nout.")
+
+    monkeypatch.setattr(stand_in, "init", slow)
+    with pytest.raises(PanoHeadError, match=r"Ray cannot start on this machine \(The node timed out\); try again"):
+        connect("local", 1)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(PanoHeadError, match=r"--ray needs Ray, and .*panohead\[scale\]"):
         connect("auto", 1)

@@ -4,6 +4,7 @@ import contextlib
 import html
 import importlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,10 @@ _QUEUE = 16
 """Visitors that may wait; the next one is told to come back."""
 _CACHE_S = 3600
 """Seconds after which the files of a visitor are deleted."""
+_PROGRESS = re.compile(r"\d+%: ")
+"""What the status begins with while a head is made."""
+_CANCELLED = "Cancelled."
+_FAILED = "No head was made."
 _ABOUT = """# A head from a photo
 
 One photo, face in view: a head to turn, and its mesh (GLB). What the photo does not show is invented. It takes a minute
@@ -109,9 +114,18 @@ def build_form(predictor: Predictor, settings: FormSettings | None = None) -> An
             make.click(from_photo, [photo], outputs, **one),
             sample.click(from_seed, [seed, psi], outputs, **one),
         ]
-        stop.click(lambda: "Cancelled.", None, [status], cancels=events, queue=False)
+        stop.click(None, None, None, cancels=events, queue=False)
+        for event in events:
+            # Only once the page has left the old event: until then it ignores a press of the same button, and may still
+            # show what that event said last.
+            event.failure(_after_failure, [status], [status], queue=False, show_progress="hidden")
     form.queue(max_size=chosen.queue, default_concurrency_limit=1)
     return form
+
+
+def _after_failure(status: str) -> str:
+    """Return the status after an event that was cancelled, or has failed and said so."""
+    return _CANCELLED if _PROGRESS.match(status) else status
 
 
 def _shown(gr: ModuleType, make: Callable[[Path, Callable[[], None]], Iterator[Progress]]) -> Iterator[tuple[Any, ...]]:
@@ -130,6 +144,7 @@ def _shown(gr: ModuleType, make: Callable[[Path, Callable[[], None]], Iterator[P
                     video, mesh = map(str, step.files)
                     yield "Done.", video, mesh
     except PanoHeadError as error:
+        yield _FAILED, gr.skip(), gr.skip()
         raise gr.Error(html.escape(str(error)), print_exception=False) from error
 
 

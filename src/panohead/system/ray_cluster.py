@@ -35,7 +35,12 @@ def connect(address: str, workers: int) -> ModuleType:
             options: dict[str, Any] = {"num_cpus": workers} if address == "local" else {}
             ray.init(address=address, log_to_driver=False, include_dashboard=False, **options)
     except Exception as error:  # Ray raises many kinds of its own
-        raise PanoHeadError(f"cannot reach a Ray cluster at {address} ({error}); give another address") from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        if address == "local":
+            raise PanoHeadError(
+                f"Ray cannot start on this machine ({reason}); try again when it is less busy, or leave --ray out"
+            ) from error
+        raise PanoHeadError(f"cannot reach a Ray cluster at {address} ({reason}); give another address") from error
     return ray
 
 
