@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from panohead import baselines
 from panohead.data.selection import SelectionConfig
+from panohead.errors import UsageError
 from panohead.models.discriminator import DiscriminatorConfig
 from panohead.models.generator_config import Backbone, GeneratorConfig
 from panohead.models.implicit import ImplicitFieldConfig
@@ -230,7 +231,15 @@ def with_batch(config: TrainConfig, batch: int) -> TrainConfig:
 
 
 def with_backbone(config: TrainConfig, backbone: Backbone) -> TrainConfig:
-    """Change the network that makes the tri-grid; position maps belong to StyleGAN2's alone."""
+    """Change the network that makes the tri-grid; position maps belong to StyleGAN2's alone.
+
+    Raises:
+        UsageError: for a preset whose heads are no tri-grids.
+    """
+    if config.generator.implicit is not None:
+        raise UsageError(
+            "a generator with an implicit field has no backbone; leave --backbone out, or take another preset"
+        )
     maps = config.generator.position_maps and backbone == "stylegan2"
     return replace(config, generator=replace(config.generator, backbone=backbone, position_maps=maps))
 

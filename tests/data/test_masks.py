@@ -16,11 +16,11 @@ from panohead.data.masks import (
     MaskedImage,
     agreement,
     aspect_problem,
-    doubt_of_mask,
     mask_problem,
     masks_of_others,
     read_mask,
     sample_problem,
+    turned_mask,
     turned_masks,
     values_problem,
 )
@@ -141,9 +141,9 @@ def test_masks_that_are_turned_are_noticed(change: Callable[[np.ndarray], np.nda
 
 def test_a_single_mask_that_is_turned_is_doubted() -> None:
     pairs = heads()
-    assert [doubt_of_mask(pair.mask, pair.image) for pair in pairs] == [""] * len(pairs)
+    assert [turned_mask(pair.mask, pair.image) for pair in pairs] == [""] * len(pairs)
     for change, words in ((lambda m: m[::-1], "upside down"), (lambda m: m[::-1, ::-1], "by 180 degrees")):
-        said = [doubt_of_mask(np.ascontiguousarray(change(pair.mask)), pair.image) for pair in pairs]
+        said = [turned_mask(np.ascontiguousarray(change(pair.mask)), pair.image) for pair in pairs]
         assert np.mean([text != "" for text in said]) > 0.9
         assert any(f"fits it better when it is turned {words}" in text for text in said)
 

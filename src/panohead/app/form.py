@@ -26,7 +26,7 @@ _QUEUE = 16
 _CACHE_S = 3600
 """Seconds after which the files of a visitor are deleted."""
 _PROGRESS = re.compile(r"\d+%: ")
-"""What the status begins with while a head is made."""
+"""Beginning of the status while a head is made."""
 _CANCELLED = "Cancelled."
 _FAILED = "No head was made."
 _ABOUT = """# A head from a photo

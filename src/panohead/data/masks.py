@@ -206,7 +206,7 @@ def turned_masks(pairs: Sequence[MaskedImage]) -> str:
     return ""
 
 
-def doubt_of_mask(mask: UInt8[np.ndarray, "height width"], image: UInt8[np.ndarray, "rows columns 3"]) -> str:
+def turned_mask(mask: UInt8[np.ndarray, "height width"], image: UInt8[np.ndarray, "rows columns 3"]) -> str:
     """Return a sentence on a single mask whose edge has nothing to do with its crop, or fits it better turned.
 
     Of 401 right masks of crops none fits better turned than as it is; of the same ones turned upside down, mirrored and

@@ -122,8 +122,9 @@ def start_from_guess(
 ) -> Float[Tensor, " number"]:
     """Return the start of the search, and set the cameras' offsets: the guess, unless the photos say otherwise.
 
-    Tried are the guess, the point halfway to the mean w and, with the cameras as they were, the mean w itself: a photo
-    unlike anything the encoder has seen must not make the start worse than none.
+    Tried are the guess with its cameras and with those as they were, the point halfway to the mean w and, with the
+    cameras as they were, the mean w itself: a photo unlike anything the encoder has seen must not make the start worse
+    than none.
 
     Args:
         generator, objective, space: as of :func:`panohead.inversion.search.candidates.screen`.
@@ -142,7 +143,7 @@ def start_from_guess(
     if move_cameras:
         apply_offsets(refinement, guess)
     moved = refinement.offsets
-    candidates = [(v, moved), (0.5 * v, moved), (torch.zeros_like(v), unmoved)]
+    candidates = [(v, moved), (v, unmoved), (0.5 * v, moved), (torch.zeros_like(v), unmoved)]
     tried = []
     for number, (start, offsets) in enumerate(candidates, start=1):
         refinement.offsets = offsets

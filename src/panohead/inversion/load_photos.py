@@ -16,10 +16,10 @@ from panohead.alignment.pose_file import GivenPose
 from panohead.alignment.read_photo import DecodedPhoto, from_pillow, read_photo
 from panohead.data.masks import (
     aspect_problem,
-    doubt_of_mask,
     mask_of_image,
     mask_problem,
     read_mask,
+    turned_mask,
     values_problem,
 )
 from panohead.data.names import EXAMPLES
@@ -110,8 +110,8 @@ def read_images(
             camera, ends = _single(cameras[i]), None if corners is None else corners[i]
             check_camera(camera, name)
             photo = aligned_photo(decoded.pixels, camera, size, mask=mask, name=name, corners=ends)
-            doubt = "" if mask is None else doubt_of_mask(mask, decoded.pixels)
-            notes = [*_shape_notes(decoded.pixels), *filter(None, [doubt])]
+            turned = "" if mask is None else turned_mask(mask, decoded.pixels)
+            notes = [*_shape_notes(decoded.pixels), *filter(None, [turned])]
             if tools is not None and (mismatch := refuse_mismatch(decoded.pixels, camera, tools, name)) is not None:
                 notes.append(mismatch)
             photo = replace(photo, notes=(*photo.notes, *notes))

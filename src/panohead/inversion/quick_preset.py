@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from panohead.errors import PanoHeadError
+from panohead.geometry import Camera
 from panohead.inversion.camera_refinement import CameraRefinement
-from panohead.inversion.encoder_guess import NO_ENCODER, apply_offsets
+from panohead.inversion.encoder_guess import NO_ENCODER, EncoderGuess, apply_offsets
 from panohead.inversion.load_photos import MAX_PHOTOS
+from panohead.inversion.objective import PhotoObjective, compositing_color
 from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.preset import InversionPreset, InversionTask
 from panohead.inversion.reconstructed_head import InversionResult
@@ -18,7 +24,7 @@ class QuickConfig(Bounded):
 
 
 def invert_quick(task: InversionTask, config: QuickConfig, run: OptimizationRun) -> InversionResult:
-    """Return the head and the cameras of the encoder's guess.
+    """Return the head of the encoder's guess, with its cameras or, where the photos look more like that, as they were.
 
     Raises:
         PanoHeadError: when there is no guess.
@@ -26,12 +32,27 @@ def invert_quick(task: InversionTask, config: QuickConfig, run: OptimizationRun)
     if task.guess is None:
         raise PanoHeadError(NO_ENCODER)
     generator = task.generator
-    refinement = CameraRefinement(task.photos, task.guess.w.device)
-    apply_offsets(refinement, task.guess)
     ws = task.guess.w.expand(1, generator.num_ws, -1).clone()  # 1 num_ws w_dim
+    cameras = _cameras(task, task.guess, ws)
     if task.attributes is not None:
         ws = task.edit.removed(task.attributes, ws)
-    return InversionResult(generator, ws, refinement.cameras(), None)
+    return InversionResult(generator, ws, cameras, None)
+
+
+@torch.no_grad()
+def _cameras(task: InversionTask, guess: EncoderGuess, ws: Float[Tensor, "1 num_ws w_dim"]) -> list[Camera]:
+    """Return the corrected cameras or those as they were: whichever render the head more like the photos."""
+    generator = task.generator
+    objective = PhotoObjective(task.photos, task.loss, empty=compositing_color(generator), device=ws.device)
+    refinement = CameraRefinement(task.photos, ws.device)
+    before = refinement.cameras()
+    apply_offsets(refinement, guess)
+    side, field = generator.config.neural_rendering_resolution, generator.prepared_field(ws)
+
+    def distance(cameras: list[Camera]) -> float:
+        return float(objective(generator, field, ws, cameras, side, superresolve=False)["photos"])
+
+    return min((before, refinement.cameras()), key=distance)
 
 
 QUICK = InversionPreset(

@@ -49,14 +49,11 @@ def tune(
     backbone has no such maps: its last layers are tuned. Where photos show the head it adds no detail of its own,
     unless ``config.detail_where_seen``.
     """
-    if generator.config.backbone != "stylegan2":
-        config = replace(config, local_tuning=False)
+    config = _possible(config, generator)
     if not config.detail_where_seen:
         generator = without_detail_where_seen(generator, ws, objective.photos, cameras)
     tuned = with_position_maps(generator) if config.local_tuning else deepcopy(generator)
-    unseen = None  # rendered by the untuned generator, which stays as it is
-    if config.unseen_weight > 0:
-        unseen = UnseenViews(generator, ws, cameras, least_angle_deg=config.unseen_angle_deg)
+    unseen = _unseen(generator, ws, cameras, config)
     anchor = GeometryAnchor(generator, ws, cameras) if config.geometry_weight > 0 else None
     mirrored = _mirrored(generator, objective, ws, cameras, config)
     with torch.no_grad():
@@ -113,6 +110,18 @@ def tune(
         optimize_parameters("tune, coarse", _groups(tuned, config, whole=False), config.coarse_tuning_steps, False)
     optimize_parameters("tune", _groups(tuned, config, whole=True), config.tuning_steps, True)
     return tuned.requires_grad_(False)
+
+
+def _possible(config: FastConfig, generator: Generator) -> FastConfig:
+    """Return the configuration as far as the generator's backbone can follow it."""
+    return config if generator.config.backbone == "stylegan2" else replace(config, local_tuning=False)
+
+
+def _unseen(generator: Generator, ws: Tensor, cameras: Sequence[Camera], config: FastConfig) -> UnseenViews | None:
+    """Return views by the untuned generator, which stays as it is; None where they have no weight."""
+    if config.unseen_weight == 0:
+        return None
+    return UnseenViews(generator, ws, cameras, least_angle_deg=config.unseen_angle_deg)
 
 
 _Mirrored = Callable[[Generator, HeadField, Tensor, int, bool], Tensor]
