@@ -149,7 +149,8 @@ def test_one_sentence_for_what_does_not_fit(
 @pytest.mark.parametrize(
     ("given", "has_encoder", "among_people", "expected"),
     [
-        (None, True, True, "encoder"),
+        (None, True, True, "mean"),
+        (None, True, False, "encoder"),
         (None, False, True, "mean"),
         (None, False, False, "random"),
         ("random", True, True, "random"),

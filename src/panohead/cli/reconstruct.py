@@ -38,8 +38,8 @@ class Reconstruct(SplatOptions, DetectorOptions, Model):
     preset: Literal["fast", "official"] = "fast"
     """Method; official: the original's protocol (one photo, a thousand steps; masks are not used)."""
     start: Literal["encoder", "mean", "random"] | None = None
-    """Start of the search: a photo encoder's guess (the default where the checkpoint has one), the mean head (where it
-    has an attribute encoder), or the best of random heads (the default elsewhere)."""
+    """Start of the search: the mean head (the default where the checkpoint has an attribute encoder), a photo encoder's
+    guess (otherwise, where it has one), or the best of random heads (the default elsewhere)."""
     quick: bool = False
     """The photo encoder's guess alone, without search and tuning."""
     each: bool = False
@@ -115,7 +115,9 @@ class Reconstruct(SplatOptions, DetectorOptions, Model):
         predictor = self.load()
         encoder = predictor.photo_encoder
         check_edit(self._edit(), predictor.attribute_encoder, self._preset())
-        if chosen_start(self._preset(), self.start, has_encoder=encoder is not None) == "encoder":
+        people = predictor.attribute_encoder is not None
+        start = chosen_start(self._preset(), self.start, has_encoder=encoder is not None, among_people=people)
+        if start == "encoder":
             check_encoder(encoder, predictor.generator)
         return predictor, self._loss()
 
