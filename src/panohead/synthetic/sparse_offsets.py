@@ -23,7 +23,7 @@ def pack_offsets(
 
 def unpack_offsets(
     moved: UInt8[np.ndarray, "byte"], planes: UInt8[np.ndarray, "2 3 moved"], targets: int, vertices: int
-) -> Float16[np.ndarray, "{targets} {vertices} 3"]:
+) -> Float16[np.ndarray, "target vertex 3"]:
     """Return the offsets of :func:`pack_offsets`, bit for bit."""
     bits = np.zeros((targets, vertices, 3), np.uint16)
     where = np.unpackbits(moved, count=targets * vertices).astype(bool).reshape(targets, vertices)
