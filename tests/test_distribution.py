@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+import zlib
 from email.parser import Parser
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def test_every_file_of_the_package_is_in_the_wheel() -> None:
     there = {path for path in (ROOT / "src" / "panohead").rglob("*") if path.is_file()}
     built = {path for path in there if path.suffix in (".pyc", ".nbi", ".nbc")}
     assert there - built == set(packaged())
+
+
+def test_the_wheel_stays_below_its_limit() -> None:
+    """As ``make dist`` measures it: deflated files, their two headers, and their lines in RECORD."""
+    found = re.search(r"MAX_WHEEL_BYTES = ([\d_]+)", (ROOT / "tools" / "dist.py").read_text())
+    assert found is not None
+    names = sum(2 * len(path.relative_to(ROOT / "src").as_posix()) + 140 for path in packaged())
+    size = sum(len(zlib.compress(path.read_bytes())) for path in packaged()) + names
+    assert 10_000_000 < size < int(found[1]), f"{size:,} bytes"
 
 
 def test_what_a_package_index_shows_is_complete() -> None:

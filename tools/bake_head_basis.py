@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from panohead.synthetic.sparse_offsets import pack_offsets
 from panohead.synthetic.subdivision import catmull_clark
 
 FOLDERS = (
@@ -120,6 +121,7 @@ def main() -> None:
     offsets = [(n, read_target(p, position, len(used))) for n, p in targets]
     offsets = [(n, o) for n, o in offsets if np.abs(o).max() > 1e-3]
     quads = position[faces[body]]
+    moved, planes = pack_offsets(np.stack([o for _, o in offsets]).astype(np.float16))
     np.savez_compressed(
         arguments.out,
         vertices=vertices[used],
@@ -129,7 +131,8 @@ def main() -> None:
         helper_group=np.array([HELPERS.index(groups[i]) for i in np.nonzero(helper)[0]], np.uint8),
         helper_names=np.array(HELPERS),
         target_names=np.array([n for n, _ in offsets]),
-        target_offsets=np.stack([o for _, o in offsets]).astype(np.float16),
+        target_moved=moved,
+        target_planes=planes,
         mask_names=np.array(MASKS),
         masks=vertex_masks(mpfb / "textures", quads, coordinates[texture_faces[body]], len(body_vertices)),
     )

@@ -74,7 +74,7 @@ def import_mediapipe() -> Any:
         failure = failure_of("mediapipe", error)
         raise PanoHeadError(
             f"finding faces and people needs mediapipe 0.10.14, and {failure.reason}: {failure.remedy}; or do without "
-            "(prepare: --poses FILE.csv --masks DIR; reconstruct: aligned crops, --aligned --labels FILE)"
+            "(--poses FILE.csv with boxes and --masks DIR; reconstruct also aligned crops: --aligned --labels FILE)"
         ) from error
     return mediapipe
 

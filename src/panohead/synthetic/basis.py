@@ -14,6 +14,7 @@ from jaxtyping import Float, Float16, Int
 
 from panohead.errors import PanoHeadError
 from panohead.synthetic.mesh import triangulate
+from panohead.synthetic.sparse_offsets import unpack_offsets
 from panohead.synthetic.subdivision import catmull_clark
 
 
@@ -74,7 +75,9 @@ def head_basis() -> HeadBasis:
         body_count=body_count,
         helpers={str(name): data["helper_quads"][groups == i] for i, name in enumerate(data["helper_names"])},
         target_index={str(name): i for i, name in enumerate(data["target_names"])},
-        offsets=data["target_offsets"],
+        offsets=unpack_offsets(
+            data["target_moved"], data["target_planes"], len(data["target_names"]), vertices.shape[0]
+        ),
         coarse_triangles=triangulate(data["body_quads"].astype(np.int64)),
         refine=refine,
         fine_quads=quads,
