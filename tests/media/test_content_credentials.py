@@ -97,6 +97,7 @@ def test_every_format_is_signed_and_read(key: SigningKey, tmp_path: Path, capsys
     (folder / "notes.txt").write_text("mine")
     words = ["sign", str(folder), "--certificate", str(key.certificate), "--key", str(key.key), "--quiet"]
     assert main(words) == 0
+    assert capsys.readouterr().out.startswith("signed 5 files")
     for path in paths:
         found = read_credentials(path)
         assert found is not None

@@ -56,9 +56,7 @@ def tune(
     unseen = _unseen(generator, ws, cameras, config)
     anchor = GeometryAnchor(generator, ws, cameras) if config.geometry_weight > 0 else None
     mirrored = _mirrored(generator, objective, ws, cameras, config)
-    with torch.no_grad():
-        rows = [ws] * len(cameras) if ws_background is None else ws_background.split(1)
-        backgrounds = [generator.background_features(row) for row in rows]
+    backgrounds = _backgrounds(generator, [ws] * len(cameras) if ws_background is None else ws_background.split(1))
     forget_packed_weights(generator)  # for memory: it is not used before the end
     resolution = generator.config.neural_rendering_resolution
     maps = position_maps(tuned, config.tuned_blocks) if config.local_tuning else []
@@ -115,6 +113,11 @@ def tune(
 def _possible(config: FastConfig, generator: Generator) -> FastConfig:
     """Return the configuration as far as the generator's backbone can follow it."""
     return config if generator.config.backbone == "stylegan2" else replace(config, local_tuning=False)
+
+
+@torch.no_grad()
+def _backgrounds(generator: Generator, rows: Sequence[Tensor]) -> list[Tensor | None]:
+    return [generator.background_features(row) for row in rows]
 
 
 def _unseen(generator: Generator, ws: Tensor, cameras: Sequence[Camera], config: FastConfig) -> UnseenViews | None:
