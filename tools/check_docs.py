@@ -64,6 +64,9 @@ RULES = (
     Rule(r"^panohead synthesize .*--people 3000", "36,000 images", (r"--people 3000", "--people 1 --workers 1")),
     Rule(r"^panohead synthesize .*--preview", "a minute", (r"--people 8", "--people 1 --views 2")),
     Rule(r"^panohead train --preset demo_64", "hours", (r"$", " --kimg 0.032 --ablation no_warm_start")),
+    Rule(r"^panohead train --preset (pi_gan|graf|style_sdf)_64 --data", "hours", (r"$", " --kimg 0.032")),
+    Rule(r"run-graf/snapshots/kimg-", "a run of hours; tests/test_baselines.py opens one"),
+    Rule(r"^panohead train-encoder .*--data RUN/heads", "an hour, and thousands of people"),
     Rule(r"^panohead train --resume", "hours", (r"$", " --kimg 0.064")),
     Rule(r"^panohead reconstruct .*--quick", "half a minute", (r"$", " --frames 4")),
     Rule(
