@@ -30,6 +30,7 @@ from panohead.files.folder_lock import locked_folder
 from panohead.files.read_json import parse_json, read_json
 from panohead.files.regular import open_to_append
 from panohead.media.provenance import image_metadata
+from panohead.models.photo_encoder import PhotoEncoder
 from panohead.system.atomic_write import atomic_path, write_bytes
 from panohead.training.photo_encoder.augmentation import PhotoAugmentation
 from panohead.training.photo_encoder.config import EncoderTrainConfig
@@ -254,17 +255,17 @@ class _Run:
         with atomic_path(self.out / STATE_FILE) as temporary:
             torch.save(fit.state_dict(), temporary)
 
-    def _score(self, fit: EncoderFit, unseen: Sequence[StoredSample], *, clean: bool = False) -> EncoderScore:
+    def _score(self, encoder: PhotoEncoder, unseen: Sequence[StoredSample], *, clean: bool = False) -> EncoderScore:
         augmentation = _CLEAN if clean else self.config.augmentation
         images = min(_SCORED_IMAGES, len(unseen))
-        encoder = calibrated(fit.average, self._training)
         return score(encoder, self.generator, unseen, augmentation, seed=self.config.seed, images=images)
 
     def _report(
         self, fit: EncoderFit, unseen: Sequence[StoredSample], losses: Mapping[str, list[float]]
     ) -> EncoderScore:
         """Write a line and a sheet, and return the figures under augmentation."""
-        found, clean = self._score(fit, unseen), self._score(fit, unseen, clean=True)
+        encoder = calibrated(fit.average, self._training)
+        found, clean = self._score(encoder, unseen), self._score(encoder, unseen, clean=True)
         row = {
             "step": fit.step_count,
             "held_out": found.to_json(),
@@ -273,8 +274,7 @@ class _Run:
         }
         with open_to_append(self.out / METRICS_FILE) as file:
             file.write((json.dumps(row) + "\n").encode())
-        shown = calibrated(fit.average, self._training)
-        sheet = sample_sheet(shown, self.generator, unseen, self.config.augmentation, seed=self.config.seed)
+        sheet = sample_sheet(encoder, self.generator, unseen, self.config.augmentation, seed=self.config.seed)
         path = self.out / "sheets" / f"step-{fit.step_count:07d}.webp"
         with atomic_path(path) as temporary:
             sheet.save(temporary, quality=88, **image_metadata(".webp", "trainedAlgorithmicMedia"))
