@@ -99,6 +99,14 @@ def test_dataset_has_a_vector_a_shot_and_views_of_it(shots: Shots, vocabulary: V
     assert same_person[expression].abs().max() > 0
 
 
+def test_people_with_glasses_or_headwear_are_taken_more_often(shots: Shots, vocabulary: Vocabulary) -> None:
+    attributes = shots.attributes.clone()
+    places = [vocabulary.names.index(f"{what}=none") for what in ("glasses", "headwear")]
+    attributes[:, places] = torch.tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    chances = fresh(vocabulary)._chances(replace(shots, attributes=attributes))
+    assert chances.tolist() == [1.0, 2.0, 2.0, 2.0]
+
+
 def test_people_keep_their_numbers_while_others_are_missing(root: Path, vocabulary: Vocabulary, tmp_path: Path) -> None:
     partial = tmp_path / "heads"
     shutil.copytree(root, partial)

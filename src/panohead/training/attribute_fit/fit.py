@@ -49,6 +49,8 @@ class FitConfig(Bounded):
         weights: weights of the losses by name.
         residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
             residual codes hold only what attributes cannot tell, and people without a code look as they can.
+        worn_weight: how much more often people with glasses or headwear are taken than others; each kind is seen on a few
+            people of a hundred.
         deformation_rate: Adam's learning rate of the deformation's coefficients.
         known_deformation: share of the heads of a step that are rendered with their known deformation instead of the
             predicted one, so that what is learned of colors does not depend on how well shapes are predicted yet.
@@ -84,6 +86,7 @@ class FitConfig(Bounded):
         }
     )
     residual_dropout: float = 0.9
+    worn_weight: float = 2.0
     deformation_rate: float = 1e-2
     known_deformation: float = 0.5
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
@@ -214,7 +217,7 @@ class AttributeFit:
         factor = self.rate_factor * min(1.0, (self.step_count + 1) / config.warmup_steps)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * factor
-        shots = torch.randperm(data.count, generator=self.rng, device=self.device)[: config.shots_per_step]
+        shots = torch.multinomial(self._chances(data), min(config.shots_per_step, data.count), generator=self.rng)
         found = self.losses(data, shots)
         total = self._weighted(found.losses)
         values = {name: float(value.detach()) for name, value in found.losses.items()}
@@ -229,6 +232,13 @@ class AttributeFit:
         self.step_count += 1
         self._update_average()
         return values
+
+    def _chances(self, data: Shots) -> Float[Tensor, " shot"]:
+        """Return how often each shot is taken, relative to the others."""
+        names = self.config.vocabulary.names
+        without = [names.index(f"{what}=none") for what in ("glasses", "headwear")]
+        bare = data.attributes[:, without].min(dim=1).values  # 1 without both, 0 with one
+        return bare + self.config.worn_weight * (1 - bare)
 
     def _weighted(self, losses: dict[str, Tensor]) -> Float[Tensor, ""]:
         return torch.stack([self._weight(name) * value for name, value in losses.items()]).sum()
