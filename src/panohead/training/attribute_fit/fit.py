@@ -49,8 +49,8 @@ class FitConfig(Bounded):
         weights: weights of the losses by name.
         residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
             residual codes hold only what attributes cannot tell, and people without a code look as they can.
-        worn_weight: how much more often people with glasses or headwear are taken than others; each kind is seen on a few
-            people of a hundred.
+        worn_weight: how much more often people with glasses or headwear are taken than others; each kind is seen on a
+            few people of a hundred.
         deformation_rate: Adam's learning rate of the deformation's coefficients.
         known_deformation: share of the heads of a step that are rendered with their known deformation instead of the
             predicted one, so that what is learned of colors does not depend on how well shapes are predicted yet.
