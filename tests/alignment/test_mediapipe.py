@@ -183,3 +183,23 @@ def test_hair_and_forehead_alone_are_no_back(detectors: Detectors, bottom: int) 
 def test_an_animal_is_no_head() -> None:
     with pytest.raises(PanoHeadError, match=r"no head was found in photo 1: the best guess, .* needs 0\.15"):
         read_images([data.chelsea()], None, 64)
+
+
+def test_one_face_is_followed_through_a_video() -> None:
+    """The refined mesh in a window that follows the face: as it moves, is gone, and comes back elsewhere."""
+    from panohead.capture.face_track import FaceTrack
+
+    photo = data.astronaut()
+    track = FaceTrack()
+    first = track.next(photo)
+    assert first is not None
+    assert first.shape == (478, 3)
+    moved = track.next(np.roll(photo, (6, 10), axis=(0, 1)))
+    assert moved is not None
+    np.testing.assert_allclose((moved - first)[:, :2].mean(axis=0), [10, 6], atol=1)
+    irises = moved[[468, 473], :2].mean(axis=0)
+    np.testing.assert_allclose(irises, moved[[33, 133, 362, 263], :2].mean(axis=0), atol=4)
+    assert track.next(np.full_like(photo, 90)) is None
+    again = track.next(photo)
+    assert again is None or np.abs(again - first)[:, :2].max() < 3
+    assert track.most_faces == 1

@@ -16,6 +16,7 @@ from panohead.files.regular import path_of
 from panohead.files.table_file import FileRow, read_table
 from panohead.limits import FPS, FRAMES
 from panohead.synthetic.expressions import EXPRESSION_UNITS
+from panohead.system.atomic_write import write_bytes
 
 _BY_LOWER = {name.lower(): name for name in EXPRESSION_UNITS}
 _POSE = ("headyaw", "headpitch", "headroll")
@@ -111,6 +112,19 @@ def read_blendshapes(path: str | Path) -> BlendshapeTrack:
         if len(gaps):
             notes.append(f"{len(gaps)} gaps of up to {gaps.max():.2g} s are bridged by straight lines")
     return BlendshapeTrack(seconds - seconds[0], table, None if pose is None else np.array(pose), tuple(notes))
+
+
+def write_blendshapes(path: Path, track: BlendshapeTrack) -> None:
+    """Write a track as a CSV that :func:`read_blendshapes` takes: ``Time`` (seconds), the units, the pose in radians.
+
+    Raises:
+        PanoHeadError: when the file cannot be written.
+    """
+    pose = [] if track.pose is None else ["HeadYaw", "HeadPitch", "HeadRoll"]
+    columns = [track.times[:, None], track.weights, *([] if track.pose is None else [track.pose])]
+    lines = [",".join(["Time", *EXPRESSION_UNITS, *pose])]
+    lines += [",".join(f"{value:.5g}" for value in row) for row in np.concatenate(columns, axis=1)]
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
 
 
 _Read = tuple[list[float], list[list[float]], list[list[float]] | None, list[str]]

@@ -75,18 +75,24 @@ def _sample_shot(rng: np.random.Generator) -> Shot:
         _both(weights, "eyeBlink", rng.uniform(0, 0.12), 0.0, rng)
     gaze = rng.normal(size=2) * _GAZE_SD
     across, up = (float(np.clip(g, *limits)) for g, limits in zip(gaze, _GAZE_LIMITS, strict=True))
-    _follow(weights, across, up)
+    weights |= gaze_units(across, up)
     _reconcile(weights)
     return Shot({name: float(min(value, 1.0)) for name, value in weights.items()}, (across, up), strong=True)
 
 
-def _follow(weights: ExpressionWeights, across: float, up: float) -> None:
-    """Turn the eye units with the gaze, as ARKit measures it: a positive angle turns both eyes to the person's left."""
+def gaze_units(across: float, up: float) -> ExpressionWeights:
+    """Return the weights of the units that turn the eyes, as ARKit measures a gaze.
+
+    Args:
+        across: radians; positive turns both eyes to the person's left.
+        up: radians, positive upward.
+    """
     sideways = min(abs(across) * 1.5, 1.0)
     left, right = ("Out", "In") if across > 0 else ("In", "Out")
-    weights[f"eyeLook{left}Left"], weights[f"eyeLook{right}Right"] = sideways, sideways
+    weights = {f"eyeLook{left}Left": sideways, f"eyeLook{right}Right": sideways}
     for side in ("Left", "Right"):
         weights[f"eyeLook{'Up' if up > 0 else 'Down'}{side}"] = min(abs(up) * 1.5, 1.0)
+    return weights
 
 
 def _reconcile(weights: ExpressionWeights) -> None:
