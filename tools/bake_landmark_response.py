@@ -178,7 +178,7 @@ def main(options: Options) -> None:
         check(samples)
         return
     model = fit(samples, np.ones(len(samples.person), bool))
-    scale = np.abs(model.projection).max(axis=1) / 127
+    scale = np.maximum(np.abs(model.projection).max(axis=1), 1e-9) / 127  # the eyes' units have no response
     coded = np.round(model.projection / scale[:, None]).astype(np.int8)
     np.savez_compressed(
         OUT, landmarks=model.landmarks.astype(np.int16), normal=model.normal.astype(np.float32),

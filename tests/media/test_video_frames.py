@@ -11,6 +11,12 @@ from panohead.errors import PanoHeadError
 from panohead.media.video import VideoWriter
 from panohead.media.video_frames import MAX_SIDE_PX, VideoFrames
 
+# imageio-ffmpeg leaves the closing of ffmpeg's pipes to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
 
 def video(path: Path, count: int = 12, fps: float = 24.0, size: tuple[int, int] = (64, 96)) -> Path:
     """A video whose frames grow brighter; its upper left corner is red."""
@@ -80,9 +86,6 @@ def test_large_frames_are_shrunk(tmp_path: Path) -> None:
         assert next(iter(frames)).shape == (320, MAX_SIDE_PX, 3)
 
 
-# imageio-ffmpeg leaves the closing of a failed ffmpeg's pipes to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
