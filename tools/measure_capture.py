@@ -116,7 +116,9 @@ def main(options: Options) -> None:
                 row[EXPRESSION_UNITS.index(name)] = value
         found = track.weights[:count]
         with np.errstate(invalid="ignore"):
-            correlations.append([np.corrcoef(found[:, k], truth[:count, k])[0, 1] for k in range(len(EXPRESSION_UNITS))])
+            correlations.append(
+                [np.corrcoef(found[:, k], truth[:count, k])[0, 1] for k in range(len(EXPRESSION_UNITS))]
+            )
         leaks.append(found[shown.rest].mean(axis=0))
         assert track.pose is not None
         poses.append([np.corrcoef(track.pose[:count, k], shown.pose[:count, k])[0, 1] for k in range(2)])

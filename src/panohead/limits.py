@@ -108,6 +108,8 @@ FRAMES = NumberRange(1, 100_000)
 PAGE_HEADS = NumberRange(1, 24)
 """Heads on one offline page, about 1 MB each."""
 DEMO_HEADS = NumberRange(1, 100)
+NEUTRAL_S = NumberRange(0.05, 60, "seconds")
+"""Rest at the beginning of a video of a face."""
 FPS = NumberRange(0.1, 240, "frames per second")
 
 MESH_RESOLUTION = NumberRange(8, 1024, "nodes per side")

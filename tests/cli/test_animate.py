@@ -11,13 +11,18 @@ from imageio_ffmpeg import count_frames_and_secs
 
 import tiny
 from panohead import load
+from panohead.alignment import face_landmarks
+from panohead.alignment.canonical_face import canonical_face
 from panohead.attributes.blendshape_file import read_blendshapes
+from panohead.capture import stored_landmarks
+from panohead.capture.face_track import FaceTrack
 from panohead.checkpoint import save_checkpoint
 from panohead.cli.main import main
 from panohead.errors import PanoHeadError, UsageError
 from panohead.gallery.animations import ExpressionDriver, write_animation
 from panohead.gallery.views import ViewStyle
 from panohead.media import is_marked_synthetic
+from panohead.media.video import VideoWriter
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +102,58 @@ def test_heads_that_are_none(model: str, tmp_path: Path, head: str, code: int) -
     assert (
         main(["animate", head, "--checkpoint", model, "--blendshapes", str(take), "--out", str(tmp_path / "a")]) == code
     )
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio-ffmpeg's pipes
+def test_a_video_of_a_face_drives_a_head(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The track of landmarks stands in for MediaPipe's: a face at rest, then no face in the last frame."""
+
+    class Track(FaceTrack):
+        def next(self, frame: np.ndarray) -> np.ndarray | None:
+            face = np.concatenate([canonical_face(), canonical_face()[:10]])
+            return None if frame.mean() > 200 else face * [20.0, -20.0, -20.0] + 320.0
+
+    monkeypatch.setattr(stored_landmarks, "FaceTrack", Track)
+    monkeypatch.setattr(face_landmarks, "import_mediapipe", lambda: None)
+    film, out = tmp_path / "film.mp4", tmp_path / "a"
+    with VideoWriter(film, 10, source=None) as video:
+        for light in (40, 60, 80, 100, 250):
+            video.write(np.full((32, 32, 3), light, np.uint8))
+    command = ["animate", "seed:2", "--checkpoint", model, "--video", str(film), "--out", str(out)]
+    assert main([*command, "--write", "video", "--head-pose"]) == 0
+    assert "1 of 5 frames show no face" in " ".join(capsys.readouterr().out.split())
+    assert count_frames_and_secs(out / "animation.mp4")[0] == 5
+    track = read_blendshapes(out / "recording.csv")
+    assert len(track.times) == 5
+    assert track.weights.max() == 0
+    assert track.pose is not None
+    settings = json.loads((out / "settings.json").read_text())
+    assert "film.mp4" in settings["command"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        ([], 2, "give --blendshapes FILE or --video FILE"),
+        (["--blendshapes", "a.json", "--video", "b.mp4"], 2, "one of the two"),
+        (["--blendshapes", "a.json", "--neutral-seconds", "1"], 2, "--neutral-seconds does nothing without --video"),
+        (["--video", "face.txt"], 1, "face.txt"),
+        (["--video", "none.mp4"], 1, "none.mp4"),
+        (["--video", "face.mp4", "--neutral-seconds", "0"], 2, "neutral"),
+    ],
+)
+def test_videos_and_recordings_that_are_refused(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], code: int, sentence: str
+) -> None:
+    (tmp_path / "face.txt").write_text("no video")
+    (tmp_path / "face.mp4").write_text("no video")
+    placed = [str(tmp_path / x) if "." in x else x for x in options]
+    assert main(["animate", "seed:2", "--checkpoint", model, "--out", str(tmp_path / "a"), *placed]) == code
+    assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not (tmp_path / "a").exists()
 
 
 def test_interrupted_video_is_continued_and_another_is_not(model: str, tmp_path: Path) -> None:

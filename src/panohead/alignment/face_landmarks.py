@@ -238,7 +238,7 @@ def upright_window(landmarks: Landmarks) -> HeadCrop:
     return HeadCrop((float(center[0]), float(center[1])), WINDOW_HALF_CM * pose.scale, tilt_deg(landmarks))
 
 
-def from_window(landmarks: Landmarks, window: HeadCrop) -> Landmarks:
+def from_window(landmarks: Float[np.ndarray, "point 3"], window: HeadCrop) -> Float[np.ndarray, "point 3"]:
     """Transform landmarks from pixels of a window to pixels of the photo."""
     # Pixel 0 of the window is core coordinate -1, the last one 1.
     half = (WINDOW_PX - 1) / 2

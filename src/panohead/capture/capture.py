@@ -14,9 +14,8 @@ from panohead.capture.face_track import REFINED
 from panohead.capture.landmark_response import landmark_response, pose_terms
 from panohead.capture.stored_landmarks import VideoLandmarks, landmarks_of_video
 from panohead.errors import PanoHeadError
-from panohead.limits import NumberRange
+from panohead.limits import NEUTRAL_S, NumberRange
 
-NEUTRAL_S = NumberRange(0.05, 60, "seconds")
 SMOOTHING_S = NumberRange(0, 2, "seconds")
 _MIN_SEEN = 0.5
 """Share of the frames that must show the face."""

@@ -20,7 +20,7 @@ from panohead.cli.results_folder import open_results, write_settings
 from panohead.cli.running.common_options import Common, CommonOptions
 from panohead.cli.running.messages import answer, say
 from panohead.errors import NoSurfaceError, PanoHeadError, UsageError
-from panohead.limits import FPS, PITCH_DEG, SEED, TRUNCATION_PSI, YAW_DEG
+from panohead.limits import FPS, NEUTRAL_S, PITCH_DEG, SEED, TRUNCATION_PSI, YAW_DEG
 
 if TYPE_CHECKING:
     from panohead.attributes.blendshape_file import BlendshapeTrack
@@ -46,7 +46,7 @@ class Animate(Model):
     """CSV of Live Link Face, or JSON with ARKit weights for each frame."""
     video: Path | None = None
     """Video of one face, at rest at first, instead of --blendshapes; OUT gets the recording as recording.csv, too."""
-    neutral_seconds: float = 0.5
+    neutral_seconds: Annotated[float, NEUTRAL_S] = 0.5
     """Seconds at the beginning of the video in which the face is at rest."""
     write: tuple[Literal["video", "glb"], ...] = ("video", "glb")
     """Files to write."""
