@@ -42,6 +42,8 @@ class TrainEncoder:
     """Share of the photos that are from --data (default 0.35), the others are the generator's own."""
     learning_rate: Annotated[float | None, LEARNING_RATE] = None
     """Highest learning rate (default 0.001)."""
+    init: Path | None = None
+    """Checkpoint with an encoder of the same size to start from, of an earlier state of this generator."""
     network: Literal["standard", "small"] = "standard"
     """Size of the encoder: 3.3 or 1.4 million parameters; the small one takes half the time."""
     augmentation: Annotated[float, _STRENGTH] = 1.0
@@ -65,6 +67,9 @@ class TrainEncoder:
         if self.out is None and not self.estimate:
             raise UsageError("a run needs --out RUN; or give --estimate")
         checkpoint = open_checkpoint(self.checkpoint)
+        start = None if self.init is None else open_checkpoint(str(self.init)).photo_encoder()
+        if self.init is not None and start is None:
+            raise PanoHeadError(f"{self.init} has no photo encoder; give the final.safetensors of train-encoder")
         if self.estimate:
             from panohead.training.photo_encoder import estimate_encoder
 
@@ -83,6 +88,7 @@ class TrainEncoder:
                 out,
                 datasets=self.data,
                 config=config,
+                start=start,
                 callbacks=EncoderCallbacks(on_progress=advance, on_report=report, should_stop=asked),
                 overwrite=self.overwrite,
             )

@@ -9,7 +9,7 @@ import torch
 
 import tiny
 from panohead.checkpoint import Checkpoint, load_checkpoint, weights_sha256
-from panohead.errors import PanoHeadError
+from panohead.errors import PanoHeadError, UsageError
 from panohead.training.photo_encoder import EncoderTrainConfig, PhotoAugmentation, train_encoder
 from panohead.training.photo_encoder.evaluate import score
 from panohead.training.photo_encoder.fit import EncoderFit
@@ -65,6 +65,24 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(checkpoint: Checkpoint, tm
     other = Checkpoint({"G_ema": tiny.generator(seed=1)})
     with pytest.raises(PanoHeadError, match="holds a run with another checkpoint"):
         train_encoder(other, tmp_path / "whole", config=CONFIG)
+
+
+def test_a_run_starts_from_another_encoder(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    first = train_encoder(checkpoint, tmp_path / "first", config=CONFIG)
+    assert first.path is not None
+    start = load_checkpoint(first.path).photo_encoder()
+    assert start is not None
+    still = replace(CONFIG, steps=1, learning_rate=1e-12)
+    again = train_encoder(checkpoint, tmp_path / "again", config=still, start=start)
+    assert again.path is not None
+    kept = load_checkpoint(again.path).photo_encoder()
+    assert kept is not None
+    for name, value in start.named_parameters():
+        torch.testing.assert_close(kept.get_parameter(name), value, rtol=1e-3, atol=1e-3)
+    with pytest.raises(PanoHeadError, match="holds a run with another start"):
+        train_encoder(checkpoint, tmp_path / "again", config=still)
+    with pytest.raises(UsageError, match="other sizes"):
+        train_encoder(checkpoint, tmp_path / "other", config=replace(CONFIG, hidden=8), start=start)
 
 
 def colored(number: int) -> StoredSample:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from panohead.attributes import AttributeEncoder
+from panohead.errors import UsageError
 from panohead.inversion.w_space import w_space
 from panohead.models.generator import Generator
 from panohead.models.photo_encoder import PhotoEncoder, PhotoEncoderConfig
@@ -59,6 +60,10 @@ class EncoderFit:
         attributes: attribute encoder of the checkpoint; None without one.
         config: settings.
         generated, rendered: samples to train on; the second may be empty.
+        start: encoder to start from, of the same sizes and of a generator with nearly the same w; None for a new one.
+
+    Raises:
+        UsageError: when ``start`` has other sizes.
     """
 
     def __init__(
@@ -68,10 +73,17 @@ class EncoderFit:
         config: EncoderTrainConfig,
         generated: Sequence[StoredSample],
         rendered: Sequence[StoredSample],
+        start: PhotoEncoder | None = None,
     ) -> None:
         self.config = config
         self.encoder = new_encoder(generator, attributes, config)
-        _start_from_mean(self.encoder, [*generated, *rendered])
+        if start is None:
+            _start_from_mean(self.encoder, [*generated, *rendered])
+        else:
+            if start.config != self.encoder.config:
+                raise UsageError("the encoder to start from has other sizes; give the options that it was trained with")
+            # With its own whitened coordinates, in which it predicts.
+            self.encoder.load_state_dict(start.state_dict())
         self.average = copy.deepcopy(self.encoder).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.encoder.parameters(), lr=0.0, weight_decay=_WEIGHT_DECAY)
         self.step_count = 0

@@ -107,6 +107,7 @@ def train_encoder(
     datasets: Sequence[Path] = (),
     config: EncoderTrainConfig | None = None,
     callbacks: EncoderCallbacks | None = None,
+    start: PhotoEncoder | None = None,
     overwrite: bool = False,
 ) -> TrainedEncoder:
     """Train a photo encoder for a checkpoint's generator, or continue what an interrupted run left in the folder.
@@ -117,6 +118,8 @@ def train_encoder(
         datasets: folders of ``panohead synthesize``.
         config: settings; None for the defaults.
         callbacks: functions that follow and stop the run.
+        start: encoder to start from: of an earlier state of this generator, whose w is nearly the same; None for a new
+            one.
         overwrite: remove an earlier run in the folder and start again.
 
     Raises:
@@ -129,7 +132,7 @@ def train_encoder(
         if overwrite:
             names = [RUN_FILE, STATE_FILE, METRICS_FILE, FINAL_FILE, "samples", "sheets"]
             remove_earlier_results(out, names, list(datasets))
-        return _Run(checkpoint, out, datasets, config, callbacks).train()
+        return _Run(checkpoint, out, datasets, config, callbacks, start).train()
 
 
 class _Run:
@@ -142,7 +145,9 @@ class _Run:
         datasets: Sequence[Path],
         config: EncoderTrainConfig,
         callbacks: EncoderCallbacks,
+        start: PhotoEncoder | None = None,
     ) -> None:
+        self.start = start
         self.checkpoint, self.out, self.config, self.callbacks = checkpoint, out, config, callbacks
         self.generator = checkpoint.generator().eval().requires_grad_(False)
         self.attributes = checkpoint.attribute_encoder()
@@ -163,6 +168,8 @@ class _Run:
             "datasets": [str(path.resolve()) for path in datasets],
             "config": asdict(self.config),
         }
+        if self.start is not None:
+            wanted["start"] = weights_sha256(self.start)
         path = self.out / RUN_FILE
         wanted = parse_json(json.dumps(wanted), dict[str, Any], str(path))  # tuples become lists
         if not path.is_file():
@@ -170,7 +177,7 @@ class _Run:
             write_bytes(path, (json.dumps(wanted, indent=1) + "\n").encode())
             return
         stored = read_json(path, dict[str, Any])
-        changed = [name for name in ("checkpoint", "datasets") if stored.get(name) != wanted[name]]
+        changed = [name for name in ("checkpoint", "datasets", "start") if stored.get(name) != wanted.get(name)]
         before = stored.get("config", {})
         changed += [name for name, value in wanted["config"].items() if before.get(name) != value]
         if changed:
@@ -193,7 +200,7 @@ class _Run:
         training = [[s for s in part if not s.is_held_out] for part in parts]
         held_out = [[s for s in part if s.is_held_out] for part in parts]
         rendered = [sample for part in training[1:] for sample in part]
-        fit = EncoderFit(self.generator, self.attributes, self.config, training[0], rendered)
+        fit = EncoderFit(self.generator, self.attributes, self.config, training[0], rendered, self.start)
         self._training = [*training[0], *rendered]
         self._resume(fit)
         unseen = _spread(held_out, _SCORED)
