@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 from imageio_ffmpeg import count_frames_and_secs
 
 import tiny
@@ -19,10 +20,13 @@ from panohead.capture.face_track import FaceTrack
 from panohead.checkpoint import save_checkpoint
 from panohead.cli.main import main
 from panohead.errors import PanoHeadError, UsageError
+from panohead.gallery import animations
 from panohead.gallery.animations import ExpressionDriver, write_animation
 from panohead.gallery.views import ViewStyle
 from panohead.media import is_marked_synthetic
 from panohead.media.video import VideoWriter
+from panohead.mesh.morph_targets import set_targets
+from panohead.mesh.settings import MeshSettings
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +98,32 @@ def test_animate_writes_video_and_mesh(model: str, tmp_path: Path, capsys: pytes
     assert "there is no surface" in capsys.readouterr().err
     assert main([*command, "--head-pose"]) == 1
     assert "holds no HeadYaw" in capsys.readouterr().err
+
+
+def test_a_mesh_for_every_frame(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sphere with one target stands in for the head, whose surface the smallest model does not have."""
+    ball = trimesh.creation.icosphere(1)
+    set_targets(ball, {"jawOpen": np.tile(np.float32([0, 1, 0]), (len(ball.vertices), 1))})
+
+    class Driver:
+        def __init__(self, head: object) -> None:
+            pass
+
+        def at(self, weights: dict[str, float]) -> "Driver":
+            return self
+
+        def mesh(self, **options: object) -> trimesh.Trimesh:
+            assert options["morphs"] is True
+            return ball
+
+    monkeypatch.setattr(animations, "ExpressionDriver", Driver)
+    track = read_blendshapes(recording(tmp_path / "take.json"))
+    paths = [tmp_path / "head.glb", tmp_path / "frames"]
+    animations.write_animated_mesh(load(model).sample(1), track, paths, MeshSettings())
+    assert tree_of(tmp_path / "head.glb")["animations"][0]["name"] == "recording"
+    heights = [trimesh.load_mesh(tmp_path / "frames" / f"frame_{k:05d}.obj").vertices[:, 1].max() for k in range(3)]
+    np.testing.assert_allclose(heights, [1.0, 1.1, 1.2], atol=1e-5)
+    assert len(list((tmp_path / "frames").iterdir())) == 3
 
 
 @pytest.mark.parametrize(("head", "code"), [("seed:x", 2), ("nowhere", 1)])

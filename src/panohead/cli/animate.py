@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from panohead.predictor import Predictor
 
 _SEED = "seed:"
+_MESH_NAMES = {"glb": "head.glb", "usdz": "head.usdz", "obj": "head_obj"}
+"""Name in OUT of each kind of mesh; without a suffix a folder."""
 
 
 @dataclass(kw_only=True)
@@ -48,8 +50,8 @@ class Animate(Model):
     """Video of one face, at rest at first, instead of --blendshapes; OUT gets the recording as recording.csv, too."""
     neutral_seconds: Annotated[float, NEUTRAL_S] = 0.5
     """Seconds at the beginning of the video in which the face is at rest."""
-    write: tuple[Literal["video", "glb"], ...] = ("video", "glb")
-    """Files to write."""
+    write: tuple[Literal["video", "glb", "usdz", "obj"], ...] = ("video", "glb")
+    """Files to write; obj: a folder with a mesh for each frame."""
     fps: Annotated[float | None, FPS] = None
     """Frames per second (the recording's own if not given); frames between recorded ones are interpolated."""
     video_format: Literal["mp4", "gif", "webm"] = "mp4"
@@ -101,10 +103,11 @@ class Animate(Model):
                     step=step,
                 )
             written.append(str(path))
-        if "glb" in self.write:
+        meshes = [out / _MESH_NAMES[kind] for kind in self.write if kind != "video"]
+        if meshes:
             try:
-                write_animated_mesh(head, track, out / "head.glb", MeshSettings(resolution=200))
-                written.append(str(out / "head.glb"))
+                write_animated_mesh(head, track, meshes, MeshSettings(resolution=200))
+                written += map(str, meshes)
             except NoSurfaceError as error:
                 if not written:
                     raise
@@ -118,7 +121,11 @@ class Animate(Model):
             raise UsageError("give --blendshapes FILE or --video FILE, one of the two")
         check_needed(self, "--video", self.video is not None, "neutral_seconds")
         if not self.write:
-            raise UsageError("--write names nothing; give video, glb or both")
+            raise UsageError("--write names nothing; give video, glb, usdz, obj or several")
+        if "usdz" in self.write:
+            from panohead.mesh.usdz import import_usd
+
+            import_usd()
         if self.background == TRANSPARENT:
             raise UsageError("--background transparent is not for animations; give a color or an image")
         of_video = ("video_format", "yaw", "pitch", "head_pose", "background", "watermark")

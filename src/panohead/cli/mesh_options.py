@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class MeshOptions:
     """Formats of a head's mesh, and the settings by which it is made."""
 
-    mesh: tuple[Literal["glb", "obj", "ply", "stl", "3mf", "mrc"], ...] = ()
+    mesh: tuple[Literal["glb", "obj", "ply", "stl", "3mf", "usdz", "mrc"], ...] = ()
     """Formats of the head's mesh (mrc: the density volume; obj with --texture: also mtl and png)."""
     mesh_resolution: int = 256
     """Nodes per side of the mesh's grid."""
@@ -30,11 +30,11 @@ class MeshOptions:
     triangles: int | Literal["full"] = 20_000
     """Simplify the mesh to at most so many triangles; full keeps all."""
     texture: int | None = None
-    """Pixels per side of a texture for glb and obj, instead of colors at the vertices."""
+    """Pixels per side of a texture for glb, obj and usdz, instead of colors at the vertices."""
     trim: bool = True
     """Cut the bust flat where the images end; below nothing is ever shown."""
     morphs: bool = False
-    """Give glb (and --html) 52 morph targets with ARKit's names, a mouth that opens, a blink and an idle animation."""
+    """Give glb, usdz (and --html) 52 morph targets with ARKit's names, a mouth that opens, a blink and an idle animation."""
     html: str | None = None
     """Also one offline page with the head (generate: all heads) to turn in any browser: its name in OUT, head.html."""
 
@@ -75,13 +75,17 @@ class MeshOptions:
         names = [field.name for field in fields(MeshOptions) if field.name not in ("mesh", "html", *also)]
         check_needed(self, "--mesh or --html", bool(self.mesh) or self.html is not None, *names)
         if self.html is None and self.mesh:
-            colored, surface = {"glb", "obj"} & {*self.mesh}, {*self.mesh} - {"mrc"}
-            check_needed(self, "glb or obj in --mesh, or --html", bool(colored), "texture")
-            check_needed(self, "glb in --mesh, or --html", "glb" in self.mesh, "morphs")
+            colored, surface = {"glb", "obj", "usdz"} & {*self.mesh}, {*self.mesh} - {"mrc"}
+            check_needed(self, "glb, obj or usdz in --mesh, or --html", bool(colored), "texture")
+            check_needed(self, "glb or usdz in --mesh, or --html", bool({"glb", "usdz"} & {*self.mesh}), "morphs")
             of_surface = [name for name in names if name != "mesh_resolution"]
             check_needed(self, "a format of surfaces in --mesh, or --html", bool(surface), *of_surface)
         if self.mesh or self.html is not None:
             settings.check_packages()
+        if "usdz" in self.mesh:
+            from panohead.mesh.usdz import import_usd
+
+            import_usd()
         if self.html is not None:
             _check_page_name(self.html)
 

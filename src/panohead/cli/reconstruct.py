@@ -77,7 +77,7 @@ class Reconstruct(SplatOptions, DetectorOptions, Model):
     background: str | None = None
     """Background of turntable and views: a color (#ffffff), an image's path, or transparent: then the turntable is a
     .webm and a folder of PNG files, with alpha."""
-    mesh: tuple[Literal["glb", "obj", "ply", "stl", "3mf", "mrc"], ...] = ("glb", "ply")
+    mesh: tuple[Literal["glb", "obj", "ply", "stl", "3mf", "usdz", "mrc"], ...] = ("glb", "ply")
     """Formats of the head's mesh: head.glb, mesh.ply, ... (mrc: the density volume)."""
     mesh_resolution: int = 200
     """Nodes per side of the mesh's grid."""

@@ -1,7 +1,7 @@
 """Heads that follow recorded weights: a video rendered from the model, and a GLB with the recording as an animation."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from panohead.head import Head
 from panohead.media import VideoWriter, save_image
 from panohead.media.video import enlarged
 from panohead.mesh.gltf_morphs import Clip
+from panohead.mesh.morph_targets import moved, without_targets
 from panohead.mesh.settings import MeshSettings, MeshUnit
 from panohead.system.atomic_write import atomic_path
 
@@ -109,18 +110,33 @@ def clip_of(track: BlendshapeTrack, name: str) -> Clip:
 
 
 def write_animated_mesh(
-    head: Head, track: BlendshapeTrack, path: Path, settings: MeshSettings, *, unit: MeshUnit | None = None
+    head: Head, track: BlendshapeTrack, paths: Sequence[Path], settings: MeshSettings, *, unit: MeshUnit | None = None
 ) -> None:
-    """Write a GLB whose animation ``recording`` is a track; the head's own expression is taken away first.
+    """Write meshes that follow a track; the head's own expression is taken away first.
+
+    Args:
+        head: of a model with an attribute encoder.
+        track: weights.
+        paths: ``.glb`` and ``.usdz`` get an animation ``recording``; a name without suffix becomes a folder of OBJ files,
+            ``frame_00000.obj`` and so on, one a frame.
+        settings: of the mesh.
+        unit: of the files; None for the mesh's own.
 
     Raises:
         NoSurfaceError: when the head has no surface.
-        PanoHeadError: when the file cannot be written.
+        PanoHeadError: when a file cannot be written.
     """
     from panohead.mesh.export import write_mesh
 
     mesh = ExpressionDriver(head).at({}).mesh(**{**vars(settings), "morphs": True})
-    write_mesh(mesh, path, unit=unit, clips=[clip_of(track, "recording")])
+    for path in paths:
+        if path.suffix:
+            write_mesh(mesh, path, unit=unit, clips=[clip_of(track, "recording")])
+            continue
+        still = without_targets(mesh)
+        for number, weights in enumerate(track.frames()):
+            still.vertices = moved(mesh, weights)
+            write_mesh(still, path / f"frame_{number:05d}.obj", unit=unit)
 
 
 def _frames_folder(folder: Path, key: str) -> Path:

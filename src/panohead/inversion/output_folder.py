@@ -13,7 +13,7 @@ from panohead.system.atomic_write import prepare_folder
 
 STATE_FILE = "reconstruct.state"
 REPORT_FILE = "report.html"
-MESH_FILES = {"glb": "head.glb", **{suffix: f"mesh.{suffix}" for suffix in ("obj", "ply", "stl", "3mf", "mrc")}}
+MESH_FILES = {"glb": "head.glb", **{suffix: f"mesh.{suffix}" for suffix in ("obj", "ply", "stl", "3mf", "usdz", "mrc")}}
 """File names of the meshes by format."""
 SPLAT_FILES = {"ply": "splats.ply", "spz": "splats.spz"}
 """File names of the splats by format."""

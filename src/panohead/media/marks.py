@@ -49,7 +49,7 @@ class Mark:
 def read_mark(path: str | Path) -> Mark:
     """Read the mark of a file.
 
-    It may be an image, GIF, video, mesh (GLB, OBJ, PLY, STL, 3MF), splats (PLY, SPZ), density volume (MRC) or page.
+    It may be an image, GIF, video, mesh (GLB, OBJ, PLY, STL, 3MF, USDZ), splats (PLY, SPZ), density volume (MRC) or page.
 
     Raises:
         PanoHeadError: when the file is missing or broken, or is none of these.
@@ -64,8 +64,8 @@ def read_mark(path: str | Path) -> Mark:
         raise PanoHeadError(f"{path} cannot be read ({reason}); give an image, a video, a mesh or a page") from error
     try:
         texts = _texts(path)
-    except (OSError, BrokenImage, KeyError) as error:
-        kind = "a 3MF file" if path.suffix.lower() == ".3mf" else "an image"
+    except (OSError, BrokenImage, KeyError, IndexError) as error:
+        kind = {".3mf": "a 3MF file", ".usdz": "a USDZ file"}.get(path.suffix.lower(), "an image")
         raise PanoHeadError(f"cannot read {path} as {kind}; check that the file is whole") from error
     term, made_by = _TERM.search(texts), _SOFTWARE.search(texts)
     notice = NOTICE in texts or _STL_LABEL.search(texts) is not None
@@ -92,6 +92,10 @@ def _texts(path: Path) -> str:
     if suffix == ".3mf":
         with open_zip(path) as archive:
             return read_member(archive, archive.getinfo(_3MF_MODEL))[:_HEAD_BYTES].decode("utf-8", "replace")
+    if suffix == ".usdz":
+        with open_zip(path) as archive:
+            first = archive.infolist()[0]  # the root layer, text
+            return read_member(archive, first)[:_HEAD_BYTES].decode("utf-8", "replace")
     if suffix in _HEADED_SUFFIXES:
         with open_regular(path) as file:
             return file.read(_HEAD_BYTES).decode("utf-8", "replace")

@@ -38,11 +38,13 @@ from panohead.system.atomic_write import atomic_path
 
 __all__ = ["MESH_FORMATS", "METERS_PER_WORLD_UNIT", "Volume", "to_trimesh", "write_mesh", "write_mrc"]
 
-MESH_FORMATS = ("glb", "obj", "ply", "stl", "3mf", "mrc")
+MESH_FORMATS = ("glb", "obj", "ply", "stl", "3mf", "usdz", "mrc")
 """Suffixes that :func:`write_mesh` knows."""
 
 
 _FOR_PRINTERS = ("stl", "3mf")
+_MOVING = ("glb", "usdz")
+"""Formats that keep morph targets."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +69,18 @@ def write_mesh(
 
     ``.glb``: texture, or colors (linear, as glTF prescribes, in 16 bits); normals, vertex attributes such as ``_SEEN``,
     metadata. ``.obj``: texture in ``NAME.mtl`` and ``NAME.png`` beside it, or colors behind the coordinates.
-    ``.ply``: binary, 8-bit colors, vertex attributes. ``.stl``: shape only. ``.3mf``: shape and colors. ``.mrc``: not
-    the mesh but ``volume``.
+    ``.ply``: binary, 8-bit colors, vertex attributes. ``.stl``: shape only. ``.3mf``: shape and colors. ``.usdz``
+    (extra ``usd``): as GLB, with one animation. ``.mrc``: not the mesh but ``volume``.
 
     Args:
         mesh: y up, as ``to_trimesh`` makes it; None where only the volume is written.
         path: file to write.
         unit: unit of the file's coordinates; None keeps the mesh's, but gives STL and 3MF millimeters.
-        unlit: GLB only; say that the light is already in the colors (KHR_materials_unlit), so that web viewers and
+        unlit: GLB and USDZ only; say that the light is already in the colors (KHR_materials_unlit), so that web viewers and
             Blender show them as they are. None: meshes with colors or a texture. False: a matte material under the
             viewer's lights.
         volume: density for an MRC file.
-        clips: GLB only; animations of a mesh with morph targets, instead of a blink and an idle one.
+        clips: GLB and USDZ only; animations of a mesh with morph targets, instead of a blink and an idle one.
 
     Returns:
         The path.
@@ -131,16 +133,20 @@ def encoded(
 
     Args:
         mesh: as of :func:`write_mesh`; not empty.
-        kind: "glb", "obj" (without a texture), "ply", "stl" or "3mf".
+        kind: "glb", "obj" (without a texture), "ply", "stl", "3mf" or "usdz".
         unit, unlit, clips: see :func:`write_mesh`.
     """
-    if kind != "glb":
+    if kind not in _MOVING:
         mesh = without_targets(mesh)
     if kind in _FOR_PRINTERS:
         life_size = unit_of(mesh) != "world"
         mesh = in_unit(mesh, unit or ("millimetre" if life_size else "world"))
     elif unit is not None:
         mesh = in_unit(mesh, unit)
+    if kind == "usdz":
+        from panohead.mesh.usdz import encode_usdz
+
+        return encode_usdz(mesh, unlit, clips)
     return encode_glb(mesh, unlit, clips) if kind == "glb" else _ENCODERS[kind](mesh)
 
 

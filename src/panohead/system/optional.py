@@ -18,6 +18,7 @@ EXTRAS = {
     "cycles": ("bpy",),
     "view": ("viser",),
     "texture": ("xatlas",),
+    "usd": ("pxr",),
     "hub": ("huggingface_hub",),
     "c2pa": ("c2pa",),
     "app": ("gradio",),
