@@ -34,7 +34,7 @@ class MeshOptions:
     trim: bool = True
     """Cut the bust flat where the images end; below nothing is ever shown."""
     morphs: bool = False
-    """Give glb, usdz (and --html) 52 morph targets with ARKit's names, a mouth that opens, a blink and an idle animation."""
+    """Give glb, usdz and --html 52 morph targets with ARKit's names, a mouth that opens, and an idle animation."""
     html: str | None = None
     """Also one offline page with the head (generate: all heads) to turn in any browser: its name in OUT, head.html."""
 

@@ -18,7 +18,7 @@ from panohead.head import Head
 from panohead.media import VideoWriter, save_image
 from panohead.media.video import enlarged
 from panohead.mesh.gltf_morphs import Clip
-from panohead.mesh.morph_targets import moved, without_targets
+from panohead.mesh.morph_targets import moved, targets_of, without_targets
 from panohead.mesh.settings import MeshSettings, MeshUnit
 from panohead.system.atomic_write import atomic_path
 
@@ -117,8 +117,8 @@ def write_animated_mesh(
     Args:
         head: of a model with an attribute encoder.
         track: weights.
-        paths: ``.glb`` and ``.usdz`` get an animation ``recording``; a name without suffix becomes a folder of OBJ files,
-            ``frame_00000.obj`` and so on, one a frame.
+        paths: ``.glb`` and ``.usdz`` get an animation ``recording``; a name without suffix becomes a folder of OBJ
+            files, ``frame_00000.obj`` and so on, one a frame.
         settings: of the mesh.
         unit: of the files; None for the mesh's own.
 
@@ -133,9 +133,9 @@ def write_animated_mesh(
         if path.suffix:
             write_mesh(mesh, path, unit=unit, clips=[clip_of(track, "recording")])
             continue
-        still = without_targets(mesh)
+        still, known = without_targets(mesh), targets_of(mesh).keys()
         for number, weights in enumerate(track.frames()):
-            still.vertices = moved(mesh, weights)
+            still.vertices = moved(mesh, {name: weight for name, weight in weights.items() if weight and name in known})
             write_mesh(still, path / f"frame_{number:05d}.obj", unit=unit)
 
 

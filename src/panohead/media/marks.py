@@ -49,7 +49,8 @@ class Mark:
 def read_mark(path: str | Path) -> Mark:
     """Read the mark of a file.
 
-    It may be an image, GIF, video, mesh (GLB, OBJ, PLY, STL, 3MF, USDZ), splats (PLY, SPZ), density volume (MRC) or page.
+    It may be an image, GIF, video, mesh (GLB, OBJ, PLY, STL, 3MF, USDZ), splats (PLY, SPZ), density volume (MRC) or
+    page.
 
     Raises:
         PanoHeadError: when the file is missing or broken, or is none of these.

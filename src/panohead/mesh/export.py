@@ -76,8 +76,8 @@ def write_mesh(
         mesh: y up, as ``to_trimesh`` makes it; None where only the volume is written.
         path: file to write.
         unit: unit of the file's coordinates; None keeps the mesh's, but gives STL and 3MF millimeters.
-        unlit: GLB and USDZ only; say that the light is already in the colors (KHR_materials_unlit), so that web viewers and
-            Blender show them as they are. None: meshes with colors or a texture. False: a matte material under the
+        unlit: GLB and USDZ only; say that the light is already in the colors (KHR_materials_unlit), so that web viewers
+            and Blender show them as they are. None: meshes with colors or a texture. False: a matte material under the
             viewer's lights.
         volume: density for an MRC file.
         clips: GLB and USDZ only; animations of a mesh with morph targets, instead of a blink and an idle one.
