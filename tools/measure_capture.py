@@ -76,10 +76,10 @@ def performance(seed: int) -> Performance:
     return Performance(weights, gaze, pose, slice(first, len(times)))
 
 
-def film(person: Person, shown: Performance, path: Path) -> None:
+def record_video(person: Person, shown: Performance, path: Path) -> None:
     """Render a performance and write it as a video."""
     light, gray = sample_lighting(person.stream("light")), np.full((SIDE, SIDE, 3), 0.5, np.float32)
-    rng = person.stream("film")
+    rng = person.stream("video")
     with VideoWriter(path, FPS, source=None) as video:
         for start in range(0, len(shown.weights), BATCH):
             part = range(start, min(start + BATCH, len(shown.weights)))
@@ -100,14 +100,14 @@ def _shot(shown: Performance, number: int) -> Shot:
 
 
 def main(options: Options) -> None:
-    """Film, capture, compare."""
+    """Record videos, capture, compare."""
     options.out.mkdir(parents=True, exist_ok=True)
     correlations, leaks, poses = [], [], []
     for index in range(options.people):
         person = replace(sample_person(SEED, index), glasses="none", headwear="none")
         shown, path = performance(index), options.out / f"person_{index}.mp4"
         if not path.is_file():
-            film(person, shown, path)
+            record_video(person, shown, path)
         track = capture_expressions(path)
         count = min(len(track.times), len(shown.weights))
         truth = shown.weights.copy()

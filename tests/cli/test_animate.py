@@ -147,11 +147,11 @@ def test_a_video_of_a_face_drives_a_head(
 
     monkeypatch.setattr(stored_landmarks, "FaceTrack", Track)
     monkeypatch.setattr(face_landmarks, "import_mediapipe", lambda: None)
-    film, out = tmp_path / "film.mp4", tmp_path / "a"
-    with VideoWriter(film, 10, source=None) as video:
+    source, out = tmp_path / "face.mp4", tmp_path / "a"
+    with VideoWriter(source, 10, source=None) as video:
         for light in (40, 60, 80, 100, 250):
             video.write(np.full((32, 32, 3), light, np.uint8))
-    command = ["animate", "seed:2", "--checkpoint", model, "--video", str(film), "--out", str(out)]
+    command = ["animate", "seed:2", "--checkpoint", model, "--video", str(source), "--out", str(out)]
     assert main([*command, "--write", "video", "--head-pose"]) == 0
     assert "1 of 5 frames show no face" in " ".join(capsys.readouterr().out.split())
     assert count_frames_and_secs(out / "animation.mp4")[0] == 5
@@ -160,7 +160,7 @@ def test_a_video_of_a_face_drives_a_head(
     assert track.weights.max() == 0
     assert track.pose is not None
     settings = json.loads((out / "settings.json").read_text())
-    assert "film.mp4" in settings["command"]
+    assert "face.mp4" in settings["command"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

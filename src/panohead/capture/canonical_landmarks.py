@@ -9,7 +9,7 @@ from panohead.alignment.canonical_face import LANDMARKS, canonical_face
 from panohead.alignment.face_pose import FacePose, fit_face
 
 _TO_VIEW = np.array([1.0, -1.0, -1.0])
-"""From the image's axes (x right, y down, z away) to the view's (y up, z to the viewer)."""
+"""Signs of the view's axes (y up, z to the viewer) on the image's (x right, y down, z away)."""
 
 
 @dataclass(frozen=True)

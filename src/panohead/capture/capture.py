@@ -1,4 +1,4 @@
-"""From a video of a face to the weights of ARKit's units over time."""
+"""Weights of ARKit's units over time from a video of a face."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _MAX_TURN = np.radians(60.0)
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureSettings:
-    """What a capture does with the landmarks.
+    """Settings of the step from landmarks to weights.
 
     Attributes:
         neutral_s: seconds at the beginning in which the face is at rest; weights are measured from there.

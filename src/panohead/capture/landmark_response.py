@@ -1,6 +1,6 @@
-"""How MediaPipe's landmarks answer to expressions, and the weights that explain a frame's landmarks best.
+"""Linear model of MediaPipe's landmarks under expressions, and the weights that explain a frame's landmarks best.
 
-Linear model of the landmarks of a face in the frame of the canonical face, x and y, centimeters::
+Landmarks of a face in the frame of the canonical face, x and y, centimeters::
 
     landmarks = neutral + response^T unknowns + noise
 
@@ -11,7 +11,6 @@ prior of each unknown, minimize a quadratic form within bounds, which an active 
 """
 
 import functools
-import io
 from dataclasses import dataclass
 from importlib import resources
 
@@ -19,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import lsq_linear
 
+from panohead.files.archive import read_arrays
 from panohead.synthetic.expressions import EXPRESSION_UNITS, gaze_units
 
 UNITS = len(EXPRESSION_UNITS)
@@ -77,7 +77,7 @@ class LandmarkResponse:
 @functools.lru_cache(maxsize=1)
 def landmark_response() -> LandmarkResponse:
     """Read the measured response from the package."""
-    content = (resources.files("panohead.capture") / ASSET).read_bytes()
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        projection = arrays["projection"].astype(np.float64) * arrays["scale"][:, None]
-        return LandmarkResponse(arrays["landmarks"].astype(int), arrays["normal"].astype(np.float64), projection)
+    with resources.as_file(resources.files("panohead.capture") / ASSET) as path:
+        arrays = read_arrays(path)
+    projection = arrays["projection"].astype(np.float64) * arrays["scale"][:, None]
+    return LandmarkResponse(arrays["landmarks"].astype(int), arrays["normal"].astype(np.float64), projection)

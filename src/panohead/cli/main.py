@@ -14,7 +14,6 @@ from typing import Annotated, Any, get_args, get_type_hints
 import tyro
 
 from panohead import __version__
-from panohead.cli.animate import Animate
 from panohead.cli.app import App
 from panohead.cli.dataset import Dataset
 from panohead.cli.demo import Demo
@@ -39,7 +38,7 @@ from panohead.cli.running.terminal import Ended, discard_output, ending_signals,
 from panohead.cli.synthesize import Synthesize
 from panohead.cli.train import Train
 from panohead.cli.train_encoder import TrainEncoder
-from panohead.cli.videos import Interpolate
+from panohead.cli.videos import Animate, Interpolate
 from panohead.cli.view import View
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.new_folders import empty_folders_removed

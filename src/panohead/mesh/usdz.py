@@ -14,6 +14,7 @@ import numpy as np
 import trimesh
 
 from panohead.errors import PanoHeadError
+from panohead.files.regular import read_regular
 from panohead.mesh.gltf import plain_metadata, png_bytes, srgb_to_linear
 from panohead.mesh.gltf_morphs import Clip, idle_clip
 from panohead.mesh.morph_targets import targets_of
@@ -60,7 +61,7 @@ def encode_usdz(mesh: trimesh.Trimesh, unlit: bool | None = None, clips: Sequenc
         package = folder / "head.usdz"
         if not pxr.UsdUtils.CreateNewUsdzPackage(str(folder / "head.usda"), str(package)):
             raise PanoHeadError("usd-core could not make the .usdz file; its messages are above")
-        return package.read_bytes()
+        return read_regular(package)
 
 
 def import_usd() -> Any:
