@@ -31,6 +31,8 @@ ASSET = Path(__file__).parents[1] / "src" / "panohead" / "assets" / "demo.safete
 ENCODER_ASSET = ASSET.with_name("demo_encoder.safetensors")
 MAX_BYTES = 12_000_000
 POPULATION = 20_000
+DROPPED_BITS = 2
+"""Last bits of float16 numbers that are not kept."""
 
 
 @dataclass(kw_only=True)
@@ -132,8 +134,21 @@ def release_encoder(options: Encoder) -> None:
     print(f"wrote {options.out}: {options.out.stat().st_size:,} bytes, sha256 {digest}")
 
 
+def shorten(network: nn.Module) -> None:
+    """Round all weights to nine significant bits, in place, so that a wheel compresses them: relative error 0.1 %."""
+    with torch.no_grad():
+        for value in network.state_dict().values():
+            if value.is_floating_point():
+                integers = value.half().view(torch.int16).int() & 0xFFFF
+                # The carry of a mantissa into its exponent is what rounding up needs.
+                rounded = (integers + (1 << DROPPED_BITS >> 1)) >> DROPPED_BITS << DROPPED_BITS
+                value.copy_(rounded.to(torch.int16).view(torch.float16))
+
+
 def write(out: Path, networks: dict[str, nn.Module], notes: dict[str, Any], kimg: float | None) -> None:
     """Write the file and print its size."""
+    for network in networks.values():
+        shorten(network)
     digest = save_checkpoint(out, networks, kimg=kimg, notes=notes, dtype="float16")
     size = out.stat().st_size
     if size > MAX_BYTES:
