@@ -106,6 +106,8 @@ METHODS = {
     "fast, search alone": Method(config=lambda _: FastConfig(tuning_steps=0)),
     "fast, weights tuned": Method(config=lambda _: FastConfig(local_tuning=False)),
     "fast, geometry free": Method(config=lambda _: FastConfig(geometry_weight=0.0)),
+    "fast, super-resolution tuned": Method(config=lambda _: FastConfig(superresolution_learning_rate=0.004)),
+    "fast, super-resolution kept": Method(config=lambda _: FastConfig(superresolution_learning_rate=0.0)),
     "fast, mirrored photo": Method(config=lambda _: FastConfig(symmetry_weight=SYMMETRY_WEIGHT)),
 }
 

@@ -24,6 +24,7 @@ class FastConfig(Bounded):
         local_tuning: tune position maps of the backbone's last blocks, a feature vector for every texel of the tri-grid
             (and the background network); otherwise the weights of these blocks and of everything after them.
         map_learning_rate: highest learning rate of position maps.
+        superresolution_learning_rate: the same of super-resolution, with local tuning, on whole images; 0 keeps it.
         map_weight: weight of the mean squared change of position maps.
         geometry_weight: weight of the difference of occupancy to the untuned generator about the surface, on all sides;
             0 for none.
@@ -62,6 +63,7 @@ class FastConfig(Bounded):
     coarse_tuning_ratio: Annotated[float, NumberRange(0, 100)] = 1.2
     local_tuning: bool = True
     map_learning_rate: NotNegative = 0.05
+    superresolution_learning_rate: NotNegative = 0.0
     map_weight: NotNegative = 0.1
     geometry_weight: NotNegative = 1.0
     detail_where_seen: bool = False
@@ -102,7 +104,8 @@ def phases(config: FastConfig) -> dict[str, int]:
     }
 
 
-_SINCE_DETAIL_MAPS = frozenset(("detail_where_seen",))
+_SINCE_SUPERRESOLUTION = frozenset(("superresolution_learning_rate",))
+_SINCE_DETAIL_MAPS = _SINCE_SUPERRESOLUTION | frozenset(("detail_where_seen",))
 _SINCE_LOCAL = _SINCE_DETAIL_MAPS | frozenset(
     (
         "local_tuning",
@@ -117,14 +120,15 @@ _SINCE_LOCAL = _SINCE_DETAIL_MAPS | frozenset(
 _SINCE_RAW = _SINCE_LOCAL | frozenset(
     ("coarse_tuning_ratio", "tuned_blocks", "coarse_tuning_learning_rate", "unseen_superresolution_interval")
 )
-"""Fields that a :class:`FastConfig` did not have before detail was left out, tuning was local, and before it began with
+"""Fields that a :class:`FastConfig` did not have before super-resolution was tuned, before detail was left out, tuning was local, and before it began with
 raw images."""
 
 
 def earlier_configs(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]]]:
     """Return what the options of ``config`` may have meant in earlier versions, with the fields that these lacked.
 
-    Runs of these versions can be resumed to the same end. The last one kept the detail everywhere. Before tuning was
+    Runs of these versions can be resumed to the same end. The last one did not tune
+    super-resolution, the one before kept the detail everywhere. Before tuning was
     local it changed weights, and heads were searched in w alone. In the version before that all tuning steps compared
     whole images and tuned all parameters. A number of them that is the default now may be meant, or the default of
     then.
@@ -136,7 +140,8 @@ def earlier_configs(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]
 
 def _earlier(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]]]:
     """Return the configurations of the earlier versions."""
-    with_detail = replace(config, detail_where_seen=True)
+    still = replace(config, superresolution_learning_rate=0.0)
+    with_detail = replace(still, detail_where_seen=True)
     global_tuning = replace(
         with_detail, local_tuning=False, attribute_search=False, symmetry_weight=0.0, geometry_weight=0.0
     )
@@ -153,6 +158,7 @@ def _earlier(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]]]:
         for steps in (config.tuning_steps, *default_then)
     ]
     return [
+        (still, _SINCE_SUPERRESOLUTION),
         (with_detail, _SINCE_DETAIL_MAPS),
         (global_tuning, _SINCE_LOCAL),
         *((one, _SINCE_RAW) for one in whole_images),

@@ -151,6 +151,9 @@ def _groups(tuned: Generator, config: FastConfig, *, whole: bool) -> list[Parame
     if config.local_tuning:
         maps = position_maps(tuned, config.tuned_blocks)
         groups = [ParameterGroup(maps, config.map_learning_rate)]
+        if whole and config.superresolution_learning_rate > 0:
+            last = list(tuned.superresolution.parameters())
+            groups.append(ParameterGroup(last, config.superresolution_learning_rate))
         if whole and tuned.background is not None:
             behind = [
                 p for block in _last_blocks(tuned.background.synthesis, config.tuned_blocks) for p in block.parameters()
