@@ -123,8 +123,12 @@ def test_a_locally_tuned_generator_is_stored_as_a_difference(tmp_path: Path) -> 
 def test_configurations_of_earlier_versions() -> None:
     """Fields that they had keep their values; the number of tuning steps may have been its default."""
     given = FastConfig(fine_steps=7, unseen_weight=0.3)
-    (with_detail, lacked), (last, lacked_then), *first = earlier_configs(given)
-    assert lacked == {"detail_where_seen"}
+    (still, lacked_first), (with_detail, lacked), (last, lacked_then), *first = earlier_configs(given)
+    assert lacked_first == {"superresolution_learning_rate"}
+    assert still == given
+    tuned = replace(given, superresolution_learning_rate=0.004)
+    assert earlier_configs(tuned)[0][0] == given
+    assert lacked == {"detail_where_seen", *lacked_first}
     assert with_detail == replace(given, detail_where_seen=True)
     lacked = lacked_then
     assert {name for name, value in asdict(last).items() if value != asdict(given)[name]} <= lacked
@@ -132,7 +136,7 @@ def test_configurations_of_earlier_versions() -> None:
     assert not last.attribute_search
     assert last.symmetry_weight == 0
     assert [config.tuning_steps for config, _ in first] == [50, 150]
-    assert [config.tuning_steps for config, _ in earlier_configs(replace(given, tuning_steps=24))] == [24, 24, 24]
+    assert [config.tuning_steps for config, _ in earlier_configs(replace(given, tuning_steps=24))] == [24] * 4
     for config, lacked in first:
         known = {field.name for field in fields(FastConfig)} - lacked - {"tuning_learning_rate", "tuning_steps"}
         assert {name: asdict(config)[name] for name in known} == {name: asdict(given)[name] for name in known}

@@ -120,8 +120,8 @@ _SINCE_LOCAL = _SINCE_DETAIL_MAPS | frozenset(
 _SINCE_RAW = _SINCE_LOCAL | frozenset(
     ("coarse_tuning_ratio", "tuned_blocks", "coarse_tuning_learning_rate", "unseen_superresolution_interval")
 )
-"""Fields that a :class:`FastConfig` did not have before super-resolution was tuned, before detail was left out, tuning was local, and before it began with
-raw images."""
+"""Fields that a :class:`FastConfig` did not have before super-resolution could be tuned, before detail was left out,
+before tuning was local, and before it began with raw images."""
 
 
 def earlier_configs(config: FastConfig) -> list[tuple[FastConfig, frozenset[str]]]:
