@@ -24,6 +24,7 @@ from panohead.evaluation.ground_truth.geometry import (
     surface_errors,
 )
 from panohead.evaluation.ground_truth.people import GroundTruthPerson, GroundTruthView, halved
+from panohead.evaluation.ground_truth.radiance_fit import fit_radiance
 from panohead.evaluation.results import ProgressCallback, Result, silent
 from panohead.evaluation.warping import OPAQUE, DepthView, points_of
 from panohead.head import Head
@@ -32,6 +33,8 @@ from panohead.predictor import Predictor
 ReconstructFunction = Callable[[Predictor, Sequence[GroundTruthView]], Head]
 """Function from a generator and photos of one person to a head in the frame of the photos' cameras."""
 
+PhotosFunction = Callable[[GroundTruthPerson], dict[int, list[GroundTruthView]]]
+"""Function from a person to photos by their number."""
 NORMAL_WINDOW = 5
 """Window, in pixels, that averages depth before normals are taken; single hairs have no comparable normals."""
 
@@ -105,6 +108,45 @@ def reconstruction(
                 step()
             results += _results(number, people, errors)
     return results
+
+
+SurfacesFunction = Callable[[GroundTruthPerson, Sequence[GroundTruthView]], list[DepthView]]
+"""Function from a person, for its true views' cameras and sizes, and photos to surfaces seen by these cameras."""
+
+
+def baseline_method(
+    people: Sequence[GroundTruthPerson],
+    photos: PhotosFunction,
+    surfaces: SurfacesFunction,
+    *,
+    progress: ProgressCallback,
+) -> list[Result]:
+    """Measure a method without a generator.
+
+    Args:
+        photos: the photos of a person that it gets, by their number.
+        surfaces: the method.
+    """
+    results: list[Result] = []
+    given = [photos(person) for person in people]
+    with progress("fitting people", len(people) * len(given[0])) as step:
+        for number in given[0]:
+            errors = []
+            for person, views in zip(people, given, strict=True):
+                errors.append(compare_surfaces(surfaces(person, views[number]), person.truth))
+                step()
+            results += _results(number, people, errors)
+    return results
+
+
+def radiance_baseline(people: Sequence[GroundTruthPerson], progress: ProgressCallback = silent) -> list[Result]:
+    """Fit a NeRF to every person's photos from all around: the ceiling of what views alone give."""
+
+    def surfaces(person: GroundTruthPerson, views: Sequence[GroundTruthView]) -> list[DepthView]:
+        fitted = fit_radiance(views)
+        return [fitted.view(view.camera, view.depth.shape[-1]) for view in person.truth]
+
+    return baseline_method(people, lambda person: {len(person.around): person.around}, surfaces, progress=progress)
 
 
 def reconstruction_baseline(people: Sequence[GroundTruthPerson]) -> list[Result]:
