@@ -74,8 +74,6 @@ class Comparison:
                 print(f"{name}: failed: {error}", flush=True)
                 whole = False
             self.write()
-        self._evaluate_photos()
-        self.write()
         return whole
 
     def write(self) -> None:
@@ -84,7 +82,7 @@ class Comparison:
         rows = {name: self._described(name) for name in found}
         about = {"budget_s": self.budget, "planned_s": self.planned, "data": str(self.options.data.resolve())}
         about |= {"settings": list(self.options.set), "num": self.options.num, "heads": self.options.heads}
-        write_table(self.out, rows, _results(self.out / "photos" / "metrics.json", "photos"), about)
+        write_table(self.out, rows, list(self._photos().get("results", [])), about)
 
     def _check_settings(self) -> None:
         """Refuse a folder whose rows were trained on other data or with other settings: they would not compare."""
@@ -133,19 +131,20 @@ class Comparison:
             return
         print(f"{name}: evaluating", flush=True)
         out = folder / "evaluation"
-        words = ["--checkpoint", f"{name}={checkpoint}", "--no-floor", "--out", str(out), *self._common()]
-        _command(["evaluate", *words], folder / "log.txt")
+        words = ["--checkpoint", f"{name}={checkpoint}", "--out", str(out), *self._common()]
+        counts = {"num": self.options.num, "heads": self.options.heads}
+        # Photos against other photos, what a perfect generator would get, are the same for all rows.
+        known = self._photos().get("measured") == counts
+        _command(["evaluate", *words, *(["--no-floor"] if known else [])], folder / "log.txt")
         results = _results(out / "metrics.json", name)
+        if not known:
+            photos = {"measured": counts, "results": _results(out / "metrics.json", "photos")}
+            _write(self.out / "photos.json", json.dumps(photos, indent=1))
         _write(file, json.dumps({"measured": measured, "figures": figures_of(checkpoint, results)}, indent=1))
 
-    def _evaluate_photos(self) -> None:
-        """Measure photos against other photos once: what a perfect generator would get."""
-        out = self.out / "photos"
-        first = next((found for name in self.rows if (found := _newest(self.folder(name) / "run"))), None)
-        if first is None or (out / "metrics.json").is_file():
-            return
-        print("photos: evaluating", flush=True)
-        _command(["evaluate", "--checkpoint", f"any={first}", "--out", str(out), *self._common()], out / "log.txt")
+    def _photos(self) -> dict[str, Any]:
+        file = self.out / "photos.json"
+        return dict(json.loads(file.read_text())) if file.is_file() else {}
 
     def _common(self) -> list[str]:
         words = ["--data", str(self.options.data), "--metrics", *METRICS, "--subsets", *SUBSETS, "--protocol", "strict"]

@@ -27,7 +27,9 @@ def root(tmp_path: Path) -> Path:
     labels = []
     for number, name in enumerate(SHOTS):
         Image.new("RGB", (16, 16), (number,) * 3).save(tmp_path / "images" / f"{name}.png")
-        Image.new("L", (16, 16), 255).save(tmp_path / "masks" / f"{name}.png")
+        mask = Image.new("L", (16, 16), 0)
+        mask.paste(255, (4, 4, 12, 12))
+        mask.save(tmp_path / "masks" / f"{name}.png")
         labels.append([f"{name}.png", Camera.orbit(30.0 * number).to_label().tolist()])
     (tmp_path / "images" / "dataset.json").write_text(json.dumps({"labels": labels}))
     people: dict[int, list[dict[str, object]]] = {0: [], 1: []}

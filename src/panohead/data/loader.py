@@ -1,6 +1,7 @@
 """Endless batches of photos on a device, in an order that neither workers nor caches change."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -57,7 +58,7 @@ class PhotoLoader:
     ) -> None:
         if batch < 1 or workers < 0:
             raise ValueError(f"cannot load batches of {batch} with {workers} workers")
-        share: dict[str, int] = {"seed": seed, "rank": rank, "num_replicas": num_replicas}
+        share: dict[str, Any] = {"seed": seed, "rank": rank, "num_replicas": num_replicas}
         start = start_nimg // num_replicas
         walk = (
             PersonWalk(people, start=start, **share) if people else InfiniteSampler(len(dataset), start=start, **share)

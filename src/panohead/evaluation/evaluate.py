@@ -20,6 +20,7 @@ from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
 from panohead.evaluation.ground_truth.people import GroundTruthPerson, held_out_people
 from panohead.evaluation.ground_truth.reconstruction import (
     ReconstructFunction,
+    morphable_baseline,
     radiance_baseline,
     reconstruction,
     reconstruction_baseline,
@@ -38,8 +39,8 @@ BASELINE_NAME = "photos"
 """Name of the column that compares photos with other photos (the real-data baseline)."""
 PHOTOS_PER_HEAD = 8
 """Photos per evaluated head on which the third-party models are measured."""
-METHODS = {"nerf": radiance_baseline}
-METHOD_NAMES = {"nerf": "NeRF"}
+METHODS = {"nerf": radiance_baseline, "3dmm": morphable_baseline}
+METHOD_NAMES = {"nerf": "NeRF", "3dmm": "3DMM"}
 """Columns of methods without a generator."""
 MIN_PHOTO_SIDE = 128
 """Minimum side, in pixels, of the photos that people are reconstructed from."""

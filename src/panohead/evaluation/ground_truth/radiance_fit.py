@@ -44,10 +44,12 @@ class RadianceConfig(Bounded):
     samples: Natural = 24
     steps: Natural = 1000
     rays: Natural = 768
-    learning_rate: NotNegative = 2e-3
+    learning_rate: NotNegative = 5e-3
     mask_weight: NotNegative = 0.5
 
 
+DENSITY_GAIN = 40.0
+"""Factor of raw densities: outputs of about one must be able to say that 0.05 world units are opaque."""
 RENDERING = RenderConfig(ray_start=2.2, ray_end=3.2, box_warp=1.0, crop_margin=0.0, white_background=True)
 """Rays from before the head to behind it, on white; samples are the fit's."""
 
@@ -77,7 +79,7 @@ class RadianceField(nn.Module):
         half = RENDERING.box_warp / 2
         hidden = self.trunk(positional_encoding(points / half, self.config.position_octaves))
         toward = positional_encoding(directions, self.config.direction_octaves)
-        return self.density(hidden), self.color(torch.cat([hidden, toward], dim=-1)).sigmoid()
+        return self.density(hidden) * DENSITY_GAIN, self.color(torch.cat([hidden, toward], dim=-1)).sigmoid()
 
 
 @dataclass(frozen=True)

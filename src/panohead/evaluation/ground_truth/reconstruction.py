@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
+from panohead.alignment.face_landmarks import MediaPipeFaces, import_mediapipe
 from panohead.evaluation.ground_truth.geometry import (
     F_THRESHOLDS,
     MM_PER_WORLD_UNIT,
@@ -23,6 +24,7 @@ from panohead.evaluation.ground_truth.geometry import (
     sector_of,
     surface_errors,
 )
+from panohead.evaluation.ground_truth.morphable_fit import fit_morphable
 from panohead.evaluation.ground_truth.people import GroundTruthPerson, GroundTruthView, halved
 from panohead.evaluation.ground_truth.radiance_fit import fit_radiance
 from panohead.evaluation.results import ProgressCallback, Result, silent
@@ -147,6 +149,22 @@ def radiance_baseline(people: Sequence[GroundTruthPerson], progress: ProgressCal
         return [fitted.view(view.camera, view.depth.shape[-1]) for view in person.truth]
 
     return baseline_method(people, lambda person: {len(person.around): person.around}, surfaces, progress=progress)
+
+
+def morphable_baseline(people: Sequence[GroundTruthPerson], progress: ProgressCallback = silent) -> list[Result]:
+    """Fit the head basis to the photos that reconstructions get, by landmarks and silhouettes.
+
+    Raises:
+        PanoHeadError: when mediapipe, which finds the landmarks, is not installed.
+    """
+    import_mediapipe()
+    landmarker = MediaPipeFaces()
+
+    def surfaces(person: GroundTruthPerson, views: Sequence[GroundTruthView]) -> list[DepthView]:
+        fitted = fit_morphable(views, landmarker)
+        return [fitted.view(view.camera, view.depth.shape[-1]) for view in person.truth]
+
+    return baseline_method(people, lambda person: person.photos, surfaces, progress=progress)
 
 
 def reconstruction_baseline(people: Sequence[GroundTruthPerson]) -> list[Result]:
