@@ -161,7 +161,7 @@ class Train:
 
         self._refuse_changes()
         config = read_run(run).config
-        changes = {"total_kimg": self.kimg, "total_cpu_s": self._cpu_s()}
+        changes: dict[str, Any] = {"total_kimg": self.kimg, "total_cpu_s": self._cpu_s()}
         return replace(config, **{name: value for name, value in changes.items() if value is not None}).checked()
 
     def _refuse_changes(self) -> None:

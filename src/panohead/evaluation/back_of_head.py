@@ -74,7 +74,7 @@ class BackOfHead:
         counts = {"heads": len(scores)}
         worst = float(np.nanmax(scores[:, 0])) if np.isfinite(scores[:, 0]).any() else math.nan
         heads = range(len(scores))
-        intervals = [mean_interval(column, heads) for column in scores.T]
+        intervals = [mean_interval(column.tolist(), heads) for column in scores.T]
         found = [
             Result(
                 metric="mirror score",

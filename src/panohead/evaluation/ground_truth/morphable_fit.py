@@ -39,10 +39,14 @@ EXPRESSION_SD = 0.25
 """Deviation of the weights of expressions."""
 LANDMARK_SD = 0.012
 """Deviation of found landmarks, in half image sides: 0.8 pixels of 128. Their places on the skin spread beside."""
+FACE_YAW_DEG = 60.0
+"""|yaw| of a camera up to which faces are looked for in its photo."""
+MOST_OUTLINE = 100
+"""Number of independent points that the outline of a photo counts as, at most."""
 HALF_VIEW = 0.316
 """Half the side of the official view at the middle of the head, world units: 2.7 / (2 * 4.2647)."""
-OUTLINE_SD = 0.012
-"""The same of skin from the silhouette that it lies outside of."""
+OUTLINE_SD = 0.03
+"""Deviation of skin that was outside from the outline: two pixels of 128, since outlines are known by the pixel."""
 VISIBLE = 0.03
 """Distance in world units between two surfaces that are one."""
 SKIN = (0.45, 0.2, 0.05)
@@ -133,7 +137,11 @@ def fit_morphable(views: Sequence[GroundTruthView], landmarker: FaceLandmarker) 
     # Decimeters of the basis to half image sides at the middle of the head.
     deviation = np.hypot(LANDMARK_SD, spread * FRAMING.scale / HALF_VIEW)
     mean, targets, deviations = morphable_model()
-    faces = [landmarker.faces(view.photo, 1) for view in views]
+    # Landmarks of profiles are guesses, and faces on backs are none.
+    yaws = [abs(float(view.camera.angles_deg()[0])) for view in views]
+    faces = [
+        landmarker.faces(view.photo, 1) if yaw <= FACE_YAW_DEG else [] for view, yaw in zip(views, yaws, strict=True)
+    ]
     outline = np.arange(0, basis.body_count, 2)
     # Fine places of landmarks, and coarse ones of the outline, as linear functions of the weights.
     at_landmarks = basis.refine[vertices]
@@ -142,15 +150,21 @@ def fit_morphable(views: Sequence[GroundTruthView], landmarker: FaceLandmarker) 
         (FRAMING.to_world(mean[outline]), FRAMING.turn(targets[:, outline]) * FRAMING.scale),
     ]
     weights = np.zeros(len(targets))
+    outlines = [np.full((len(outline), 2), np.nan) for _ in views]
     for _ in range(ROUNDS):
         matrix, right = np.diag(1 / deviations**2), np.zeros(len(targets))
-        for view, found in zip(views, faces, strict=True):
+        for view, found, held in zip(views, faces, outlines, strict=True):
             for is_outline, (start, moves) in enumerate(parts):
                 points = start + np.tensordot(weights, moves, 1)
                 places, slopes = _projected(points, view.camera)
                 if is_outline:
-                    wanted, chosen = _into_silhouette(places, view.mask)
-                    sure: np.ndarray = np.full(len(chosen), 1 / OUTLINE_SD)
+                    found_places, outside = _into_silhouette(places, view.mask)
+                    # Skin that was outside stays at the outline; else it would leave again in every second round.
+                    held[outside] = found_places[outside]
+                    wanted, chosen = held, np.flatnonzero(np.isfinite(held[:, 0]))
+                    # Neighboring points say the same: together they count as MOST_OUTLINE.
+                    share = min(1.0, MOST_OUTLINE / max(len(chosen), 1))
+                    sure: np.ndarray = np.full(len(chosen), share**0.5 / OUTLINE_SD)
                 elif found:
                     wanted, chosen = found[0][:, :2] / view.photo.shape[0] * 2 - 1, np.arange(len(places))
                     error = np.linalg.norm(wanted - places, axis=1)
@@ -233,10 +247,11 @@ def _projected(
 def _into_silhouette(
     places: Float[np.ndarray, "point 2"], mask: Float[np.ndarray, "side side"]
 ) -> tuple[Float[np.ndarray, "point 2"], Int[np.ndarray, " chosen"]]:
-    """Return the nearest places inside the silhouette, and the points that lie outside of it in the image."""
+    """Return the nearest places inside the silhouette, and the points that lie more than a pixel outside of it."""
     side = mask.shape[0]
-    _, nearest = ndimage.distance_transform_edt(mask < 0.5, return_indices=True)
+    away, nearest = ndimage.distance_transform_edt(mask < 0.5, return_indices=True)
     pixel = np.clip(np.floor((places + 1) / 2 * side), 0, side - 1).astype(int)
-    outside = (mask[pixel[:, 1], pixel[:, 0]] < 0.5) & (np.abs(places) < 1).all(axis=1) & bool((mask >= 0.5).any())
+    # Within a pixel lies the outline's own rounding, which would draw everything inward.
+    outside = (away[pixel[:, 1], pixel[:, 0]] > 1.5) & (np.abs(places) < 1).all(axis=1) & bool((mask >= 0.5).any())
     wanted = (nearest[:, pixel[:, 1], pixel[:, 0]][::-1].T + 0.5) / side * 2 - 1
     return wanted, np.flatnonzero(outside)
