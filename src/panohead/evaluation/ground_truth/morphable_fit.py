@@ -97,8 +97,7 @@ class FittedMorphable:
         """Return colors of photos that see the points, else of the head's other half, else of skin."""
         own, seen = self._photographed(points)
         mirrored, known = self._photographed(points * torch.tensor([-1.0, 1.0, 1.0]))
-        skin = own[:, seen].mean(dim=1) if bool(seen.any()) else torch.tensor(SKIN)
-        return torch.where(seen, own, torch.where(known, mirrored, skin[:, None]))
+        return torch.where(seen, own, torch.where(known, mirrored, self._skin[:, None]))
 
     def _photographed(
         self, points: Float[Tensor, "point 3"]
@@ -118,6 +117,12 @@ class FittedMorphable:
             color = torch.where(weight > best, sampled[:3], color)
             best = torch.maximum(best, weight)
         return color, best > 0
+
+    @cached_property
+    def _skin(self) -> Float[Tensor, "3"]:
+        """Mean color of the face where photos show it."""
+        face, seen = self._photographed(torch.from_numpy(self.vertices[landmark_vertices()]).float())
+        return face[:, seen].mean(dim=1) if bool(seen.any()) else torch.tensor(SKIN)
 
     @cached_property
     def _photo_depths(self) -> list[Float[Tensor, "1 side side"]]:
