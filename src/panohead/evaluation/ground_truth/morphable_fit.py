@@ -154,7 +154,7 @@ def fit_morphable(views: Sequence[GroundTruthView], landmarker: FaceLandmarker) 
         (FRAMING.to_world(at_landmarks @ mean[: basis.body_count]), _moves(targets, at_landmarks)),
         (FRAMING.to_world(mean[outline]), FRAMING.turn(targets[:, outline]) * FRAMING.scale),
     ]
-    weights = np.zeros(len(targets))
+    weights: np.ndarray = np.zeros(len(targets))
     outlines = [np.full((len(outline), 2), np.nan) for _ in views]
     for _ in range(ROUNDS):
         matrix, right = np.diag(1 / deviations**2), np.zeros(len(targets))
