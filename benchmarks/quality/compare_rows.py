@@ -10,7 +10,7 @@ from panohead.training.config import TrainConfig
 from panohead.training.estimate import estimate
 
 CHECK_S = 60.0
-"""Processor seconds between two resumable states, about; what a kill can cost."""
+"""Processor seconds between two resumable states, about (a tenth of a shorter budget); what a kill can cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +101,12 @@ def make_plan(row: Row, planned_s: float, settings: tuple[str, ...]) -> Plan:
     ]
     cost = sum(costs) / len(costs)
     kimg = max(planned_s / cost, config.batch) / 1000
+    check = min(CHECK_S, planned_s / 10)
     own = {
         **stretched(config, kimg / config.total_kimg),
         # The processor time ends the run. Photos are only a guard against an endless one.
         "total_kimg": max(100 * kimg, 1.0),
-        "tick_kimg": max(1, round(CHECK_S / cost / config.batch)) * config.batch / 1000,
+        "tick_kimg": max(1, round(check / cost / config.batch)) * config.batch / 1000,
         "state_ticks": 1,
         "snapshot_ticks": 0,
         "metric_ticks": 0,
