@@ -1,4 +1,4 @@
-"""The paper's comparisons on one open dataset: each row trained for an equal processor time, one table, one picture.
+"""The paper's comparisons on one open dataset: each row trained for an equal processor time, one table, one contact sheet.
 
     python benchmarks/quality/compare.py DATASET OUT --budget 30m
     python benchmarks/quality/compare.py DATASET OUT --budget 2h --rows panohead eg3d r3gan
@@ -6,7 +6,7 @@
 Trains the rows of compare_rows.py one after the other by ``panohead train --cpu-time BUDGET``, so that they compare on
 a machine with other work, evaluates each by ``panohead evaluate``, and writes OUT/table.md, OUT/table.json and
 OUT/heads.png (eight sides of one head a row) after every row. A kill at any time costs about a minute of processor
-time: the same command goes on where the last one stopped. A larger budget goes on with the runs that are there; then
+time: the same command continues where the last one stopped. A larger budget continues the runs that are there; then
 give --planned, the budget that you mean to end with, from the first time on. A row that fails is named in the table and
 tried again by the next command. Explanation: docs/comparisons.md.
 """
@@ -77,7 +77,7 @@ class Comparison:
         return whole
 
     def write(self) -> None:
-        """Write table and picture of what is there, rows of earlier commands included."""
+        """Write table and sheet of what is there, rows of earlier commands included."""
         found = [name for name in compare_rows.ROWS if self.folder(name).is_dir() or name in self.rows]
         rows = {name: self._described(name) for name in found}
         about = {"budget_s": self.budget, "planned_s": self.planned, "data": str(self.options.data.resolve())}
@@ -234,7 +234,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, help="seed of the weights and of training")
     made.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of all rows, as of train")
     made.add_argument("--tiny", action="store_true", help="rows of the preset tiny, to see that everything runs")
-    made.add_argument("--table", action="store_true", help="write table and picture of what is there; train nothing")
+    made.add_argument("--table", action="store_true", help="write table and sheet of what is there; train nothing")
     return made
 
 
@@ -259,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 0
             return 0 if comparison.run() else 1
     except (Stopped, KeyboardInterrupt):
-        print("stopped; the same command goes on from here")
+        print("stopped; the same command continues from here")
         return 130
     except PanoHeadError as error:
         print(error, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Table and picture of the comparison."""
+"""Table and contact sheet of the comparison."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from panohead.system.duration import duration_text
 
 YAWS_DEG = tuple(range(0, 360, 45))
 CELL = 128
-"""Side of a head in the picture, pixels."""
+"""Side of a head in the sheet, pixels."""
 PSI = 0.7
 SEED = 0
 
@@ -104,7 +104,7 @@ def write_table(
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with atomic_path(out / "table.md") as temporary:
         temporary.write_text(markdown(rows, floor, about), encoding="utf-8")
-    write_picture(out, rows)
+    write_sheet(out, rows)
 
 
 def markdown(rows: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], about: Mapping[str, Any]) -> str:
@@ -143,7 +143,7 @@ def markdown(rows: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ab
     return "\n".join([*lines, "", *missing, ""])
 
 
-def write_picture(out: Path, rows: Mapping[str, Mapping[str, Any]]) -> Path | None:
+def write_sheet(out: Path, rows: Mapping[str, Mapping[str, Any]]) -> Path | None:
     """Write OUT/heads.png: a row for every evaluated generator, one head from eight sides; None without any."""
     shown, labels = [], []
     for name, row in rows.items():

@@ -1,4 +1,4 @@
-"""Photos that show one person at one moment, for discriminators that judge several views of a head together."""
+"""Photos that show one person at one moment, for discriminators that see several views of a head together."""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -37,7 +37,7 @@ class DiscriminatorConfig(Bounded):
             "raw" the raw image alone, whose resolution can grow in training (progressive growing).
         resolution: pixels per side of the image.
         label_dim: width of one image's conditioning label; 0 for an unconditional discriminator.
-        views: images of one head that are judged together, as more channels and a longer label; 1 in the paper.
+        views: images of one head that are seen together, as more channels and a longer label; 1 in the paper.
         architecture: blocks with a residual path ("resnet") or with images at every resolution ("skip").
         channel_base, channel_max: a block at resolution r has min(channel_base // r, channel_max) channels.
         num_fp16_resolutions: number of highest resolutions in half precision on CUDA, as ``half_dtype``.

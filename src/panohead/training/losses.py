@@ -92,7 +92,7 @@ class DiscriminatorInput:
         return DiscriminatorInput(image, raw, mask, self.label)
 
     def logits(self, discriminator: Discriminator) -> Float[Tensor, "head 1"]:
-        """Return the discriminator's logits; larger is more real. One a head, whose views are judged together."""
+        """Return the discriminator's logits; larger is more real. One a head, whose views are seen together."""
         return discriminator(self.image, self.image_raw, self.mask, self.label)
 
 

@@ -47,7 +47,7 @@ def mismatched_loss(
     """
     other = real.label.roll(1, dims=0)
     far = angles_deg(real.label, other) >= config.min_angle_deg  # batch
-    # Views of one head are judged together: one wrong camera is enough.
+    # Views of one head are seen together: one wrong camera is enough.
     wrong = far.unflatten(0, (discriminator.config.views, -1)).any(dim=0)[:, None]  # head 1
     logits = replace(real, label=other).logits(discriminator)
     loss = discriminator_fake_loss(logits if real_logits is None else logits - real_logits)

@@ -8,7 +8,6 @@ glasses and clothes are not in that space. Cameras are known, so only a small si
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from panohead.alignment.face_landmarks import FaceLandmarker
-from panohead.errors import PanoHeadError
 from panohead.evaluation.ground_truth.people import GroundTruthView
 from panohead.evaluation.warping import DepthView, points_of
 from panohead.geometry.camera import Camera
 from panohead.geometry.rays import project, rays_from_camera
 from panohead.morphs.base_fit import FRAMING, expression_offsets, similarity_directions
-from panohead.synthetic.basis import head_basis
+from panohead.synthetic.basis import head_basis, landmark_places
 from panohead.synthetic.expressions import EXPRESSION_UNITS
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.renderer.raster import empty_buffers, raster_triangles
@@ -41,7 +39,7 @@ LANDMARK_SD = 0.012
 """Deviation of found landmarks, in half image sides: 0.8 pixels of 128. Their places on the skin spread beside."""
 FACE_YAW_DEG = 60.0
 """|yaw| of a camera up to which faces are looked for in its photo."""
-MOST_OUTLINE = 100
+OUTLINE_POINTS = 100
 """Number of independent points that the outline of a photo counts as, at most."""
 HALF_VIEW = 0.316
 """Half the side of the official view at the middle of the head, world units: 2.7 / (2 * 4.2647)."""
@@ -138,7 +136,7 @@ def fit_morphable(views: Sequence[GroundTruthView], landmarker: FaceLandmarker) 
     Args:
         landmarker: finds MediaPipe's 468 landmarks.
     """
-    basis, (vertices, spread) = head_basis(), _landmarks()
+    basis, (vertices, spread) = head_basis(), landmark_places()
     # Decimeters of the basis to half image sides at the middle of the head.
     deviation = np.hypot(LANDMARK_SD, spread * FRAMING.scale / HALF_VIEW)
     mean, targets, deviations = morphable_model()
@@ -167,8 +165,8 @@ def fit_morphable(views: Sequence[GroundTruthView], landmarker: FaceLandmarker) 
                     # Skin that was outside stays at the outline; else it would leave again in every second round.
                     held[outside] = found_places[outside]
                     wanted, chosen = held, np.flatnonzero(np.isfinite(held[:, 0]))
-                    # Neighboring points say the same: together they count as MOST_OUTLINE.
-                    share = min(1.0, MOST_OUTLINE / max(len(chosen), 1))
+                    # Neighboring points say the same: together they count as OUTLINE_POINTS.
+                    share = min(1.0, OUTLINE_POINTS / max(len(chosen), 1))
                     sure: np.ndarray = np.full(len(chosen), share**0.5 / OUTLINE_SD)
                 elif found:
                     wanted, chosen = found[0][:, :2] / view.photo.shape[0] * 2 - 1, np.arange(len(places))
@@ -187,22 +185,7 @@ def fit_morphable(views: Sequence[GroundTruthView], landmarker: FaceLandmarker) 
 
 def landmark_vertices() -> Int[np.ndarray, "468"]:
     """Return the fine vertices of the head basis that MediaPipe's landmarks lie on."""
-    return _landmarks()[0]
-
-
-@lru_cache(maxsize=1)
-def _landmarks() -> tuple[Int[np.ndarray, "468"], Float[np.ndarray, "468"]]:
-    """Read these vertices, and how far the landmarks' places spread over people, decimeters.
-
-    Raises:
-        PanoHeadError: when the asset is missing from the installation.
-    """
-    path = resources.files("panohead.synthetic") / "assets" / "landmark_vertices.npz"
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return stored["vertices"].astype(np.int64), stored["spread"].astype(np.float64)
-    except OSError as error:
-        raise PanoHeadError(f"cannot read the landmarks of the head basis {path}; reinstall panohead") from error
+    return landmark_places()[0]
 
 
 @lru_cache(maxsize=1)
