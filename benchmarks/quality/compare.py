@@ -1,4 +1,4 @@
-"""The paper's comparisons on one open dataset: each row trained for an equal processor time, one table, one contact sheet.
+"""The paper's comparisons on one open dataset: rows trained for equal processor time, one table, one contact sheet.
 
     python benchmarks/quality/compare.py DATASET OUT --budget 30m
     python benchmarks/quality/compare.py DATASET OUT --budget 2h --rows panohead eg3d r3gan
