@@ -72,6 +72,10 @@ CATALOG = {
     "gpu_training": Benchmark("gpu_training.py", "training images a second on a GPU", needs="a GPU"),
     "prepare": Benchmark("prepare.py", "photos a second and memory of prepare", needs="a dataset", by_itself=True),
     "ablations": Benchmark("ablations.py", "the paper's ablations, by training", needs="a dataset", by_itself=True),
+    "compare": Benchmark(
+        "quality/compare.py", "baselines, ablations and later methods at equal processor time", needs="a dataset",
+        by_itself=True,
+    ),
     "quality": Benchmark("quality/table.py", "the quality table", needs="a dataset", by_itself=True),
 }  # fmt: skip
 """Benchmarks by name, in the order in which a round runs them."""

@@ -14,6 +14,7 @@ import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 MODULES = {"catalog.py", "rows.py", "interleaved.py", "held_out_people.py", "profile_line.py", "__main__.py"}
+MODULES |= {"quality/compare_rows.py", "quality/compare_table.py"}
 """Files of the folder that are no benchmarks."""
 
 

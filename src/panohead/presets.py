@@ -26,6 +26,12 @@ R1_AT_ONE_PIXEL = 0.0002
 """R1 gamma of one pixel at a batch of 1; gamma = this x resolution squared / batch, StyleGAN2-ADA's rule of thumb."""
 
 
+CAMERA_JITTER = 0.05
+"""Standard deviation of the error of :func:`camera_jitter`, world units; a view is 0.63 wide at the head."""
+POSE_SWAP_FADE_SHARE = 0.04
+"""Share of the run over which EG3D's swap probability falls: 1000 of 25,000 kimg."""
+
+
 def panohead_512() -> TrainConfig:
     """Return the paper's first stage: 512 pixels, batch 32 on 8 devices, 25,000 kimg (docs/reference.md 5.12).
 
@@ -218,6 +224,35 @@ def graf_64() -> TrainConfig:
     return baselines.graf(demo_64(), field, samples=12, patch=32)
 
 
+def eg3d_64() -> TrainConfig:
+    """Return EG3D (Chan et al. 2022) at the size of :func:`demo_64`, from random weights.
+
+    What :func:`eg3d` says of the method, the small networks and data of the other one. Its mapping network is given
+    a camera, as the paper's; its density is regularized at the distance and weight of the paper.
+    """
+    large, small = eg3d(), no_warm_start(demo_64())
+    generator = replace(
+        small.generator,
+        trigrid_depth=1,
+        plane_axes=EG3D_AXES,
+        interpolation="bilinear",
+        decoder_activation="sigmoid",
+        conditioning_scale=1.0,
+        rendering=replace(small.generator.rendering, crop_margin=0.0),
+        use_torgb_raw=False,
+    )
+    return replace(
+        small,
+        generator=generator,
+        discriminator=replace(small.discriminator, variant="dual"),
+        schedules=replace(
+            small.schedules, pose_swap_probability=0.5, pose_swap_fade_kimg=small.total_kimg * POSE_SWAP_FADE_SHARE
+        ),
+        generator_adam=generator_adam(density_regularized=True),
+        density_regularizer=large.density_regularizer,
+    )
+
+
 def style_sdf_64() -> TrainConfig:
     """Return StyleSDF (Or-El et al. 2022) at the size of :func:`demo_64`: see :mod:`panohead.baselines`."""
     return baselines.style_sdf(demo_64(), ImplicitFieldConfig(kind="sdf", width=64, layers=3), samples=24)
@@ -246,8 +281,10 @@ def with_backbone(config: TrainConfig, backbone: Backbone) -> TrainConfig:
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     preset.__name__: preset
-    for preset in (panohead_512, panohead_512_stage2, eg3d, demo_128, demo_64, pi_gan_64, graf_64, style_sdf_64, tiny)
-}
+    for preset in (
+        panohead_512, panohead_512_stage2, eg3d, demo_128, demo_64, eg3d_64, pi_gan_64, graf_64, style_sdf_64, tiny,
+    )
+}  # fmt: skip
 
 
 def no_mask(config: TrainConfig) -> TrainConfig:
@@ -259,6 +296,38 @@ def tri_plane(config: TrainConfig) -> TrainConfig:
     """Return the paper's ablation with a tri-plane: one slice per plane, sampled bilinearly, as in EG3D."""
     generator = replace(config.generator, trigrid_depth=1, plane_axes=EG3D_AXES, interpolation="bilinear")
     return replace(config, generator=generator)
+
+
+def _depth(config: TrainConfig, slices: int) -> TrainConfig:
+    return replace(config, generator=replace(config.generator, trigrid_depth=slices, interpolation="trilinear"))
+
+
+def depth_1(config: TrainConfig) -> TrainConfig:
+    """Return a tri-grid of one slice, which fades toward its ends; not EG3D's tri-plane (:func:`tri_plane`)."""
+    return _depth(config, 1)
+
+
+def depth_2(config: TrainConfig) -> TrainConfig:
+    """Return a tri-grid of two slices, one for each half of the head."""
+    return _depth(config, 2)
+
+
+def depth_3(config: TrainConfig) -> TrainConfig:
+    """Return a tri-grid of three slices, the paper's."""
+    return _depth(config, 3)
+
+
+def depth_5(config: TrainConfig) -> TrainConfig:
+    """Return a tri-grid of five slices."""
+    return _depth(config, 5)
+
+
+def camera_jitter(config: TrainConfig) -> TrainConfig:
+    """Move every photo's camera by a fixed error of standard deviation :data:`CAMERA_JITTER`.
+
+    Synthetic data has exact cameras; the camera's self-adaptation has something to do only with errors like these.
+    """
+    return replace(config, data=replace(config.data, camera_jitter=CAMERA_JITTER))
 
 
 def no_camera_adaptation(config: TrainConfig) -> TrainConfig:
@@ -279,8 +348,12 @@ def no_warm_start(config: TrainConfig) -> TrainConfig:
 
 
 ABLATIONS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
-    change.__name__: change for change in (no_mask, tri_plane, no_camera_adaptation, camera_adaptation, no_warm_start)
-}
+    change.__name__: change
+    for change in (
+        no_mask, tri_plane, depth_1, depth_2, depth_3, depth_5, camera_jitter, no_camera_adaptation, camera_adaptation,
+        no_warm_start,
+    )
+}  # fmt: skip
 
 
 def _closeup(samples: int) -> RenderConfig:

@@ -9,8 +9,8 @@ from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.ops.resize import gaussian_blur
 from panohead.training.conditioning import LossRandomness, background_ws, conditioning_label
 from panohead.training.losses import (
+    GradientPenalty,
     LossConfig,
-    R1Penalty,
     RealBatch,
     discriminator_fake_loss,
     discriminator_real_loss,
@@ -93,7 +93,7 @@ def test_discriminator_loss_is_golden(phase: str, monkeypatch: pytest.MonkeyPatc
 
 def r1_of(
     discriminator: Discriminator, photos: RealBatch, scheduled: Scheduled, config: LossConfig | None = None
-) -> R1Penalty:
+) -> GradientPenalty:
     """The penalty at photos as the discriminator gets them."""
     config = config or LossConfig()
     return r1_penalty(discriminator, real_inputs(photos, scheduled, config), config)

@@ -92,7 +92,7 @@ class Evaluate:
             (SETS, ("num", "reals", "subsets", "protocol", "resolution", "background", "cache")),
             (SETS[1:], ("inception_weights",)),
             (head_metrics, ("heads", "truncation_psi")),
-            (("reconstruction",), ("people", "people_seed", "people_edition")),
+            (("reconstruction",), ("people", "people_seed", "people_edition", "baselines")),
             (("identity",), ("identity_model",)),
         ):
             among = " or ".join(name for name in METRICS if name in needed)

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from panohead.training.config import TrainConfig
 
 PresetName = Literal[
-    "panohead_512", "panohead_512_stage2", "eg3d", "demo_128", "demo_64", "pi_gan_64", "graf_64", "style_sdf_64", "tiny"
-]
+    "panohead_512", "panohead_512_stage2", "eg3d", "demo_128", "demo_64", "eg3d_64", "pi_gan_64", "graf_64",
+    "style_sdf_64", "tiny",
+]  # fmt: skip
 BackboneName = Literal["stylegan2", "stylegan3", "stylegan3_r"]
-AblationName = Literal["no_mask", "tri_plane", "no_camera_adaptation", "camera_adaptation", "no_warm_start"]
+AblationName = Literal[
+    "no_mask", "tri_plane", "depth_1", "depth_2", "depth_3", "depth_5", "camera_jitter", "no_camera_adaptation",
+    "camera_adaptation", "no_warm_start",
+]  # fmt: skip
+LaterName = Literal["two_views", "mismatched_cameras", "r3gan"]
 
 
 @dataclass(kw_only=True)
@@ -47,11 +52,17 @@ class Train:
     """A .safetensors checkpoint to start from (second stages, fine-tuning)."""
     ablation: tuple[AblationName, ...] = ()
     """Changes of the preset, as in the paper's ablations."""
+    later: tuple[LaterName, ...] = ()
+    """Methods of later papers, all off by default: two_views (a discriminator of two views of one person),
+    mismatched_cameras (photos with other photos' cameras as fakes, SphereHead), r3gan (R3GAN's objective)."""
     backbone: BackboneName | None = None
     """Network that makes the tri-grid: StyleGAN2's (the presets'), or StyleGAN3's alias-free ones, stylegan3 (config T,
     for translations) or stylegan3_r (config R, for rotations too)."""
     kimg: Annotated[float | None, KIMG] = None
     """Thousands of photos to show in all."""
+    cpu_time: str | None = None
+    """Processor time of training (90s, 30m, 2h) after which the run ends even if photos are left: equal budgets for
+    methods of unequal cost. Reading photos, statistics and snapshots do not count."""
     batch: Annotated[int | None, BATCH] = None
     """Photos per step, over all devices; the durations of blur and moving average scale in proportion."""
     micro_batch: Annotated[int | None, BATCH] = None
@@ -104,6 +115,7 @@ class Train:
             UsageError: for a ``--set`` that is not NAME=VALUE, and for settings that do not exist, take no such value
                 or do not fit together.
         """
+        from panohead.later_methods import LATER_METHODS
         from panohead.presets import ABLATIONS, PRESETS, with_backbone, with_batch
         from panohead.training.config import with_settings
         from panohead.training.networks import check_networks
@@ -111,11 +123,20 @@ class Train:
         config = PRESETS[self.preset or "demo_64"]()
         for name in self.ablation:
             config = ABLATIONS[name](config)
+        if self.kimg is not None:  # R3GAN's schedule depends on it
+            config = replace(config, total_kimg=self.kimg)
+        for later in self.later:
+            config = LATER_METHODS[later](config)
         if self.backbone is not None:
             config = with_backbone(config, self.backbone)
         if self.batch is not None:
             config = with_batch(config, self.batch)
-        given = {"total_kimg": self.kimg, "micro_batch": self.micro_batch, "seed": self.seed}
+        given = {
+            "total_kimg": self.kimg,
+            "total_cpu_s": self._cpu_s(),
+            "micro_batch": self.micro_batch,
+            "seed": self.seed,
+        }
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         settings |= dict(_setting(text) for text in self.set)
         config = with_settings(config, settings).checked()
@@ -140,10 +161,23 @@ class Train:
 
         self._refuse_changes()
         config = read_run(run).config
-        return config if self.kimg is None else replace(config, total_kimg=self.kimg).checked()
+        changes: dict[str, Any] = {"total_kimg": self.kimg, "total_cpu_s": self._cpu_s()}
+        return replace(config, **{name: value for name, value in changes.items() if value is not None}).checked()
 
     def _refuse_changes(self) -> None:
-        fixed = ("preset", "out", "init", "ablation", "backbone", "batch", "micro_batch", "seed", "set", "overwrite")
+        fixed = (
+            "preset",
+            "out",
+            "init",
+            "ablation",
+            "later",
+            "backbone",
+            "batch",
+            "micro_batch",
+            "seed",
+            "set",
+            "overwrite",
+        )
         given = {name: getattr(self, name) for name in fixed}
         # By identity: a seed of 0 equals False.
         changed = [name for name, value in given.items() if value is not None and value is not False and value != ()]
@@ -152,12 +186,23 @@ class Train:
                 f"--{changed[0].replace('_', '-')} cannot be changed by --resume; start a new run with --out"
             )
 
+    def _cpu_s(self) -> float | None:
+        from panohead.system.duration import parse_duration
+
+        return None if self.cpu_time is None else parse_duration(self.cpu_time, "--cpu-time")
+
     def _continue(self, run: Path) -> None:
         self._refuse_changes()
         from panohead.training.launch import resume
 
         finished = resume(
-            run, data=self.data, masks=self.masks, total_kimg=self.kimg, device=self.device, quiet=self.common.quiet
+            run,
+            data=self.data,
+            masks=self.masks,
+            total_kimg=self.kimg,
+            total_cpu_s=self._cpu_s(),
+            device=self.device,
+            quiet=self.common.quiet,
         )
         self._report(run, finished)
 

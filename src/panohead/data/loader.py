@@ -1,6 +1,7 @@
 """Endless batches of photos on a device, in an order that neither workers nor caches change."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -9,6 +10,7 @@ from torch import Tensor
 from panohead.data.batch import PhotoBatch, on_device
 from panohead.data.cache import Cache, Place, place_of
 from panohead.data.dataset import PhotoDataset
+from panohead.data.person_views import PersonViews, PersonWalk
 from panohead.data.photo_store import PhotoStore, bytes_needed
 from panohead.data.sampler import InfiniteSampler
 from panohead.data.workers import decoded_batches
@@ -21,6 +23,7 @@ class PhotoLoader:
         batch: photos in one batch on this device.
         rank, num_replicas, seed: index of this device, number of devices, seed of the order; see
             :class:`panohead.data.sampler.InfiniteSampler`.
+        people: show several views of one person side by side; None for single photos.
         start_nimg: photos that all devices together have used before an interruption.
         workers: processes that decode ahead where nothing is cached; 0 decodes in this process, when a batch is due.
         device: device of the batches.
@@ -46,6 +49,7 @@ class PhotoLoader:
         rank: int,
         num_replicas: int,
         seed: int,
+        people: PersonViews | None = None,
         start_nimg: int = 0,
         workers: int = 0,
         device: torch.device,
@@ -54,9 +58,12 @@ class PhotoLoader:
     ) -> None:
         if batch < 1 or workers < 0:
             raise ValueError(f"cannot load batches of {batch} with {workers} workers")
-        walk = InfiniteSampler(
-            len(dataset), seed=seed, rank=rank, num_replicas=num_replicas, start=start_nimg // num_replicas
+        share: dict[str, Any] = {"seed": seed, "rank": rank, "num_replicas": num_replicas}
+        start = start_nimg // num_replicas
+        walk = (
+            PersonWalk(people, start=start, **share) if people else InfiniteSampler(len(dataset), start=start, **share)
         )
+        self._people = people
         self.dataset, self.device = dataset, device
         self.cache: Place = place_of(cache, bytes_needed(dataset), device, num_replicas)
         self._order = torch.utils.data.BatchSampler(walk, batch, drop_last=False)
@@ -90,3 +97,18 @@ class PhotoLoader:
         """
         items = torch.randint(len(self.dataset), (count,), generator=generator, device=generator.device)
         return self._photo_labels[self._item_photo[on_device(items, self.device)]]
+
+    def random_views(self, heads: int, generator: torch.Generator) -> Float[Tensor, "label 25"]:
+        """Return cameras of photos that show one person together, never flipped: first views, then second ones.
+
+        Args:
+            heads: number of people; as many cameras each as the loader shows together.
+            generator: random numbers, on any device.
+
+        Raises:
+            ValueError: for a loader of single photos.
+        """
+        if self._people is None:
+            raise ValueError("this loader shows single photos; make it with people")
+        items = self._people.random(heads, generator)  # head view
+        return self._photo_labels[self._item_photo[on_device(items, self.device)]].transpose(0, 1).flatten(0, 1)

@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from panohead.evaluation.head_views import HeadViews
+from panohead.evaluation.intervals import mean_interval, rate_interval
 from panohead.evaluation.results import Result
 from panohead.evaluation.warping import OPAQUE, DepthView
 from panohead.head import Head
@@ -40,6 +41,7 @@ class BackOfHead:
     threshold: float = 0.6
     _scores: list[tuple[float, float]] = field(default_factory=list)
     _found: dict[str, list[bool]] = field(default_factory=lambda: {"back": [], "front": []})
+    _heads: dict[str, set[int]] = field(default_factory=lambda: {"back": set(), "front": set()})
 
     def add(self, views: HeadViews) -> None:
         """Measure the front and back views of one head."""
@@ -52,11 +54,18 @@ class BackOfHead:
             )
             for name, yaws in sides:
                 for yaw in yaws:
-                    self.detect(name, views.at(yaw).image)
+                    self.detect(name, views.at(yaw).image, head=len(self._scores))
 
-    def detect(self, name: Literal["front", "back"], image: Float[Tensor, "3 height width"]) -> None:
-        """Run the face detector on one image ([-1, 1]) of the front or the back."""
+    def detect(
+        self, name: Literal["front", "back"], image: Float[Tensor, "3 height width"], *, head: int | None = None
+    ) -> None:
+        """Run the face detector on one image ([-1, 1]) of the front or the back.
+
+        Args:
+            head: number of the head that it shows; None for another one than on all other images.
+        """
         if self.detector is not None:
+            self._heads[name].add(-len(self._found[name]) - 1 if head is None else head)
             self._found[name].append(self.detector.confidence(image) >= self.threshold)
 
     def results(self) -> list[Result]:
@@ -64,26 +73,34 @@ class BackOfHead:
         scores = np.array(self._scores).reshape(-1, 2)
         counts = {"heads": len(scores)}
         worst = float(np.nanmax(scores[:, 0])) if np.isfinite(scores[:, 0]).any() else math.nan
+        heads = range(len(scores))
+        intervals = [mean_interval(column.tolist(), heads) for column in scores.T]
         found = [
             Result(
                 metric="mirror score",
                 subset=name,
                 value=float(np.nanmean(column)) if np.isfinite(column).any() else math.nan,
+                low=low,
+                high=high,
                 counts=counts,
                 details={"worst_head_colour": worst},
             )
-            for name, column in (("colour", scores[:, 0]), ("relief", scores[:, 1]))
+            for name, column, (low, high) in zip(("colour", "relief"), scores.T, intervals, strict=True)
             if len(scores)
         ]
         if self.detector is not None:
             for name, hits in self._found.items():
+                rate = float(np.mean(hits)) if hits else math.nan
+                low, high = rate_interval(rate, len(self._heads[name]))
                 found.append(
                     Result(
                         metric="face detection rate",
                         subset=name,
-                        value=float(np.mean(hits)) if hits else math.nan,
+                        value=rate,
+                        low=low,
+                        high=high,
                         better="lower" if name == "back" else "higher",
-                        counts={"views": len(hits)},
+                        counts={"views": len(hits), "heads": len(self._heads[name])},
                         details={"threshold": self.threshold},
                     )
                 )

@@ -11,6 +11,7 @@ import numpy as np
 import torch.nn.functional as F
 
 from panohead.evaluation.head_views import HeadViews
+from panohead.evaluation.intervals import mean_interval
 from panohead.evaluation.results import Result
 from panohead.evaluation.warping import OPAQUE, DepthView, photometric_error
 from panohead.frame import Frame
@@ -50,9 +51,18 @@ class Consistency:
         counts = {"heads": self._heads, "pairs": self._heads * len(BASES)}
         for name, errors in self._errors.items():
             values, shares = np.array(errors).reshape(-1, 2).T
+            low, high = mean_interval(values.tolist(), [place // len(BASES) for place in range(len(values))])
             details = {"covisible_share": _mean(shares), "raw_pictures": _mean(np.array(self._raw_errors[name]))}
             found.append(
-                Result(metric="warping error", subset=name, value=_mean(values), counts=counts, details=details)
+                Result(
+                    metric="warping error",
+                    subset=name,
+                    value=_mean(values),
+                    low=low,
+                    high=high,
+                    counts=counts,
+                    details=details,
+                )
             )
         found.append(Result(metric="raw to super-resolved", value=_mean(np.array(self._gaps)), counts=counts))
         moving, raw = np.array(self._flicker).reshape(-1, 2).T

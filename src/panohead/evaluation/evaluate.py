@@ -18,7 +18,13 @@ from panohead.evaluation.equivariance import equivariance_results
 from panohead.evaluation.fakes import FakeSource, fake_batches
 from panohead.evaluation.ground_truth.depth_baseline import depth_baseline
 from panohead.evaluation.ground_truth.people import GroundTruthPerson, held_out_people
-from panohead.evaluation.ground_truth.reconstruction import ReconstructFunction, reconstruction, reconstruction_baseline
+from panohead.evaluation.ground_truth.reconstruction import (
+    ReconstructFunction,
+    morphable_baseline,
+    radiance_baseline,
+    reconstruction,
+    reconstruction_baseline,
+)
 from panohead.evaluation.head_views import HeadViews
 from panohead.evaluation.photos import ReferencePhotos
 from panohead.evaluation.protocol import comparisons
@@ -33,6 +39,9 @@ BASELINE_NAME = "photos"
 """Name of the column that compares photos with other photos (the real-data baseline)."""
 PHOTOS_PER_HEAD = 8
 """Photos per evaluated head on which the third-party models are measured."""
+METHODS = {"nerf": radiance_baseline, "3dmm": morphable_baseline}
+METHOD_NAMES = {"nerf": "NeRF", "3dmm": "3DMM"}
+"""Columns of methods without a generator."""
 MIN_PHOTO_SIDE = 128
 """Minimum side, in pixels, of the photos that people are reconstructed from."""
 
@@ -110,6 +119,7 @@ class Evaluation:
                 column.take(_try("equivariance", partial(self._equivariance, predictor)))
             column.take(costs[name])
             columns.append(column)
+        columns += self._methods(list(subjects.values()))
         columns.append(self._baseline(list(subjects.values()), resolution))
         return [column for column in columns if column.results or column.skipped]
 
@@ -252,20 +262,37 @@ class Evaluation:
         reconstruct = self._reconstruct
         if reconstruct is None:
             return [Skipped("reconstruction", "give Evaluation a function that reconstructs heads from photos")]
-        if self._people is None:
-            try:
-                self._people = self._held_out(predictors)
-            except PanoHeadError as error:
-                self._people = error
-        people = self._people
+        people = self._known_people(predictors)
         if isinstance(people, PanoHeadError):
             return [Skipped("reconstruction", str(people))]
         return _try("reconstruction", lambda: reconstruction(predictor, people, reconstruct, progress=self.progress))
+
+    def _methods(self, predictors: list[Predictor]) -> list[EvaluationResult]:
+        """Return a column for every method without a generator."""
+        if "reconstruction" not in self.settings.metrics:
+            return []
+        columns = []
+        for name in dict.fromkeys(self.settings.baselines):
+            column, people = EvaluationResult(METHOD_NAMES[name]), self._known_people(predictors)
+            if isinstance(people, PanoHeadError):
+                column.take([Skipped("reconstruction", str(people))])
+            else:
+                column.take(_try("reconstruction", partial(METHODS[name], people, self.progress)))
+            columns.append(column)
+        return columns
 
     def _equivariance(self, predictor: Predictor) -> list[Result]:
         own = self.settings
         heads = [predictor.sample(own.seed + index, truncation_psi=own.truncation_psi) for index in range(own.heads)]
         return equivariance_results(predictor.generator, torch.cat([head.ws for head in heads]), seed=own.seed)
+
+    def _known_people(self, predictors: list[Predictor]) -> list[GroundTruthPerson] | PanoHeadError:
+        if self._people is None:
+            try:
+                self._people = self._held_out(predictors)
+            except PanoHeadError as error:
+                self._people = error
+        return self._people
 
     def _held_out(self, predictors: list[Predictor]) -> list[GroundTruthPerson]:
         own = self.settings
@@ -274,7 +301,12 @@ class Evaluation:
         data = None if self.data is None else ReferencePhotos(self.data, masks=self.masks).folder
         with self.progress("building people", own.people) as step:
             for person in held_out_people(
-                own.people, own.people_seed, side, edition=own.people_edition, other_than=data
+                own.people,
+                own.people_seed,
+                side,
+                edition=own.people_edition,
+                other_than=data,
+                around="nerf" in own.baselines,
             ):
                 people.append(person)
                 step()

@@ -12,7 +12,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from panohead.evaluation.head_views import HeadViews
-from panohead.evaluation.results import Result
+from panohead.evaluation.intervals import mean_interval
+from panohead.evaluation.results import Better, Result
 from panohead.geometry.camera import Camera
 
 YAWS = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
@@ -41,7 +42,9 @@ class Leakage:
 
     def results(self) -> list[Result]:
         """Return the mean opacity away from the head, 0 to 1."""
-        return [Result(metric="leakage", value=_mean(self._shares), counts={"views": len(self._shares)})]
+        low, high = mean_interval(self._shares, [place // len(YAWS) for place in range(len(self._shares))])
+        counts = {"views": len(self._shares)}
+        return [Result(metric="leakage", value=_mean(self._shares), low=low, high=high, counts=counts)]
 
 
 @dataclass
@@ -52,6 +55,7 @@ class MaskError:
     _errors: list[tuple[float, float, float]] = field(default_factory=list)
     _swaps: list[float] = field(default_factory=list)
     _previous: HeadViews | None = None
+    _heads: list[int] = field(default_factory=list)
 
     def add(self, views: HeadViews) -> None:
         """Measure six views of one head; the background is that of the previous head."""
@@ -59,7 +63,8 @@ class MaskError:
         for yaw in YAWS:
             frame = views.at(yaw)
             # Segmenters miss heads on white; the gray background is composited with the generator's own mask.
-            found = self.measure(frame.image if own_background else frame.on(GRAY).image, frame.alpha())
+            shown = frame.image if own_background else frame.on(GRAY).image
+            found = self.measure(shown, frame.alpha(), head=views.index)
             if self._previous is not None and own_background:
                 other = views.head.render(Camera.orbit(yaw), background=self._previous.head)
                 swapped = self.segmenter.mask(other.image)
@@ -69,22 +74,35 @@ class MaskError:
         self._previous = HeadViews(views.head, views.index)
 
     def measure(
-        self, image: Float[Tensor, "3 height width"], mask: Float[Tensor, "1 height width"]
+        self,
+        image: Float[Tensor, "3 height width"],
+        mask: Float[Tensor, "1 height width"],
+        *,
+        head: int | None = None,
     ) -> Float[Tensor, "1 found_height found_width"]:
-        """Compare the mask of one image ([-1, 1]) with its segmentation, and return the segmentation."""
+        """Compare the mask of one image ([-1, 1]) with its segmentation, and return the segmentation.
+
+        Args:
+            head: number of the head that it shows; None for another one than on all other images.
+        """
         found = self.segmenter.mask(image)
+        self._heads.append(-len(self._heads) - 1 if head is None else head)
         self._errors.append((*mask_error(mask, found), outside(mask, found)))
         return found
 
     def results(self) -> list[Result]:
         """Return mean squared error, IoU at 0.5, and mean opacity where the segmentation shows background."""
         counts = {"views": len(self._errors)}
-        squared, overlap, leaked = (_mean([row[k] for row in self._errors]) for k in range(3))
-        found = [
-            Result(metric="mask error", value=squared, counts=counts),
-            Result(metric="mask IoU", value=overlap, better="higher", counts=counts),
-            Result(metric="opacity on background", value=leaked, counts=counts),
-        ]
+        names: tuple[tuple[str, Better], ...] = (
+            ("mask error", "lower"),
+            ("mask IoU", "higher"),
+            ("opacity on background", "lower"),
+        )
+        found = []
+        for column, (name, better) in enumerate(names):
+            values = [row[column] for row in self._errors]
+            low, high = mean_interval(values, self._heads)
+            found.append(Result(metric=name, value=_mean(values), low=low, high=high, better=better, counts=counts))
         if self._swaps:
             found.append(
                 Result(metric="background swap error", value=_mean(self._swaps), counts={"views": len(self._swaps)})

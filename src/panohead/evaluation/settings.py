@@ -21,6 +21,7 @@ MIN_SIDE = 16
 """Minimum side, in pixels, of compared images."""
 
 Protocol = Literal["official", "strict"]
+BaselineMethod = Literal["nerf", "3dmm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,9 @@ class EvaluationSettings:
     """Seed of those people; another one than that of the people that the generators were trained on."""
     people_edition: Literal[1, 2] = 2
     """Edition of the synthetic dataset, which frames those people; evaluations before the second edition used 1."""
+    baselines: tuple[BaselineMethod, ...] = ()
+    """Methods without a generator, a column each (metric reconstruction): nerf, a radiance field fitted to 24 photos of
+    each person from all around; 3dmm, the head basis fitted to the reconstructions' photos by landmarks (mediapipe)."""
     seed: Annotated[int, SEED] = 0
     """Seed of latents, cameras, photos and projections."""
     truncation_psi: Annotated[float, TRUNCATION_PSI] = 0.7

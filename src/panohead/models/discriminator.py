@@ -36,7 +36,8 @@ class DiscriminatorConfig(Bounded):
             of its own (the first official version); "dual" is EG3D's without mask; "single" gets the image alone;
             "raw" the raw image alone, whose resolution can grow in training (progressive growing).
         resolution: pixels per side of the image.
-        label_dim: width of the conditioning label; 0 for an unconditional discriminator.
+        label_dim: width of one image's conditioning label; 0 for an unconditional discriminator.
+        views: images of one head that are seen together, as more channels and a longer label; 1 in the paper.
         architecture: blocks with a residual path ("resnet") or with images at every resolution ("skip").
         channel_base, channel_max: a block at resolution r has min(channel_base // r, channel_max) channels.
         num_fp16_resolutions: number of highest resolutions in half precision on CUDA, as ``half_dtype``.
@@ -51,6 +52,7 @@ class DiscriminatorConfig(Bounded):
     variant: DiscriminatorVariant = "tri"
     resolution: Annotated[int, NumberRange(4, 2048)] = 512
     label_dim: Annotated[int, NumberRange(0, 1024)] = 25
+    views: Annotated[int, NumberRange(1, 8)] = 1
     architecture: Architecture = "resnet"
     channel_base: Annotated[int, NumberRange(1, 2**20)] = 32768
     channel_max: Width = 512
@@ -73,15 +75,19 @@ class Discriminator(nn.Module):
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
-        channels = _INPUT_CHANNELS[config.variant]
+        channels = _INPUT_CHANNELS[config.variant] * config.views
         self.blocks = self._trunk(config.resolution, channels, prefix="b")
         self.mask_blocks = (
-            self._trunk(config.mask_resolution, 1, prefix="sb") if config.variant == "tri_two_trunks" else None
+            self._trunk(config.mask_resolution, config.views, prefix="sb")
+            if config.variant == "tri_two_trunks"
+            else None
         )
         label_map_dim = config.label_map_dim if config.label_map_dim is not None else self._channels(4)
         label_map_dim = label_map_dim if config.label_dim > 0 else 0
         self.label_mapping = (
-            MappingNetwork(0, config.label_dim, label_map_dim, num_ws=None, num_layers=config.mapping_layers)
+            MappingNetwork(
+                0, config.label_dim * config.views, label_map_dim, num_ws=None, num_layers=config.mapping_layers
+            )
             if config.label_dim > 0
             else None
         )
@@ -130,8 +136,10 @@ class Discriminator(nn.Module):
         label: Float[Tensor, "batch label_dim"] | None = None,
         *,
         generator: torch.Generator | None = None,
-    ) -> Float[Tensor, "batch 1"]:
-        """Return one logit per sample; larger is more real.
+    ) -> Float[Tensor, "head 1"]:
+        """Return one logit per head (with one view: per sample); larger is more real.
+
+        With several views the batch holds all heads' first views, then all second ones.
 
         Args:
             image, image_raw: about [-1, 1]; the raw image is enlarged to the image's size here.
@@ -140,21 +148,31 @@ class Discriminator(nn.Module):
             generator: source of the noise on the label, where the config has any.
 
         Raises:
-            ValueError: when an input that the variant needs is None.
+            ValueError: when an input that the variant needs is None, or the batch cannot be split into views.
         """
         # batch 3+3+1 height width -> batch channel 4 4
-        x, resized = self._run(self.blocks, self._concat_inputs(image, image_raw, mask))
+        x, resized = self._run(self.blocks, self._together(self._concat_inputs(image, image_raw, mask)))
         if self.mask_blocks is not None:
             # batch 1 mask_resolution mask_resolution -> batch channel 4 4, added to the images' trunk
-            x = x + self._run(self.mask_blocks, self._enlarge_mask(mask, self.config.mask_resolution))[0]
+            mask = self._together(self._enlarge_mask(mask, self.config.mask_resolution))
+            x = x + self._run(self.mask_blocks, mask)[0]
         label_map = None  # batch label_map_dim
         if self.label_mapping is not None:
-            label = self._need(label, "label")
+            label = self._together(self._need(label, "label"))
             if self.config.label_noise > 0 and len(label) > 1:  # the deviation of one label is not defined
                 noise = torch.randn(label.shape, device=label.device, generator=generator)
                 label = label + noise * label.std(dim=0) * self.config.label_noise
             label_map = self.label_mapping(None, label)
         return self.epilogue(x, resized, label_map)  # batch 1
+
+    def _together(self, x: Float[Tensor, "batch channel *pixel"]) -> Float[Tensor, "head view_channel *pixel"]:
+        """Join the views of each head along the channels."""
+        views = self.config.views
+        if views == 1:
+            return x
+        if len(x) % views:
+            raise ValueError(f"{len(x)} images are not {views} views of each head")
+        return torch.cat(x.chunk(views), dim=1)
 
     def _concat_inputs(self, image: Tensor, image_raw: Tensor | None, mask: Tensor | None) -> Tensor:
         """Image, raw image and mask at the image's size, as channels: 3 (+ 3 (+ 1))."""

@@ -122,10 +122,16 @@ def _directions() -> tuple[Float[np.ndarray, "direction vertex 3"], Float[np.nda
     names = [n for n in basis.target_index if n.partition("/")[0] not in ("expression", "torso")]
     offsets = basis.offsets[[basis.target_index[n] for n in names]].astype(np.float64)
     deviations = [_ASYMMETRY_SD if name.startswith("asym") else _WEIGHT_SD for name in names]
-    centered = basis.vertices - [0.0, 7.1, 1.0]
+    return np.concatenate([offsets, similarity_directions()]), np.array([*deviations, *[_SIMILARITY_SD] * 7])
+
+
+def similarity_directions() -> Float[np.ndarray, "7 vertex 3"]:
+    """Return offsets of the coarse vertices by three translations, three rotations and the scale about the middle of
+    the face, to first order, decimeters."""
+    centered = head_basis().vertices - [0.0, 7.1, 1.0]
     similarity = [np.broadcast_to(axis, centered.shape) for axis in np.eye(3)]
     similarity += [np.cross(axis, centered) for axis in np.eye(3)] + [centered]
-    return np.concatenate([offsets, np.stack(similarity)]), np.array([*deviations, *[_SIMILARITY_SD] * 7])
+    return np.stack(similarity)
 
 
 @lru_cache(maxsize=1)

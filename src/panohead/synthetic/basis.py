@@ -86,3 +86,20 @@ def head_basis() -> HeadBasis:
         neutral=refine @ vertices[:body_count],
         masks={str(n): m.astype(np.float64) / 255 for n, m in zip(data["mask_names"], data["masks"], strict=True)},
     )
+
+
+@functools.cache
+def landmark_places() -> tuple[Int[np.ndarray, "468"], Float[np.ndarray, "468"]]:
+    """Return the fine vertices that MediaPipe's face landmarks lie on, and how far these places spread over people.
+
+    Baked by ``tools/bake_landmark_vertices.py``; spreads are in decimeters.
+
+    Raises:
+        PanoHeadError: when the asset is missing from the installation.
+    """
+    path = resources.files("panohead.synthetic") / "assets" / "landmark_vertices.npz"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return stored["vertices"].astype(np.int64), stored["spread"].astype(np.float64)
+    except OSError as error:
+        raise PanoHeadError(f"cannot read the landmarks of the head basis {path}; reinstall panohead") from error

@@ -13,9 +13,11 @@ from panohead.randomness import NoiseMode
 from panohead.system.bounds import Bounded, Count, NotNegative, Seed
 from panohead.training.augmentation.config import AugmentConfig
 from panohead.training.losses import LossConfig
+from panohead.training.mismatched import MismatchConfig
 from panohead.training.optimizers import AdamConfig, discriminator_adam, generator_adam
 from panohead.training.ray_windows import PatchConfig
 from panohead.training.regularizers import DensityRegularizerConfig
+from panohead.training.relativistic import R3ganConfig
 from panohead.training.schedules import ScheduleConfig
 from panohead.training.sdf_losses import SdfLossConfig
 from panohead.training.warm_start.fit import WarmStartConfig
@@ -72,6 +74,8 @@ class TrainConfig(Bounded):
         density_regularizer: density regularizer of the generator; None for none (the official command).
         sdf_loss: losses of signed distances, for a generator with the implicit field "sdf" (StyleSDF); None for none.
         patches: show the discriminator patches of rays instead of whole images (GRAF); None for whole images.
+        mismatch: show the discriminator photos with the cameras of others, as fakes; None for the paper's training.
+        r3gan: R3GAN's objective and schedules instead of the logistic one with lazy R1; None for the paper's.
         augment: augmentation of the discriminator's inputs; None for none (the original has none).
         numerics: memory layout, compilation and TensorFloat-32.
         batch: photos per step, over all devices.
@@ -80,6 +84,9 @@ class TrainConfig(Bounded):
             same however many devices share the micro-batches.
         total_kimg: thousands of photos shown when the run ends, ``start_kimg`` included.
         start_kimg: thousands of photos at which counting starts (the second stage: 1000).
+        total_cpu_s: processor seconds of steps (mean of the devices' processes) after which the run ends, if it has not
+            shown all photos before; None for no such end. So methods of unequal cost get equal budgets, on a busy
+            machine too.
         ema_half_life_kimg, ema_ramp_up: half-life of the generator's moving average and its bound early in training;
             see :func:`panohead.training.ema.ema_beta`.
         noise_mode: pixel noise of the generator's layers.
@@ -105,12 +112,15 @@ class TrainConfig(Bounded):
     density_regularizer: DensityRegularizerConfig | None = None
     sdf_loss: SdfLossConfig | None = None
     patches: PatchConfig | None = None
+    mismatch: MismatchConfig | None = None
+    r3gan: R3ganConfig | None = None
     augment: AugmentConfig | None = None
     numerics: NumericsConfig = field(default_factory=NumericsConfig)
     batch: Annotated[int, NumberRange(0, 65536)] = 32
     micro_batch: Annotated[int, NumberRange(0, 65536)] = 4
     total_kimg: Annotated[float, NumberRange(-1e9, 1e9)] = 25000.0
     start_kimg: NotNegative = 0.0
+    total_cpu_s: Annotated[float, NumberRange(0.01, 1e9)] | None = None
     ema_half_life_kimg: NotNegative = 10.0
     ema_ramp_up: NotNegative | None = 0.05
     noise_mode: NoiseMode = "random"
@@ -161,10 +171,11 @@ class TrainConfig(Bounded):
                 f"set discriminator.resolution={shown}"
             )
         self._check_baselines()
-        group = self.discriminator.mbstd_group_size
-        if group is not None and self.micro_batch % min(group, self.micro_batch):
+        self._check_later_methods()
+        group, heads = self.discriminator.mbstd_group_size, self.micro_batch // self.discriminator.views
+        if group is not None and heads % min(group, heads):
             raise UsageError(
-                f"micro-batches of {self.micro_batch} do not split into groups of {group} for minibatch statistics; "
+                f"micro-batches of {heads} heads do not split into groups of {group} for minibatch statistics; "
                 "set discriminator.mbstd_group_size or --micro-batch"
             )
         for name, bound in (("tick_kimg", 0.0), ("total_kimg", self.start_kimg)):
@@ -177,6 +188,22 @@ class TrainConfig(Bounded):
         if self.warm_start is not None and self.noise_mode != "const":
             raise UsageError("a warm start fits the layers' noise maps, which must stay constant; set noise_mode=const")
         return self
+
+    def _check_later_methods(self) -> None:
+        views = self.discriminator.views
+        if self.micro_batch % views:
+            raise UsageError(
+                f"micro-batches of {self.micro_batch} do not hold {views} views of each head; give --micro-batch as a "
+                f"multiple of {views}"
+            )
+        if self.mismatch is not None and self.discriminator.label_dim == 0:
+            raise UsageError(
+                "mismatched pairs need a discriminator that is given cameras; set mismatch=null, or take another preset"
+            )
+        if self.r3gan is not None and self.discriminator_adam.interval is not None:
+            raise UsageError(
+                "R3GAN's penalties belong to every step; set discriminator_adam.interval=null, or r3gan=null"
+            )
 
     def _check_baselines(self) -> None:
         field = self.generator.implicit

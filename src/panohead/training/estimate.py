@@ -1,6 +1,7 @@
 """Estimate of a run's time and memory on this machine, extrapolated from a few measured steps on random images."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -65,9 +66,14 @@ class RandomPhotos:
         rng = torch.Generator().manual_seed(0)
         yaws = (torch.rand(CAMERAS, generator=rng) * 360).tolist()
         self._labels = torch.stack([Camera.orbit(yaw).to_label() for yaw in yaws]).to(device)
+        self._views = config.discriminator.views
         shape = (config.micro_batch, 3, config.resolution, config.resolution)
         image = torch.rand(shape, generator=rng).to(device) * 2 - 1
         self.photos = RealBatch(image, (image[:, :1] > 0).float(), self.random_labels(config.micro_batch, None))
+
+    def random_views(self, heads: int, generator: torch.Generator | None) -> torch.Tensor:
+        """Return the same for heads of several views."""
+        return self.random_labels(heads * self._views, generator)
 
     def random_labels(self, count: int, generator: torch.Generator | None) -> torch.Tensor:
         """Return cameras of random photos, "count 25"."""
@@ -75,8 +81,19 @@ class RandomPhotos:
         return self._labels[chosen]
 
 
-def estimate(config: TrainConfig, *, device: str | None = None) -> Estimate:
+def estimate(
+    config: TrainConfig,
+    *,
+    device: str | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    nimg: float | None = None,
+) -> Estimate:
     """Measure a few steps with one micro-batch on one device, after a warm-up step.
+
+    Args:
+        device: as of :func:`panohead.training.launch.train`.
+        clock: function that returns seconds, such as :func:`time.process_time` on a machine with other work.
+        nimg: images shown before those steps, which decide scheduled values; None for the start of the run.
 
     Raises:
         PanoHeadError: when the parts of the configuration do not fit together.
@@ -91,12 +108,12 @@ def estimate(config: TrainConfig, *, device: str | None = None) -> Estimate:
     interval = one.discriminator_adam.interval or 1
 
     def seconds(number: int) -> float:
-        began = time.perf_counter()
-        state = StepState(one.start_nimg, number)
+        began = clock()
+        state = StepState(one.start_nimg if nimg is None else round(nimg), number)
         TrainingStep(one, networks, data, ranks, RunningMeans(), state, data.photos).run()
         if own_device.type == "cuda":
             torch.cuda.synchronize(own_device)
-        return time.perf_counter() - began
+        return clock() - began
 
     seconds(0)
     # R1 runs in one step of every interval: its extra time is divided by the interval.

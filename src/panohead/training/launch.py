@@ -8,6 +8,7 @@ from pathlib import Path
 from panohead.alignment.comparison.dataset_check import SAMPLE, SampleImage, refuse_wrong_sample
 from panohead.data.dataset import open_dataset
 from panohead.data.loader import PhotoLoader
+from panohead.data.person_views import PersonViews, read_shots
 from panohead.errors import PanoHeadError, UsageError
 from panohead.files.folder_lock import locked_folder
 from panohead.files.inside import refuse_linked_folders
@@ -81,6 +82,7 @@ def resume(
     data: Path | None = None,
     masks: Path | None = None,
     total_kimg: float | None = None,
+    total_cpu_s: float | None = None,
     device: str | None = None,
     quiet: bool,
 ) -> bool:
@@ -90,7 +92,7 @@ def resume(
         run: folder of the run.
         data: new folder of the dataset, if it has moved; stored in the run.
         masks: new folder or zip of the masks, if they are not beside the images; stored in the run.
-        total_kimg: new length of the run, thousands of photos; stored in the run.
+        total_kimg, total_cpu_s: new length of the run, thousands of photos and processor seconds; stored in the run.
         device: "cpu", "cuda", "cuda:1" or "mps"; None for a GPU where there is one.
         quiet: print no progress.
 
@@ -104,6 +106,8 @@ def resume(
     config, data, masks = known.config, data or known.data, masks or known.masks
     if total_kimg is not None:
         config = replace(config, total_kimg=total_kimg).checked()
+    if total_cpu_s is not None:
+        config = replace(config, total_cpu_s=total_cpu_s).checked()
     with join_ranks(device) as ranks, _owning(run, ranks):
         config.micro_batches(ranks.world_size)
         loaded = load_latest_state(run, map_location=ranks.device)
@@ -171,6 +175,8 @@ def open_loader(
         camera_jitter=settings.camera_jitter,
         broken_limit=settings.broken_limit,
     )
+    views = config.discriminator.views
+    people = PersonViews(dataset, read_shots(data, masks=masks), views) if views > 1 else None
     say = not quiet and ranks.is_first
     with showing("reading photos", enabled=say) as on_progress:
         return PhotoLoader(
@@ -179,6 +185,7 @@ def open_loader(
             rank=ranks.rank,
             num_replicas=ranks.world_size,
             seed=config.seed,
+            people=people,
             start_nimg=(nimg if nimg is not None else config.start_nimg) - config.start_nimg,
             workers=settings.workers,
             device=ranks.device,

@@ -122,8 +122,10 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """True when all images of the run have been shown."""
-        return self.progress.nimg >= round(self.config.total_kimg * 1000)
+        """True when all images of the run have been shown, or its processor time is used up."""
+        limit = self.config.total_cpu_s
+        used_up = limit is not None and self.progress.cpu_seconds >= limit
+        return used_up or self.progress.nimg >= round(self.config.total_kimg * 1000)
 
     @property
     def images_per_second(self) -> float:
@@ -137,7 +139,7 @@ class Training:
     def _train_step(self, photos: RealBatch) -> None:
         """Update both networks, their moving average and the augmentation probability with one batch of photos."""
         # The check of the losses at the end of the step waits for the device, so this times the whole step.
-        began = time.monotonic()
+        began, cpu_began = time.monotonic(), time.process_time()
         probability = self.augment.probability if self.augment is not None else 0.0
         state = StepState(self.progress.nimg, self.progress.step, probability)
         step = TrainingStep(self.config, self.networks, self.loader, self.ranks, self.running_means, state, photos)
@@ -148,6 +150,9 @@ class Training:
             self._update_augmentation(self.augment, step.real_logits)
         elapsed = time.monotonic() - began
         self.progress.seconds += elapsed
+        cpu = time.process_time() - cpu_began
+        # With a limit all devices must count alike, so that they end at the same step.
+        self.progress.cpu_seconds += cpu if self.config.total_cpu_s is None else average({"s": cpu}, self.ranks)["s"]
         self._step_rates.append(self.config.batch / elapsed)
 
     def _update_augmentation(self, augment: AdaptiveProbability, real_logits: list[Tensor]) -> None:

@@ -91,17 +91,17 @@ class DiscriminatorInput:
         image, raw, mask = (x.detach().requires_grad_(requires_grad) for x in self.differentiable)
         return DiscriminatorInput(image, raw, mask, self.label)
 
-    def logits(self, discriminator: Discriminator) -> Float[Tensor, "batch 1"]:
-        """Return the discriminator's logits; larger is more real."""
+    def logits(self, discriminator: Discriminator) -> Float[Tensor, "head 1"]:
+        """Return the discriminator's logits; larger is more real. One a head, whose views are seen together."""
         return discriminator(self.image, self.image_raw, self.mask, self.label)
 
 
 @dataclass(frozen=True)
-class R1Penalty:
-    """Gradient penalty at real inputs.
+class GradientPenalty:
+    """Zero-centered gradient penalty at inputs of the discriminator: R1 at photos, R2 at generated heads.
 
     Attributes:
-        loss: mean over the samples of both parts, each times half its gamma.
+        loss: mean over the logits of both parts, each times half its gamma.
         image_penalty: squared norms of the gradient in image and raw image, without gamma.
         mask_penalty: squared norms of the gradient in the mask, without gamma.
     """
@@ -113,7 +113,7 @@ class R1Penalty:
 
 def render_heads(
     generator: Generator,
-    z: Float[Tensor, "batch z_dim"],
+    z: Float[Tensor, "head z_dim"],
     label: Float[Tensor, "batch 25"],
     scheduled: Scheduled,
     config: LossConfig,
@@ -128,6 +128,8 @@ def render_heads(
     Args:
         z: latent codes, standard normal.
         label: cameras of random items of the dataset; they render, and the conditioning ones are drawn among them.
+            Several for each head where they are a multiple: all heads' first cameras, then all second ones, and so on;
+            the first ones condition. Views of one head share its field, noise included.
         scheduled: neural resolution, swap probability and density noise of the step.
         randomness: all random numbers of the rendering.
         update_w_avg: move the running means of w (both mapping networks); the discriminator step does.
@@ -137,24 +139,37 @@ def render_heads(
     """
     swap = randomness.uniform(randomness.pose_swap, (len(z),), z)  # batch
     # Generator pose conditioning (EG3D 4.4): w must not reveal the camera that renders.
+    views = label.chunk(len(label) // len(z))  # each: head 25
     ws = generator.mapping(
-        z, conditioning_label(label, scheduled.pose_swap_probability, swap), update_w_avg=update_w_avg
+        z, conditioning_label(views[0], scheduled.pose_swap_probability, swap), update_w_avg=update_w_avg
     )
     # ws: batch num_ws w_dim
     swap = randomness.uniform(randomness.background_swap, (len(z),), z)  # batch
     ws_background = background_ws(ws, config.background_swap_probability, swap)
     # Camera self-adaptation (PanoHead 3.4): a translation in world units predicted from z and the unswapped camera.
-    offset = generator.align_camera(z, label, update_w_avg=update_w_avg)
-    rendering = generator.render_view(
-        generator.field(ws, randomness),
-        ws,
-        Camera.from_label(translate_label(label, offset)),
-        resolution=scheduled.neural_resolution,
-        randomness=randomness,
-        ws_background=ws_background,
-        density_noise=scheduled.density_noise,
-    )
-    return rendering, offset
+    offsets = [generator.align_camera(z, view, update_w_avg=update_w_avg) for view in views]
+    field = generator.field(ws, randomness)
+    renderings = [
+        generator.render_view(
+            field,
+            ws,
+            Camera.from_label(translate_label(view, offset)),
+            resolution=scheduled.neural_resolution,
+            randomness=randomness,
+            ws_background=ws_background,
+            density_noise=scheduled.density_noise,
+        )
+        for view, offset in zip(views, offsets, strict=True)
+    ]
+    return _joined(renderings), torch.cat(offsets)
+
+
+def _joined(renderings: list[Rendering]) -> Rendering:
+    """Return several batches of views as one."""
+    if len(renderings) == 1:
+        return renderings[0]
+    names = ("image", "image_raw", "depth", "mask", "features", "weights")
+    return Rendering(**{name: torch.cat([getattr(one, name) for one in renderings]) for name in names})
 
 
 def fake_inputs(rendering: Rendering, label: Float[Tensor, "batch 25"], scheduled: Scheduled) -> DiscriminatorInput:
@@ -201,7 +216,10 @@ def _default_filter(device: torch.device) -> Filter:
 
 
 def generator_loss(fake_logits: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
-    """Return the generator's non-saturating loss per sample, softplus(-D(fake)) = -log sigmoid(D(fake))."""
+    """Return the generator's non-saturating loss per sample, softplus(-D(fake)) = -log sigmoid(D(fake)).
+
+    Of differences D(fake) - D(real) it is the relativistic loss, see :mod:`panohead.training.relativistic`.
+    """
     return F.softplus(-fake_logits)
 
 
@@ -215,7 +233,7 @@ def discriminator_real_loss(real_logits: Float[Tensor, "batch 1"]) -> Float[Tens
     return F.softplus(-real_logits)
 
 
-def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: LossConfig) -> R1Penalty:
+def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: LossConfig) -> GradientPenalty:
     """Compute R1: gamma / 2 times the squared gradient of the logit at real inputs (Mescheder et al. 2018, equation 9).
 
     Run lazily: every k-th step, multiplied by k (official: 16; StyleGAN2 3.1), see
@@ -231,7 +249,18 @@ def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: L
     """
     # Leaves: gradients are taken here, not at the photos before resizing, blur and augmentation.
     inputs = real.leaves()
-    logits = inputs.logits(discriminator)
+    return gradient_penalty(inputs.logits(discriminator), inputs, config)
+
+
+def gradient_penalty(
+    logits: Float[Tensor, "head 1"], inputs: DiscriminatorInput, config: LossConfig
+) -> GradientPenalty:
+    """Compute gamma / 2 times the squared gradient of the logits at their inputs, which must be leaves.
+
+    Args:
+        logits: what the discriminator returned for ``inputs``.
+        config: gammas.
+    """
     # The gradient of the sum holds every sample's own gradient; minibatch statistics mix in a little of the neighbors',
     # as in the original. Discriminators without raw image or mask have no gradient there.
     gradients = torch.autograd.grad(
@@ -241,4 +270,5 @@ def r1_penalty(discriminator: Discriminator, real: DiscriminatorInput, config: L
     image_penalty = image_norm + raw_norm
     # Equation 9 with one gamma for the colors and one for the mask.
     penalty = config.r1_gamma / 2 * image_penalty + config.r1_gamma_mask / 2 * mask_norm
-    return R1Penalty(penalty.mean(), image_penalty, mask_norm)
+    # A logit of several views has the gradients of all of them.
+    return GradientPenalty(penalty.sum() / len(logits), image_penalty, mask_norm)

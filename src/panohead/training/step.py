@@ -33,12 +33,14 @@ from panohead.training.losses import (
     real_inputs,
     render_heads,
 )
+from panohead.training.mismatched import mismatched_loss
 from panohead.training.nan_guard import find_nonfinite
 from panohead.training.networks import TrainingNetworks
 from panohead.training.optimizers import sanitize_gradients
 from panohead.training.randomness import Purpose, seeded
 from panohead.training.ray_windows import Windows
 from panohead.training.regularizers import camera_offset_penalty, density_penalty
+from panohead.training.relativistic import R3ganConfig, paired_loss, set_rates
 from panohead.training.run.running_means import RunningMeans
 from panohead.training.sdf_losses import sdf_penalty
 
@@ -64,6 +66,14 @@ class LabelSource(Protocol):
 
     def random_labels(self, count: int, generator: torch.Generator) -> Tensor:
         """Return the cameras of ``count`` random photos, "count 25"."""
+
+
+@runtime_checkable
+class ViewSource(LabelSource, Protocol):
+    """A source of cameras of photos that show one person together."""
+
+    def random_views(self, heads: int, generator: torch.Generator) -> Tensor:
+        """Return the cameras of all heads' first views, then of their second ones, and so on, "label 25"."""
 
 
 class TrainingStep:
@@ -92,11 +102,14 @@ class TrainingStep:
     def run(self) -> None:
         """Run all updates that are due, then update the generator's moving average.
 
+        With R3GAN's objective its penalties belong to the discriminator's step, and the optimizers follow its schedule.
         On a GPU all of it is queued without waiting, and then the losses are checked.
 
         Raises:
             PanoHeadError: when a loss is not finite.
         """
+        if self.config.r3gan is not None:
+            self._schedule_rates(self.config.r3gan)
         # While the generator is frozen only the discriminator learns (our addition, for warm-started generators).
         if self.state.nimg >= (self.config.start_kimg + self.config.frozen_generator_kimg) * 1000:
             self.generator_step()
@@ -124,7 +137,12 @@ class TrainingStep:
         )
         fake = self._fake(rendering, label, rng)
         logits = fake.logits(self.networks.discriminator)  # batch 1
-        adversarial = generator_loss(logits)
+        if self.config.r3gan is not None:  # how much less real than photos
+            with torch.no_grad():
+                photos = self._real(number, "photos").logits(self.networks.discriminator)
+            adversarial = generator_loss(logits - photos)
+        else:
+            adversarial = generator_loss(logits)
         offset_penalty = camera_offset_penalty(camera_offset)
         self.running_means.add(loss_generator=adversarial, logits_fake=logits, camera_offset=offset_penalty)
         loss = adversarial.mean() + self.config.loss.camera_offset_weight * offset_penalty
@@ -164,13 +182,40 @@ class TrainingStep:
         """Update the discriminator so that it tells generated heads from photos (PanoHead 3.1)."""
         self._train_discriminator()
         for number in self._micro_batches():
+            if self.config.r3gan is not None:
+                self._backward(self._paired_objective, number)
+                continue
             # Each half is back-propagated on its own: one graph in memory at a time, and the original's order of sums.
             self._backward(self._fake_objective, number)
             self._backward(self._real_objective, number)
         self._update_discriminator()
 
+    def _paired_objective(self, number: int) -> Float[Tensor, ""]:
+        """Return R3GAN's loss of pairs: mean softplus(D(fake) - D(real)), R1 and R2."""
+        assert self.config.r3gan is not None
+        fake, real = self._new_fakes(number), self._real(number, "photos")
+        values = self.config.r3gan.at(self._trained_nimg)
+        found = paired_loss(self.networks.discriminator, fake, real, self.config.loss, values)
+        self.real_logits.append(found.real_logits)
+        self.running_means.add(
+            loss_paired=found.adversarial,
+            logits_real=found.real_logits,
+            r1_image=found.r1.image_penalty,
+            r1_mask=found.r1.mask_penalty,
+            r2_image=found.r2.image_penalty,
+            r2_mask=found.r2.mask_penalty,
+        )
+        return found.loss + self._mismatched(real, found.real_logits)
+
     def _fake_objective(self, number: int) -> Float[Tensor, ""]:
-        """Return mean softplus(D(fake)); the rendering moves the running means of w."""
+        """Return mean softplus(D(fake))."""
+        logits = self._new_fakes(number).logits(self.networks.discriminator)  # batch 1
+        loss = discriminator_fake_loss(logits)
+        self.running_means.add(loss_fake=loss)
+        return loss.mean()
+
+    def _new_fakes(self, number: int) -> DiscriminatorInput:
+        """Render generated heads for the discriminator's step, without gradients; moves the running means of w."""
         rng = self._rng("fakes", number)
         z, label = self._random_heads(rng)
         with torch.no_grad():
@@ -183,19 +228,24 @@ class TrainingStep:
                 self._randomness(rng),
                 update_w_avg=True,
             )
-            fake = self._fake(rendering, label, rng)
-        logits = fake.logits(self.networks.discriminator)  # batch 1
-        loss = discriminator_fake_loss(logits)
-        self.running_means.add(loss_fake=loss)
-        return loss.mean()
+            return self._fake(rendering, label, rng)
 
     def _real_objective(self, number: int) -> Float[Tensor, ""]:
-        """Return mean softplus(-D(real)); the logits are kept for adaptive augmentation."""
-        logits = self._real(number, "photos").logits(self.networks.discriminator)  # batch 1
+        """Return mean softplus(-D(real)) and the loss of mismatched pairs; logits are kept for augmentation."""
+        real = self._real(number, "photos")
+        logits = real.logits(self.networks.discriminator)  # batch 1
         self.real_logits.append(logits.detach())
         loss = discriminator_real_loss(logits)
         self.running_means.add(loss_real=loss, logits_real=logits)
-        return loss.mean()
+        return loss.mean() + self._mismatched(real)
+
+    def _mismatched(self, real: DiscriminatorInput, logits: Tensor | None = None) -> Tensor | float:
+        """Return the loss of photos with others' cameras, where the run has it; ``logits`` are the right ones'."""
+        if self.config.mismatch is None:
+            return 0.0
+        loss = mismatched_loss(self.networks.discriminator, real, self.config.mismatch, logits)
+        self.running_means.add(loss_mismatched=loss)
+        return loss
 
     def r1_regularization(self) -> None:
         """Update the discriminator with the lazy R1 penalty (docs/reference.md 5.6)."""
@@ -224,14 +274,33 @@ class TrainingStep:
         """Return the numbers of this device's micro-batches among those of all devices."""
         return (self.ranks.rank + self.ranks.world_size * turn for turn in range(self.rounds))
 
-    def _random_heads(self, rng: torch.Generator) -> tuple[Float[Tensor, "batch z_dim"], Float[Tensor, "batch 25"]]:
+    def _schedule_rates(self, schedule: R3ganConfig) -> None:
+        """Set rates and decays of both optimizers for this step."""
+        values = schedule.at(self._trained_nimg)
+        for optimizer, adam in (
+            (self.networks.generator_optimizer, self.config.generator_adam),
+            (self.networks.discriminator_optimizer, self.config.discriminator_adam),
+        ):
+            rate, betas = adam.per_step()
+            set_rates(optimizer, values, rate=rate, beta2=betas[1], initial=schedule.beta2_initial)
+
+    @property
+    def _trained_nimg(self) -> int:
+        """Photos shown in this run, without those at which its counting starts."""
+        return self.state.nimg - self.config.start_nimg
+
+    def _random_heads(self, rng: torch.Generator) -> tuple[Float[Tensor, "head z_dim"], Float[Tensor, "batch 25"]]:
         """Draw the latent codes and cameras of one micro-batch of generated heads."""
         # Labels of random items of the dataset: heads are rendered from the distribution of the photos' cameras.
-        shape = (self.config.micro_batch, self.config.generator.z_dim)
-        z = torch.randn(shape, device=rng.device, generator=rng)
-        label = self.loader.random_labels(self.config.micro_batch, rng)
+        count, views = self.config.micro_batch, self.config.discriminator.views
+        z = torch.randn((count // views, self.config.generator.z_dim), device=rng.device, generator=rng)
+        label = self.loader.random_labels(count, rng) if views == 1 else self._random_views(count // views, rng)
         windows = self._windows(rng)
         return z, label if windows is None else windows.labels(label)
+
+    def _random_views(self, heads: int, rng: torch.Generator) -> Float[Tensor, "batch 25"]:
+        assert isinstance(self.loader, ViewSource)
+        return self.loader.random_views(heads, rng)
 
     def _windows(self, rng: torch.Generator) -> Windows | None:
         """Draw the windows of a micro-batch, for training on patches."""
@@ -253,7 +322,7 @@ class TrainingStep:
         """Return the photos of a micro-batch as the discriminator's inputs, augmented."""
         # Every ``rounds``-th photo from the turn on: the minibatch statistics see the same groups on any world size.
         turn = number // self.ranks.world_size
-        image, mask, label = (x[turn :: self.rounds] for x in (self.photos.image, self.photos.mask, self.photos.label))
+        image, mask, label = (self._share(x, turn) for x in (self.photos.image, self.photos.mask, self.photos.label))
         rng = self._rng(purpose, number)
         windows = self._windows(rng)
         if windows is not None and self.config.patches is not None:
@@ -261,6 +330,12 @@ class TrainingStep:
             image, mask, label = windows.cut(image, side), windows.cut(mask, side), windows.labels(label)
         inputs = real_inputs(RealBatch(image, mask, label), self.scheduled, self.config.loss)
         return self._augment(inputs, rng)
+
+    def _share(self, x: Tensor, turn: int) -> Tensor:
+        """Return a micro-batch's part of the step's photos: first views, then second ones, where there are several."""
+        views = self.config.discriminator.views
+        # The loader puts the views of one person side by side.
+        return x.unflatten(0, (-1, views))[turn :: self.rounds].transpose(0, 1).flatten(0, 1)
 
     def _augment(self, inputs: DiscriminatorInput, rng: torch.Generator) -> DiscriminatorInput:
         """Augment the discriminator's inputs with the step's probability; cameras stay (StyleGAN2-ADA 2)."""

@@ -25,7 +25,13 @@ from panohead.evaluation.ground_truth.people import (
     halved,
     held_out_people,
 )
-from panohead.evaluation.ground_truth.reconstruction import GeometryErrors, compare_surfaces, reconstruction
+from panohead.evaluation.ground_truth.reconstruction import (
+    GeometryErrors,
+    baseline_method,
+    compare_surfaces,
+    reconstruction,
+)
+from panohead.evaluation.results import Result, silent
 from panohead.evaluation.settings import EvaluationSettings
 from panohead.evaluation.warping import DepthView
 from panohead.geometry.camera import Camera
@@ -110,7 +116,9 @@ def test_half_the_side_is_the_same_surface() -> None:
         assert error.silhouette_iou > 0.9
 
 
-def spheres(seed: int, index: int, photo_side: int, edition: int = NEWEST_EDITION) -> GroundTruthPerson:
+def spheres(
+    seed: int, index: int, photo_side: int, edition: int = NEWEST_EDITION, *, around: bool = False
+) -> GroundTruthPerson:
     """Return spheres in the place of a rendered person."""
     size = 64
 
@@ -120,7 +128,8 @@ def spheres(seed: int, index: int, photo_side: int, edition: int = NEWEST_EDITIO
         return GroundTruthView(pixels, view.mask[0].numpy(), view.depth * view.mask, view.camera)
 
     photos = {number: [photo(yaw) for yaw in yaws] for number, yaws in PHOTO_YAWS.items()}
-    return GroundTruthPerson(f"{seed}/{index}", photos, ball(size=size), ball(size=2 * size))
+    many = [photo(yaw) for yaw in (0.0, 120.0, 240.0)] if around else []
+    return GroundTruthPerson(f"{seed}/{index}", photos, ball(size=size), ball(size=2 * size), many)
 
 
 class Ball(Head):
@@ -160,6 +169,27 @@ def test_reconstructions_are_compared_for_every_number_of_photos(monkeypatch: py
     assert known["depth error", "front, 1 photo"] < rows["depth error", "front, 1 photo"].value
     with pytest.raises(PanoHeadError):
         Evaluation(EvaluationSettings(metrics=("swd",))).photos  # noqa: B018
+
+
+def test_methods_without_a_generator_have_columns_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("panohead.evaluation.ground_truth.people.ground_truth_person", spheres)
+    asked = []
+
+    def radiance(people: list[GroundTruthPerson], progress: object) -> list[Result]:
+        asked.append([len(person.around) for person in people])
+        return baseline_method(people, lambda one: {3: one.around}, lambda one, _: one.truth, progress=silent)
+
+    def missing(people: list[GroundTruthPerson], progress: object) -> list[Result]:
+        raise PanoHeadError("mediapipe is missing")
+
+    monkeypatch.setattr(evaluate, "METHODS", {"nerf": radiance, "3dmm": missing})
+    settings = EvaluationSettings(metrics=("reconstruction",), people=2, baselines=("nerf", "3dmm"))
+    columns = Evaluation(settings, reconstruct=lambda *_: Ball(RADIUS)).run({"tiny": Predictor(tiny.generator())})
+    assert [column.name for column in columns] == ["tiny", "NeRF", "3DMM", BASELINE_NAME]
+    assert asked == [[3, 3]]
+    depth = {result.subset: result.value for result in columns[1].results if result.metric == "depth error"}
+    assert depth == dict.fromkeys([f"{sector}, 3 photos" for sector in ("front", "side", "back")], 0.0)
+    assert columns[2].skipped[0].reason == "mediapipe is missing"
 
 
 @pytest.mark.parametrize("edition", EDITIONS)

@@ -1,7 +1,7 @@
 """Synthetic people whose true geometry is known: photos to reconstruct them from, and depth maps to compare with."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from panohead.geometry.camera import Camera
 from panohead.synthetic.config import NEWEST_EDITION
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import make_renderer, photograph
+from panohead.synthetic.renderer.lighting import Lighting, sample_lighting
 from panohead.synthetic.synthesize import require_compiler
 from panohead.synthetic.views import FOCAL, PersonView
 
@@ -26,6 +27,10 @@ TRUTH_YAWS = tuple(float(yaw) for yaw in range(-165, 195, 30))
 """Yaws of the compared surfaces in degrees: four views of the front, four of the sides, four of the back."""
 TRUTH_PITCHES = (0.0, 15.0)
 """Pitches of the compared surfaces in degrees, used in turn."""
+AROUND_YAWS = tuple(float(yaw) for yaw in range(-180, 180, 15))
+"""Yaws of the photos from all around, in degrees, for methods that need many."""
+AROUND_PITCHES = (0.0, 20.0, -15.0)
+"""Their pitches in degrees, used in turn."""
 TRUTH_SIDE = 128
 """Side of the compared depth maps in pixels: 2 mm per pixel on the head."""
 
@@ -64,6 +69,7 @@ class GroundTruthPerson:
     Attributes:
         photos: views by number of photos (PHOTO_YAWS).
         truth: surfaces from TRUTH_YAWS.
+        around: photos from all around in one light, for methods that need many; empty where they were not asked for.
         fine: the same at twice the side, from which :func:`halved` makes the baseline.
     """
 
@@ -71,16 +77,24 @@ class GroundTruthPerson:
     photos: dict[int, list[GroundTruthView]]
     truth: list[DepthView]
     fine: list[DepthView]
+    around: list[GroundTruthView] = field(default_factory=list)
 
 
 def held_out_people(
-    count: int, seed: int, photo_side: int, *, edition: int = NEWEST_EDITION, other_than: Path | None = None
+    count: int,
+    seed: int,
+    photo_side: int,
+    *,
+    edition: int = NEWEST_EDITION,
+    other_than: Path | None = None,
+    around: bool = False,
 ) -> Iterator[GroundTruthPerson]:
     """Yield the first ``count`` people of a seed, which must not be the seed of the synthetic dataset ``other_than``.
 
     Args:
         photo_side: side of the photos in pixels.
         edition: edition of the synthetic dataset, which decides the framing.
+        around: also photograph them from all around.
 
     Raises:
         PanoHeadError: when the dataset has that seed, so that its people are not held out; where numba is missing.
@@ -88,13 +102,16 @@ def held_out_people(
     if other_than is not None and seed == _seed_of(other_than):
         raise PanoHeadError(f"the people of {other_than} have the seed {seed} too; choose another with --people-seed")
     for index in range(count):
-        yield ground_truth_person(seed, index, photo_side, edition)
+        yield ground_truth_person(seed, index, photo_side, edition, around=around)
 
 
-def ground_truth_person(seed: int, index: int, photo_side: int, edition: int = NEWEST_EDITION) -> GroundTruthPerson:
+def ground_truth_person(
+    seed: int, index: int, photo_side: int, edition: int = NEWEST_EDITION, *, around: bool = False
+) -> GroundTruthPerson:
     """Render person ``index`` of ``panohead synthesize --seed SEED`` again, under changing light.
 
-    The person has the expression and gaze that it was drawn with, in the framing of ``edition``.
+    The person has the expression and gaze that it was drawn with, in the framing of ``edition``. Photos from all around
+    have one light, as NeRF's scenes have.
 
     Raises:
         PanoHeadError: where numba is missing.
@@ -103,19 +120,24 @@ def ground_truth_person(seed: int, index: int, photo_side: int, edition: int = N
     person = sample_person(seed, index)
     renderer = make_renderer(person, "fast", edition)
 
-    def render_view(yaw: float, pitch: float, side: int) -> GroundTruthView:
+    def render_view(yaw: float, pitch: float, side: int, light: Lighting | None = None) -> GroundTruthView:
         view = PersonView(yaw, pitch)
-        rendered, pixels, _ = photograph(renderer, person, view, f"evaluation {yaw:g} {pitch:g}", side, FOCAL)
+        rendered, pixels, _ = photograph(renderer, person, view, f"evaluation {yaw:g} {pitch:g}", side, FOCAL, light)
         camera = Camera.from_label(torch.tensor(view.label(FOCAL)))
         return GroundTruthView(pixels, rendered.mask, torch.from_numpy(rendered.depth)[None], camera)
 
     photos = {yaw: render_view(yaw, 0.0, photo_side) for yaws in PHOTO_YAWS.values() for yaw in yaws}
+    light = sample_lighting(person.stream("evaluation around"))
     angles = [(yaw, TRUTH_PITCHES[i % len(TRUTH_PITCHES)]) for i, yaw in enumerate(TRUTH_YAWS)]
     return GroundTruthPerson(
         name=f"seed {seed} person {index}",
         photos={number: [photos[yaw] for yaw in yaws] for number, yaws in PHOTO_YAWS.items()},
         truth=[render_view(*view, TRUTH_SIDE).surface for view in angles],
         fine=[render_view(*view, 2 * TRUTH_SIDE).surface for view in angles],
+        around=[
+            render_view(yaw, AROUND_PITCHES[i % len(AROUND_PITCHES)], photo_side, light)
+            for i, yaw in enumerate(AROUND_YAWS if around else ())
+        ],
     )
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
+from panohead.alignment.face_landmarks import MediaPipeFaces, import_mediapipe
 from panohead.evaluation.ground_truth.geometry import (
     F_THRESHOLDS,
     MM_PER_WORLD_UNIT,
@@ -23,7 +24,9 @@ from panohead.evaluation.ground_truth.geometry import (
     sector_of,
     surface_errors,
 )
+from panohead.evaluation.ground_truth.morphable_fit import fit_morphable
 from panohead.evaluation.ground_truth.people import GroundTruthPerson, GroundTruthView, halved
+from panohead.evaluation.ground_truth.radiance_fit import fit_radiance
 from panohead.evaluation.results import ProgressCallback, Result, silent
 from panohead.evaluation.warping import OPAQUE, DepthView, points_of
 from panohead.head import Head
@@ -32,6 +35,8 @@ from panohead.predictor import Predictor
 ReconstructFunction = Callable[[Predictor, Sequence[GroundTruthView]], Head]
 """Function from a generator and photos of one person to a head in the frame of the photos' cameras."""
 
+PhotosFunction = Callable[[GroundTruthPerson], dict[int, list[GroundTruthView]]]
+"""Function from a person to photos by their number."""
 NORMAL_WINDOW = 5
 """Window, in pixels, that averages depth before normals are taken; single hairs have no comparable normals."""
 
@@ -105,6 +110,61 @@ def reconstruction(
                 step()
             results += _results(number, people, errors)
     return results
+
+
+SurfacesFunction = Callable[[GroundTruthPerson, Sequence[GroundTruthView]], list[DepthView]]
+"""Function from a person, for its true views' cameras and sizes, and photos to surfaces seen by these cameras."""
+
+
+def baseline_method(
+    people: Sequence[GroundTruthPerson],
+    photos: PhotosFunction,
+    surfaces: SurfacesFunction,
+    *,
+    progress: ProgressCallback,
+) -> list[Result]:
+    """Measure a method without a generator.
+
+    Args:
+        photos: the photos of a person that it gets, by their number.
+        surfaces: the method.
+    """
+    results: list[Result] = []
+    given = [photos(person) for person in people]
+    with progress("fitting people", len(people) * len(given[0])) as step:
+        for number in given[0]:
+            errors = []
+            for person, views in zip(people, given, strict=True):
+                errors.append(compare_surfaces(surfaces(person, views[number]), person.truth))
+                step()
+            results += _results(number, people, errors)
+    return results
+
+
+def radiance_baseline(people: Sequence[GroundTruthPerson], progress: ProgressCallback = silent) -> list[Result]:
+    """Fit a NeRF to every person's photos from all around: the ceiling of what views alone give."""
+
+    def surfaces(person: GroundTruthPerson, views: Sequence[GroundTruthView]) -> list[DepthView]:
+        fitted = fit_radiance(views)
+        return [fitted.view(view.camera, view.depth.shape[-1]) for view in person.truth]
+
+    return baseline_method(people, lambda person: {len(person.around): person.around}, surfaces, progress=progress)
+
+
+def morphable_baseline(people: Sequence[GroundTruthPerson], progress: ProgressCallback = silent) -> list[Result]:
+    """Fit the head basis to the photos that reconstructions get, by landmarks and silhouettes.
+
+    Raises:
+        PanoHeadError: when mediapipe, which finds the landmarks, is not installed.
+    """
+    import_mediapipe()
+    landmarker = MediaPipeFaces()
+
+    def surfaces(person: GroundTruthPerson, views: Sequence[GroundTruthView]) -> list[DepthView]:
+        fitted = fit_morphable(views, landmarker)
+        return [fitted.view(view.camera, view.depth.shape[-1]) for view in person.truth]
+
+    return baseline_method(people, lambda person: person.photos, surfaces, progress=progress)
 
 
 def reconstruction_baseline(people: Sequence[GroundTruthPerson]) -> list[Result]:

@@ -11,8 +11,10 @@ class TrainingProgress:
         nimg: number of photos shown to the discriminator.
         step: number of completed steps.
         seconds: duration of all steps.
+        cpu_seconds: processor time of all steps, of this process alone.
     """
 
     nimg: int
     step: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
