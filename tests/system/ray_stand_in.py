@@ -26,13 +26,13 @@ class Reference:
 
 
 class StandIn(types.ModuleType):
-    """The module; counts calls that are under way."""
+    """The module; counts calls that are under way; ``busy`` starts end too late."""
 
     def __init__(self) -> None:
         super().__init__("ray")
         self.exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
         self.started: dict[str, Any] | None = None
-        self.under_way = self.most = self.cancelled = 0
+        self.under_way = self.most = self.cancelled = self.busy = 0
         self.lost = False
 
     def is_initialized(self) -> bool:
@@ -41,7 +41,13 @@ class StandIn(types.ModuleType):
     def init(self, **options: Any) -> None:
         if options["address"] == "nowhere:1":
             raise ConnectionError("no cluster there")
+        if self.busy:
+            self.busy -= 1
+            raise RuntimeError("The current node timed out\nduring startup.")
         self.started = options
+
+    def shutdown(self) -> None:
+        self.started = None
 
     def put(self, value: Any) -> Reference:
         stored = pickle.dumps(value)

@@ -9,6 +9,9 @@ from panohead.errors import PanoHeadError
 from panohead.system.optional import failure_of
 
 T = TypeVar("T")
+_STARTS = 3
+"""Tries to start a local cluster. Ray gives its node half a minute, fixed in its code, which the first start on a busy
+machine exceeds; a later one finds Ray's files in memory."""
 _AHEAD = 2
 """Calls per worker that are under way or waiting; more would only fill the cluster's memory with results."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -30,18 +33,28 @@ def connect(address: str, workers: int) -> ModuleType:
     except ImportError as error:
         failure = failure_of("ray", error)
         raise PanoHeadError(f"--ray needs Ray, and {failure.reason}: {failure.remedy}") from error
-    try:
-        if not ray.is_initialized():
-            options: dict[str, Any] = {"num_cpus": workers} if address == "local" else {}
+    if ray.is_initialized():
+        return ray
+    options: dict[str, Any] = {"num_cpus": workers} if address == "local" else {}
+    for left in reversed(range(_STARTS if address == "local" else 1)):
+        try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, **options)
-    except Exception as error:  # Ray raises many kinds of its own
-        reason = " ".join(str(error).split()).rstrip(".")
-        if address == "local":
-            raise PanoHeadError(
-                f"Ray cannot start on this machine ({reason}); try again when it is less busy, or leave --ray out"
-            ) from error
-        raise PanoHeadError(f"cannot reach a Ray cluster at {address} ({reason}); give another address") from error
+            break
+        except Exception as error:  # Ray raises many kinds of its own
+            ray.shutdown()
+            if not left:
+                raise _refusal(address, error) from error
     return ray
+
+
+def _refusal(address: str, error: Exception) -> PanoHeadError:
+    """Return what to say when there is no cluster."""
+    reason = " ".join(str(error).split()).rstrip(".")
+    if address == "local":
+        return PanoHeadError(
+            f"Ray cannot start on this machine ({reason}); try again when it is less busy, or leave --ray out"
+        )
+    return PanoHeadError(f"cannot reach a Ray cluster at {address} ({reason}); give another address")
 
 
 def in_order_on(
