@@ -16,9 +16,16 @@ import math
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from rows import Row, table, write_rows
+from speed import full_size_generator
 from viewer_client import CANVAS, Server, Visitor, visitor
+
+from panohead.predictor import Predictor, load
+from panohead.viewer.choices import Pose, ViewRequest
+from panohead.viewer.drawing import Drawing
+from panohead.viewer.heads import HeadShelf
 
 _RATE = 50.0
 """Cameras a second that a browser sends while its user drags."""
@@ -147,32 +154,34 @@ async def _act(one: Visitor, rng: random.Random) -> None:
     await one.change(label, value())
 
 
-def full_size(repeats: int) -> list[Row]:
-    """Previews of the paper's network (512 pixels, random weights), made as the viewer makes them, in this process."""
-    from speed import full_size_generator
+@dataclass
+class FixedSize:
+    """Size of previews that does not follow the machine's speed."""
 
-    from panohead.predictor import Predictor
-    from panohead.viewer.choices import HeadChoice, Pose, ViewRequest
-    from panohead.viewer.drawing import Drawing
-    from panohead.viewer.heads import HeadShelf
+    rays: int
 
-    drawing = Drawing(HeadShelf(Predictor(full_size_generator()), None, {}), {})
-    request = ViewRequest(head=HeadChoice(), canvas=CANVAS)
-    for quality in ("preview", "full"):
-        drawing.produce(None, request, quality)  # type: ignore[arg-type]
-    seconds, rays = [], []
-    for turn in range(repeats):
+    def observe(self, rays: int, seconds: float) -> None:
+        """Do nothing with the time of a preview."""
+
+
+def by_size(name: str, predictor: Predictor, repeats: int) -> list[Row]:
+    """Previews of several sizes and full images of a network, made as the viewer makes them, in this process."""
+    drawing = Drawing(HeadShelf(predictor, None, {}), {})
+    full = predictor.generator.config.neural_rendering_resolution
+    rows = []
+    for rays in sorted({16, 32, full}):
+        drawing.preview_size = FixedSize(rays)  # type: ignore[assignment]
+        rows.append(Row(f"{name}: preview of {rays} x {rays} rays, CPU", "s", {"viewer": []}))
+        for turn in range(repeats + 1):  # the first one makes the head
+            begin = time.process_time()
+            drawing.produce(None, ViewRequest(pose=Pose(yaw_deg=9.0 * turn), canvas=CANVAS), "preview")
+            rows[-1].samples["viewer"] += [time.process_time() - begin] * (turn > 0)
+    rows.append(Row(f"{name}: full image, CPU", "s", {"viewer": []}))
+    for _ in range(3):
         begin = time.process_time()
-        drawn = drawing.produce(None, ViewRequest(pose=Pose(yaw_deg=9.0 * turn), canvas=CANVAS), "preview")
-        seconds.append(time.process_time() - begin)
-        rays.append(float(drawn.rays))
-    begin = time.process_time()
-    drawing.produce(None, request, "full")
-    return [
-        Row("preview of the full-size network, CPU", "s", {"viewer": seconds}),
-        Row("rays per side of those previews", "rays", {"viewer": rays}),
-        Row("full image of the full-size network, CPU", "s", {"viewer": [time.process_time() - begin]}),
-    ]
+        drawing.produce(None, ViewRequest(canvas=CANVAS), "full")
+        rows[-1].samples["viewer"].append(time.process_time() - begin)
+    return rows
 
 
 async def with_demo(checkpoint: str, only: set[str], seconds: float, minutes: float) -> list[Row]:
@@ -195,16 +204,18 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="demo")
     parser.add_argument("--seconds", type=float, default=8.0, help="how long heads are turned")
     parser.add_argument("--minutes", type=float, default=0.0, help="random use, for its memory")
-    parts = ("first", "turning", "four", "full_size")
+    parts = ("first", "turning", "four", "sizes", "full_size")
     parser.add_argument("--only", nargs="*", choices=parts, default=parts)
     parser.add_argument("--json")
     options = parser.parse_args()
     rows: list[Row] = []
     only = set(options.only)
-    if only - {"full_size"} or options.minutes:
+    if only & {"first", "turning", "four"} or options.minutes:
         rows += asyncio.run(with_demo(options.checkpoint, only, options.seconds, options.minutes))
+    if "sizes" in only:
+        rows += by_size(options.checkpoint, load(options.checkpoint), 10)
     if "full_size" in only:
-        rows += full_size(10)
+        rows += by_size("full size", Predictor(full_size_generator()), 5)
     print(table({"viewer": rows}))
     if options.json:
         write_rows(options.json, rows)

@@ -1,6 +1,7 @@
 """Work on a Ray cluster: in order, bounded, the same results as here; with a stand-in, and with Ray where it is."""
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,12 +84,16 @@ def test_missing_packages_and_clusters(monkeypatch: pytest.MonkeyPatch, stand_in
         connect("auto", 1)
 
 
-def test_a_busy_machine_gets_more_tries(stand_in: StandIn) -> None:
-    """The node's half a minute is fixed in Ray."""
-    stand_in.busy = 2
-    assert connect("local", 1).is_initialized()
-    stand_in.shutdown()
+def test_a_node_that_comes_up_late_is_joined(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its half a minute is fixed in Ray."""
+    monkeypatch.delenv("RAY_GCS_SERVER_PORT", raising=False)
     stand_in.busy = 3
+    assert connect("local", 1).is_initialized()
+    assert stand_in.started is not None
+    assert stand_in.started["address"] == stand_in.late_at
+    assert "RAY_GCS_SERVER_PORT" not in os.environ
+    stand_in.shutdown()
+    stand_in.busy = 6
     said = r"Ray cannot start on this machine \(The current node timed out during startup\); try again when"
     with pytest.raises(PanoHeadError, match=said):
         connect("local", 1)
