@@ -105,5 +105,7 @@ async def visitor(server: Server) -> AsyncIterator[Visitor]:
     import websockets
 
     protocol: Any = f"viser-v{viser.__version__}"
-    async with websockets.connect(server.address, subprotocols=[protocol], max_size=None, compression=None) as socket:
+    async with websockets.connect(
+        server.address, subprotocols=[protocol], max_size=None, compression=None, open_timeout=120, ping_timeout=None
+    ) as socket:
         yield Visitor(socket, server)

@@ -112,12 +112,12 @@ def test_a_browser_that_does_not_read_holds_nobody_up(viewer: HeadViewer) -> Non
     """Its newest image waits for it, and no other."""
 
     async def run() -> None:
-        async with browser(viewer) as slow, browser(viewer) as other:
+        async with browser(viewer, ping_interval=None) as slow, browser(viewer) as other:
             await slow.look(0)
             await slow.rest()
             (key,) = [key for key in viewer._tabs if viewer._tabs[key].request.canvas == (160, 90)]
             slow.socket.transport.pause_reading()
-            for step in range(60):
+            for step in range(25):
                 await slow.look(3.0 * step)
                 await other.look(-3.0 * step, width=150)
                 await other.next_image()

@@ -78,8 +78,9 @@ class Page:
 
     def settled(self) -> np.ndarray:
         """Wait for a full image that stays for a second."""
-        before = self.head()
+        before, end = self.head(), time.monotonic() + 90
         while True:
+            assert time.monotonic() < end, self.status()
             time.sleep(1.0)
             pixels = self.head()
             if "full image" in self.status() and difference(pixels, before) == 0:
@@ -183,10 +184,11 @@ def test_mouse_and_keys_turn_the_head(page: Page) -> None:
     page.same(first)
     assert page.label() == label
     page.tab.click("canvas[data-engine]")
-    page.tab.ask("Input.dispatchKeyEvent", type="keyDown", key="ArrowLeft", code="ArrowLeft", windowsVirtualKeyCode=37)
+    key = {"key": "ArrowLeft", "code": "ArrowLeft", "windowsVirtualKeyCode": 37}
+    page.tab.ask("Input.dispatchKeyEvent", type="keyDown", **key)
+    page.tab.until("!/yaw -?0°/.test(document.body.innerText)")
+    page.tab.ask("Input.dispatchKeyEvent", type="keyUp", **key)
     page.changed(first, 0.5)
-    page.tab.ask("Input.dispatchKeyEvent", type="keyUp", key="ArrowLeft", code="ArrowLeft", windowsVirtualKeyCode=37)
-    page.tab.until("!/yaw 0°/.test(document.body.innerText)")
     page.click("Front")
     page.same(first)
 
