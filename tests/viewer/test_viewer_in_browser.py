@@ -33,8 +33,9 @@ pytestmark = [
 HARMLESS = re.compile(r"THREE\.Clock|GPU stall|WebGL|GroupMarkerNotSet|swiftshader", re.IGNORECASE)
 """Remarks of viser's libraries, and of a browser that draws without a GPU."""
 FIND = """
-window.named = text => [...document.querySelectorAll("button, label, div")].find(
-    part => part.childElementCount <= 1 && part.innerText?.trim() === text && part.offsetParent !== null);
+const shown = (part, text) => part.innerText?.trim() === text && part.offsetParent !== null;
+window.named = text => [...document.querySelectorAll("button")].find(button => shown(button, text))
+    ?? [...document.querySelectorAll("div")].find(part => part.childElementCount <= 1 && shown(part, text));
 window.labeled = text => [...document.querySelectorAll("label")].find(
     label => label.innerText.trim() === text && label.offsetParent !== null);
 window.control = text => document.getElementById(labeled(text).htmlFor)
