@@ -50,6 +50,10 @@ CATALOG = {
         "heads.py", "heads a second by one worker and by all", ("--heads", "24"),
         ("--heads", "4", "--views", "2"), minutes=1,
     ),
+    "viewer": Benchmark(
+        "viewer.py", "images of panohead view: first, turning, at rest, four visitors", (),
+        ("--seconds", "1", "--only", "first", "turning"), minutes=2,
+    ),
     "memory": Benchmark(
         "memory.py", "peak memory of every command", (), ("--only", "import", "generate"), minutes=6,
     ),

@@ -13,7 +13,15 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-MODULES = {"catalog.py", "rows.py", "interleaved.py", "held_out_people.py", "profile_line.py", "__main__.py"}
+MODULES = {
+    "catalog.py",
+    "rows.py",
+    "interleaved.py",
+    "held_out_people.py",
+    "profile_line.py",
+    "viewer_client.py",
+    "__main__.py",
+}
 MODULES |= {"quality/compare_rows.py", "quality/compare_table.py"}
 """Files of the folder that are no benchmarks."""
 

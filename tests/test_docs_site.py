@@ -48,6 +48,19 @@ def test_links_to_sources_become_names(site: ModuleType) -> None:
     assert site.with_site_links(text + ", [web](https://a.b)", "docs/training.md") == expected + ", [web](https://a.b)"
 
 
+def test_notebooks_are_pages_and_sections_are_collected(site: ModuleType, pages: Path) -> None:
+    photo = (pages / "tutorial-photo.md").read_text(encoding="utf-8")
+    assert photo.startswith("# A photo to an avatar\n")
+    assert "```python\nphoto = None" in photo
+    conventions = (pages / "conventions.md").read_text(encoding="utf-8")
+    assert "(From the page [PanoHead](index.md).)" in conventions
+    assert "### 1.2 Axes" in conventions
+    assert "## 2 " not in conventions
+    assert "Do not present" in (pages / "responsible-use.md").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="no section Nothing"):
+        site.section("README.md", "Nothing")
+
+
 def test_all_commands_show_their_options(site: ModuleType, pages: Path) -> None:
     text = (pages / "commands.md").read_text(encoding="utf-8")
     for name in site.COMMANDS:

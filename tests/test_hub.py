@@ -1,5 +1,6 @@
 """Models on a hub: names, folders of ``save_pretrained``, one sentence for every failure, nothing fetched unasked."""
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,8 +12,11 @@ import torch
 import tiny
 from panohead import Camera, Predictor, load
 from panohead.checkpoint import load_checkpoint, save_checkpoint
+from panohead.cli.main import main
 from panohead.errors import PanoHeadError, UsageError
 from panohead.hub import CARD_FILE, MODEL_FILE, HubName, model_card, parse_hub_name
+
+HEADS = Path(__file__).parent / "training" / "heads"
 
 
 @pytest.fixture
@@ -103,6 +107,23 @@ def test_the_card_says_what_the_file_knows(predictor: Predictor) -> None:
     assert "| trained images | 3.5 thousand |" in card
     assert f"| SHA-256 of weights and configuration | {predictor.sha256} |" in card
     assert "| about | A \\| test &lt;b>. |" in card
+
+
+def test_the_card_of_a_run_names_command_data_and_figures(tmp_path: Path) -> None:
+    """Without the folders of the machine that it was trained on, which are nobody's business."""
+    run = tmp_path / "run"
+    words = ["train", "--preset", "tiny", "--data", str(HEADS), "--out", str(run), "--kimg", "0.016"]
+    assert main([*words, "--seed", "3", "--set", "metric_ticks=1", "metric_images=4"]) == 0
+    predictor = load(next((run / "snapshots").glob("*.safetensors")))
+    card = (predictor.save_pretrained(tmp_path / "model") / CARD_FILE).read_text()
+    command = "panohead train --preset tiny --data heads --kimg 0.016 --seed 3 --set metric_ticks=1 metric_images=4"
+    assert f"| command | {command} |" in card
+    assert "| dataset | heads |" in card
+    assert "| trained images | 0.016 thousand |" in card
+    assert re.search(r"sliced Wasserstein distance .* \| \d\.\d{3} \[", card)
+    assert "Images have 32 x 32 pixels" in card
+    assert str(tmp_path) not in card
+    assert str(HEADS.parent) not in card
 
 
 @pytest.mark.parametrize(

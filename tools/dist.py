@@ -132,6 +132,11 @@ def reconstruct(interpreter: Path, wheel: Path, work: Path) -> str:
     return "reconstruct" if found else "reconstruct (pose and mask given)"
 
 
+def starts(python: str) -> bool:
+    """Return True for an interpreter that starts; pyenv has names on the path of versions that are not chosen."""
+    return shutil.which(python) is not None and not subprocess.run([python, "-V"], capture_output=True).returncode
+
+
 def missing_addresses() -> list[str]:
     """Return the names of the links that pyproject.toml does not have yet."""
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("urls", {})
@@ -145,7 +150,7 @@ def main(options: Options) -> None:
         print(f"[project.urls] has no {', '.join(missing)}; add them to pyproject.toml before an upload", flush=True)
     for path in sorted(options.out.iterdir()):
         print(f"{path.name}: {path.stat().st_size:,} bytes", flush=True)
-    there = [python for python in options.pythons if shutil.which(python)]
+    there = [python for python in options.pythons if starts(python)]
     if not there:
         raise SystemExit(f"none of {', '.join(options.pythons)} is installed; name one with --pythons")
     for python in there:

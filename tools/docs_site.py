@@ -7,6 +7,7 @@ command becomes a page, and docstrings one (mkdocstrings). Needs the extra ``doc
 """
 
 import io
+import json
 import os
 import posixpath
 import re
@@ -36,6 +37,29 @@ PAGES = {
     "notebooks/README.md": "notebooks.md",
 }
 """Pages by their place in the repository that have another place on the site; pages in docs/ keep their names."""
+
+TUTORIALS = {
+    "notebooks/1_start.ipynb": "tutorial-start.md",
+    "notebooks/2_photo_to_avatar.ipynb": "tutorial-photo.md",
+    "notebooks/3_train_your_own.ipynb": "tutorial-train.md",
+}
+"""Notebooks that become pages: their words and their code."""
+
+COLLECTED = {
+    "conventions.md": (
+        "Conventions",
+        [("README.md", "Conventions"), ("docs/reference.md", "1 Conventions and cameras")],
+    ),
+    "responsible-use.md": (
+        "Responsible use",
+        [
+            ("README.md", "Responsible use"),
+            ("src/panohead/assets/demo.md", "Limits and use"),
+            ("docs/heads-dataset.md", "Who is in it, and who is not"),
+        ],
+    ),
+}
+"""Pages of sections (level 2) of others: title, and the place and heading of each."""
 
 API = {
     "Loading and sampling": ["panohead.predictor.load", "panohead.predictor.Predictor", "panohead.head.Head"],
@@ -92,6 +116,40 @@ def with_site_links(text: str, path: str) -> str:
     return _LINK.sub(turned, text)
 
 
+def notebook_page(path: str) -> str:
+    """Return a notebook as a page: its Markdown, its code, and where the file is."""
+    cells = json.loads((ROOT / path).read_text(encoding="utf-8"))["cells"]
+    parts = []
+    for cell in cells:
+        source = "".join(cell["source"]).strip()
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+    parts.insert(1, f"The cells of `{path}`, in the repository; [how to run it](notebooks.md).")
+    return "\n\n".join(parts) + "\n"
+
+
+def section(path: str, heading: str) -> str:
+    """Return the text below a heading of level 2 of a page, with the site's links.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    text = (ROOT / path).read_text(encoding="utf-8")
+    found = re.search(rf"^## {re.escape(heading)}\n+(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"{path} has no section {heading}")
+    return with_site_links(found.group(1).strip(), path)
+
+
+def collected_page(title: str, sections: list[tuple[str, str]]) -> str:
+    """Return a page of sections of others; the first needs no heading of its own."""
+    parts = [f"# {title}"]
+    for number, (path, heading) in enumerate(sections):
+        source = (ROOT / path).read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").replace("`", "")
+        parts += [*([f"## {heading}"] if number else []), section(path, heading)]
+        parts.append(f"(From the page [{source}]({place_on_site(path)}).)")
+    return "\n\n".join(parts) + "\n"
+
+
 def help_text(words: list[str]) -> str:
     """Return the help of a command as it is printed, without colors and frames' trailing spaces."""
     output = io.StringIO()
@@ -132,6 +190,10 @@ def gather(pages: Path) -> None:
         (pages / place).write_text(with_site_links(text, source), encoding="utf-8")
     for other in (*(ROOT / "docs" / "images").iterdir(), *(ROOT / "docs").glob("*.json")):
         shutil.copy(other, pages / other.relative_to(ROOT / "docs"))
+    for path, place in TUTORIALS.items():
+        (pages / place).write_text(notebook_page(path), encoding="utf-8")
+    for place, (title, sections) in COLLECTED.items():
+        (pages / place).write_text(collected_page(title, sections), encoding="utf-8")
     (pages / "commands.md").write_text(commands_page(), encoding="utf-8")
     (pages / "api.md").write_text(api_page(), encoding="utf-8")
 

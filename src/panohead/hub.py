@@ -7,6 +7,7 @@ cache and ``HF_HUB_OFFLINE`` apply.
 
 import importlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -144,18 +145,44 @@ def model_card(checkpoint: Checkpoint) -> str:
         "SHA-256 of weights and configuration": checkpoint.sha256 or "not recorded",
         **{key.replace("_", " "): value for key, value in checkpoint.notes.items() if _is_short(value)},
     }
-    table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows.items())
     return (
         "---\nlibrary_name: panohead\npipeline_tag: image-to-3d\ntags:\n- 3d\n- gan\n- heads\n---\n\n"
         "# Whole 3D heads (PanoHead)\n\n"
         "A generator of whole human heads, to be rendered from every side, by the `panohead` package. Its images show "
         "people who do not exist and carry a mark that says so; do not present them as photos of real people.\n\n"
-        f"| | |\n|---|---|\n{table}\n\n"
+        f"{_table(rows)}\n{_measured(checkpoint.notes)}"
         "```python\nfrom panohead import Camera, Predictor\n\n"
         'head = Predictor.from_pretrained("USER/MODEL").sample(seed=0)\n'
         'head.render(Camera.orbit(yaw_deg=30)).save("head.png")\n```\n\n'
-        "Say here under which license the weights may be used, from which photos they were learned, and what they "
-        "cannot do: a file does not know.\n"
+        f"## Limits\n\n{_limits(side, checkpoint.kimg)}\n\n"
+        "Say here under which license the weights may be used, and who is in the photos that they were learned from: a "
+        "file does not know.\n"
+    )
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    return "| | |\n|---|---|\n" + "".join(f"| {key} | {_cell(value)} |\n" for key, value in rows.items())
+
+
+def _measured(notes: Mapping[str, Any]) -> str:
+    """Return a section of what the run has measured of the model; empty where it has measured nothing."""
+    figures = notes.get("figures")
+    if not isinstance(figures, dict) or not isinstance(figures.get("sliced_wasserstein"), int | float):
+        return ""
+    low, high = (figures.get(f"sliced_wasserstein_{end}") for end in ("low", "high"))
+    interval = f" [{low:.3f}-{high:.3f}]" if isinstance(low, int | float) and isinstance(high, int | float) else ""
+    distance = f"{figures['sliced_wasserstein']:.3f}{interval}"
+    return (
+        "## Figures\n\n| measured by the run, at its last snapshot | |\n|---|---|\n"
+        f"| sliced Wasserstein distance to the photos, 95 % interval (0 is equal) | {distance} |\n\n"
+    )
+
+
+def _limits(side: int, kimg: float | None) -> str:
+    shown = "" if kimg is None else f" It was trained on {kimg:g} thousand images; the paper's models on 25,000."
+    return (
+        f"Images have {side} x {side} pixels. Heads look like those of the dataset: what was rare there is bad or "
+        f"missing here, and what no photo showed (often the back) is invented.{shown}"
     )
 
 

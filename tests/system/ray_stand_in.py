@@ -1,5 +1,6 @@
 """A stand-in for Ray with the calls that we make: values are pickled as between machines, calls run when fetched."""
 
+import os
 import pickle
 import types
 from collections.abc import Callable
@@ -26,14 +27,16 @@ class Reference:
 
 
 class StandIn(types.ModuleType):
-    """The module; counts calls that are under way."""
+    """The module; counts calls that are under way; ``busy`` starts come too late."""
 
     def __init__(self) -> None:
         super().__init__("ray")
         self.exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
         self.started: dict[str, Any] | None = None
-        self.under_way = self.most = self.cancelled = 0
+        self.under_way = self.most = self.cancelled = self.busy = 0
         self.lost = False
+        self.late_at = ""
+        self.util = types.SimpleNamespace(get_node_ip_address=lambda: "10.0.0.7")
 
     def is_initialized(self) -> bool:
         return self.started is not None
@@ -41,7 +44,16 @@ class StandIn(types.ModuleType):
     def init(self, **options: Any) -> None:
         if options["address"] == "nowhere:1":
             raise ConnectionError("no cluster there")
+        if options["address"] == "local":
+            self.late_at = f"10.0.0.7:{os.environ['RAY_GCS_SERVER_PORT']}"
+        if self.busy:
+            self.busy -= 1
+            raise RuntimeError("The current node timed out\nduring startup.")
+        assert options["address"] in ("local", "auto", self.late_at)
         self.started = options
+
+    def shutdown(self) -> None:
+        self.started = None
 
     def put(self, value: Any) -> Reference:
         stored = pickle.dumps(value)

@@ -18,7 +18,7 @@ class Verify:
     """Read the synthetic marks of files. Exit code 1 when one has none: marks can be stripped, so that is no proof."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Images, videos, meshes (glb, obj, ply, stl, 3mf, usdz), density volumes (mrc) and pages (html)."""
+    """Images, videos, meshes (glb, obj, ply, stl, 3mf, usdz), splats (ply, spz), volumes (mrc) and pages."""
     common: Common = field(default_factory=CommonOptions)
 
     def run(self) -> None:

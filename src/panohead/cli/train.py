@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -103,6 +104,7 @@ class Train:
             device=self.device,
             quiet=self.common.quiet,
             overwrite=self.overwrite,
+            command=self.command_line(),
         )
         if os.environ.get("RANK", "0") == "0":  # torchrun's processes share the folder
             write_settings(self.out, "train", self)
@@ -147,6 +149,18 @@ class Train:
         except PanoHeadError as error:
             raise UsageError(str(error)) from error
         return config
+
+    def command_line(self) -> str:
+        """Return what was asked for, as it is typed; of files their names, as folders are those of this machine."""
+        words = ["panohead", "train", "--preset", self.preset or "demo_64"]
+        for name in ("data", "masks", "init", "backbone", "kimg", "batch", "micro_batch", "seed"):
+            value = getattr(self, name)
+            if value is not None:
+                words += [f"--{name.replace('_', '-')}", value.name if isinstance(value, Path) else str(value)]
+        for name in ("ablation", "set"):
+            if values := getattr(self, name):
+                words += [f"--{name}", *values]
+        return shlex.join(words)
 
     def _checked(self, config: "TrainConfig") -> "TrainConfig":
         """Refuse what the run would refuse, as far as it is known without reading the dataset."""

@@ -33,6 +33,7 @@ def train(
     device: str | None = None,
     quiet: bool,
     overwrite: bool = False,
+    command: str | None = None,
 ) -> bool:
     """Start a new run and train it to its end; also one process of several under ``torchrun``.
 
@@ -45,6 +46,7 @@ def train(
         device: "cpu", "cuda", "cuda:1" or "mps"; None for a GPU where there is one.
         quiet: print no progress.
         overwrite: remove an earlier run in the folder, once the dataset is known to be usable.
+        command: command line that this run is the work of, for its checkpoints; None for none.
 
     Returns:
         False when the run was asked to stop before its end; its state is saved then.
@@ -70,9 +72,8 @@ def train(
         if ranks.is_first:
             sample = (SampleImage(*one) for one in loader.dataset.sampled(SAMPLE))
             refuse_wrong_sample(sample, str(data))
-            start_run(
-                run, RunDescription(config, data, initial, loader.dataset.labels_sha256(), masks), overwrite=overwrite
-            )
+            described = RunDescription(config, data, initial, loader.dataset.labels_sha256(), masks, command)
+            start_run(run, described, overwrite=overwrite)
         return _train(config, loader, data, run, ranks, masks=masks, initial=initial, quiet=quiet)
 
 

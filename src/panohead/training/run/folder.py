@@ -37,6 +37,7 @@ class RunDescription:
         labels_sha256: hash of the labels of its photos
             (:meth:`panohead.data.dataset.PhotoDataset.labels_sha256`); None in runs of the first versions.
         masks: folder or zip of the masks, if they are not beside the images; ``data`` is then the images themselves.
+        command: command line that began the run, names of files without their folders; None for none.
     """
 
     config: TrainConfig
@@ -44,6 +45,13 @@ class RunDescription:
     initial: Path | None = None
     labels_sha256: str | None = None
     masks: Path | None = None
+    command: str | None = None
+
+    def notes(self) -> dict[str, Any]:
+        """Return what checkpoints of the run say about where they come from: names, no folders of this machine."""
+        found: dict[str, Any] = {"command": self.command, "dataset": self.data.name}
+        found |= {"dataset_labels_sha256": self.labels_sha256, "initial": self.initial and self.initial.name}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def start_run(run: Path, description: RunDescription, *, overwrite: bool = False) -> None:
@@ -78,6 +86,8 @@ def write_run(run: Path, description: RunDescription) -> None:
     }
     if description.masks is not None:
         described["masks"] = str(description.masks.resolve())
+    if description.command is not None:
+        described["command"] = description.command
     with atomic_path(run / CONFIG_FILE) as temporary:
         temporary.write_text(json.dumps(described, indent=1))
 
@@ -105,6 +115,7 @@ def read_run(run: Path) -> RunDescription:
         Path(initial) if initial is not None else None,
         described.get("labels_sha256"),
         Path(masks) if masks is not None else None,
+        described.get("command"),
     )
 
 
@@ -117,3 +128,4 @@ class _RunFile(TypedDict):
     initial: NotRequired[str | None]
     labels_sha256: NotRequired[str | None]
     masks: NotRequired[str | None]
+    command: NotRequired[str | None]

@@ -23,6 +23,7 @@ from panohead.system.atomic_write import prepare_folder
 from panohead.training.config import TrainConfig
 from panohead.training.networks import TrainingNetworks
 from panohead.training.randomness import seeded
+from panohead.training.run.folder import CONFIG_FILE, read_run
 from panohead.training.run.records import plain
 from panohead.training.run.snapshot_grid import snapshot_grid
 
@@ -59,7 +60,9 @@ def save_snapshot(
     """
     file = snapshot_path(run, nimg, ".safetensors")
     # What is not finite would be no JSON.
-    notes = {"training": asdict(config), "figures": {name: plain(value) for name, value in figures.items()}}
+    notes: dict[str, Any] = {"training": asdict(config), "figures": {k: plain(value) for k, value in figures.items()}}
+    if (run / CONFIG_FILE).is_file():
+        notes |= read_run(run).notes()
     save_checkpoint(file, {"G_ema": networks.generator_ema}, kimg=nimg / 1000, notes=notes, dtype="float16")
     return file
 
