@@ -41,8 +41,16 @@ class Options:
     """The same of the held-out people."""
     config: PartsTrainConfig = field(default_factory=PartsTrainConfig)
     """Settings."""
+    start: Path | None = None
+    """Run (its ``state.pt``) whose network the training starts from, as far as sizes agree; None for random weights."""
     bundle: bool = False
     """Copy the finished network into the package."""
+
+
+def started_from(run: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a run."""
+    weights: dict[str, torch.Tensor] = torch.load(run / "state.pt", weights_only=True)["network"]
+    return weights
 
 
 def train(options: Options) -> PartsFit:
@@ -53,7 +61,7 @@ def train(options: Options) -> PartsFit:
         f"{len(views)} views of {len(set(views.person.tolist()))} people in {time.monotonic() - began:.0f} s",
         flush=True,
     )
-    fit = PartsFit(views, options.config)
+    fit = PartsFit(views, options.config, options.start and started_from(options.start))
     state = options.out / "state.pt"
     if state.is_file():
         fit.load_state_dict(torch.load(state, weights_only=True))

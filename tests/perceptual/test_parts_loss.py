@@ -1,5 +1,7 @@
 """Laws of the perceptual distance, with the bundled network on a head of the demo model."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -40,7 +42,7 @@ def test_zero_for_the_same_and_symmetric(fronts: Tensor, distance: PartsDistance
 
 def test_grows_with_blur(fronts: Tensor, distance: PartsDistance) -> None:
     found = [distance(_blurred(fronts, sigma), fronts) for sigma in (0.5, 1.0, 2.0, 4.0)]
-    for less, more in zip(found[:-1], found[1:], strict=True):
+    for less, more in itertools.pairwise(found):
         assert (more > less).all()
 
 
@@ -102,7 +104,7 @@ def test_weight_leaves_out_what_weighs_nothing(fronts: Tensor, distance: PartsDi
 
 
 def test_layers_are_checked() -> None:
-    with pytest.raises(PanoHeadError, match="'eyes'.*fine"):
+    with pytest.raises(PanoHeadError, match=r"'eyes'.*fine"):
         PartsDistance(layers=("eyes",))
     with pytest.raises(PanoHeadError, match="one or more"):
         PartsDistance(layers=())

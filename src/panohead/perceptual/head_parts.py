@@ -44,7 +44,7 @@ class HeadPartsConfig(Bounded):
     choices: tuple[str, ...]
     channels: Annotated[tuple[int, ...], NumberRange(1, 1024)] = (24, 48, 72, 80)
     decoded: Annotated[tuple[int, ...], NumberRange(1, 1024)] = (56, 48, 40)
-    hidden: Width = 96
+    hidden: Width = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,6 +63,7 @@ class HeadReading:
     Attributes:
         part_logits: scores of the parts at every pixel.
         landmarks: column and row in pixels of a 128-pixel image (the middle of the first pixel is .5).
+        landmark_scores: scores of a point's being at a place of the grid of stride 2; ``landmarks`` are their means.
         visible: logits of the points' being visible.
         numbers: attributes that are numbers, in their own units.
         choices: logits of attributes that are there or not.
@@ -70,6 +71,7 @@ class HeadReading:
 
     part_logits: Float[Tensor, "image part 128 128"]
     landmarks: Float[Tensor, "image landmark 2"]
+    landmark_scores: Float[Tensor, "image landmark 64 64"]
     visible: Float[Tensor, "image landmark"]
     numbers: Float[Tensor, "image number"]
     choices: Float[Tensor, "image choice"]
@@ -122,7 +124,8 @@ class HeadParts(nn.Module):
         # Four pixels per cell of stride 2.
         self.to_parts = nn.Conv2d(g, 4 * len(config.parts), 1)
         self.to_landmarks = nn.Conv2d(g, len(config.landmarks), 1)
-        self.hidden = nn.Linear(2 * d, config.hidden)
+        # Context, where the points are, and how large the parts are.
+        self.hidden = nn.Linear(2 * d + 2 * len(config.landmarks) + len(config.parts), config.hidden)
         self.output = nn.Linear(config.hidden, len(config.landmarks) + len(config.numbers) + len(config.choices))
         self.register_buffer("number_mean", torch.zeros(len(config.numbers)))
         self.register_buffer("number_deviation", torch.ones(len(config.numbers)))
@@ -156,14 +159,20 @@ class HeadParts(nn.Module):
     def read(self, features: Mapping[str, Tensor]) -> HeadReading:
         """Return the answer that inner layers lead to."""
         fine, context = features["decoded_fine"], features["context"]
-        parts = F.pixel_shuffle(self.to_parts(fine), 2)
-        landmarks = _expected_place(self.to_landmarks(fine).float())
-        pooled = torch.cat([context.mean(dim=(2, 3)), context.amax(dim=(2, 3))], dim=1)
-        out = self.output(F.relu(self.hidden(pooled))).float()
-        visible, numbers, choices = out.split(
-            [len(self.config.landmarks), len(self.config.numbers), len(self.config.choices)], dim=1
-        )
-        return HeadReading(parts, landmarks, visible, numbers * self.number_deviation + self.number_mean, choices)
+        part_logits = F.pixel_shuffle(self.to_parts(fine), 2)
+        scores = self.to_landmarks(fine).float()
+        landmarks = _expected_place(scores)
+        seen = [
+            context.mean(dim=(2, 3)),
+            context.amax(dim=(2, 3)),
+            (landmarks / (SIDE / 2) - 1).flatten(1).to(context),
+            part_logits.softmax(dim=1).mean(dim=(2, 3)).sqrt().to(context),
+        ]
+        out = self.output(F.relu(self.hidden(torch.cat(seen, dim=1)))).float()
+        sizes = [len(self.config.landmarks), len(self.config.numbers), len(self.config.choices)]
+        visible, numbers, choices = out.split(sizes, dim=1)
+        numbers = numbers * self.number_deviation + self.number_mean
+        return HeadReading(part_logits, landmarks, scores, visible, numbers, choices)
 
     def forward(self, images: Float[Tensor, "image 3 height width"]) -> HeadReading:
         """Read images.

@@ -6,7 +6,7 @@ Every point but the irises is a vertex of the head basis, so it follows identity
 import functools
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from panohead.synthetic.basis import head_basis
 from panohead.synthetic.head import SyntheticHead
@@ -91,7 +91,7 @@ def landmark_vertices() -> Int[np.ndarray, "landmark"]:
 
 
 def _nearest(
-    points: Float[np.ndarray, "fine 3"], place: Float[np.ndarray, "3"], allowed: Float[np.ndarray, "fine"]
+    points: Float[np.ndarray, "fine 3"], place: Float[np.ndarray, "3"], allowed: Bool[np.ndarray, "fine"]
 ) -> int:
     return int(np.argmin(np.where(allowed, ((points - place) ** 2).sum(1), np.inf)))
 

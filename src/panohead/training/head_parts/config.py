@@ -15,7 +15,8 @@ class PartsTrainConfig(Bounded):
         steps: number of steps.
         batch: images of a step.
         learning_rate: its maximum; it rises over the first steps and falls as half a cosine.
-        parts_weight, landmarks_weight, visible_weight, numbers_weight, choices_weight: weights of the losses.
+        parts_weight, landmarks_weight, maps_weight, visible_weight, numbers_weight, choices_weight: weights of the
+            losses.
         strength: factor of the photographic augmentation.
         white_share: share of the images over white, as the demo model's are.
         soft_share: share of the images that are as soft as a generator's.
@@ -27,7 +28,8 @@ class PartsTrainConfig(Bounded):
     batch: Annotated[int, NumberRange(2, 4096)] = 32
     learning_rate: Annotated[float, NumberRange(0, 1)] = 3e-3
     parts_weight: Annotated[float, NumberRange(0, 1000)] = 1.0
-    landmarks_weight: Annotated[float, NumberRange(0, 1000)] = 0.1
+    landmarks_weight: Annotated[float, NumberRange(0, 1000)] = 0.05
+    maps_weight: Annotated[float, NumberRange(0, 1000)] = 0.2
     visible_weight: Annotated[float, NumberRange(0, 1000)] = 0.5
     numbers_weight: Annotated[float, NumberRange(0, 1000)] = 0.5
     choices_weight: Annotated[float, NumberRange(0, 1000)] = 0.5

@@ -1,6 +1,7 @@
 """A fit in progress: batches, losses, steps, and an exact state."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panohead.perceptual.head_parts import HeadParts, HeadPartsConfig, HeadReading
+from panohead.perceptual.head_parts import SIDE, HeadParts, HeadPartsConfig, HeadReading
 from panohead.synthetic.annotation import LANDMARKS, PARTS
 from panohead.training.head_parts.augment import PartsBatch, augmented_batch
 from panohead.training.head_parts.config import PartsTrainConfig
@@ -17,6 +18,8 @@ from panohead.training.head_parts.views import CHOICES, NUMBERS, AnnotatedViews
 
 _HIDDEN_POINT = 0.3
 """Weight of landmarks that are not visible: their place follows from the others."""
+_MAX_RARITY = 5.0
+"""Weight of a rare choice (glasses, headwear), at most."""
 _WEIGHT_DECAY, _WARMUP, _MAX_GRADIENT = 0.02, 0.03, 5.0
 
 
@@ -35,16 +38,23 @@ class PartsFit:
     Args:
         views: what it learns from.
         config: settings.
+        start: weights to start from, where names and sizes are the same; None for random ones.
     """
 
-    def __init__(self, views: AnnotatedViews, config: PartsTrainConfig) -> None:
+    def __init__(
+        self, views: AnnotatedViews, config: PartsTrainConfig, start: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.config, self.views = config, views
         self.network = new_network(config.seed).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if start is not None:
+            _take_weights(self.network, start)
         self.network.number_mean.copy_(torch.from_numpy(np.nanmean(views.numbers, axis=0)))
         self.network.number_deviation.copy_(torch.from_numpy(np.nanstd(views.numbers, axis=0)).clamp_min(1e-3))
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=0.0, weight_decay=_WEIGHT_DECAY)
         self.step_count = 0
         self._part_weights = part_weights(views)
+        shares = np.nanmean(views.choices, axis=0).clip(1e-3, 1 - 1e-3)
+        self._rarity = torch.from_numpy(((1 - shares) / shares).clip(1 / _MAX_RARITY, _MAX_RARITY)).float()
 
     def step(self) -> dict[str, float]:
         """Take one step and return the losses by name."""
@@ -73,14 +83,23 @@ class PartsFit:
         wanted, answered = ((x - mean) / deviation for x in (numbers, reading.numbers))
         choices = torch.from_numpy(self.views.choices[batch.index])
         weights = batch.inside * (_HIDDEN_POINT + (1 - _HIDDEN_POINT) * batch.visible)
+        maps = F.cross_entropy(
+            reading.landmark_scores.flatten(2).transpose(1, 2),
+            _cell_shares(batch.landmarks, reading.landmark_scores.shape[-1]).transpose(1, 2),
+            reduction="none",
+        )
         distance = F.smooth_l1_loss(reading.landmarks, batch.landmarks, reduction="none").sum(dim=2)
         return {
             "parts": F.cross_entropy(reading.part_logits.float(), batch.parts, self._part_weights),
             "landmarks": (distance * weights).sum() / weights.sum().clamp_min(1),
+            "maps": (maps * weights).sum() / weights.sum().clamp_min(1),
             "visible": F.binary_cross_entropy_with_logits(reading.visible, batch.visible),
             "numbers": _known_mean((answered - wanted.nan_to_num()).square(), wanted),
             "choices": _known_mean(
-                F.binary_cross_entropy_with_logits(reading.choices, choices.nan_to_num(), reduction="none"), choices
+                F.binary_cross_entropy_with_logits(
+                    reading.choices, choices.nan_to_num(), reduction="none", pos_weight=self._rarity
+                ),
+                choices,
             ),
         }
 
@@ -99,11 +118,30 @@ class PartsFit:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+@torch.no_grad()
+def _take_weights(network: HeadParts, start: Mapping[str, Tensor]) -> None:
+    own = network.state_dict()
+    for name, value in start.items():
+        if name in own and own[name].shape == value.shape:
+            own[name].copy_(value)
+
+
 def part_weights(views: AnnotatedViews) -> Float[Tensor, "part"]:
     """Return the weights of the parts: the inverse root of their area, so that irises count beside hair."""
     area = np.bincount(views.parts.ravel(), minlength=len(PARTS)) / views.parts.size
     weights = 1 / np.sqrt(area + 1e-4)
     return torch.from_numpy(weights / (weights * area).sum()).float()
+
+
+def _cell_shares(places: Float[Tensor, "image landmark 2"], side: int) -> Float[Tensor, "image landmark cell"]:
+    """Return the shares of the grid's cells in places (pixels): bilinear, so that their mean is the place itself."""
+    at = (places * (side / SIDE) - 0.5).clamp(0, side - 1.001)
+    first = at.floor()
+    x, y = (at - first).unbind(dim=2)
+    corner = first[..., 1] * side + first[..., 0]
+    cells = torch.stack([corner, corner + 1, corner + side, corner + side + 1], dim=2).long()
+    shares = torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], dim=2)
+    return torch.zeros(*places.shape[:2], side * side).scatter_(2, cells, shares)
 
 
 def _known_mean(values: Tensor, known: Tensor) -> Tensor:
