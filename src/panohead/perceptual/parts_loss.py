@@ -20,8 +20,9 @@ _FAINT = 1e-2
 class PartsDistance(nn.Module):
     """Mean squared difference of normalized features (as LPIPS, Zhang et al. 2018, without learned weights).
 
-    The features are those of :class:`HeadParts`, trained on synthetic heads alone: no license but the package's, and a
-    missing eye weighs more than as many different pixels of a cheek. Differentiable in both images.
+    The features are those of :class:`HeadParts`, trained on synthetic heads alone: no license but the package's. A
+    missing eye weighs several times as much as a change of light of the same squared error. Differentiable in both
+    images.
 
     Args:
         network: network of features; None for the bundled one.

