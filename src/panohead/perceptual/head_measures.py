@@ -1,4 +1,4 @@
-"""What answers of the network that knows heads say in numbers: open eyes, agreement of parts, error of landmarks."""
+"""Figures from answers of the network that knows heads: open eyes, agreement of parts, error of landmarks."""
 
 from collections.abc import Sequence
 

@@ -82,7 +82,7 @@ class HeadReading:
         return self.part_logits.argmax(dim=1)
 
 
-class _Layer(nn.Module):
+class _NormalizedConvolution(nn.Module):
     """Convolution, batch normalization (until it is folded into the convolution), ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -114,13 +114,13 @@ class HeadParts(nn.Module):
         self.config = config
         a, b, c, d = config.channels
         e, f, g = config.decoded
-        self.fine = nn.Sequential(_Layer(12, a), _Layer(a, a))
-        self.middle = nn.Sequential(_Layer(a, b, 2), _Layer(b, b))
-        self.coarse = nn.Sequential(_Layer(b, c, 2), _Layer(c, c))
-        self.context = nn.Sequential(_Layer(c, d, 2), _Layer(d, d))
-        self.up_coarse, self.decode_coarse = nn.Conv2d(d, c, 1), _Layer(c, e)
-        self.up_middle, self.decode_middle = nn.Conv2d(e, b, 1), _Layer(b, f)
-        self.up_fine, self.decode_fine = nn.Conv2d(f, a, 1), _Layer(a, g)
+        self.fine = nn.Sequential(_NormalizedConvolution(12, a), _NormalizedConvolution(a, a))
+        self.middle = nn.Sequential(_NormalizedConvolution(a, b, 2), _NormalizedConvolution(b, b))
+        self.coarse = nn.Sequential(_NormalizedConvolution(b, c, 2), _NormalizedConvolution(c, c))
+        self.context = nn.Sequential(_NormalizedConvolution(c, d, 2), _NormalizedConvolution(d, d))
+        self.up_coarse, self.decode_coarse = nn.Conv2d(d, c, 1), _NormalizedConvolution(c, e)
+        self.up_middle, self.decode_middle = nn.Conv2d(e, b, 1), _NormalizedConvolution(b, f)
+        self.up_fine, self.decode_fine = nn.Conv2d(f, a, 1), _NormalizedConvolution(a, g)
         # Four pixels per cell of stride 2.
         self.to_parts = nn.Conv2d(g, 4 * len(config.parts), 1)
         self.to_landmarks = nn.Conv2d(g, len(config.landmarks), 1)
@@ -135,7 +135,7 @@ class HeadParts(nn.Module):
     def fold(self) -> "HeadParts":
         """Put batch normalization into the convolutions, in place: the same function, for good."""
         for module in list(self.modules()):
-            if isinstance(module, _Layer):
+            if isinstance(module, _NormalizedConvolution):
                 module.fold()
         return self.eval()
 

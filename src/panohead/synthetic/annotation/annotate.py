@@ -19,7 +19,7 @@ _BEHIND = 0.015
 
 @dataclass(frozen=True)
 class Annotation:
-    """What one view shows.
+    """Labels of one view.
 
     Attributes:
         parts: the part (:class:`HeadPart`) of most of a pixel's samples.

@@ -15,7 +15,7 @@ from panohead.synthetic.regions import beard_mask, brow_mask
 
 
 class HeadPart(enum.IntEnum):
-    """Labels of a part map. Skin is what no other label takes; the neck goes on to the shoulders."""
+    """Labels of a part map. Skin is what no other label takes; the neck includes bare shoulders."""
 
     BACKGROUND = 0
     SKIN = 1

@@ -1,4 +1,4 @@
-"""What a network tells of held-out views: agreement of parts, landmark error by yaw, correlation of attributes."""
+"""Figures of a network on held-out views: agreement of parts, landmark error by yaw, correlation of attributes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
