@@ -23,8 +23,8 @@ PAGES = [
 BASES = (ROOT, ROOT / "src", ROOT / "src" / "panohead", ROOT / "docs")
 """Folders that a path in a page may start from."""
 OUTPUTS = re.compile(
-    r"(run|runs|states|snapshots|tensorboard|turntable|views|my-heads|look|aligned|OUT|out|demo_out|heads|normals|depth|masks"
-    r"|images|00000|photos|back|scans|fit|/data|FOLDER|samples|sheets|__pycache__)/"
+    r"(run|runs|states|snapshots|tensorboard|turntable|views|my-heads|look|aligned|OUT|out|demo_out|heads"
+    r"|normals|part_maps|landmarks|depth|masks|images|00000|photos|back|scans|fit|/data|FOLDER|samples|sheets|__pycache__)/"
 )
 """Beginnings of paths that commands write or users bring."""
 

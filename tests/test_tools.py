@@ -9,12 +9,14 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from panohead.attributes import Vocabulary
 from panohead.attributes.named import attributes_of
 from panohead.attributes.vocabulary import expression_names
 from panohead.media import is_marked_synthetic
+from panohead.perceptual.head_parts import HeadParts, HeadPartsConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,16 +66,18 @@ def test_the_tables_of_attributes_are_those_of_their_figures() -> None:
     assert is_marked_synthetic(ROOT / "docs" / "images" / "attributes.webp")
 
 
-def test_the_predictor_of_attributes_learns_a_smooth_function() -> None:
-    """It tells a function of the features of unseen rows; noise of one number does not reach another's."""
+def test_attributes_are_read_off_images_in_the_order_of_the_table() -> None:
     module = tool("measure_attributes")
-    rng = np.random.default_rng(0)
-    inputs = rng.normal(size=(300, 4))
-    outputs = np.stack([inputs[:, 0] + np.sin(inputs[:, 1]), rng.normal(size=300)], axis=1)
-    found = module.Predictions(inputs[:250], outputs[:250])(inputs[250:])
-    assert module.correlation(found[:, 0], outputs[250:, 0]) > 0.95
-    assert abs(module.correlation(found[:, 1], outputs[250:, 1])) < 0.4
+    names = ("brightness", *reversed(module.COLUMNS[:6]), *module.COLUMNS[7:], "blink")
+    config = HeadPartsConfig(parts=("background", "skin"), landmarks=("nose",), numbers=names, choices=())
+    network = HeadParts(config, folded=True).eval()
+    network.number_mean.copy_(torch.arange(float(len(names))))
+    network.number_deviation.fill_(1e-9)
+    seen = module.Predictions(network)(list(torch.zeros(40, 3, 128, 128)))
+    assert seen.shape == (40, len(module.COLUMNS))
+    np.testing.assert_allclose(seen[7], [names.index(name) for name in module.COLUMNS], atol=1e-4)
     assert module.correlation(np.ones(5), np.arange(5.0)) == 0
+    assert module.correlation(np.arange(5.0), 3 * np.arange(5.0) + 1) == pytest.approx(1)
 
 
 def test_the_page_for_indexes_has_no_relative_links() -> None:

@@ -1,12 +1,13 @@
 """Measure the attribute sliders of a checkpoint: is what is set also seen, and what else moves?
 
-    python tools/measure_attributes.py DATASET --known HELD_OUT --json docs/attributes.json
+    python tools/measure_attributes.py HELD_OUT --json docs/attributes.json
     python tools/measure_attributes.py --page docs/attributes.md --json docs/attributes.json   # writes the tables anew
 
-DATASET and HELD_OUT are folders of ``panohead synthesize``, finished or not. A predictor of attributes (kernel ridge
-regression on small front views) learns from the renders of DATASET, never from the model; its correlation on people it
-has not seen is the ceiling of what it can tell. Then each slider is set to five values on the heads of known people,
-made by the attribute encoder under one neutral light, and the predictor says what it sees.
+HELD_OUT is a folder of ``panohead synthesize``, finished or not, of people whom neither the checkpoint nor the network
+that knows heads (``panohead.perceptual.head_parts``) was trained on. The network tells attributes of images; it learned
+from renders, never from the model; its correlation on front views of HELD_OUT is the ceiling of what it can tell. Then
+each slider is set to five values on the heads of known people, made by the attribute encoder under one neutral light,
+and the network says what it sees.
 """
 
 import json
@@ -21,17 +22,18 @@ import torch
 import tyro
 from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
 
 from panohead import Camera, load
 from panohead.attributes.editing import HeadAttributes
 from panohead.attributes.estimate import prior
-from panohead.attributes.named import HAIR_LENGTHS, ChoiceAttribute
-from panohead.attributes.vocabulary import light_numbers, shape_coordinates
+from panohead.attributes.named import ChoiceAttribute
+from panohead.attributes.vocabulary import shape_coordinates
 from panohead.head import Head
+from panohead.perceptual import HeadParts, load_head_parts
 from panohead.predictor import Predictor
-from panohead.synthetic.color import hair_albedo, lightness
+from panohead.training.head_parts.views import NUMBERS, hair_lightness
 
-SIDE = 32
 FRONT_DEG, LEVEL_DEG = 25.0, 20.0
 SLIDERS: dict[str, tuple[float, float]] = {
     "age": (10, 80), "skin_tone": (0, 1), "hair_melanin": (0.15, 1.2), "hair_length": (0, 1), "weight": (0, 1),
@@ -39,20 +41,21 @@ SLIDERS: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 """Sliders and the ends between which they are set."""
 COLUMNS = ("age", "skin_tone", "hair_lightness", "hair_length", "weight", "gender", "brightness", "smile", "jawOpen")
-"""Numbers that the predictor tells, in the order of SLIDERS."""
+"""Numbers that the network tells, in the order of SLIDERS."""
 VALUES = 5
-RIDGE = 0.03
-FOLDS = 5
+BATCH = 32
+PREDICTOR = "the network that knows heads, whose ceiling is"
+"""How the page names the predictor of its figures."""
 
 
 @dataclass(kw_only=True)
 class Options:
     """Measure the attribute sliders of a checkpoint."""
 
-    dataset: tyro.conf.Positional[Path | None] = None
-    """Dataset of the predictor; without one only the page is written."""
-    known: Path | None = None
-    """Dataset of the known people (those of DATASET if not given)."""
+    held_out: tyro.conf.Positional[Path | None] = None
+    """Dataset of the known people; without one only the page is written."""
+    head_parts: Path | None = None
+    """Network that knows heads; the bundled one if not given."""
     people: int = 100
     """Known people whose heads are changed."""
     looked_at: int = 6
@@ -76,29 +79,18 @@ def records(dataset: Path) -> list[dict[str, Any]]:
 
 
 def targets(record: dict[str, Any], view: dict[str, Any]) -> list[float]:
-    """Return the true numbers of COLUMNS of one view."""
+    """Return the true numbers of COLUMNS of one view; NaN where it does not show one."""
     expression = record["shots"][view.get("shot", 0)]["expression"] if "shots" in record else record["expression"]
-    smile = (expression.get("mouthSmileLeft", 0.0) + expression.get("mouthSmileRight", 0.0)) / 2
-    return [
-        record["age"], record["tone"], hair_lightness(record["hair_melanin"], record["hair_red"], record["grey"]),
-        HAIR_LENGTHS[record["hair_style"]], record["weight"], record["gender"],
-        float(light_numbers(view["lighting"]).mean() / np.log(2)), smile, expression.get("jawOpen", 0.0),
-    ]  # fmt: skip
+    values = (NUMBERS[name](record, view, expression, abs(view["yaw_deg"])) for name in COLUMNS)
+    return [np.nan if value is None else float(value) for value in values]
 
 
-def hair_lightness(melanin: float, red: float, gray: float) -> float:
-    """Return L* of hair; gray hair is the lightest."""
-    colored = float(lightness(hair_albedo(np.array(melanin), np.array(red))))
-    return (1 - gray) * colored + gray * 85.0
-
-
-def photo_features(dataset: Path, name: str) -> Float[np.ndarray, " feature"]:
-    """Return the features of a view of the dataset, over white."""
+def photo_over_white(dataset: Path, name: str) -> Float[Tensor, "3 height width"]:
+    """Return a view of the dataset over white, [-1, 1]."""
     with Image.open(dataset / "images" / name) as image, Image.open(dataset / "masks" / mask_name(name)) as mask:
-        size = (SIDE, SIDE)
-        pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX), np.float32) / 255
-        share = np.asarray(mask.convert("L").resize(size, Image.Resampling.BOX), np.float32)[..., None] / 255
-    return features(pixels * share + 1 - share, share)
+        pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 127.5 - 1
+        share = torch.from_numpy(np.array(mask.convert("L"))).float() / 255
+    return pixels * share + 1 - share
 
 
 def mask_name(name: str) -> str:
@@ -106,46 +98,35 @@ def mask_name(name: str) -> str:
     return str(Path(name).with_suffix(".png"))
 
 
-def features(pixels: Float[np.ndarray, "s s 3"], share: Float[np.ndarray, "s s 1"]) -> Float[np.ndarray, " feature"]:
-    """Return colors over white and the mask as one row."""
-    return np.concatenate([pixels.ravel(), share.ravel()]).astype(np.float64)
-
-
-def head_features(head: Head) -> Float[np.ndarray, " feature"]:
-    """Return the features of a head's front view, over white."""
-    frame = head.preview(Camera.orbit(), resolution=SIDE)
-    mask = frame.mask[0].numpy()[..., None]
-    pixels = (frame.image.permute(1, 2, 0).numpy().clip(-1, 1) + 1) / 2
-    # The demo model's own background is white already; another one's is taken away.
-    return features(pixels * mask + 1 - mask, mask)
+def head_over_white(head: Head) -> Float[Tensor, "3 height width"]:
+    """Return a head's front view over white, [-1, 1]."""
+    frame = head.render(Camera.orbit())
+    image = frame.image.clamp(-1, 1)
+    if frame.mask.shape[-2:] != image.shape[-2:]:
+        return image  # The demo model's own background is white already.
+    return image * frame.mask + 1 - frame.mask
 
 
 class Predictions:
-    """Kernel ridge regression from features to the numbers of COLUMNS.
+    """Numbers of COLUMNS that the network reads off images.
 
     Args:
-        inputs, outputs: features and true numbers of the views.
+        network: network that knows heads.
     """
 
-    def __init__(self, inputs: Float[np.ndarray, "n f"], outputs: Float[np.ndarray, "n t"]) -> None:
-        self.inputs = inputs
-        self.mean, self.deviation = outputs.mean(axis=0), outputs.std(axis=0) + 1e-9
-        squared = distances(inputs, inputs)
-        self.width = float(np.median(squared))
-        kernel = np.exp(-squared / self.width)
-        kernel[np.diag_indices_from(kernel)] += RIDGE
-        self.weights = np.linalg.solve(kernel, (outputs - self.mean) / self.deviation)
+    def __init__(self, network: HeadParts) -> None:
+        self.network = network
+        self.columns = [network.config.numbers.index(name) for name in COLUMNS]
+        self.deviation = network.number_deviation[self.columns].numpy()
 
-    def __call__(self, inputs: Float[np.ndarray, "m f"]) -> Float[np.ndarray, "m t"]:
+    @torch.no_grad()
+    def __call__(self, images: list[Float[Tensor, "3 height width"]]) -> Float[np.ndarray, "m t"]:
         """Return the predicted numbers."""
-        kernel = np.exp(-distances(inputs, self.inputs) / self.width)
-        return kernel @ self.weights * self.deviation + self.mean
-
-
-def distances(a: Float[np.ndarray, "m f"], b: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "m n"]:
-    """Return squared distances between rows."""
-    squared: np.ndarray = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    return squared.clip(0)
+        read = [
+            self.network(torch.stack(images[first : first + BATCH])).numbers[:, self.columns]
+            for first in range(0, len(images), BATCH)
+        ]
+        return torch.cat(read).numpy().astype(np.float64)
 
 
 def correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
@@ -154,22 +135,19 @@ def correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float
     return float(a @ b / max(np.sqrt((a @ a) * (b @ b)), 1e-12))
 
 
-def learn(dataset: Path) -> tuple[Predictions, dict[str, float], int]:
-    """Return the predictor, its correlation for people it has not seen (by number of COLUMNS), and its views."""
-    inputs, outputs, person = [], [], []
+def ceilings(seen: Predictions, dataset: Path) -> tuple[dict[str, float], int]:
+    """Return the network's correlations on the front views of people it has not seen, and the number of views."""
+    images, truth = [], []
     for record in records(dataset):
         for view in record["views"]:
             if abs(view["yaw_deg"]) <= FRONT_DEG and abs(view["pitch_deg"]) <= LEVEL_DEG:
-                inputs.append(photo_features(dataset, view["image"]))
-                outputs.append(targets(record, view))
-                person.append(record["person"])
-    x, y, who = np.stack(inputs), np.array(outputs), np.array(person)
-    guessed = np.zeros_like(y)
-    for fold in range(FOLDS):
-        held = who % FOLDS == fold
-        guessed[held] = Predictions(x[~held], y[~held])(x[held])
-    ceiling = {name: correlation(y[:, i], guessed[:, i]) for i, name in enumerate(COLUMNS)}
-    return Predictions(x, y), ceiling, len(x)
+                images.append(photo_over_white(dataset, view["image"]))
+                truth.append(targets(record, view))
+    wanted, found = np.array(truth), seen(images)
+    known = ~np.isnan(wanted)
+    return {name: correlation(wanted[known[:, i], i], found[known[:, i], i]) for i, name in enumerate(COLUMNS)}, len(
+        images
+    )
 
 
 def known_heads(predictor: Predictor, dataset: Path, count: int) -> list[HeadAttributes]:
@@ -202,7 +180,7 @@ def measure_sliders(predictor: Predictor, seen: Predictions, known: list[HeadAtt
         for person in known:
             person = person.changed({"gray_hair": 0.0}) if name == "hair_melanin" else person
             heads = [person.changed({name: float(value)}) for value in values]
-            table.append(seen(np.stack([head_features(made(predictor, head)) for head in heads])))
+            table.append(seen([head_over_white(made(predictor, head)) for head in heads]))
         predicted = np.stack(table)  # person value number
         wanted = values if name != "hair_melanin" else np.array([hair_lightness(v, 0.2, 0.0) for v in values])
         own = predicted[:, :, place]
@@ -243,7 +221,7 @@ def tables(result: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
     lines = [
         f"Measured by `tools/measure_attributes.py` on checkpoint `{result['checkpoint_sha256'][:12]}` with "
-        f"{result['people']} known people and a predictor from {result['views']} views.",
+        f"{result['people']} known people and {result.get('predictor', 'a predictor')} from {result['views']} views.",
         "",
         "| slider | set and seen | within a person | ceiling of the predictor |",
         "|---|---|---|---|",
@@ -306,13 +284,15 @@ def write_strips(predictor: Predictor, path: Path, seed: int = 4) -> None:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    if options.dataset is not None:
+    if options.held_out is not None:
         predictor = load(options.checkpoint)
-        seen, ceiling, views = learn(options.dataset)
+        seen = Predictions(load_head_parts(options.head_parts))
+        ceiling, views = ceilings(seen, options.held_out)
         print("ceiling:", {name: round(value, 2) for name, value in ceiling.items()})
-        known = known_heads(predictor, options.known or options.dataset, options.people)
+        known = known_heads(predictor, options.held_out, options.people)
         result = {
-            "checkpoint_sha256": predictor.sha256, "people": len(known), "views": views, "ceiling": ceiling,
+            "checkpoint_sha256": predictor.sha256, "people": len(known), "predictor": PREDICTOR, "views": views,
+            "ceiling": ceiling,
             "sliders": measure_sliders(predictor, seen, known),
             "changes": measure_changes(predictor, known[: options.looked_at]),
         }  # fmt: skip

@@ -6,6 +6,10 @@ Faces and eyes by MediaPipe's face mesh (the extra ``face``), at four times the 
 its height is at least a tenth of its width, and has a visible iris where the landmarks' iris is darker than the white
 beside it by 4 % of the range. The same figures of the held-out people's true images stand beside them. Distances of
 sets of images are those of ``panohead evaluate --metrics swd``.
+
+The network that knows heads (``panohead.perceptual.head_parts``) says it again without MediaPipe: the share of front
+views with both eyes open, and the spread of each attribute that it predicts from front views, divided by that of its
+predictions for the held-out people (1: as diverse as people; predictions vary less than what is predicted, in both).
 """
 
 import json
@@ -21,6 +25,8 @@ from PIL import Image
 
 from panohead import Camera, load
 from panohead.attributes.vocabulary import standard_vocabulary
+from panohead.perceptual import HeadParts, load_head_parts
+from panohead.perceptual.head_measures import open_eyes
 from panohead.predictor import Predictor
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.images import on_white
@@ -47,6 +53,8 @@ class Options:
     """Truncation of the samples."""
     seed: int = 100_000
     """First seed."""
+    head_parts: Path | None = None
+    """Network that knows heads; the bundled one if not given."""
     json: Path | None = None
     """File for the figures."""
 
@@ -95,6 +103,26 @@ def faces(images: list[torch.Tensor]) -> dict[str, float]:
     }
 
 
+@torch.no_grad()
+def read_fronts(network: HeadParts, images: list[torch.Tensor]) -> dict[str, Any]:
+    """Return the share of images with both eyes open, and the deviation of every predicted number."""
+    eyes, numbers = [], []
+    for first in range(0, len(images), 32):
+        reading = network(torch.stack(images[first : first + 32]).clamp(-1, 1))
+        eyes.append(open_eyes(reading, network.config))
+        numbers.append(reading.numbers)
+    deviation = torch.cat(numbers).std(dim=0).tolist()
+    return {
+        "eyes open": float(torch.cat(eyes).float().mean()),
+        "deviation": dict(zip(network.config.numbers, deviation, strict=True)),
+    }
+
+
+def spread(samples: dict[str, Any], people: dict[str, Any]) -> dict[str, float]:
+    """Return the deviations of samples divided by those of people."""
+    return {name: value / max(people["deviation"][name], 1e-9) for name, value in samples["deviation"].items()}
+
+
 def yaw_of(label: torch.Tensor) -> float:
     """Yaw of a label's camera, degrees."""
     return float(torch.rad2deg(torch.atan2(label[3], label[11])))
@@ -108,8 +136,8 @@ def true_images(folder: Path) -> list[tuple[float, torch.Tensor]]:
     return [(abs(yaw_of(label)), image) for label, image in zip(data.labels, images, strict=True)]
 
 
-def sampled(predictor: Predictor, options: Options) -> dict[str, Any]:
-    """Render samples from the front and from behind and seek faces."""
+def sampled(predictor: Predictor, options: Options, network: HeadParts) -> dict[str, Any]:
+    """Render samples from the front and from behind, seek faces, and read the fronts."""
     front, back = [], []
     for number in range(options.heads):
         head = predictor.sample(options.seed + number, truncation_psi=options.truncation)
@@ -117,19 +145,26 @@ def sampled(predictor: Predictor, options: Options) -> dict[str, Any]:
         back.append(head.render(Camera.orbit(180)).image)
         if (number + 1) % 64 == 0:
             print(f"{number + 1} of {options.heads} heads", flush=True)
-    return {"front": faces(front), "back": faces(back)}
+    return {"front": faces(front), "back": faces(back), "read": read_fronts(network, front)}
 
 
 @torch.no_grad()
 def main(options: Options) -> None:
     """Measure and print as JSON."""
-    predictor = load(options.checkpoint)
+    predictor, network = load(options.checkpoint), load_head_parts(options.head_parts)
     views = true_images(options.held_out)
     truth = {
         "front": faces([image for yaw, image in views if yaw < 20]),
         "back": faces([image for yaw, image in views if yaw > 150]),
+        "read": read_fronts(network, [image for yaw, image in views if yaw < 20]),
     }
-    result = {"checkpoint": predictor.sha256, "samples": sampled(predictor, options), "held-out people": truth}
+    samples = sampled(predictor, options, network)
+    result = {
+        "checkpoint": predictor.sha256,
+        "samples": samples,
+        "held-out people": truth,
+        "spread": spread(samples["read"], truth["read"]),
+    }
     print(json.dumps(result, indent=1))
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")

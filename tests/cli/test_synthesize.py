@@ -29,12 +29,12 @@ def test_defaults_are_those_of_the_dataset(tmp_path: Path) -> None:
 def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     command = parsed(
         "--people", "3", "--out", str(tmp_path), "--views", "5", "--resolution", "64", "--seed", "9", "--depth",
-        "--normals", "--focal", "3.5", "--pitch-std-deg", "4", "--quality", "cycles", "--format", "png",
+        "--normals", "--parts", "--focal", "3.5", "--pitch-std-deg", "4", "--quality", "cycles", "--format", "png",
         "--edition", "2", "--expressions", "3", "--light", "per-view",
     )  # fmt: skip
     assert command.config() == SyntheticDatasetConfig(
-        people=3, out=tmp_path, views=5, resolution=64, seed=9, depth=True, normals=True, focal=3.5, pitch_std_deg=4.0,
-        quality="cycles", format="png", edition=2, expressions=3, light="per-view",
+        people=3, out=tmp_path, views=5, resolution=64, seed=9, depth=True, normals=True, parts=True, focal=3.5,
+        pitch_std_deg=4.0, quality="cycles", format="png", edition=2, expressions=3, light="per-view",
     )  # fmt: skip
 
 

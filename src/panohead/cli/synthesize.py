@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PREVIEW_PEOPLE = 16
 _DECIDED = ("light", "normals", "focal", "pitch_std_deg", "quality", "format")
 """Options that presets leave at their defaults."""
-_OF_DATASETS = ("depth", "normals", "format", "ray", "overwrite")
+_OF_DATASETS = ("depth", "normals", "parts", "format", "ray", "overwrite")
 """Options that a preview has no use for."""
 
 
@@ -59,6 +59,8 @@ class Synthesize:
     """Also write depth along the ray (float16, world units)."""
     normals: bool = False
     """Also write world-space normals (float16)."""
+    parts: bool = False
+    """Also write the part of the head at every pixel, and landmarks; people rendered without them get them now."""
     focal: Annotated[float, FOCAL] = 4.2647
     """Focal length in image widths; the default is the official crop."""
     pitch_std_deg: Annotated[float, PITCH_STD_DEG] = 12.0

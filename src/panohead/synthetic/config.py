@@ -1,4 +1,4 @@
-"""Settings of a synthetic dataset. Everything but ``people`` and ``workers`` decides the bytes of its images."""
+"""Settings of a synthetic dataset. Everything but ``people`` and ``parts`` decides the bytes of its images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ class SyntheticDatasetConfig:
     """Settings of one dataset; see ``panohead synthesize --help``.
 
     Edition 1 has one expression per person and one light per view: the bytes of all versions before editions were
-    recorded. Make its settings, or those of an existing dataset, with :meth:`of_edition`.
+    recorded. Make its settings, or those of an existing dataset, with :meth:`of_edition`. ``parts`` adds part maps and
+    landmarks, also to a dataset that was rendered without them.
 
     Raises:
         UsageError: for a value out of range, or values that do not go together.
@@ -49,6 +50,7 @@ class SyntheticDatasetConfig:
     seed: int = 0
     depth: bool = False
     normals: bool = False
+    parts: bool = False
     focal: float = FOCAL
     pitch_std_deg: float = 12.0
     quality: RenderQuality = "fast"

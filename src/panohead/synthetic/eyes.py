@@ -1,7 +1,7 @@
 """Eyeballs with a corneal bulge, painted irises and gaze; teeth and tongue; eyelashes as strands."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
 from panohead.synthetic.basis import head_basis
@@ -19,6 +19,7 @@ _MOUTH = {
     "helper-tongue": (0.42, 0.14, 0.13),
 }
 _AROUND = 48
+_IRIS_ANGLE = 0.53  # radians from the pole to the rim of the iris
 _FROM_POLE = np.concatenate([np.linspace(0, 0.62, 22), np.linspace(0.66, np.pi, 14)])  # dense over cornea and iris
 
 
@@ -51,6 +52,11 @@ def _eyeball(
     return Part(shape @ turn.T * radius + center, _grid_triangles(len(_FROM_POLE), _AROUND), color, Material.EYE)
 
 
+def iris_vertices() -> Bool[np.ndarray, "vertex"]:
+    """Return which vertices of an eyeball lie in iris or pupil."""
+    return np.repeat(_FROM_POLE <= _IRIS_ANGLE, _AROUND)
+
+
 def _grid_triangles(rows: int, columns: int) -> Int[np.ndarray, "triangle 3"]:
     column = np.arange(columns)
     first = np.arange(rows - 1)[:, None] * columns
@@ -70,7 +76,7 @@ def _eye_color(
     white = np.array([0.74, 0.69, 0.66]) - np.array([0.02, 0.14, 0.14]) * smoothstep(0.6, 1.3, polar)[..., None]
     colored = iris * np.clip(1 + 0.3 * fibers, 0.2, 2)[..., None] * (1 - 0.55 * smoothstep(0.36, 0.5, polar))[..., None]
     colored = colored * (1 + 0.5 * smoothstep(0.35, 0.2, polar))[..., None]
-    in_iris = smoothstep(0.53, 0.48, polar)[..., None]
+    in_iris = smoothstep(_IRIS_ANGLE, 0.48, polar)[..., None]
     color = white * (1 - in_iris) + colored * in_iris
     pupil = smoothstep(0.235, 0.205, polar)[..., None]
     return (color * (1 - pupil) + 0.004 * pupil).reshape(-1, 3)

@@ -26,11 +26,18 @@ _MIDDLE = np.array([0.0, 7.35, 0.40])  # middle of the head, decimeters; the out
 
 @dataclass(frozen=True)
 class SyntheticHead:
-    """Parts and strands in world units (y up, face toward +z, camera radius 2.7)."""
+    """Parts and strands in world units (y up, face toward +z, camera radius 2.7).
+
+    Attributes:
+        skin: all fine vertices of the skin, also those under clothes.
+        skin_vertices: the fine vertices that the first part, the visible skin, consists of.
+    """
 
     person: Person
     parts: list[Part]
     strands: list[Strands]
+    skin: Float[np.ndarray, "fine 3"]
+    skin_vertices: Int[np.ndarray, "used"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,8 @@ def _assemble(
         person,
         [replace(part, vertices=framing.to_world(part.vertices)) for part in parts],
         [replace(s, points=framing.to_world(s.points), radius=s.radius * framing.scale) for s in strands],
+        framing.to_world(skin),
+        used,
     )
 
 

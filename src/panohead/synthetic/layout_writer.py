@@ -8,6 +8,9 @@
     OUT/depth/00000/000012_03.npz       float16 ``depth``: along the ray, world units; 0 where the pixel's center hits
     nothing
     OUT/normals/00000/000012_03.npz     float16 ``normals``: world space, height x width x 3; 0 where nothing is hit
+    OUT/part_maps/00000/000012_03.png   part of every pixel (``--parts``), a palette's index: see
+    :class:`panohead.synthetic.annotation.HeadPart`
+    OUT/landmarks/00000/000012_03.npz   float32 ``landmarks`` (``--parts``): column, row (pixels), visible (0 or 1)
     OUT/people.jsonl                    one line per person: all parameters, expression and gaze of each shot, and
     shot, camera and light of each view
     OUT/synthesis.json                  the settings; resuming with others is refused
@@ -31,11 +34,14 @@ from panohead.files.folder_lock import LOCK_NAME
 from panohead.files.inside import refuse_linked_folders, relative_name
 from panohead.files.read_json import parse_json, read_json
 from panohead.files.regular import read_text
+from panohead.synthetic.annotation.files import FOLDERS as ANNOTATION_FOLDERS
+from panohead.synthetic.annotation.files import annotation_files
 from panohead.synthetic.config import NEWEST_EDITION, SyntheticDatasetConfig
 from panohead.system.atomic_write import LEFTOVERS, atomic_path, write_bytes, write_json
 
 PersonRecord = dict[str, Any]
-DATASET_FILES = ("images", "masks", "depth", "normals", "parts", "people.jsonl", "preview.webp", "settings.json")
+_FOLDERS = ("images", "masks", "depth", "normals", *ANNOTATION_FOLDERS, "parts")
+DATASET_FILES = (*_FOLDERS, "people.jsonl", "preview.webp", "settings.json")
 """Everything but the settings that is written into the folder of a dataset."""
 _REMEDY = "free the disk or repair the folder, then run the same command again to continue"
 
@@ -73,7 +79,7 @@ def open_dataset(config: SyntheticDatasetConfig, *, overwrite: bool = False) -> 
     if overwrite and settings.exists():
         remove_earlier_results(config.out, DATASET_FILES)
         write_json(settings, config.resume_key(), remedy=_REMEDY)
-    refuse_linked_folders(config.out, ("images", "masks", "depth", "normals", "parts"))
+    refuse_linked_folders(config.out, _FOLDERS)
     if not settings.exists():
         write_json(settings, config.resume_key(), remedy=_REMEDY)
     _check_settings(settings, config)
@@ -87,6 +93,11 @@ def open_dataset(config: SyntheticDatasetConfig, *, overwrite: bool = False) -> 
             if record["person"] < config.people and _is_whole(record, config):
                 finished[record["person"]] = record
     return dict(sorted(finished.items()))
+
+
+def is_annotated(record: PersonRecord, config: SyntheticDatasetConfig) -> bool:
+    """Return True when all part maps and landmarks of a person are there."""
+    return all(file.is_file() for view in record["views"] for file in annotation_files(config.out, view["image"]))
 
 
 def _lines(out: Path) -> Iterator[str]:

@@ -45,6 +45,11 @@ class Strands:
     albedo: Float[np.ndarray, "strand 3"]
     kind: str
 
+    def taper(self) -> Float[np.ndarray, "point"]:
+        """Return the share of the root's radius at each point."""
+        along = np.linspace(0, 1, self.points.shape[1])
+        return np.minimum(1, (1.02 - along) * 4) * 0.75 + 0.25 * (1 - along)
+
 
 def triangulate(quads: Int[np.ndarray, "quad 4"]) -> Int[np.ndarray, "triangle 3"]:
     """Return two triangles per quad, first halves first."""

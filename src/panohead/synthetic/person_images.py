@@ -10,6 +10,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from panohead.errors import PanoHeadError
+from panohead.synthetic.annotation import annotate, labeled_scene
+from panohead.synthetic.annotation.files import write_annotation
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.expressions import Shot, sample_shots
 from panohead.synthetic.framing import FRAMINGS
@@ -35,16 +37,21 @@ _NOISE = 0.006  # standard deviation of sensor noise, in display units
 _SHOULDER = 0.7  # linear values above are compressed toward 1
 
 
-def make_person(config: SyntheticDatasetConfig, index: int, image_options: dict[str, Any]) -> None:
+def make_person(config: SyntheticDatasetConfig, index: int, image_options: dict[str, Any] | None) -> None:
     """Render and write person ``index``; its record is written last, so that it exists only with all its files.
 
-    ``image_options`` are further arguments of PIL's ``save`` (metadata).
+    ``image_options`` are further arguments of PIL's ``save`` (metadata). None: the images are there already, and only
+    part maps and landmarks are written.
     """
     person = sample_person(config.seed, index)
     shots = shots_of(config, person)
+    heads = shot_heads(person, shots, config.edition)
+    if config.parts:
+        annotate_person(config, person, heads)
+    if image_options is None:
+        return
     lighting = shared_lighting(config, person)
     views, lines = [], []
-    heads = shot_heads(person, shots, config.edition)
     for k, renderer in enumerate(shot_renderers(heads, config.quality, config.edition)):
         written = _write_shot(config, person, renderer, k, lighting, image_options)
         views += written
@@ -56,6 +63,21 @@ def make_person(config: SyntheticDatasetConfig, index: int, image_options: dict[
     first = replace(person, expression=shots[0].expression, gaze=shots[0].gaze)
     record = {"person": index, **first.to_json(), **worn_colors(heads[0])}
     save_record(config, {**record, "shots": lines, "views": views})
+
+
+def annotate_person(config: SyntheticDatasetConfig, person: Person, heads: Sequence[SyntheticHead]) -> None:
+    """Write part maps and landmarks of all views of a person, one head a shot; images are neither read nor made."""
+    for k, head in enumerate(heads):
+        scene = labeled_scene(head)
+        for j, view in enumerate(shot_views(config, person, k)):
+            name = f"{image_stem(person.index, k * config.views + j)}.{config.format}"
+            write_annotation(config.out, name, annotate(scene, view, config.resolution, config.focal))
+
+
+def shot_views(config: SyntheticDatasetConfig, person: Person, shot: int) -> list[PersonView]:
+    """Return the cameras of a shot."""
+    stream = person.stream("views" if config.edition == 1 else f"shot {shot} views")
+    return sample_views(stream, config.views, config.pitch_std_deg)
 
 
 def worn_colors(head: SyntheticHead) -> PersonRecord:
@@ -90,12 +112,12 @@ def _write_shot(
 ) -> list[PersonRecord]:
     """Write all views of one shot and return their part of the record; ``lighting`` None draws one for each view."""
     first_edition = config.edition == 1
-    streams = ("views", "view") if first_edition else (f"shot {shot} views", f"shot {shot} view")
+    stream = "view" if first_edition else f"shot {shot} view"
     size = (config.resolution, config.focal)
     records = []
-    for k, view in enumerate(sample_views(person.stream(streams[0]), config.views, config.pitch_std_deg)):
+    for k, view in enumerate(shot_views(config, person, shot)):
         stem = image_stem(person.index, shot * config.views + k)
-        rendered, pixels, light = photograph(renderer, person, view, f"{streams[1]} {k}", *size, lighting)
+        rendered, pixels, light = photograph(renderer, person, view, f"{stream} {k}", *size, lighting)
         _write_view(config, stem, rendered, pixels, image_options)
         record: PersonRecord = {"image": f"{stem}.{config.format}"} | ({} if first_edition else {"shot": shot})
         record |= {"yaw_deg": round(view.yaw_deg, 4), "pitch_deg": round(view.pitch_deg, 4)}

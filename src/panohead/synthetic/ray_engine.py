@@ -13,7 +13,7 @@ from panohead.synthetic.synthesize import PeopleRenderer
 from panohead.system.ray_cluster import connect, in_order_on
 
 
-def rendered_person(index: int, config: SyntheticDatasetConfig, image_options: dict[str, Any]) -> int:
+def rendered_person(index: int, config: SyntheticDatasetConfig, image_options: dict[str, Any] | None) -> int:
     """Render one person's files and return the number."""
     from panohead.synthetic.person_images import make_person  # here: loaded by the processes that render
 
@@ -32,7 +32,7 @@ def ray_renderer(address: str) -> PeopleRenderer:
     """
 
     def render(
-        config: SyntheticDatasetConfig, missing: list[int], workers: int, image_options: dict[str, Any]
+        config: SyntheticDatasetConfig, missing: list[int], workers: int, image_options: dict[str, Any] | None
     ) -> Iterator[int]:
         # The processes have a current folder of their own.
         placed = replace(config, out=config.out.absolute())

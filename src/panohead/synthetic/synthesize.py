@@ -15,14 +15,16 @@ from panohead.errors import PanoHeadError
 from panohead.files.folder_lock import locked_folder
 from panohead.ops.cpu import jit
 from panohead.synthetic.config import SyntheticDatasetConfig
-from panohead.synthetic.layout_writer import close_dataset, open_dataset
+from panohead.synthetic.layout_writer import close_dataset, is_annotated, open_dataset
 from panohead.synthetic.person_images import import_cycles
 from panohead.system.ray_cluster import ONE_THREAD
 from panohead.system.safe_path import module_command
 from panohead.system.signals import deaf_children
 
-PeopleRenderer = Callable[[SyntheticDatasetConfig, list[int], int, dict[str, Any]], Iterator[int]]
-"""Function of settings, numbers of people, workers and options of images that yields the numbers as people are done."""
+PeopleRenderer = Callable[[SyntheticDatasetConfig, list[int], int, dict[str, Any] | None], Iterator[int]]
+"""Function of settings, numbers of people, workers and options of images that yields the numbers as people are done.
+
+Without options (None) only part maps and landmarks are made."""
 
 
 def synthesize(
@@ -38,6 +40,7 @@ def synthesize(
     The files are the same bytes for any number of workers and any interruptions. ``image_options`` (picklable) go to
     PIL's ``save`` of every image. Exhaust the iterator: the labels are written at its end. ``overwrite`` removes a
     synthetic dataset that the folder holds and starts again. ``renderer`` takes the place of worker processes here.
+    With ``config.parts`` people who were rendered without part maps get them; their images stay as they are.
 
     Raises:
         FolderInUse: when another process renders into the folder.
@@ -50,10 +53,14 @@ def synthesize(
         import_cycles()
     with locked_folder(config.out, "renders"):
         finished = open_dataset(config, overwrite=overwrite)
+        bare = [i for i, record in finished.items() if config.parts and not is_annotated(record, config)]
         missing = [index for index in range(config.people) if index not in finished]
-        yield len(finished)
-        for done, _ in enumerate((renderer or _rendered)(config, missing, workers, image_options or {}), 1):
-            yield len(finished) + done
+        done = len(finished) - len(bare)
+        yield done
+        for people, options in ((bare, None), (missing, image_options or {})):
+            for _ in (renderer or _rendered)(config, people, workers, options):
+                done += 1
+                yield done
         close_dataset(config, open_dataset(config))
 
 
@@ -69,7 +76,7 @@ def dataset_index(config: SyntheticDatasetConfig) -> Path:
 
 
 def _rendered(
-    config: SyntheticDatasetConfig, missing: list[int], workers: int, image_options: dict[str, Any]
+    config: SyntheticDatasetConfig, missing: list[int], workers: int, image_options: dict[str, Any] | None
 ) -> Iterator[int]:
     """Yield the numbers of people as they are finished."""
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -96,7 +103,7 @@ def _rendered(
                         pipe.close()
 
 
-def _start_worker(config: SyntheticDatasetConfig, image_options: dict[str, Any]) -> "subprocess.Popen[str]":
+def _start_worker(config: SyntheticDatasetConfig, image_options: dict[str, Any] | None) -> "subprocess.Popen[str]":
     # One thread each: workers fill the cores, and sums come out in one order everywhere.
     environment = os.environ | ONE_THREAD
     command = module_command("panohead.synthetic.worker")

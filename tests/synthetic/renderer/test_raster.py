@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from panohead.synthetic.renderer.raster import empty_buffers, raster_strands, raster_triangles
-from panohead.synthetic.renderer.render import _project
+from panohead.synthetic.renderer.render import project
 from panohead.synthetic.renderer.scene import Scene
 from panohead.synthetic.views import FOCAL, PersonView
 
@@ -95,7 +95,7 @@ def test_embree_sees_the_same_surface(short_scene: Scene) -> None:
     rtcore_scene = pytest.importorskip("embreex.rtcore_scene")
     mesh_construction = pytest.importorskip("embreex.mesh_construction")
     size, pose = 96, PersonView(35.0, 10.0).cam2world()
-    screen = _project(short_scene.vertices, pose, FOCAL * size, size)
+    screen = project(short_scene.vertices, pose, FOCAL * size, size)
     nearness, hit = empty_buffers(size)
     raster_triangles(screen, short_scene.triangles, nearness, hit)
     scene = rtcore_scene.EmbreeScene()

@@ -38,8 +38,8 @@ def render(scene: Scene, view: PersonView, lighting: Lighting, resolution: int, 
     """Render a square image; ``focal`` is in image widths. Deterministic: no random numbers are drawn."""
     size = resolution * SAMPLES_PER_SIDE
     pose = view.cam2world()
-    vertex_screen = _project(scene.vertices, pose, focal * size, size)
-    point_screen = _project(scene.points, pose, focal * size, size)
+    vertex_screen = project(scene.vertices, pose, focal * size, size)
+    point_screen = project(scene.points, pose, focal * size, size)
     nearness, hit = empty_buffers(size)
     raster_triangles(vertex_screen, scene.triangles, nearness, hit)
     radius = scene.radii * np.float32(focal * size) * point_screen[:, 2]
@@ -66,7 +66,7 @@ def render(scene: Scene, view: PersonView, lighting: Lighting, resolution: int, 
     return Rendered(color, mask, depth, normals)
 
 
-def _project(
+def project(
     points: Float32[np.ndarray, "point 3"], cam2world: Float[np.ndarray, "4 4"], scale: float, size: int
 ) -> Float32[np.ndarray, "point 3"]:
     """Return (column, row, 1/depth) in samples."""

@@ -112,11 +112,9 @@ def _flatten(head: SyntheticHead) -> _Flat:
     points, tangents, radii, colors, follows = [], [], [], [], []
     for strands in head.strands:
         count, steps = strands.points.shape[:2]
-        along = np.linspace(0, 1, steps)
-        taper = np.minimum(1, (1.02 - along) * 4) * 0.75 + 0.25 * (1 - along)
         points.append(strands.points.reshape(-1, 3))
         tangents.append(normalized(np.gradient(strands.points, axis=1)).reshape(-1, 3))
-        radii.append(np.tile(strands.radius * taper, count))
+        radii.append(np.tile(strands.radius * strands.taper(), count))
         colors.append(np.repeat(strands.albedo, steps, 0))
         follows.append(np.tile(np.arange(steps) < steps - 1, count))
 

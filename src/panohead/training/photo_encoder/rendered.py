@@ -53,7 +53,7 @@ class RenderedSamples:
         self._attributes, self._config = attributes, config
         self._vocabulary = None if attributes is None else attributes.vocabulary
         self._shape: tuple[int, Float[np.ndarray, " coordinate"]] | None = None
-        self._pairs = [pair for record in _records(root) for pair in _pairs(record, config.seed)]
+        self._pairs = [pair for record in people_records(root) for pair in _pairs(record, config.seed)]
         self.count = len(self._pairs)
         if not self._pairs:
             raise PanoHeadError(
@@ -70,7 +70,7 @@ class RenderedSamples:
         record, first, second = self._pairs[number]
         person = int(record["person"])
         try:
-            views = [_read_view(self.root, view["image"]) for view in (first, second)]
+            views = [read_view(self.root, view["image"]) for view in (first, second)]
             vector = self._vector(record, first)
             labels = [np.array(view["label"], np.float32).reshape(25) for view in (first, second)]
         except (OSError, KeyError, ValueError, TypeError, IndexError, BrokenImage) as error:
@@ -103,8 +103,12 @@ class RenderedSamples:
         return self._vocabulary.vector(record, self._shape[1], light, expression=shot["expression"], gaze=shot["gaze"])
 
 
-def _records(root: Path) -> list[dict[str, Any]]:
-    """Return the records of all finished people in the order of their numbers."""
+def people_records(root: Path) -> list[dict[str, Any]]:
+    """Return the records of all finished people of a finished or growing dataset, in the order of their numbers.
+
+    Raises:
+        PanoHeadError: when there are none.
+    """
     found: list[ListedPerson] = []
     if (root / PEOPLE_FILE).is_file():
         found += read_people(root / PEOPLE_FILE)
@@ -125,7 +129,7 @@ def _pairs(record: dict[str, Any], seed: int) -> list[tuple[dict[str, Any], dict
     return pairs
 
 
-def _read_view(root: Path, name: str) -> UInt8[np.ndarray, "height width 4"]:
+def read_view(root: Path, name: str) -> UInt8[np.ndarray, "height width 4"]:
     pixels = np.asarray(decode_image(inside(root / "images", name)).image.convert("RGB"))
     mask = np.asarray(decode_image(inside(root / "masks", name).with_suffix(".png"), colors=False).image.convert("L"))
     return np.concatenate([pixels, mask[..., None]], axis=2)

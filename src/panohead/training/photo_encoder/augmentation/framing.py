@@ -54,9 +54,9 @@ def sample_framing(count: int, strength: float, rng: np.random.Generator) -> Ref
 
 
 def reframe(
-    layers: Float[Tensor, "photo channel height width"], framing: Reframing
+    layers: Float[Tensor, "photo channel height width"], framing: Reframing, mode: str = "bilinear"
 ) -> Float[Tensor, "photo channel height width"]:
-    """Apply framings to images; what comes in at the border repeats the border."""
+    """Apply framings to images; what comes in at the border repeats the border. ``mode`` "nearest" mixes no labels."""
     if not framing.shift.any() and (framing.size == 1).all() and not framing.roll.any():
         return layers
     cos, sin = np.cos(framing.roll) / framing.size, np.sin(framing.roll) / framing.size
@@ -65,7 +65,7 @@ def reframe(
     origin = -(inverse @ (2 * framing.shift)[..., None])
     theta = torch.from_numpy(np.concatenate([inverse, origin], axis=2)).float()
     grid = F.affine_grid(theta, list(layers.shape), align_corners=False)
-    return F.grid_sample(layers, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(layers, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
 def misjudge_cameras(
