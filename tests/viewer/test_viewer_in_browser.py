@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 HARMLESS = re.compile(r"THREE\.Clock|GPU stall|WebGL|GroupMarkerNotSet|swiftshader", re.IGNORECASE)
-"""Remarks of viser's libraries, and of a browser that draws without a GPU."""
+"""Messages of viser's libraries, and of a browser that draws without a GPU."""
 FIND = """
 const shown = (part, text) => part.innerText?.trim() === text && part.offsetParent !== null;
 window.named = text => [...document.querySelectorAll("button")].find(button => shown(button, text))
