@@ -11,7 +11,7 @@ JOBS ?= 2
 LOCK ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c requirements-lock.txt)
 
-.PHONY: demo test lint security audit types layers unit campaign env env-dev lock bench dist docs docs-check clean
+.PHONY: demo test lint security audit types layers unit campaign env env-dev lock bench browser dist docs docs-check clean
 
 demo: env
 	$(BIN)/panohead demo --out $(OUT)
@@ -41,6 +41,10 @@ layers:
 # every process of the tests would compile the package again.
 unit:
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -q
+
+# The viewer in Chromium, minutes of a machine that does nothing else.
+browser: env-dev
+	PANOHEAD_BROWSER=1 $(BIN)/python -m pytest -n 0 -q tests/viewer/test_viewer_in_browser.py
 
 # Thousands of hostile inputs and kills in half an hour; the same command continues. Counts by family: campaign/counts.json
 SEED ?= 0

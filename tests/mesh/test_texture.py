@@ -217,6 +217,8 @@ def test_one_list_of_formats(tmp_path: Path) -> None:
     assert get_args(get_args(get_type_hints(Generate)["mesh"])[0]) == MESH_FORMATS
     volume = Volume(np.zeros((4, 4, 4), np.float32), 0.1)
     for suffix in MESH_FORMATS:
+        if suffix == "usdz":
+            continue  # an extra: tests/mesh/test_usdz.py
         assert write_mesh(by_hand(), tmp_path / f"a.{suffix}", volume=volume).stat().st_size > 0
     with pytest.raises(PanoHeadError, match="density"):
         write_mesh(by_hand(), tmp_path / "b.mrc")
