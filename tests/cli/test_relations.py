@@ -37,7 +37,10 @@ RELATIONS = [
     ("evaluate --metrics swd --data none --inception-weights x", "--inception-weights does nothing without fid"),
     ("evaluate --people-seed 3", "--people-seed does nothing without reconstruction among --metrics"),
     ("evaluate --identity-model x.onnx", "--identity-model does nothing without identity among --metrics"),
-    ("generate --seeds 0 --mesh ply --texture 64", "--texture does nothing without glb, obj or usdz in --mesh, or --html"),
+    (
+        "generate --seeds 0 --mesh ply --texture 64",
+        "--texture does nothing without glb, obj or usdz in --mesh, or --html",
+    ),
     ("generate --seeds 0 --mesh mrc --triangles 100", "--triangles does nothing without a format of surfaces"),
     ("generate --seeds 0 --no-trim", "--no-trim does nothing without --mesh or --html"),
     ("generate --seeds 0 --texture 64", "--texture does nothing without --mesh or --html"),
