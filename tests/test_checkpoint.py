@@ -14,6 +14,7 @@ from panohead import checkpoint as module
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.errors import PanoHeadError
 from panohead.files.read_json import from_plain
+from panohead.files.tensor_hash import tensors_sha256
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator_config import GeneratorConfig
 from panohead.rendering.renderer import RenderConfig
@@ -68,7 +69,7 @@ def _damaged(file: Path, path: Path, damage: str) -> None:
         save_file(tensors, path, metadata={**meta, "panohead": "99"})
     elif damage == "unknown setting":
         networks = json.dumps({"G": {"kind": "generator", "config": {**asdict(tiny.CONFIG), "magic": 1}}})
-        digest = module._digest(tensors, networks)
+        digest = tensors_sha256(tensors, networks)
         save_file(tensors, path, metadata={**meta, "networks": networks, "sha256": digest})
 
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from panohead.capture.canonical_landmarks import canonical_landmarks
 from panohead.capture.face_track import FaceTrack
 from panohead.capture.landmark_response import ASSET, UNITS, UNKNOWNS, LandmarkResponse, pose_terms
-from panohead.synthetic.expressions import EXPRESSION_UNITS, Shot, gaze_units
+from panohead.synthetic.expressions import EXPRESSION_UNITS, FACE_UNITS, GAZE_LIMITS, GAZE_SD, Shot, gaze_units
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.person_images import develop, shot_heads, shot_renderers
 from panohead.synthetic.renderer.lighting import sample_lighting
@@ -30,10 +30,8 @@ from panohead.synthetic.views import FOCAL, PersonView
 SEED, SIDE = 7700, 448
 SHOTS, AT_REST = 22, 3
 TURN_DEG, NOD_DEG = 15.0, 8.0
-GAZE_SD, GAZE_LIMITS = (0.3, 0.15), ((-0.6, 0.6), (-0.4, 0.32))
 RIDGE, PRIOR_SD = 0.3, 0.3
 NOISE_FLOOR_CM = 0.02
-MOVABLE = [name for name in EXPRESSION_UNITS if not name.startswith("eyeLook")]
 OUT = Path(__file__).parents[1] / "src" / "panohead" / "capture" / ASSET
 
 
@@ -64,11 +62,11 @@ class Samples:
 def random_shots(rng: np.random.Generator) -> list[Shot]:
     """Return shots with one to three units each, and the gaze; the first ones are at rest."""
     shots = [Shot({}, (0.0, 0.0), strong=False)] * AT_REST
-    order = rng.permutation(MOVABLE)
+    order = rng.permutation(FACE_UNITS)
     for k in range(SHOTS):
         weights = {str(name): float(rng.uniform(0.5, 1)) for name in order[2 * k % len(order) :][:2]}
         if rng.random() < 0.3:
-            weights[str(rng.choice(MOVABLE))] = float(rng.uniform(0.3, 1))
+            weights[str(rng.choice(FACE_UNITS))] = float(rng.uniform(0.3, 1))
         gaze = np.clip(rng.normal(size=2) * GAZE_SD, *np.array(GAZE_LIMITS).T)
         shots.append(Shot({**weights, **gaze_units(*map(float, gaze))}, (float(gaze[0]), float(gaze[1])), strong=True))
     return shots
@@ -90,7 +88,7 @@ def collect(index: int) -> dict[str, np.ndarray]:
         if landmarks is None:
             continue
         found = canonical_landmarks(landmarks)
-        weights = [0.0 if n.startswith("eyeLook") else shot.expression.get(n, 0.0) for n in EXPRESSION_UNITS]
+        weights = [shot.expression.get(n, 0.0) if n in FACE_UNITS else 0.0 for n in EXPRESSION_UNITS]
         points.append(found.points[:, :2])
         unknowns.append([*weights, *shot.gaze, *pose_terms(found.angles[0], found.angles[1])])
         at_rest.append(not shot.strong)

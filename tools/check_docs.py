@@ -108,6 +108,7 @@ def steps_of(page: Path) -> Iterator[Step]:
 
 _NEEDS = (
     (r"panohead (prepare|reconstruct) (?!.*--aligned)|\balign\(|\bprepare\(|\breconstruct\(", "mediapipe", "face"),
+    (r"panohead animate .*--video", "mediapipe", "face"),
     (r"panohead\.viewer", "viser", "view"),
     (r"^panohead app", "gradio", "app"),
     (r"^\s*import webdataset", "webdataset", "train"),

@@ -24,6 +24,8 @@ def bring_all(folder: Path, texts: Sequence[str]) -> None:
         bring_other_dataset(folder)
     if re.search(r"panohead animate", needed):
         bring_recordings(folder)
+    if "--video talk" in needed:
+        bring_videos(folder)
 
 
 def bring_photos(folder: Path) -> None:
@@ -110,3 +112,16 @@ def bring_recordings(folder: Path) -> None:
     (folder / "take.csv").write_text("\n".join([header, *rows]) + "\n")
     frames = [{"jawOpen": 0.2 * k} for k in range(4)]
     (folder / "weights.json").write_text(json.dumps({"fps": 30, "frames": frames}))
+
+
+def bring_videos(folder: Path) -> None:
+    """Write a second of a face that moves aside, in both formats that pages name."""
+    import numpy as np
+    from skimage import data
+
+    from panohead.media import VideoWriter
+
+    with VideoWriter(folder / "talk.mp4", 10, source=None) as video:
+        for k in range(10):
+            video.write(np.roll(data.astronaut(), k, axis=1))
+    shutil.copy(folder / "talk.mp4", folder / "talk.mov")

@@ -15,8 +15,9 @@ import tyro
 from jaxtyping import Float
 
 from panohead.capture import capture_expressions
+from panohead.capture.landmark_response import with_gaze_units
 from panohead.media.video import VideoWriter
-from panohead.synthetic.expressions import EXPRESSION_UNITS, Shot, gaze_units
+from panohead.synthetic.expressions import EXPRESSION_UNITS, FACE_UNITS, Shot, gaze_units
 from panohead.synthetic.people import Person, sample_person
 from panohead.synthetic.person_images import develop, shot_heads, shot_renderers
 from panohead.synthetic.renderer.lighting import sample_lighting
@@ -26,7 +27,6 @@ SEED, SIDE, FPS = 9100, 448, 15
 REST_S, UNIT_S, STEP_S = 1.0, 0.9, 0.3
 TURN_DEG, NOD_DEG = 12.0, 6.0
 BATCH = 30
-MOVABLE = [name for name in EXPRESSION_UNITS if not name.startswith("eyeLook")]
 
 
 @dataclass(kw_only=True)
@@ -59,7 +59,7 @@ class Performance:
 def performance(seed: int) -> Performance:
     """Return one performance: rest, every unit once, rest with a turning head."""
     rng = np.random.default_rng(seed)
-    order = rng.permutation(MOVABLE)
+    order = rng.permutation(FACE_UNITS)
     seconds = REST_S + STEP_S * len(order) + UNIT_S + 2 * REST_S
     times = np.arange(round(seconds * FPS)) / FPS
     weights = np.zeros((len(times), len(EXPRESSION_UNITS)))
@@ -110,10 +110,7 @@ def main(options: Options) -> None:
             record_video(person, shown, path)
         track = capture_expressions(path)
         count = min(len(track.times), len(shown.weights))
-        truth = shown.weights.copy()
-        for row, (across, up) in zip(truth, shown.gaze, strict=True):
-            for name, value in gaze_units(float(across), float(up)).items():
-                row[EXPRESSION_UNITS.index(name)] = value
+        truth = with_gaze_units(shown.weights, shown.gaze)
         found = track.weights[:count]
         with np.errstate(invalid="ignore"):
             correlations.append(

@@ -6,7 +6,6 @@ Tensor names are ``NETWORK.parameter`` (for example ``G_ema.backbone.blocks.b4.c
 be stored as int8 with ``NETWORK.parameter:scale`` beside them; then the version is 3.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Collection, Mapping
@@ -25,6 +24,7 @@ from panohead.files.file_kind import FileKind, kind_of
 from panohead.files.int8_weights import packed_int8, unpacked_int8
 from panohead.files.read_json import from_plain, parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular
+from panohead.files.tensor_hash import tensors_sha256
 from panohead.models.build import build_for
 from panohead.models.discriminator import Discriminator, DiscriminatorConfig
 from panohead.models.generator import Generator
@@ -112,7 +112,7 @@ def save_checkpoint(
     }
     tensors = packed_int8(tensors, small)
     networks_json = json.dumps(described, sort_keys=True)
-    digest = _digest(tensors, networks_json)
+    digest = tensors_sha256(tensors, networks_json)
     metadata = {
         "panohead": str(FORMAT_VERSION if small else _WITHOUT_INT8),
         "networks": networks_json,
@@ -144,7 +144,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         )
     check_seal(path, metadata, required=version >= 2)
     networks_json = metadata.get("networks", "")
-    if _digest(tensors, networks_json) != metadata.get("sha256"):
+    if tensors_sha256(tensors, networks_json) != metadata.get("sha256"):
         raise PanoHeadError(f"{path} is damaged: its hash does not match; copy or download it again")
     try:
         tensors = unpacked_int8(tensors)
@@ -217,16 +217,7 @@ def require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def weights_sha256(network: nn.Module) -> str:
     """Return the SHA-256 of all names, types, shapes and values of a network."""
-    return _digest({name: value.detach().cpu() for name, value in network.state_dict().items()}, "")
-
-
-def _digest(tensors: Mapping[str, Tensor], networks_json: str) -> str:
-    digest = hashlib.sha256(networks_json.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return tensors_sha256({name: value.detach().cpu() for name, value in network.state_dict().items()})
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -51,20 +51,23 @@ def panohead_512_stage2() -> TrainConfig:
     return replace(stage1, schedules=schedules, start_kimg=1000.0, ema_ramp_up=None)
 
 
-def eg3d() -> TrainConfig:
-    """Return EG3D for faces (Chan et al., CVPR 2022): tri-plane, dual discriminator, no background, given cameras."""
-    stage1 = panohead_512()
-    generator = replace(
-        stage1.generator,
+def _eg3d_renderer(config: GeneratorConfig) -> GeneratorConfig:
+    """Return the generator with EG3D's planes, decoder and rendering."""
+    return replace(
+        config,
         trigrid_depth=1,
         plane_axes=EG3D_AXES,
         interpolation="bilinear",
         decoder_activation="sigmoid",
-        rendering=replace(stage1.generator.rendering, crop_margin=0.0),
+        rendering=replace(config.rendering, crop_margin=0.0),
         use_torgb_raw=False,
-        use_background=False,
-        use_camera_alignment=False,
     )
+
+
+def eg3d() -> TrainConfig:
+    """Return EG3D for faces (Chan et al., CVPR 2022): tri-plane, dual discriminator, no background, given cameras."""
+    stage1 = panohead_512()
+    generator = replace(_eg3d_renderer(stage1.generator), use_background=False, use_camera_alignment=False)
     return replace(
         stage1,
         generator=generator,
@@ -231,16 +234,7 @@ def eg3d_64() -> TrainConfig:
     a camera, as the paper's; its density is regularized at the distance and weight of the paper.
     """
     large, small = eg3d(), no_warm_start(demo_64())
-    generator = replace(
-        small.generator,
-        trigrid_depth=1,
-        plane_axes=EG3D_AXES,
-        interpolation="bilinear",
-        decoder_activation="sigmoid",
-        conditioning_scale=1.0,
-        rendering=replace(small.generator.rendering, crop_margin=0.0),
-        use_torgb_raw=False,
-    )
+    generator = replace(_eg3d_renderer(small.generator), conditioning_scale=1.0)
     return replace(
         small,
         generator=generator,

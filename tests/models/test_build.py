@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 import tiny
 from panohead.checkpoint import load_checkpoint, save_checkpoint
 from panohead.errors import PanoHeadError
+from panohead.files.tensor_hash import tensors_sha256
 from panohead.interop.official import generator_from_official, load_official_state_dict, official_state_dict
 from panohead.models.build import build_bounded, build_for, planned_state
 from panohead.models.generator import Generator
@@ -77,9 +78,8 @@ def test_a_small_file_gets_no_large_network(tmp_path: Path) -> None:
     networks = json.loads(metadata["networks"])
     networks["G_ema"]["config"] = dataclasses.asdict(LARGEST)
     metadata["networks"] = json.dumps(networks, sort_keys=True)
-    from panohead import checkpoint
 
-    metadata["sha256"] = checkpoint._digest(tensors, metadata["networks"])
+    metadata["sha256"] = tensors_sha256(tensors, metadata["networks"])
     metadata.pop("metadata_sha256")
     save_file(tensors, path, metadata=sealed(metadata))
     before = peak_bytes()

@@ -3,7 +3,6 @@ written."""
 
 import dataclasses
 import errno
-import hashlib
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from folder_digest import folder_digest
 from panohead.errors import PanoHeadError
 from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.layout_writer import open_dataset, save_record, write_atomic
@@ -26,11 +26,6 @@ from panohead.synthetic.synthesize import dataset_index, synthesize
 
 def config_for(out: Path, people: int = 2) -> SyntheticDatasetConfig:
     return SyntheticDatasetConfig(people=people, out=out, views=2, resolution=24, seed=8, depth=True, normals=True)
-
-
-def digest(folder: Path) -> dict[str, str]:
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +70,7 @@ def test_people_lines_hold_every_parameter(whole: Path) -> None:
 def test_two_workers_give_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "two"
     list(synthesize(config_for(out), workers=2))
-    assert digest(out) == digest(whole)
+    assert folder_digest(out) == folder_digest(whole)
 
 
 def test_a_kill_in_the_middle_changes_nothing(whole: Path, tmp_path: Path) -> None:
@@ -96,7 +91,7 @@ def test_a_kill_in_the_middle_changes_nothing(whole: Path, tmp_path: Path) -> No
     (out / "images" / "00000" / ".000002_03.webp.123.tmp").write_bytes(b"half")
     finished = list(synthesize(config_for(out)))
     assert finished[0] >= 1
-    assert digest(out) == digest(whole)
+    assert folder_digest(out) == folder_digest(whole)
 
 
 def test_a_lost_image_is_rendered_again(whole: Path, tmp_path: Path) -> None:
@@ -113,7 +108,7 @@ def test_a_finished_dataset_grows(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "grown"
     list(synthesize(config_for(out, people=1)))
     assert list(synthesize(config_for(out))) == [1, 2]
-    assert digest(out) == digest(whole)
+    assert folder_digest(out) == folder_digest(whole)
     assert list(synthesize(config_for(out))) == [2]
 
 

@@ -164,9 +164,7 @@ class MediaPipeFaces:
             solution = import_mediapipe().solutions.face_mesh.FaceMesh
             self._mesh[most] = quiet(solution, static_image_mode=True, max_num_faces=most, refine_landmarks=False)
         result = self._mesh[most].process(image).multi_face_landmarks
-        # MediaPipe gives shares of the image; z is on the scale of x.
-        size = np.array([image.shape[1], image.shape[0], image.shape[1]])
-        return [np.array([[p.x, p.y, p.z] for p in face.landmark[:LANDMARKS]]) * size for face in result or []]
+        return [in_pixels(face, image.shape)[:LANDMARKS] for face in result or []]
 
     def _refine(self, image: np.ndarray) -> list[Landmarks]:
         """Return the landmarks of small faces: boxes of the full-range detector, the mesh within each."""
@@ -236,6 +234,13 @@ def upright_window(landmarks: Landmarks) -> HeadCrop:
     pose = fit_face(landmarks)
     center = pose.project(np.array([[0.0, 0.0, 0.0]]))[0]
     return HeadCrop((float(center[0]), float(center[1])), WINDOW_HALF_CM * pose.scale, tilt_deg(landmarks))
+
+
+def in_pixels(face: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "point 3"]:
+    """Return MediaPipe's landmarks of one face in pixels of the image, which has this shape."""
+    # MediaPipe gives shares of the image; z is on the scale of x.
+    size = np.array([shape[1], shape[0], shape[1]])
+    return np.array([[p.x, p.y, p.z] for p in face.landmark]) * size
 
 
 def from_window(landmarks: Float[np.ndarray, "point 3"], window: HeadCrop) -> Float[np.ndarray, "point 3"]:

@@ -249,8 +249,16 @@ def _filled(table: Float[np.ndarray, "frame 52"], notes: list[str]) -> Float[np.
     if not empty.any():
         return table
     notes.append(f"{int(empty.any(axis=1).sum())} frames have empty cells, which take the values around them")
-    frames = np.arange(len(table))
+    return bridged(table)
+
+
+def bridged(table: Float[np.ndarray, "frame column"]) -> Float[np.ndarray, "frame column"]:
+    """Return a table whose gaps (NaN) are straight lines between their neighbors in time, at the ends the nearest.
+
+    A column of nothing else is 0.
+    """
+    filled, empty, frames = table.copy(), np.isnan(table), np.arange(len(table))
     for k in np.flatnonzero(empty.any(axis=0)):
         known = ~empty[:, k]
-        table[:, k] = np.interp(frames, frames[known], table[known, k]) if known.any() else 0.0
-    return table
+        filled[:, k] = np.interp(frames, frames[known], table[known, k]) if known.any() else 0.0
+    return filled

@@ -1,10 +1,12 @@
 """Landmarks of a frame in the frame of the canonical face: what is left is the person and the expression."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from panohead.alignment.angles import about_x, about_y
 from panohead.alignment.canonical_face import LANDMARKS, canonical_face
 from panohead.alignment.face_pose import FacePose, fit_face
 
@@ -51,15 +53,5 @@ def head_angles(rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3"]:
     yaw = float(np.arctan2(forward[0], forward[2]))
     pitch = float(np.arcsin(np.clip(forward[1], -1.0, 1.0)))
     # Without yaw and pitch the face's up axis lies in the image plane, turned by the roll.
-    upright = _about_x(-pitch).T @ _about_y(yaw).T @ up
+    upright = about_x(math.degrees(pitch)) @ about_y(-math.degrees(yaw)) @ up
     return np.array([yaw, pitch, float(np.arctan2(-upright[0], upright[1]))])
-
-
-def _about_x(angle: float) -> Float[np.ndarray, "3 3"]:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
-
-
-def _about_y(angle: float) -> Float[np.ndarray, "3 3"]:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
-from panohead.attributes.blendshape_file import BlendshapeTrack
+from panohead.attributes.blendshape_file import BlendshapeTrack, bridged
 from panohead.capture.canonical_landmarks import CanonicalLandmarks, canonical_landmarks
 from panohead.capture.face_track import REFINED
 from panohead.capture.landmark_response import landmark_response, pose_terms
@@ -98,8 +97,8 @@ def _track(
     for number, frame in enumerate(frames):
         if frame is not None:
             points[number], angles[number] = frame.points[:, :2], frame.angles
-    points, angles = _bridged(points), _bridged(angles)
-    angles = np.unwrap(angles, axis=0)
+    points = bridged(points.reshape(len(frames), -1)).reshape(points.shape)
+    angles = np.unwrap(bridged(angles), axis=0)
     if settings.smoothing_s:
         points = gaussian_filter1d(points, settings.smoothing_s * fps, axis=0, mode="nearest")
         angles = gaussian_filter1d(angles, settings.smoothing_s * fps, axis=0, mode="nearest")
@@ -108,12 +107,3 @@ def _track(
     displacement = points - np.median(points[rest], axis=0)
     weights, _ = landmark_response().solve(displacement, terms - np.median(terms[rest], axis=0))
     return BlendshapeTrack(np.arange(len(frames)) / fps, weights, angles, tuple(notes))
-
-
-def _bridged(table: Float[np.ndarray, "frame *value"]) -> Float[np.ndarray, "frame *value"]:
-    """Fill frames of NaN by straight lines between their neighbors; at the ends by the nearest."""
-    flat = table.reshape(len(table), -1)
-    known = np.flatnonzero(np.isfinite(flat).all(axis=1))
-    frames = np.arange(len(flat))
-    filled = np.stack([np.interp(frames, known, column) for column in flat[known].T], axis=1)
-    return filled.reshape(table.shape)

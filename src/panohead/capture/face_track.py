@@ -16,6 +16,7 @@ from panohead.alignment.face_landmarks import (
     MediaPipeFaces,
     from_window,
     import_mediapipe,
+    in_pixels,
     quiet,
     upright_window,
 )
@@ -83,8 +84,6 @@ class FaceTrack:
             solution = import_mediapipe().solutions.face_mesh.FaceMesh
             self._mesh = quiet(solution, static_image_mode=True, max_num_faces=1, refine_landmarks=True)
         window = upright_window(place)
-        result = self._mesh.process(cut_window(frame, window, WINDOW_PX, beyond="edge")).multi_face_landmarks
-        if not result:
-            return None
-        pixels = np.array([[p.x, p.y, p.z] for p in result[0].landmark]) * WINDOW_PX
-        return from_window(pixels, window)
+        pixels = cut_window(frame, window, WINDOW_PX, beyond="edge")
+        result = self._mesh.process(pixels).multi_face_landmarks
+        return from_window(in_pixels(result[0], pixels.shape), window) if result else None

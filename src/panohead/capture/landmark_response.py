@@ -19,14 +19,12 @@ from jaxtyping import Float, Int
 from scipy.optimize import lsq_linear
 
 from panohead.files.archive import read_arrays
-from panohead.synthetic.expressions import EXPRESSION_UNITS, gaze_units
+from panohead.synthetic.expressions import EXPRESSION_UNITS, GAZE_LIMITS, gaze_units
 
 UNITS = len(EXPRESSION_UNITS)
 GAZE = slice(UNITS, UNITS + 2)
 UNKNOWNS = UNITS + 2 + 5
 ASSET = "landmark_response.npz"
-_GAZE_LIMITS = ((-0.6, 0.6), (-0.4, 0.32))
-"""Radians; the range of the synthetic people's gaze."""
 
 
 def pose_terms(yaw: float, pitch: float) -> Float[np.ndarray, "5"]:
@@ -59,19 +57,27 @@ class LandmarkResponse:
         """
         free, known = slice(0, UNITS + 2), slice(UNITS + 2, UNKNOWNS)
         root = np.linalg.cholesky(self.normal[free, free])
-        low = np.array([0.0] * UNITS + [limit[0] for limit in _GAZE_LIMITS])
-        high = np.array([1.0] * UNITS + [limit[1] for limit in _GAZE_LIMITS])
+        low = np.array([0.0] * UNITS + [limit[0] for limit in GAZE_LIMITS])
+        high = np.array([1.0] * UNITS + [limit[1] for limit in GAZE_LIMITS])
         found = []
         for moved, terms in zip(displacement[:, self.landmarks], pose, strict=True):
             right = self.projection[free] @ moved.ravel() - self.normal[free, known] @ terms
             # |root^T u - root^-1 right|^2 is the quadratic form, up to a constant.
             found.append(lsq_linear(root.T, np.linalg.solve(root, right), bounds=(low, high)).x)
         unknowns = np.array(found)
-        weights, gaze = unknowns[:, :UNITS], unknowns[:, GAZE]
-        for frame, (across, up) in zip(weights, gaze, strict=True):
-            for name, value in gaze_units(float(across), float(up)).items():
-                frame[EXPRESSION_UNITS.index(name)] = value
-        return weights, gaze
+        gaze = unknowns[:, GAZE]
+        return with_gaze_units(unknowns[:, :UNITS], gaze), gaze
+
+
+def with_gaze_units(
+    weights: Float[np.ndarray, "frame 52"], gaze: Float[np.ndarray, "frame 2"]
+) -> Float[np.ndarray, "frame 52"]:
+    """Return weights of all units, those of the eyes' turning as the gaze (radians to the left, and up) has them."""
+    whole = weights.copy()
+    for frame, (across, up) in zip(whole, gaze, strict=True):
+        for name, value in gaze_units(float(across), float(up)).items():
+            frame[EXPRESSION_UNITS.index(name)] = value
+    return whole
 
 
 @functools.lru_cache(maxsize=1)

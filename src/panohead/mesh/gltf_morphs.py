@@ -9,10 +9,8 @@ import trimesh
 from jaxtyping import Float
 
 from panohead.mesh.gltf_binary import Binary
-from panohead.mesh.morph_targets import targets_of
+from panohead.mesh.morph_targets import moving_places, targets_of
 
-_STILL = 2e-4
-"""Share of the mesh's size below which an offset is left out."""
 _NORMAL_STEP = 0.02
 """Change of a unit normal below which it is left out."""
 
@@ -54,13 +52,13 @@ def idle_clip() -> Clip:
 def add_morphs(binary: Binary, tree: dict[str, Any], mesh: trimesh.Trimesh, clips: Sequence[Clip] = ()) -> None:
     """Add the targets of a mesh to a tree that has its primitive, and animations: blink and idle, or those given."""
     targets, head = targets_of(mesh), tree["meshes"][0]
-    names, size = list(targets), float(np.ptp(np.asarray(mesh.vertices), axis=0).max())
+    names = list(targets)
     still = np.asarray(mesh.vertices, np.float64)
     normals = _normals(mesh, still)
     primitive = head["primitives"][0]
     primitive["targets"] = []
     for offsets in targets.values():
-        places = np.flatnonzero(np.abs(offsets).max(axis=1) > _STILL * size)
+        places = moving_places(mesh, offsets)
         turned = _normals(mesh, still + offsets) - normals
         bent = np.flatnonzero(np.abs(turned).max(axis=1) > _NORMAL_STEP)
         primitive["targets"].append(

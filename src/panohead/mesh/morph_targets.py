@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import trimesh
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 _PREFIX = "target:"
+_STILL = 2e-4
+"""Share of the mesh's size up to which an offset is left out."""
 CONVENTION = "ARKit"
 """Whose names the targets have, as the metadata of files say."""
 
@@ -26,6 +28,12 @@ def targets_of(mesh: trimesh.Trimesh) -> dict[str, Float32[np.ndarray, "vertex 3
         if name.startswith(_PREFIX):
             found[name.removeprefix(_PREFIX)] = np.asarray(values, np.float32)
     return found
+
+
+def moving_places(mesh: trimesh.Trimesh, offsets: Float32[np.ndarray, "vertex 3"]) -> Int[np.ndarray, " place"]:
+    """Return the numbers of the vertices that a target moves enough for a file to hold it."""
+    size = float(np.ptp(np.asarray(mesh.vertices), axis=0).max())
+    return np.flatnonzero(np.abs(offsets).max(axis=1) > _STILL * size)
 
 
 def scale_targets(mesh: trimesh.Trimesh, factor: float) -> None:

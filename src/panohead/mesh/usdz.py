@@ -17,13 +17,10 @@ from panohead.errors import PanoHeadError
 from panohead.files.regular import read_regular
 from panohead.mesh.gltf import plain_metadata, png_bytes, srgb_to_linear
 from panohead.mesh.gltf_morphs import Clip, idle_clip
-from panohead.mesh.morph_targets import targets_of
-from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT, texture_of, unit_of, vertex_rgb
+from panohead.mesh.morph_targets import moving_places, targets_of
+from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT, UNITS_PER_WORLD_UNIT, texture_of, unit_of, vertex_rgb
 from panohead.system.optional import failure_of
 
-_METERS = {"metre": 1.0, "millimetre": 0.001, "world": METERS_PER_WORLD_UNIT}
-_STILL = 2e-4
-"""Share of the mesh's size below which an offset is left out."""
 _RATE = 30.0
 """Time codes a second."""
 _COLOR, _UV = "displayColor", "st"
@@ -53,7 +50,7 @@ def encode_usdz(mesh: trimesh.Trimesh, unlit: bool | None = None, clips: Sequenc
         root.customLayerData = about
         # A root layer does not take these from the layers beneath it.
         root.pseudoRoot.SetInfo("upAxis", "Y")
-        root.pseudoRoot.SetInfo("metersPerUnit", _METERS[unit_of(mesh)])
+        root.pseudoRoot.SetInfo("metersPerUnit", METERS_PER_WORLD_UNIT / UNITS_PER_WORLD_UNIT[unit_of(mesh)])
         for name in ("startTimeCode", "endTimeCode", "timeCodesPerSecond"):
             if stage.GetRootLayer().pseudoRoot.HasInfo(name):
                 root.pseudoRoot.SetInfo(name, stage.GetRootLayer().pseudoRoot.GetInfo(name))
@@ -150,11 +147,10 @@ class _Writer:
 
     def _blend_shapes(self, mesh: Any, clip: Clip) -> None:
         skel, names = self.pxr.UsdSkel, list(self.targets)
-        size = float(np.ptp(np.asarray(self.source.vertices), axis=0).max())
         paths = []
         for name, offsets in self.targets.items():
             shape = skel.BlendShape.Define(self.stage, f"/head/mesh/{name}")
-            places = np.flatnonzero(np.abs(offsets).max(axis=1) > _STILL * size)
+            places = moving_places(self.source, offsets)
             shape.CreateOffsetsAttr(self._vectors(offsets[places]))
             shape.CreatePointIndicesAttr(self.pxr.Vt.IntArray.FromNumpy(places.astype(np.int32)))
             paths.append(shape.GetPath())

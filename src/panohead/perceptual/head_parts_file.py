@@ -1,6 +1,5 @@
 """The file of a :class:`HeadParts`: safetensors, matrices as int8 with a scale a row, all of it under hashes."""
 
-import hashlib
 import json
 from dataclasses import asdict
 from functools import lru_cache
@@ -8,15 +7,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypedDict
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.files.int8_weights import packed_int8, unpacked_int8
 from panohead.files.read_json import parse_json
 from panohead.files.regular import MAX_WEIGHTS_BYTES, check_regular, reason_of
+from panohead.files.tensor_hash import tensors_sha256
 from panohead.perceptual.head_parts import HeadParts, HeadPartsConfig
 from panohead.system.atomic_write import atomic_path
 from panohead.system.sealed_metadata import check_seal, sealed
@@ -55,7 +53,7 @@ def save_head_parts(network: HeadParts, path: Path, notes: dict[str, Any] | None
         _FORMAT: str(VERSION),
         "config": json.dumps(asdict(network.config)),
         "notes": json.dumps(notes or {}, allow_nan=False),
-        "sha256": _digest(packed),
+        "sha256": tensors_sha256(packed),
     }
     with atomic_path(path) as temporary:
         try:
@@ -101,7 +99,7 @@ def _read(path: Path) -> HeadParts:
             f"{path} was written by a newer version of PanoHead; upgrade with 'pip install -U panohead'"
         )
     check_seal(path, metadata, required=True)
-    if _digest(tensors) != metadata.get("sha256"):
+    if tensors_sha256(tensors) != metadata.get("sha256"):
         raise PanoHeadError(f"{path} is damaged: its hash does not match; {_REMEDY}")
     stored = parse_json(metadata.get("config", ""), _StoredConfig, f"{path}, config", remedy=_REMEDY)
     try:
@@ -111,12 +109,3 @@ def _read(path: Path) -> HeadParts:
     except (PanoHeadError, ValueError, RuntimeError) as error:
         raise PanoHeadError(f"{path} is damaged ({str(error).splitlines()[0]}); {_REMEDY}") from error
     return network.eval().requires_grad_(False)
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

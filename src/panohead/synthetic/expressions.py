@@ -16,7 +16,8 @@ STRONG_SHARE = 0.4
 """Share of the shots of edition 2 with a strong expression."""
 _RANDOM_SHARE = 0.35
 """Share of the strong shots that get a few random units, added to the acts or alone."""
-_GAZE_SD, _GAZE_LIMITS = (0.30, 0.15), ((-0.6, 0.6), (-0.40, 0.32))
+GAZE_SD, GAZE_LIMITS = (0.30, 0.15), ((-0.6, 0.6), (-0.40, 0.32))
+"""Deviations and limits of a gaze to the person's left, and up; radians."""
 _MAX_CLOSE = 0.4
 """Maximum of jawOpen behind closed lips: the basis cannot close them over a wide open jaw."""
 SINGLE_UNITS = (
@@ -34,6 +35,8 @@ EXPRESSION_UNITS = tuple(
 )
 """ARKit's 52 names of expression units, sorted."""
 _OPPOSED = (("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"))
+FACE_UNITS = tuple(name for name in EXPRESSION_UNITS if not name.startswith("eyeLook"))
+"""Those that do not follow from the gaze."""
 ExpressionWeights = dict[str, float]
 
 
@@ -73,8 +76,8 @@ def _sample_shot(rng: np.random.Generator) -> Shot:
             _ACTS[act](weights, rng)
     if "eyeBlinkLeft" not in weights:
         _both(weights, "eyeBlink", rng.uniform(0, 0.12), 0.0, rng)
-    gaze = rng.normal(size=2) * _GAZE_SD
-    across, up = (float(np.clip(g, *limits)) for g, limits in zip(gaze, _GAZE_LIMITS, strict=True))
+    gaze = rng.normal(size=2) * GAZE_SD
+    across, up = (float(np.clip(g, *limits)) for g, limits in zip(gaze, GAZE_LIMITS, strict=True))
     weights |= gaze_units(across, up)
     _reconcile(weights)
     return Shot({name: float(min(value, 1.0)) for name, value in weights.items()}, (across, up), strong=True)

@@ -4,6 +4,7 @@
 values travel to the losses as one :class:`Scheduled`; nothing is written into a config or a network.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -111,3 +112,8 @@ def neural_resolution(nimg: float, *, initial: int, final: int | None, fade_kimg
         return initial
     alpha = progress(nimg, fade_kimg)
     return round(initial * (1 - alpha) + final * alpha)
+
+
+def warm_cosine(step: int, steps: int, warmup: float) -> float:
+    """Return a learning rate's factor: a linear rise over a share ``warmup`` of the steps, times half a cosine to 0."""
+    return min(1.0, (step + 1) / max(1.0, warmup * steps)) * (0.5 + 0.5 * math.cos(math.pi * step / steps))

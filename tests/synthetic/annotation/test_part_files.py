@@ -1,13 +1,13 @@
 """Part maps and landmarks in a dataset: with the images or later, the same bytes; refusals."""
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from folder_digest import folder_digest
 from panohead.errors import PanoHeadError
 from panohead.synthetic.annotation import COLORS, LANDMARKS
 from panohead.synthetic.annotation.files import annotation_files, read_annotation
@@ -15,11 +15,6 @@ from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.synthesize import synthesize
 
 NAME = "00000/000000_01.webp"
-
-
-def digest(folder: Path) -> dict[str, str]:
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +26,24 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_parts_added_later_are_those_of_one_run_and_touch_nothing_else(plain: Path, tmp_path: Path) -> None:
     config = SyntheticDatasetConfig(people=1, out=plain, views=2, resolution=24, seed=8)
-    before = digest(plain)
+    before = folder_digest(plain)
     times = {p: p.stat().st_mtime_ns for p in (plain / "images").rglob("*.webp")}
     with_parts = dataclasses.replace(config, parts=True)
     assert list(synthesize(with_parts)) == [0, 1]
     assert {p: p.stat().st_mtime_ns for p in times} == times
-    after = digest(plain)
+    after = folder_digest(plain)
     assert {name: after[name] for name in before} == before
     assert len(after) == len(before) + 2 * 4
     together = tmp_path / "together"
     assert list(synthesize(dataclasses.replace(with_parts, out=together))) == [0, 1]
-    assert digest(together) == after
+    assert folder_digest(together) == after
     maps, landmarks = annotation_files(plain, NAME)
     for file in (maps, landmarks):
         file.unlink()
         assert list(synthesize(with_parts)) == [0, 1], "what is missing is written again"
-        assert digest(plain) == after
+        assert folder_digest(plain) == after
     assert list(synthesize(config)) == [1], "and a run without the option leaves them"
-    assert digest(plain) == after
+    assert folder_digest(plain) == after
 
 
 def test_files_are_images_of_the_labels_with_landmarks_beside(plain: Path) -> None:

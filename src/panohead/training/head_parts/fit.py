@@ -1,6 +1,5 @@
 """A fit in progress: batches, losses, steps, and an exact state."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from panohead.synthetic.annotation import LANDMARKS, PARTS
 from panohead.training.head_parts.augment import PartsBatch, augmented_batch
 from panohead.training.head_parts.config import PartsTrainConfig
 from panohead.training.head_parts.views import CHOICES, NUMBERS, AnnotatedViews
+from panohead.training.schedules import warm_cosine
 
 _HIDDEN_POINT = 0.3
 """Weight of landmarks that are not visible: their place follows from the others."""
@@ -67,7 +67,7 @@ class PartsFit:
         losses = self.losses(reading, batch)
         total = torch.stack([getattr(config, f"{name}_weight") * loss for name, loss in losses.items()]).sum()
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * rate_factor(self.step_count, config.steps)
+            group["lr"] = config.learning_rate * warm_cosine(self.step_count, config.steps, _WARMUP)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT)
@@ -147,8 +147,3 @@ def _cell_shares(places: Float[Tensor, "image landmark 2"], side: int) -> Float[
 def _known_mean(values: Tensor, known: Tensor) -> Tensor:
     is_known = ~known.isnan()
     return (values * is_known).sum() / is_known.sum().clamp_min(1)
-
-
-def rate_factor(step: int, steps: int) -> float:
-    """Return the learning rate factor: a linear rise, times half a cosine that ends at 0."""
-    return min(1.0, (step + 1) / max(1.0, _WARMUP * steps)) * (0.5 + 0.5 * math.cos(math.pi * step / steps))

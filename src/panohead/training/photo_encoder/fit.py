@@ -1,7 +1,6 @@
 """The fit itself: encoder, running average and optimizer; a step depends on nothing but these and its number."""
 
 import copy
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from panohead.training.photo_encoder.config import EncoderTrainConfig
 from panohead.training.photo_encoder.generated import attribute_count
 from panohead.training.photo_encoder.losses import ImageLosses, regression_losses
 from panohead.training.photo_encoder.samples import StoredSample
+from panohead.training.schedules import warm_cosine
 
 _WARMUP = 0.02  # of the steps
 _WEIGHT_DECAY = 1e-3
@@ -102,7 +102,7 @@ class EncoderFit:
             losses["image"] = self._images(prediction.w[: config.image_heads], batch)
         total = torch.stack([getattr(config, f"{name}_weight") * loss for name, loss in losses.items()]).sum()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * rate_factor(self.step_count, config.steps)
+            group["lr"] = self.config.learning_rate * warm_cosine(self.step_count, config.steps, _WARMUP)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 5.0)
@@ -167,11 +167,6 @@ def calibrated(encoder: PhotoEncoder, samples: Sequence[StoredSample]) -> PhotoE
         squares = (encoder.from_w(torch.stack(known)).square() * encoder.axis_weights).mean()
         copied.change_unit(max(float(squares.sqrt()), 1e-6))
     return copied
-
-
-def rate_factor(step: int, steps: int) -> float:
-    """Return the learning rate factor: a linear rise over 2 % of the steps, times half a cosine that ends at 0."""
-    return min(1.0, (step + 1) / max(1.0, _WARMUP * steps)) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
 
 
 def parameters_of(encoder: PhotoEncoder) -> int:
