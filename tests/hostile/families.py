@@ -208,10 +208,10 @@ def _right_hash(content: bytes, networks: str) -> str:
     """Return the hash that a forger writes: that of the tensors in the file with other metadata."""
     from safetensors.torch import load
 
-    from panohead.checkpoint import _digest
+    from panohead.files.tensor_hash import tensors_sha256
 
     try:
-        return _digest(load(content), networks)
+        return tensors_sha256(load(content), networks)
     except UnicodeEncodeError:
         return ""
 
