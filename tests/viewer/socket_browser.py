@@ -60,6 +60,7 @@ class Browser:
         self.controls: dict[str, str] = {}
         self.texts: list[str] = []
         self.status = ""
+        self._asked_at = 0
         self.files: dict[str, bytes] = {}
         self._names: dict[str, str] = {}
 
@@ -67,7 +68,7 @@ class Browser:
         await self.socket.send(msgspec.msgpack.encode(message))
 
     async def look(self, yaw_deg: float, width: int = 160, height: int = 90) -> None:
-        self.status = ""
+        self._asked_at = len(self.images)
         camera: dict[str, Any] = {"wxyz": [1.0, 0.0, 0.0, 0.0], "look_at": [0.0, 0.0, 0.0]}
         camera |= {"position": list(position_of(Pose(yaw_deg=yaw_deg))), "up_direction": [0.0, 1.0, 0.0]}
         camera |= {"image_height": height, "image_width": width, "fov": 0.2, "near": 0.01, "far": 1000.0}
@@ -75,7 +76,7 @@ class Browser:
 
     async def change(self, label: str, value: object) -> None:
         await self.until(lambda: label in self.controls)
-        self.status = ""
+        self._asked_at = len(self.images)
         await self.send(type="GuiUpdateMessage", uuid=self.controls[label], updates={"value": value})
 
     async def upload(self, label: str, content: bytes) -> None:
@@ -100,9 +101,10 @@ class Browser:
         return self.images[-1]
 
     async def rest(self) -> Image.Image:
-        """Wait for the full image that is not followed by another."""
+        """Wait for the full image after the last change that is not followed by another."""
+        # Each change is answered by an image, but not by a status: viser sends no text that equals the last one.
         count, end = -1, time.monotonic() + 60
-        while count != len(self.images) or "full image" not in self.status:
+        while count != len(self.images) or count == self._asked_at or "full image" not in self.status:
             assert time.monotonic() < end, (self.status, self.texts[-3:], len(self.images))
             count = len(self.images)
             with contextlib.suppress(AssertionError):

@@ -113,11 +113,11 @@ def test_an_attribute_changes_the_head_until_it_is_taken_back() -> None:
 
 def test_files_are_sent(viewer: HeadViewer) -> None:
     async def act(browser: Browser) -> None:
+        await browser.rest()
         await browser.change("Image (PNG)", True)
         await browser.until(lambda: any(name.endswith(".png") for name in browser.files))
         ((name, content),) = browser.files.items()
         assert name == "seed0000_yaw+000_image.png"
-        await browser.rest()
         side = viewer.shared.generator.config.superresolution.output_resolution
         assert Image.open(io.BytesIO(browser.files[name])).size == (side, side)
         assert content[:4] == b"\x89PNG"
