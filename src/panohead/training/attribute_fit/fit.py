@@ -26,6 +26,7 @@ from panohead.training.attribute_fit.images import (
 )
 from panohead.training.attribute_fit.points import point_losses, sample_points
 from panohead.training.attribute_fit.shots import Shots
+from panohead.training.muon import Muon
 from panohead.training.warm_start.initialization import (
     initialize_density,
     initialize_position_maps,
@@ -44,14 +45,16 @@ class FitConfig(Bounded):
         points_per_view: pixels per view whose points are supervised; 0 for none.
         patches_per_step: heads per step of which a patch is rendered.
         patch: rays per side of a patch.
-        learning_rate, map_rate, position_rate, encoder_rate, residual_rate: Adam's learning rates of the generator,
-            the backbone's constant noise maps and position maps, the attribute encoder and the residual codes.
+        learning_rate, map_rate, position_rate, encoder_rate, residual_rate: learning rates of the generator, the
+            backbone's constant noise maps and position maps, the attribute encoder and the residual codes. Weight
+            matrices and convolutions are fitted by Muon, everything else by Adam.
+        muon_factor: factor of the learning rates of what Muon fits.
         weights: weights of the losses by name.
         residual_dropout: share of the heads of a step that are rendered from their attributes alone, so that
             residual codes hold only what attributes cannot tell, and people without a code look as they can.
         worn_weight: how much more often people with glasses or headwear are taken than others; each kind is seen on a
             few people of a hundred.
-        deformation_rate: Adam's learning rate of the deformation's coefficients.
+        deformation_rate: learning rate of the deformation's coefficients.
         known_deformation: share of the heads of a step that are rendered with their known deformation instead of the
             predicted one, so that what is learned of colors does not depend on how well shapes are predicted yet.
         adversarial: settings of the adversarial loss, which starts with :meth:`AttributeFit.add_adversarial_loss`.
@@ -71,6 +74,7 @@ class FitConfig(Bounded):
     position_rate: float = 1e-2
     encoder_rate: float = 1.5e-3
     residual_rate: float = 1e-2
+    muon_factor: float = 1.0
     warmup_steps: int = 50
     weights: dict[str, float] = field(
         default_factory=lambda: {
@@ -154,8 +158,10 @@ class AttributeFit:
         initialize_position_maps(self.model.generator)
         self.model.to(device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
-        self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        matrices, others = self._groups()
+        self.muon = Muon(matrices)
+        self.optimizer = torch.optim.Adam(others, betas=(0.9, 0.99))
+        self._base_rates = [group["lr"] for group in self._all_groups()]
         self.step_count = 0
         self.rate_factor = 1.0
         self.sharpness = 1.0
@@ -189,7 +195,8 @@ class AttributeFit:
                 if module is not None and not module.offsets.weight.any():
                     start_from_people(module, data.offsets)
 
-    def _groups(self) -> list[dict[str, Any]]:
+    def _groups(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the parameters that Muon fits, and those that Adam fits, with their learning rates."""
         generator, config = self.model.generator, self.config
         maps = [layer.noise_const.requires_grad_() for layer in noise_layers(generator)]
         positions = [p for name, p in generator.backbone.named_parameters() if name.endswith("position_map")]
@@ -199,23 +206,30 @@ class AttributeFit:
             generator.deformation.offsets.requires_grad_(False)
             deformation = list(generator.deformation.coefficients.parameters())
         apart = {id(p) for p in (*generator.mapping_network.parameters(), *positions, *deformation)}
-        return [
-            {
-                "params": [p for p in generator.parameters() if id(p) not in apart and p.requires_grad],
-                "lr": config.learning_rate,
-            },
+        networks = [
+            ([p for p in generator.parameters() if id(p) not in apart and p.requires_grad], config.learning_rate),
+            (list(self.model.encoder.parameters()), config.encoder_rate),
+            (deformation, config.deformation_rate),
+        ]
+        matrices = [
+            {"params": [p for p in params if _is_wide(p)], "lr": rate * config.muon_factor} for params, rate in networks
+        ]
+        others = [{"params": [p for p in params if not _is_wide(p)], "lr": rate} for params, rate in networks]
+        others += [
             {"params": maps, "lr": config.map_rate},
             {"params": positions, "lr": config.position_rate},
-            {"params": list(self.model.encoder.parameters()), "lr": config.encoder_rate},
             {"params": list(self.model.residual.parameters()), "lr": config.residual_rate},
-            {"params": deformation, "lr": config.deformation_rate},
         ]
+        return matrices, others
+
+    def _all_groups(self) -> list[dict[str, Any]]:
+        return [*self.muon.param_groups, *self.optimizer.param_groups]
 
     def step(self, data: Shots) -> dict[str, float]:
         """Take one step of gradient descent and return the losses by name."""
         config = self.config
         factor = self.rate_factor * min(1.0, (self.step_count + 1) / config.warmup_steps)
-        for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+        for group, rate in zip(self._all_groups(), self._base_rates, strict=True):
             group["lr"] = rate * factor
         shots = torch.multinomial(self._chances(data), min(config.shots_per_step, data.count), generator=self.rng)
         found = self.losses(data, shots)
@@ -226,8 +240,9 @@ class AttributeFit:
             term = self.adversarial.generator_term(found.rendered, found.batch, image)
             total = total + term.surrogate
             values |= term.values | self.adversarial.discriminator_step(found.rendered, found.batch)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         total.backward()
+        self.muon.step()
         self.optimizer.step()
         self.step_count += 1
         self._update_average()
@@ -305,22 +320,32 @@ class AttributeFit:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "muon": self.muon.state_dict(),
             "adversarial": None if self.adversarial is None else self.adversarial.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a ``state_dict``: exactly on the same kind of device, else with new random numbers."""
+        """Resume from a ``state_dict``: exactly on the same kind of device, else with new random numbers.
+
+        The moments of states from before Muon are of other groups; they start at zero.
+        """
         self.step_count, self.sharpness = state["step_count"], state.get("sharpness", 1.0)
         if state.get("device", "cpu") == self.device:
             self.rng.set_state(state["rng"])
         else:
             self.rng.manual_seed(self.config.seed + self.step_count)
-        for name in ("model", "average", "optimizer"):
+        optimizers = ("optimizer", "muon") if "muon" in state else ()
+        for name in ("model", "average", *optimizers):
             getattr(self, name).load_state_dict(state[name])
         if state.get("adversarial") is not None:
             self.add_adversarial_loss()
             assert self.adversarial is not None
             self.adversarial.load_state_dict(state["adversarial"])
+
+
+def _is_wide(parameter: nn.Parameter) -> bool:
+    """Return whether a parameter is a matrix, or a convolution, of enough rows and columns for Muon."""
+    return parameter.ndim in (2, 4) and min(parameter.flatten(1).shape) >= 16
 
 
 def _tensors(model: HeadModel) -> Iterator[Tensor]:
