@@ -4,13 +4,13 @@
     python tools/release_demo.py snapshot RUN/snapshots/kimg-000034.0.safetensors --about "One sentence."
     python tools/release_demo.py encoder RUN/encoder/final.safetensors
 
-A fit (``tools/train_demo.py``) has no mapping network yet: it is matched here to the codes of the dataset's people, and
+A fit (``tools/train_demo.py``) has no mapping network yet: it learns here to give the dataset's kinds of people, and
 the attribute encoder goes into the file. A snapshot of ``panohead train`` has one; ``--encoder`` takes the attribute
 encoder from another checkpoint. The photo encoder of ``panohead train-encoder --checkpoint demo --network small`` is a
 file of its own beside it, with a byte a weight. The model card, ``demo.md``, is written by hand.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,9 +21,10 @@ from torch import nn
 from panohead.attributes.vocabulary import standard_vocabulary
 from panohead.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from panohead.presets import demo_128
+from panohead.training.attribute_fit.copula import AttributeCopula
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
-from panohead.training.attribute_fit.population import natural, population_ws, well_lit
+from panohead.training.attribute_fit.population import Population, calm_faces, natural, population_ws, well_lit
 from panohead.training.attribute_fit.prior import PriorConfig, fit_mapping
 from panohead.training.attribute_fit.run import load_compact
 
@@ -49,12 +50,13 @@ class Fit:
     """File to write."""
     capacity: int = 3000
     """Number of residual codes of the fit."""
-    steps: int = 1500
-    """Steps of the match."""
-    nearest_weight: float = 0.15
-    """How much seeds are drawn to single people of the match (``prior.PriorConfig``): clearer heads, less spread."""
+    steps: int = PriorConfig().steps
+    """Steps of the mapping network."""
     natural: bool = True
-    """Leave people with dyed hair, headwear or sunglasses out of the seeds (see ``population.natural``)."""
+    """Leave people with dyed hair, headwear or sunglasses out of the seeds (``population.natural``), and expressions
+    with closed eyes or a gaze aside (``population.calm_faces``)."""
+    gray: float = 0.12
+    """Maximum share of people with gray hair in the seeds; a third of the dataset's have it."""
     lights: float = 0.15
     """Share of the people's lights that the seeds have: the brightest and least colored ones; 1 for all."""
     exposure: float = 1.2
@@ -94,17 +96,19 @@ def release_fit(options: Fit) -> None:
     load_compact(fit, options.compact)
     data = GrowingDataset(options.people, vocabulary, limit=options.capacity).refresh()
     model = fit.average
-    lights = well_lit(data, vocabulary, options.lights)
-    people = natural(data, vocabulary) if options.natural else None
-    light = {"lights": lights, "exposure": options.exposure}
-    ws = population_ws(model, data, vocabulary, POPULATION, seed=0, people=people, **light)
+    population = Population(lights=well_lit(data, vocabulary, options.lights), exposure=options.exposure)
+    if options.natural:
+        people, calm = natural(data, vocabulary, gray=options.gray), calm_faces(data, vocabulary)
+        population = replace(population, people=people, expressions=calm)
     generator = model.generator
-    distance = fit_mapping(generator, ws, PriorConfig(steps=options.steps, nearest_weight=options.nearest_weight))
+    copula = AttributeCopula(vocabulary, population.sections(data, vocabulary), generator.config.z_dim)
+    left = fit_mapping(generator, lambda z: model.ws(copula(z), None)[:, 0], PriorConfig(steps=options.steps))
+    ws = population_ws(model, data, vocabulary, POPULATION, seed=0, population=population)
     with torch.no_grad():
         z = torch.randn(POPULATION, generator.config.z_dim, generator=torch.Generator().manual_seed(1))
         found = generator.mapping(z, torch.zeros(POPULATION, 25))[:, 0]
     ratio = (found.std(dim=0).norm() / ws.std(dim=0).norm()).item()
-    print(f"match of {data.people} people: energy distance {distance:.4f}, spread {ratio:.3f} of the people's")
+    print(f"{data.people} people: {left:.3f} of the variance unexplained, spread {ratio:.3f} of the people's")
     notes = {"about": options.about, "fit_steps": fit.step_count, "people": data.people, "spread": round(ratio, 3)}
     write(options.out, {"G_ema": generator, "attributes": model.encoder}, notes, kimg=None)
 

@@ -13,7 +13,6 @@ import torch
 from panohead.attributes.vocabulary import CHOICES, Vocabulary, expression_names, fit_shape_basis, shape_coordinates
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera, project
-from panohead.models.generator import Generator
 from panohead.models.generator_config import GeneratorConfig
 from panohead.models.superresolution import SuperResolutionConfig
 from panohead.rendering.renderer import RenderConfig
@@ -27,8 +26,7 @@ from panohead.training.attribute_fit.face_windows import _DETAILS, detail_window
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig, HeadModel
 from panohead.training.attribute_fit.images import sample_patches
 from panohead.training.attribute_fit.points import _sample_pixels, sample_points
-from panohead.training.attribute_fit.population import natural, population_ws, well_lit
-from panohead.training.attribute_fit.prior import PriorConfig, energy_distance, fit_mapping
+from panohead.training.attribute_fit.population import Population, natural, population_ws, well_lit
 from panohead.training.attribute_fit.run import FitRun, RunOptions, load_compact, save_compact
 from panohead.training.attribute_fit.shots import Shots
 
@@ -270,44 +268,6 @@ def test_states_of_other_networks_are_named(vocabulary: Vocabulary, tmp_path: Pa
         FitRun(tmp_path / "fit", larger, data, data, RunOptions()).resume()
 
 
-def test_energy_distance_is_zero_for_one_distribution_and_grows_with_the_shift() -> None:
-    rng = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(800, 5, generator=rng) for _ in range(2))
-    assert abs(float(energy_distance(a, b))) < 0.02
-    assert float(energy_distance(a, b + 1)) > 10 * abs(float(energy_distance(a, b)))
-
-
-def test_mapping_draws_the_population() -> None:
-    torch.manual_seed(0)
-    generator = Generator(generator_config())
-    rng = torch.Generator().manual_seed(1)
-    turn = torch.linalg.qr(torch.randn(16, 16, generator=rng)).Q
-    ws = torch.randn(3000, 16, generator=rng) * torch.linspace(3, 0.5, 16) @ turn + 2
-    fit_mapping(generator, ws, PriorConfig(steps=500, batch=128))
-    z = torch.randn(3000, 8, generator=rng)
-    drawn = generator.mapping(z, torch.zeros(3000, 25))[:, 0]
-    assert (drawn.mean(0) - ws.mean(0)).norm() < 0.2 * ws.std(0).norm()
-    assert 0.75 < float(drawn.std(0).norm() / ws.std(0).norm()) < 1.2
-    torch.testing.assert_close(generator.mapping_network.w_avg, ws.mean(0))
-
-
-def test_heads_between_two_people_are_rare_where_the_nearest_counts() -> None:
-    """Three kinds of people far apart: w come nearer to their kinds, and every kind is still drawn."""
-    rng = torch.Generator().manual_seed(1)
-    kinds = 4 * torch.randn(3, 16, generator=rng)
-    ws = kinds[torch.randint(3, (3000,), generator=rng)] + 0.3 * torch.randn(3000, 16, generator=rng)
-    z = torch.randn(2000, 8, generator=rng)
-    nearest = []
-    for weight in (0.0, 1.0):
-        torch.manual_seed(0)
-        generator = Generator(generator_config())
-        fit_mapping(generator, ws, PriorConfig(steps=200, gaussian_steps=200, batch=128, nearest_weight=weight))
-        distances = torch.cdist(generator.mapping(z, torch.zeros(2000, 25))[:, 0], kinds)
-        nearest.append(float(distances.min(dim=1).values.mean()))
-        assert len(distances.argmin(dim=1).unique()) == 3
-    assert nearest[1] < 0.9 * nearest[0], nearest
-
-
 def test_sharpness_scales_densities_and_keeps_occupancy(shots: Shots, vocabulary: Vocabulary, tmp_path: Path) -> None:
     fit, chosen = fresh(vocabulary), torch.tensor([0, 2])
     points = torch.rand(1, 20, 3) - 0.5
@@ -342,7 +302,9 @@ def test_well_lit_shots_are_bright_and_white(shots: Shots, vocabulary: Vocabular
     attributes[3, columns] += facing[:, None].expand(-1, 3).reshape(-1)
     attributes[2, columns] -= 0.3
     assert well_lit(lit, vocabulary, 0.0).tolist() == [3]
-    ws = population_ws(fresh(vocabulary).model.eval(), lit, vocabulary, 50, seed=0, lights=torch.tensor([2]))
+    ws = population_ws(
+        fresh(vocabulary).model.eval(), lit, vocabulary, 50, seed=0, population=Population(lights=torch.tensor([2]))
+    )
     assert len(ws.unique(dim=0)) > 3
 
 
@@ -361,10 +323,11 @@ def test_natural_people_have_hair_of_their_own_color_that_shows(shots: Shots, vo
     attributes[3, [column("glasses=round"), column("glasses=sunglasses")]] = torch.tensor([0.0, 1.0])
     assert natural(plain, vocabulary).tolist() == [0]
     model = fresh(vocabulary).model.eval()
-    first = population_ws(model, plain, vocabulary, 30, seed=0, people=torch.tensor([0]))
+    one = Population(people=torch.tensor([0]))
+    first = population_ws(model, plain, vocabulary, 30, seed=0, population=one)
     alike = attributes.clone()
     alike[1:, : vocabulary.sections["light"][0]] = 0  # who the others are does not count, their light does
-    again = population_ws(model, replace(plain, attributes=alike), vocabulary, 30, seed=0, people=torch.tensor([0]))
+    again = population_ws(model, replace(plain, attributes=alike), vocabulary, 30, seed=0, population=one)
     assert torch.equal(first, again)
 
 
@@ -373,4 +336,5 @@ def test_exposure_adds_to_the_logarithm_of_all_lights(shots: Shots, vocabulary: 
     brighter = shots.attributes.clone()
     brighter[:, slice(*vocabulary.sections["light"])] += math.log(1.5)
     expected = population_ws(model, replace(shots, attributes=brighter), vocabulary, 20, seed=0)
-    torch.testing.assert_close(population_ws(model, shots, vocabulary, 20, seed=0, exposure=1.5), expected)
+    found = population_ws(model, shots, vocabulary, 20, seed=0, population=Population(exposure=1.5))
+    torch.testing.assert_close(found, expected)

@@ -211,6 +211,9 @@ def load_compact(fit: AttributeFit, path: Path) -> None:
         name = "generator.surface_texture.weight"
         if state[name].shape != texture.weight.shape:
             state[name] = torch.zeros_like(texture.weight)
+    # A fit has nothing to do with the mapping network, which may have had another number of layers.
+    state = {k: v for k, v in state.items() if ".mapping_network." not in k}
+    state |= {k: v for k, v in new.items() if ".mapping_network." in k}
     fit.model.load_state_dict(state)
     fit.average.load_state_dict(state)
     with safe_open(path, framework="pt") as file:
