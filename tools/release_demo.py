@@ -21,15 +21,16 @@ from torch import nn
 from panohead.attributes.vocabulary import standard_vocabulary
 from panohead.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from panohead.presets import demo_128
+from panohead.training.attribute_fit.compact import load_compact, save_beside
 from panohead.training.attribute_fit.copula import AttributeCopula
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
 from panohead.training.attribute_fit.population import Population, calm_faces, natural, population_ws, well_lit
 from panohead.training.attribute_fit.prior import PriorConfig, fit_mapping
-from panohead.training.attribute_fit.run import load_compact
 
 ASSET = Path(__file__).parents[1] / "src" / "panohead" / "assets" / "demo.safetensors"
 ENCODER_ASSET = ASSET.with_name("demo_encoder.safetensors")
+KEPT_FIT = Path(__file__).parents[1] / "checkpoints" / "demo_128_fit.safetensors"
 MAX_BYTES = 12_000_000
 POPULATION = 20_000
 DROPPED_BITS = 2
@@ -48,6 +49,8 @@ class Fit:
     """Sentence about the model on the demo's page."""
     out: Path = ASSET
     """File to write."""
+    fit: Path | None = None
+    """Compact state of the fit before detail and super-resolution, to be kept beside the model in ``checkpoints``."""
     capacity: int = 3000
     """Number of residual codes of the fit."""
     steps: int = PriorConfig().steps
@@ -111,6 +114,9 @@ def release_fit(options: Fit) -> None:
     print(f"{data.people} people: {left:.3f} of the variance unexplained, spread {ratio:.3f} of the people's")
     notes = {"about": options.about, "fit_steps": fit.step_count, "people": data.people, "spread": round(ratio, 3)}
     write(options.out, {"G_ema": generator, "attributes": model.encoder}, notes, kimg=None)
+    if options.fit is not None:
+        save_beside(options.fit, KEPT_FIT, options.out)
+        print(f"wrote {KEPT_FIT}: {KEPT_FIT.stat().st_size:,} bytes")
 
 
 def release_snapshot(options: Snapshot) -> None:

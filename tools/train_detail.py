@@ -18,13 +18,13 @@ from PIL import Image
 
 from panohead.attributes.vocabulary import standard_vocabulary
 from panohead.presets import demo_128
+from panohead.training.attribute_fit.compact import load_compact, save_compact
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.detail import DetailConfig, fit_detail
 from panohead.training.attribute_fit.evaluate import compare
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
 from panohead.training.attribute_fit.population import spread_well_lit
 from panohead.training.attribute_fit.roughness import Roughness, measure_roughness
-from panohead.training.attribute_fit.run import load_compact, save_compact
 
 BATCH = 50
 

@@ -26,12 +26,12 @@ from panohead.files.archive import check_torch_file
 from panohead.presets import demo_128
 from panohead.system.atomic_write import atomic_path
 from panohead.system.malloc import keep_large_buffers
+from panohead.training.attribute_fit.compact import load_compact, save_compact
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import compare
 from panohead.training.attribute_fit.fit import AttributeFit, FitConfig
 from panohead.training.attribute_fit.population import spread_well_lit
 from panohead.training.attribute_fit.rendered_views import render_views
-from panohead.training.attribute_fit.run import load_compact, save_compact
 from panohead.training.attribute_fit.texture import TextureConfig, TextureFit
 
 SAVE_S, REPORT_S = 300.0, 60.0

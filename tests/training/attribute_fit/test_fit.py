@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from panohead.attributes.vocabulary import CHOICES, Vocabulary, expression_names, fit_shape_basis, shape_coordinates
+from panohead.checkpoint import save_checkpoint
 from panohead.errors import PanoHeadError
 from panohead.geometry import Camera, project
 from panohead.models.generator_config import GeneratorConfig
@@ -20,6 +22,7 @@ from panohead.synthetic.config import SyntheticDatasetConfig
 from panohead.synthetic.people import sample_person
 from panohead.synthetic.renderer.lighting import fibonacci_sphere
 from panohead.synthetic.synthesize import synthesize
+from panohead.training.attribute_fit.compact import load_compact, save_beside, save_compact
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import compare
 from panohead.training.attribute_fit.face_windows import _DETAILS, detail_windows, face_windows
@@ -27,7 +30,7 @@ from panohead.training.attribute_fit.fit import AttributeFit, FitConfig, HeadMod
 from panohead.training.attribute_fit.images import sample_patches
 from panohead.training.attribute_fit.points import _sample_pixels, sample_points
 from panohead.training.attribute_fit.population import Population, natural, population_ws, well_lit
-from panohead.training.attribute_fit.run import FitRun, RunOptions, load_compact, save_compact
+from panohead.training.attribute_fit.run import FitRun, RunOptions
 from panohead.training.attribute_fit.shots import Shots
 
 SIDE = 32
@@ -266,6 +269,34 @@ def test_states_of_other_networks_are_named(vocabulary: Vocabulary, tmp_path: Pa
     larger = AttributeFit(replace(fit.config, people=fit.config.people + 1))
     with pytest.raises(PanoHeadError, match=r"state\.pt is of networks of other sizes; move it away"):
         FitRun(tmp_path / "fit", larger, data, data, RunOptions()).resume()
+
+
+def test_a_fit_saved_beside_its_model_is_small_and_opens_again(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    fit = fresh(vocabulary)
+    fit.step_count = 7
+    compact, model, beside = (tmp_path / f"{name}.safetensors" for name in ("compact", "model", "beside"))
+    torch.nn.init.normal_(fit.average.residual.weight)
+    save_compact(fit, compact)
+    released = copy.deepcopy(fit.average)
+    for tensor in released.state_dict().values():
+        tensor.mul_(1.001)  # rounding
+    for parameter in released.generator.superresolution.parameters():
+        parameter.add_(0.1)  # what is trained after the fit
+    networks = {"G_ema": released.generator, "attributes": released.encoder}
+    save_checkpoint(model, networks, dtype="float16")
+    save_beside(compact, beside, model)
+    names = set(load_file(beside))
+    assert "residual.weight" in names
+    assert all("residual" in name or "superresolution" in name for name in names), names
+    again = fresh(vocabulary)
+    load_compact(again, beside, model)
+    assert again.step_count == 7
+    for name, value in fit.average.state_dict().items():
+        if "mapping" not in name:
+            torch.testing.assert_close(again.average.state_dict()[name], value, rtol=5e-3, atol=1e-4)
+    save_checkpoint(model, {"G_ema": fit.average.generator, "attributes": fit.average.encoder}, dtype="float16")
+    with pytest.raises(PanoHeadError, match="belongs to another model"):
+        load_compact(again, beside, model)
 
 
 def test_sharpness_scales_densities_and_keeps_occupancy(shots: Shots, vocabulary: Vocabulary, tmp_path: Path) -> None:

@@ -18,14 +18,13 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
-from panohead.checkpoint import write_tensors
 from panohead.errors import PanoHeadError
 from panohead.files.archive import check_torch_file
 from panohead.files.folder_lock import locked_folder
 from panohead.files.regular import open_to_append
 from panohead.system.atomic_write import atomic_path
+from panohead.training.attribute_fit.compact import load_compact, save_compact
 from panohead.training.attribute_fit.dataset import GrowingDataset
 from panohead.training.attribute_fit.evaluate import FitComparison, compare
 from panohead.training.attribute_fit.fit import AttributeFit
@@ -181,41 +180,3 @@ class FitRun:
         sheets = [self._compare(data, True, 4).sheet(), self._compare(unseen, False, 4).sheet()]
         path = self.folder / "sheets" / f"step-{self.fit.step_count:07d}.webp"
         Image.fromarray(torch.cat(sheets).numpy()).save(path, quality=85)
-
-
-def save_compact(fit: AttributeFit, path: Path) -> None:
-    """Write averaged weights in float16 and the number of steps."""
-    tensors = {k: v.half() if v.is_floating_point() else v for k, v in fit.average.state_dict().items()}
-    write_tensors(path, {k: v.contiguous() for k, v in tensors.items()}, _numbers(fit))
-
-
-def _numbers(fit: AttributeFit) -> dict[str, str]:
-    return {"steps": str(fit.step_count), "sharpness": str(fit.sharpness)}
-
-
-def load_compact(fit: AttributeFit, path: Path) -> None:
-    """Resume from averaged weights; the optimizer's moments restart at zero."""
-    from safetensors import safe_open
-
-    state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
-    new = fit.model.state_dict()
-    # States from before the position maps, the deformation and the texture have none; zeros change nothing.
-    later = "position_map", ".deformation.", ".surface_texture."
-    state = {k: torch.zeros_like(v) for k, v in new.items() if any(name in k for name in later)} | state
-    # Nor do they have the detail, which does nothing before it is trained; it has replaced the texture.
-    state = {k: v for k, v in new.items() if ".surface_detail." in k} | state
-    state = {k: v for k, v in state.items() if ".surface_texture." not in k or k in new}
-    texture = fit.model.generator.surface_texture
-    if texture is not None:
-        # A layer of another number of channels is of another noise.
-        name = "generator.surface_texture.weight"
-        if state[name].shape != texture.weight.shape:
-            state[name] = torch.zeros_like(texture.weight)
-    # A fit has nothing to do with the mapping network, which may have had another number of layers.
-    state = {k: v for k, v in state.items() if ".mapping_network." not in k}
-    state |= {k: v for k, v in new.items() if ".mapping_network." in k}
-    fit.model.load_state_dict(state)
-    fit.average.load_state_dict(state)
-    with safe_open(path, framework="pt") as file:
-        numbers = file.metadata()
-    fit.step_count, fit.sharpness = int(numbers["steps"]), float(numbers.get("sharpness", 1.0))
