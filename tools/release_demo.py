@@ -60,9 +60,9 @@ class Fit:
     with closed eyes or a gaze aside (``population.calm_faces``)."""
     gray: float = 0.12
     """Maximum share of people with gray hair in the seeds; a third of the dataset's have it."""
-    lights: float = 0.15
+    lights: float = 0.08
     """Share of the people's lights that the seeds have: the brightest and least colored ones; 1 for all."""
-    exposure: float = 1.2
+    exposure: float = 1.35
     """Factor of the seeds' lights: synthetic photos are darker than a photographer's."""
 
 

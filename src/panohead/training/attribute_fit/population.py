@@ -8,6 +8,7 @@ code). So ``n`` people under ``m`` lights give n x m pairs and more.
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -23,6 +24,10 @@ _BATCH = 4096
 _COLORED = 2.0
 """Brightness, in natural logarithms, that makes up for a cast of the same size."""
 
+
+_FACING = np.array([0.0, -0.3, 1.0]) / math.hypot(0.3, 1.0)
+"""Direction of the surfaces of a face that count: the front, and a little down, where light from above leaves eyes in
+the shadow of the brows."""
 
 _GRAYING = 0.3
 """Share of gray in hair from which it looks gray."""
@@ -41,8 +46,7 @@ def well_lit(data: Shots, vocabulary: Vocabulary, share: float) -> Int[Tensor, "
     In half of a dataset's lights a face is dark or tinted: right for learning what light does, dull to look at.
     """
     light = data.attributes[:, slice(*vocabulary.sections["light"])].unflatten(1, (-1, 3))  # log irradiance, r g b
-    # A face is seen where surfaces face the front (+z): weights from 0 behind to 1 in front.
-    facing = torch.from_numpy(fibonacci_sphere(LIGHT_DIRECTIONS)[:, 2]).float().add(1) / 2
+    facing = torch.from_numpy(fibonacci_sphere(LIGHT_DIRECTIONS) @ _FACING).float().clamp_min(0).square()
     mean = torch.einsum("sdc,d->sc", light, facing / facing.sum())  # shot 3
     score = mean.mean(dim=1) - _COLORED * (mean.amax(dim=1) - mean.amin(dim=1))
     return score.argsort(descending=True)[: max(1, round(share * data.count))]
