@@ -330,9 +330,9 @@ def test_well_lit_shots_are_bright_and_white(shots: Shots, vocabulary: Vocabular
     even = attributes.clone()
     for direction in ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0)):
         gain = torch.from_numpy(fibonacci_sphere(12) @ np.array(direction)).float()
-        attributes[2, columns] = even[2, columns] + 2 * gain[:, None].expand(-1, 3).reshape(-1)
+        attributes[2, columns] = even[2, columns] + 5 * gain[:, None].expand(-1, 3).reshape(-1)
         assert well_lit(lit, vocabulary, 0.0).tolist() == [3]
-        attributes[2, columns] = even[2, columns] - 2 * gain[:, None].expand(-1, 3).reshape(-1)
+        attributes[2, columns] = even[2, columns] - 5 * gain[:, None].expand(-1, 3).reshape(-1)
         assert well_lit(lit, vocabulary, 0.0).tolist() == [2]
     ws = population_ws(
         fresh(vocabulary).model.eval(), lit, vocabulary, 50, seed=0, population=Population(lights=torch.tensor([2]))
