@@ -118,6 +118,20 @@ def test_people_keep_their_numbers_while_others_are_missing(root: Path, vocabula
     assert found.people == 1
 
 
+def test_people_are_in_memory_once_also_when_others_join(root: Path, vocabulary: Vocabulary, tmp_path: Path) -> None:
+    partial = tmp_path / "heads"
+    shutil.copytree(root, partial)
+    (partial / "people.jsonl").write_text((root / "people.jsonl").read_text().splitlines()[0] + "\n")
+    dataset = GrowingDataset(partial, vocabulary)
+    first = dataset.refresh()
+    shutil.copy(root / "people.jsonl", partial)
+    both = dataset.refresh()
+    assert torch.equal(both.images[: len(first.images)], first.images)
+    for name in ("images", "masks", "depth", "labels"):
+        place = getattr(both, name).untyped_storage().data_ptr()
+        assert {getattr(p, name).untyped_storage().data_ptr() for p in dataset._people.values()} == {place}
+
+
 def test_points_lie_where_the_depth_says(shots: Shots) -> None:
     batch = sample_points(
         shots, torch.tensor([0]), pixels=200, ray_range=(2.3, 3.1), rng=torch.Generator().manual_seed(0)

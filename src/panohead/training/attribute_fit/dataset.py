@@ -130,11 +130,15 @@ def _read_view(root: Path, view: dict[str, Any]) -> tuple[np.ndarray, np.ndarray
 
 def _joined(numbered: dict[int, _Person]) -> Shots:
     people = list(numbered.values())
+    starts = np.cumsum([0, *(len(person.labels) for person in people)])
 
     def cat(name: str) -> Tensor:
-        return torch.cat([getattr(person, name) for person in people])
+        joined = torch.cat([getattr(person, name) for person in people])
+        # The people keep views: thousands of them would not be in memory twice.
+        for person, part in zip(people, joined.split(np.diff(starts).tolist()), strict=True):
+            setattr(person, name, part)
+        return joined
 
-    starts = np.cumsum([0, *(len(person.labels) for person in people)])
     view_of = [torch.tensor(p.view_of) + int(start) for p, start in zip(people, starts[:-1], strict=True)]
     offsets = [person.offsets for person in people if person.offsets is not None]
     return Shots(
