@@ -1,0 +1,98 @@
+"""What an image of a head shows, measured in its pixels: lightness of skin and hair, length of hair, width of the face.
+
+The network that knows heads (:mod:`panohead.perceptual.head_parts`) only says which pixels are which part and where the
+landmarks are; no figure here was learned. Images are seen from the front, in the official frame.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panohead.errors import PanoHeadError
+from panohead.perceptual.head_parts import SIDE, HeadPartsConfig, HeadReading
+
+_FEWEST_PIXELS = 24
+"""A part of fewer pixels is not there: a bald head has no color of hair."""
+_LOWEST_SHARE = 0.02
+"""Share of a part's pixels that may lie below its lowest point: single pixels of the part map are often wrong."""
+
+
+def skin_lightness(
+    images: Float[Tensor, "image 3 128 128"], reading: HeadReading, config: HeadPartsConfig
+) -> Float[Tensor, "image"]:
+    """Return the median CIE L* (0 to 100) of the face's skin and nose; NaN where neither is seen.
+
+    Args:
+        images: sRGB, [-1, 1].
+        reading: answer of the network to these images.
+        config: the network's.
+    """
+    return _median_lightness(images, reading, config, ("skin", "nose"))
+
+
+def hair_lightness_seen(
+    images: Float[Tensor, "image 3 128 128"], reading: HeadReading, config: HeadPartsConfig
+) -> Float[Tensor, "image"]:
+    """Return the median CIE L* (0 to 100) of the hair; NaN where there is hardly any. Arguments as above."""
+    return _median_lightness(images, reading, config, ("hair",))
+
+
+def hair_lowest(reading: HeadReading, config: HeadPartsConfig) -> Float[Tensor, "image"]:
+    """Return how far down the hair comes, over the height of the image, 0 (top) to 1; without hair its top, 0.
+
+    The lowest point is the one below which 2 % of the hair lie.
+    """
+    hair = reading.parts == _number(config.parts, "hair")
+    return torch.stack([_low_point(one) for one in hair]) / SIDE
+
+
+def face_width(reading: HeadReading, config: HeadPartsConfig) -> Float[Tensor, "image"]:
+    """Return the width of the face at the mouth over the distance of the irises.
+
+    The width is that of the parts of the face (skin, lips, mouth, beard) in the rows of the corners of the mouth; NaN
+    where none is seen there.
+    """
+    is_face = torch.zeros_like(reading.parts, dtype=torch.bool)
+    for name in ("skin", "lips", "mouth", "beard"):
+        is_face |= reading.parts == _number(config.parts, name)
+    corners = [_number(config.landmarks, name) for name in ("lips_outer0", "lips_outer6")]
+    irises = [_number(config.landmarks, name) for name in ("iris_left", "iris_right")]
+    rows = reading.landmarks[:, corners, 1].mean(dim=1)
+    eyes = (reading.landmarks[:, irises[0]] - reading.landmarks[:, irises[1]]).norm(dim=1)
+    level = (torch.arange(SIDE) + 0.5 - rows[:, None]).abs() <= 2.0
+    counts = is_face.sum(dim=2).float()
+    width = (counts * level).sum(dim=1) / level.sum(dim=1).clamp_min(1)
+    return torch.where(width > 0, width / eyes.clamp_min(1.0), torch.nan)
+
+
+def lightness(rgb: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape"]:
+    """Return CIE L* (0 to 100, D65) of sRGB colors of 0 to 1."""
+    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ torch.tensor([0.2126, 0.7152, 0.0722], dtype=rgb.dtype, device=rgb.device)
+    return torch.where(luminance <= 216 / 24389, luminance * 24389 / 27, 116 * luminance ** (1 / 3) - 16)
+
+
+def _median_lightness(images: Tensor, reading: HeadReading, config: HeadPartsConfig, names: Sequence[str]) -> Tensor:
+    light = lightness((images.permute(0, 2, 3, 1).clamp(-1, 1) + 1) / 2)
+    chosen = torch.zeros_like(reading.parts, dtype=torch.bool)
+    for name in names:
+        chosen |= reading.parts == _number(config.parts, name)
+    values = [one[mask].median() if mask.sum() >= _FEWEST_PIXELS else one.new_tensor(torch.nan)
+              for one, mask in zip(light, chosen, strict=True)]  # fmt: skip
+    return torch.stack(values)
+
+
+def _low_point(mask: Tensor) -> Tensor:
+    rows = mask.sum(dim=1).float()
+    if rows.sum() < _FEWEST_PIXELS:
+        return rows.new_zeros(())
+    below = rows.flip(0).cumsum(0).flip(0)  # pixels of the part in this row or lower
+    return (below > _LOWEST_SHARE * rows.sum()).sum().float()
+
+
+def _number(known: Sequence[str], name: str) -> int:
+    if name not in known:
+        raise PanoHeadError(f"this network does not know {name!r}; it knows {', '.join(known)}")
+    return known.index(name)
