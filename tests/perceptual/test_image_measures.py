@@ -9,24 +9,25 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.perceptual.head_parts import HeadPartsConfig, HeadReading
-from panohead.perceptual.image_measures import face_width, hair_lightness_seen, hair_lowest, lightness, skin_lightness
+from panohead.perceptual.image_measures import hair_lightness_seen, hair_lowest, lightness, neck_width, skin_lightness
 
-PARTS = ("background", "skin", "hair", "nose", "lips", "mouth", "beard")
-POINTS = ("lips_outer0", "lips_outer6", "iris_left", "iris_right")
+PARTS = ("background", "skin", "hair", "nose", "lips", "neck")
+POINTS = ("iris_left", "iris_right")
 CONFIG = HeadPartsConfig(parts=PARTS, landmarks=POINTS, numbers=(), choices=())
 LEVELS = {"background": 1.0, "skin": 0.2, "hair": -0.8, "lips": 0.9}
 
 
 def reading(parts: Int64[Tensor, "128 128"], eyes: float = 30.0) -> HeadReading:
     logits = torch.nn.functional.one_hot(parts, len(PARTS)).permute(2, 0, 1)[None].float()
-    points = torch.tensor([[54.0, 90.0], [74.0, 90.0], [64 - eyes / 2, 60.0], [64 + eyes / 2, 60.0]])[None]
+    points = torch.tensor([[64 - eyes / 2, 60.0], [64 + eyes / 2, 60.0]])[None]
     empty = torch.zeros(1, 0)
-    return HeadReading(logits, points, torch.zeros(1, 4, 64, 64), torch.ones(1, 4), empty, empty)
+    return HeadReading(logits, points, torch.zeros(1, 2, 64, 64), torch.ones(1, 2), empty, empty)
 
 
-def drawn(hair_down_to: int = 40, half_width: int = 24) -> Int64[Tensor, "128 128"]:
+def drawn(hair_down_to: int = 40, half_width: int = 16) -> Int64[Tensor, "128 128"]:
     parts = torch.zeros(128, 128, dtype=torch.int64)
-    parts[30:110, 64 - half_width : 64 + half_width] = PARTS.index("skin")
+    parts[30:110, 40:88] = PARTS.index("skin")
+    parts[110:, 64 - half_width : 64 + half_width] = PARTS.index("neck")
     parts[88:92, 54:74] = PARTS.index("lips")
     if hair_down_to:
         parts[10:30, 30:98] = PARTS.index("hair")
@@ -71,10 +72,10 @@ def test_a_bald_head_has_no_hair_to_measure() -> None:
     assert math.isnan(float(hair_lightness_seen(colored(parts), reading(parts), CONFIG)))
 
 
-def test_the_face_is_as_wide_as_drawn_and_does_not_depend_on_its_size_in_the_image() -> None:
-    assert float(face_width(reading(drawn(half_width=24)), CONFIG)) == pytest.approx(48 / 30)
-    assert float(face_width(reading(drawn(half_width=32), eyes=40), CONFIG)) == pytest.approx(64 / 40)
-    assert math.isnan(float(face_width(reading(torch.zeros(128, 128, dtype=torch.int64)), CONFIG)))
+def test_the_neck_is_as_wide_as_drawn_and_does_not_depend_on_its_size_in_the_image() -> None:
+    assert float(neck_width(reading(drawn(half_width=15)), CONFIG)) == pytest.approx(30 / 30)
+    assert float(neck_width(reading(drawn(half_width=24), eyes=40), CONFIG)) == pytest.approx(48 / 40)
+    assert math.isnan(float(neck_width(reading(torch.zeros(128, 128, dtype=torch.int64)), CONFIG)))
 
 
 def test_a_network_without_the_part_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import os
 import re
 import signal
@@ -91,6 +92,16 @@ def test_only_controls_that_do_something_are_there(viewer: HeadViewer) -> None:
         assert "Attributes" not in browser.controls, "this model has no attribute encoder"
 
     with_browser(viewer, act)
+
+
+def test_a_phone_gets_its_controls_in_one_folder_that_is_closed(viewer: HeadViewer) -> None:
+    async def controls(width: int, height: int) -> set[str]:
+        async with browser(viewer) as made:
+            await made.look(0, width, height)
+            await made.until(lambda: "Photo ..." in made.controls)
+            return set(made.controls)
+
+    assert asyncio.run(controls(90, 160)) - asyncio.run(controls(160, 90)) == {"Controls"}
 
 
 def test_an_attribute_changes_the_head_until_it_is_taken_back() -> None:
@@ -283,10 +294,14 @@ def test_ctrl_c_ends_the_command_beside_a_browser_and_a_reconstruction() -> None
             await made.next_image()
             await made.change("It is an aligned crop", True)
             await made.upload("Photo ...", crop.getvalue())
-            await made.until(lambda: any(re.search(r"\d+/\d+", text) for text in made.lines), timeout_s=120)
-            before = _cpu_s(process.pid)
+            begun = re.compile(r"reading the photo|\d+/\d+")
+            await made.until(lambda: any(begun.search(text) for text in made.lines), timeout_s=120)
+            start = _cpu_s(process.pid)
+            while (before := _cpu_s(process.pid)) < start + 1:
+                await asyncio.sleep(0.01)
             process.send_signal(signal.SIGINT)
-            while (found := _cpu_s(process.pid)) is not None:
+            last = before
+            while (found := _cpu_s(process.pid)) < math.inf:
                 last = found
                 await asyncio.sleep(0.01)
             return last - before
@@ -298,7 +313,7 @@ def test_ctrl_c_ends_the_command_beside_a_browser_and_a_reconstruction() -> None
     assert error == ""
 
 
-def _cpu_s(process: int) -> float | None:
-    """Return the CPU seconds of a process up to now; None once it has ended."""
+def _cpu_s(process: int) -> float:
+    """Return the CPU seconds of a process of ours up to now; infinity once it has ended."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return None if fields[0] == "Z" else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return math.inf if fields[0] == "Z" else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -23,7 +23,7 @@ def test_the_page_has_our_name_and_a_script_before_all_others() -> None:
 def test_the_first_image_stands_in_the_page() -> None:
     page = OwnPage(Image.new("RGB", (64, 64), (200, 90, 30)))
     own = page(PAGE, "identity").decode()
-    assert "background:rgb(200,90,30)" in own
+    assert "background: rgb(200, 90, 30)" in own
     found = re.search(r"base64,([^\"]+)", own)
     assert found is not None
     with Image.open(io.BytesIO(base64.b64decode(found[1]))) as image:

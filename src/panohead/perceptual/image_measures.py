@@ -1,4 +1,4 @@
-"""What an image of a head shows, measured in its pixels: lightness of skin and hair, length of hair, width of the face.
+"""What an image of a head shows, measured in its pixels: lightness of skin and hair, length of hair, width of the neck.
 
 The network that knows heads (:mod:`panohead.perceptual.head_parts`) only says which pixels are which part and where the
 landmarks are; no figure here was learned. Images are seen from the front, in the official frame.
@@ -48,23 +48,16 @@ def hair_lowest(reading: HeadReading, config: HeadPartsConfig) -> Float[Tensor, 
     return torch.stack([_low_point(one) for one in hair]) / SIDE
 
 
-def face_width(reading: HeadReading, config: HeadPartsConfig) -> Float[Tensor, "image"]:
-    """Return the width of the face at the mouth over the distance of the irises.
+def neck_width(reading: HeadReading, config: HeadPartsConfig) -> Float[Tensor, "image"]:
+    """Return the width of the neck, where it is widest, over the distance of the irises; NaN where none is seen.
 
-    The width is that of the parts of the face (skin, lips, mouth, beard) in the rows of the corners of the mouth; NaN
-    where none is seen there.
+    Long hair covers it.
     """
-    is_face = torch.zeros_like(reading.parts, dtype=torch.bool)
-    for name in ("skin", "lips", "mouth", "beard"):
-        is_face |= reading.parts == _number(config.parts, name)
-    corners = [_number(config.landmarks, name) for name in ("lips_outer0", "lips_outer6")]
+    neck = reading.parts == _number(config.parts, "neck")
     irises = [_number(config.landmarks, name) for name in ("iris_left", "iris_right")]
-    rows = reading.landmarks[:, corners, 1].mean(dim=1)
     eyes = (reading.landmarks[:, irises[0]] - reading.landmarks[:, irises[1]]).norm(dim=1)
-    level = (torch.arange(SIDE) + 0.5 - rows[:, None]).abs() <= 2.0
-    counts = is_face.sum(dim=2).float()
-    width = (counts * level).sum(dim=1) / level.sum(dim=1).clamp_min(1)
-    return torch.where(width > 0, width / eyes.clamp_min(1.0), torch.nan)
+    width = neck.sum(dim=2).float().amax(dim=1) / eyes.clamp_min(1.0)
+    return torch.where(neck.sum(dim=(1, 2)) < _FEWEST_PIXELS, torch.nan, width)
 
 
 def lightness(rgb: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape"]:

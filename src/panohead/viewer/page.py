@@ -19,10 +19,16 @@ _SETTINGS = """<script>(() => {
     return given === null && Object.hasOwn(own, name) ? own[name] : given;
   };
 })();</script>"""
-# In the place where the canvas shows it later, until it does: viser's scripts take seconds on a slow machine.
-_FIRST = """<div id="first_image" style="position:fixed;inset:0;display:flex;align-items:center;justify-content:center;
-pointer-events:none;transition:opacity .3s;background:{color}"><img alt="Synthetic head"
-style="width:100vmin;height:100vmin" src="data:image/jpeg;base64,{content}"></div>"""
+# In the place where the canvas shows it later, until it does: viser's scripts take seconds on a slow machine. From 577
+# pixels on viser's panel stands beside the canvas.
+_FIRST = """<style>
+#first_image { position: fixed; inset: 0; display: flex; align-items: center; justify-content: center;
+  pointer-events: none; transition: opacity .3s; background: %s }
+#first_image img { width: min(100%%, 100vh) }
+@media (min-width: 577px) { #first_image { right: 324px } }
+</style>
+<div id="first_image"><img alt="Synthetic head" src="data:image/jpeg;base64,%s"></div>
+"""
 REMOVE_FIRST = """const first = document.getElementById("first_image");
 if (first) { first.style.opacity = 0; setTimeout(() => first.remove(), 400); }"""
 """Script by which a browser that has got an image takes the first one away."""
@@ -60,7 +66,6 @@ class OwnPage:
             return page
         stream = io.BytesIO()
         self.first.convert("RGB").save(stream, "JPEG", quality=90)
-        color = "rgb({},{},{})".format(*border_color(self.first))
+        color = "rgb({}, {}, {})".format(*border_color(self.first))
         content = base64.b64encode(stream.getvalue()).decode()
-        first = _FIRST.format(color=color, content=content)
-        return page.replace(b"</body>", first.encode() + b"</body>", 1)
+        return page.replace(b"</body>", (_FIRST % (color, content)).encode() + b"</body>", 1)
