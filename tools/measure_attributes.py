@@ -5,9 +5,9 @@
 HELD_OUT is a folder of ``panohead synthesize``, finished or not, of people whom neither the checkpoint nor the network
 that knows heads (``panohead.perceptual.head_parts``) was trained on. Each slider is set to five values on the heads of
 these people, made by the attribute encoder under one neutral light and without glasses and headwear, and read off
-their front views: lightness of skin and hair, the hair's lowest point and the width of the face in the pixels that the
-network's part map names (``panohead.perceptual.image_measures``), all else by the network's own numbers, which learned
-from renders and never from the model. What the reader tells of HELD_OUT's own front views is its ceiling. Without
+their front views: lightness of skin and hair, the hair's share of the image and the width of the neck in the pixels
+that the network's part map names (``panohead.perceptual.image_measures``), all else by the network's own numbers. It
+learned from renders, never from the model. What a reader tells of HELD_OUT's own front views is its ceiling. Without
 HELD_OUT only the page is written, from the figures of an earlier run.
 """
 
@@ -30,12 +30,12 @@ from torch import Tensor
 from panohead import Camera, load
 from panohead.attributes.editing import HeadAttributes
 from panohead.attributes.estimate import prior
-from panohead.attributes.named import ChoiceAttribute
+from panohead.attributes.named import ChoiceAttribute, Value
 from panohead.attributes.vocabulary import shape_coordinates
 from panohead.head import Head
 from panohead.perceptual import HeadParts, load_head_parts
 from panohead.perceptual.head_parts import SIDE
-from panohead.perceptual.image_measures import hair_lightness_seen, hair_lowest, neck_width, skin_lightness
+from panohead.perceptual.image_measures import hair_lightness_seen, hair_share, neck_width, skin_lightness
 from panohead.predictor import Predictor
 from panohead.training.head_parts.views import NUMBERS, hair_lightness
 
@@ -54,9 +54,11 @@ IN_PIXELS = ("skin_tone", "hair_lightness", "hair_length", "weight")
 NETWORK = "the network's number"
 SEEN_AS = {
     "skin_tone": "darkness of the face", "hair_melanin": "lightness of the hair",
-    "hair_length": "lowest point of the hair", "weight": "width of the neck",
+    "hair_length": "share of the image that is hair", "weight": "width of the neck",
 }  # fmt: skip
 """What is measured for a slider in pixels."""
+BESIDE: dict[str, dict[str, Value]] = {"hair_melanin": {"gray_hair": 0.0}, "weight": {"hair_style": "short"}}
+"""What else is set for a slider: gray hair has no other color, and long hair covers the neck, where weight shows."""
 VALUES = 5
 BATCH = 32
 PREDICTOR = "front views, whose ceiling is"
@@ -146,7 +148,7 @@ class Readings:
         numbers = reading.numbers[:, self.columns].clone()
         measured = (
             100 - skin_lightness(images, reading, config), hair_lightness_seen(images, reading, config),
-            hair_lowest(reading, config), neck_width(reading, config),
+            hair_share(reading, config), neck_width(reading, config),
         )  # fmt: skip
         for name, values in zip(IN_PIXELS, measured, strict=True):
             numbers[:, COLUMNS.index(name)] = values
@@ -229,11 +231,8 @@ def measure_sliders(
 def views_of(
     predictor: Predictor, person: HeadAttributes, name: str, values: Float[np.ndarray, " v"]
 ) -> list[Float[Tensor, "3 height width"]]:
-    """Return front views of a person with a slider at each of some values.
-
-    Gray hair is colored for the color of hair, and long hair is cut for the weight, which shows at the neck.
-    """
-    person = person.changed({"hair_melanin": {"gray_hair": 0.0}, "weight": {"hair_style": "short"}}.get(name, {}))
+    """Return front views of a person with a slider at each of some values."""
+    person = person.changed(BESIDE.get(name, {}))
     return [head_over_white(made(predictor, person.changed({name: float(value)}))) for value in values]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panohead.errors import PanoHeadError
 from panohead.perceptual.head_parts import HeadPartsConfig, HeadReading
-from panohead.perceptual.image_measures import hair_lightness_seen, hair_lowest, lightness, neck_width, skin_lightness
+from panohead.perceptual.image_measures import hair_lightness_seen, hair_share, lightness, neck_width, skin_lightness
 
 PARTS = ("background", "skin", "hair", "nose", "lips", "neck")
 POINTS = ("iris_left", "iris_right")
@@ -57,18 +57,15 @@ def test_skin_and_hair_are_measured_in_their_own_pixels() -> None:
     assert found == pytest.approx(wanted, abs=1e-3)
 
 
-def test_hair_comes_down_as_far_as_it_is_drawn_and_stray_pixels_do_not_count() -> None:
+def test_longer_hair_takes_more_of_the_image() -> None:
     for row in (30, 60, 100):
-        parts = drawn(row)
-        parts[120, 0:5] = PARTS.index("hair")
-        assert float(hair_lowest(reading(parts), CONFIG)) == pytest.approx(row / 128, abs=6 / 128)
-    long, short = (float(hair_lowest(reading(drawn(row)), CONFIG)) for row in (100, 60))
-    assert long > short
+        hair = 20 * 68 + 6 * (row - 30)
+        assert float(hair_share(reading(drawn(row)), CONFIG)) == pytest.approx(hair / 128**2)
 
 
 def test_a_bald_head_has_no_hair_to_measure() -> None:
     parts = drawn(0)
-    assert float(hair_lowest(reading(parts), CONFIG)) == 0
+    assert float(hair_share(reading(parts), CONFIG)) == 0
     assert math.isnan(float(hair_lightness_seen(colored(parts), reading(parts), CONFIG)))
 
 
@@ -81,4 +78,4 @@ def test_the_neck_is_as_wide_as_drawn_and_does_not_depend_on_its_size_in_the_ima
 def test_a_network_without_the_part_is_refused() -> None:
     poor = HeadPartsConfig(parts=("background",), landmarks=POINTS, numbers=(), choices=())
     with pytest.raises(PanoHeadError, match="does not know 'hair'"):
-        hair_lowest(reading(drawn()), poor)
+        hair_share(reading(drawn()), poor)

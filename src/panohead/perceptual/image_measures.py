@@ -1,4 +1,4 @@
-"""What an image of a head shows, measured in its pixels: lightness of skin and hair, length of hair, width of the neck.
+"""What an image of a head shows, measured in its pixels: lightness of skin and hair, amount of hair, width of the neck.
 
 The network that knows heads (:mod:`panohead.perceptual.head_parts`) only says which pixels are which part and where the
 landmarks are; no figure here was learned. Images are seen from the front, in the official frame.
@@ -11,12 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panohead.errors import PanoHeadError
-from panohead.perceptual.head_parts import SIDE, HeadPartsConfig, HeadReading
+from panohead.perceptual.head_parts import HeadPartsConfig, HeadReading
 
 _FEWEST_PIXELS = 24
 """A part of fewer pixels is not there: a bald head has no color of hair."""
-_LOWEST_SHARE = 0.02
-"""Share of a part's pixels that may lie below its lowest point: single pixels of the part map are often wrong."""
 
 
 def skin_lightness(
@@ -39,13 +37,12 @@ def hair_lightness_seen(
     return _median_lightness(images, reading, config, ("hair",))
 
 
-def hair_lowest(reading: HeadReading, config: HeadPartsConfig) -> Float[Tensor, "image"]:
-    """Return how far down the hair comes, over the height of the image, 0 (top) to 1; without hair its top, 0.
+def hair_share(reading: HeadReading, config: HeadPartsConfig) -> Float[Tensor, "image"]:
+    """Return the share of the image's pixels that are hair, 0 to 1.
 
-    The lowest point is the one below which 2 % of the hair lie.
+    It tells lengths of hair better than the hair's lowest point, which leaves the image at the shoulders.
     """
-    hair = reading.parts == _number(config.parts, "hair")
-    return torch.stack([_low_point(one) for one in hair]) / SIDE
+    return (reading.parts == _number(config.parts, "hair")).float().mean(dim=(1, 2))
 
 
 def neck_width(reading: HeadReading, config: HeadPartsConfig) -> Float[Tensor, "image"]:
@@ -75,14 +72,6 @@ def _median_lightness(images: Tensor, reading: HeadReading, config: HeadPartsCon
     values = [one[mask].median() if mask.sum() >= _FEWEST_PIXELS else one.new_tensor(torch.nan)
               for one, mask in zip(light, chosen, strict=True)]  # fmt: skip
     return torch.stack(values)
-
-
-def _low_point(mask: Tensor) -> Tensor:
-    rows = mask.sum(dim=1).float()
-    if rows.sum() < _FEWEST_PIXELS:
-        return rows.new_zeros(())
-    below = rows.flip(0).cumsum(0).flip(0)  # pixels of the part in this row or lower
-    return (below > _LOWEST_SHARE * rows.sum()).sum().float()
 
 
 def _number(known: Sequence[str], name: str) -> int:
