@@ -143,7 +143,8 @@ class _Guard:
     def _make_own(self, answer: Any) -> None:
         """Change viser's answer with a page to this viewer's, in place."""
         answer.body = self._page(answer.body, answer.headers.get("Content-Encoding", "identity"))
-        del answer.headers["Content-Length"]
+        if "Content-Length" in answer.headers:
+            del answer.headers["Content-Length"]  # setting it would add a second one
         for name, value in (_HEADERS | {"Content-Length": str(len(answer.body))}).items():
             answer.headers[name] = value
 
