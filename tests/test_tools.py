@@ -69,15 +69,32 @@ def test_the_tables_of_attributes_are_those_of_their_figures() -> None:
 def test_attributes_are_read_off_images_in_the_order_of_the_table() -> None:
     module = tool("measure_attributes")
     names = ("brightness", *reversed(module.COLUMNS[:6]), *module.COLUMNS[7:], "blink")
-    config = HeadPartsConfig(parts=("background", "skin"), landmarks=("nose",), numbers=names, choices=())
-    network = HeadParts(config, folded=True).eval()
+    parts = ("background", "skin", "hair", "nose", "neck")
+    points = ("iris_left", "iris_right")
+    network = HeadParts(HeadPartsConfig(parts=parts, landmarks=points, numbers=names, choices=()), folded=True).eval()
     network.number_mean.copy_(torch.arange(float(len(names))))
     network.number_deviation.fill_(1e-9)
-    seen = module.Predictions(network)(list(torch.zeros(40, 3, 128, 128)))
+    for layer in (network.to_parts, network.to_landmarks):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        network.to_parts.bias[4 * parts.index("skin") : 4 * parts.index("hair")] = 1.0  # skin everywhere
+    seen = module.Readings(network)(list(torch.full((40, 3, 128, 128), 119 / 127.5 - 1)))
     assert seen.shape == (40, len(module.COLUMNS))
-    np.testing.assert_allclose(seen[7], [names.index(name) for name in module.COLUMNS], atol=1e-4)
+    expected = dict(zip(module.COLUMNS, (names.index(name) for name in module.COLUMNS), strict=True))
+    expected |= {"skin_tone": 50.0, "hair_lightness": np.nan, "hair_length": 0.0, "weight": np.nan}
+    np.testing.assert_allclose(seen[7], list(expected.values()), atol=0.05)
+
+
+def test_correlations_leave_out_what_was_not_seen() -> None:
+    module = tool("measure_attributes")
     assert module.correlation(np.ones(5), np.arange(5.0)) == 0
     assert module.correlation(np.arange(5.0), 3 * np.arange(5.0) + 1) == pytest.approx(1)
+    assert module.correlation(np.arange(5.0), np.array([0, 2, np.nan, 6, 8])) == pytest.approx(1)
+    # Two people who differ much, and whose slider moves what is seen: only within a person that is plain.
+    found = module.set_and_seen(np.arange(3.0), np.array([[0.0, 1.0, 2.0], [100.0, np.nan, 102.0]]))
+    assert found["correlation"] < 0.1
+    assert found["correlation_within"] == pytest.approx(1)
 
 
 def test_the_page_for_indexes_has_no_relative_links() -> None:

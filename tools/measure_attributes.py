@@ -1,16 +1,18 @@
 """Measure the attribute sliders of a checkpoint: is what is set also seen, and what else moves?
 
-    python tools/measure_attributes.py HELD_OUT --json docs/attributes.json
-    python tools/measure_attributes.py --page docs/attributes.md --json docs/attributes.json   # writes the tables anew
+    python tools/measure_attributes.py HELD_OUT --json docs/attributes.json --page docs/attributes.md
 
 HELD_OUT is a folder of ``panohead synthesize``, finished or not, of people whom neither the checkpoint nor the network
-that knows heads (``panohead.perceptual.head_parts``) was trained on. The network tells attributes of images; it learned
-from renders, never from the model; its correlation on front views of HELD_OUT is the ceiling of what it can tell. Then
-each slider is set to five values on the heads of known people, made by the attribute encoder under one neutral light,
-and the network says what it sees.
+that knows heads (``panohead.perceptual.head_parts``) was trained on. Each slider is set to five values on the heads of
+these people, made by the attribute encoder under one neutral light and without glasses and headwear, and read off
+their front views: lightness of skin and hair, the hair's share of the image and the width of the neck in the pixels
+that the network's part map names (``panohead.perceptual.image_measures``), all else by the network's own numbers. It
+learned from renders, never from the model. What a reader tells of HELD_OUT's own front views is its ceiling. Without
+HELD_OUT only the page is written, from the figures of an earlier run.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import tyro
 from jaxtyping import Float
 from PIL import Image
@@ -27,10 +30,12 @@ from torch import Tensor
 from panohead import Camera, load
 from panohead.attributes.editing import HeadAttributes
 from panohead.attributes.estimate import prior
-from panohead.attributes.named import ChoiceAttribute
+from panohead.attributes.named import ChoiceAttribute, Value
 from panohead.attributes.vocabulary import shape_coordinates
 from panohead.head import Head
 from panohead.perceptual import HeadParts, load_head_parts
+from panohead.perceptual.head_parts import SIDE
+from panohead.perceptual.image_measures import hair_lightness_seen, hair_share, neck_width, skin_lightness
 from panohead.predictor import Predictor
 from panohead.training.head_parts.views import NUMBERS, hair_lightness
 
@@ -40,12 +45,24 @@ SLIDERS: dict[str, tuple[float, float]] = {
     "gender": (0, 1), "brightness": (-2.0, -0.3), "smile": (0, 1), "jawOpen": (0, 1),
 }  # fmt: skip
 """Sliders and the ends between which they are set."""
+GOALS = ("age", "skin_tone", "hair_melanin", "hair_length", "weight")
+"""Sliders with a goal, measured on all people; the others on a third of them."""
 COLUMNS = ("age", "skin_tone", "hair_lightness", "hair_length", "weight", "gender", "brightness", "smile", "jawOpen")
-"""Numbers that the network tells, in the order of SLIDERS."""
+"""Numbers that are read off images, in the order of SLIDERS."""
+IN_PIXELS = ("skin_tone", "hair_lightness", "hair_length", "weight")
+"""Those of them that are measured in pixels; the network tells the others."""
+NETWORK = "the network's number"
+SEEN_AS = {
+    "skin_tone": "darkness of the face", "hair_melanin": "lightness of the hair",
+    "hair_length": "share of the image that is hair", "weight": "width of the neck",
+}  # fmt: skip
+"""What is measured for a slider in pixels."""
+BESIDE: dict[str, dict[str, Value]] = {"hair_melanin": {"gray_hair": 0.0}, "weight": {"hair_style": "short"}}
+"""What else is set for a slider: gray hair has no other color, and long hair covers the neck, where weight shows."""
 VALUES = 5
 BATCH = 32
-PREDICTOR = "the network that knows heads, whose ceiling is"
-"""How the page names the predictor of its figures."""
+PREDICTOR = "front views, whose ceiling is"
+"""How the page names the readers of its figures."""
 
 
 @dataclass(kw_only=True)
@@ -56,7 +73,7 @@ class Options:
     """Dataset of the known people; without one only the page is written."""
     head_parts: Path | None = None
     """Network that knows heads; the bundled one if not given."""
-    people: int = 100
+    people: int = 40
     """Known people whose heads are changed."""
     looked_at: int = 6
     """Known people for the change of the image by every attribute."""
@@ -107,8 +124,8 @@ def head_over_white(head: Head) -> Float[Tensor, "3 height width"]:
     return image * frame.mask + 1 - frame.mask
 
 
-class Predictions:
-    """Numbers of COLUMNS that the network reads off images.
+class Readings:
+    """Numbers of COLUMNS as they are seen in images.
 
     Args:
         network: network that knows heads.
@@ -117,52 +134,74 @@ class Predictions:
     def __init__(self, network: HeadParts) -> None:
         self.network = network
         self.columns = [network.config.numbers.index(name) for name in COLUMNS]
-        self.deviation = network.number_deviation[self.columns].numpy()
 
     @torch.no_grad()
     def __call__(self, images: list[Float[Tensor, "3 height width"]]) -> Float[np.ndarray, "m t"]:
-        """Return the predicted numbers."""
-        read = [
-            self.network(torch.stack(images[first : first + BATCH])).numbers[:, self.columns]
-            for first in range(0, len(images), BATCH)
-        ]
+        """Return the numbers; NaN where an image does not show one."""
+        read = [self._read(torch.stack(images[first : first + BATCH])) for first in range(0, len(images), BATCH)]
         return torch.cat(read).numpy().astype(np.float64)
+
+    def _read(self, images: Float[Tensor, "m 3 height width"]) -> Float[Tensor, "m t"]:
+        if images.shape[-1] != SIDE:
+            images = F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+        reading, config = self.network(images), self.network.config
+        numbers = reading.numbers[:, self.columns].clone()
+        measured = (
+            100 - skin_lightness(images, reading, config), hair_lightness_seen(images, reading, config),
+            hair_share(reading, config), neck_width(reading, config),
+        )  # fmt: skip
+        for name, values in zip(IN_PIXELS, measured, strict=True):
+            numbers[:, COLUMNS.index(name)] = values
+        return numbers
 
 
 def correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
-    """Return Pearson's correlation, 0 where one of them is constant."""
-    a, b = a - a.mean(), b - b.mean()
+    """Return Pearson's correlation over the places where both are numbers, 0 where one of them is constant."""
+    known = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[known] - a[known].mean(), b[known] - b[known].mean()
     return float(a @ b / max(np.sqrt((a @ a) * (b @ b)), 1e-12))
 
 
-def ceilings(seen: Predictions, dataset: Path) -> tuple[dict[str, float], int]:
-    """Return the network's correlations on the front views of people it has not seen, and the number of views."""
-    images, truth = [], []
+@dataclass(frozen=True)
+class Truth:
+    """What the readers tell of people whose attributes are known.
+
+    Attributes:
+        ceiling: correlation of what they tell with what is true.
+        deviation: of what they tell, over all views, in the order of COLUMNS.
+        views: number of front views.
+    """
+
+    ceiling: dict[str, float]
+    deviation: Float[np.ndarray, " t"]
+    views: int
+
+
+def truth(seen: Readings, dataset: Path) -> Truth:
+    """Read the front views of people whose attributes are known."""
+    images, true = [], []
     for record in records(dataset):
         for view in record["views"]:
             if abs(view["yaw_deg"]) <= FRONT_DEG and abs(view["pitch_deg"]) <= LEVEL_DEG:
                 images.append(photo_over_white(dataset, view["image"]))
-                truth.append(targets(record, view))
-    wanted, found = np.array(truth), seen(images)
-    known = ~np.isnan(wanted)
-    return {name: correlation(wanted[known[:, i], i], found[known[:, i], i]) for i, name in enumerate(COLUMNS)}, len(
-        images
-    )
+                true.append(targets(record, view))
+    wanted, found = np.array(true), seen(images)
+    ceiling = {name: correlation(wanted[:, i], found[:, i]) for i, name in enumerate(COLUMNS)}
+    return Truth(ceiling, np.nanstd(np.where(np.isnan(wanted), np.nan, found), axis=0), len(images))
 
 
 def known_heads(predictor: Predictor, dataset: Path, count: int) -> list[HeadAttributes]:
-    """Return the attributes of known people with uncovered hair, under a neutral light."""
+    """Return the attributes of known people under a neutral light, without glasses and headwear."""
     encoder = predictor.attribute_encoder
     if encoder is None:
         raise SystemExit("this checkpoint has no attribute encoder")
     vocabulary = encoder.vocabulary
     light = prior(vocabulary)[0][slice(*vocabulary.sections["light"])]
     found = []
-    for record in records(dataset):
-        if record["headwear"] == "none" and record["glasses"] == "none" and len(found) < count:
-            shape = shape_coordinates(record)
-            vector = vocabulary.vector(record, shape, light, expression={}, gaze=(0, 0))
-            found.append(HeadAttributes(encoder, vector, np.zeros(encoder.config.residual, np.float32)))
+    for record in records(dataset)[:count]:
+        vector = vocabulary.vector(record, shape_coordinates(record), light, expression={}, gaze=(0, 0))
+        person = HeadAttributes(encoder, vector, np.zeros(encoder.config.residual, np.float32))
+        found.append(person.changed({"headwear": "none", "glasses": "none"}))
     return found
 
 
@@ -171,28 +210,43 @@ def made(predictor: Predictor, attributes: HeadAttributes) -> Head:
     return predictor.from_w(attributes.w())
 
 
-def measure_sliders(predictor: Predictor, seen: Predictions, known: list[HeadAttributes]) -> dict[str, Any]:
+def measure_sliders(
+    predictor: Predictor, seen: Readings, known: list[HeadAttributes], deviation: Float[np.ndarray, " t"]
+) -> dict[str, Any]:
     """Return for every slider the correlations of set and seen, and the movement of all numbers (in deviations)."""
     found: dict[str, Any] = {}
-    for place, (name, (low, high)) in enumerate(SLIDERS.items()):
+    for name, (low, high) in SLIDERS.items():
         values = np.linspace(low, high, VALUES)
-        table = []
-        for person in known:
-            person = person.changed({"gray_hair": 0.0}) if name == "hair_melanin" else person
-            heads = [person.changed({name: float(value)}) for value in values]
-            table.append(seen([head_over_white(made(predictor, head)) for head in heads]))
-        predicted = np.stack(table)  # person value number
+        people = known if name in GOALS else known[: math.ceil(len(known) / 3)]
+        read = np.stack([seen(views_of(predictor, person, name, values)) for person in people])  # person value number
         wanted = values if name != "hair_melanin" else np.array([hair_lightness(v, 0.2, 0.0) for v in values])
-        own = predicted[:, :, place]
-        all_set = np.broadcast_to(wanted, own.shape)
-        moved = (predicted[:, -1] - predicted[:, 0]).mean(axis=0) / seen.deviation
-        found[name] = {
-            "correlation": correlation(all_set.ravel(), own.ravel()),
-            "correlation_within": correlation(all_set.ravel(), (own - own.mean(axis=1, keepdims=True)).ravel()),
-            "moved": dict(zip(COLUMNS, moved.round(3).tolist(), strict=True)),
-        }
+        found[name] = set_and_seen(wanted, read[:, :, list(SLIDERS).index(name)])
+        moved = np.nanmean(read[:, -1] - read[:, 0], axis=0) / deviation
+        found[name] |= {"seen_as": SEEN_AS.get(name, NETWORK), "people": len(people)}
+        found[name] |= {"moved": dict(zip(COLUMNS, moved.round(3).tolist(), strict=True))}
         print(f"{name}: {found[name]['correlation']:.3f}, within a person {found[name]['correlation_within']:.3f}")
     return found
+
+
+def views_of(
+    predictor: Predictor, person: HeadAttributes, name: str, values: Float[np.ndarray, " v"]
+) -> list[Float[Tensor, "3 height width"]]:
+    """Return front views of a person with a slider at each of some values."""
+    person = person.changed(BESIDE.get(name, {}))
+    return [head_over_white(made(predictor, person.changed({name: float(value)}))) for value in values]
+
+
+def set_and_seen(wanted: Float[np.ndarray, " v"], read: Float[np.ndarray, "p v"]) -> dict[str, float]:
+    """Return the correlation of set and seen over all people and values, and within a person.
+
+    Within: every person's mean is taken away first, of what was set and of what is seen, over the values that show it.
+    """
+    all_set = np.where(np.isnan(read), np.nan, np.broadcast_to(wanted, read.shape))
+    centered = [part - np.nanmean(part, axis=1, keepdims=True) for part in (all_set, read)]
+    return {
+        "correlation": correlation(all_set.ravel(), read.ravel()),
+        "correlation_within": correlation(centered[0].ravel(), centered[1].ravel()),
+    }
 
 
 def measure_changes(predictor: Predictor, known: list[HeadAttributes]) -> dict[str, list[float]]:
@@ -212,7 +266,7 @@ def measure_changes(predictor: Predictor, known: list[HeadAttributes]) -> dict[s
             change = (images[1] - images[0]).abs().mean(dim=0) * 127.5
             block = max(1, change.shape[-1] // 16)
             mean.append(float(change.mean()))
-            peak.append(float(torch.nn.functional.avg_pool2d(change[None], block).max()))
+            peak.append(float(F.avg_pool2d(change[None], block).max()))
         found[name] = [round(float(np.mean(mean)), 2), round(float(np.mean(peak)), 1)]
     return found
 
@@ -223,12 +277,13 @@ def tables(result: dict[str, Any]) -> str:
         f"Measured by `tools/measure_attributes.py` on checkpoint `{result['checkpoint_sha256'][:12]}` with "
         f"{result['people']} known people and {result.get('predictor', 'a predictor')} from {result['views']} views.",
         "",
-        "| slider | set and seen | within a person | ceiling of the predictor |",
-        "|---|---|---|---|",
+        "| slider | seen as | people | set and seen | within a person | ceiling of the reader |",
+        "|---|---|---|---|---|---|",
     ]
     for (name, row), column in zip(result["sliders"].items(), COLUMNS, strict=True):
-        ceiling = result["ceiling"][column]
-        lines.append(f"| {name} | {row['correlation']:.2f} | {row['correlation_within']:.2f} | {ceiling:.2f} |")
+        cells = [name, row.get("seen_as", NETWORK), str(row.get("people", result["people"]))]
+        figures = (row["correlation"], row["correlation_within"], result["ceiling"][column])
+        lines.append(f"| {' | '.join([*cells, *(f'{figure:.2f}' for figure in figures)])} |")
     lines += ["", "| slider moved | " + " | ".join(COLUMNS) + " |", "|---|" + "---|" * len(COLUMNS)]
     for name, row in result["sliders"].items():
         lines.append(f"| {name} | " + " | ".join(f"{row['moved'][column]:+.1f}" for column in COLUMNS) + " |")
@@ -286,14 +341,14 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     if options.held_out is not None:
         predictor = load(options.checkpoint)
-        seen = Predictions(load_head_parts(options.head_parts))
-        ceiling, views = ceilings(seen, options.held_out)
-        print("ceiling:", {name: round(value, 2) for name, value in ceiling.items()})
+        seen = Readings(load_head_parts(options.head_parts))
+        known_views = truth(seen, options.held_out)
+        print("ceiling:", {name: round(value, 2) for name, value in known_views.ceiling.items()})
         known = known_heads(predictor, options.held_out, options.people)
         result = {
-            "checkpoint_sha256": predictor.sha256, "people": len(known), "predictor": PREDICTOR, "views": views,
-            "ceiling": ceiling,
-            "sliders": measure_sliders(predictor, seen, known),
+            "checkpoint_sha256": predictor.sha256, "people": len(known), "predictor": PREDICTOR,
+            "views": known_views.views, "ceiling": known_views.ceiling,
+            "sliders": measure_sliders(predictor, seen, known, known_views.deviation),
             "changes": measure_changes(predictor, known[: options.looked_at]),
         }  # fmt: skip
         options.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -43,7 +43,7 @@ def get(viewer: HeadViewer, path: str, **headers: str) -> Answer:
         return Answer(answer.status, answer.headers, answer.read())
 
 
-def socket_of(viewer: HeadViewer) -> str:
+def socket_of(viewer: Any) -> str:
     return f"ws://{urlsplit(viewer.url).netloc}"
 
 
@@ -59,8 +59,9 @@ class Browser:
         self.images: list[Image.Image] = []
         self.controls: dict[str, str] = {}
         self.texts: list[str] = []
+        self.lines: list[str] = []
         self.status = ""
-        self._asked_at = 0
+        self._asked_at, self._looked = 0, (0.0, 0, 0)
         self.files: dict[str, bytes] = {}
         self._names: dict[str, str] = {}
 
@@ -68,7 +69,9 @@ class Browser:
         await self.socket.send(msgspec.msgpack.encode(message))
 
     async def look(self, yaw_deg: float, width: int = 160, height: int = 90) -> None:
-        self._asked_at = len(self.images)
+        """Send a camera; one that equals the last is answered by nothing."""
+        if (yaw_deg, width, height) != self._looked:
+            self._asked_at, self._looked = len(self.images), (yaw_deg, width, height)
         camera: dict[str, Any] = {"wxyz": [1.0, 0.0, 0.0, 0.0], "look_at": [0.0, 0.0, 0.0]}
         camera |= {"position": list(position_of(Pose(yaw_deg=yaw_deg))), "up_direction": [0.0, 1.0, 0.0]}
         camera |= {"image_height": height, "image_width": width, "fov": 0.2, "near": 0.01, "far": 1000.0}
@@ -127,6 +130,7 @@ class Browser:
             case "GuiUpdateMessage":
                 text = message["updates"].get("content") or message["updates"].get("_markdown") or ""
                 self.status = text if "px" in text else self.status
+                self.lines.append(text)
             case "FileTransferStartDownload":
                 self._names[message["transfer_uuid"]] = message["filename"]
             case "FileTransferPart":
@@ -139,7 +143,7 @@ class Browser:
 
 
 @contextlib.asynccontextmanager
-async def browser(viewer: HeadViewer, **options: Any) -> AsyncIterator[Browser]:
+async def browser(viewer: Any, **options: Any) -> AsyncIterator[Browser]:
     async with websockets.connect(
         socket_of(viewer), subprotocols=[protocol()], max_size=None, compression=None, **options
     ) as socket:

@@ -2,7 +2,9 @@
 
 import asyncio
 import io
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -89,6 +92,16 @@ def test_only_controls_that_do_something_are_there(viewer: HeadViewer) -> None:
         assert "Attributes" not in browser.controls, "this model has no attribute encoder"
 
     with_browser(viewer, act)
+
+
+def test_a_phone_gets_its_controls_in_one_folder_that_is_closed(viewer: HeadViewer) -> None:
+    async def controls(width: int, height: int) -> set[str]:
+        async with browser(viewer) as made:
+            await made.look(0, width, height)
+            await made.until(lambda: "Photo ..." in made.controls)
+            return set(made.controls)
+
+    assert asyncio.run(controls(90, 160)) - asyncio.run(controls(160, 90)) == {"Controls"}
 
 
 def test_an_attribute_changes_the_head_until_it_is_taken_back() -> None:
@@ -264,15 +277,43 @@ def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys
     assert len(error.strip().splitlines()) == 1
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_ends_the_command() -> None:
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="CPU seconds of another process by /proc")
+def test_ctrl_c_ends_the_command_beside_a_browser_and_a_reconstruction() -> None:
+    """Ends in less than 2 CPU seconds, which is the longest time on a core of its own, whatever else runs."""
     command = [sys.executable, "-P", "-m", "panohead", "view", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith("open http://127.0.0.1:"), process.communicate()
-    process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=120)  # 2 s on an idle machine
+    crop = io.BytesIO()
+    Image.radial_gradient("L").resize((128, 128)).convert("RGB").save(crop, "PNG")
+
+    async def run() -> float:
+        async with browser(SimpleNamespace(url=line.split()[1])) as made:
+            await made.look(0)
+            await made.next_image()
+            await made.change("It is an aligned crop", True)
+            await made.upload("Photo ...", crop.getvalue())
+            begun = re.compile(r"reading the photo|\d+/\d+")
+            await made.until(lambda: any(begun.search(text) for text in made.lines), timeout_s=120)
+            start = _cpu_s(process.pid)
+            while (before := _cpu_s(process.pid)) < start + 1:
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            last = before
+            while (found := _cpu_s(process.pid)) < math.inf:
+                last = found
+                await asyncio.sleep(0.01)
+            return last - before
+
+    assert asyncio.run(run()) < 2
+    out, error = process.communicate(timeout=10)
     assert process.returncode == 0, error
     assert out == "the viewer has ended\n"
     assert error == ""
+
+
+def _cpu_s(process: int) -> float:
+    """Return the CPU seconds of a process of ours up to now; infinity once it has ended."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return math.inf if fields[0] == "Z" else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

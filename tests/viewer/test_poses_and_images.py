@@ -1,6 +1,7 @@
 """Poses against cameras, previews that keep up, layers against plain references, heads by choice."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from panohead.viewer.heads import CACHED_HEADS, KEPT_PER_TAB, KNOWN_HEADS, HeadS
 from panohead.viewer.jobs import Job, JobCancelled
 from panohead.viewer.layers import backdrop, checker, compose, cover, normals_image
 from panohead.viewer.photo_job import reconstruct_photo, save_in_library
-from panohead.viewer.poses import camera_of, label_text, pose_from, position_of, vertical_fov
+from panohead.viewer.poses import camera_of, is_out_of_reach, label_text, pose_from, position_of, vertical_fov
 from panohead.viewer.preview_size import PreviewSize
 
 YAWS = st.floats(-179, 179)
@@ -134,6 +135,16 @@ def test_the_canvas_keeps_its_shape_and_the_head_its_square() -> None:
         seen = np.asarray(image.convert("L")) > 127
         assert seen.any(0).sum() == pytest.approx(seen.any(1).sum(), abs=2), "the sphere stays round"
         assert abs(np.flatnonzero(seen.any(0)).mean() - (expected[0] - 1) / 2) < 1.5
+
+
+def test_the_models_background_goes_on_beside_the_image() -> None:
+    frame, _ = _sphere_frame()
+    image = frame.image.clone()
+    image[:, :, [0, -1]] = 1.0  # a bright line at both sides, as generators make them
+    pixels = np.asarray(compose(replace(frame, image=image), ViewChoice(), (400, 200), 400)).astype(int)
+    assert np.abs(pixels[:, :100] - 127).max() <= 2, "the image's color, not the line's"
+    assert np.abs(pixels[100, 100] - 127).max() <= 20, "the line fades"
+    assert np.abs(pixels[100, 110:290] - 127).max() <= 2, "the head's own color"
 
 
 def test_backgrounds_stand_behind_the_head_only() -> None:
@@ -295,3 +306,10 @@ def test_a_crop_becomes_a_head_that_the_library_lists(predictor: Predictor, tmp_
     job.cancel()
     with pytest.raises(JobCancelled):
         reconstruct_photo(predictor, crop, Camera.orbit(20), job, report, lambda: None, config)
+
+
+def test_a_camera_out_of_reach_is_told_from_those_of_visitors() -> None:
+    assert is_out_of_reach((3, 3, 3), (0, 0, 0)), "viser's first camera"
+    for zoom in (0.8, 1.0, 2.5):
+        assert not is_out_of_reach(position_of(Pose(yaw_deg=30, pitch_deg=20, zoom=zoom)), (0, 0, 0))
+    assert not is_out_of_reach((3, 3, 3), (3, 3, 0.3)), "a shifted camera"

@@ -49,13 +49,16 @@ class Page:
     """The viewer's page, by what is written on it."""
 
     def __init__(self, tab: chromium.Tab, address: str, downloads: Path) -> None:
-        self.tab, self.downloads = tab, downloads
+        self.tab, self.address, self.downloads = tab, address, downloads
         downloads.mkdir()
         tab.ask("Page.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
         tab.ask("Page.addScriptToEvaluateOnNewDocument", source=FIND)
         self.resize(1280)
-        tab.ask("Page.navigate", url=address)
-        tab.until("document.body && document.body.innerText.includes('full image')")
+        self.load()
+
+    def load(self) -> None:
+        self.tab.ask("Page.navigate", url=self.address)
+        self.tab.until("document.body && document.body.innerText.includes('full image')")
 
     def resize(self, width: int) -> None:
         self.tab.ask(
@@ -253,12 +256,18 @@ def test_a_photo_is_uploaded_and_becomes_a_head(page: Page, tmp_path: Path) -> N
     page.keep("viewer_photo")
 
 
-def test_a_phone(page: Page) -> None:
+def test_on_a_phone_the_panel_leaves_the_head_free(page: Page) -> None:
     page.resize(390)
-    page.tab.until("innerWidth === 390")
-    time.sleep(2)
+    page.load()
+    page.settled()
     page.keep("viewer_390")
     assert page.tab.value("document.documentElement.scrollWidth <= innerWidth")
+    panel = "[...document.querySelectorAll('div')].find(part => getComputedStyle(part).position === 'fixed' && "
+    top = page.tab.value(f"{panel}part.innerText.startsWith('PanoHead')).getBoundingClientRect().top")
+    assert top >= (800 + 390) / 2, "the head's square is in the middle of 390 x 800"
+    page.click("Controls")
+    page.tab.until("!!named('Save')")
+    page.keep("viewer_390_controls")
 
 
 def test_nothing_was_complained_about_or_asked_of_others(page: Page) -> None:

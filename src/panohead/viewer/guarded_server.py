@@ -17,6 +17,7 @@ from panohead.errors import PanoHeadError
 from panohead.system.optional import failure_of
 from panohead.viewer.access import AccessRefusal, Gate
 from panohead.viewer.messages import MessageFilter
+from panohead.viewer.page import OwnPage
 
 if TYPE_CHECKING:
     import viser
@@ -52,8 +53,8 @@ def import_viser() -> Any:
     return viser
 
 
-def start_server(gate: Gate, host: str, port: int) -> "viser.ViserServer":
-    """Start viser's server behind a gate.
+def start_server(gate: Gate, host: str, port: int, page: OwnPage) -> "viser.ViserServer":
+    """Start viser's server behind a gate, with its page changed.
 
     Raises:
         PanoHeadError: when viser cannot be imported, or does not make its server in the way that the gate needs.
@@ -68,7 +69,7 @@ def start_server(gate: Gate, host: str, port: int) -> "viser.ViserServer":
     for name in ("asyncio", "websockets.server"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", message="Queued a .* on a closed connection")
-    guard = _Guard(gate, library.ServerConnection, _messages.Message.deserialize)
+    guard = _Guard(gate, page, library.ServerConnection, _messages.Message.deserialize)
     original = library.serve
     with _replaced(library, "serve", lambda *args, **options: guard.serve(original, *args, **options)):
         server = viser.ViserServer(host=host, port=port, label="PanoHead", verbose=False)
@@ -84,6 +85,18 @@ def start_server(gate: Gate, host: str, port: int) -> "viser.ViserServer":
     return server
 
 
+def run_in_browser(client: Any, script: str) -> None:
+    """Run a script in a browser after what was sent to it before.
+
+    Args:
+        client: viser's handle of the browser.
+        script: JavaScript of our own; nothing that a visitor has written.
+    """
+    from viser import _messages
+
+    client._websock_connection.queue_message(_messages.RunJavascriptMessage(source=script))
+
+
 @contextlib.contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     before = getattr(owner, name)
@@ -97,8 +110,9 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 class _Guard:
     """Checks of one server. ``is_in_place`` is True once viser has made its server with them."""
 
-    def __init__(self, gate: Gate, connection_type: Any, decode: Callable[[bytes], Any]) -> None:
+    def __init__(self, gate: Gate, page: OwnPage, connection_type: Any, decode: Callable[[bytes], Any]) -> None:
         self.gate, self.port, self.is_in_place = gate, 0, False
+        self._page = page
         self._open: set[Any] = set()
         self._connection_type = _guarded_connection(connection_type, decode)
 
@@ -112,8 +126,7 @@ class _Guard:
             if answer is None:
                 answer = process_request(connection, request)
                 if answer is not None:
-                    for name, value in _HEADERS.items():
-                        answer.headers[name] = value
+                    self._make_own(answer)
             return answer
 
         self.is_in_place = True
@@ -126,6 +139,14 @@ class _Guard:
             "server_header": None,
         }
         return original(*args, **(options | own))
+
+    def _make_own(self, answer: Any) -> None:
+        """Change viser's answer with a page to this viewer's, in place."""
+        answer.body = self._page(answer.body, answer.headers.get("Content-Encoding", "identity"))
+        if "Content-Length" in answer.headers:
+            del answer.headers["Content-Length"]  # setting it would add a second one
+        for name, value in (_HEADERS | {"Content-Length": str(len(answer.body))}).items():
+            answer.headers[name] = value
 
     async def _check(self, connection: Any, request: Any) -> Any:
         headers: dict[str, str] = {}

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from PIL import Image
+
 from panohead.errors import PanoHeadError
 from panohead.geometry import RADIUS
 from panohead.limits import NumberRange
@@ -17,6 +19,7 @@ from panohead.viewer.drawing import Drawing
 from panohead.viewer.guarded_server import start_server
 from panohead.viewer.heads import HeadShelf
 from panohead.viewer.jobs import JobRunner
+from panohead.viewer.page import OwnPage
 from panohead.viewer.panel import Panel
 from panohead.viewer.poses import MAX_DISTANCE, MIN_DISTANCE, vertical_fov
 from panohead.viewer.render_queue import RenderQueue
@@ -70,11 +73,11 @@ class HeadViewer:
             checkpoint="" if checkpoint is None else str(checkpoint.sha256),
         )
         self._can_find_heads = importlib.util.find_spec("mediapipe") is not None
-        self._warm_up()
+        page = OwnPage(self._first_image())
         for part in (self.shared.queue, self.shared.exports, self.shared.reconstructions):
             part.start()
         try:
-            self._server = start_server(Gate(host, token), host, port)
+            self._server = start_server(Gate(host, token), host, port, page)
         except BaseException:
             self.shared.stop()
             raise
@@ -106,16 +109,17 @@ class HeadViewer:
     ) -> None:
         self.close()
 
-    def _warm_up(self) -> None:
-        """Render the first head once, so that no visitor waits for kernels to be compiled."""
+    def _first_image(self) -> Image.Image:
+        """Render the image that new tabs begin with; now, so that no visitor waits for kernels to be compiled."""
         drawing = Drawing(self.shared.heads, {})
         request = ViewRequest(head=self.shared.first_head)
         drawing.produce(None, request, "preview")
-        drawing.produce(None, request, "full")
+        return drawing.produce(None, request, "full").image
 
     def _set_up(self) -> None:
         server = self._server
         server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
+        server.gui.main_panel.dock_right()  # beside the head, not over it; phones have it below
         server.scene.set_up_direction("+y")
         server.scene.world_axes.visible = False
         camera = server.initial_camera

@@ -22,6 +22,8 @@ _CHECKER_LEVELS = (150, 105)
 _CHECKERS = 24
 _PLAIN = (235, 235, 235)
 _MAX_PHOTO_PX = 1280
+_SOFT_SHARE = 0.04
+"""Width of the border in which the model's background fades into the color beside it, over the image's side."""
 
 
 def layer_image(frame: Frame, layer: str) -> Image.Image:
@@ -89,7 +91,8 @@ def compose(
     if view.layer != "image" or view.backdrop == "generated":
         square = layer_image(frame, view.layer)
         filled = Image.new("RGB", size, border_color(square))
-        filled.paste(square.resize((side, side), Image.Resampling.BICUBIC), corner)
+        soft = _soft_borders(side) if view.layer == "image" else None
+        filled.paste(square.resize((side, side), Image.Resampling.BICUBIC), corner, soft)
         return filled
     filled = backdrop(view, size, photo)
     alpha = frame.matte()
@@ -97,6 +100,14 @@ def compose(
     cut = cut.resize((side, side), Image.Resampling.BICUBIC)
     filled.paste(cut, corner, cut)
     return filled
+
+
+def _soft_borders(side: int) -> Image.Image:
+    """Return a mask that fades a square into the color around it, but not below, where the neck or the clothes end."""
+    width = max(1, round(_SOFT_SHARE * side))
+    ramp = np.minimum(1, (np.arange(side) + 0.5) / width)
+    across = np.minimum(ramp, ramp[::-1])
+    return Image.fromarray((255 * np.minimum(ramp[:, None], across[None])).round().astype(np.uint8))
 
 
 def scaled(canvas: tuple[int, int], max_side: int) -> tuple[int, int]:
@@ -130,7 +141,9 @@ def small_photo(photo: Image.Image) -> Image.Image:
 
 
 def border_color(image: Image.Image) -> tuple[int, int, int]:
-    """Return the median color of an image's left and right borders, which continues beside it."""
+    """Return the median color near an image's left and right borders, which continues beside it."""
     pixels = np.asarray(image.convert("RGB"))
-    red, green, blue = np.median(np.concatenate([pixels[:, 0], pixels[:, -1]]), axis=0).astype(int).tolist()
+    width = max(1, round(_SOFT_SHARE * image.width))
+    near = np.concatenate([pixels[:, :width], pixels[:, -width:]], axis=1)
+    red, green, blue = np.median(near.reshape(-1, 3), axis=0).astype(int).tolist()
     return red, green, blue

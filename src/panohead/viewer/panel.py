@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from panohead.attributes.named import Value
@@ -34,14 +35,16 @@ class Panel:
         self._is_writing = False
         self._shown_at = self._rate = 0.0
         self._status = self._gui.add_markdown("Rendering ...")
-        self._head_controls()
-        self._second_head_controls()
-        self._attributes = AttributePanel(tab)
-        self._view_controls()
-        self._file_controls()
-        self._photo = PhotoPanel(tab, can_find_heads=can_find_heads)
-        tab.controls = self
-        tab.list_heads()
+        # On a phone viser's panel lies over the lower part of the head: there all is in one folder that is closed.
+        self._expanded = not tab.is_portrait
+        with nullcontext() if self._expanded else self._gui.add_folder("Controls", expand_by_default=False):
+            self._head_controls()
+            self._second_head_controls()
+            self._attributes = AttributePanel(tab)
+            self._view_controls()
+            self._file_controls()
+            self._photo = PhotoPanel(tab, can_find_heads=can_find_heads)
+        tab.show_on(self)
 
     def show_status(self, drawn: Drawn, rate: float, request: ViewRequest) -> None:
         """Show resolution, frame rate and pose, a few times a second; the label when the view rests."""
@@ -103,7 +106,7 @@ class Panel:
 
     def _head_controls(self) -> None:
         gui, tab, head = self._gui, self._tab, self._tab.request.head
-        with gui.add_folder("Head"):
+        with gui.add_folder("Head", expand_by_default=self._expanded):
             seed = gui.add_number("Seed", head.seed, min=0, max=_MAX_SEED, step=1, hint="The same seed, the same head.")
             self._on_update(seed, lambda value: tab.change_head(seed=value, saved=""))
             self._on_click(gui.add_button("Random head"), lambda: setattr(seed, "value", secrets.randbelow(100_000)))
@@ -137,7 +140,7 @@ class Panel:
     def _view_controls(self) -> None:
         gui, tab, view = self._gui, self._tab, self._tab.request.view
         backdrops = {_BACKDROP_NAMES[name]: name for name in BACKDROPS}
-        with gui.add_folder("View"):
+        with gui.add_folder("View", expand_by_default=self._expanded):
             sides = gui.add_button_group("Turn to", tuple(_SIDES))
             sides.on_click(lambda event: tab.turn_to(Pose(yaw_deg=_SIDES.get(str(event.target.value), 0.0))))
             layer = gui.add_dropdown("Show", LAYERS, initial_value=view.layer)
@@ -169,7 +172,7 @@ class Panel:
 
     def _file_controls(self) -> None:
         gui, tab = self._gui, self._tab
-        with gui.add_folder("Save"):
+        with gui.add_folder("Save", expand_by_default=self._expanded):
             self._on_click(gui.add_button("Image (PNG)"), tab.save_image)
             self._on_click(gui.add_button("Turntable (video)"), tab.save_turntable)
             self._on_click(gui.add_button("Mesh (GLB)"), tab.save_mesh)

@@ -14,6 +14,7 @@ from panohead.viewer.choices import ZOOM, Pose
 MIN_DISTANCE = RADIUS / 2.5
 MAX_DISTANCE = RADIUS * 1.25
 """Nearest and farthest position of the browser's camera, world units: zooms of 2.5 and 0.8."""
+_DIGITS = 6
 _POLE_DEG = 89.0
 """Largest pitch: nearer to the pole yaw is not defined well enough to be read from a direction."""
 
@@ -35,7 +36,14 @@ def pose_from(position: Iterable[float], look_at: Iterable[float]) -> Pose:
     pitch = math.degrees(math.asin(max(-1.0, min(1.0, y / distance))))
     zoom = min(max(RADIUS / distance, ZOOM.low), ZOOM.high)
     pitch = min(max(pitch, -_POLE_DEG), _POLE_DEG)
-    return Pose(yaw_deg=math.degrees(math.atan2(x, z)), pitch_deg=pitch, zoom=zoom)
+    yaw = math.degrees(math.atan2(x, z))
+    # The browser's own rounding would make another view of the same.
+    return Pose(yaw_deg=round(yaw, _DIGITS), pitch_deg=round(pitch, _DIGITS), zoom=round(zoom, _DIGITS))
+
+
+def is_out_of_reach(position: Iterable[float], look_at: Iterable[float]) -> bool:
+    """Return True for a camera that is farther from its point than a visitor can move it."""
+    return math.dist(list(position), list(look_at)) > 1.01 * MAX_DISTANCE
 
 
 def position_of(pose: Pose) -> tuple[float, float, float]:

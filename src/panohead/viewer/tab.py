@@ -15,8 +15,10 @@ from panohead.errors import PanoHeadError, UsageError
 from panohead.frame import Frame
 from panohead.viewer.choices import HeadChoice, Pose, ViewRequest
 from panohead.viewer.exports import image_file, mesh_file, turntable_file
+from panohead.viewer.guarded_server import run_in_browser
 from panohead.viewer.jobs import Job
-from panohead.viewer.poses import pose_from, position_of, vertical_fov
+from panohead.viewer.page import REMOVE_FIRST
+from panohead.viewer.poses import is_out_of_reach, pose_from, position_of, vertical_fov
 from panohead.viewer.render_queue import Quality
 from panohead.viewer.shared import Shared
 
@@ -71,8 +73,11 @@ class Tab:
     def __init__(self, client: Any, shared: Shared) -> None:
         self.client, self.shared, self.key = client, shared, client.client_id
         self.controls: TabControls | None = None
+        self._shown: tuple[ViewRequest, Drawn] | None = None
         self._lock = threading.Lock()
         self._request = ViewRequest(head=shared.first_head)
+        self._followed: ViewRequest | None = None
+        self._has_image = False
         self._saved: list[HeadChoice] = []
         self._wants_file = False
         self._mesh_of: HeadChoice | None = None
@@ -83,20 +88,37 @@ class Tab:
         """Request for what the tab shows, or is about to."""
         return self._request
 
+    @property
+    def is_portrait(self) -> bool:
+        """True where the browser's canvas is higher than wide, as a phone's is."""
+        return self._request.canvas[1] > self._request.canvas[0]
+
+    def show_on(self, controls: TabControls) -> None:
+        """Write to controls from now on; images may have been sent before there were any."""
+        with self._lock:
+            self.controls, shown, self._shown = controls, self._shown, None
+        if shown is not None:
+            controls.show_status(shown[1], self._rate(), shown[0])
+        self.list_heads()
+
     def follow_camera(self) -> None:
-        """Ask for the view of the browser's camera."""
+        """Ask for the view of the browser's camera; does nothing where it is the one that was asked for last."""
         camera = self.client.camera
         canvas = (int(camera.image_width), int(camera.image_height))
         try:
             pose = pose_from(camera.position, camera.look_at)
             with self._lock:
                 before = self._request
-                self._request = replace(before, pose=pose, canvas=canvas)
+                if is_out_of_reach(camera.position, camera.look_at):
+                    pose = before.pose  # viser's own first camera: ours is on its way to the browser
+                self._request = request = replace(before, pose=pose, canvas=canvas)
         except UsageError:
             return  # a browser's camera without a direction: the next message has one
         if before.canvas != canvas:
             camera.fov = vertical_fov(canvas)
-        self.shared.queue.submit(self.key, self._request, moving=before.canvas == canvas)
+        if request != self._followed:
+            self._followed = request
+            self.shared.queue.submit(self.key, request, moving=before.canvas == canvas)
 
     def change_head(self, **fields: Any) -> None:
         """Change what head is shown; see :class:`HeadChoice`."""
@@ -208,6 +230,9 @@ class Tab:
         """Send an image to the browser, and as a file if that was asked for."""
         image, is_full = np.asarray(drawn.image), drawn.quality == "full"
         self.client.scene.set_background_image(image, format="jpeg", jpeg_quality=92 if is_full else 80)
+        if not self._has_image and (is_full or request.pose != Pose()):
+            self._has_image = True
+            run_in_browser(self.client, REMOVE_FIRST)
         now = time.monotonic()
         self._moments = [*[m for m in self._moments if now - m < _RATE_WINDOW_S][-200:], now]
         if is_full and self._wants_file and drawn.frame is not None:
@@ -215,8 +240,11 @@ class Tab:
             yaw = f"yaw{request.pose.yaw_deg:+04.0f}"
             content = image_file(drawn.frame, request.view, self.shared.heads.photo)
             self._send(f"{request.head.name}_{yaw}_{request.view.layer}.png", content)
-        if self.controls is not None:
-            self.controls.show_status(drawn, self._rate(), request)
+        with self._lock:
+            controls = self.controls
+            self._shown = (request, drawn) if controls is None else None
+        if controls is not None:
+            controls.show_status(drawn, self._rate(), request)
 
     def notify(self, title: str, body: str, *, is_error: bool = False) -> None:
         """Show a message in the browser."""
