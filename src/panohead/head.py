@@ -281,9 +281,10 @@ class Head:
         pitch_deg: float = 0.0,
         title: str = "A generated head",
         alt: str = "A generated head, to turn",
+        splats: "SplatCloud | None" = None,
         **options: Any,
     ) -> Path:
-        """Write one offline page with the head to turn, its rendering and its mesh, marked as synthetic.
+        """Write one offline page with the head to turn: its rendering, its mesh, its splats. Marked as synthetic.
 
         Args:
             path: .html file to write; missing folders are made.
@@ -291,6 +292,7 @@ class Head:
             pitch_deg: height of their camera in degrees; positive is above the head.
             title: heading of the page.
             alt: the head in words, for those who do not see it.
+            splats: what :meth:`splats` returned, to show them too (20 bytes of the page each).
             options: further arguments of :meth:`mesh`. A head without a surface is shown without a mesh.
 
         Returns:
@@ -301,17 +303,17 @@ class Head:
             PanoHeadError: when a package is missing or the file cannot be written.
         """
         from panohead.head_page import PAGE_FRAMES, check_page_path, head_figure, write_head_page
+        from panohead.splats import encoded_splats
 
         frames = FRAMES.whole(PAGE_FRAMES if frames is None else frames, "frames")
-        pitch = PITCH_DEG.real(pitch_deg, "pitch_deg")
-        path = check_page_path(path)
+        pitch, path = PITCH_DEG.real(pitch_deg, "pitch_deg"), check_page_path(path)
         mesh: HeadMesh | None = None
-        note = ""
+        note, packed = "", None if splats is None else encoded_splats(splats)
         try:
             mesh = self.mesh(**options)
         except NoSurfaceError as error:
             note = f"There is no mesh: {error}"
-        viewer = head_figure(self, mesh, alt=alt, note=note, frames=frames, pitch_deg=pitch)
+        viewer = head_figure(self, mesh, alt=alt, note=note, splats=packed, frames=frames, pitch_deg=pitch)
         return write_head_page([viewer], path, title=title)
 
     def invented(self, frame: Frame) -> Float[Tensor, "1 height width"] | None:

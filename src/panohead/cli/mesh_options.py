@@ -95,7 +95,8 @@ class SplatOptions(MeshOptions):
     """Formats of a head's splats and mesh, and the settings by which they are made."""
 
     splats: tuple[Literal["ply", "spz"], ...] = ()
-    """Formats of the head as 3-D Gaussians, for viewers of splats (ply: 3DGS convention; spz: a fifth of its size)."""
+    """Formats of the head as 3-D Gaussians, for viewers of splats (ply: 3DGS convention; spz: a fifth of its size). The
+    page of --html shows them too."""
     splat_count: Annotated[int, SPLAT_COUNT] = 100_000
     """Number of splats."""
     splat_steps: Annotated[int, SPLAT_STEPS] = 100

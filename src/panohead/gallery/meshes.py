@@ -10,6 +10,7 @@ from panohead.mesh.settings import MeshSettings, MeshUnit
 
 if TYPE_CHECKING:
     from panohead.mesh.head_mesh import HeadMesh
+    from panohead.splats import SplatCloud
     from panohead.splats.settings import SplatSettings
 
 
@@ -52,8 +53,8 @@ def write_meshes(
 
 def write_splat_files(
     head: Head, paths: Sequence[Path], settings: "SplatSettings", *, step: Callable[[], None] = lambda: None
-) -> None:
-    """Write the head's splats in the format of each path, .ply or .spz.
+) -> "SplatCloud":
+    """Write the head's splats in the format of each path, .ply or .spz, and return them.
 
     Args:
         head: what to write.
@@ -70,3 +71,4 @@ def write_splat_files(
     cloud = head.splats(settings.count, steps=settings.steps, level=settings.level, progress=step)
     for path in paths:
         write_splats(cloud, path)
+    return cloud
