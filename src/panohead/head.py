@@ -148,6 +148,7 @@ class Head:
         texture: int | None = None,
         trim: bool = True,
         morphs: bool = False,
+        eyeballs: bool = False,
         progress: GridProgress | None = None,
     ) -> "HeadMesh":
         """Extract the surface where the raw density is ``level`` (docs/reference.md 7.9), with colors from views.
@@ -168,6 +169,7 @@ class Head:
             trim: cut the bust flat at the lower edge of the official frame, below which no image shows anything.
             morphs: give it 52 morph targets with ARKit's names, and a mouth that opens (docs/animation.md); GLB files
                 have them.
+            eyeballs: with ``morphs``: eyes of their own, which turn, in place of the painted ones.
             progress: called while the grid is evaluated.
 
         Raises:
@@ -182,15 +184,9 @@ class Head:
         from panohead.mesh.trimesh_object import to_trimesh
 
         settings = MeshSettings(
-            resolution=resolution,
-            level=level,
-            unit=unit,
-            smooth=smooth,
-            triangles=triangles,
-            texture=texture,
-            trim=trim,
-            morphs=morphs,
-        )
+            resolution=resolution, level=level, unit=unit, smooth=smooth, triangles=triangles, texture=texture,
+            trim=trim, morphs=morphs, eyeballs=eyeballs,
+        )  # fmt: skip
         config = self.generator.config
         surface = head_surface(
             self.density,
@@ -206,7 +202,9 @@ class Head:
             from panohead.morphs.morph_mesh import morph_mesh
 
             attributes = None if self.attribute_encoder is None else self.own_attributes
-            return morph_mesh(surface, attributes, views, unit=settings.unit, level=settings.level)
+            return morph_mesh(
+                surface, attributes, views, unit=settings.unit, level=settings.level, eyeballs=settings.eyeballs
+            )
         rgb = color_vertices(surface, views).rgb if views else None
         mesh = to_trimesh(surface, rgb, unit=settings.unit, level=settings.level)
         return HeadMesh.of(mesh if settings.texture is None else textured(mesh, views, settings.texture))

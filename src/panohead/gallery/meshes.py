@@ -42,7 +42,7 @@ def write_meshes(
     if suffixes - {".mrc"}:
         mesh = plain = head.mesh(**vars(settings))
     if settings.morphs and suffixes - {".mrc", ".glb"}:
-        plain = head.mesh(**vars(replace(settings, morphs=False)))
+        plain = head.mesh(**vars(replace(settings, morphs=False, eyeballs=False)))
     if ".mrc" in suffixes:
         box, nodes = head.generator.config.rendering.box_warp, settings.resolution
         volume = Volume(density_grid(head.density, resolution=nodes, box_warp=box), box / (nodes - 1))
