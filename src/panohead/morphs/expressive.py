@@ -60,8 +60,11 @@ class ExpressiveSurface:
         light = float(np.clip((lips @ _LUMA).mean() * 1.5 / _BRIGHT_FACE, 0.3, 1.15))
         colors = [rgb.astype(np.float64)]
         for part in self.inner:
-            base = np.array(part.rgb, np.float64) * light if part.source is None else rgb[part.source]
-            base = base if part.pattern is None else _white(base) * part.pattern
+            base = np.array(part.rgb or (0, 0, 0), np.float64) * light
+            if part.source is not None:
+                base = rgb[part.source].astype(np.float64)
+            elif part.paint is not None and part.pattern is not None:
+                base = _white(rgb[part.paint].astype(np.float64)) * part.pattern
             colors.append(base * part.shade[:, None])
         return np.clip(np.rint(np.concatenate(colors)), 0, 255).astype(np.uint8)
 

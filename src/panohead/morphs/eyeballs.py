@@ -254,7 +254,7 @@ def _eyeball(
     shade = 1 - _TOP_SHADE * smoothstep(0.0, 0.5, ball[:, 1] / eye.radius - 0.05)
     pattern = _srgb(linear) / _srgb(_WHITE)
     faces = grid_triangles(len(_FROM_POLE), _AROUND)
-    return InnerPart(ball + cut.center, faces, moved, shade, source=paint, pattern=pattern)
+    return InnerPart(ball + cut.center, faces, moved, shade, paint=paint, pattern=pattern)
 
 
 def _srgb(linear: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

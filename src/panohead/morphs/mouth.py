@@ -29,9 +29,9 @@ class InnerPart:
         vertices, faces: of the part.
         offsets: of all 52 ARKit names at the vertices.
         shade: factor of the color at each vertex: 1 in full light.
-        rgb: sRGB in the light of a bright face, 0 to 255; None where ``source`` has the color.
-        source: vertex of the surface whose color each vertex has; None where ``rgb`` has it. With ``pattern`` any
-            vertices, the brightest of which are white.
+        rgb: sRGB in the light of a bright face, 0 to 255; None where another has the color.
+        source: vertex of the surface whose color each vertex has; None where another has it.
+        paint: vertices of the surface, the brightest of which give the white that ``pattern`` multiplies.
         pattern: color of each vertex as factors of that white.
     """
 
@@ -41,6 +41,7 @@ class InnerPart:
     shade: Float[np.ndarray, " vertex"]
     rgb: tuple[int, int, int] | None = None
     source: Int[np.ndarray, " vertex"] | None = None
+    paint: Int[np.ndarray, " paint"] | None = None
     pattern: Float[np.ndarray, "vertex 3"] | None = None
 
 
