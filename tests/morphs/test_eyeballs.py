@@ -77,14 +77,15 @@ def test_eyes_are_cut_out_and_nothing_else_changes() -> None:
 
 @pytest.mark.parametrize(("which", "side", "outward"), [(0, "Left", 1.0), (1, "Right", -1.0)])
 def test_eyeballs_turn_about_their_centers_by_the_stated_angles(which: int, side: str, outward: float) -> None:
-    still = made().surface.vertices[balls()[which]].astype(np.float64)
+    world = made().surface.vertices[balls()[which]].astype(np.float64)
+    still = to_head_frame(world)
     pupil = 0  # the pole of the ball; the whole is a part of a sphere around one point
     places = np.concatenate([2 * still, np.ones((len(still), 1))], axis=1)
     center = np.linalg.lstsq(places, (still**2).sum(axis=1), rcond=None)[0][:3]
     radius = np.linalg.norm(still - center, axis=1)
     assert np.ptp(radius) < 1e-3 * radius.mean()
     for name, axis, sign in (("Out", 0, outward), ("In", 0, -outward), ("Up", 1, 1.0), ("Down", 1, -1.0)):
-        moved = still + made().offsets[f"eyeLook{name}{side}"][balls()[which]]
+        moved = to_head_frame(world + made().offsets[f"eyeLook{name}{side}"][balls()[which]])
         np.testing.assert_allclose(np.linalg.norm(moved - center, axis=1), radius, rtol=1e-3)
         turned = np.degrees(np.arcsin((moved[pupil] - center)[axis] / radius[pupil]))
         assert turned * sign == pytest.approx(GAZE_DEG[name], abs=0.5)
