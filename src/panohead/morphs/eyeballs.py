@@ -40,8 +40,8 @@ _WHITE = np.array([0.74, 0.69, 0.66])
 
 @dataclass(frozen=True)
 class Gaze:
-    """What the eyes of a head look like at rest: angles in degrees to the person's left and up, and the iris' color,
-    one of :data:`panohead.synthetic.eyes.IRIS_COLORS`."""
+    """Eyes of a head at rest: angles in degrees to the person's left and up, and the iris' color, one of
+    :data:`panohead.synthetic.eyes.IRIS_COLORS`."""
 
     left_deg: float = 0.0
     up_deg: float = 0.0
@@ -58,7 +58,7 @@ class Gaze:
 
 @dataclass(frozen=True)
 class EyeOpening:
-    """What the lids of a fitted basis leave open, seen from the front: a star around a middle.
+    """Opening between the lids of a fitted basis, seen from the front: a star around a middle.
 
     Attributes:
         eye: the eyeball behind it.
