@@ -89,7 +89,7 @@ class ParsedPage(HTMLParser):
         scripts = self._scripts("")
         browsers = self.values("class").count("browser")
         assert len(self.head_facts()) == heads + browsers
-        assert len(scripts) == (2 if heads else 0) + (1 if browsers else 0)
+        assert len(scripts) == (3 if heads else 0) + (1 if browsers else 0)
         hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
         assert rules.get("script-src", "") == " ".join(f"'sha256-{text}'" for text in hashes)
 

@@ -24,7 +24,7 @@ from panohead.media.verification import find_marks
 from panohead.models.generator_config import GeneratorConfig
 from panohead.predictor import Predictor
 from panohead.preparation import PrepareSettings, prepare
-from panohead.splats import SplatCloud, render_splats
+from panohead.splats import SplatCloud, encoded_splats, render_splats
 from panohead.synthetic.config import SyntheticDatasetConfig
 
 NAN, INF = float("nan"), float("inf")
@@ -128,6 +128,7 @@ def calls(out: Path) -> dict[str, Callable[[], object]]:
         "change that is none": lambda: predictor.reconstruct(Image.new("RGB", (64, 64)), camera, edit=3),
         **{f"splats at {n!r} pixels": lambda n=n: render_splats(cloud, camera, n) for n in (0, 1.5, NAN, "64", 10**7)},
         "no splats": lambda: render_splats(None, camera, 64),
+        "no splats for a file": lambda: encoded_splats(None),
         "splats of no camera": lambda: render_splats(cloud, 30, 64),
         "checkpoint None": lambda: load(None),
         "checkpoint number": lambda: load(3),

@@ -76,7 +76,7 @@ def test_the_wheel_is_of_one_license_with_its_texts() -> None:
 def test_files_of_others_are_named_in_the_notice() -> None:
     """Whatever script, font or table the package carries and did not write has its license in NOTICE."""
     notice = (ROOT / "NOTICE").read_text()
-    pages = {"page.html", "style.css", "viewer.css", "viewer.js", "browser.css", "browser.js"}
+    pages = {"page.html", "style.css", "viewer.css", "viewer.js", "splats.js", "browser.css", "browser.js"}
     own = {"demo.safetensors", "demo_encoder.safetensors", "demo.md", "py.typed", *pages}
     for path in packaged():
         if path.suffix != ".py" and path.name not in own:

@@ -19,6 +19,8 @@ from panohead.head import Head
 from panohead.head_page import head_figure, write_head_page
 from panohead.media import is_marked_synthetic
 from panohead.mesh.settings import MeshSettings
+from panohead.splats import write_splats
+from splats.test_rasterize import cloud
 
 MESH = {"resolution": 32, "level": 2.0}
 
@@ -60,6 +62,15 @@ def test_page_holds_the_exported_mesh_and_the_rendered_frames(tmp_path: Path) ->
     assert "A head in words" in page.values("alt")
     assert page.texts["h1"] == ["T"]
     assert path.stat().st_size < 4_000_000
+
+
+def test_page_holds_the_splats_as_their_file(tmp_path: Path) -> None:
+    splats = cloud(20)
+    path = head().save_html(tmp_path / "head.html", frames=2, splats=splats, **MESH)
+    (facts,) = parse_page(path.read_text(encoding="utf-8")).head_facts()
+    assert base64.b64decode(facts["splats"]) == write_splats(splats, tmp_path / "head.spz").read_bytes()
+    # Mesh and splats have the same unit in the file of each, the meter.
+    assert (facts["splats_file"], facts["meter"]) == ("head_splats.spz", pytest.approx(1))
 
 
 def test_page_and_its_images_are_marked_as_synthetic(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 VIEWER = Path(__file__).parents[1] / "src" / "panohead" / "reports" / "viewer"
 ENTRY = """
 export {
-  BufferAttribute, Color, DirectionalLight, HemisphereLight, MeshBasicMaterial, MeshStandardMaterial, PerspectiveCamera,
-  Scene, Spherical, WebGLRenderer,
+  BufferAttribute, Color, DataTexture, DirectionalLight, FloatType, HemisphereLight, InstancedBufferAttribute,
+  InstancedBufferGeometry, Mesh, MeshBasicMaterial, MeshStandardMaterial, PerspectiveCamera, RGBAFormat, Scene,
+  ShaderMaterial, Spherical, WebGLRenderer,
 } from "three";
 export { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 export { GLTFLoader } from "three/examples/jsm/loaders/GLTFLoader.js";

@@ -148,6 +148,7 @@ class Head:
         texture: int | None = None,
         trim: bool = True,
         morphs: bool = False,
+        eyeballs: bool = False,
         progress: GridProgress | None = None,
     ) -> "HeadMesh":
         """Extract the surface where the raw density is ``level`` (docs/reference.md 7.9), with colors from views.
@@ -168,6 +169,7 @@ class Head:
             trim: cut the bust flat at the lower edge of the official frame, below which no image shows anything.
             morphs: give it 52 morph targets with ARKit's names, and a mouth that opens (docs/animation.md); GLB files
                 have them.
+            eyeballs: with ``morphs``: eyes of their own, which turn, in place of the painted ones.
             progress: called while the grid is evaluated.
 
         Raises:
@@ -182,15 +184,9 @@ class Head:
         from panohead.mesh.trimesh_object import to_trimesh
 
         settings = MeshSettings(
-            resolution=resolution,
-            level=level,
-            unit=unit,
-            smooth=smooth,
-            triangles=triangles,
-            texture=texture,
-            trim=trim,
-            morphs=morphs,
-        )
+            resolution=resolution, level=level, unit=unit, smooth=smooth, triangles=triangles, texture=texture,
+            trim=trim, morphs=morphs, eyeballs=eyeballs,
+        )  # fmt: skip
         config = self.generator.config
         surface = head_surface(
             self.density,
@@ -206,7 +202,9 @@ class Head:
             from panohead.morphs.morph_mesh import morph_mesh
 
             attributes = None if self.attribute_encoder is None else self.own_attributes
-            return morph_mesh(surface, attributes, views, unit=settings.unit, level=settings.level)
+            return morph_mesh(
+                surface, attributes, views, unit=settings.unit, level=settings.level, eyeballs=settings.eyeballs
+            )
         rgb = color_vertices(surface, views).rgb if views else None
         mesh = to_trimesh(surface, rgb, unit=settings.unit, level=settings.level)
         return HeadMesh.of(mesh if settings.texture is None else textured(mesh, views, settings.texture))
@@ -281,9 +279,10 @@ class Head:
         pitch_deg: float = 0.0,
         title: str = "A generated head",
         alt: str = "A generated head, to turn",
+        splats: "SplatCloud | None" = None,
         **options: Any,
     ) -> Path:
-        """Write one offline page with the head to turn, its rendering and its mesh, marked as synthetic.
+        """Write one offline page with the head to turn: its rendering, its mesh, its splats. Marked as synthetic.
 
         Args:
             path: .html file to write; missing folders are made.
@@ -291,6 +290,7 @@ class Head:
             pitch_deg: height of their camera in degrees; positive is above the head.
             title: heading of the page.
             alt: the head in words, for those who do not see it.
+            splats: what :meth:`splats` returned, to show them too (20 bytes of the page each).
             options: further arguments of :meth:`mesh`. A head without a surface is shown without a mesh.
 
         Returns:
@@ -301,17 +301,17 @@ class Head:
             PanoHeadError: when a package is missing or the file cannot be written.
         """
         from panohead.head_page import PAGE_FRAMES, check_page_path, head_figure, write_head_page
+        from panohead.splats import encoded_splats
 
         frames = FRAMES.whole(PAGE_FRAMES if frames is None else frames, "frames")
-        pitch = PITCH_DEG.real(pitch_deg, "pitch_deg")
-        path = check_page_path(path)
+        pitch, path = PITCH_DEG.real(pitch_deg, "pitch_deg"), check_page_path(path)
         mesh: HeadMesh | None = None
-        note = ""
+        note, packed = "", None if splats is None else encoded_splats(splats)
         try:
             mesh = self.mesh(**options)
         except NoSurfaceError as error:
             note = f"There is no mesh: {error}"
-        viewer = head_figure(self, mesh, alt=alt, note=note, frames=frames, pitch_deg=pitch)
+        viewer = head_figure(self, mesh, alt=alt, note=note, splats=packed, frames=frames, pitch_deg=pitch)
         return write_head_page([viewer], path, title=title)
 
     def invented(self, frame: Frame) -> Float[Tensor, "1 height width"] | None:

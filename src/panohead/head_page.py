@@ -1,8 +1,8 @@
-"""Heads as one offline file: a page with the frames of a full turn and the mesh, both to turn in any browser."""
+"""Heads as one offline file: a page with the frames of a full turn, the mesh and splats, to turn in any browser."""
 
 import io
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,7 @@ from panohead.geometry import Camera
 from panohead.limits import FRAMES, PITCH_DEG
 from panohead.media.marked_image import marked
 from panohead.media.provenance import NOTICE, image_metadata, page_metadata
+from panohead.mesh.trimesh_object import METERS_PER_WORLD_UNIT, UNITS_PER_WORLD_UNIT, unit_of
 from panohead.reports import FrameSheet, HeadFigure, HeadFigures, Page, PageBlock, Paragraph, embedded, write_page
 from panohead.system.worker_threads import in_order, single_thread, worker_count
 
@@ -64,6 +65,7 @@ def head_figure(
     title: str = "",
     note: str = "",
     file: str = "head.glb",
+    splats: bytes | None = None,
     frames: int = PAGE_FRAMES,
     pitch_deg: float = 0.0,
     render: Callable[[float], Frame] | None = None,
@@ -79,6 +81,7 @@ def head_figure(
         title: first line of the caption.
         note: further line of the caption.
         file: name under which the mesh is saved from the page.
+        splats: SPZ file of the head (:func:`panohead.splats.encoded_splats`); None for none.
         frames: number of frames of the turn.
         pitch_deg: height of the camera in degrees; positive is above the head.
         render: renderer of the view of a yaw in degrees, from that height; None renders the head as it is.
@@ -116,8 +119,11 @@ def head_figure(
         first="frames" if sharp or glb is None else "mesh",
         title=title,
         note=note,
+        splats=splats,
         file=file,
+        splats_file=f"{PurePath(file).stem}_splats.spz",
         unit=unit,
+        meter=unit / METERS_PER_WORLD_UNIT,
         pitch_deg=pitch,
     )
 
@@ -154,7 +160,6 @@ def check_page_path(path: str | Path) -> Path:
 def _glb(mesh: "HeadMesh") -> tuple[bytes, float]:
     """Return the mesh as ``export("head.glb")`` writes it, and the length of a world unit in it."""
     from panohead.mesh.export import encoded
-    from panohead.mesh.trimesh_object import UNITS_PER_WORLD_UNIT, unit_of
 
     return encoded(mesh, "glb"), UNITS_PER_WORLD_UNIT[unit_of(mesh)]
 

@@ -17,9 +17,12 @@ from PIL import Image
 
 import tiny
 from browser.chromium import CHROMIUM, Tab, chromium
+from panohead.geometry import RADIUS, Camera
 from panohead.head import Head
 from panohead.head_page import head_figure, write_head_page
 from panohead.mesh.head_mesh import HeadMesh
+from panohead.splats import encoded_splats, render_splats
+from splats.test_rasterize import cloud
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
@@ -195,6 +198,31 @@ def check_tint(plain: np.ndarray, tinted: np.ndarray) -> None:
 
 def magenta(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(pixels[..., [0, 2]].mean(axis=-1) - pixels[..., 1])
+
+
+@pytest.mark.parametrize("meshed", [True, False])
+def test_splats_are_drawn_as_the_packages_splatter_draws_them(tab: Tab, tmp_path: Path, meshed: bool) -> None:
+    one, splats = head(), cloud(300, seed=3)
+    mesh = one.mesh(resolution=24, level=2.0) if meshed else None  # the page's world is in meters, or in world units
+    figure = head_figure(one, mesh, alt="Splats", splats=encoded_splats(splats), frames=2)
+    tab.open(write_head_page([figure], tmp_path / "splats.html", title="Splats"), width=1280, dark=True, still=True)
+    tab.until("document.querySelector('.head').classList.contains('ready')")
+    tab.click("[data-does=splats]")
+    tab.until("document.querySelector('.head').dataset.view === 'splats'")
+    for key, yaw_deg in (("Home", 0.0), ("ArrowRight", 7.5), ("ArrowLeft", 0.0)):
+        tab.value("document.querySelector('.stage').focus()")
+        tab.press(key)
+        settled(tab)
+        drawn = tab.drawn("canvas") / 255.0
+        camera = Camera.orbit(yaw_deg, radius=1.16 * RADIUS)  # ROOM of viewer.js
+        expected = render_splats(splats, camera, drawn.shape[0])
+        alpha = expected.alpha[0].numpy()
+        assert (alpha > 0.3).mean() > 0.05
+        assert np.abs(drawn[..., 3] - alpha).mean() < 0.004
+        difference = np.abs(drawn[..., :3] - (expected.color / expected.alpha.clamp_min(0.3)).permute(1, 2, 0).numpy())
+        assert difference[alpha > 0.3].mean() < 0.012
+    assert tab.complaints == []
+    assert tab.value("document.querySelector('[data-does=light]').hidden")
 
 
 def test_morph_targets_have_sliders_with_their_names(tab: Tab, page: Path) -> None:

@@ -47,18 +47,18 @@ def test_three_js_is_the_recorded_one_with_its_license() -> None:
     assert "reports/viewer/*" in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("name", ["three.min.js", "viewer.js"])
+@pytest.mark.parametrize("name", ["three.min.js", "splats.js", "viewer.js"])
 def test_scripts_cannot_end_their_element_and_make_no_code_of_texts(name: str) -> None:
     text = viewer_asset(name)
     assert not re.search(r"</script|<!--|<script", text, re.IGNORECASE)
-    if name == "viewer.js":
+    if name != "three.min.js":
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(|fetch\(", text)
 
 
 def test_heads_of_a_page_share_the_scripts() -> None:
     one = parse_page(render_page(Page("t", [HeadFigures([viewer()])])))
     three = parse_page(render_page(Page("t", [HeadFigures([viewer(), viewer()]), HeadFigures([viewer()])])))
-    assert (one.names.count("script"), three.names.count("script")) == (2 + 1, 2 + 3)
+    assert (one.names.count("script"), three.names.count("script")) == (3 + 1, 3 + 3)
     assert len(three.head_facts()) == 3
 
 
@@ -89,11 +89,20 @@ def test_facts_are_the_files_and_the_camera() -> None:
     assert facts["camera"]["pitch"] == pytest.approx(math.pi / 6)
 
 
+def test_splats_are_the_file_with_a_button_of_their_own() -> None:
+    figure = viewer(splats=b"spz0", splats_file="a.spz", meter=2.5)
+    page = parse_page(render_page(Page("t", [HeadFigures([figure])])))
+    (facts,) = page.head_facts()
+    assert (base64.b64decode(facts["splats"]), facts["splats_file"], facts["meter"]) == (b"spz0", "a.spz", 2.5)
+    assert {"Splats", "Save splats"} <= set(page.texts["button"])
+    assert "tilt its mesh and splats" in page.all_text()
+
+
 def test_what_is_not_there_has_no_button() -> None:
     page = parse_page(render_page(Page("t", [HeadFigures([viewer(glb=None)])])))
     hidden = [tag for tag, name, _ in page.attributes if name == "hidden" and tag == "button"]
-    assert len(hidden) == 5, "mesh, light, clay, invented parts, save"
-    assert "mesh" not in page.head_facts()[0]
+    assert len(hidden) == 7, "mesh, splats, light, clay, invented parts, save, save splats"
+    assert not {"mesh", "splats"} & set(page.head_facts()[0])
     assert "tilt" not in page.all_text()
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from panohead.mesh import HeadMesh
     from panohead.predictor import Predictor
     from panohead.reports import HeadFigure
+    from panohead.splats import SplatCloud
 
 _SEED = "seed:"
 
@@ -261,13 +262,16 @@ class Generate(AttributeOptions, SplatOptions, Model):
             with single_thread():
                 mesh = write_meshes(head, paths, settings, unit=self.mesh_unit)
             step()
+        cloud: SplatCloud | None = None
         if self.splats:
             paths = [out / f"{name}_splats.{suffix}" for suffix in self.splats]
             with single_thread():
-                write_splat_files(head, paths, self.splat_settings(), step=step)
+                cloud = write_splat_files(head, paths, self.splat_settings(), step=step)
         if self.html is None:
             return images, None
         kind = "reconstructed" if self.head is not None else "generated"
         alt, title = f"The {kind} head of {order.label}, to turn", order.label
-        viewer = styled_viewer(head, style, mesh or settings, alt=alt, title=title, file=f"{name}.glb", step=step)
+        viewer = styled_viewer(
+            head, style, mesh or settings, alt=alt, title=title, file=f"{name}.glb", splats=cloud, step=step
+        )
         return images, viewer

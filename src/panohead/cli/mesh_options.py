@@ -35,6 +35,8 @@ class MeshOptions:
     """Cut the bust flat where the images end; below nothing is ever shown."""
     morphs: bool = False
     """Give glb, usdz and --html 52 morph targets with ARKit's names, a mouth that opens, and an idle animation."""
+    eyeballs: bool = False
+    """With --morphs: eyes of their own, which turn, in place of the painted ones."""
     html: str | None = None
     """Also one offline page with the head (generate: all heads) to turn in any browser: its name in OUT, head.html."""
 
@@ -55,6 +57,7 @@ class MeshOptions:
                 texture=self.texture,
                 trim=self.trim,
                 morphs=self.morphs,
+                eyeballs=self.eyeballs,
             )
         except UsageError as error:
             name, space, rest = str(error).partition(" ")
@@ -72,6 +75,7 @@ class MeshOptions:
             PanoHeadError: when a package is missing.
         """
         settings = self.mesh_settings()
+        check_needed(self, "--morphs", self.morphs, "eyeballs")
         names = [field.name for field in fields(MeshOptions) if field.name not in ("mesh", "html", *also)]
         check_needed(self, "--mesh or --html", bool(self.mesh) or self.html is not None, *names)
         if self.html is None and self.mesh:
@@ -95,7 +99,8 @@ class SplatOptions(MeshOptions):
     """Formats of a head's splats and mesh, and the settings by which they are made."""
 
     splats: tuple[Literal["ply", "spz"], ...] = ()
-    """Formats of the head as 3-D Gaussians, for viewers of splats (ply: 3DGS convention; spz: a fifth of its size)."""
+    """Formats of the head as 3-D Gaussians, for viewers of splats (ply: 3DGS convention; spz: a fifth of its size). The
+    page of --html shows them too."""
     splat_count: Annotated[int, SPLAT_COUNT] = 100_000
     """Number of splats."""
     splat_steps: Annotated[int, SPLAT_STEPS] = 100

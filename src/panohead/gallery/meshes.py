@@ -10,6 +10,7 @@ from panohead.mesh.settings import MeshSettings, MeshUnit
 
 if TYPE_CHECKING:
     from panohead.mesh.head_mesh import HeadMesh
+    from panohead.splats import SplatCloud
     from panohead.splats.settings import SplatSettings
 
 
@@ -41,7 +42,7 @@ def write_meshes(
     if suffixes - {".mrc"}:
         mesh = plain = head.mesh(**vars(settings))
     if settings.morphs and suffixes - {".mrc", ".glb"}:
-        plain = head.mesh(**vars(replace(settings, morphs=False)))
+        plain = head.mesh(**vars(replace(settings, morphs=False, eyeballs=False)))
     if ".mrc" in suffixes:
         box, nodes = head.generator.config.rendering.box_warp, settings.resolution
         volume = Volume(density_grid(head.density, resolution=nodes, box_warp=box), box / (nodes - 1))
@@ -52,8 +53,8 @@ def write_meshes(
 
 def write_splat_files(
     head: Head, paths: Sequence[Path], settings: "SplatSettings", *, step: Callable[[], None] = lambda: None
-) -> None:
-    """Write the head's splats in the format of each path, .ply or .spz.
+) -> "SplatCloud":
+    """Write the head's splats in the format of each path, .ply or .spz, and return them.
 
     Args:
         head: what to write.
@@ -70,3 +71,4 @@ def write_splat_files(
     cloud = head.splats(settings.count, steps=settings.steps, level=settings.level, progress=step)
     for path in paths:
         write_splats(cloud, path)
+    return cloud

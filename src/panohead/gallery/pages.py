@@ -8,9 +8,11 @@ from panohead.head import Head
 from panohead.head_page import PAGE_FRAMES, head_figure
 from panohead.mesh.settings import MeshSettings
 from panohead.reports import HeadFigure
+from panohead.splats.files import encoded_splats
 
 if TYPE_CHECKING:
     from panohead.mesh.head_mesh import HeadMesh
+    from panohead.splats import SplatCloud
 
 
 def styled_viewer(
@@ -22,10 +24,11 @@ def styled_viewer(
     title: str = "",
     note: str = "",
     file: str = "head.glb",
+    splats: "SplatCloud | None" = None,
     frames: int = PAGE_FRAMES,
     step: FrameCallback,
 ) -> HeadFigure:
-    """Render a full turn in a style and return it, with the mesh, as a block of a page.
+    """Render a full turn in a style and return it, with mesh and splats, as a block of a page.
 
     Args:
         head: what to render.
@@ -35,6 +38,7 @@ def styled_viewer(
         title: first line of the caption.
         note: further line of the caption.
         file: name under which the mesh is saved from the page.
+        splats: its splats; None for none.
         frames: number of frames of the turn.
         step: called after each frame.
     """
@@ -51,6 +55,7 @@ def styled_viewer(
         title=title,
         note=note,
         file=file,
+        splats=None if splats is None else encoded_splats(splats),
         frames=frames,
         pitch_deg=style.pitch_deg,
         render=lambda yaw: style.render(head, yaw),

@@ -15,7 +15,7 @@ from panohead.inversion.output_folder import FRAMES_FOLDER, MESH_FILES, SPLAT_FI
 from panohead.mesh.head_mesh import HeadMesh
 from panohead.mesh.settings import MeshSettings, MeshUnit
 from panohead.reports import HeadFigure
-from panohead.splats.settings import SplatSettings
+from panohead.splats import SplatCloud, SplatSettings
 
 _FPS = 24.0
 
@@ -97,19 +97,20 @@ def write_results(
         missing = str(error)
         notes.append(f"There is no mesh: {error}")
     step()
+    cloud: SplatCloud | None = None
     if splats and not missing:
         names = [SPLAT_FILES[name] for name in splats]
         try:
-            write_splat_files(head, [out / name for name in names], splat_settings or SplatSettings(), step=step)
+            paths = [out / name for name in names]
+            cloud = write_splat_files(head, paths, splat_settings or SplatSettings(), step=step)
             files += names
         except NoSurfaceError as error:
             missing = str(error)
             notes.append(f"There are no splats: {error}")
     # Without formats there is no mesh in the report, but on the page; what has no surface is not tried twice.
     wanted = settings if page is not None and mesh is None and not missing else mesh
-    viewer = styled_viewer(
-        head, style, wanted, alt="The reconstructed head, to turn", file=MESH_FILES["glb"], step=step
-    )
+    alt, file = "The reconstructed head, to turn", MESH_FILES["glb"]
+    viewer = styled_viewer(head, style, wanted, alt=alt, file=file, splats=cloud, step=step)
     if page is not None:
         files.append(write_head_page([viewer], out / page, title="A head from photos").name)
     return WrittenResults(tuple(files), tuple(notes), viewer, missing)

@@ -51,10 +51,11 @@ class MeshSettings:
         texture: pixels per side of a texture; None colors the vertices instead.
         trim: cut the bust at the lower edge of the official frame.
         morphs: 52 morph targets with ARKit's names, and a mouth that opens.
+        eyeballs: of a mesh with morph targets: eyes of their own, which turn, in place of the painted ones.
 
     Raises:
-        UsageError: for numbers outside the ranges of :mod:`panohead.limits`, another unit, or a texture on too many
-            triangles or with morph targets.
+        UsageError: for numbers outside the ranges of :mod:`panohead.limits`, another unit, a texture on too many
+            triangles or with morph targets, or eyeballs without these.
     """
 
     resolution: int = 256
@@ -65,6 +66,7 @@ class MeshSettings:
     texture: int | None = None
     trim: bool = True
     morphs: bool = False
+    eyeballs: bool = False
 
     def __post_init__(self) -> None:
         whole: dict[str, Any] = {
@@ -85,6 +87,8 @@ class MeshSettings:
             object.__setattr__(self, name, value)
         if self.texture is not None and self.morphs:
             raise UsageError("texture does not go with morphs, whose colors are at the vertices; choose one")
+        if self.eyeballs and not self.morphs:
+            raise UsageError("eyeballs turn by morph targets; give morphs too")
         if self.texture is not None and self.triangles is None:
             raise UsageError(f"texture needs a number of triangles, at most {allowed.high:.0f}; give one, not 'full'")
 

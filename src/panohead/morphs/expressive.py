@@ -8,6 +8,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from panohead.attributes.editing import HeadAttributes
 from panohead.mesh.surface import Surface
 from panohead.morphs.base_fit import FRAMING, FittedBase, fit_base, to_head_frame, turn_to_world
+from panohead.morphs.eyeballs import CutEye, Gaze, cut_eyes, eye_parts, lids_over_balls
 from panohead.morphs.lip_line import LipLine, lip_line
 from panohead.morphs.mouth import InnerPart, inner_parts, lip_rims
 from panohead.morphs.split import cut_where, refined_where
@@ -32,6 +33,7 @@ class ExpressiveSurface:
         inner: parts behind the lips, in the order of their vertices.
         pairs: vertices of both sides of the cut, which lie at the same places.
         fit_distance: mean distance in world units of the fitted basis from the face; NaN where it lies nowhere near.
+        painted: faces of the eyes that were cut out, which give eyeballs their colors; none without eyeballs.
     """
 
     surface: Surface
@@ -41,14 +43,15 @@ class ExpressiveSurface:
     inner: list[InnerPart]
     pairs: Int[np.ndarray, "pair 2"]
     fit_distance: float
+    painted: Int[np.ndarray, "face 3"]
 
     @property
     def outer(self) -> Surface:
-        """The outer surface alone."""
+        """The outer surface alone, with the eyes that were cut out."""
         return replace(
             self.surface,
             vertices=self.surface.vertices[: self.outer_count],
-            faces=self.surface.faces[: self.outer_faces],
+            faces=np.concatenate([self.surface.faces[: self.outer_faces], self.painted]),
         )
 
     def colored(self, rgb: UInt8[np.ndarray, "outer 3"]) -> UInt8[np.ndarray, "vertex 3"]:
@@ -57,12 +60,18 @@ class ExpressiveSurface:
         light = float(np.clip((lips @ _LUMA).mean() * 1.5 / _BRIGHT_FACE, 0.3, 1.15))
         colors = [rgb.astype(np.float64)]
         for part in self.inner:
-            base = np.array(part.rgb, np.float64) * light if part.source is None else rgb[part.source]
+            base = np.array(part.rgb or (0, 0, 0), np.float64) * light
+            if part.source is not None:
+                base = rgb[part.source].astype(np.float64)
+            elif part.paint is not None and part.pattern is not None:
+                base = _white(rgb[part.paint].astype(np.float64)) * part.pattern
             colors.append(base * part.shade[:, None])
         return np.clip(np.rint(np.concatenate(colors)), 0, 255).astype(np.uint8)
 
 
-def expressive_surface(surface: Surface, attributes: HeadAttributes | None) -> ExpressiveSurface:
+def expressive_surface(
+    surface: Surface, attributes: HeadAttributes | None, *, eyeballs: bool = False
+) -> ExpressiveSurface:
     """Return a surface (world units) with the 52 expressions of the head basis.
 
     At weights of 0 it is the given surface: new vertices lie on its triangles.
@@ -70,22 +79,30 @@ def expressive_surface(surface: Surface, attributes: HeadAttributes | None) -> E
     Args:
         surface: of the head.
         attributes: of the head, from which the fit of the basis begins; None without an attribute encoder.
+        eyeballs: cut the painted eyes out, and put eyeballs that turn in their place.
     """
     base = fit_base(surface, attributes)
     line = lip_line(base)
     points, faces = to_head_frame(surface.vertices.astype(np.float64)), surface.faces.astype(np.int64)
     points, faces = refined_where(points, faces, _longest_edges(points, base, line))
     points, faces, pairs = cut_where(points, faces, line.height(points), line.near(points), line.opening(points))
-    normals = welded_normals(points, faces, pairs)
+    eyes: list[CutEye] = []
+    if eyeballs:
+        points, faces, eyes = cut_eyes(base, points, faces)
+    painted = np.concatenate([faces[:0], *(cut.painted for cut in eyes)])
+    normals = welded_normals(points, np.concatenate([faces, painted]), pairs)
     side = line.side(points)
     side[pairs[:, 0]], side[pairs[:, 1]] = (
         line.side(points[pairs[:, 0]] + [0, 0.02, 0]),
         line.side(points[pairs[:, 1]] - [0, 0.02, 0]),
     )
-    offsets = offsets_of(base, correspond(base, points, normals, line, side))
+    offsets = offsets_of(base, correspond(base, points, normals, line, side, painted_eyes=not eyes))
+    lids_over_balls(eyes, points, offsets)
     facing = points[(normals[:, 2] > 0.1) & line.near(points, 0.3)]
     inner = [*lip_rims(points, pairs, offsets), *inner_parts(base, facing)] if len(pairs) else []
-    return _assembled(surface, points, faces, offsets, inner, pairs, base.distance)
+    inner += eye_parts(eyes, points, offsets, Gaze.of(attributes)) if eyes else []
+    made = _assembled(surface, points, faces, offsets, inner, pairs, base.distance)
+    return replace(made, painted=painted)
 
 
 def _assembled(
@@ -111,7 +128,14 @@ def _assembled(
         for name, own in offsets.items()
     }
     joined = replace(surface, vertices=vertices, faces=np.concatenate(all_faces).astype(np.int64))
-    return ExpressiveSurface(joined, len(points), len(faces), moved, inner, pairs, distance * FRAMING.scale)
+    return ExpressiveSurface(joined, len(points), len(faces), moved, inner, pairs, distance * FRAMING.scale, faces[:0])
+
+
+def _white(paint: Float[np.ndarray, "place 3"]) -> Float[np.ndarray, "3"]:
+    """Return the white of painted eyes: their brightest places, a little grayer."""
+    luma = paint @ _LUMA
+    bright = paint[luma >= np.quantile(luma, 0.85)].mean(axis=0)
+    return np.asarray(bright + 0.35 * (bright @ _LUMA - bright))
 
 
 def _longest_edges(

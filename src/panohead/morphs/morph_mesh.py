@@ -21,6 +21,7 @@ def morph_mesh(
     *,
     unit: MeshUnit = "metre",
     level: float | None = None,
+    eyeballs: bool = False,
 ) -> HeadMesh:
     """Return the mesh of a surface with 52 targets of ARKit's names and what is behind the lips.
 
@@ -32,12 +33,14 @@ def morph_mesh(
         views: renders that color the surface; empty for none.
         unit: of the mesh.
         level: density at the surface.
+        eyeballs: eyes of their own, which turn, in place of the painted ones.
     """
-    expressive = expressive_surface(surface, attributes)
+    expressive = expressive_surface(surface, attributes, eyeballs=eyeballs)
     rgb = expressive.colored(color_vertices(expressive.outer, views).rgb) if views else None
     mesh = to_trimesh(expressive.surface, rgb, unit=unit, level=level)
     factor = np.float32(UNITS_PER_WORLD_UNIT[unit])
     set_targets(mesh, {name: values * factor for name, values in expressive.offsets.items()})
+    mesh.metadata["eyeballs"] = len(expressive.painted) > 0
     mesh.metadata["lips_part"] = len(expressive.pairs) > 0
     if np.isfinite(expressive.fit_distance):
         mesh.metadata["basis_distance_mm"] = round(expressive.fit_distance * METERS_PER_WORLD_UNIT * 1000, 2)

@@ -23,14 +23,16 @@ _RIM_ROWS, _RIM_BACK, _RIM_IN = 3, 0.035, 0.012
 
 @dataclass(frozen=True)
 class InnerPart:
-    """A part behind the lips, decimeters of the head frame.
+    """A part behind lips or lids, decimeters of the head frame.
 
     Attributes:
         vertices, faces: of the part.
         offsets: of all 52 ARKit names at the vertices.
         shade: factor of the color at each vertex: 1 in full light.
-        rgb: sRGB in the light of a bright face, 0 to 255; None where ``source`` has the color.
-        source: vertex of the surface whose color each vertex has; None where ``rgb`` has it.
+        rgb: sRGB in the light of a bright face, 0 to 255; None where another has the color.
+        source: vertex of the surface whose color each vertex has; None where another has it.
+        paint: vertices of the surface, the brightest of which give the white that ``pattern`` multiplies.
+        pattern: color of each vertex as factors of that white.
     """
 
     vertices: Float[np.ndarray, "vertex 3"]
@@ -39,6 +41,8 @@ class InnerPart:
     shade: Float[np.ndarray, " vertex"]
     rgb: tuple[int, int, int] | None = None
     source: Int[np.ndarray, " vertex"] | None = None
+    paint: Int[np.ndarray, " paint"] | None = None
+    pattern: Float[np.ndarray, "vertex 3"] | None = None
 
 
 def inner_parts(base: FittedBase, surface: Float[np.ndarray, "vertex 3"]) -> list[InnerPart]:

@@ -67,6 +67,8 @@ def correspond(
     normals: Float[np.ndarray, "vertex 3"],
     line: LipLine,
     side: Float[np.ndarray, " vertex"],
+    *,
+    painted_eyes: bool = True,
 ) -> Correspondence:
     """Find what moves each vertex of a surface.
 
@@ -75,6 +77,7 @@ def correspond(
         points, normals: of the surface, decimeters of the head frame.
         line: where the lips meet.
         side: of the line on which each vertex lies, as of :meth:`LipLine.side`.
+        painted_eyes: eyes are painted on the surface; else it has none, and what lies near them is lid.
     """
     outer = np.flatnonzero((head_basis().masks["inside-mouth"] < 0.5) & (base.fine[:, 1] > 5.6))
     skin, facing = base.fine[outer], base.normals[outer]
@@ -84,7 +87,10 @@ def correspond(
     shares /= shares.sum(axis=1, keepdims=True)
     away, _ = cKDTree(skin).query(points)
     strength = smoothstep(_NONE, _FULL, away) * smoothstep(0.0, 0.5, (normals * facing[found[:, 0]]).sum(axis=1))
-    return Correspondence(outer[found], shares, strength, _of_eyes(base, points, skin), points)
+    eye = _of_eyes(base, points, skin)
+    if not painted_eyes:
+        strength, eye = np.where(eye != "", 1.0, strength), np.full_like(eye, "")
+    return Correspondence(outer[found], shares, strength, eye, points)
 
 
 def _of_eyes(base: FittedBase, points: Float[np.ndarray, "vertex 3"], skin: Float[np.ndarray, "place 3"]) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Heads that a reader turns with mouse, fingers or keys: frames of the rendering, and the mesh by three.js.
+"""Heads that a reader turns with mouse, fingers or keys: frames of the rendering, mesh and splats by three.js.
 
-A page that shows any holds the two scripts of ``viewer/`` once, three.js among them (MIT; ``viewer/three.json`` says
+A page that shows any holds the three scripts of ``viewer/`` once, three.js among them (MIT; ``viewer/three.json`` says
 which version). The page's Content-Security-Policy names their hashes, so that nothing else in it is ever executed.
 """
 
@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from panohead.geometry import FOCAL, RADIUS
 
-_SCRIPTS = ("three.min.js", "viewer.js")
+_SCRIPTS = ("three.min.js", "splats.js", "viewer.js")
 _BROWSER_SCRIPTS = ("browser.js",)
 
 
@@ -45,7 +45,7 @@ class FrameSheet:
 
 @dataclass(frozen=True)
 class HeadFigure:
-    """A head to turn; at least one of ``frames`` and ``glb`` is given.
+    """A head to turn; at least one of ``frames``, ``glb`` and ``splats`` is given.
 
     Attributes:
         alt: the head in words.
@@ -54,10 +54,13 @@ class HeadFigure:
         invented: overlay of the same frames that tints what no photo shows; None for a head without photos.
         first: view that is shown first.
         glb: mesh, centered as the renderer's world is; its attribute ``_SEEN`` makes the same overlay.
+        splats: SPZ file of the head in meters, around the same center.
         title: first line of the caption, in bold.
         note: further line of the caption.
         file: name under which the mesh is saved from the page.
-        unit: length of a world unit in the mesh's coordinates.
+        splats_file: name under which the splats are saved.
+        unit: length of a world unit in the mesh's coordinates, which are those of the page.
+        meter: length of a meter in the same coordinates.
         pitch_deg: height of the camera of the frames in degrees.
         radius: distance of the camera of the frames, world units.
         focal: focal length of the frames, in image sizes.
@@ -68,11 +71,14 @@ class HeadFigure:
     frames: FrameSheet | None = None
     invented: FrameSheet | None = None
     glb: bytes | None = None
-    first: Literal["frames", "mesh"] = "frames"
+    splats: bytes | None = None
+    first: Literal["frames", "mesh", "splats"] = "frames"
     title: str = ""
     note: str = ""
     file: str = "head.glb"
+    splats_file: str = "head.spz"
     unit: float = 1.0
+    meter: float = 1.0
     pitch_deg: float = 0.0
     radius: float = RADIUS
     focal: float = FOCAL
@@ -91,6 +97,9 @@ class HeadFigure:
             facts["invented"] = self.invented.facts()
         if self.glb is not None:
             facts["mesh"] = base64.b64encode(self.glb).decode("ascii")
+        if self.splats is not None:
+            splats = base64.b64encode(self.splats).decode("ascii")
+            facts |= {"splats": splats, "splats_file": self.splats_file, "meter": self.meter}
         return facts
 
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from panohead.errors import UsageError
+
 SH_DC = 0.28209479177387814
 """Spherical harmonic of degree 0, 1 / (2 sqrt(pi)): a color c in [0, 1] is stored as (c - 0.5) / SH_DC."""
 
@@ -42,6 +44,13 @@ class SplatCloud:
     def detach(self) -> "SplatCloud":
         """Return the same splats without gradients."""
         return replace(self, **{field.name: getattr(self, field.name).detach() for field in fields(self)})
+
+
+def check_cloud(cloud: object) -> SplatCloud:
+    """Return the cloud. Raises UsageError for what is none."""
+    if not isinstance(cloud, SplatCloud):
+        raise UsageError(f"splats of type {type(cloud).__name__} were given; give the cloud that head.splats() returns")
+    return cloud
 
 
 def rotation_matrices(quaternions: Float[Tensor, "splat 4"]) -> Float[Tensor, "splat 3 3"]:

@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from panohead.errors import UsageError
 from panohead.geometry import Camera, single_camera
 from panohead.limits import NumberRange
-from panohead.splats.cloud import SplatCloud, rotation_matrices
+from panohead.splats.cloud import SplatCloud, check_cloud, rotation_matrices
 
 HIDDEN = 1e-3
 """Transmittance behind which nothing is drawn."""
@@ -61,8 +60,7 @@ def render_splats(cloud: SplatCloud, camera: Camera, size: int) -> SplatImage:
     Raises:
         UsageError: for what is no cloud, no single camera, or no size.
     """
-    if not isinstance(cloud, SplatCloud):
-        raise UsageError(f"splats of type {type(cloud).__name__} were given; give the cloud that head.splats() returns")
+    cloud = check_cloud(cloud)
     camera, size = single_camera(camera, "the camera of splats"), _SIZE.whole(size, "size")
     with torch.no_grad():
         flat = _project(cloud, camera, size)

@@ -9,10 +9,11 @@ from panohead.synthetic.fields import CosineNoise, smoothstep
 from panohead.synthetic.mesh import Material, Part, Strands, compact, triangulate
 from panohead.synthetic.people import Person
 
-_IRIS = {
+IRIS_COLORS = {
     "brown": (0.10, 0.042, 0.018), "blue": (0.16, 0.28, 0.42), "green": (0.14, 0.20, 0.09),
     "hazel": (0.20, 0.12, 0.045), "grey": (0.22, 0.25, 0.27),
 }  # fmt: skip
+"""Linear RGB of irises by name."""
 _MOUTH = {
     "helper-upper-teeth": (0.70, 0.65, 0.55),
     "helper-lower-teeth": (0.66, 0.61, 0.52),
@@ -48,8 +49,8 @@ def _eyeball(
     shape = (shape * bulge[..., None]).reshape(-1, 3)
     cy, sy, cp, sp = np.cos(gaze[0]), np.sin(gaze[0]), np.cos(gaze[1]), np.sin(gaze[1])
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    color = _eye_color(polar, around, np.array(_IRIS[iris]) * rng.uniform(0.7, 1.3), rng)
-    return Part(shape @ turn.T * radius + center, _grid_triangles(len(_FROM_POLE), _AROUND), color, Material.EYE)
+    color = eye_color(polar, around, np.array(IRIS_COLORS[iris]) * rng.uniform(0.7, 1.3), rng)
+    return Part(shape @ turn.T * radius + center, grid_triangles(len(_FROM_POLE), _AROUND), color, Material.EYE)
 
 
 def iris_vertices() -> Bool[np.ndarray, "vertex"]:
@@ -57,7 +58,8 @@ def iris_vertices() -> Bool[np.ndarray, "vertex"]:
     return np.repeat(_FROM_POLE <= _IRIS_ANGLE, _AROUND)
 
 
-def _grid_triangles(rows: int, columns: int) -> Int[np.ndarray, "triangle 3"]:
+def grid_triangles(rows: int, columns: int) -> Int[np.ndarray, "triangle 3"]:
+    """Return the triangles of rows of vertices, each closed to a ring."""
     column = np.arange(columns)
     first = np.arange(rows - 1)[:, None] * columns
     ahead = (column + 1) % columns
@@ -65,12 +67,13 @@ def _grid_triangles(rows: int, columns: int) -> Int[np.ndarray, "triangle 3"]:
     return triangulate(np.stack(np.broadcast_arrays(*corners), -1).reshape(-1, 4))
 
 
-def _eye_color(
+def eye_color(
     polar: Float[np.ndarray, "row column"],
     around: Float[np.ndarray, "row column"],
     iris: Float[np.ndarray, "3"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "vertex 3"]:
+    """Return linear RGB of an eyeball at angles in radians from the pole and around it; ``iris`` is linear RGB."""
     ring = np.stack([np.cos(around), np.sin(around)], -1).reshape(-1, 2) * 2
     fibers = CosineNoise(rng, 14.0, 40, 2)(ring).reshape(polar.shape)
     white = np.array([0.74, 0.69, 0.66]) - np.array([0.02, 0.14, 0.14]) * smoothstep(0.6, 1.3, polar)[..., None]

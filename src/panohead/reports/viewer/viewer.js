@@ -1,8 +1,8 @@
-// Heads to turn in a page: frames of the rendering, and the mesh (three.js). One script for all heads of a page.
+// Heads to turn in a page: frames of the rendering, the mesh (three.js) and splats. One script for all heads of a page.
 //
-// Every element of class "head" holds a JSON block: base64 of a GLB file ("mesh"), of WebP contact sheets ("frames",
-// "invented"), and the camera. Nothing is fetched; texts are only ever set as text. The camera is that of the
-// renderer, so that both views show the head at the same place.
+// Every element of class "head" holds a JSON block: base64 of a GLB file ("mesh"), of an SPZ file ("splats"), of WebP
+// contact sheets ("frames", "invented"), and the camera. Nothing is fetched; texts are only ever set as text. The camera is that of the
+// renderer, so that all views show the head at the same place.
 "use strict";
 (() => {
   const TURN_S = 14;               // seconds of a full turn at rest
@@ -12,6 +12,7 @@
   const MAX_PIXELS = 1024;         // side of a canvas
   const SEEN = 0.3;                // visibility, weighted by the cosine of the viewing angle, from which nothing is tinted
   const INVENTED = [1, 0, 1], INVENTED_SHARE = 0.55; // linear magenta, as the reports tint
+  const VIEWS = ["frames", "mesh", "splats"];
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
@@ -136,8 +137,9 @@
     }
 
     press(name) {
-      if (name === "frames" || name === "mesh") this.show(name);
-      else if (name === "save") this.save();
+      if (VIEWS.includes(name)) this.show(name);
+      else if (name === "save") this.save("mesh", this.facts.file, "model/gltf-binary");
+      else if (name === "save-splats") this.save("splats", this.facts.splats_file, "application/octet-stream");
       else this.set(name, !this.on[name]);
     }
 
@@ -160,7 +162,7 @@
         ArrowUp: () => turn(0, -STEP), ArrowDown: () => turn(0, STEP),
         "+": () => zoom(1 / 1.15), "=": () => zoom(1 / 1.15), "-": () => zoom(1.15),
         Home: () => { this.set("turn", false); this.view = ""; this.face(0, this.level); this.show(shown); },
-        " ": () => this.press("turn"), r: () => this.press("frames"), m: () => this.press("mesh"),
+        " ": () => this.press("turn"), r: () => this.press("frames"), m: () => this.press("mesh"), s: () => this.press("splats"),
         l: () => this.press("light"), c: () => this.press("clay"), i: () => this.press("invented"),
       };
       const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
@@ -180,16 +182,16 @@
 
     show(view) {
       if (!this.facts[view]) return;
-      if (view === "mesh" && !this.open()) return this.view || this.show("frames");
-      if (view !== this.view) this.camera.position.setLength(this.facts.camera.distance * (view === "mesh" ? ROOM : 1));
-      this.view = view;
-      for (const name of ["frames", "mesh"]) this.buttons[name].setAttribute("aria-pressed", String(name === view));
+      const solid = view !== "frames";
+      if (solid && !(view === "mesh" ? this.open() : this.openSplats())) return this.view || this.show("frames");
+      if (solid !== this.solid || !this.view) this.camera.position.setLength(this.facts.camera.distance * (solid ? ROOM : 1));
+      Object.assign(this, { view, solid });
+      for (const name of VIEWS) this.buttons[name].setAttribute("aria-pressed", String(name === view));
       for (const name of ["light", "clay"]) this.buttons[name].hidden = view !== "mesh";
       this.root.querySelector(".morphs").hidden = view !== "mesh" || !this.morphs;
-      this.buttons.invented.hidden = !(view === "mesh" ? this.colors?.invented : this.facts.invented);
-      const free = view === "mesh";
-      this.controls.minPolarAngle = free ? FREE[0] : this.level;
-      this.controls.maxPolarAngle = free ? FREE[1] : this.level;
+      this.buttons.invented.hidden = !(view === "mesh" ? this.colors?.invented : view === "frames" && this.facts.invented);
+      this.controls.minPolarAngle = solid ? FREE[0] : this.level;
+      this.controls.maxPolarAngle = solid ? FREE[1] : this.level;
       for (const name of ["turn", "light", "clay", "invented"]) this.set(name, this.on[name]);
       this.wake();
     }
@@ -197,11 +199,7 @@
     // Opens the mesh at its first use; false when the browser cannot show meshes.
     open() {
       if (this.model || this.opening) return true;
-      if (!graphics()) {
-        this.buttons.mesh.disabled = true;
-        this.buttons.mesh.title = "This browser has no WebGL, so it cannot show meshes";
-        return false;
-      }
+      if (!graphics()) return this.without("mesh", "This browser has no WebGL, so it cannot show meshes");
       this.opening = new THREE.GLTFLoader().parseAsync(bytes(this.facts.mesh).buffer, "").then(file => {
         this.light = lights(this.camera, this.facts.camera.distance);
         this.light.rig.add(file.scene, this.camera);
@@ -210,6 +208,26 @@
         this.show(this.view);
       });
       return true;
+    }
+
+    // Opens the splats in the same way.
+    openSplats() {
+      if (this.splats) return true;
+      if (!graphics()) return this.without("splats", "This browser has no WebGL, so it cannot show splats");
+      if (typeof DecompressionStream === "undefined") {
+        return this.without("splats", "This browser is too old to unpack splats");
+      }
+      this.splats = { render: null };
+      SPLATS.open(bytes(this.facts.splats), this.facts.meter).then(splats => {
+        this.splats = splats;
+        this.wake();
+      });
+      return true;
+    }
+
+    without(view, reason) {
+      Object.assign(this.buttons[view], { disabled: true, title: reason });
+      return false;
     }
 
     prepare() {
@@ -271,10 +289,10 @@
       return new THREE.BufferAttribute(values, 3);
     }
 
-    save() {
-      const link = document.createElement("a"), file = new Blob([bytes(this.facts.mesh)], { type: "model/gltf-binary" });
-      link.href = URL.createObjectURL(file);
-      link.download = this.facts.file;
+    save(what, name, type) {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([bytes(this.facts[what])], { type }));
+      link.download = name;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     }
@@ -312,17 +330,18 @@
 
     draw() {
       const side = this.canvas.width, pen = this.pen;
-      const mesh = this.view === "mesh" && this.model;
-      if (!mesh && !this.sheets) return this.view === "frames" && this.loadSheets();
+      const mesh = this.view === "mesh" && this.model, splats = this.view === "splats" && this.splats.render;
+      if (!mesh && !splats && !this.sheets) return this.view === "frames" && this.loadSheets();
       pen.globalCompositeOperation = "source-over";
       pen.globalAlpha = 1;
       pen.clearRect(0, 0, side, side);
       pen.imageSmoothingQuality = "high";
       const yaw = this.controls.getAzimuthalAngle();
-      if (mesh) {
+      if (mesh || splats) {
         const renderer = graphics();
         if (renderer.domElement.width !== side) renderer.setSize(side, side, false);
-        renderer.render(this.light.rig, this.camera);
+        if (splats) splats(renderer, this.camera, side);
+        else renderer.render(this.light.rig, this.camera);
         pen.drawImage(renderer.domElement, 0, 0, side, side);
       } else {
         const zoom = this.facts.camera.distance / this.camera.position.length();
@@ -338,7 +357,7 @@
           pen.drawImage(layer, 0, 0);
         }
       }
-      this.root.dataset.view = this.view;
+      this.root.dataset.view = mesh ? "mesh" : splats ? "splats" : "frames"; // what is there, not what still opens
       this.root.dataset.yaw = String(Math.round(yaw * 180 / Math.PI));
       this.root.classList.add("ready");
     }
