@@ -51,9 +51,9 @@ class Gaze:
     def of(attributes: HeadAttributes | None) -> "Gaze":
         """Return that of a head; None, and attributes without gaze, look straight ahead with brown eyes."""
         values = {} if attributes is None else attributes.values()
-        angles = [float(values.get(name, 0.0)) for name in ("gaze_x", "gaze_y")]
+        left_deg, up_deg = (float(values.get(name, 0.0)) for name in ("gaze_x", "gaze_y"))
         iris = str(values.get("eye_color", "brown"))
-        return Gaze(*angles, iris if iris in IRIS_COLORS else "brown")
+        return Gaze(left_deg, up_deg, iris if iris in IRIS_COLORS else "brown")
 
 
 @dataclass(frozen=True)
