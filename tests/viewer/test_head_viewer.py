@@ -306,8 +306,12 @@ def test_ctrl_c_ends_the_command_beside_a_browser_and_a_reconstruction() -> None
                 await asyncio.sleep(0.01)
             return last - before
 
-    assert asyncio.run(run()) < 2
-    out, error = process.communicate(timeout=10)
+    try:
+        assert asyncio.run(run()) < 2
+        out, error = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == 0, error
     assert out == "the viewer has ended\n"
     assert error == ""

@@ -9,7 +9,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, NoReturn, get_args, get_type_hints
 
 import tyro
 
@@ -44,6 +44,7 @@ from panohead.errors import PanoHeadError, UsageError
 from panohead.files.new_folders import empty_folders_removed
 from panohead.system.malloc import keep_large_buffers
 from panohead.system.openmp import wait_without_spinning
+from panohead.system.process_end import end_process
 from panohead.system.text import printable, shortened
 
 Command = (
@@ -230,5 +231,16 @@ def _output_failed(error: OSError) -> int:
     return 1
 
 
+def run_process() -> NoReturn:
+    """Run one command as this process."""
+    try:
+        code = main()
+    except SystemExit as end:
+        if end.code is not None and not isinstance(end.code, int):
+            raise  # a message, which the interpreter prints
+        code = end.code or 0
+    end_process(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_process()

@@ -143,7 +143,7 @@ def small_photo(photo: Image.Image) -> Image.Image:
 def border_color(image: Image.Image) -> tuple[int, int, int]:
     """Return the median color near an image's left and right borders, which continues beside it."""
     pixels = np.asarray(image.convert("RGB"))
-    width = max(1, round(_SOFT_SHARE * image.width))
+    width = max(4, round(_SOFT_SHARE * image.width))  # a bright line of one pixel is no majority
     near = np.concatenate([pixels[:, :width], pixels[:, -width:]], axis=1)
     red, green, blue = np.median(near.reshape(-1, 3), axis=0).astype(int).tolist()
     return red, green, blue

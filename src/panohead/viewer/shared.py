@@ -1,9 +1,9 @@
 """State that all tabs share: heads, the render queue, long work, and the settings of the viewer."""
 
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from panohead.models.generator import Generator
 from panohead.viewer.choices import HeadChoice, ViewRequest
@@ -45,7 +45,11 @@ class Shared:
             runner.leave(tab)
         self.heads.leave(tab)
 
-    def stop(self) -> bool:
-        """End all threads; return True once they have ended."""
-        ended: list[Any] = [part.stop() for part in (self.queue, self.exports, self.reconstructions)]
+    def stop(self, timeout_s: float = 1.0) -> bool:
+        """End all threads; return True once they have ended, or False after a time."""
+        parts = self.queue, self.exports, self.reconstructions
+        for part in parts:  # all at once: each may be in the middle of a step
+            part.stop(0.0)
+        end = time.monotonic() + timeout_s
+        ended = [part.stop(max(0.0, end - time.monotonic())) for part in parts]
         return all(ended)
