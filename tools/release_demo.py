@@ -31,7 +31,7 @@ from panohead.training.attribute_fit.prior import PriorConfig, fit_mapping
 ASSET = Path(__file__).parents[1] / "src" / "panohead" / "assets" / "demo.safetensors"
 ENCODER_ASSET = ASSET.with_name("demo_encoder.safetensors")
 KEPT_FIT = Path(__file__).parents[1] / "checkpoints" / "demo_128_fit.safetensors"
-MAX_BYTES = 12_000_000
+MAX_BYTES = 12_500_000
 POPULATION = 20_000
 DROPPED_BITS = 2
 """Last bits of float16 numbers that are not kept."""
@@ -56,7 +56,7 @@ class Fit:
     steps: int = PriorConfig().steps
     """Steps of the mapping network."""
     natural: bool = True
-    """Leave people with dyed hair, headwear or sunglasses out of the seeds (``population.natural``), and expressions
+    """Leave people with dyed hair, headwear or glasses out of the seeds (``population.natural``), and expressions
     with closed eyes or a gaze aside (``population.calm_faces``)."""
     gray: float = 0.12
     """Maximum share of people with gray hair in the seeds; a third of the dataset's have it."""

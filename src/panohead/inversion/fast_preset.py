@@ -19,7 +19,7 @@ from panohead.inversion.optimization.run import OptimizationRun
 from panohead.inversion.preset import InversionPreset, InversionTask
 from panohead.inversion.reconstructed_head import InversionResult
 from panohead.inversion.search.candidates import screen
-from panohead.inversion.search.search_space import AttributeSearch, SearchSpace, WhitenedSearch
+from panohead.inversion.search.search_space import AttributeSearch, SearchSpace, WhitenedSearch, people_whitening
 from panohead.inversion.tuning import tune
 from panohead.inversion.w_space import Whitening, w_space
 from panohead.models.generator import Generator
@@ -36,10 +36,13 @@ def invert_fast(task: InversionTask, config: FastConfig, run: OptimizationRun) -
         mask_weight=config.mask_weight,
         device=generator.mapping_network.w_avg.device,
     )
-    whitening = w_space(generator, samples=config.w_samples, seed=config.w_seed).whitening()
-    space: SearchSpace = WhitenedSearch(whitening, config)
+    space: SearchSpace
     if task.attributes is not None and config.attribute_search:
+        whitening = people_whitening(task.attributes, samples=config.w_samples, seed=config.w_seed)
         space = AttributeSearch(task.attributes, whitening, config)
+    else:
+        whitening = w_space(generator, samples=config.w_samples, seed=config.w_seed).whitening()
+        space = WhitenedSearch(whitening, config)
     refinement = CameraRefinement(objective.photos, whitening.mean.device)
     if task.guess is None:
         start = screen(generator, objective, refinement.cameras(), space, config.starts, seed=task.seed, run=run)

@@ -365,8 +365,6 @@ def test_natural_people_have_hair_of_their_own_color_that_shows(shots: Shots, vo
     plain = replace(shots, attributes=attributes)
     assert natural(plain, vocabulary).tolist() == [0, 3]
     attributes[3, [column("glasses=none"), column("glasses=round")]] = torch.tensor([0.0, 1.0])
-    assert natural(plain, vocabulary).tolist() == [0, 3]
-    attributes[3, [column("glasses=round"), column("glasses=sunglasses")]] = torch.tensor([0.0, 1.0])
     assert natural(plain, vocabulary).tolist() == [0]
     model = fresh(vocabulary).model.eval()
     one = Population(people=torch.tensor([0]))

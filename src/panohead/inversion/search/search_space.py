@@ -13,7 +13,7 @@ from panohead.attributes import AttributeEncoder
 from panohead.attributes.estimate import nearest_attributes, prior
 from panohead.inversion.fast_config import FastConfig
 from panohead.inversion.optimization.loop import ParameterGroup
-from panohead.inversion.w_space import Whitening
+from panohead.inversion.w_space import Whitening, WSpace
 
 _MIN_VARIANCE = 1e-6
 _RESIDUAL_DEVIATION = 0.5
@@ -99,6 +99,23 @@ class WhitenedSearch:
         v = self._v
         distance, spread = v.square().mean(), (v - v.mean(dim=1, keepdim=True)).square().mean()
         return self._config.prior_weight * distance + self._config.row_weight * spread, distance
+
+
+@torch.no_grad()
+def people_whitening(encoder: AttributeEncoder, *, samples: int, seed: int) -> Whitening:
+    """Return coordinates in which the w of random people, in all lights and with all expressions, are white.
+
+    A mapping network may give a choice of these only, and a photo is seldom in the light that was chosen.
+    """
+    mean, covariance = (torch.from_numpy(x).float() for x in prior(encoder.vocabulary))
+    rng = torch.Generator().manual_seed(seed)
+    device = encoder.shape_mean.device
+    variance, directions = torch.linalg.eigh(covariance)
+    numbers = torch.randn(samples, len(mean), generator=rng) * variance.clamp_min(0).sqrt()
+    residual = _RESIDUAL_DEVIATION * torch.randn(samples, encoder.config.residual, generator=rng)
+    w = encoder((mean + numbers @ directions.T).to(device), residual.to(device))
+    center = w.mean(dim=0)
+    return WSpace(w, center, float((w - center).square().sum(dim=1).mean().sqrt()), w.new_zeros(0)).whitening()
 
 
 class AttributeSearch:

@@ -41,7 +41,9 @@ def save_beside(compact: Path, path: Path, model: Path = BUNDLED) -> None:
         model: checkpoint that was made of this fit, in another folder or another name the file is of no use.
     """
     base = _of_model(model)
-    differing = {k: v for k, v in load_file(compact).items() if k not in base or not _alike(v.float(), base[k].float())}
+    # The mapping network is not the fit's.
+    own = {k: v for k, v in load_file(compact).items() if ".mapping_network." not in k}
+    differing = {k: v for k, v in own.items() if k not in base or not _alike(v.float(), base[k].float())}
     with safe_open(compact, framework="pt") as file:
         numbers = file.metadata()
     write_tensors(path, differing, {**numbers, "model": load_checkpoint(model).sha256})

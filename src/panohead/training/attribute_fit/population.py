@@ -59,10 +59,10 @@ def spread_well_lit(data: Shots, vocabulary: Vocabulary, share: float, count: in
 
 
 def natural(data: Shots, vocabulary: Vocabulary, *, gray: float = 1.0) -> Int[Tensor, " shot"]:
-    """Return the shots of people whose hair shows and is not dyed, and who wear no sunglasses.
+    """Return the shots of people whose hair shows and is not dyed, and who wear no glasses.
 
-    Truncation moves heads toward the mean of all: with these in it, everybody's hair tends to gray, and hats and dark
-    glasses are shadows.
+    Truncation moves heads toward the mean of all: with these in it, everybody's hair tends to gray, hats are shadows,
+    and what is left of glasses hangs in the air.
 
     Args:
         gray: maximum share of people with gray or graying hair. Datasets have all ages alike, and so a third of these;
@@ -71,7 +71,7 @@ def natural(data: Shots, vocabulary: Vocabulary, *, gray: float = 1.0) -> Int[Te
     column = {name: number for number, name in enumerate(vocabulary.names)}
     plain = data.attributes[:, column["dyed"]] == 0
     plain &= data.attributes[:, column["headwear=none"]] == 1
-    plain &= data.attributes[:, column["glasses=sunglasses"]] == 0
+    plain &= data.attributes[:, column["glasses=none"]] == 1
     graying = plain & (data.attributes[:, column["grey"]] > _GRAYING)
     colored = plain & ~graying
     old = graying.nonzero()[:, 0]
