@@ -1,4 +1,4 @@
-"""What an image of a head shows, measured in its pixels: lightness of skin and hair, amount of hair, width of the neck.
+"""Measures of a frontal image of a head by its pixels: lightness of skin and hair, amount of hair, width of the neck.
 
 The network that knows heads (:mod:`panohead.perceptual.head_parts`) only says which pixels are which part and where the
 landmarks are; no figure here was learned. Images are seen from the front, in the official frame.

@@ -1,4 +1,4 @@
-"""viser's page, with what this viewer changes in it: its name, a head at once, and a picture that stays sharp."""
+"""viser's page, with what this viewer changes in it: its name, a head at once, and an image that stays sharp."""
 
 import base64
 import gzip
