@@ -18,8 +18,9 @@ from panohead.randomness import RenderRandomness
 
 @pytest.fixture(scope="module")
 def found() -> tuple[Head, Generator]:
-    """The bundled model's head of a seed, and its generator without detail where a photo from the front shows it."""
-    head = load("demo").sample(3)
+    """A head of the bundled model with long hair, and its generator without detail where a photo from the front shows
+    it."""
+    head = load("demo").sample(3).with_attributes(hair_style="long", beard="none")
     camera = Camera.orbit(0)
     photo = AlignedPhoto("photo", head.render(camera).image, None, camera, "given")
     return head, without_detail_where_seen(head.generator, head.ws, [photo], [camera])
