@@ -36,10 +36,7 @@ class WSpace:
 
     def whitening(self) -> "Whitening":
         """Return coordinates in which the samples have standard deviation 1 in every direction."""
-        # Principal axes: the right singular vectors, with standard deviations of singular value / sqrt(samples).
-        _, deviation, directions = torch.linalg.svd(self.samples - self.mean, full_matrices=False)
-        deviation = deviation / max(len(self.samples), 1) ** 0.5
-        return Whitening(self.mean, directions, deviation.clamp_min(float(deviation[0]) * _MIN_SHARE))
+        return Whitening.of_samples(self.samples, self.mean)
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,14 @@ class Whitening:
     mean: Float[Tensor, " w_dim"]
     directions: Float[Tensor, "axis w_dim"]
     deviation: Float[Tensor, " axis"]
+
+    @classmethod
+    def of_samples(cls, samples: Float[Tensor, "sample w_dim"], mean: Float[Tensor, " w_dim"]) -> "Whitening":
+        """Return coordinates in which samples have standard deviation 1 in every direction."""
+        # Principal axes: the right singular vectors, with standard deviations of singular value / sqrt(samples).
+        _, deviation, directions = torch.linalg.svd(samples - mean, full_matrices=False)
+        deviation = deviation / max(len(samples), 1) ** 0.5
+        return cls(mean, directions, deviation.clamp_min(float(deviation[0]) * _MIN_SHARE))
 
     def to_w(self, v: Float[Tensor, "*batch axis"]) -> Float[Tensor, "*batch w_dim"]:
         """Return the w of whitened coordinates."""

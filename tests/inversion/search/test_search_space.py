@@ -5,7 +5,7 @@ import torch
 
 import tiny
 from panohead.inversion.fast_config import FastConfig
-from panohead.inversion.search.search_space import AttributeSearch, SearchSpace, WhitenedSearch
+from panohead.inversion.search.search_space import AttributeSearch, SearchSpace, WhitenedSearch, people_whitening
 from panohead.inversion.w_space import w_space
 
 CONFIG = FastConfig(w_samples=256)
@@ -49,3 +49,16 @@ def test_every_row_can_be_reached(space: SearchSpace) -> None:
         loss.backward()
         adam.step()
     assert float(loss.detach()) < 0.05
+
+
+@torch.no_grad()
+def test_w_of_random_people_are_white_in_their_coordinates() -> None:
+    encoder = tiny.attribute_encoder()
+    whitening = people_whitening(encoder, samples=4000, seed=1)
+    search, rng = AttributeSearch(encoder, whitening, CONFIG), torch.Generator().manual_seed(2)
+    # Along the widest axes; the narrowest are raised to a least deviation.
+    people = torch.stack([whitening.from_w(search.w_at(search.random(rng))) for _ in range(600)])[:, :4]
+    assert (people.mean(dim=0).abs() < 0.2).all()
+    assert people.std(dim=0).max() < 1.2, "the random starts have no residual code, so at most 1"
+    again = people_whitening(encoder, samples=4000, seed=1)
+    assert torch.equal(again.deviation, whitening.deviation)

@@ -13,7 +13,7 @@ from panohead.attributes import AttributeEncoder
 from panohead.attributes.estimate import nearest_attributes, prior
 from panohead.inversion.fast_config import FastConfig
 from panohead.inversion.optimization.loop import ParameterGroup
-from panohead.inversion.w_space import Whitening, WSpace
+from panohead.inversion.w_space import Whitening
 
 _MIN_VARIANCE = 1e-6
 _RESIDUAL_DEVIATION = 0.5
@@ -114,8 +114,7 @@ def people_whitening(encoder: AttributeEncoder, *, samples: int, seed: int) -> W
     numbers = torch.randn(samples, len(mean), generator=rng) * variance.clamp_min(0).sqrt()
     residual = _RESIDUAL_DEVIATION * torch.randn(samples, encoder.config.residual, generator=rng)
     w = encoder((mean + numbers @ directions.T).to(device), residual.to(device))
-    center = w.mean(dim=0)
-    return WSpace(w, center, float((w - center).square().sum(dim=1).mean().sqrt()), w.new_zeros(0)).whitening()
+    return Whitening.of_samples(w, w.mean(dim=0))
 
 
 class AttributeSearch:

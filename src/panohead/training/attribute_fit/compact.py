@@ -13,9 +13,10 @@ from torch import Tensor
 
 from panohead.checkpoint import load_checkpoint, write_tensors
 from panohead.errors import PanoHeadError
+from panohead.known_models import bundled_file
 from panohead.training.attribute_fit.fit import AttributeFit
 
-BUNDLED = Path(__file__).parents[2] / "assets" / "demo.safetensors"
+BUNDLED = bundled_file("demo")
 """The demo model, which fits are saved beside."""
 
 _PARTS = {"G_ema": "generator", "attributes": "encoder"}
